@@ -1,0 +1,298 @@
+"""rowcast.toml to typed, frozen settings: the file, overridden by the environment, overridden by flags.
+
+`${VAR}` in a value of the file is replaced by the environment's VAR. Any key can be set from the environment as
+ROWCAST_<SECTION>__<KEY>, for example ROWCAST_INFER__WORKERS=4.
+"""
+
+import difflib
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from rowcast.errors import ConfigError
+
+DEFAULT_PATH = Path("rowcast.toml")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def duration(value: object) -> timedelta:
+    """Read '90s', '5m', '12h', '30d' or '2w'."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a duration is a number and a unit, such as '90s', '5m', '12h', '30d' or '2w'")
+    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no such time zone: {value!r} (use a name such as 'UTC' or 'Europe/Berlin')") from None
+    return value
+
+
+def _factory(value: str) -> str:
+    if value != "default" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        raise ValueError("an estimator is 'default' or 'package.module:factory'")
+    return value
+
+
+def _job_name(value: str) -> str:
+    # The longest table made from it must fit PostgreSQL's 63 bytes.
+    if not value.strip() or len(value.encode()) > 48:
+        raise ValueError("a job's name has 1 to 48 bytes: it becomes part of table names")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Scalar = bool | int | float | str
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class Source(_Section):
+    """The user's table or query."""
+
+    url: SecretStr
+    table: str | None = None
+    query: str | None = None
+    where: str | None = None
+    key: tuple[str, ...] = Field(min_length=1)
+    time: str | None = None
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    label: str
+    label_time: str | None = None
+    label_delay: Duration = timedelta(0)
+    group: str | None = None
+    missing: tuple[float, ...] = ()
+    exclude: tuple[str, ...] = ()
+    late_arrival: Duration = timedelta(days=30)
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Source":
+        if (self.table is None) == (self.query is None):
+            raise ValueError("name either 'table' or 'query', not both and not neither")
+        if self.time is None and (self.label_time is not None or self.label_delay):
+            raise ValueError("'label_time' and 'label_delay' need 'time'")
+        named = [*self.key, self.label, *filter(None, (self.time, self.label_time))]
+        if len(set(named)) != len(named):
+            raise ValueError("'key', 'time', 'label' and 'label_time' must be different columns")
+        return self
+
+
+class Store(_Section):
+    """The database that holds rowcast's own tables."""
+
+    url: SecretStr | None = None
+    schema_: str = Field("rowcast", alias="schema", min_length=1)
+
+
+class Task(_Section):
+    """What the label means and what mistakes cost."""
+
+    kind: Literal["binary"] = "binary"
+    positive: Scalar = 1
+    cost_missed: float = Field(20.0, gt=0)
+    cost_false_alarm: float = Field(1.0, gt=0)
+
+
+class ColumnCheck(_Section):
+    """What the config says of one column, over what was learned."""
+
+    type: Literal["number", "category", "boolean"] | None = None
+    nullable: bool | None = None
+    min: float | None = None
+    max: float | None = None
+    values: tuple[Scalar, ...] | None = None
+
+
+class Check(_Section):
+    """When a row is bad, and how many may be."""
+
+    max_quarantine: float = Field(0.10, ge=0, le=1)
+    columns: dict[str, ColumnCheck] = {}
+
+
+class Model(_Section):
+    """What is trained, on how much."""
+
+    estimator: Annotated[str, AfterValidator(_factory)] = "default"
+    max_features: int = Field(60, ge=1)
+    min_train_rows: int = Field(100, ge=20)
+    max_train_rows: int = Field(100_000, ge=100)
+
+
+class Retrain(_Section):
+    """When a new model is built."""
+
+    policy: Literal["never", "every"] = "every"
+    every: Duration = timedelta(days=7)
+    min_new_labels: int = Field(50, ge=1)
+
+
+class Infer(_Section):
+    """How rows are scored."""
+
+    batch_rows: int = Field(50_000, ge=1)
+    workers: int = Field(2, ge=1)
+    engine: Literal["local"] = "local"
+    since: str | None = None
+
+
+class Settings(BaseSettings):
+    """One job: one source, one task, one champion."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix="ROWCAST_", env_nested_delimiter="__", hide_input_in_errors=True
+    )
+
+    name: Annotated[str, AfterValidator(_job_name)] = ""
+    source: Source
+    store: Store = Store()
+    task: Task = Task()
+    check: Check = Check()
+    model: Model = Model()
+    retrain: Retrain = Retrain()
+    infer: Infer = Infer()
+    path: Path = Field(DEFAULT_PATH, exclude=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_name(cls, values: Any) -> Any:
+        if isinstance(values, dict) and not values.get("name"):
+            source = values.get("source")
+            table = source.get("table") if isinstance(source, dict) else None
+            if isinstance(table, str):
+                return {**values, "name": table.rpartition(".")[2].strip('"[]')}
+            raise ValueError("a query has no name of its own: set 'name' at the top of the file")
+        return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        assert isinstance(init_settings, InitSettingsSource)
+        given = dict(init_settings.init_kwargs)
+        file = given.pop("_file", {})
+        return (
+            InitSettingsSource(settings_cls, init_kwargs=given),
+            env_settings,
+            InitSettingsSource(settings_cls, init_kwargs=file),
+        )
+
+    @property
+    def folder(self) -> Path:
+        """Where the config lies; relative paths in it start here."""
+        return self.path.resolve().parent
+
+    @property
+    def source_url(self) -> str:
+        return self._located(self.source.url)
+
+    @property
+    def store_url(self) -> str:
+        return self._located(self.store.url or self.source.url)
+
+    def _located(self, secret: SecretStr) -> str:
+        """A relative SQLite path starts at the config's folder, wherever the command is run from."""
+        url = secret.get_secret_value()
+        found = re.fullmatch(r"sqlite:///(?!/)([^?]+)(\?.*)?", url)
+        if found is None or found[1] == ":memory:":
+            return url
+        return f"sqlite:////{(self.folder / found[1]).as_posix().lstrip('/')}{found[2] or ''}"
+
+    def sha256(self) -> str:
+        """Of every setting but the secrets, so that two runs can be told to have had the same config."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
+    """Read `path`; `overrides` are sections of flags, such as `infer={"workers": 4}`. Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"no config at {path}",
+            hint="write one with 'rowcast init --url URL --table TABLE', or name it with --config",
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}", hint="it must be a readable UTF-8 text file") from None
+    try:
+        file = _expanded(tomllib.loads(text), path)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}", hint="strings need quotes, sections [brackets]") from None
+    try:
+        return Settings(_file=file, path=path, **overrides)  # type: ignore[arg-type, call-arg]
+    except ValidationError as error:
+        raise ConfigError(
+            f"{path}: {'; '.join(_messages(error))}", hint="docs/configuration.md lists every key"
+        ) from None
+
+
+def _expanded(value: Any, path: Path) -> Any:
+    """Replace ${VAR} in every string."""
+    if isinstance(value, dict):
+        return {key: _expanded(item, path) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, path) for item in value]
+    if isinstance(value, str):
+        return re.sub(r"\$\{(\w+)\}", lambda found: _environment(found[1], path), value)
+    return value
+
+
+def _environment(name: str, path: Path) -> str:
+    if name not in os.environ:
+        raise ConfigError(f"{path} uses ${{{name}}}, which is not set", hint=f"export {name}=… before the command")
+    return os.environ[name]
+
+
+def _messages(error: ValidationError) -> Iterator[str]:
+    """One short sentence for each thing that is wrong, naming the key."""
+    for item in error.errors(include_url=False, include_input=False):
+        where = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            yield f"unknown key '{where}'{_nearest(item['loc'])}"
+        elif item["type"] == "missing":
+            yield f"'{where}' is missing"
+        else:
+            message = item["msg"].removeprefix("Value error, ")
+            yield f"'{where}': {message}" if where else message
+
+
+def _nearest(location: tuple[int | str, ...]) -> str:
+    """The known key of the same section that looks most like the last part of `location`."""
+    section: Any = Settings
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if isinstance(section, type) else None
+        section = ColumnCheck if field is None else field.annotation
+    names = [field.alias or name for name, field in section.model_fields.items() if name != "path"]
+    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else f" (known here: {', '.join(names)})"

@@ -1,0 +1,68 @@
+"""Every error that rowcast raises on purpose.
+
+    RowcastError            what happened, where, and the way out
+    ├── ConfigError         rowcast.toml, the environment or a flag is wrong
+    ├── SourceError         the user's table cannot be used as the config says
+    ├── StoreError          rowcast's own tables cannot be created or used
+    ├── DatabaseError       the database refused or did not answer
+    ├── TrainingError       no model can be trained from these rows
+    ├── EstimatorError      a user's estimator raised or returned the wrong thing
+    ├── ModelError          a stored model may not or cannot be loaded
+    ├── QuarantineError     too large a share of rows breaks the contract
+    └── RunError            a run cannot start, go on or be found
+"""
+
+
+class RowcastError(Exception):
+    """Base of all: `what` in one line, `hint` the way out. Both are shown to the user; neither holds a secret."""
+
+    def __init__(self, what: str, *, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  {self.hint}" if self.hint else self.what
+
+    def __reduce__(self) -> tuple[object, ...]:  # keeps the hint when an error crosses from a worker process
+        return (_rebuild, (type(self), self.what, self.hint))
+
+
+def _rebuild(kind: type["RowcastError"], what: str, hint: str) -> "RowcastError":
+    return kind(what, hint=hint)
+
+
+class ConfigError(RowcastError):
+    """The config (file, environment or flag) is missing, malformed or contradicts itself."""
+
+
+class SourceError(RowcastError):
+    """The source table or query is missing, lacks a column, or its key, time or label cannot be used."""
+
+
+class StoreError(RowcastError):
+    """The store's tables are missing, may not be created, or belong to another source or a newer rowcast."""
+
+
+class DatabaseError(RowcastError):
+    """A database did not answer, refused the login, or refused a statement."""
+
+
+class TrainingError(RowcastError):
+    """The labelled rows do not allow a model: too few, one class only, or a label that is not of the task's kind."""
+
+
+class EstimatorError(RowcastError):
+    """The user's estimator could not be built, raised, or returned something of the wrong shape."""
+
+
+class ModelError(RowcastError):
+    """A stored model is missing, was changed, or holds a type that is not on the allow-list."""
+
+
+class QuarantineError(RowcastError):
+    """More rows break the contract than `max_quarantine` allows; nothing of the batch was published."""
+
+
+class RunError(RowcastError):
+    """A run cannot start, be resumed or be found."""
