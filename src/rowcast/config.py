@@ -248,7 +248,9 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
     try:
         file = _expanded(tomllib.loads(text), path)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}", hint="strings need quotes, sections [brackets]") from None
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}", hint="strings need quotes, sections [brackets]"
+        ) from None
     try:
         return Settings(_file=file, path=path, **overrides)  # type: ignore[arg-type, call-arg]
     except ValidationError as error:

@@ -49,3 +49,23 @@ class Contract:
 
     def sha256(self) -> str:
         return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A value that does not fit its column's type: the batch holds NULL in its place."""
+
+    row: int  # index in the batch
+    column: str
+    value: str  # the original, as text
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One reason why a row breaks the contract."""
+
+    row: int  # index in the batch
+    column: str
+    rule: str  # type, finite, min, max, null or category
+    value: object  # as the source holds it
+    limit: object = None  # what the rule allows, where it can be said

@@ -1,15 +1,15 @@
 """Every error that rowcast raises on purpose.
 
-    RowcastError            what happened, where, and the way out
-    ├── ConfigError         rowcast.toml, the environment or a flag is wrong
-    ├── SourceError         the user's table cannot be used as the config says
-    ├── StoreError          rowcast's own tables cannot be created or used
-    ├── DatabaseError       the database refused or did not answer
-    ├── TrainingError       no model can be trained from these rows
-    ├── EstimatorError      a user's estimator raised or returned the wrong thing
-    ├── ModelError          a stored model may not or cannot be loaded
-    ├── QuarantineError     too large a share of rows breaks the contract
-    └── RunError            a run cannot start, go on or be found
+RowcastError            what happened, where, and the way out
+├── ConfigError         rowcast.toml, the environment or a flag is wrong
+├── SourceError         the user's table cannot be used as the config says
+├── StoreError          rowcast's own tables cannot be created or used
+├── DatabaseError       the database refused or did not answer
+├── TrainingError       no model can be trained from these rows
+├── EstimatorError      a user's estimator raised or returned the wrong thing
+├── ModelError          a stored model may not or cannot be loaded
+├── QuarantineError     too large a share of rows breaks the contract
+└── RunError            a run cannot start, go on or be found
 """
 
 
@@ -24,12 +24,12 @@ class RowcastError(Exception):
     def __str__(self) -> str:
         return f"{self.what}\n  {self.hint}" if self.hint else self.what
 
-    def __reduce__(self) -> tuple[object, ...]:  # keeps the hint when an error crosses from a worker process
-        return (_rebuild, (type(self), self.what, self.hint))
+    def __reduce__(self) -> tuple[object, ...]:  # keeps every part when an error crosses from a worker process
+        return (_rebuild, (type(self), dict(vars(self))))
 
 
-def _rebuild(kind: type["RowcastError"], what: str, hint: str) -> "RowcastError":
-    return kind(what, hint=hint)
+def _rebuild(kind: type["RowcastError"], parts: dict[str, str]) -> "RowcastError":
+    return kind(parts.pop("what"), **parts)
 
 
 class ConfigError(RowcastError):
@@ -45,7 +45,14 @@ class StoreError(RowcastError):
 
 
 class DatabaseError(RowcastError):
-    """A database did not answer, refused the login, or refused a statement."""
+    """A database did not answer, refused the login, or refused a statement.
+
+    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, full, other.
+    """
+
+    def __init__(self, what: str, *, hint: str = "", reason: str = "other") -> None:
+        super().__init__(what, hint=hint)
+        self.reason = reason
 
 
 class TrainingError(RowcastError):

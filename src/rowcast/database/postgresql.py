@@ -1,0 +1,262 @@
+"""PostgreSQL through ADBC: binary COPY in both directions, one connection for everything."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import adbc_driver_postgresql.dbapi as driver
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGDialect
+
+from rowcast.contract import Misfit
+from rowcast.database import Column, ColumnKind, RawType, Relation
+from rowcast.database.adbc import Adbc, as_batch, first_line
+from rowcast.errors import DatabaseError
+
+# Types that the driver reads and writes as they are; others travel as text or float.
+_WRITTEN = {
+    "smallint": pa.int16(),
+    "integer": pa.int32(),
+    "bigint": pa.int64(),
+    "real": pa.float32(),
+    "double precision": pa.float64(),
+}
+_KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
+
+
+class PostgreSQL(Adbc):
+    """One PostgreSQL database."""
+
+    def __init__(self, url: sa.URL) -> None:
+        self.shown = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+        self.dialect = PGDialect(paramstyle="numeric_dollar")
+        self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
+        options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
+        target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
+        try:
+            connection = driver.connect(target, autocommit=True)
+        except driver.Error as error:
+            raise self.explained(error) from None
+        super().__init__(connection)
+        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '60s'"):
+            self._statement(f"SET {setting}")
+
+    def _begin(self, kind: Literal["write", "snapshot"]) -> str:
+        return "BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+    # Reading and writing
+
+    def read(
+        self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
+    ) -> tuple[pa.RecordBatch, list[Misfit]]:
+        return as_batch(self.arrow(self.literal(statement.limit(most)))), []
+
+    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+        sql = self.literal(statement)
+        cursor = self._connection.cursor()
+        try:
+            self._guard(lambda: cursor.execute(sql))
+            reader = self._guard(cursor.fetch_record_batch)
+            while (batch := self._next(reader)) is not None:
+                for start in range(0, batch.num_rows, chunk):
+                    yield batch.slice(start, chunk)
+        finally:
+            cursor.close()
+
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
+        if temporary:
+            create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
+            self._statement(f"DROP TABLE IF EXISTS pg_temp.{self._quote(table.name)}")
+            self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        if not rows.num_rows:
+            return
+        data = pa.table(
+            {
+                name: _writable(column, str(table.c[name].type.compile(dialect=self.dialect)))
+                for name, column in zip(rows.schema.names, rows.columns, strict=True)
+            }
+        )
+        self._guard(
+            lambda: self._cursor.adbc_ingest(
+                table.name, data, mode="append", db_schema_name=table.schema, temporary=temporary
+            )
+        )
+
+    # Describing
+
+    def has_table(self, table: sa.Table) -> bool:
+        return self._oid(table.schema, table.name) is not None
+
+    def named(self, table: str) -> tuple[str | None, str]:
+        schema, dot, name = table.rpartition(".")
+        if dot and self._oid(None, table) is None:  # a dot may be part of a plain name
+            return schema.strip('"'), name.strip('"')
+        return None, table
+
+    def describe(self, table: str | None, query: str | None) -> Relation | None:
+        if table is None:
+            return Relation(self._described_query(str(query)))
+        oid = self._oid(*self.named(table))
+        if oid is None:
+            return None
+        found = self.arrow(
+            "SELECT a.attname::text AS name, t.typname::text AS typname, t.typcategory::text AS category,"  # noqa: S608
+            " format_type(a.atttypid, a.atttypmod) AS type,"
+            " CASE WHEN a.attcollation <> t.typcollation THEN c.collname::text END AS collation"
+            " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+            " LEFT JOIN pg_collation c ON c.oid = a.attcollation"
+            f" WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
+        )
+        columns = tuple(_column(**row) for row in found.to_pylist())
+        indexes = self.arrow(
+            "SELECT i.indexrelid::bigint AS index, i.indisunique AND i.indpred IS NULL AS is_unique, a.attname::text AS name"  # noqa: S608
+            " FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(attnum, place)"
+            " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
+            f" WHERE i.indrelid = {oid} AND i.indisvalid AND i.indexprs IS NULL ORDER BY i.indexrelid, k.place"
+        ).to_pylist()
+        members: dict[int, list[str]] = {}
+        for row in indexes:
+            members.setdefault(row["index"], []).append(row["name"])
+        unique = {row["index"] for row in indexes if row["is_unique"]}
+        return Relation(
+            columns,
+            tuple(frozenset(members[index]) for index in sorted(unique)),
+            tuple(tuple(names) for names in members.values()),
+        )
+
+    def _described_query(self, query: str) -> tuple[Column, ...]:
+        schema = self.arrow(f"SELECT * FROM ({query}) AS q LIMIT 0").schema  # noqa: S608
+        typnames = [(field.metadata or {}).get(b"POSTGRESQL:type", b"text").decode() for field in schema]
+        found = self.arrow(
+            "SELECT typname::text AS typname, typcategory::text AS category, format_type(oid, NULL) AS type"
+            f" FROM pg_type WHERE typname IN ({', '.join(_text(name) for name in typnames)})"
+        )
+        types = {row["typname"]: row for row in found.to_pylist()}
+        return tuple(_column(name=field.name, **types[name]) for field, name in zip(schema, typnames, strict=True))
+
+    def _oid(self, schema: str | None, table: str) -> int | None:
+        name = f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
+        found = self.arrow(f"SELECT to_regclass({_text(name)})::oid::bigint AS oid")
+        value: int | None = found.column(0)[0].as_py()
+        return value
+
+    def _quote(self, name: str) -> str:
+        return self.dialect.identifier_preparer.quote_identifier(name)
+
+    # Expressions
+
+    def feature(self, column: Column) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        base = column.type.split("(")[0]
+        if column.kind == "number" and base not in _WRITTEN:
+            value = sa.cast(sa.cast(value, sa.Numeric), sa.Double)
+        elif column.kind in ("category", "other") and base not in ("text", "character varying", "character", "name"):
+            value = sa.cast(value, sa.Text)
+        return value
+
+    def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        known = value.is_not(None)
+        return known if column.kind == "number" else sa.and_(known, sa.func.isfinite(value))
+
+    def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.kind == "number":
+            return sa.func.to_timestamp(value)
+        if column.type.endswith("with time zone"):
+            return value
+        return sa.func.timezone(timezone, sa.cast(value, sa.DateTime))
+
+    def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.literal(moment.isoformat(), sa.Text), sa.DateTime(timezone=True))
+
+    def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
+        return event_time + sa.cast(sa.literal(f"{by.total_seconds()} seconds", sa.Text), sa.Interval)
+
+    def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.kind == "number":
+            return value >= sa.literal(moment.timestamp(), sa.Double)
+        bound = self.instant(moment)
+        return value >= (bound if column.type.endswith("with time zone") else sa.func.timezone(timezone, bound))
+
+    def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.cast(column, sa.Text)
+
+    def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.literal(text, sa.Text), RawType(column.type))
+
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        return sa.cast(value, sa.Text) if column.type.startswith("numeric") else value
+
+    def now(self) -> datetime:
+        moment: datetime = self.arrow("SELECT clock_timestamp() AS now").column(0)[0].as_py()
+        return moment
+
+    def prepare_store(self, schema: str) -> None:
+        if not self.arrow(f"SELECT 1 FROM pg_namespace WHERE nspname = {_text(schema)}").num_rows:  # noqa: S608
+            self.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+
+    def rights(self, schema: str) -> list[str]:
+        found = self.arrow(
+            f"SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {_text(schema)}) AS there,"  # noqa: S608
+            " has_database_privilege(current_database(), 'CREATE') AS create_schema,"
+            f" (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = {_text(schema)}) AS create_table,"
+            " current_user::text AS me, current_database()::text AS here"
+        ).to_pylist()[0]
+        if not found["there"] and not found["create_schema"]:
+            return [
+                f"{found['me']} may not create schema {schema}: GRANT CREATE ON DATABASE {found['here']} TO {found['me']}"
+            ]
+        if found["there"] and not found["create_table"]:
+            return [f"{found['me']} may not create tables: GRANT CREATE, USAGE ON SCHEMA {schema} TO {found['me']}"]
+        return []
+
+    def explained(self, error: Exception) -> DatabaseError:
+        state = getattr(error, "sqlstate", None) or ""
+        said = first_line(error)
+        for sign, reason, hint in _EXPLAINED:
+            if state.startswith(sign) if sign[0].isdigit() else sign in str(error):
+                return DatabaseError(f"{self.shown}: {said}", hint=hint, reason=reason)
+        return DatabaseError(f"{self.shown}: {said}")
+
+
+_EXPLAINED = (
+    ("password authentication", "login", "check user and password in the url, or the variable it names"),
+    ("no password supplied", "login", "the url names no password"),
+    ("Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"),
+    ("42501", "rights", "'rowcast ddl' prints the tables for a database administrator to create"),
+    ("23505", "duplicate", ""),
+    ("42P01", "missing", ""),
+    ("42703", "missing", ""),
+    ("3F000", "missing", ""),
+    ("53100", "full", "free some space; nothing of the unfinished batch was kept"),
+    ("55P03", "locked", "another session holds the lock; try again when it is done"),
+    ("57P", "unreachable", "the server closed the connection"),
+    ("08", "unreachable", "the server closed the connection"),
+    ("no connection to the server", "unreachable", "the server closed the connection"),
+)
+
+
+def _column(name: str, typname: str, category: str, type: str, collation: str | None = None) -> Column:
+    kind = "category" if typname == "citext" else _KINDS.get(category, "other")
+    spelled = f'{type} COLLATE "{collation}"' if collation else type
+    return Column(name, kind, spelled, typname in ("int2", "int4", "int8"))
+
+
+def _writable(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArray | pa.Array:
+    """Cast to the Arrow type that binary COPY writes into a column of this type: it converts nothing itself."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        return column.cast(column.type.storage_type)
+    base = spelled.split(" COLLATE")[0].split("(")[0].lower()
+    if base == "numeric" and pa.types.is_string(column.type):
+        digits = max((len(text.partition(".")[2]) for text in column.to_pylist() if text), default=0)
+        return column.cast(pa.decimal128(38, digits))
+    wanted = _WRITTEN.get(base)
+    return column.cast(wanted) if wanted is not None and column.type != wanted else column
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,331 @@
+"""SQLite through ADBC: the embedded default.
+
+The driver brings its own SQLite. A second SQLite library in the same process (Python's sqlite3) would drop this one's
+file locks, so every statement on the file goes through here. Times are text (ISO 8601) or Unix seconds, compared to
+the millisecond.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import adbc_driver_sqlite.dbapi as driver
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from rowcast.contract import Misfit
+from rowcast.database import Column, ColumnKind, Relation
+from rowcast.database.adbc import Adbc, as_batch, first_line
+from rowcast.errors import ConfigError, DatabaseError
+
+_BATCH_ROWS = "adbc.sqlite.query.batch_rows"
+_RENDERED = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'", re.DOTALL | re.IGNORECASE)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_END_OF_TIME = 253402300800  # the year 10000, in Unix seconds
+_SAMPLE = 1000  # rows looked at where a column declares no type
+
+
+class SQLite(Adbc):
+    """One SQLite file."""
+
+    def __init__(self, url: sa.URL, *, create: bool = False) -> None:
+        if not url.database or url.database == ":memory:":
+            raise ConfigError("an in-memory SQLite database keeps nothing", hint="name a file: sqlite:///fab.db")
+        path = Path(url.database)
+        self.shown = f"sqlite:///{path}"
+        self.dialect = sqlite.dialect(paramstyle="qmark")
+        if create:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.is_file():
+            raise DatabaseError(
+                f"there is no SQLite file {path}",
+                hint="relative paths start at the folder of rowcast.toml",
+                reason="missing",
+            )
+        quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        try:
+            connection = driver.connect(f"file:{quoted}?mode={'rwc' if create else 'rw'}", autocommit=True)
+        except driver.Error as error:
+            raise self.explained(error) from error
+        super().__init__(connection)
+        self.arrow("PRAGMA busy_timeout = 30000")
+        self.arrow("PRAGMA schema_version")
+
+    def _begin(self, kind: Literal["write", "snapshot"]) -> str:
+        return "BEGIN IMMEDIATE" if kind == "write" else "BEGIN"
+
+    # Reading and writing
+
+    def read(
+        self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
+    ) -> tuple[pa.RecordBatch, list[Misfit]]:
+        # All rows in one driver batch: the driver takes a column's type from the first batch.
+        table = self.arrow(self.literal(statement.limit(most)), {_BATCH_ROWS: str(most + 1)})
+        misfits: list[Misfit] = []
+        numeric = [name for name, kind in columns.items() if kind in ("number", "boolean")]
+        torn = [name for name in numeric if not _is_number(table.schema.field(name).type)]
+        if torn and len(table):
+            table = self._mended(statement.limit(most), table, torn, misfits)
+        for place, field in enumerate(table.schema):
+            wanted = _wanted(columns.get(field.name), field.type)
+            if wanted is not None:
+                table = table.set_column(place, field.name, table.column(place).cast(wanted))
+        return as_batch(table), misfits
+
+    def _mended(self, statement: sa.Select[Any], table: pa.Table, torn: list[str], misfits: list[Misfit]) -> pa.Table:
+        """Read columns with a text among their numbers once more: the numbers, and apart the offenders' originals."""
+        by_name = {column.name: column for column in statement.selected_columns}
+        numbers, originals = [], []
+        for place, name in enumerate(torn):
+            kind = sa.func.typeof(by_name[name])
+            number = sa.case((kind.in_(("integer", "real")), sa.cast(by_name[name], sa.REAL)))
+            numbers.append(number.label(f"number_{place}"))
+            original = sa.case((kind.in_(("text", "blob")), sa.func.quote(by_name[name])))
+            originals.append(original.label(f"original_{place}"))
+        again = self.arrow(
+            self.literal(statement.with_only_columns(*numbers, *originals)), {_BATCH_ROWS: str(len(table) + 1)}
+        )
+        for place, name in enumerate(torn):
+            number = again[f"number_{place}"].cast(pa.float64())
+            table = table.set_column(table.schema.get_field_index(name), name, number)
+            original = again[f"original_{place}"]
+            for row in pc.indices_nonzero(pc.is_valid(original)).to_pylist():
+                misfits.append(Misfit(row, name, _unquoted(str(original[row].as_py()))))
+        return table
+
+    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+        sql = self.literal(statement)
+        cursor = self._connection.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(chunk)})
+        try:
+            self._guard(lambda: cursor.execute(sql))
+            reader = self._guard(cursor.fetch_record_batch)
+            while (batch := self._next(reader)) is not None:
+                yield batch
+        finally:
+            cursor.close()
+
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
+        if temporary:
+            create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
+            self._statement(f"DROP TABLE IF EXISTS temp.{self._quote(table.name)}")
+            self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+        if not rows.num_rows:
+            return
+        data = pa.table(
+            {
+                name: pc.strftime(column, "%Y-%m-%d %H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
+                for name, column in zip(rows.schema.names, rows.columns, strict=True)
+            }
+        )
+        self._guard(lambda: self._cursor.adbc_ingest(table.name, data, mode="append", temporary=temporary))
+
+    # Describing
+
+    def has_table(self, table: sa.Table) -> bool:
+        return bool(self._declared(table.name))
+
+    def named(self, table: str) -> tuple[str | None, str]:
+        return None, table
+
+    def describe(self, table: str | None, query: str | None) -> Relation | None:
+        if table is None:
+            return Relation(tuple(self._sampled(f"({query})").values()))
+        declared = self._declared(table)
+        if not declared:
+            return None
+        sampled = {} if all(type_ for type_, _ in declared.values()) else self._sampled(self._quote(table))
+        columns = tuple(
+            Column(name, _kind(type_), type_, "INT" in type_.upper()) if type_ else sampled[name]
+            for name, (type_, _) in declared.items()
+        )
+        primary = tuple(name for _, name in sorted((place, name) for name, (_, place) in declared.items() if place))
+        indexes = self._indexes(table)
+        unique = [frozenset(names) for names, is_unique in indexes if is_unique]
+        if primary:
+            unique.append(frozenset(primary))
+        return Relation(columns, tuple(unique), (primary, *(names for names, _ in indexes)))
+
+    def _declared(self, table: str) -> dict[str, tuple[str, int]]:
+        """Each column's declared type and its place in the primary key, 0 for none."""
+        found = self.arrow(f"SELECT name, type, pk FROM pragma_table_xinfo({_text(table)}) WHERE hidden <> 1")
+        return {row["name"]: (row["type"], row["pk"]) for row in found.to_pylist()}
+
+    def _indexes(self, table: str) -> list[tuple[tuple[str, ...], bool]]:
+        """The columns of each whole-table index, and whether it is unique."""
+        found: list[tuple[tuple[str, ...], bool]] = []
+        listed = self.arrow(
+            f'SELECT name, "unique" AS is_unique FROM pragma_index_list({_text(table)}) WHERE NOT partial'
+        )
+        for index in listed.to_pylist():
+            members = self.arrow(
+                f"SELECT name FROM pragma_index_info({_text(index['name'])}) ORDER BY seqno"
+            ).to_pylist()
+            if all(member["name"] for member in members):
+                found.append((tuple(member["name"] for member in members), bool(index["is_unique"])))
+        return found
+
+    def _sampled(self, relation: str) -> dict[str, Column]:
+        """Columns without a declared type, judged by the values of some rows."""
+        names = self.arrow(f"SELECT * FROM {relation} LIMIT 0").schema.names  # noqa: S608
+        kinds = ", ".join(f"typeof({self._quote(name)})" for name in names)
+        rows = self.arrow(f"SELECT {kinds} FROM {relation} LIMIT {_SAMPLE}")  # noqa: S608
+        found = {}
+        for place, name in enumerate(names):
+            seen = [kind for kind in rows.column(place).to_pylist() if kind != "null"]
+            numbers = sum(kind in ("integer", "real") for kind in seen)
+            kind: ColumnKind = "other" if "blob" in seen else "number" if 2 * numbers >= len(seen) else "category"
+            found[name] = Column(name, kind, "", bool(seen) and set(seen) == {"integer"})
+        return found
+
+    def _quote(self, name: str) -> str:
+        return self.dialect.identifier_preparer.quote_identifier(name)
+
+    # Expressions
+
+    def feature(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.column(column.name)
+
+    def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
+        return self.event_time(column, "UTC").is_not(None)
+
+    def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
+        value = sa.column(column.name)
+        dated = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+        of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
+        if timezone != "UTC":
+            of_text = of_text - _offset(value, timezone)
+        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), sa.func.abs(value) < _END_OF_TIME)
+        seconds = sa.case((counted, value), (dated, of_text))
+        return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
+
+    def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
+        return sa.literal((moment - _EPOCH) // _MICROSECOND, sa.Integer)
+
+    def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
+        return event_time + sa.literal(by // _MICROSECOND, sa.Integer)
+
+    def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
+        return self.event_time(column, timezone) >= self.instant(moment)
+
+    def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.quote(column)
+
+    def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
+        if not _RENDERED.fullmatch(text):  # it becomes part of a statement
+            raise DatabaseError(f"a stored key bound of {column.name} is damaged: {text[:60]}")
+        return sa.literal_column(text)
+
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.column(column.name)
+
+    def now(self) -> datetime:
+        text = self.arrow("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') AS now").column(0)[0].as_py()
+        return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+    def prepare_store(self, schema: str) -> None:
+        # Write-ahead logging: reading a batch never blocks publishing one. The file keeps the setting.
+        self.arrow("PRAGMA journal_mode = WAL")
+
+    def rights(self, schema: str) -> list[str]:
+        try:
+            with self.transaction("write"):
+                self._statement("CREATE TABLE rowcast_rights_probe (x)")
+                self._statement("DROP TABLE rowcast_rights_probe")
+        except DatabaseError as error:
+            return [error.what]
+        return []
+
+    def explained(self, error: Exception) -> DatabaseError:
+        said = first_line(error)
+        for words, reason, hint in _EXPLAINED:
+            if words in str(error):
+                return DatabaseError(f"{self.shown}: {said}", hint=hint, reason=reason)
+        return DatabaseError(f"{self.shown}: {said}")
+
+
+_EXPLAINED = (
+    ("readonly database", "rights", "the file or its folder is read-only for this user"),
+    ("unable to open", "unreachable", "the file or its folder may not be opened by this user"),
+    ("disk is full", "full", "free some space; nothing of the unfinished batch was kept"),
+    ("database is locked", "locked", "another program holds the file; try again when it is done"),
+    ("UNIQUE constraint", "duplicate", ""),
+    ("no such table", "missing", ""),
+    ("no such column", "missing", ""),
+    ("not a database", "other", "the file is not SQLite, or it is encrypted"),
+)
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _unquoted(rendered: str) -> str:
+    return rendered[1:-1].replace("''", "'") if rendered.startswith("'") else rendered
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
+def _wanted(kind: ColumnKind | None, found: pa.DataType) -> pa.DataType | None:
+    """The Arrow type to cast to; an all-NULL column comes as integers."""
+    if kind in ("category", "other") and not pa.types.is_string(found) and not pa.types.is_binary(found):
+        return pa.string()
+    return pa.float64() if kind in ("number", "boolean") and not _is_number(found) else None
+
+
+def _kind(declared: str) -> ColumnKind:
+    """SQLite's rules of affinity (sqlite.org/datatype3.html), with dates told apart."""
+    name = declared.upper()
+    if "INT" in name:
+        return "number"
+    if any(word in name for word in ("CHAR", "CLOB", "TEXT")):
+        return "category"
+    if "BLOB" in name:
+        return "other"
+    return "time" if "DATE" in name or "TIME" in name else "number"
+
+
+def _offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElement[Any]:
+    """Seconds by which a text without a zone is ahead of UTC; 0 for one that carries its zone."""
+    zoned = sa.or_(value.op("GLOB")("*Z"), value.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
+    wall = sa.func.unixepoch(value)
+    return sa.case((zoned, 0), else_=_branch(wall, _transitions(timezone)))
+
+
+def _branch(wall: sa.ColumnElement[Any], steps: tuple[tuple[int, int], ...]) -> sa.ColumnElement[Any]:
+    """A binary search over (wall-clock second from which it holds, offset) as nested CASE."""
+    if len(steps) == 1:
+        return sa.literal(steps[0][1], sa.Integer)
+    middle = len(steps) // 2
+    return sa.case((wall < steps[middle][0], _branch(wall, steps[:middle])), else_=_branch(wall, steps[middle:]))
+
+
+@lru_cache(maxsize=8)
+def _transitions(timezone: str) -> tuple[tuple[int, int], ...]:
+    """The offsets of a zone by wall-clock time, 1970 to 2050, found by bisection since zoneinfo does not tell."""
+    zone = ZoneInfo(timezone)
+
+    def offset(wall: int) -> int:
+        local = (_EPOCH + timedelta(seconds=wall)).replace(tzinfo=zone)
+        found = local.utcoffset()
+        assert found is not None
+        return int(found.total_seconds())
+
+    day = 86400
+    steps = [(0, offset(0))]
+    for start in range(0, 80 * 366 * day, day):
+        if offset(start + day) != steps[-1][1]:
+            low, high = start, start + day
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == steps[-1][1] else (low, middle)
+            steps.append((high, offset(high)))
+    return tuple(steps)

@@ -1,0 +1,78 @@
+"""Creates the store's tables, and leads an older store to the present version one step at a time."""
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from rowcast.database import Database
+from rowcast.errors import DatabaseError, StoreError
+from rowcast.tables import JobTables, Tables
+
+# From each version to the next; a step may use nothing but statements, since tables.py describes the newest only.
+STEPS: tuple[Callable[[Database, Tables], None], ...] = ()
+VERSION = 1 + len(STEPS)
+
+
+def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
+    """Create or upgrade what is not there yet. Raises StoreError where that is not allowed or the store is newer."""
+    try:
+        found = version(db, tables)
+        if found is None:
+            db.prepare_store(schema)
+            with db.transaction("write"):
+                if version(db, tables) is None:  # another process may have been first
+                    _create(db, tables.shared)
+                    db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+                _create(db, (own.prediction, own.quarantine))
+            return
+        if found > VERSION:
+            raise StoreError(
+                f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
+                hint="install the newer rowcast that upgraded it",
+            )
+        missing = [table for table in (own.prediction, own.quarantine) if not db.has_table(table)]
+        if found < VERSION or missing:
+            with db.transaction("write"):
+                for step in STEPS[found - 1 :]:
+                    step(db, tables)
+                if found < VERSION:
+                    db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+                _create(db, missing)
+    except DatabaseError as error:
+        if error.reason == "rights":
+            raise StoreError(
+                f"rowcast may not create its tables: {error.what}",
+                hint="'rowcast ddl' prints them for a database administrator; 'rowcast doctor' names the missing right",
+            ) from error
+        if error.reason != "duplicate" or version(db, tables) is None:
+            raise
+
+
+def version(db: Database, tables: Tables) -> int | None:
+    """The version of the store's tables, None where there are none."""
+    if not db.has_table(tables.version):
+        return None
+    found: int | None = db.scalar(sa.select(sa.func.max(tables.version.c.version)))
+    return found
+
+
+def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
+    """Every statement that creates the store, for a database administrator to read and run."""
+    statements = [] if db.dialect.name == "sqlite" else [str(sa.schema.CreateSchema(schema, if_not_exists=True))]
+    for table in (*tables.shared, own.prediction, own.quarantine):
+        statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
+        statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
+    insert = tables.version.insert().values(version=VERSION, created_at=sa.literal_column("CURRENT_TIMESTAMP"))
+    return [*statements, str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))]
+
+
+def _create(db: Database, tables: tuple[sa.Table, ...] | list[sa.Table]) -> None:
+    for table in tables:
+        if not db.has_table(table):
+            db.execute(sa.schema.CreateTable(table))
+            for index in _indexes(table):
+                db.execute(sa.schema.CreateIndex(index))
+
+
+def _indexes(table: sa.Table) -> list[sa.Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))

@@ -1,0 +1,60 @@
+"""Rows to feature matrix: the same code for training and for scoring. Nothing is fitted here."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rowcast.contract import ColumnRule, Contract
+from rowcast.errors import SourceError
+from rowcast.models.matrix import Matrix
+
+# Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
+BLOCK = 32
+
+
+def process(rows: pa.RecordBatch, contract: Contract, names: Sequence[str]) -> Matrix:
+    """The features `names`, in that order, of rows that keep the contract: float32, shape (rows, names), C order.
+
+    NULL is NaN; a boolean 0 or 1; a category its position in the rule's `categories`, NaN where unknown. Raises
+    SourceError for a column that `rows` lack or that data-check has not brought to its kind; KeyError for a name
+    without a rule.
+    """
+    rules = contract.select(names).rules
+    values = np.empty((rows.num_rows, len(rules)), np.float32)
+    for start in range(0, len(rules), BLOCK):
+        block = rules[start : start + BLOCK]
+        columns = np.empty((len(block), rows.num_rows), np.float32)
+        for place, rule in enumerate(block):
+            with np.errstate(over="ignore"):  # beyond float32 is inf, and check's to refuse
+                columns[place] = _numbers(rows, rule)
+        values[:, start : start + len(block)] = columns.T
+    return Matrix(values, tuple(names), {rule.name: rule.categories for rule in rules if rule.kind == "category"})
+
+
+def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
+    """One column as numbers, NULL as NaN; a view of the rows where they hold just that."""
+    place = rows.schema.get_field_index(rule.name)
+    if place < 0:
+        raise SourceError(
+            f"column '{rule.name}' is missing from the source",
+            hint="give it back; or run 'rowcast init' to look at the table again, then 'rowcast retrain'",
+        )
+    column = rows.column(place)
+    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    if pa.types.is_null(column.type):
+        return np.full(len(column), np.nan, np.float32)
+    if (rule.kind == "category") != is_text:
+        raise SourceError(
+            f"column '{rule.name}' is {column.type}, where the contract wants a {rule.kind}",
+            hint="data-check brings columns to their kind: process the rows that it returned",
+        )
+    if is_text:
+        column = pc.index_in(column, value_set=pa.array(rule.categories, column.type))
+    elif pa.types.is_boolean(column.type):
+        column = column.cast(pa.float32())
+    numbers: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
+    return numbers

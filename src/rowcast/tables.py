@@ -1,0 +1,207 @@
+"""The store's tables, in SQLAlchemy Core: those that all jobs share, and a job's own, which carry its source's key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.database import Column, Database, RawType
+
+
+class Instant(sa.types.TypeDecorator[datetime]):
+    """A UTC instant: a timestamp with time zone, or ISO 8601 text where the database has no such type."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%fZ")
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every table of one store, as one job sees it."""
+
+    metadata: sa.MetaData
+    version: sa.Table
+    job: sa.Table
+    run: sa.Table
+    step: sa.Table
+    batch: sa.Table
+    metric: sa.Table
+    model: sa.Table
+    promotion: sa.Table
+
+    @property
+    def shared(self) -> tuple[sa.Table, ...]:
+        return (self.version, self.job, self.run, self.step, self.batch, self.metric, self.model, self.promotion)
+
+
+@dataclass(frozen=True)
+class JobTables:
+    """What one job writes about its rows."""
+
+    prediction: sa.Table
+    quarantine: sa.Table
+
+
+def tables(db: Database, schema: str) -> Tables:
+    """The shared tables; SQLite has no schemas, so there the schema's name becomes a prefix."""
+    metadata = sa.MetaData(schema=None if db.dialect.name == "sqlite" else schema)
+    prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
+
+    def table(name: str, *columns: Any) -> sa.Table:
+        return sa.Table(f"{prefix}{name}", metadata, *columns)
+
+    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+    def number(name: str) -> sa.Column[Any]:
+        return sa.Column(name, big, sa.Identity(), primary_key=True)
+
+    text, integer, real = sa.Text, sa.Integer, sa.Double
+    return Tables(
+        metadata,
+        version=table("version", sa.Column("version", integer, primary_key=True), sa.Column("created_at", Instant)),
+        job=table(
+            "job",
+            sa.Column("job", text, primary_key=True),
+            sa.Column("source", text, nullable=False),  # which source owns the name
+            sa.Column("created_at", Instant, nullable=False),
+            sa.Column("scope_from", Instant),  # scoring begins at this event time …
+            sa.Column("scope_after", text),  # … or, without a time column, after this key
+            sa.Column("complete_to", Instant),  # newest event time of the last run that left nothing pending
+            sa.Column("champion", integer),
+            sa.Column("planned_at", Instant),  # written by whoever plans: its row lock is the planning lock
+        ),
+        run=table(
+            "run",
+            number("run_id"),
+            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("pipeline", text, nullable=False),
+            sa.Column("status", text, nullable=False),
+            sa.Column("started_at", Instant, nullable=False),
+            sa.Column("finished_at", Instant),
+            sa.Column("as_of", Instant, nullable=False),
+            sa.Column("error", text),
+            sa.Column("host", text),
+            sa.Column("rowcast_version", text),
+            sa.Column("config_sha256", text),
+        ),
+        step=table(
+            "step",
+            sa.Column("run_id", big, primary_key=True, autoincrement=False),
+            sa.Column("name", text, primary_key=True),
+            sa.Column("row_set", text, primary_key=True),  # train, score, or - where a step has one set only
+            sa.Column("job", text, nullable=False),
+            sa.Column("status", text, nullable=False),
+            sa.Column("started_at", Instant, nullable=False),
+            sa.Column("duration_s", real),
+            sa.Column("rows_in", big),
+            sa.Column("rows_out", big),
+            sa.Column("columns", integer),
+            sa.Column("peak_rss_mb", real),
+            sa.Column("error", text),
+        ),
+        batch=table(
+            "batch",
+            number("batch_id"),
+            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("run_id", big, nullable=False),
+            sa.Column("model_version", integer),
+            sa.Column("status", text, nullable=False, index=True),
+            sa.Column("key_from", text, nullable=False),  # JSON list of key values as the source rendered them
+            sa.Column("key_to", text, nullable=False),
+            sa.Column("worker", text),
+            sa.Column("lease_until", Instant),
+            sa.Column("attempts", integer, nullable=False),
+            sa.Column("row_count", big),
+            sa.Column("scored", big),
+            sa.Column("quarantined", big),
+            sa.Column("started_at", Instant),
+            sa.Column("finished_at", Instant),
+        ),
+        metric=table(
+            "metric",
+            sa.Column("run_id", big, nullable=False, index=True),
+            sa.Column("job", text, nullable=False),
+            sa.Column("step", text, nullable=False),
+            sa.Column("name", text, nullable=False),
+            sa.Column("value", real),
+            sa.Column("recorded_at", Instant, nullable=False),
+        ),
+        model=table(
+            "model",
+            sa.Column("job", text, primary_key=True),
+            sa.Column("version", integer, primary_key=True, autoincrement=False),
+            sa.Column("status", text, nullable=False),
+            sa.Column("created_at", Instant, nullable=False),
+            sa.Column("run_id", big, nullable=False),
+            sa.Column("estimator", text, nullable=False),
+            sa.Column("features", text, nullable=False),
+            sa.Column("trained_from", Instant),
+            sa.Column("trained_to", Instant),
+            sa.Column("trained_to_key", text),  # JSON, where there is no time column
+            sa.Column("rows", big, nullable=False),
+            sa.Column("metrics", text, nullable=False),
+            sa.Column("artifact_sha256", text, nullable=False),
+            sa.Column("artifact", sa.LargeBinary, nullable=False),
+        ),
+        promotion=table(
+            "promotion",
+            number("promotion_id"),
+            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("version", integer, nullable=False),
+            sa.Column("previous", integer),
+            sa.Column("decided_at", Instant, nullable=False),
+            sa.Column("decided_by", text, nullable=False),
+            sa.Column("decision", text, nullable=False),
+            sa.Column("reason", text, nullable=False),
+            sa.Column("evidence", text, nullable=False),
+        ),
+    )
+
+
+def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequence[Column], predicted: Any) -> JobTables:
+    """A job's own tables; `key` are the source's key columns as this store declares them."""
+    prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
+
+    def table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+        keys = [sa.Column(column.name, RawType(column.type), primary_key=True, autoincrement=False) for column in key]
+        return sa.Table(f"{prefix}{job}_{name}", shared.metadata, *keys, *columns, extend_existing=True)
+
+    big = sa.BigInteger
+    return JobTables(
+        prediction=table(
+            "prediction",
+            sa.Column("model_version", sa.Integer, nullable=False),
+            sa.Column("run_id", big, nullable=False),
+            sa.Column("batch_id", big, nullable=False),
+            sa.Column("scored_at", Instant, nullable=False),
+            sa.Column("row_hash", big, nullable=False),
+            sa.Column("score", sa.Double, nullable=False),
+            sa.Column("predicted", predicted, nullable=False),
+            sa.Column("threshold", sa.Double, nullable=False),
+            sa.Column("contributions", sa.Text),
+        ),
+        quarantine=table(
+            "quarantine",
+            sa.Column("run_id", big, nullable=False),
+            sa.Column("batch_id", big, nullable=False),
+            sa.Column("quarantined_at", Instant, nullable=False),
+            sa.Column("row_hash", big, nullable=False),
+            sa.Column("reasons", sa.Text, nullable=False),
+            sa.Column("row_values", sa.Text, nullable=False),
+        ),
+    )
