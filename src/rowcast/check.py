@@ -4,7 +4,7 @@ import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,6 +84,22 @@ def learn(
             continue
         rules.append(_rule(name, kind, values, distinct, override))
     return Learned(Contract(tuple(rules)), dropped)
+
+
+def in_force(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> Contract:
+    """A model's contract with what the config says today: bounds and nullability hold at once, without a retrain."""
+
+    def rule(known: ColumnRule) -> ColumnRule:
+        override = overrides.get(known.name, ColumnCheck())
+        if override.nullable is not None:
+            known = replace(known, nullable=override.nullable)
+        if known.kind == "number" and override.min is not None:
+            known = replace(known, min=None if override.min == -math.inf else override.min)
+        if known.kind == "number" and override.max is not None:
+            known = replace(known, max=None if override.max == math.inf else override.max)
+        return known
+
+    return Contract(tuple(map(rule, contract.rules)))
 
 
 def check(

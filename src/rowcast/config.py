@@ -107,7 +107,7 @@ class Store(_Section):
     """The database that holds rowcast's own tables."""
 
     url: SecretStr | None = None
-    schema_: str = Field("rowcast", alias="schema", min_length=1)
+    schema_: str = Field(default="rowcast", alias="schema", min_length=1)
 
 
 class Task(_Section):
@@ -115,8 +115,8 @@ class Task(_Section):
 
     kind: Literal["binary"] = "binary"
     positive: Scalar = 1
-    cost_missed: float = Field(20.0, gt=0)
-    cost_false_alarm: float = Field(1.0, gt=0)
+    cost_missed: float = Field(default=20.0, gt=0)
+    cost_false_alarm: float = Field(default=1.0, gt=0)
 
 
 class ColumnCheck(_Section):
@@ -132,7 +132,7 @@ class ColumnCheck(_Section):
 class Check(_Section):
     """When a row is bad, and how many may be."""
 
-    max_quarantine: float = Field(0.10, ge=0, le=1)
+    max_quarantine: float = Field(default=0.10, ge=0, le=1)
     columns: dict[str, ColumnCheck] = {}
 
 
@@ -140,9 +140,9 @@ class Model(_Section):
     """What is trained, on how much."""
 
     estimator: Annotated[str, AfterValidator(_factory)] = "default"
-    max_features: int = Field(60, ge=1)
-    min_train_rows: int = Field(100, ge=20)
-    max_train_rows: int = Field(100_000, ge=100)
+    max_features: int = Field(default=60, ge=1)
+    min_train_rows: int = Field(default=100, ge=20)
+    max_train_rows: int = Field(default=100_000, ge=100)
 
 
 class Retrain(_Section):
@@ -150,14 +150,14 @@ class Retrain(_Section):
 
     policy: Literal["never", "every"] = "every"
     every: Duration = timedelta(days=7)
-    min_new_labels: int = Field(50, ge=1)
+    min_new_labels: int = Field(default=50, ge=1)
 
 
 class Infer(_Section):
     """How rows are scored."""
 
-    batch_rows: int = Field(50_000, ge=1)
-    workers: int = Field(2, ge=1)
+    batch_rows: int = Field(default=50_000, ge=1)
+    workers: int = Field(default=2, ge=1)
     engine: Literal["local"] = "local"
     since: str | None = None
 
@@ -177,7 +177,7 @@ class Settings(BaseSettings):
     model: Model = Model()
     retrain: Retrain = Retrain()
     infer: Infer = Infer()
-    path: Path = Field(DEFAULT_PATH, exclude=True)
+    path: Path = Field(default=DEFAULT_PATH, exclude=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -293,7 +293,7 @@ def _nearest(location: tuple[int | str, ...]) -> str:
     """The known key of the same section that looks most like the last part of `location`."""
     section: Any = Settings
     for part in location[:-1]:
-        field = section.model_fields.get(part) if isinstance(section, type) else None
+        field = getattr(section, "model_fields", {}).get(part)
         section = ColumnCheck if field is None else field.annotation
     names = [field.alias or name for name, field in section.model_fields.items() if name != "path"]
     near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)

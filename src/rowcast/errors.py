@@ -14,12 +14,16 @@ RowcastError            what happened, where, and the way out
 
 
 class RowcastError(Exception):
-    """Base of all: `what` in one line, `hint` the way out. Both are shown to the user; neither holds a secret."""
+    """Base of all: `what` in one line, `hint` the way out. Both are shown to the user; neither holds a secret.
+
+    `step` names the step in which it was raised, where that is known.
+    """
 
     def __init__(self, what: str, *, hint: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.hint = hint
+        self.step = ""
 
     def __str__(self) -> str:
         return f"{self.what}\n  {self.hint}" if self.hint else self.what
@@ -29,7 +33,9 @@ class RowcastError(Exception):
 
 
 def _rebuild(kind: type["RowcastError"], parts: dict[str, str]) -> "RowcastError":
-    return kind(parts.pop("what"), **parts)
+    error = kind.__new__(kind, parts["what"])
+    vars(error).update(parts)
+    return error
 
 
 class ConfigError(RowcastError):

@@ -86,10 +86,15 @@ class Ledger:
         table = self.tables.job
         row = self.db.rows(sa.select(table).where(table.c.job == self.job))[0]
         after = row["scope_after"]
-        return Job(row["scope_from"], tuple(json.loads(after)) if after else None, row["complete_to"], row["champion"])
+        return Job(row["scope_from"], tuple(json.loads(after)) if after is not None else None, row["complete_to"], row["champion"])
 
     def set_state(self, **values: Any) -> None:
         self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(**values))
+
+    def fix_scope(self, scope_from: datetime | None, scope_after: Sequence[str] | None) -> None:
+        """Where scoring begins, once and for all."""
+        after = None if scope_after is None else json.dumps(scope_after, ensure_ascii=False)
+        self.set_state(scope_from=scope_from, scope_after=after)
 
     # Runs and steps
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rowcast.contract import ColumnRule, Contract
-from rowcast.errors import SourceError
+from rowcast.errors import SourceError, TrainingError
 from rowcast.models.matrix import Matrix
 
 # Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
@@ -58,3 +58,40 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
         column = column.cast(pa.float32())
     numbers: npt.NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return numbers
+
+
+def outcome(labels: pa.Array, positive: bool | int | float | str) -> tuple[npt.NDArray[np.bool_], tuple[Any, Any]]:
+    """Which of n labels are the positive class, shape (n,), and (negative, positive) as the source spells them.
+
+    Raises TrainingError unless the labels have just two values, one of them `positive`.
+    """
+    found = {_plain(value): value for value in labels.unique().to_pylist()}
+    wanted = _plain(positive)
+    shown = ", ".join(repr(value) for value in list(found.values())[:6]) + (" …" if len(found) > 6 else "")
+    if not found:
+        raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
+    if wanted not in found:
+        raise TrainingError(
+            f"no label is {positive!r}: the labels are {shown}",
+            hint="set [task] positive to the one that means a failure",
+        )
+    if len(found) != 2:
+        hint = (
+            "wait until both outcomes have been seen" if len(found) == 1 else "only two label values can be told apart"
+        )
+        raise TrainingError(f"the label has {len(found)} value{'s' * (len(found) > 1)}: {shown}", hint=hint)
+    negative = next(value for plain, value in found.items() if plain != wanted)
+    return is_positive(labels, positive), (negative, found[wanted])
+
+
+def is_positive(labels: pa.Array, positive: bool | int | float | str) -> npt.NDArray[np.bool_]:
+    """Which of n labels are the positive class, shape (n,)."""
+    same = [value for value in labels.unique().to_pylist() if _plain(value) == _plain(positive)]
+    return pc.is_in(labels, pa.array(same, labels.type)).to_numpy(zero_copy_only=False).astype(np.bool_)
+
+
+def _plain(value: object) -> str:
+    """One spelling for 1, 1.0, true and '1'."""
+    if isinstance(value, bool | int | float) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()

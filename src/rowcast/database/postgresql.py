@@ -30,7 +30,7 @@ class PostgreSQL(Adbc):
 
     def __init__(self, url: sa.URL) -> None:
         self.shown = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
-        self.dialect = PGDialect(paramstyle="numeric_dollar")
+        self.dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
         options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
         target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)

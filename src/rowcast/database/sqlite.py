@@ -196,7 +196,7 @@ class SQLite(Adbc):
         return self.event_time(column, "UTC").is_not(None)
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
-        value = sa.column(column.name)
+        value: sa.ColumnElement[Any] = sa.column(column.name)
         dated = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
         of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
         if timezone != "UTC":
@@ -271,7 +271,7 @@ def _unquoted(rendered: str) -> str:
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _wanted(kind: ColumnKind | None, found: pa.DataType) -> pa.DataType | None:

@@ -32,6 +32,7 @@ Engine = Literal["lightgbm", "linear", "sklearn"]
 FORMAT = 1
 MAX_PART_BYTES = 1 << 30
 _PARTS: dict[Engine, str] = {"lightgbm": "lightgbm.txt", "linear": "sklearn.skops", "sklearn": "sklearn.skops"}
+_TOLD = ("leaf_count", "leaf_weight", "internal_count", "internal_value", "internal_weight", "split_gain")
 _RETRAIN = "go back to an intact version with 'rowcast promote V', or build a new one with 'rowcast retrain'"
 
 # Beyond what skops trusts itself (scikit-learn's estimators, numbers, strings, arrays, containers). Each was read for
@@ -41,8 +42,10 @@ REVIEWED = (
     "numpy.dtype",
     "sklearn.calibration._CalibratedClassifier",
     "sklearn.calibration._SigmoidCalibration",
+    "sklearn.compose._column_transformer.make_column_selector",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # its indices are checked below
     "sklearn.feature_selection._mutual_info.mutual_info_classif",
+    "sklearn.feature_selection._univariate_selection.chi2",
     "sklearn.feature_selection._univariate_selection.f_classif",
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.tree._tree.Tree",  # its indices are checked below
@@ -109,7 +112,7 @@ class Model:
         except RowcastError:
             raise
         except Exception as error:  # whatever a malformed file provokes in a parser, the answer is the same
-            raise ModelError(f"the model's bytes cannot be read: {_line(error)}", hint=_RETRAIN) from None
+            raise ModelError(f"the model's bytes cannot be read: {one_line(error)}", hint=_RETRAIN) from None
 
     @classmethod
     def _read(cls, data: bytes) -> "Model":
@@ -213,8 +216,8 @@ def _user_scores(estimator: Any, matrix: Matrix) -> Floats:
                 found = np.asarray(method(frame))
     except Exception as error:
         raise EstimatorError(
-            f"estimator {name} raised while scoring: {_line(error)}",
-            hint="missing values arrive as NaN, text as str or None: it must take both",
+            f"estimator {name} raised while scoring: {one_line(error)}",
+            hint="missing numbers and texts arrive as NaN: it must take both",
         ) from error
     if found.shape != wanted or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
         what = "values that are not finite numbers" if found.shape == wanted else f"shape {found.shape}"
@@ -231,7 +234,8 @@ def _user_scores(estimator: Any, matrix: Matrix) -> Floats:
 def to_frame(matrix: Matrix) -> Any:
     """The pandas DataFrame that a user's estimator is given. Raises EstimatorError where pandas is not installed."""
     try:
-        return matrix.to_pandas()
+        # A fixed type: text that is missing in all rows of a batch must be missing in the same way as in some.
+        return matrix.to_pandas().astype(dict.fromkeys(matrix.categories, "str"))
     except ModuleNotFoundError:
         raise EstimatorError(
             "your own estimator is given a pandas DataFrame, and pandas is not installed",
@@ -247,7 +251,7 @@ def storable(estimator: Any) -> bytes:
         data = _canonical(skops.io.dumps(estimator))
     except Exception as error:
         name = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-        raise ModelError(f"estimator {name} cannot be saved: {_line(error)}", hint=_only_sklearn()) from error
+        raise ModelError(f"estimator {name} cannot be saved: {one_line(error)}", hint=_only_sklearn()) from error
     _check_types(data)
     return data
 
@@ -283,29 +287,26 @@ def _load_sklearn(data: bytes) -> Any:
 
 def _reach(item: Any, seen: set[int]) -> Iterator[Any]:
     """Every object that hangs on `item`, once."""
-    if item is None or isinstance(item, str | bytes | int | float) or id(item) in seen:
+    if item is None or isinstance(item, str | bytes | int | float | type) or id(item) in seen:
         return
     seen.add(id(item))
     yield item
+    below = [*getattr(item, "__dict__", {}).values()]
     if isinstance(item, np.ndarray):
-        below: Any = item.ravel().tolist() if item.dtype == object else ()
-    elif isinstance(item, dict):
-        below = item.values()
-    else:
-        below = item if isinstance(item, list | tuple | set) else getattr(item, "__dict__", {}).values()
-    for part in list(below):
+        below += item.ravel().tolist() if item.dtype == object else []
+    elif isinstance(item, dict | list | tuple | set):
+        below += item.values() if isinstance(item, dict) else item
+    for part in below:
         yield from _reach(part, seen)
 
 
 def _check_sklearn(item: Any) -> None:
     """Raise ModelError where a tree, or what holds trees, would read or write outside its arrays."""
-    from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+    from sklearn import ensemble
     from sklearn.tree._tree import Tree
 
     sound = True
-    trees: list[Any] = [
-        getattr(one, "tree_", None) for one in np.ravel(np.array(getattr(item, "estimators_", []), dtype=object))
-    ]
+    histogram = (ensemble.HistGradientBoostingClassifier, ensemble.HistGradientBoostingRegressor)
     if isinstance(item, Tree):
         sound = 0 < item.node_count <= item.capacity  # first: the arrays below are as long as node_count claims
         leaf = item.children_left == -1 if sound else np.empty(0, dtype=bool)
@@ -313,17 +314,18 @@ def _check_sklearn(item: Any) -> None:
         sound = sound and bool(((item.feature >= 0) & (item.feature < item.n_features) | leaf).all())
     elif isinstance(getattr(item, "tree_", None), Tree):
         sound = item.tree_.n_features == item.n_features_in_
-    elif any(isinstance(tree, Tree) for tree in trees) and not hasattr(item, "estimators_features_"):
-        sound = all(tree is None or tree.n_features == item.n_features_in_ for tree in trees)
-    elif isinstance(item, HistGradientBoostingClassifier):
+    elif isinstance(item, histogram):
         known = item._bin_mapper.is_categorical_
-        sound = len(known) == item.n_features_in_ and all(
-            _histogram_tree_is_sound(tree, known) for stage in item._predictors for tree in stage
-        )
-    if isinstance(item, GradientBoostingClassifier):
-        one = (1, 1)
-        sound = sound and item.estimators_.ndim == 2 and item.estimators_.shape[1] == item.n_trees_per_iteration_ == 1
-        sound = sound and item.init_ is not None and all(tree.value.shape[1:] == one for tree in trees)
+        trees = [tree for stage in item._predictors for tree in stage]
+        sound = len(known) == item.n_features_in_ and all(_histogram_tree_is_sound(tree, known) for tree in trees)
+    elif hasattr(item, "estimators_"):
+        members = item.estimators_.ravel().tolist() if isinstance(item.estimators_, np.ndarray) else item.estimators_
+        given = getattr(item, "estimators_features_", [range(getattr(item, "n_features_in_", 0))] * len(members))
+        trees = [getattr(member, "tree_", None) for member in members]
+        sound = all(tree is None or tree.n_features == len(own) for tree, own in zip(trees, given, strict=True))
+        if isinstance(item, ensemble.GradientBoostingClassifier | ensemble.GradientBoostingRegressor):
+            sound = sound and item.estimators_.shape == (len(trees), 1) and item.n_trees_per_iteration_ == 1
+            sound = sound and all(tree.value.shape[1:] == (1, 1) for tree in trees)
     if not sound:
         raise ModelError(f"a {type(item).__name__} in the model points outside of itself", hint=_RETRAIN)
 
@@ -354,7 +356,7 @@ def _load_lightgbm(part: bytes, width: int) -> Any:
 
     text = part.decode()
     _check_lightgbm(text, width)
-    return lightgbm.Booster(params={"verbosity": -1}, model_str=text)
+    return lightgbm.Booster(model_str=text)
 
 
 def _check_lightgbm(text: str, width: int) -> None:
@@ -390,6 +392,8 @@ def _text_tree_is_sound(tree: str, width: int) -> bool:
     )
     threshold = fields.get("threshold", "").split(" ")
     if any(len(array) != splits for array in (left, right, feature, kind, threshold)):
+        return False
+    if any(fields[name].count(" ") != splits - (name[:5] != "leaf_") for name in _TOLD if name in fields):
         return False
     here = np.arange(splits)
     for child in (left, right):  # a split is named by its number, which is above its parent's; leaf k by -k - 1
@@ -451,6 +455,6 @@ def _canonical(data: bytes) -> bytes:
     return _zip({"schema.json": json.dumps(schema).encode(), **renamed}, zipfile.ZIP_STORED)
 
 
-def _line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """Type and message of an exception on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -1,0 +1,142 @@
+"""The proof of promise 1, in SQL: every source row is in just one place, and every published batch says so itself.
+
+source = unusable + out_of_scope + scored + quarantined + pending, each counted by a query of its own in one snapshot.
+"""
+
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.pipeline.job import Job
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Rows by where they are."""
+
+    source: int
+    unusable: int  # key NULL or repeated, or time NULL
+    out_of_scope: int
+    scored: int
+    quarantined: int
+    pending: int
+    duplicates: int  # predictions beyond the first for one key
+    both: int  # keys both scored and quarantined
+    deleted: int  # predictions and quarantined rows whose source row is gone or no longer usable
+    batches: int  # published
+    batches_wrong: int  # published with other counts than rows
+    unpublished: int  # predictions and quarantined rows that no published batch accounts for
+
+    @property
+    def holds(self) -> bool:
+        parts = self.unusable + self.out_of_scope + self.scored + self.quarantined + self.pending
+        faults = self.duplicates + self.both + self.batches_wrong + self.unpublished
+        return self.source == parts and not faults
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**asdict(self), "holds": self.holds}
+
+
+def audit(job: Job) -> Audit:
+    """Count everything in one snapshot; where source and store are two databases, the store's is taken first."""
+    source, store = job.source, job.store
+    with ExitStack() as stack:
+        stack.enter_context(store.transaction("snapshot"))
+        if store is not source.db:
+            store.scalar(sa.select(sa.func.count()).select_from(job.own.prediction))  # the snapshot begins here
+            stack.enter_context(source.db.transaction("snapshot"))
+        total = source.db.scalar(source.select(sa.func.count()))
+        table = source.table()
+        usable = source.usable(table)
+        unusable = source.db.scalar(source.select(sa.func.count(), table=table).where(sa.not_(usable)))
+        rows = _rows(job)
+        both_tables = (job.own.prediction, job.own.quarantine)
+        scored, quarantined = (store.scalar(_joined(job, rows, own)) for own in both_tables)
+        placed = [_exists(job, rows, own) for own in both_tables]
+        in_scope = rows.c["rowcast.in_scope"] == 1
+        nowhere = sa.select(sa.func.count()).select_from(rows).where(*[~there for there in placed])
+        return Audit(
+            source=total,
+            unusable=unusable,
+            out_of_scope=store.scalar(nowhere.where(~in_scope)),
+            scored=scored,
+            quarantined=quarantined,
+            pending=store.scalar(nowhere.where(in_scope)),
+            duplicates=store.scalar(_duplicates(job)),
+            both=store.scalar(_both(job)),
+            deleted=sum(store.scalar(_orphans(job, rows, own)) for own in both_tables),
+            batches=store.scalar(_published(job)),
+            **_batches(job),
+        )
+
+
+def _rows(job: Job) -> Any:
+    """Usable source rows with their keys and whether they are in scope, where the store can join them."""
+    state, table = job.ledger.state(), job.source.table()
+    in_scope = job.source.in_scope(state) if state.has_scope else sa.false()
+    flag = sa.case((in_scope, 1), else_=0).label("rowcast.in_scope")
+    return job.pending.keyed([job.source.usable(table)], table, flag)
+
+
+def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:
+    return [one.c[column.name] == other.c[column.name] for column in job.source.key]
+
+
+def _joined(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).select_from(rows.join(own, sa.and_(*_same(job, rows, own))))
+
+
+def _exists(job: Job, rows: Any, own: sa.Table) -> sa.ColumnElement[bool]:
+    return sa.exists(sa.select(sa.literal(1)).select_from(own).where(*_same(job, rows, own)))
+
+
+def _orphans(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
+    there = sa.exists(sa.select(sa.literal(1)).select_from(rows).where(*_same(job, rows, own)))
+    return sa.select(sa.func.count()).select_from(own).where(~there)
+
+
+def _duplicates(job: Job) -> sa.Select[Any]:
+    own = job.own.prediction
+    keys = [own.c[column.name] for column in job.source.key]
+    beyond = (sa.func.count() - 1).label("beyond")
+    repeated = sa.select(beyond).select_from(own).group_by(*keys).having(sa.func.count() > 1).subquery()
+    return sa.select(sa.func.coalesce(sa.func.sum(repeated.c.beyond), 0))
+
+
+def _both(job: Job) -> sa.Select[Any]:
+    prediction, quarantine = job.own.prediction, job.own.quarantine
+    return sa.select(sa.func.count()).select_from(
+        prediction.join(quarantine, sa.and_(*_same(job, prediction, quarantine)))
+    )
+
+
+def _published(job: Job) -> sa.Select[Any]:
+    batch = job.tables.batch
+    return sa.select(sa.func.count()).where(batch.c.job == job.settings.name, batch.c.status == "published")
+
+
+def _batches(job: Job) -> dict[str, int]:
+    """Published batches against the rows that name them."""
+    batch = job.tables.batch
+    counts, unpublished = [], 0
+    for own in (job.own.prediction, job.own.quarantine):
+        by_batch = sa.select(own.c.batch_id, sa.func.count().label("n")).group_by(own.c.batch_id).subquery()
+        counts.append(by_batch)
+        mine = sa.exists(
+            sa.select(sa.literal(1)).where(
+                batch.c.batch_id == own.c.batch_id,
+                batch.c.job == job.settings.name,
+                batch.c.status == "published",
+            )
+        )
+        unpublished += job.store.scalar(sa.select(sa.func.count()).select_from(own).where(~mine))
+    scored, quarantined = counts
+    joined = batch.outerjoin(scored, scored.c.batch_id == batch.c.batch_id)
+    joined = joined.outerjoin(quarantined, quarantined.c.batch_id == batch.c.batch_id)
+    differs = sa.or_(
+        batch.c.scored != sa.func.coalesce(scored.c.n, 0), batch.c.quarantined != sa.func.coalesce(quarantined.c.n, 0)
+    )
+    wrong = _published(job).select_from(joined).where(differs)
+    return {"batches_wrong": job.store.scalar(wrong), "unpublished": unpublished}

@@ -1,0 +1,53 @@
+"""Batches in processes of this machine."""
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from rowcast.errors import RunError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Local:
+    """Up to `workers` processes; one worker, or a single item, stays in this one."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        if self.workers == 1 or len(items) <= 1:
+            yield from map(function, items)
+            return
+        # Spawned, not forked: database drivers and OpenMP do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_quiet) as pool:
+            waiting: set[Future[Result]] = set()
+            left = iter(items)
+            try:
+                while True:
+                    for item in left:
+                        waiting.add(pool.submit(function, item))
+                        if len(waiting) >= 2 * self.workers:
+                            break
+                    if not waiting:
+                        return
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
+            except BrokenProcessPool:
+                raise RunError(
+                    "a worker process was killed from outside",
+                    hint="often the memory limit: lower [infer] batch_rows or workers; then 'rowcast resume'",
+                ) from None
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _quiet() -> None:
+    # Two OpenMP pools that spin for each other's cores are many times slower than two that sleep.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,0 +1,34 @@
+"""data-fetch: the user's table as Arrow batches, and pending rows planned into key ranges."""
+
+from rowcast.fetch.pending import Pending
+from rowcast.fetch.row_hash import row_hash
+from rowcast.fetch.source import Fetched, Source, open_source, store_key
+from rowcast.fetch.training import (
+    FRESH,
+    GROUP,
+    LABEL,
+    TIME,
+    initial_scope,
+    instant,
+    labels_known,
+    newest_event,
+    training_rows,
+)
+
+__all__ = [
+    "FRESH",
+    "GROUP",
+    "LABEL",
+    "TIME",
+    "Fetched",
+    "Pending",
+    "Source",
+    "initial_scope",
+    "instant",
+    "labels_known",
+    "newest_event",
+    "open_source",
+    "row_hash",
+    "store_key",
+    "training_rows",
+]

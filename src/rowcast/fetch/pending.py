@@ -1,0 +1,174 @@
+"""Pending rows: planned into key ranges, and read range by range.
+
+Keys are compared by the database alone: Python only carries bounds that the database rendered as text.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.contract import Misfit
+from rowcast.database import Column, Database, RawType
+from rowcast.fetch.source import Fetched, Source, key_values, store_key
+from rowcast.ledger import Job, KeyRange
+from rowcast.tables import JobTables
+
+_CHUNK = 50_000  # keys that travel together from one database to another
+
+
+class Pending:
+    """Rows that the store holds neither a prediction nor a quarantined row for."""
+
+    def __init__(self, source: Source, store: Database, own: JobTables) -> None:
+        self.source = source
+        self.store = store
+        self.own = own
+        self.together = store is source.db  # one statement sees both
+
+    def plan(
+        self, job: Job, now: datetime, late_arrival: timedelta, batch_rows: int, skip: Sequence[KeyRange]
+    ) -> list[KeyRange]:
+        """Ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip."""
+        source = self.source
+        table = source.table()
+        parts = [source.usable(table), source.visible(now), source.in_scope(job)]
+        if source.time and job.complete_to is not None:
+            since = job.complete_to - late_arrival
+            parts.append(source.db.not_before(source.time, source.settings.timezone, since))
+        parts += [~source.between(keys) for keys in skip]
+        numbered, bounds = self._numbered(table, parts) if self.together else self._numbered_staged(table, parts)
+        n = numbered.c.n
+        edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == numbered.c.total)
+        rows = self.store.rows(sa.select(n, *bounds).where(edge).order_by(n))
+        edges = [(row.pop("n"), tuple(row.values())) for row in rows]
+        starts = [edge for edge in edges if (edge[0] - 1) % batch_rows == 0]
+        ends = [edge for edge in edges if edge[0] % batch_rows == 0 or edge[0] == edges[-1][0]]
+        return [
+            KeyRange(first, last, end - start + 1) for (start, first), (end, last) in zip(starts, ends, strict=True)
+        ]
+
+    def _numbered(
+        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]]
+    ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
+        """Pending rows numbered in key order, where one statement sees source and store."""
+        keys = self.source.keys(table)
+        chosen = self.source.select(*keys, *_numbers(keys), table=table).where(*parts, *self._absent(table))
+        numbered = chosen.subquery("numbered")
+        rendered = [self.store.rendered(numbered.c[c.name]) for c in self.source.key]
+        return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
+
+    def _numbered_staged(
+        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]]
+    ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
+        """The same where they are apart: candidate keys are staged in the store, in the source's order."""
+        source = self.source
+        chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), table=table).where(*parts)
+        texts = [sa.Column(f"rendered_{place}", sa.Text) for place in range(len(source.key))]
+        staged = self._stage(chosen.order_by(*source.keys(table)), texts)
+        bounds = [staged.c[f"rendered_{place}"] for place in range(len(source.key))]
+        found = sa.select(*bounds, *_numbers([staged.c.place])).where(*self._absent(staged)).subquery("numbered")
+        return found, [column for column in found.c if column.name.startswith("rendered_")]
+
+    def keyed(
+        self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, flag: sa.Label[Any]
+    ) -> sa.FromClause:
+        """The keys of source rows and a 0/1 flag, as a relation that the store's tables can be joined with."""
+        source = self.source
+        if self.together:
+            return source.select(*source.keys(table), flag, table=table).where(*parts).subquery("keyed")
+        chosen = source.select(*key_values(source, self.store), flag, table=table).where(*parts)
+        return self._stage(chosen, [sa.Column(flag.name, sa.BigInteger)])
+
+    def _stage(self, statement: sa.Select[Any], beside: Sequence[sa.Column[Any]]) -> sa.Table:
+        """Copy keys, and columns beside them, from the source into a temporary table of the store."""
+        columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
+        staged = sa.Table("rowcast_candidate", sa.MetaData(), *columns, *beside, sa.Column("place", sa.BigInteger))
+        self.store.ingest(staged, pa.table({}), temporary=True)
+        count = 0
+        for batch in self.source.db.stream(statement, _CHUNK):
+            places = pa.array(np.arange(count, count + batch.num_rows))
+            self.store.ingest(staged, batch.append_column("place", places))
+            count += batch.num_rows
+        return staged
+
+    def _absent(self, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
+        """Neither scored nor quarantined. The source's column stands first: its collation decides what is equal."""
+        found = []
+        for own in (self.own.prediction, self.own.quarantine):
+            same = [table.c[c.name] == own.c[c.name] for c in self.source.key]
+            found.append(~sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same)))
+        return found
+
+    def read(self, keys: KeyRange, columns: Sequence[Column], job: Job, now: datetime, batch_rows: int) -> Fetched:
+        """The pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run."""
+        source = self.source
+        if self.together:
+            table = source.table()
+            return self._read(columns, [source.between(keys), *self._absent(table)], job, now, batch_rows, table)
+        parts: list[Fetched] = []
+        found, within = 0, source.between(keys)
+        while True:
+            table = source.table()
+            chunk = self._read(columns, [within], job, now, _CHUNK, table, rendered=True)
+            bounds = chunk.rows.select([f"rendered_{place}" for place in range(len(source.key))])
+            kept = _take(chunk, self._absent_places(chunk.rows))
+            parts.append(_take(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
+            found += parts[-1].rows.num_rows
+            if chunk.rows.num_rows < _CHUNK or found == batch_rows:
+                return _joined(parts, len(source.key))
+            last = tuple(str(value) for value in bounds.slice(bounds.num_rows - 1).to_pylist()[0].values())
+            within = sa.and_(source.between(keys), source.after_key(last))
+
+    def _read(
+        self,
+        columns: Sequence[Column],
+        parts: list[sa.ColumnElement[bool]],
+        job: Job,
+        now: datetime,
+        most: int,
+        table: sa.FromClause,
+        *,
+        rendered: bool = False,
+    ) -> Fetched:
+        source = self.source
+        chosen = [*key_values(source, self.store), *[source.db.feature(c).label(c.name) for c in columns]]
+        if rendered:
+            chosen += source.rendered_keys()
+        parts = [*parts, source.usable(table, parts[:1]), source.visible(now), source.in_scope(job)]
+        statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
+        return Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, most))
+
+    def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
+        keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
+        staged = sa.Table("rowcast_chunk", sa.MetaData(), *keys, sa.Column("place", sa.BigInteger))
+        chosen = rows.select([c.name for c in keys])
+        self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))), temporary=True)
+        found = self.store.rows(sa.select(staged.c.place).where(*self._absent(staged)).order_by(staged.c.place))
+        return np.array([row["place"] for row in found], dtype=np.int64)
+
+
+def _numbers(order: Sequence[sa.ColumnElement[Any]]) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+    return sa.func.row_number().over(order_by=order).label("n"), sa.func.count().over().label("total")
+
+
+def _take(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
+    if len(places) == fetched.rows.num_rows:
+        return fetched
+    at = {int(old): new for new, old in enumerate(places)}
+    misfits = [Misfit(at[m.row], m.column, m.value) for m in fetched.misfits if m.row in at]
+    return Fetched(fetched.rows.take(pa.array(places)), misfits)
+
+
+def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
+    """One batch of several, without the rendered keys."""
+    misfits, start = [], 0
+    for part in parts:
+        misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
+        start += part.rows.num_rows
+    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches([part.rows for part in parts])
+    return Fetched(rows.select(rows.schema.names[: len(rows.schema.names) - keys]), misfits)

@@ -1,0 +1,166 @@
+"""The user's table or query, checked against the config, and the parts of statements made from it."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast import config
+from rowcast.contract import Misfit
+from rowcast.database import Column, Database, Relation, after, at_least, at_most
+from rowcast.errors import SourceError
+from rowcast.ledger import Job, KeyRange
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Rows as the database holds them, and the values in them that their column's kind cannot hold."""
+
+    rows: pa.RecordBatch
+    misfits: list[Misfit]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The user's table or query, checked against the config."""
+
+    db: Database
+    relation: Relation
+    settings: config.Source
+    key: tuple[Column, ...]
+    time: Column | None
+    label: Column
+
+    @property
+    def identity(self) -> str:
+        """What a job's name belongs to."""
+        return self.settings.table or f"a query with key {', '.join(self.settings.key)}"
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """Every column that a model may use."""
+        named = self.settings
+        taken = {*named.key, named.time, named.label, named.label_time, named.group, *named.exclude}
+        usable = ("number", "category", "boolean")
+        return tuple(c for c in self.relation.columns if c.name not in taken and c.kind in usable)
+
+    # Parts of statements
+
+    def table(self, alias: str = "s") -> sa.FromClause:
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
+        if self.settings.query is not None:
+            text = self.settings.query.strip().rstrip(";").replace(":", r"\:")  # a colon would begin a parameter
+            return sa.text(text).columns(*columns).subquery(alias)
+        schema, name = self.db.named(str(self.settings.table))
+        return sa.table(name, *columns, schema=schema).alias(alias)
+
+    def select(self, *columns: sa.ColumnElement[Any], table: sa.FromClause | None = None) -> sa.Select[Any]:
+        chosen = sa.select(*columns).select_from(self.table() if table is None else table)
+        return chosen.where(sa.literal_column(f"({self.settings.where})")) if self.settings.where else chosen
+
+    def keys(self, table: sa.FromClause | None = None) -> list[sa.ColumnElement[Any]]:
+        return [sa.column(c.name) if table is None else table.c[c.name] for c in self.key]
+
+    def event_time(self) -> sa.ColumnElement[Any]:
+        assert self.time is not None
+        return self.db.event_time(self.time, self.settings.timezone)
+
+    def visible(self, now: datetime) -> sa.ColumnElement[bool]:
+        """Rows later than now are not there yet."""
+        return self.event_time() <= self.db.instant(now) if self.time else sa.true()
+
+    def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
+        """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
+        parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
+        if self.time:
+            parts.append(self.db.has_event_time(self.time))
+        if not self.relation.is_unique(self.settings.key):
+            keys = self.keys()
+            repeated = self.select(*keys, table=self.table("t")).where(*within).group_by(*keys)
+            d = repeated.having(sa.func.count() > 1).subquery("d")
+            same = [one == other for one, other in zip(self.keys(table), self.keys(d), strict=True)]
+            parts.append(~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
+        return sa.and_(*parts)
+
+    def in_scope(self, job: Job) -> sa.ColumnElement[bool]:
+        if self.time:
+            assert job.scope_from is not None
+            return self.db.not_before(self.time, self.settings.timezone, job.scope_from)
+        return self.after_key(job.scope_after or ())
+
+    def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
+        return after(self.keys(), self.parsed(bound)) if bound else sa.true()
+
+    def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
+        return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
+
+    def between(self, keys: KeyRange) -> sa.ColumnElement[bool]:
+        return sa.and_(at_least(self.keys(), self.parsed(keys.first)), at_most(self.keys(), self.parsed(keys.last)))
+
+    def known(self, now: datetime) -> sa.ColumnElement[bool]:
+        """Rows whose label was known at a moment."""
+        there = sa.column(self.label.name).is_not(None)
+        if self.settings.label_time:
+            column = self.relation[self.settings.label_time]
+            since = self.db.event_time(column, self.settings.timezone)
+            return sa.and_(there, self.db.has_event_time(column), since <= self.db.instant(now))
+        if self.time and self.settings.label_delay:
+            return sa.and_(there, self.db.later(self.event_time(), self.settings.label_delay) <= self.db.instant(now))
+        return there
+
+    def rendered_keys(self) -> list[sa.ColumnElement[Any]]:
+        return [self.db.rendered(key).label(f"rendered_{place}") for place, key in enumerate(self.keys())]
+
+
+def open_source(db: Database, settings: config.Source) -> Source:
+    """Look at the table and check every column that the config names. Raises SourceError."""
+    relation = db.describe(settings.table, settings.query)
+    if relation is None:
+        raise SourceError(
+            f"there is no table {settings.table} in {db.shown}", hint="'table' may need its schema: schema.table"
+        )
+    named = {
+        "key": settings.key,
+        "time": (settings.time,),
+        "label": (settings.label,),
+        "label_time": (settings.label_time,),
+        "group": (settings.group,),
+        "exclude": settings.exclude,
+    }
+    for setting, names in named.items():
+        for name in names:
+            if name is not None and name not in relation.names:
+                near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.4)
+                hint = (
+                    f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
+                )
+                raise SourceError(
+                    f"{settings.table or 'the query'} in {db.shown} has no column '{name}' (source.{setting})",
+                    hint=hint,
+                )
+    time = relation[settings.time] if settings.time else None
+    if time and time.kind == "category" and db.dialect.name != "sqlite":
+        raise SourceError(
+            f"the time column '{time.name}' is text", hint="use a query that casts it: SELECT …::timestamptz AS …"
+        )
+    return Source(
+        db, relation, settings, tuple(relation[name] for name in settings.key), time, relation[settings.label]
+    )
+
+
+def store_key(source: Source, store: Database) -> tuple[Column, ...]:
+    """The key columns as the store declares them: alike in the same system, else integers or text."""
+    if source.db.dialect.name == store.dialect.name:
+        return source.key
+    return tuple(Column(c.name, c.kind, "BIGINT" if c.integer else "TEXT", c.integer) for c in source.key)
+
+
+def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
+    """The key as it is read, in a form that the store's key columns take."""
+    if source.db.dialect.name == store.dialect.name:
+        return [source.db.key_value(c).label(c.name) for c in source.key]
+    return [(sa.column(c.name) if c.integer else sa.cast(sa.column(c.name), sa.Text)).label(c.name) for c in source.key]

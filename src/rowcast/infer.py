@@ -1,0 +1,78 @@
+"""inference: a checked batch to predictions with contributions, and its bad rows to quarantine with reasons."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from rowcast.contract import Failure
+from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
+
+TOP = 10  # contributions kept for a flagged row
+
+
+def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """Scores of n good rows, `keys` and `row_hash` (n,) beside them; flagged rows carry their leading contributions."""
+    score = model.score(matrix)
+    flagged = score >= model.threshold
+    negative, positive = model.classes
+    predicted = pa.array([negative, positive]).take(pa.array(flagged.astype(np.int8)))
+    columns = {
+        "row_hash": pa.array(row_hash),
+        "score": pa.array(score),
+        "predicted": predicted,
+        "threshold": pa.repeat(model.threshold, len(score)),
+        "contributions": _contributions(model, matrix, flagged),
+    }
+    return _beside(keys, columns)
+
+
+def quarantined(
+    keys: pa.RecordBatch,
+    values: pa.RecordBatch,
+    originals: Mapping[tuple[int, str], str],
+    failures: Mapping[int, list[Failure]],
+    row_hash: npt.NDArray[np.int64],
+    reasons: Callable[[list[Failure]], str],
+) -> pa.RecordBatch:
+    """Rows that broke the contract, by their index in `failures`, with reasons and values as they were read.
+
+    `originals` holds, by row and column, texts that a column's type could not hold.
+    """
+    rows = np.array(sorted(failures), dtype=np.int64)
+    read = values.take(pa.array(rows)).to_pylist()
+    shown = [
+        {name: originals.get((int(row), name), value) for name, value in row_values.items()}
+        for row, row_values in zip(rows, read, strict=True)
+    ]
+    columns = {
+        "row_hash": pa.array(row_hash[rows]),
+        "reasons": pa.array([reasons(failures[int(row)]) for row in rows], pa.string()),
+        "row_values": pa.array([json.dumps(row, ensure_ascii=False, default=str) for row in shown], pa.string()),
+    }
+    return _beside(keys.take(pa.array(rows)), columns)
+
+
+def leading(names: Sequence[str], contributions: npt.NDArray[np.float64], top: int = TOP) -> dict[str, float]:
+    """The contributions of one row that weigh most, on the log-odds scale, by column."""
+    order = np.argsort(-np.abs(contributions), kind="stable")[:top]
+    return {names[place]: float(f"{contributions[place]:.6g}") for place in order if contributions[place] != 0}
+
+
+def _contributions(model: Model, matrix: Matrix, flagged: npt.NDArray[np.bool_]) -> pa.Array:
+    texts: list[str | None] = [None] * len(matrix)
+    places = np.flatnonzero(flagged)
+    found = model.contributions(matrix.take(places)) if len(places) else None
+    if found is not None:
+        for place, row in zip(places, found, strict=True):
+            texts[place] = json.dumps(leading(model.features, row), ensure_ascii=False)
+    return pa.array(texts, pa.string())
+
+
+def _beside(keys: pa.RecordBatch, columns: Mapping[str, Any]) -> pa.RecordBatch:
+    names = [*keys.schema.names, *columns]
+    return pa.RecordBatch.from_arrays([*keys.columns, *columns.values()], names=names)

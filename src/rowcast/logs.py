@@ -1,0 +1,110 @@
+"""One event, three renderings: console for people, JSON on one line elsewhere, and a rotating pipeline.log."""
+
+import logging
+import logging.handlers
+import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TextIO
+
+import structlog
+
+LEVELS = ("debug", "info", "warning", "error")
+_BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how many are kept
+_IN_URL = re.compile(r"(?<=://)[^/@\s:]+:[^@\s]+(?=@)")  # user:password of any URL
+
+
+def configure(
+    level: str = "info",
+    *,
+    file: Path | None = None,
+    stream: TextIO | None = None,
+    secrets: Iterable[str] = (),
+    console: Any = None,
+) -> None:
+    """Send events of `level` and above to the stream, as JSON unless it is a terminal, and to the file.
+
+    `secrets` are taken out of every event. `console` is a rich console that owns the terminal while a bar is drawn.
+    """
+    stream = stream or sys.stderr
+    hidden = tuple(secret for secret in secrets if secret)
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        lambda logger, name, event: {key: _clean(value, hidden) for key, value in event.items()},
+    ]
+    as_json = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        structlog.processors.JSONRenderer(ensure_ascii=False),
+    ]
+    as_text = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _for_people]
+    handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
+    if console is not None:
+        handlers = [_Above(console)]
+    renders = [as_text if stream.isatty() else as_json]
+    problem = ""
+    if file is not None:
+        try:
+            handlers.append(
+                logging.handlers.RotatingFileHandler(file, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+            )
+            renders.append(as_json)
+        except OSError as error:
+            problem = f"{file} cannot be written: {error.strerror}"
+    root = logging.getLogger("rowcast")
+    for old in root.handlers[:]:
+        root.removeHandler(old)
+        old.close()
+    for handler, processors in zip(handlers, renders, strict=True):
+        handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=processors, foreign_pre_chain=shared))
+        root.addHandler(handler)
+    root.setLevel(level.upper())
+    root.propagate = False
+    structlog.configure(
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *shared,
+            structlog.processors.format_exc_info,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    if problem:
+        structlog.get_logger("rowcast").warning(problem)
+
+
+def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
+    if not isinstance(value, str):
+        return value
+    for secret in secrets:
+        value = value.replace(secret, "***")
+    return _IN_URL.sub("***", value)
+
+
+def _for_people(logger: Any, name: str, event: Any) -> str:
+    """Time, what happened, and the figures; the level only where it matters."""
+    clock = event.pop("timestamp", "")[11:19]
+    level = event.pop("level", "info")
+    text = str(event.pop("event", ""))
+    trace = event.pop("exception", "")
+    note = event.pop("note", "")
+    figures = "  ".join(
+        f"{key}={value:,}" if isinstance(value, int) else f"{key}={value}" for key, value in event.items()
+    )
+    mark = "" if level in ("info", "debug") else f"{level.upper()}: "
+    line = f"{clock}  {mark}{text:<24}  {figures}".rstrip()
+    return "\n".join([line, *([f"          {note}"] if note else []), *([trace] if trace else [])])
+
+
+class _Above(logging.Handler):
+    """Prints above a progress bar."""
+
+    def __init__(self, console: Any) -> None:
+        super().__init__()
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._console.print(self.format(record), markup=False, highlight=False, soft_wrap=True)

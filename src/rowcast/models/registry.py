@@ -1,0 +1,164 @@
+"""Model versions in the store: save, load, verify, and which one is in service, by whose decision."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.database import Database
+from rowcast.errors import ModelError
+from rowcast.models.artifact import Model
+from rowcast.tables import Tables
+
+
+@dataclass(frozen=True)
+class Version:
+    """What the store keeps about a model version, all but its bytes."""
+
+    version: int
+    status: str  # challenger (waits), champion, retired (was champion), refused, replaced (by a newer challenger)
+    created_at: datetime  # as of
+    run_id: int
+    estimator: str
+    features: tuple[str, ...]
+    trained_from: datetime | None
+    trained_to: datetime | None
+    trained_to_key: tuple[str, ...] | None  # where there is no time column, as the source rendered it
+    rows: int
+    metrics: dict[str, Any]
+    artifact_sha256: str
+
+    @property
+    def trained_until(self) -> datetime | tuple[str, ...] | None:
+        return self.trained_to or self.trained_to_key
+
+
+class Registry:
+    """The model versions of one job."""
+
+    def __init__(self, db: Database, tables: Tables, job: str) -> None:
+        self.db = db
+        self.tables = tables
+        self.job = job
+
+    def save(self, model: Model, **values: Any) -> int:
+        """Store a new version as the challenger that waits; one that waited before is replaced."""
+        table = self.tables.model
+        artifact = model.to_bytes()
+        with self.db.transaction("write"):
+            # The job's row serves as the lock under which version numbers are given.
+            self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(job=self.job))
+            newest = self.db.scalar(sa.select(sa.func.max(table.c.version).label("v")).where(table.c.job == self.job))
+            version = (newest or 0) + 1
+            waiting = sa.and_(table.c.job == self.job, table.c.status == "challenger")
+            self.db.execute(table.update().where(waiting).values(status="replaced"))
+            values["metrics"] = json.dumps(values["metrics"], ensure_ascii=False)
+            if values.get("trained_to_key") is not None:
+                values["trained_to_key"] = json.dumps(values["trained_to_key"], ensure_ascii=False)
+            self.db.execute(
+                table.insert().values(
+                    job=self.job,
+                    version=version,
+                    status="challenger",
+                    features=json.dumps(model.features, ensure_ascii=False),
+                    artifact=artifact,
+                    artifact_sha256=hashlib.sha256(artifact).hexdigest(),
+                    **values,
+                )
+            )
+        return version
+
+    def load(self, version: int) -> Model:
+        """The model itself. Raises ModelError where it is missing, was changed, or holds what is not allowed."""
+        table = self.tables.model
+        found = self.db.rows(
+            sa.select(table.c.artifact, table.c.artifact_sha256).where(
+                table.c.job == self.job, table.c.version == version
+            )
+        )
+        if not found:
+            raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
+        try:
+            return Model.from_bytes(bytes(found[0]["artifact"]), found[0]["artifact_sha256"])
+        except ModelError as error:
+            raise ModelError(f"model v{version} of job '{self.job}': {error.what}", hint=error.hint) from error
+
+    def versions(self) -> list[Version]:
+        """The newest first."""
+        table = self.tables.model
+        columns = [column for column in table.c if column.name not in ("artifact", "job")]
+        rows = self.db.rows(sa.select(*columns).where(table.c.job == self.job).order_by(table.c.version.desc()))
+        return [_version(row) for row in rows]
+
+    def version(self, version: int) -> Version:
+        """One version. Raises ModelError where there is none such."""
+        found = [known for known in self.versions() if known.version == version]
+        if not found:
+            raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
+        return found[0]
+
+    def champion(self) -> int | None:
+        table = self.tables.job
+        found: int | None = self.db.scalar(sa.select(table.c.champion).where(table.c.job == self.job))
+        return found
+
+    def promote(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
+        """Put a version in service and record who decided so and why, in one transaction."""
+        self.version(version)
+        with self.db.transaction("write"):
+            previous = self.champion()
+            if previous is not None and previous != version:
+                self._set_status(previous, "retired")
+            self._set_status(version, "champion")
+            job = self.tables.job
+            self.db.execute(job.update().where(job.c.job == self.job).values(champion=version))
+            self._record(version, previous, at, by, decision, reason, evidence)
+
+    def keep(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
+        """Record that a challenger was not promoted; one that was refused no longer waits."""
+        with self.db.transaction("write"):
+            if decision == "kept":
+                self._set_status(version, "refused")
+            self._record(version, self.champion(), at, by, decision, reason, evidence)
+
+    def promotions(self) -> list[dict[str, Any]]:
+        """Every decision, the newest first."""
+        table = self.tables.promotion
+        rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.promotion_id.desc()))
+        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+
+    def _set_status(self, version: int, status: str) -> None:
+        table = self.tables.model
+        this = sa.and_(table.c.job == self.job, table.c.version == version)
+        self.db.execute(table.update().where(this).values(status=status))
+
+    def _record(
+        self, version: int, previous: int | None, at: datetime, by: str, decision: str, reason: str, evidence: Any
+    ) -> None:
+        self.db.execute(
+            self.tables.promotion.insert().values(
+                job=self.job,
+                version=version,
+                previous=previous,
+                decided_at=at,
+                decided_by=by,
+                decision=decision,
+                reason=reason,
+                evidence=json.dumps(evidence, ensure_ascii=False),
+            )
+        )
+
+
+def _version(row: dict[str, Any]) -> Version:
+    key = row["trained_to_key"]
+    return Version(
+        **{
+            **row,
+            "features": tuple(json.loads(row["features"])),
+            "metrics": json.loads(row["metrics"]),
+            "trained_to_key": tuple(json.loads(key)) if key else None,
+        }
+    )

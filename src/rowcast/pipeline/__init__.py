@@ -1,0 +1,202 @@
+"""retrain, infer and full-pipeline: the only place that knows the order of steps."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from rowcast.config import Settings
+from rowcast.engines.local import Local
+from rowcast.errors import EstimatorError, RowcastError, RunError, TrainingError
+from rowcast.pipeline import by_hand, scoring, training
+from rowcast.pipeline.job import Job, now_of, opened
+from rowcast.pipeline.run import Run
+from rowcast.pipeline.scoring import Order, Outcome
+from rowcast.pipeline.workdir import WorkDir
+
+log = structlog.get_logger("rowcast")
+
+Pipeline = Literal["retrain", "infer", "full-pipeline"]
+HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class Result:
+    """What a run came to."""
+
+    run_id: int
+    pipeline: str
+    status: str = "done"  # done, failed, partial
+    retrain: str = ""  # what became of retraining, or why it was not due
+    decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
+    outcome: Outcome | None = None  # of scoring
+    champion: int | None = None
+    error: RowcastError | None = None
+
+
+def run(
+    settings: Settings,
+    pipeline: Pipeline,
+    *,
+    as_of: str | None = None,
+    accept_quarantine: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Result:
+    """Execute a pipeline. What stops it is raised after the run has been recorded; what did not stop it is in the result."""
+    with opened(settings) as job:
+        now = now_of(settings, as_of, job.store)
+        if pipeline == "infer" and job.registry.champion() is None:
+            raise scoring.no_champion(job)
+        run_id = job.ledger.start_run(pipeline, now, settings.sha256())
+        log.info(f"{pipeline} begins", run=run_id, job=settings.name, as_of=now.isoformat(timespec="seconds"))
+        result = Result(run_id, pipeline)
+        with _finished(job, result):
+            if pipeline != "infer":
+                _train(job, result, now, forced=pipeline == "retrain")
+            if pipeline != "retrain":
+                _score(job, result, now, accept_quarantine, progress)
+        return result
+
+
+def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = lambda done, total: None) -> Result:
+    """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
+    with opened(settings) as job:
+        found = job.ledger.run(run_id) if run_id is not None else _unfinished(job)
+        if found["status"] == "done":
+            raise RunError(
+                f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
+            )
+        result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
+        job.ledger.reopen_run(result.run_id)
+        done = {(s["name"], s["row_set"]) for s in job.ledger.steps(result.run_id) if s["status"] == "done"}
+        log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=now.isoformat(timespec="seconds"))
+        with _finished(job, result):
+            if result.pipeline == "step":
+                by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
+                return result
+            begun = [s for s in job.ledger.steps(result.run_id) if s["row_set"] != "score"]
+            if result.pipeline != "infer" and ("gate", "-") not in done:
+                if begun or result.pipeline == "retrain":
+                    _train_from(job, result, now, done)
+                else:
+                    _train(job, result, now, forced=False)
+            if result.pipeline != "retrain":
+                _score(job, result, now, False, progress)
+        return result
+
+
+def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int | None = None) -> Result:
+    """One step by hand, on what the step before saved; data-fetch begins a new run."""
+    if name not in HAND_STEPS:
+        raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(HAND_STEPS)}")
+    with opened(settings) as job:
+        if name == "data-fetch":
+            now = now_of(settings, as_of, job.store)
+            result = Result(job.ledger.start_run("step", now, settings.sha256()), "step")
+        else:
+            found = job.ledger.run(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
+            if as_of is not None:
+                raise RunError(
+                    f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
+                )
+            result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
+        work = _work(job, result.run_id)
+        with _finished(job, result):
+            by_hand.step(Run(job, result.run_id, now, work), name)
+            if work.has(training.SAVED["gate"]) and name == "gate":
+                result.decision = work.json(training.SAVED["gate"])
+        return result
+
+
+def work_root(settings: Settings) -> Path:
+    return settings.folder / ".rowcast" / settings.name
+
+
+def _work(job: Job, run_id: int) -> WorkDir:
+    work = WorkDir(work_root(job.settings), run_id)
+    work.prune()
+    return work
+
+
+def _unfinished(job: Job) -> dict[str, Any]:
+    for found in job.ledger.runs():
+        if found["status"] != "done":
+            return found
+    raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
+
+
+@contextmanager
+def _finished(job: Job, result: Result) -> Iterator[None]:
+    """Close the run's record, whatever happens in it."""
+    try:
+        yield
+    except BaseException as error:
+        what = error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
+        result.status = "failed" if isinstance(error, Exception) else "interrupted"
+        job.ledger.finish_run(result.run_id, result.status, what)
+        raise
+    result.champion = job.registry.champion()
+    job.ledger.finish_run(result.run_id, result.status, result.error.what if result.error else None)
+    log.info(f"{result.pipeline} {result.status}", run=result.run_id)
+
+
+def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
+    """Retrain where it is due. A failed retrain never keeps a champion from scoring."""
+    reason = "asked for" if forced else _due(job, now, result)
+    if not reason:
+        log.info("retraining is not due", reason=result.retrain)
+        return
+    log.info("retraining", reason=reason)
+    try:
+        _train_from(job, result, now, set())
+    except (TrainingError, EstimatorError) as error:
+        if forced or job.registry.champion() is None:
+            raise
+        result.status, result.error = "partial", error
+        result.retrain = f"failed: {error.what}"
+        log.error("retraining failed, the champion goes on scoring", error=error.what)
+
+
+def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:
+    """Train from the first step that is not done, or whose input is gone."""
+    work = _work(job, result.run_id)
+    first = training.first_unfinished(done, work)
+    training.train(Run(job, result.run_id, now, work), first)
+    result.decision = work.json(training.SAVED["gate"])
+    result.retrain = f"v{result.decision['version']} {result.decision['decision']}: {result.decision['reason']}"
+
+
+def _due(job: Job, now: datetime, result: Result) -> str:
+    """Why a retrain is due by the policy; empty, with the reason in the result, where it is not."""
+    from rowcast import fetch
+
+    policy = job.settings.retrain
+    versions = job.registry.versions()
+    if policy.policy == "never":
+        result.retrain = "not due: the policy is never"
+        return ""
+    if not versions:
+        return "there is no model yet"
+    waited = now - versions[0].created_at
+    if waited < policy.every:
+        result.retrain = f"not due before {versions[0].created_at + policy.every:%Y-%m-%d %H:%M} UTC"
+        return ""
+    new = fetch.labels_known(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
+    if new < policy.min_new_labels:
+        result.retrain = f"not due: {new} new labels of at least {policy.min_new_labels}"
+        return ""
+    return f"{waited.days} days and {new} labels since v{versions[0].version}"
+
+
+def _score(job: Job, result: Result, now: datetime, accept: bool, progress: Progress) -> None:
+    champion = job.registry.champion()
+    if champion is None:
+        raise scoring.no_champion(job)
+    job.registry.load(champion)  # a damaged model stops the run before any batch is claimed
+    order = Order(job.settings, result.run_id, now, champion, accept)
+    result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)

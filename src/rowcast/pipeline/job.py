@@ -1,0 +1,90 @@
+"""A job opened for work: its source, its store, its ledger and its models."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast import fetch, migrations
+from rowcast.config import Settings
+from rowcast.database import Column, Database, connect, same
+from rowcast.errors import SourceError
+from rowcast.ledger import Ledger
+from rowcast.models.registry import Registry
+from rowcast.tables import JobTables, Tables, job_tables, tables
+
+_OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
+_OWN |= {"threshold", "contributions", "reasons", "row_values"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a step needs, opened once for each process."""
+
+    settings: Settings
+    source: fetch.Source
+    store: Database
+    tables: Tables
+    own: JobTables
+    ledger: Ledger
+    registry: Registry
+
+    @property
+    def pending(self) -> fetch.Pending:
+        return fetch.Pending(self.source, self.store, self.own)
+
+    @property
+    def checked_columns(self) -> list[str]:
+        """The candidate features, and columns that only the config's checks name."""
+        names = {column.name for column in self.source.features} | set(self.settings.check.columns)
+        return [name for name in self.source.relation.names if name in names]
+
+
+@contextmanager
+def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
+    """Connect, check the source against the config, and see that the store's tables are there.
+
+    `prepare` False touches nothing: for looking at a store that may not exist.
+    """
+    with ExitStack() as stack:
+        source_db = connect(settings.source_url)
+        stack.callback(source_db.close)
+        store = source_db
+        if not same(settings.source_url, settings.store_url):
+            store = connect(settings.store_url, create=True)
+            stack.callback(store.close)
+        source = fetch.open_source(source_db, settings.source)
+        shared, own = described(settings, source, store)
+        ledger = Ledger(store, shared, own, settings.name)
+        if prepare:
+            migrations.upgrade(store, shared, own, settings.store.schema_)
+            ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.shown}")
+        yield Job(settings, source, store, shared, own, ledger, Registry(store, shared, settings.name))
+
+
+def described(settings: Settings, source: fetch.Source, store: Database) -> tuple[Tables, JobTables]:
+    """The store's tables for this job."""
+    taken = [name for name in settings.source.key if name.lower() in _OWN]
+    if taken:
+        raise SourceError(
+            f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",
+            hint=f'use a query that renames it: query = "SELECT {taken[0]} AS my_{taken[0]}, … FROM …"',
+        )
+    shared = tables(store, settings.store.schema_)
+    key = fetch.store_key(source, store)
+    return shared, job_tables(store, shared, settings.store.schema_, settings.name, key, _predicted(source.label))
+
+
+def _predicted(label: Column) -> Any:
+    """The predicted class is written as the source writes its label, so that the two compare."""
+    if label.kind == "number":
+        return sa.BigInteger if label.integer else sa.Double
+    return sa.Boolean if label.kind == "boolean" else sa.Text
+
+
+def now_of(settings: Settings, as_of: str | None, store: Database) -> datetime:
+    """The moment that counts: the store's clock, or the one the user named."""
+    return store.now() if as_of is None else fetch.instant(as_of, settings.source.timezone)

@@ -1,0 +1,91 @@
+"""Each step of a run, recorded: status, duration, rows, columns, peak memory and figures."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from rowcast.errors import RowcastError
+from rowcast.ledger import Ledger
+
+log = structlog.get_logger("rowcast")
+
+
+@dataclass
+class Recorded:
+    """What a step fills in while it runs."""
+
+    rows_in: int | None = None
+    rows_out: int | None = None
+    columns: int | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    note: str = ""  # one line for a person
+
+
+@contextmanager
+def recorded(ledger: Ledger, run_id: int, name: str, row_set: str) -> Iterator[Recorded]:
+    """Record a step around the work in it, whether it succeeds or not."""
+    about = Recorded()
+    started_at, begun = ledger.db.now(), time.perf_counter()
+    status, error = "done", None
+    try:
+        yield about
+    except BaseException as caught:
+        status = "failed" if isinstance(caught, Exception) else "interrupted"
+        error = caught.what if isinstance(caught, RowcastError) else f"{type(caught).__name__}: {caught}"
+        if isinstance(caught, RowcastError):
+            caught.step = caught.step or name
+        raise
+    finally:
+        write(ledger, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
+
+
+def write(
+    ledger: Ledger,
+    run_id: int,
+    name: str,
+    row_set: str,
+    about: Recorded,
+    status: str,
+    started_at: Any,
+    duration_s: float,
+    *,
+    peak_mb: float | None = None,
+    error: str | None = None,
+) -> None:
+    """Keep a step's row and figures in the store, and say it in the log."""
+    peak = round(peak_mb or peak_rss_mb(), 1)
+    ledger.record_step(
+        run_id,
+        name,
+        row_set,
+        status=status,
+        started_at=started_at,
+        duration_s=round(duration_s, 3),
+        rows_in=about.rows_in,
+        rows_out=about.rows_out,
+        columns=about.columns,
+        peak_rss_mb=peak,
+        error=error,
+    )
+    ledger.record_metrics(run_id, name, about.metrics)
+    figures = {
+        "run": run_id,
+        "rows_in": about.rows_in,
+        "rows_out": about.rows_out,
+        "columns": about.columns,
+        "seconds": round(duration_s, 2),
+        "peak_mb": round(peak),
+        "note": about.note or None,
+    }
+    step = name if row_set == "-" else f"{name} ({row_set})"
+    log.info(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
+
+
+def peak_rss_mb() -> float:
+    """The most memory that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

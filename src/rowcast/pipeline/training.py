@@ -1,0 +1,257 @@
+"""The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from rowcast import build, check, fetch, gate, process
+from rowcast.contract import Contract
+from rowcast.errors import TrainingError
+from rowcast.fetch import FRESH, GROUP, LABEL, TIME, Fetched
+from rowcast.models.matrix import Matrix
+from rowcast.models.registry import Version
+from rowcast.pipeline.job import Job
+from rowcast.pipeline.record import Recorded, recorded
+from rowcast.pipeline.run import Run
+from rowcast.pipeline.workdir import WorkDir
+
+log = structlog.get_logger("rowcast")
+
+PART = "rowcast.part"  # beside each training row: what it serves
+TRAIN, GATE, NEITHER = 0, 1, 2
+OUTCOME = "rowcast.outcome"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXAMPLES = 20
+
+# What each step saves; a step can go on where the file of the one before is there.
+SAVED = {
+    "data-fetch": "train/fetched.arrow",
+    "data-check": "train/checked.arrow",
+    "data-process": "train/matrix.arrow",
+    "model-build": "train/model.json",
+    "gate": "train/decision.json",
+}
+STEPS = tuple(SAVED)
+
+
+def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
+    """Run the training steps from `first` to `last`, each recorded."""
+    functions: dict[str, Callable[[Run, Recorded], None]] = {
+        "data-fetch": _fetch,
+        "data-check": _check,
+        "data-process": _process,
+        "model-build": _build,
+        "gate": _gate,
+    }
+    for name in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
+        row_set = "-" if name in ("model-build", "gate") else "train"
+        with recorded(run.job.ledger, run.run_id, name, row_set) as about:
+            functions[name](run, about)
+
+
+def _fetch(run: Run, about: Recorded) -> None:
+    champion = run.job.registry.champion()
+    until = run.job.registry.version(champion).trained_until if champion is not None else None
+    fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
+    part = pa.array(_parts(fetched.rows), pa.int8())
+    run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
+    about.rows_in = about.rows_out = fetched.rows.num_rows
+    about.columns = len(run.job.source.features)
+    about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
+
+
+def _parts(rows: pa.RecordBatch) -> npt.NDArray[np.int8]:
+    """The later half of what came after the champion's training serves the gate alone, the rest trains.
+
+    Neither ties in time nor groups are split: a group that reaches over the border serves neither on its later side.
+    """
+    parts = np.full(rows.num_rows, TRAIN, dtype=np.int8)
+    fresh = np.flatnonzero(rows.column(FRESH).to_numpy())
+    if len(fresh) < 2:
+        return parts
+    time = rows.column(TIME).to_numpy()
+    border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
+    parts[border:] = GATE
+    if GROUP in rows.schema.names:
+        group = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+        reaching = np.isin(group, group[:border]) & (group >= 0)
+        parts[border:][reaching[border:]] = NEITHER
+    return parts
+
+
+def _check(run: Run, about: Recorded) -> None:
+    fetched, missing = run.work.rows(SAVED["data-fetch"]), run.job.settings.source.missing
+    rows = fetched.rows
+    if not rows.num_rows:
+        raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
+    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
+    learned = check.learn(trains, run.job.checked_columns, run.job.settings.check.columns, missing)
+    checked = check.check(rows, learned.contract, fetched.misfits, missing)
+    run.work.save_rows(SAVED["data-check"], Fetched(checked.good, []))
+    broken = Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
+    examples = [check.reasons(failures) for failures in list(checked.failures.values())[:_EXAMPLES]]
+    run.work.save_json(
+        "train/contract.json",
+        {
+            "contract": learned.contract.to_json(),
+            "dropped": learned.dropped,
+            "bad_rows": len(checked.failures),
+            "broken": dict(broken.most_common()),
+            "examples": examples,
+        },
+    )
+    about.rows_in, about.rows_out, about.columns = rows.num_rows, checked.good.num_rows, len(learned.contract.rules)
+    about.metrics["bad_rows"] = len(checked.failures)
+    if broken:
+        about.note = "dropped bad rows: " + ", ".join(f"{what} ({n})" for what, n in broken.most_common(3))
+
+
+def _process(run: Run, about: Recorded) -> None:
+    rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
+    outcome, classes = process.outcome(rows.column(LABEL), run.job.settings.task.positive)
+    known = set(contract.names)
+    names = [column.name for column in run.job.source.features if column.name in known]
+    matrix = process.process(rows, contract, names)
+    columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
+    columns |= {OUTCOME: pa.array(outcome), TIME: rows.column(TIME), PART: rows.column(PART)}
+    if GROUP in rows.schema.names:
+        columns[GROUP] = rows.column(GROUP).dictionary_encode().indices
+    run.work.save_rows(SAVED["data-process"], Fetched(pa.RecordBatch.from_pydict(columns), []))
+    run.work.save_json("train/classes.json", classes)
+    about.rows_in, about.rows_out, about.columns = rows.num_rows, len(matrix), len(names)
+
+
+def _build(run: Run, about: Recorded) -> None:
+    rows, contract = run.work.rows(SAVED["data-process"]).rows, saved_contract(run.work)
+    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
+    matrix = saved_matrix(trains, contract)
+    outcome = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
+    group = _groups(trains)
+    time = trains.column(TIME).to_numpy()
+    classes = tuple(run.work.json("train/classes.json"))
+    settings = run.job.settings
+    built = build.build(
+        build.Training(matrix, outcome, time, group), contract, settings.model, settings.task, (classes[0], classes[1])
+    )
+    last = run.work.rows(SAVED["data-fetch"]).rows
+    window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
+    figures = {**built.metrics, "labels_known": fetch.labels_known(run.job.source, run.now)}
+    version = run.job.registry.save(
+        built.model,
+        created_at=run.now,
+        run_id=run.run_id,
+        estimator=settings.model.estimator,
+        rows=len(matrix),
+        metrics={
+            **figures,
+            "candidates": built.candidates,
+            "dropped": built.dropped,
+            "importance": built.features_ranked,
+        },
+        **window,
+    )
+    run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
+    about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
+    about.metrics = built.metrics
+    auc = built.metrics
+    about.note = f"v{version}: {auc['candidate']}, out-of-fold AUC {auc['auc']:.3f} ({auc['auc_low']:.3f} to {auc['auc_high']:.3f})"
+
+
+def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
+    """From when to when a model was trained; without a time column, up to which key."""
+    if job.source.time is None:
+        last = rows.slice(rows.num_rows - 1)
+        return {"trained_to_key": [last.column(f"rendered_{n}")[0].as_py() for n in range(len(job.source.key))]}
+    times = rows.column(TIME).to_numpy()
+    return {"trained_from": _moment(times[0]), "trained_to": _moment(times[-1])}
+
+
+def _gate(run: Run, about: Recorded) -> None:
+    version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
+    champion = run.job.registry.champion()
+    if champion is None:
+        decision = gate.first(version.metrics)
+    else:
+        decision = _compared(run.job, run.job.registry.version(champion), version, run.work, about)
+    if decision.promote and champion is None and not run.job.ledger.state().has_scope:
+        scope_from, after = fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since)
+        run.job.ledger.fix_scope(scope_from, after)
+    decide = run.job.registry.promote if decision.promote else run.job.registry.keep
+    decide(
+        version.version,
+        at=run.now,
+        by="gate",
+        decision=decision.outcome,
+        reason=decision.reason,
+        evidence=decision.evidence,
+    )
+    run.work.save_json(
+        SAVED["gate"],
+        {"version": version.version, "decision": decision.outcome, "reason": decision.reason, **decision.evidence},
+    )
+    about.metrics = decision.evidence
+    about.note = f"v{version.version} {decision.outcome}: {decision.reason}"
+
+
+def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, about: Recorded) -> gate.Decision:
+    """Both models on the same rows, later than what either was trained on."""
+    rows = work.rows(SAVED["data-check"]).rows
+    rows = rows.filter(pc.equal(rows.column(PART), GATE))
+    outcome = process.is_positive(rows.column(LABEL), job.settings.task.positive)
+    models = [job.registry.load(version.version) for version in (champion, challenger)]
+    scores = [model.score(process.process(rows, model.contract, model.features)) for model in models]
+    about.rows_in = about.rows_out = rows.num_rows
+    return gate.decide(
+        outcome,
+        scores[0],
+        scores[1],
+        models[0].threshold,
+        models[1].threshold,
+        job.settings.task.cost_missed,
+        job.settings.task.cost_false_alarm,
+        blocks=_groups(rows),
+    )
+
+
+def saved_contract(work: WorkDir) -> Contract:
+    return Contract.from_json(work.json("train/contract.json")["contract"])
+
+
+def saved_matrix(rows: pa.RecordBatch, contract: Contract) -> Matrix:
+    """The matrix that data-process saved as columns."""
+    names = tuple(name for name in rows.schema.names if not name.startswith("rowcast."))
+    values = np.empty((rows.num_rows, len(names)), np.float32)
+    for place, name in enumerate(names):
+        values[:, place] = rows.column(name).to_numpy(zero_copy_only=False)
+    rules = contract.select(names).rules
+    return Matrix(values, names, {rule.name: rule.categories for rule in rules if rule.kind == "category"})
+
+
+def _groups(rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
+    if GROUP not in rows.schema.names:
+        return None
+    found = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    # Rows without a group stand alone.
+    return np.where(found >= 0, found, -1 - np.arange(len(found)))
+
+
+def _moment(microseconds: Any) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(microseconds))
+
+
+def first_unfinished(done: set[tuple[str, str]], work: WorkDir) -> str:
+    """The first step that is not done, or an earlier one where what it must read is gone."""
+    first = next((name for name in STEPS if not {(name, "train"), (name, "-")} & done), STEPS[-1])
+    place = STEPS.index(first)
+    while place and not work.has(SAVED[STEPS[place - 1]]):
+        place -= 1
+    if STEPS[place] != first:
+        log.warning(f"what {first} needs is gone from the work directory: going back to {STEPS[place]}")
+    return STEPS[place]

@@ -1,0 +1,477 @@
+"""A model's bytes bring back the same model, and nothing else."""
+
+import hashlib
+import io
+import os
+import pickle
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from rowcast.build.candidates import fit_logistic, fit_trees
+from rowcast.contract import ColumnRule, Contract
+from rowcast.errors import ModelError
+from rowcast.models import artifact
+from rowcast.models.artifact import REVIEWED, Engine, Model, to_frame
+from rowcast.models.calibration import Isotonic, Sigmoid
+from rowcast.models.matrix import Matrix
+
+RANDOM = np.random.default_rng(0)
+KNOWN = ("a", "b", 'ä "quoted"', "d", "e")
+
+
+def rows(count: int = 300) -> Matrix:
+    values = RANDOM.normal(size=(count, 5))
+    values[RANDOM.random(values.shape) < 0.1] = np.nan
+    values[:, 3] = np.where(RANDOM.random(count) < 0.1, np.nan, RANDOM.integers(0, 5, count))
+    return Matrix(values.astype(np.float32), ("s1", "s2", "s3", "tool", "s4"), {"tool": KNOWN})
+
+
+ROWS = rows()
+OUTCOME = (np.nan_to_num(ROWS.values[:, 0]) > 0.3) ^ (ROWS.values[:, 3] == 2)
+CONTRACT = Contract(
+    tuple(
+        ColumnRule(name, "category" if name == "tool" else "number", categories=KNOWN if name == "tool" else ())
+        for name in ("unused", "s4", *ROWS.names[:4])
+    )
+)
+
+
+def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
+    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), **other}
+    return Model(features=features, contract=CONTRACT, estimator=estimator, engine=engine, **given)
+
+
+def linear() -> Model:
+    return model("linear", fit_logistic(ROWS, OUTCOME, 0.1).estimator)
+
+
+def trees() -> Model:
+    return model("lightgbm", fit_trees(ROWS, OUTCOME, 0).estimator)
+
+
+def theirs(estimator: Any, numbers: bool = True) -> Model:
+    """A user's estimator, fitted on the numbers without missing values, or on all there is."""
+    names = ("s1", "s2", "s3") if numbers else ROWS.names
+    frame = to_frame(ROWS.select(names))
+    return model("sklearn", estimator.fit(frame.fillna(0) if numbers else frame, OUTCOME.astype(int)), names)
+
+
+def filled(of: Matrix) -> Matrix:
+    return Matrix(np.nan_to_num(of.values), of.names, of.categories)
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def load(data: bytes) -> Model:
+    return Model.from_bytes(data, sha(data))
+
+
+def _estimators() -> dict[str, Callable[[], Any]]:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.compose import make_column_selector, make_column_transformer
+    from sklearn.decomposition import PCA
+    from sklearn.ensemble import (
+        BaggingClassifier,
+        ExtraTreesClassifier,
+        GradientBoostingClassifier,
+        HistGradientBoostingClassifier,
+        RandomForestClassifier,
+        VotingClassifier,
+    )
+    from sklearn.feature_selection import SelectKBest, chi2, f_classif, mutual_info_classif
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neural_network import MLPClassifier
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, OneHotEncoder, StandardScaler
+
+    numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
+    text = OneHotEncoder(handle_unknown="ignore")
+    clip = FunctionTransformer(np.clip, kw_args={"a_min": -1.0, "a_max": 1.0})
+    logistic = LogisticRegression()
+    return {
+        "columns": lambda: make_pipeline(
+            make_column_transformer(
+                (numbers, make_column_selector(dtype_include="number")), (text, make_column_selector("tool"))
+            ),
+            logistic,
+        ),
+        "named columns": lambda: make_pipeline(
+            make_column_transformer((numbers, ["s1", "s4"]), (text, ["tool"])), logistic
+        ),
+        "forest": lambda: RandomForestClassifier(10, random_state=0),
+        "extra trees": lambda: ExtraTreesClassifier(10, random_state=0),
+        "histogram": lambda: HistGradientBoostingClassifier(max_iter=10),
+        "boosting": lambda: GradientBoostingClassifier(n_estimators=10),
+        "bagging": lambda: BaggingClassifier(n_estimators=5, max_features=2, random_state=0),
+        "voting": lambda: VotingClassifier([("a", logistic), ("b", RandomForestClassifier(3))], voting="soft"),
+        "calibrated": lambda: CalibratedClassifierCV(RandomForestClassifier(3)),
+        "isotonic": lambda: CalibratedClassifierCV(logistic, method="isotonic"),
+        "best of F": lambda: make_pipeline(clip, SelectKBest(f_classif, k=2), PCA(1), logistic),
+        "best of chi2": lambda: make_pipeline(MinMaxScaler(), SelectKBest(chi2, k=2), logistic),
+        "best of information": lambda: make_pipeline(SelectKBest(mutual_info_classif, k=2), logistic),
+        "perceptron": lambda: MLPClassifier((3,), max_iter=1000, tol=1e-2, random_state=0),
+    }
+
+
+ESTIMATORS = list(_estimators())
+
+
+def built(name: str) -> Model:
+    return theirs(_estimators()[name](), numbers=name not in ("columns", "named columns"))
+
+
+# The same model
+
+
+@pytest.mark.parametrize("make", [linear, trees], ids=["linear", "lightgbm"])
+def test_the_bytes_bring_back_the_same_model(make: Callable[[], Model]) -> None:
+    before = make()
+    after = load(before.to_bytes())
+    for name in ("features", "contract", "engine", "calibration", "threshold", "classes"):
+        assert getattr(after, name) == getattr(before, name)
+    new = rows(100)
+    np.testing.assert_allclose(after.score(new), before.score(new), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.contributions(new), before.contributions(new), rtol=0, atol=1e-12)
+    assert after.to_bytes() == before.to_bytes()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_estimators_of_scikit_learn_come_back_the_same(name: str) -> None:
+    before = built(name)
+    after = load(before.to_bytes())
+    new = rows(50) if "columns" in name else filled(rows(50))
+    np.testing.assert_allclose(after.score(new), before.score(new), rtol=0, atol=1e-12)
+    assert after.contributions(new) is None
+
+
+def test_every_type_on_the_allow_list_is_one_that_some_estimator_needs() -> None:
+    import skops.io
+
+    needed = {
+        name for each in ESTIMATORS for name in skops.io.get_untrusted_types(data=skops.io.dumps(built(each).estimator))
+    }
+    assert needed == set(REVIEWED)
+    assert list(REVIEWED) == sorted(REVIEWED)
+
+
+def test_equal_models_have_equal_bytes_in_every_process() -> None:
+    code = (
+        "import sys; sys.path.insert(0, 'tests/unit')\n"
+        "import test_artifact as t\n"
+        "print(t.sha(t.linear().to_bytes()), t.sha(t.trees().to_bytes()))"
+    )
+    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    folder = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+    printed = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout.split() == [sha(linear().to_bytes()), sha(trees().to_bytes())]
+
+
+def test_isotonic_calibration_text_classes_and_odd_names_survive() -> None:
+    before = model(
+        "lightgbm", trees().estimator, calibration=Isotonic((-1.5, 0.1 + 0.2), (0.01, 0.7)), classes=("gut", "Ausschuß")
+    )
+    after = load(before.to_bytes())
+    assert (after.calibration, after.classes) == (before.calibration, before.classes)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("make", [linear, trees, lambda: built("columns")], ids=["linear", "lightgbm", "sklearn"])
+def test_neither_batch_size_nor_threads_nor_column_order_change_a_score(make: Callable[[], Model]) -> None:
+    of, new = make(), rows(200)
+    whole = of.score(new)
+    single = np.concatenate([of.score(new.take(np.array([row]))) for row in range(200)])
+    assert np.abs(single - whole).max() < 1e-9
+    assert np.abs(of.score(new, num_threads=2) - whole).max() < 1e-9
+    turned = new.select(new.names[::-1])
+    np.testing.assert_array_equal(of.score(turned), whole)
+    if of.engine != "sklearn":
+        np.testing.assert_array_equal(of.contributions(turned), of.contributions(new))
+    assert of.score(new.take(np.array([], dtype=int))).shape == (0,)
+
+
+def test_scores_are_probabilities_of_the_calibration() -> None:
+    of = linear()
+    raw = of.estimator.decision_function(ROWS.values)
+    np.testing.assert_allclose(of.score(ROWS), 1 / (1 + np.exp(-(0.7 * raw - 1.2))), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("make", [linear, trees], ids=["linear", "lightgbm"])
+def test_contributions_add_up_to_the_raw_score(make: Callable[[], Model]) -> None:
+    of = make()
+    contributions = of.contributions(ROWS)
+    assert contributions is not None
+    assert contributions.shape == (300, 5)
+    raw = artifact.raw_scores(of.engine, of.estimator, ROWS)
+    rest = raw - contributions.sum(axis=1)
+    assert np.abs(rest - rest[0]).max() < 1e-9
+    assert np.abs(contributions).mean(axis=0).argmax() == 0
+
+
+def test_linear_contributions_are_coefficient_times_distance_from_the_mean() -> None:
+    values = RANDOM.normal(size=(500, 2)).astype(np.float32)
+    of = Matrix(values, ("s1", "s2"), {})
+    fitted = fit_logistic(of, values[:, 0] > 0, 0.1).estimator
+    shares = artifact.raw_contributions("linear", fitted, of)
+    low, high = np.nanquantile(values.astype(float), (0.005, 0.995), axis=0)
+    clipped = np.clip(values, low, high)
+    scaled = (clipped - clipped.mean(axis=0)) / clipped.std(axis=0)
+    np.testing.assert_allclose(shares, scaled * fitted[-1].coef_[0], atol=1e-6)
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(ModelError, match="needs column 's2', which the rows lack") as caught:
+        linear().score(ROWS.select(("s1", "s3", "tool", "s4")))
+    assert "retrain" in caught.value.hint
+
+
+def test_categories_in_another_order_are_refused_instead_of_scored_wrongly() -> None:
+    turned = Matrix(ROWS.values, ROWS.names, {"tool": KNOWN[::-1]})
+    for other in (turned, Matrix(ROWS.values, ROWS.names, {})):
+        with pytest.raises(ModelError, match="'tool' is coded differently"):
+            trees().score(other)
+
+
+# Bytes that were changed
+
+
+@pytest.mark.parametrize("place", [0, 100, -1])
+def test_a_changed_byte_is_refused(place: int) -> None:
+    data = linear().to_bytes()
+    changed = bytearray(data)
+    changed[place] ^= 1
+    with pytest.raises(ModelError, match="bytes were changed") as caught:
+        Model.from_bytes(bytes(changed), sha(data))
+    assert "rowcast promote V" in caught.value.hint
+    assert Model.from_bytes(data, sha(data).upper()).engine == "linear"
+
+
+def parts_of(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def zipped(parts: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda parts: b"",
+        lambda parts: b"no zip at all",
+        lambda parts: zipped({}),
+        lambda parts: zipped({**parts, "model.json": b"{"}),
+        lambda parts: zipped({**parts, "model.json": b"[]"}),
+        lambda parts: zipped({**parts, "model.json": b"[" * 100_000}),
+        lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"linear"', b'"pickle"')}),
+        lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"linear"', b'"lightgbm"')}),
+        lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"s1"', b'"nowhere"', 1)}),
+        lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"slope": 0.7', b'"slope": -1')}),
+        lambda parts: zipped({**parts, "sklearn.skops": b"PK"}),
+        lambda parts: zipped({**parts, "sklearn.skops": zipped({"schema.json": b"{}"})}),
+        lambda parts: zipped({**parts, "more.pkl": b""}),
+    ],
+)
+def test_malformed_bytes_are_refused(broken: Callable[[dict[str, bytes]], bytes]) -> None:
+    with pytest.raises(ModelError) as caught:
+        load(broken(parts_of(linear().to_bytes())))
+    assert "\n" not in caught.value.what
+    assert caught.value.hint
+
+
+def test_a_newer_format_says_to_upgrade() -> None:
+    parts = parts_of(trees().to_bytes())
+    with pytest.raises(ModelError, match="format 2") as caught:
+        load(zipped({**parts, "model.json": parts["model.json"].replace(b'"format": 1', b'"format": 2')}))
+    assert caught.value.hint == "upgrade rowcast"
+
+
+@pytest.mark.parametrize("deep", [False, True], ids=["outer", "inner"])
+def test_a_zip_bomb_is_refused_before_it_unpacks(deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = parts_of(linear().to_bytes())
+    monkeypatch.setattr(artifact, "MAX_PART_BYTES", 4_000_000)
+    bomb = b"\0" * 5_000_000
+    inner = {**parts_of(parts["sklearn.skops"]), "zeros.npy": bomb}
+    data = zipped({**parts, "sklearn.skops": zipped(inner)} if deep else {**parts, "zeros": bomb})
+    assert len(data) < 500_000
+    with pytest.raises(ModelError, match="unpack to more than"):
+        load(data)
+
+
+# A file that wants to run code
+
+
+class Mine:
+    """A class of a user's own."""
+
+    def predict(self, frame: Any) -> Any:
+        return np.zeros(len(frame))
+
+
+class Bomb:
+    """Runs code when unpickled."""
+
+    def __reduce__(self) -> Any:
+        return (os.system, ("touch /tmp/rowcast-was-here",))
+
+
+def test_a_users_own_class_is_refused_when_it_is_saved() -> None:
+    with pytest.raises(ModelError, match=r"test_artifact\.Mine, which is not on the allow-list") as caught:
+        model("sklearn", Mine()).to_bytes()
+    assert "scikit-learn's own classes" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("planted", "named"),
+    [
+        (lambda: Mine(), r"Mine"),
+        (lambda: _transformer(os.system), r"system"),
+        (lambda: _transformer(eval), r"eval"),
+        (lambda: _transformer(subprocess.run), r"subprocess\.run"),
+        (lambda: _transformer(np.load), r"numpy\.load"),
+        (lambda: _transformer(Mine().predict), r"Mine"),
+    ],
+)
+def test_a_forbidden_type_is_refused_by_name_when_it_is_loaded(planted: Callable[[], Any], named: str) -> None:
+    import skops.io
+
+    parts = parts_of(linear().to_bytes())
+    with pytest.raises(ModelError, match=rf"{named}.* is not on the allow-list"):
+        load(zipped({**parts, "sklearn.skops": skops.io.dumps(planted())}))
+
+
+def _transformer(function: Any) -> Any:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    return make_pipeline(FunctionTransformer(function), LogisticRegression())
+
+
+def test_a_pickle_is_never_unpickled() -> None:
+    marker = "/tmp/rowcast-was-here"
+    pickled = pickle.dumps(Bomb())
+    objects = io.BytesIO()
+    np.save(objects, np.array([Bomb()], dtype=object), allow_pickle=True)
+    parts = parts_of(linear().to_bytes())
+    inner = parts_of(parts["sklearn.skops"])
+    arrays = {name: objects.getvalue() if name.endswith(".npy") else content for name, content in inner.items()}
+    for data in (
+        pickled,
+        zipped({**parts, "sklearn.skops": pickled}),
+        zipped({**parts, "model.json": pickled}),
+        zipped({**parts, "sklearn.skops": zipped(arrays)}),
+        zipped({**parts, "estimator.pkl": pickled}),
+    ):
+        with pytest.raises(ModelError):
+            load(data)
+        assert not os.path.exists(marker)
+    assert sum(name.endswith(".npy") for name in inner) > 3
+
+
+def test_lightgbm_inside_a_pipeline_is_refused_with_the_way_out() -> None:
+    import lightgbm
+    from sklearn.pipeline import make_pipeline
+
+    with pytest.raises(ModelError, match="lightgbm") as caught:
+        theirs(make_pipeline(lightgbm.LGBMClassifier(n_estimators=2, verbose=-1))).to_bytes()
+    assert "LGBMClassifier itself" in caught.value.hint
+
+
+# Trees that point outside of themselves
+
+
+@pytest.mark.parametrize(
+    ("find", "put"),
+    [
+        (r"^left_child=-?\d+", "left_child=99999"),
+        (r"^left_child=-?\d+", "left_child=0"),
+        (r"^right_child=-?\d+", "right_child=-99999"),
+        (r"^split_feature=\d+", "split_feature=77"),
+        (r"^split_feature=\d+ ", "split_feature="),
+        (r"^leaf_value=\S+ ", "leaf_value="),
+        (r"^num_leaves=\d+", "num_leaves=1000"),
+        (r"^num_cat=\d+", "num_cat=1000"),
+        (r"^cat_boundaries=0 \d+", "cat_boundaries=0 5000"),
+        (r"^cat_threshold=\d+", "cat_threshold="),
+        (r"^is_linear=0", "is_linear=1"),
+        (r"^shrinkage=", "shrinkage"),
+        (r"^num_class=1", "num_class=3"),
+        (r"^tree_sizes=\d+", "tree_sizes=123456789"),
+        (r"^max_feature_idx=4", "max_feature_idx=400"),
+        (r"^end of trees", "Tree=150\n"),
+    ],
+)
+def test_lightgbm_text_that_leaves_its_arrays_is_refused(find: str, put: str) -> None:
+    parts = parts_of(trees().to_bytes())
+    text = parts["lightgbm.txt"].decode()
+    changed = re.sub(find, put, text, count=1, flags=re.MULTILINE)
+    assert changed != text
+    sizes = [len(tree) for tree in re.split(r"^(?=Tree=)", changed.split("end of trees")[0], flags=re.MULTILINE)[1:]]
+    if "tree_sizes" not in put:
+        changed = re.sub(r"^tree_sizes=.*$", f"tree_sizes={' '.join(map(str, sizes))}", changed, flags=re.MULTILINE)
+    with pytest.raises(ModelError, match="LightGBM text"):
+        load(zipped({**parts, "lightgbm.txt": changed.encode()}))
+
+
+@pytest.mark.parametrize("field", ["left_child", "right_child", "feature", "node_count"])
+@pytest.mark.parametrize("name", ["forest", "boosting", "bagging"])
+def test_a_tree_of_scikit_learn_that_leaves_its_arrays_is_refused(name: str, field: str) -> None:
+    before = built(name)
+    member = np.ravel(np.array(before.estimator.estimators_, dtype=object))[0]
+    _bend(member.tree_, field)
+    with pytest.raises(ModelError, match="points outside of itself"):
+        load(before.to_bytes())
+
+
+def _bend(tree: Any, field: str) -> None:
+    state = tree.__getstate__()
+    state["nodes"] = state["nodes"].copy()
+    if field == "node_count":
+        state["node_count"] = len(state["nodes"]) + 1  # one more than there are
+    else:
+        state["nodes"][field][0] = 10_000
+    tree.__setstate__(state)
+
+
+@pytest.mark.parametrize("field", ["left", "right", "feature_idx", "is_categorical"])
+def test_a_histogram_tree_that_leaves_its_arrays_is_refused(field: str) -> None:
+    before = built("histogram")
+    before.estimator._predictors[0][0].nodes[field][0] = 1 if field == "is_categorical" else 200
+    with pytest.raises(ModelError, match="points outside of itself"):
+        load(before.to_bytes())
+
+
+def test_trees_of_more_columns_than_their_forest_is_given_are_refused() -> None:
+    wide = np.random.default_rng(1).normal(size=(300, 50))
+    for name in ("forest", "boosting"):
+        before = built(name)
+        other = _estimators()[name]().fit(wide, OUTCOME)
+        before.estimator.estimators_ = other.estimators_
+        with pytest.raises(ModelError, match="points outside of itself"):
+            load(before.to_bytes())
+
+
+def test_boosting_with_more_trees_a_stage_than_it_has_scores_is_refused() -> None:
+    before = built("boosting")
+    before.estimator.estimators_ = np.repeat(before.estimator.estimators_, 3, axis=1)
+    with pytest.raises(ModelError, match="points outside of itself"):
+        load(before.to_bytes())
