@@ -102,7 +102,7 @@ def _duplicates(job: Job) -> sa.Select[Any]:
     keys = [own.c[column.name] for column in job.source.key]
     beyond = (sa.func.count() - 1).label("beyond")
     repeated = sa.select(beyond).select_from(own).group_by(*keys).having(sa.func.count() > 1).subquery()
-    return sa.select(sa.func.coalesce(sa.func.sum(repeated.c.beyond), 0))
+    return sa.select(sa.cast(sa.func.coalesce(sa.func.sum(repeated.c.beyond), 0), sa.BigInteger))
 
 
 def _both(job: Job) -> sa.Select[Any]:

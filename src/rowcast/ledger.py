@@ -86,7 +86,12 @@ class Ledger:
         table = self.tables.job
         row = self.db.rows(sa.select(table).where(table.c.job == self.job))[0]
         after = row["scope_after"]
-        return Job(row["scope_from"], tuple(json.loads(after)) if after is not None else None, row["complete_to"], row["champion"])
+        return Job(
+            row["scope_from"],
+            tuple(json.loads(after)) if after is not None else None,
+            row["complete_to"],
+            row["champion"],
+        )
 
     def set_state(self, **values: Any) -> None:
         self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(**values))

@@ -32,13 +32,13 @@ def configure(
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda logger, name, event: {key: _clean(value, hidden) for key, value in event.items()},
+        lambda _, __, event: {key: _clean(value, hidden) for key, value in event.items()},
     ]
-    as_json = [
+    as_json: list[Any] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
         structlog.processors.JSONRenderer(ensure_ascii=False),
     ]
-    as_text = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _for_people]
+    as_text: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _for_people]
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if console is not None:
         handlers = [_Above(console)]
@@ -84,7 +84,7 @@ def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
     return _IN_URL.sub("***", value)
 
 
-def _for_people(logger: Any, name: str, event: Any) -> str:
+def _for_people(_: Any, __: str, event: Any) -> str:
     """Time, what happened, and the figures; the level only where it matters."""
     clock = event.pop("timestamp", "")[11:19]
     level = event.pop("level", "info")

@@ -87,7 +87,8 @@ def outcome(labels: pa.Array, positive: bool | int | float | str) -> tuple[npt.N
 def is_positive(labels: pa.Array, positive: bool | int | float | str) -> npt.NDArray[np.bool_]:
     """Which of n labels are the positive class, shape (n,)."""
     same = [value for value in labels.unique().to_pylist() if _plain(value) == _plain(positive)]
-    return pc.is_in(labels, pa.array(same, labels.type)).to_numpy(zero_copy_only=False).astype(np.bool_)
+    found: npt.NDArray[np.bool_] = pc.is_in(labels, pa.array(same, labels.type)).to_numpy(zero_copy_only=False)
+    return found.astype(np.bool_)
 
 
 def _plain(value: object) -> str:

@@ -141,6 +141,10 @@ class Database(Protocol):
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]: ...
 
+    def typed(self, text: str, column: Column) -> str:
+        """What `rendered` gives for a key value that a person typed."""
+        ...
+
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         """A key as it is read, so that `ingest` writes the same value to a column of the same type."""
         ...

@@ -187,6 +187,9 @@ class PostgreSQL(Adbc):
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(sa.literal(text, sa.Text), RawType(column.type))
 
+    def typed(self, text: str, column: Column) -> str:
+        return text
+
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         return sa.cast(value, sa.Text) if column.type.startswith("numeric") else value

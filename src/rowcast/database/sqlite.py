@@ -222,6 +222,9 @@ class SQLite(Adbc):
             raise DatabaseError(f"a stored key bound of {column.name} is damaged: {text[:60]}")
         return sa.literal_column(text)
 
+    def typed(self, text: str, column: Column) -> str:
+        return text if column.integer and re.fullmatch(r"-?\d+", text) else _text(text)
+
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.column(column.name)
 

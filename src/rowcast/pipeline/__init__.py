@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 
+from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import EstimatorError, RowcastError, RunError, TrainingError
@@ -23,6 +24,10 @@ log = structlog.get_logger("rowcast")
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
 HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
 Progress = Callable[[int, int], None]
+
+
+def unseen(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass
@@ -45,9 +50,12 @@ def run(
     *,
     as_of: str | None = None,
     accept_quarantine: bool = False,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = unseen,
 ) -> Result:
-    """Execute a pipeline. What stops it is raised after the run has been recorded; what did not stop it is in the result."""
+    """Execute a pipeline.
+
+    What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
+    """
     with opened(settings) as job:
         now = now_of(settings, as_of, job.store)
         if pipeline == "infer" and job.registry.champion() is None:
@@ -63,7 +71,7 @@ def run(
         return result
 
 
-def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = lambda done, total: None) -> Result:
+def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     with opened(settings) as job:
         found = job.ledger.run(run_id) if run_id is not None else _unfinished(job)
@@ -111,6 +119,31 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
             if work.has(training.SAVED["gate"]) and name == "gate":
                 result.decision = work.json(training.SAVED["gate"])
         return result
+
+
+def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
+    """Put a version in service by a named person's decision."""
+    with opened(settings) as job:
+        job.registry.load(version)  # one that cannot be loaded must not serve
+        if not job.ledger.state().has_scope:
+            job.ledger.fix_scope(*fetch.initial_scope(job.source, job.store.now(), settings.infer.since))
+        job.registry.promote(
+            version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
+        )
+
+
+def rollback(settings: Settings, *, by: str, reason: str) -> int:
+    """Put the champion before this one back in service; returns its version."""
+    with opened(settings) as job:
+        champion = job.registry.champion()
+        before = [p for p in job.registry.promotions() if p["decision"] == "promoted" and p["version"] == champion]
+        if champion is None or not before or before[0]["previous"] in (None, champion):
+            raise RunError(
+                "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
+            )
+        previous: int = before[0]["previous"]
+    promote(settings, previous, by=by, reason=reason)
+    return previous
 
 
 def work_root(settings: Settings) -> Path:
@@ -173,8 +206,6 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
 
 def _due(job: Job, now: datetime, result: Result) -> str:
     """Why a retrain is due by the policy; empty, with the reason in the result, where it is not."""
-    from rowcast import fetch
-
     policy = job.settings.retrain
     versions = job.registry.versions()
     if policy.policy == "never":

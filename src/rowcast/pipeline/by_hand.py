@@ -184,7 +184,7 @@ def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
     log.info(
         "published", batch=batch.batch_id, rows=predictions.num_rows, seconds=round(time.perf_counter() - begun, 2)
     )
-    return predictions.num_rows
+    return int(predictions.num_rows)
 
 
 def _failure(row: int, saved: dict[str, Any]) -> Failure:

@@ -76,9 +76,7 @@ class Examined:
     values: pa.RecordBatch  # of all fetched rows, as read
 
 
-def infer_all(
-    job: Job, order: Order, engine: Engine, progress: Callable[[int, int], None] = lambda done, total: None
-) -> Outcome:
+def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, int], None]) -> Outcome:
     """Score what is pending: batches that another run left behind, then what is newly planned.
 
     `progress` is told rows done and rows in all. Raises what stopped a batch; the batches before it stay published.

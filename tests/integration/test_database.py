@@ -1,0 +1,1051 @@
+"""Every promise of the database layer, on each system."""
+
+import itertools
+import math
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from conftest import Place, literal, quoted
+from postgres import PASSWORD
+
+from rowcast.database import Column, after, at_least, at_most, connect, same
+from rowcast.errors import ConfigError, DatabaseError
+
+HARD_NAMES = [
+    "with space",
+    'with "quotes"',
+    "it's",
+    "[bracket]",
+    "Größe (µm)",
+    "100% full",
+    "a:b ::c",
+    "why?",
+    "semi;colon--",
+    "x'); DROP TABLE t; --",
+    "back\\slash",
+    "`tick`",
+    "select",
+    "UPPER",
+    "{brace}",
+    "%s %(name)s $1",
+]
+HARD_TEXTS = [
+    *HARD_NAMES,
+    "",
+    " ",
+    "line\nbreak\ttab",
+    "''",
+    "'; DELETE FROM t; --",
+    "\\'",
+    "E'\\x41'",
+    "日本語 🙂",
+    "NULL",
+    "%%",
+    ":name",
+    "?",
+    "$$",
+]
+BERLIN = "Europe/Berlin"
+
+
+def table_of(relation, name, schema=None):
+    return sa.table(name, *[sa.column(c.name) for c in relation.columns], schema=schema)
+
+
+def read(db, name, order, most=100_000):
+    """All columns of a table, as features are read."""
+    relation = db.describe(name, None)
+    columns = [db.feature(c).label(c.name) for c in relation.columns]
+    statement = sa.select(*columns).select_from(table_of(relation, name)).order_by(sa.column(order))
+    return db.read(statement, {c.name: c.kind for c in relation.columns}, most)
+
+
+def values(db, name, column, order="id", most=100_000):
+    return read(db, name, order, most)[0].column(column).to_pylist()
+
+
+# ---- Arrow in, Arrow out
+
+
+def test_what_is_ingested_is_read_and_streamed_back(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("x", sa.Double), sa.Column("s", sa.Text))
+    db.execute(sa.schema.CreateTable(table))
+    rows = pa.table({"id": [1, 2, 3], "x": [0.1, None, -1e300], "s": ["a", None, "ü"]})
+    db.ingest(table, rows)
+    assert read(db, "t", "id")[0].to_pylist() == rows.to_pylist()
+    streamed = list(db.stream(sa.select(table).order_by(table.c.id), 2))
+    assert [row for batch in streamed for row in batch.to_pylist()] == rows.to_pylist()
+    assert all(batch.num_rows <= 2 for batch in streamed)
+
+
+def test_columns_are_ingested_by_name_and_in_any_order(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("a", sa.Text), sa.Column("b", sa.Text), sa.Column("c", sa.Text))
+    db.execute(sa.schema.CreateTable(table))
+    db.ingest(table, pa.table({"c": ["3"], "a": ["1"]}))
+    assert db.rows(sa.select(table)) == [{"a": "1", "b": None, "c": "3"}]
+
+
+def test_a_temporary_table_is_made_anew_and_seen_by_this_connection_only(database):
+    db = database.connect()
+    table = sa.Table("rowcast_staged", sa.MetaData(), sa.Column("n", sa.BigInteger))
+    db.ingest(table, pa.table({"n": [1, 2]}), temporary=True)
+    db.ingest(table, pa.table({"n": [3]}), temporary=True)
+    assert db.rows(sa.select(table)) == [{"n": 3}]
+    with pytest.raises(DatabaseError) as caught:
+        database.connect().rows(sa.select(table))
+    assert caught.value.reason == "missing"
+
+
+def test_an_empty_table_is_read_as_no_rows_of_the_right_columns(database):
+    db = database.connect()
+    database.run("CREATE TABLE t (id integer, x real, s text)")
+    rows, misfits = read(db, "t", "id")
+    assert (rows.num_rows, rows.schema.names, misfits) == (0, ["id", "x", "s"], [])
+    assert [batch.num_rows for batch in db.stream(sa.select(sa.column("id")).select_from(sa.table("t")), 10)] in ([], [0])
+
+
+def test_at_most_so_many_rows_are_read(database):
+    db = database.connect()
+    database.run("CREATE TABLE t (id integer)")
+    database.fill("t", id=list(range(10)))
+    assert values(db, "t", "id", most=4) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("name", HARD_NAMES)
+def test_tables_and_columns_may_have_any_name(database, name):
+    db = database.connect()
+    database.run(f"CREATE TABLE {quoted(name)} (id integer primary key, {quoted(name + '2')} text)")
+    database.fill(quoted(name), **{"id": [1], name + "2": [name]})
+    assert db.describe(name, None).names == ("id", name + "2")
+    assert values(db, name, name + "2") == [name]
+    relation = db.describe(name, None)
+    statement = sa.select(sa.column(name + "2")).select_from(table_of(relation, name)).where(sa.column(name + "2") == name)
+    assert db.rows(statement) == [{name + "2": name}]
+    assert [batch.to_pylist() for batch in db.stream(statement, 5)] == [[{name + "2": name}]]
+    copy = sa.Table(name + "3", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column(name + "2", sa.Text))
+    db.execute(sa.schema.CreateTable(copy))
+    assert db.has_table(copy)
+    db.ingest(copy, pa.table({"id": [1], name + "2": [name]}))
+    assert db.rows(sa.select(copy)) == [{"id": 1, name + "2": name}]
+
+
+def test_texts_come_back_as_they_are_and_are_found_by_value(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("s", sa.Text))
+    db.execute(sa.schema.CreateTable(table))
+    db.ingest(table, pa.table({"id": list(range(len(HARD_TEXTS))), "s": HARD_TEXTS}))
+    assert values(db, "t", "s") == HARD_TEXTS
+    for place, text in enumerate(HARD_TEXTS):
+        found = sa.select(table.c.id).where(table.c.s == text)
+        assert db.scalar(found) == place  # as a parameter
+        assert [batch.to_pylist() for batch in db.stream(found, 5)] == [[{"id": place}]]  # as a literal
+        db.execute(table.update().where(table.c.id == place).values(s=text + "!"))
+    assert values(db, "t", "s") == [text + "!" for text in HARD_TEXTS]
+
+
+def test_a_column_that_is_null_at_first_and_then_has_floats_is_read_whole(database):
+    db = database.connect()
+    database.run("CREATE TABLE t (id integer, x double precision, y integer, s text, w double precision)")
+    n = 3000
+    wanted = [None] * (n - 1) + [0.5]
+    database.fill("t", id=list(range(n)), x=wanted, y=[None] * n, s=[None] * n, w=[1] * (n - 1) + [2.5])
+    rows, misfits = read(db, "t", "id")
+    assert rows.column("x").to_pylist() == wanted
+    assert rows.column("y").null_count == rows.column("s").null_count == n
+    assert rows.column("w").to_pylist()[-2:] == [1.0, 2.5]
+    assert misfits == []
+
+
+def test_huge_integers_survive_as_integers(database):
+    db = database.connect()
+    database.run("CREATE TABLE t (id integer, n bigint)")
+    database.fill("t", id=[1, 2, 3], n=[2**63 - 1, -(2**63) + 1, 2**53 + 1])
+    rows = db.rows(sa.select(sa.column("n")).select_from(sa.table("t")).order_by(sa.column("id")))
+    assert [row["n"] for row in rows] == [2**63 - 1, -(2**63) + 1, 2**53 + 1]
+
+
+def test_a_wide_table_is_read_and_described(database):
+    names = [f"s{place:04d}" for place in range(1500)]
+    database.run(f"CREATE TABLE t (id integer primary key, {', '.join(f'{name} real' for name in names)})")
+    database.run(f"INSERT INTO t (id, {', '.join(names)}) VALUES (1, {', '.join(map(str, range(1500)))})")
+    db = database.connect()
+    rows, _ = read(db, "t", "id")
+    assert [rows.column(name)[0].as_py() for name in names] == list(range(1500))
+
+
+# ---- SQLite lets anything into any column
+
+
+def test_texts_and_blobs_among_numbers_are_null_with_their_originals_kept(sqlite):
+    db = sqlite.connect()
+    sqlite.run(
+        "CREATE TABLE t (id integer, x real, y real)",
+        "INSERT INTO t VALUES (1, 1.5, 1), (2, 'it''s', 2), (3, x'00ff', 3), (4, NULL, 4), (5, '', 5), (6, 7, 'n/a')",
+    )
+    rows, misfits = read(db, "t", "id")
+    assert rows.column("x").to_pylist() == [1.5, None, None, None, None, 7.0]
+    assert rows.column("y").to_pylist() == [1, 2, 3, 4, 5, None]
+    found = {(misfit.row, misfit.column): misfit.value for misfit in misfits}
+    assert found == {(1, "x"): "it's", (2, "x"): "X'00FF'", (4, "x"): "", (5, "y"): "n/a"}
+
+
+def test_a_text_in_the_last_of_many_rows_spoils_only_itself(sqlite):
+    db = sqlite.connect()
+    sqlite.run("CREATE TABLE t (id integer, x real)")
+    n = 5000
+    sqlite.fill("t", id=list(range(n)), x=[place / 2 for place in range(n - 1)] + ["broken"])
+    rows, misfits = read(db, "t", "id")
+    assert rows.column("x").to_pylist() == [place / 2 for place in range(n - 1)] + [None]
+    assert [(misfit.row, misfit.value) for misfit in misfits] == [(n - 1, "broken")]
+
+
+def test_a_numeric_column_of_texts_only_has_no_numbers(sqlite):
+    db = sqlite.connect()
+    sqlite.run("CREATE TABLE t (id integer, x real)", "INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    rows, misfits = read(db, "t", "id")
+    assert rows.schema.field("x").type == pa.float64()
+    assert rows.column("x").null_count == 2
+    assert [misfit.value for misfit in misfits] == ["a", "b"]
+
+
+def test_misfits_of_misnamed_columns_are_found_too(sqlite):
+    db = sqlite.connect()
+    sqlite.run('CREATE TABLE t (id integer, "a ""b"" :c? %s" real)', "INSERT INTO t VALUES (1, 'x'), (2, 3)")
+    rows, misfits = read(db, "t", "id")
+    assert rows.column(1).to_pylist() == [None, 3.0]
+    assert [(misfit.column, misfit.value) for misfit in misfits] == [('a "b" :c? %s', "x")]
+
+
+def test_numbers_and_blobs_among_texts_are_read_as_text(sqlite):
+    db = sqlite.connect()
+    sqlite.run(
+        "CREATE TABLE t (id integer, s text, n text, b text)",
+        "INSERT INTO t VALUES (1, 'a', NULL, x'41'), (2, 5, 5, x'42'), (3, x'41', 2.5, NULL)",
+    )
+    rows, _ = read(db, "t", "id")
+    assert all(rows.schema.field(name).type == pa.string() for name in ("s", "n", "b"))
+    assert rows.column("n").to_pylist() == [None, "5", "2.5"]
+
+
+def test_infinity_and_the_lack_of_nan_in_sqlite(sqlite):
+    db = sqlite.connect()
+    sqlite.run("CREATE TABLE t (id integer, x real)", "INSERT INTO t VALUES (1, 9e999), (2, -9e999), (3, 9e999 - 9e999)")
+    assert values(db, "t", "x") == [math.inf, -math.inf, None]
+
+
+def test_columns_without_a_type_are_judged_by_their_values(sqlite):
+    db = sqlite.connect()
+    sqlite.run("CREATE TABLE t (id, x, s, b)", "INSERT INTO t VALUES (1, 1.5, 'a', x'00'), (2, 2, NULL, NULL)")
+    relation = db.describe("t", None)
+    assert [(c.kind, c.integer) for c in relation.columns] == [
+        ("number", True),
+        ("number", False),
+        ("category", False),
+        ("other", False),
+    ]
+
+
+# ---- PostgreSQL has many types
+
+ODD_TYPES = {
+    "numeric": ("1234567890.0123456789", 1234567890.0123456789),
+    "numeric(12,3)": ("1.125", 1.125),
+    "money": ("12.50", 12.5),
+    "smallint": ("-7", -7),
+    "real": ("0.5", 0.5),
+    "boolean": ("true", True),
+    "mood": ("fine", "fine"),
+    "uuid": ("6f1b3c1e-0000-4000-8000-000000000001", "6f1b3c1e-0000-4000-8000-000000000001"),
+    "character(5)": ("ab", "ab   "),
+    "character varying(9)": ("ab ", "ab "),
+    "posint": ("5", 5),
+    "inet": ("10.0.0.1", "10.0.0.1/32"),
+    "text[]": ("{a,b}", "{a,b}"),
+    "jsonb": ('{"a": 1}', '{"a": 1}'),
+    "name": ("n", "n"),
+    '"char"': ("c", "c"),
+    "oid": ("7", "7"),
+    "interval": ("1 day", "1 day"),
+    "xid": ("9", "9"),
+}
+
+
+@pytest.mark.parametrize("spelled", ODD_TYPES)
+def test_every_type_of_postgresql_is_read_as_a_number_or_text(postgresql, spelled):
+    text, wanted = ODD_TYPES[spelled]
+    postgresql.run(
+        "CREATE TYPE mood AS ENUM ('bad', 'fine')",
+        "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)",
+        f"CREATE TABLE t (id integer, x {spelled})",
+        f"INSERT INTO t VALUES (1, CAST({literal(text)} AS text)::{spelled}), (2, NULL)",
+    )
+    db = postgresql.connect()
+    assert values(db, "t", "x") == [wanted, None]
+
+
+def test_nan_and_infinity_are_read_from_floats_and_numerics(postgresql):
+    db = postgresql.connect()
+    postgresql.run(
+        "CREATE TABLE t (id integer, x double precision, n numeric)",
+        "INSERT INTO t VALUES (1, 'NaN', 'NaN'), (2, 'Infinity', 'Infinity'), (3, '-Infinity', '-Infinity')",
+    )
+    for name in ("x", "n"):
+        nan, high, low = values(db, "t", name)
+        assert math.isnan(nan)
+        assert (high, low) == (math.inf, -math.inf)
+
+
+def test_integers_and_floats_are_narrowed_to_the_columns_they_go_to(postgresql):
+    db = postgresql.connect()
+    types = {"a": sa.SmallInteger, "b": sa.Integer, "c": sa.REAL, "d": sa.Double, "e": sa.Numeric, "f": sa.Text}
+    table = sa.Table("t", sa.MetaData(), *[sa.Column(name, kind) for name, kind in types.items()])
+    db.execute(sa.schema.CreateTable(table))
+    db.ingest(table, pa.table({"a": [1], "b": [2], "c": [0.5], "d": [3], "e": ["12.50"], "f": ["x"]}))
+    assert postgresql.run("SELECT a, b, c, d, e::text AS e, f FROM t") == [
+        {"a": 1, "b": 2, "c": 0.5, "d": 3.0, "e": "12.50", "f": "x"}
+    ]
+
+
+# ---- describing
+
+
+def test_a_missing_table_is_none(db):
+    assert db.describe("nothing here", None) is None
+    assert not db.has_table(sa.Table("nothing here", sa.MetaData()))
+
+
+def test_kinds_keys_and_indexes_are_described(database):
+    database.run(
+        "CREATE TABLE t (a integer, b varchar(8), x real, at timestamp, u integer, v text, w integer,"
+        " PRIMARY KEY (b, a), UNIQUE (u))",
+        "CREATE INDEX plain ON t (x, v)",
+        "CREATE UNIQUE INDEX partly ON t (w) WHERE x > 0",
+        "CREATE UNIQUE INDEX computed ON t (lower(v))",
+    )
+    relation = database.connect().describe("t", None)
+    assert {c.name: c.kind for c in relation.columns} == {
+        "a": "number",
+        "b": "category",
+        "x": "number",
+        "at": "time",
+        "u": "number",
+        "v": "category",
+        "w": "number",
+    }
+    assert relation["a"].integer
+    assert not relation["x"].integer
+    assert relation.is_unique(["a", "b"])
+    assert relation.is_unique(["u"])
+    assert relation.is_unique(["x", "u"])  # more columns than needed
+    assert not relation.is_unique(["a"])
+    assert not relation.is_unique(["w"])  # only some rows
+    assert not relation.is_unique(["v"])  # only in lower case
+    assert ("x", "v") in relation.indexed
+    assert ("b", "a") in relation.indexed
+
+
+def test_an_integer_primary_key_is_unique(database):
+    database.run("CREATE TABLE t (id integer primary key, x real)")
+    assert database.connect().describe("t", None).is_unique(["id"])
+
+
+def test_a_view_is_described_and_has_no_unique_key(database):
+    database.run(
+        "CREATE TABLE t (id integer primary key, x real, s text)",
+        "INSERT INTO t VALUES (1, 0.5, 'a')",
+        "CREATE VIEW v AS SELECT id, x * 2 AS y, s FROM t",
+    )
+    db = database.connect()
+    relation = db.describe("v", None)
+    assert [(c.name, c.kind) for c in relation.columns] == [("id", "number"), ("y", "number"), ("s", "category")]
+    assert not relation.is_unique(["id"])
+    assert values(db, "v", "y") == [1.0]
+
+
+def test_a_query_is_described_by_its_result(database):
+    database.run(
+        "CREATE TABLE t (id integer primary key, x real, s text)", "INSERT INTO t VALUES (1, 0.5, 'a:b'), (2, NULL, NULL)"
+    )
+    relation = database.connect().describe(None, "SELECT id, x AS \"x %\", s FROM t WHERE s <> ':c' OR s IS NULL")
+    assert [(c.name, c.kind, c.integer) for c in relation.columns] == [
+        ("id", "number", True),
+        ("x %", "number", False),
+        ("s", "category", False),
+    ]
+    assert not relation.is_unique(["id"])
+
+
+def test_a_query_with_a_trailing_semicolon_or_comment_is_described(database):
+    database.run("CREATE TABLE t (id integer)")
+    db = database.connect()
+    assert db.describe(None, "SELECT id FROM t;\n").names == ("id",)
+    assert db.describe(None, "SELECT id FROM t -- all of them").names == ("id",)
+
+
+def test_a_broken_query_is_refused_with_what_the_database_said(db):
+    with pytest.raises(DatabaseError, match="nowhere") as caught:
+        db.describe(None, "SELECT * FROM nowhere")
+    assert caught.value.reason == "missing"
+
+
+def test_a_table_of_a_schema_is_found_by_its_name(postgresql):
+    postgresql.run('CREATE SCHEMA "Fab 1"', 'CREATE TABLE "Fab 1".lots (id integer)', 'CREATE TABLE "a.b" (n integer)')
+    db = postgresql.connect()
+    assert db.describe("Fab 1.lots", None).names == ("id",)
+    assert db.describe('"Fab 1".lots', None).names == ("id",)
+    assert db.named("Fab 1.lots") == ("Fab 1", "lots")
+    assert db.describe("a.b", None).names == ("n",)  # a dot may be part of a name
+    assert db.describe("Fab 1.nothing", None) is None
+    assert db.describe("nowhere.lots", None) is None
+
+
+def test_generated_and_dropped_columns_are_told_apart(database):
+    database.run("CREATE TABLE t (id integer, gone real, twice integer GENERATED ALWAYS AS (id * 2) STORED)")
+    database.run("ALTER TABLE t DROP COLUMN gone", "INSERT INTO t (id) VALUES (4)")
+    db = database.connect()
+    assert db.describe("t", None).names == ("id", "twice")
+    assert values(db, "t", "twice") == [8]
+
+
+# ---- time
+
+
+def instants(db, table, timezone):
+    """Each row's event time as microseconds since 1970, None where there is none."""
+    column = db.describe(table, None)["at"]
+    time = sa.case((db.has_event_time(column), db.event_time(column, timezone)))
+    found = db.rows(sa.select(time.label("t")).select_from(sa.table(table)).order_by(sa.column("id")))
+    return [row["t"] if row["t"] is None or isinstance(row["t"], int) else micros(row["t"]) for row in found]
+
+
+def micros(moment: datetime) -> int:
+    return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+
+
+def at(text: str) -> int:
+    return micros(datetime.fromisoformat(text))
+
+
+ZONED = ["2026-03-29T00:59:59.125+00:00", "2026-03-29T03:00:00+02:00", "1899-12-31T23:59:59+00:00", "2026-01-01T00:00:00Z"]
+LOCAL = {  # Berlin's wall clock, and the instant
+    "2026-01-15 12:00:00": "2026-01-15T11:00:00Z",
+    "2026-03-29 01:59:59": "2026-03-29T00:59:59Z",
+    "2026-03-29 02:30:00": "2026-03-29T01:30:00Z",  # does not exist: as if the clock had not been moved yet
+    "2026-03-29 03:00:00": "2026-03-29T01:00:00Z",
+    "2026-07-01 12:00:00": "2026-07-01T10:00:00Z",
+    "2026-10-25 01:59:59": "2026-10-24T23:59:59Z",
+    "2026-10-25 02:30:00": "2026-10-25T01:30:00Z",  # exists twice: the later one
+    "2026-10-25 03:00:00": "2026-10-25T02:00:00Z",
+    "1899-12-31 23:00:00": "1899-12-31T22:00:00Z",
+}
+
+
+def test_zoned_times_are_the_instant_they_name(database):
+    database.run(f"CREATE TABLE t (id integer, at {'text' if database.is_sqlite else 'timestamptz'})")
+    database.fill("t", id=list(range(5)), at=[*ZONED, None])
+    for timezone in ("UTC", BERLIN):
+        assert instants(database.connect(), "t", timezone) == [*map(at, ZONED), None]
+
+
+def test_zoneless_times_are_in_the_named_zone(database):
+    database.run("CREATE TABLE t (id integer, at timestamp)")
+    database.fill("t", id=list(range(len(LOCAL))), at=list(LOCAL))
+    db = database.connect()
+    assert instants(db, "t", BERLIN) == [at(text) for text in LOCAL.values()]
+    assert instants(db, "t", "UTC") == [at(text + "Z") for text in LOCAL]
+
+
+@pytest.mark.parametrize("timezone", [BERLIN, "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca"])
+def test_zoneless_times_agree_with_the_zone_database_all_year(database, timezone):
+    database.run("CREATE TABLE t (id integer, at timestamp)")
+    walls = [datetime(2025, 1, 1) + timedelta(hours=7 * step) for step in range(1300)]
+    database.fill("t", id=list(range(len(walls))), at=walls)
+    zone = ZoneInfo(timezone)
+    wanted = []
+    for wall in walls:
+        first, second = (wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1))
+        wanted.append(micros((wall - min(first, second)).replace(tzinfo=UTC)))
+    assert instants(database.connect(), "t", timezone) == wanted
+
+
+def test_dates_begin_at_midnight_of_the_zone(database):
+    database.run("CREATE TABLE t (id integer, at date)")
+    database.fill("t", id=[1, 2, 3], at=["2026-07-01", "1895-05-05", None])
+    assert instants(database.connect(), "t", BERLIN) == [at("2026-06-30T22:00:00Z"), at("1895-05-04T23:00:00Z"), None]
+
+
+@pytest.mark.parametrize("spelled", ["integer", "double precision", "bigint", "numeric"])
+def test_numbers_are_unix_seconds(database, spelled):
+    database.run(f"CREATE TABLE t (id integer, at {spelled})")
+    database.fill("t", id=[1, 2, 3], at=[1_750_000_000, -5, None])
+    for timezone in ("UTC", BERLIN):
+        assert instants(database.connect(), "t", timezone) == [1_750_000_000_000_000, -5_000_000, None]
+
+
+@pytest.mark.parametrize("spelled", ["bigint", "double precision"])
+def test_numbers_that_cannot_be_unix_seconds_are_no_time(database, spelled):
+    database.run(f"CREATE TABLE t (id integer, at {spelled})")
+    database.fill("t", id=[1, 2, 3, 4], at=[1_750_000_000_000, -(10**17), 9_000_000_000_000_000_000, 5])
+    assert instants(database.connect(), "t", "UTC") == [None, None, None, 5_000_000]
+
+
+def test_infinity_and_nan_are_no_time(postgresql):
+    postgresql.run(
+        "CREATE TABLE t (id integer, at timestamptz)",
+        "INSERT INTO t VALUES (1, 'infinity'), (2, '-infinity'), (3, '2026-01-01Z'), (4, '4713-01-01 BC'), (5, '20000-01-01')",
+        "CREATE TABLE f (id integer, at double precision)",
+        "INSERT INTO f VALUES (1, 'NaN'), (2, 'Infinity'), (3, '-Infinity'), (4, 1e300), (5, 1)",
+        "CREATE TABLE d (id integer, at date)",
+        "INSERT INTO d VALUES (1, 'infinity'), (2, '-infinity'), (3, '2026-01-01'), (4, '4713-01-01 BC')",
+    )
+    db = postgresql.connect()
+    assert instants(db, "t", BERLIN) == [None, None, at("2026-01-01T00:00:00Z"), None, None]
+    assert instants(db, "f", BERLIN) == [None, None, None, None, 1_000_000]
+    assert instants(db, "d", "UTC") == [None, None, at("2026-01-01T00:00:00Z"), None]
+
+
+def test_text_that_is_no_time_is_none(sqlite):
+    bad = ["yesterday", "", "12:00", "2026-13-01", "2026-02-30 25:00", "now", "2460000.5", "01.05.2026", "0000-01-01"]
+    good = ["2026-05-01", "2026-05-01T06:00", "2026-05-01 06:00:00.5", "2026-05-01T06:00:00.123456Z", "2026-05-01 06:00:00z "]
+    sqlite.run("CREATE TABLE t (id integer, at text)")
+    sqlite.fill("t", id=list(range(len(bad + good))), at=bad + good)
+    found = instants(sqlite.connect(), "t", BERLIN)
+    assert found == [
+        *[None] * len(bad),
+        at("2026-04-30T22:00:00Z"),
+        at("2026-05-01T04:00:00Z"),
+        at("2026-05-01T04:00:00.5Z"),
+        at("2026-05-01T06:00:00.123Z"),
+        at("2026-05-01T06:00:00Z"),
+    ]
+
+
+def test_a_blob_is_no_time(sqlite):
+    sqlite.run("CREATE TABLE t (id integer, at text)", "INSERT INTO t VALUES (1, x'323032362d30352d3031'), (2, 9e999)")
+    assert instants(sqlite.connect(), "t", "UTC")[1] is None
+
+
+TIME_COLUMNS = [
+    ("timestamp", "UTC"),
+    ("timestamp", BERLIN),
+    ("timestamptz", BERLIN),
+    ("date", BERLIN),
+    ("bigint", "UTC"),
+    ("double precision", "UTC"),
+]
+
+
+@pytest.mark.parametrize(("spelled", "timezone"), TIME_COLUMNS)
+def test_not_before_is_the_event_time_compared(database, spelled, timezone):
+    """Around both clock changes, where the wall clock is not in order."""
+    declared = "text" if database.is_sqlite and spelled == "timestamptz" else spelled
+    database.run(f"CREATE TABLE t (id integer, at {declared})")
+    days = [datetime(2026, 3, 28, 23), datetime(2026, 10, 24, 23)]
+    moments = [day + timedelta(minutes=20 * step) for day in days for step in range(18)]
+    stored = {
+        "timestamptz": lambda m: m.replace(tzinfo=UTC).isoformat(),
+        "date": lambda m: m.date(),
+        "bigint": lambda m: micros(m.replace(tzinfo=UTC)) // 1_000_000,
+        "double precision": lambda m: micros(m.replace(tzinfo=UTC)) / 1e6,
+    }.get(spelled, str)
+    database.fill("t", id=list(range(len(moments) + 1)), at=[None, *map(stored, moments)])
+    db = database.connect()
+    column = db.describe("t", None)["at"]
+    bounds = [moment.replace(tzinfo=UTC) + timedelta(minutes=minutes) for moment in moments[::3] for minutes in (-90, 0, 7)]
+    wrong = [
+        sa.func.sum(
+            sa.case(
+                (db.not_before(column, timezone, bound) == (db.event_time(column, timezone) >= db.instant(bound)), 0),
+                (db.has_event_time(column), 1),
+                else_=0,
+            )
+        ).label(f"wrong_{place}")
+        for place, bound in enumerate(bounds)
+    ]
+    assert set(db.rows(sa.select(*wrong).select_from(sa.table("t")))[0].values()) == {0}
+
+
+def test_later_adds_a_duration_to_an_instant(database):
+    database.run("CREATE TABLE t (id integer, at timestamp)")
+    database.fill("t", id=[1], at=["2026-03-28 12:00:00"])
+    db = database.connect()
+    column = db.describe("t", None)["at"]
+    later = db.later(db.event_time(column, BERLIN), timedelta(days=1, seconds=1.5))
+    for moment, wanted in (("2026-03-29T11:00:01.500+00:00", 1), ("2026-03-29T11:00:01.499+00:00", 0)):
+        found = sa.case((later <= db.instant(datetime.fromisoformat(moment)), 1), else_=0)
+        assert db.scalar(sa.select(found).select_from(sa.table("t"))) == wanted
+
+
+def test_now_is_the_databases_clock_with_a_zone(db):
+    assert abs(db.now() - datetime.now(UTC)) < timedelta(minutes=1)
+    assert db.now() <= db.now()
+
+
+# ---- keys
+
+KEYS = {
+    "sqlite": {
+        "integer": [-5, 0, 7, 2**62, 2**63 - 1],
+        "real": [-1.5, 0.1, 1 / 3, 2.5e-300, 1.7976931348623157e308],
+        "text": HARD_TEXTS,
+        "varchar(9)": ["a", "A", "a ", "ä"],
+        "text COLLATE NOCASE": ["a", "B"],
+        "blob": [b"\x00\xff", b"'"],
+        "": [1, 2.5, "text", "1"],
+        "timestamp": ["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"],
+    },
+    "postgresql": {
+        "integer": [-5, 0, 7],
+        "smallint": [-5, 0, 7],
+        "bigint": [-(2**63), 2**63 - 1],
+        "double precision": [-1.5, 0.1, 1 / 3, 2.5e-300],
+        "real": [0.5, 0.1],
+        "numeric": [Decimal("1.10"), Decimal("12345678901234567890.5"), Decimal(7)],
+        "numeric(12,3)": [Decimal("1.100"), Decimal("-7.125")],
+        "text": HARD_TEXTS,
+        "character varying(40)": HARD_TEXTS,
+        "character(40)": ["a", "A", "ä'\\"],
+        'text COLLATE "POSIX"': ["a", "B", "ä"],
+        "uuid": [UUID(int=1), UUID(int=2**127)],
+        "date": [date(1895, 1, 1), date(2026, 5, 1)],
+        "timestamp without time zone": [datetime(1895, 1, 1), datetime(2026, 5, 1, 1, 2, 3, 456789)],
+        "timestamp with time zone": [datetime(2026, 5, 1, 1, 2, 3, 456789, tzinfo=UTC)],
+        "boolean": [False, True],
+        "mood": ["bad", "fine"],
+        "bytea": [b"\x00\xff\\'"],
+        "inet": ["10.0.0.1"],
+        "posint": [1, 2],
+        "name": ["n"],
+    },
+}
+
+
+def key_literal(value):
+    return f"X'{value.hex()}'" if isinstance(value, bytes) else literal(value)
+
+
+def filled_with_keys(place: Place, spelled: str):
+    keys = KEYS[place.system][spelled]
+    if not place.is_sqlite:
+        place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
+    place.run(f"CREATE TABLE t (k {spelled})")
+    for key in keys:
+        text = f"'\\x{key.hex()}'" if isinstance(key, bytes) and not place.is_sqlite else key_literal(key)
+        place.run(f"INSERT INTO t VALUES ({text})")
+    return len(keys)
+
+
+def key_cases():
+    return [pytest.param(system, spelled, id=f"{system}-{spelled}") for system in KEYS for spelled in KEYS[system]]
+
+
+@pytest.mark.parametrize(("system", "spelled"), key_cases())
+def test_a_key_that_was_rendered_is_parsed_to_the_same_value(make_place, system, spelled):
+    place = make_place(system)
+    count = filled_with_keys(place, spelled)
+    db = place.connect()
+    column = db.describe("t", None)["k"]
+    table = sa.table("t", sa.column("k"))
+    texts = [row["r"] for row in db.rows(sa.select(db.rendered(table.c.k).label("r")).order_by(table.c.k))]
+    assert len(set(texts)) == count
+    for rank, text in enumerate(texts):
+        for compared, wanted in ((table.c.k < db.parsed(text, column), rank), (table.c.k == db.parsed(text, column), 1)):
+            assert db.scalar(sa.select(sa.func.count()).select_from(table).where(compared)) == wanted
+            literally = next(db.stream(sa.select(sa.func.count().label("n")).select_from(table).where(compared), 5))
+            assert literally.to_pylist() == [{"n": wanted}]
+
+
+@pytest.mark.parametrize(("system", "spelled"), key_cases())
+def test_a_key_copied_to_a_column_of_its_type_is_found_again(make_place, system, spelled):
+    """As predictions are found by the anti-join."""
+    from rowcast.database import RawType
+
+    place = make_place(system)
+    count = filled_with_keys(place, spelled)
+    db = place.connect()
+    column = db.describe("t", None)["k"]
+    source = sa.table("t", sa.column("k"))
+    own = sa.Table("own", sa.MetaData(), sa.Column("k", RawType(column.type), primary_key=True, autoincrement=False))
+    db.execute(sa.schema.CreateTable(own))
+    rows, _ = db.read(sa.select(db.key_value(column).label("k")).select_from(source), {}, 1000)
+    db.ingest(own, rows)
+    joined = sa.select(sa.func.count()).select_from(source.join(own, source.c.k == own.c.k))
+    assert db.scalar(joined) == count
+    staged = sa.Table("staged", sa.MetaData(), sa.Column("k", RawType(column.type)))
+    db.ingest(staged, pa.table({}), temporary=True)
+    for batch in db.stream(sa.select(db.key_value(column).label("k")).select_from(source), 1000):
+        db.ingest(staged, batch)
+    assert db.scalar(sa.select(sa.func.count()).select_from(staged.join(own, staged.c.k == own.c.k))) == count
+
+
+def test_a_damaged_key_bound_never_becomes_sql(sqlite):
+    db = sqlite.connect()
+    for text in ("1; DROP TABLE t", "'a' OR 1=1", "x", "", "(SELECT 1)", "'a''", "1e", "X'GG'"):
+        with pytest.raises(DatabaseError, match="damaged"):
+            db.parsed(text, Column("k", "number", "integer"))
+
+
+def test_composite_keys_compare_as_rows_do(database):
+    """Against every pair of a small grid, as Python orders tuples."""
+    database.run("CREATE TABLE t (a integer, b text, c integer)")
+    grid = list(itertools.product([1, 2, 3], ["A", "a", "ä"], [-1, 0]))
+    database.fill("t", **{name: [row[place] for row in grid] for place, name in enumerate("abc")})
+    db = database.connect()
+    table = sa.table("t", *map(sa.column, "abc"))
+    for width in (1, 2, 3):
+        keys = [table.c[name] for name in "abc"[:width]]
+        for bound in sorted({row[:width] for row in grid}):
+            counted = [
+                sa.func.sum(sa.case((compared(keys, [sa.literal(v) for v in bound]), 1), else_=0)).label(compared.__name__)
+                for compared in (at_least, at_most, after)
+            ]
+            wanted = {
+                "at_least": sum(row[:width] >= bound for row in grid),
+                "at_most": sum(row[:width] <= bound for row in grid),
+                "after": sum(row[:width] > bound for row in grid),
+            }
+            assert db.rows(sa.select(*counted).select_from(table)) == [wanted]
+
+
+# ---- transactions
+
+
+def numbered(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.BigInteger))
+    db.execute(sa.schema.CreateTable(table))
+    return table
+
+
+def test_a_write_that_fails_leaves_nothing_behind(database):
+    db = database.connect()
+    table = numbered(db)
+    with pytest.raises(ZeroDivisionError), db.transaction("write"):
+        db.ingest(table, pa.table({"n": [1, 2]}))
+        db.execute(table.insert().values(n=3))
+        1 / 0  # noqa: B018
+    assert database.run("SELECT n FROM t") == []
+    with db.transaction("write"):
+        db.ingest(table, pa.table({"n": [1]}))
+        db.execute(table.insert().values(n=2))
+    assert database.run("SELECT n FROM t ORDER BY n") == [{"n": 1}, {"n": 2}]
+
+
+def test_a_refused_statement_rolls_the_whole_write_back_and_the_connection_goes_on(database):
+    db = database.connect()
+    table = numbered(db)
+    database.run("CREATE UNIQUE INDEX one ON t (n)")
+    with pytest.raises(DatabaseError) as caught, db.transaction("write"):
+        db.ingest(table, pa.table({"n": [1]}))
+        db.ingest(table, pa.table({"n": [2, 1]}))
+    assert caught.value.reason == "duplicate"
+    assert db.rows(sa.select(table)) == []
+
+
+def test_what_is_not_committed_is_seen_by_nobody_else(database):
+    db, other = database.connect(), database.connect()
+    table = numbered(db)
+    db.prepare_store("rowcast")
+    with db.transaction("write"):
+        db.ingest(table, pa.table({"n": [1]}))
+        assert other.rows(sa.select(table)) == []
+    assert other.rows(sa.select(table)) == [{"n": 1}]
+
+
+def test_a_snapshot_sees_one_moment_while_others_commit(database):
+    db, other = database.connect(), database.connect()
+    table = numbered(db)
+    db.prepare_store("rowcast")
+    with db.transaction("snapshot"):
+        assert db.rows(sa.select(table)) == []
+        other.execute(table.insert().values(n=1))
+        assert db.rows(sa.select(table)) == []
+    assert db.rows(sa.select(table)) == [{"n": 1}]
+
+
+def test_an_abandoned_stream_does_not_hold_the_connection(database):
+    db = database.connect()
+    table = numbered(db)
+    db.ingest(table, pa.table({"n": list(range(1000))}))
+    stream = db.stream(sa.select(table), 10)
+    next(stream)
+    stream.close()
+    with db.transaction("write"):
+        db.execute(table.delete())
+    assert db.rows(sa.select(table)) == []
+
+
+def test_returning_gives_python_values(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer, primary_key=True), sa.Column("s", sa.Text))
+    db.execute(sa.schema.CreateTable(table))
+    assert db.scalar(table.insert().values(s="a").returning(table.c.n)) == 1
+    assert db.rows(table.update().values(s="b").returning(table.c.n, table.c.s)) == [{"n": 1, "s": "b"}]
+    assert db.rows(table.update().where(table.c.n == 5).values(s="b").returning(table.c.n)) == []
+    assert db.scalar(sa.select(table.c.n).where(table.c.n == 5)) is None
+
+
+# ---- refusals, each with its reason
+
+
+def is_short_and_secretless(error):
+    assert len(str(error).splitlines()) <= 2
+    for secret in (PASSWORD, "s3cret", "s3cret%2F%40%3A%25word"):
+        assert secret not in str(error)
+        assert secret not in repr(error)
+        assert secret not in repr(error.__cause__)
+
+
+def refused(call) -> DatabaseError:
+    with pytest.raises(DatabaseError) as caught:
+        call()
+    is_short_and_secretless(caught.value)
+    return caught.value
+
+
+def test_a_missing_table_or_column_is_named(database):
+    db = database.connect()
+    numbered(db)
+    error = refused(lambda: db.rows(sa.select(sa.column("n")).select_from(sa.table("nowhere"))))
+    assert (error.reason, "nowhere" in error.what) == ("missing", True)
+    error = refused(lambda: db.rows(sa.select(sa.column("nothing")).select_from(sa.table("t"))))
+    assert (error.reason, "nothing" in error.what) == ("missing", True)
+    error = refused(lambda: list(db.stream(sa.select(sa.column("nothing")).select_from(sa.table("t")), 5)))
+    assert error.reason == "missing"
+    error = refused(lambda: db.ingest(sa.Table("nowhere", sa.MetaData(), sa.Column("n", sa.Text)), pa.table({"n": ["1"]})))
+    assert error.reason == "missing"
+
+
+def test_a_statement_that_fails_late_is_explained_too(database):
+    db = database.connect()
+    database.run("CREATE TABLE t (n integer)")
+    database.fill("t", n=[*range(2000), 0])
+    broken = sa.literal_column("json_extract('{', '$')" if database.is_sqlite else "1 / (n - 1999)").label("broken")
+    statement = sa.select(broken).select_from(sa.table("t"))
+    assert refused(lambda: db.rows(statement)).reason == "other"
+    assert refused(lambda: list(db.stream(statement, 10))).reason == "other"
+    assert refused(lambda: db.read(statement, {}, 5000)).reason == "other"
+
+
+def test_a_wrong_password_is_a_refused_login(server):
+    for password in ("wr%2Fong", ""):
+        error = refused(lambda password=password: connect(server.url("postgres", password=password)))
+        assert error.reason == "login"
+        assert "wr/ong" not in str(error)
+    assert refused(lambda: connect(server.url("postgres", user="nobody_here"))).reason == "login"
+
+
+def test_a_missing_database_is_named(server):
+    error = refused(lambda: connect(server.url("no_such_database")))
+    assert "no_such_database" in error.what
+    assert error.reason == "missing"
+
+
+def test_nobody_listening_is_unreachable():
+    error = refused(lambda: connect("postgresql://user:s3cret%2F@127.0.0.1:1/x"))
+    assert error.reason == "unreachable"
+    assert "127.0.0.1:1" in error.what
+
+
+def test_an_unknown_host_is_unreachable():
+    assert refused(lambda: connect("postgresql://user:s3cret@no-such-host.invalid/x")).reason == "unreachable"
+
+
+def test_a_connection_that_the_server_closed_is_unreachable(postgresql):
+    db = postgresql.connect()
+    numbered(db)
+    postgresql.run(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    error = refused(lambda: db.rows(sa.select(sa.column("n")).select_from(sa.table("t"))))
+    assert error.reason == "unreachable"
+
+
+def test_a_transaction_whose_server_went_away_is_unreachable(postgresql):
+    db = postgresql.connect()
+    table = numbered(db)
+
+    def write():
+        with db.transaction("write"):
+            db.execute(table.insert().values(n=1))
+            postgresql.run(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            db.execute(table.insert().values(n=2))
+
+    assert refused(write).reason == "unreachable"
+    assert postgresql.run("SELECT n FROM t") == []
+
+
+def test_special_characters_in_a_password_are_carried(server):
+    db = connect(server.url("postgres"))
+    assert db.scalar(sa.select(sa.literal(1))) == 1
+    db.close()
+    assert db.shown == f"postgresql://127.0.0.1:{server.port}/postgres"
+
+
+def test_a_user_without_rights_is_told_so(postgresql):
+    postgresql.run("CREATE TABLE t (n integer)", "DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN PASSWORD 'r'")
+    postgresql.run("GRANT SELECT ON t TO reader")
+    name = postgresql.url.rpartition("/")[2]
+    db = postgresql.connect(postgresql.server.url(name, user="reader", password="r"))
+    assert db.rows(sa.select(sa.column("n")).select_from(sa.table("t"))) == []
+    table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
+    assert refused(lambda: db.execute(table.insert().values(n=1))).reason == "rights"
+    assert refused(lambda: db.ingest(table, pa.table({"n": [1]}))).reason == "rights"
+    assert refused(lambda: db.prepare_store("rowcast")).reason == "rights"
+    assert db.rights("rowcast") == [f"reader may not create schema rowcast: GRANT CREATE ON DATABASE {name} TO reader"]
+    postgresql.run("CREATE SCHEMA rowcast")
+    assert db.rights("rowcast") == ["reader may not create tables: GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"]
+    db.close()
+    postgresql.run("DROP OWNED BY reader", "DROP ROLE reader")
+
+
+def test_an_owner_lacks_no_rights(database):
+    db = database.connect()
+    assert db.rights("rowcast") == []
+    assert database.run("SELECT 1 AS one") == [{"one": 1}]
+
+
+def test_a_file_that_is_not_sqlite_is_refused(tmp_path):
+    path = tmp_path / "x.db"
+    path.write_text("this is not a database, " * 100)
+    error = refused(lambda: connect(f"sqlite:///{path}"))
+    assert str(path) in error.what
+    assert "not SQLite" in error.hint
+
+
+def test_a_missing_file_is_refused_and_not_made(tmp_path):
+    path = tmp_path / "x.db"
+    assert refused(lambda: connect(f"sqlite:///{path}")).reason == "missing"
+    assert not path.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert refused(lambda: connect(f"sqlite:///{tmp_path}/file/x.db", create=True)).reason == "unreachable"
+
+
+def test_a_sqlite_path_may_hold_signs_that_mean_something_in_a_url(tmp_path):
+    for name in ("a b.db", "100%.db", "what?.db", "hash#.db", "ü.db", "%41.db"):
+        db = connect(f"sqlite:///{tmp_path}/".replace("%", "%25") + name.replace("?", "%3F"), create=True)
+        db.arrow("CREATE TABLE t (n)")
+        db.close()
+    assert len(list(tmp_path.glob("*.db"))) == 6
+
+
+def test_two_writers_wait_for_one_another(sqlite):
+    """A second writer that gives up says that the file is locked."""
+    db, other = sqlite.connect(), sqlite.connect()
+    table = numbered(db)
+    other.arrow("PRAGMA busy_timeout = 1")
+    with db.transaction("write"):
+        db.execute(table.insert().values(n=1))
+        assert refused(lambda: other.execute(table.insert().values(n=2))).reason == "locked"
+
+
+READ_ONLY = """
+import os, sys
+if os.geteuid() == 0:
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+import sqlalchemy as sa
+from rowcast.database import connect
+from rowcast.errors import DatabaseError
+table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
+try:
+    db = connect(sys.argv[1])
+    print(db.rows(sa.select(table)), db.rights("rowcast"))
+    db.execute(table.insert().values(n=1))
+except DatabaseError as error:
+    print(error.reason, str(error).count("\\n"))
+    if "db" in globals():
+        db.close()
+"""
+
+
+def as_nobody(folder: Path, url: str) -> str:
+    """Run as a user who cannot write; the modules are loaded by then where only root can read them."""
+    preload = "import rowcast.database.sqlite, sqlalchemy.dialects.sqlite, pyarrow.compute, zoneinfo, tempfile\n"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", preload + READ_ONLY, url], capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def open_folder(tmp_path):
+    """A folder that everybody can enter and nobody else may write."""
+    for place in (tmp_path, *tmp_path.parents):
+        if place.owner() == Path.home().owner() and os.access(place, os.W_OK) and str(place) not in ("/", "/tmp"):
+            place.chmod(place.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
+    return tmp_path
+
+
+def test_a_read_only_file_is_read_and_never_written(open_folder):
+    path = open_folder / "x.db"
+    db = connect(f"sqlite:///{path}", create=True)
+    db.arrow("CREATE TABLE t (n)")
+    db.close()
+    path.chmod(0o444)
+    open_folder.chmod(0o555)
+    first, second = as_nobody(open_folder, f"sqlite:///{path}").splitlines()
+    assert "readonly" in first
+    assert second == "rights 1"
+
+
+def test_a_file_that_may_not_be_read_is_refused(open_folder):
+    path = open_folder / "x.db"
+    connect(f"sqlite:///{path}", create=True).close()
+    path.chmod(0o000)
+    assert as_nobody(open_folder, f"sqlite:///{path}") == "unreachable 1"
+
+
+def test_a_full_disk_is_named(sqlite):
+    db = sqlite.connect()
+    table = sa.Table("t", sa.MetaData(), sa.Column("s", sa.Text))
+    db.execute(sa.schema.CreateTable(table))
+    db.arrow("PRAGMA max_page_count = 20")  # as SQLite itself reports a full disk
+    rows = pa.table({"s": ["x" * 1000] * 1000})
+
+    def write():
+        with db.transaction("write"):
+            db.ingest(table, rows)
+
+    error = refused(write)
+    assert error.reason == "full"
+    assert db.rows(sa.select(table)) == []
+
+
+# ---- URLs
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "://", "postgresql://u:s3cret@h:port/x", "oracle://u:s3cret@h/x"])
+def test_a_url_that_is_not_one_is_refused_without_being_shown(url):
+    with pytest.raises(ConfigError) as caught:
+        connect(url)
+    is_short_and_secretless(caught.value)
+
+
+def test_an_in_memory_database_is_refused():
+    for url in ("sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(ConfigError, match="in-memory"):
+            connect(url)
+
+
+def test_urls_of_one_database_are_the_same_whoever_logs_in():
+    assert same("postgresql://a:b@h/x", "postgresql://c:d@h:5432/x")
+    assert same("sqlite:////tmp/a.db", "sqlite:////tmp/../tmp/a.db")
+    assert not same("postgresql://a@h/x", "postgresql://a@h/y")
+    assert not same("postgresql://a@h/x", "postgresql://a@g/x")
+    assert not same("sqlite:////tmp/a.db", "sqlite:////tmp/b.db")
