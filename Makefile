@@ -1,0 +1,46 @@
+# make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
+# make test   lint, types, import contract and every test, on SQLite and a PostgreSQL of its own
+# make bench  the speed of a whole infer run beside its limit and beside the plain way
+
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_WAIT_POLICY = passive
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed
+	$(BIN)/rowcast demo --dir demo
+
+test: .venv/installed-test lint
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed-test
+	$(BIN)/python -m benchmarks
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)"; exit 1; }
+
+# LightGBM's wheel needs the system's OpenMP runtime, which a small Debian image lacks.
+.venv/openmp: .venv/bin/python
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' 2>/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq libgomp1; } \
+	  || { echo "needs the OpenMP runtime: install libgomp1 (Debian, Ubuntu) or libgomp (Red Hat)"; exit 1; }
+	@touch $@
+
+.venv/installed: pyproject.toml constraints.txt .venv/openmp
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	@touch $@
+
+.venv/installed-test: pyproject.toml constraints.txt .venv/openmp
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
+	@touch $@ .venv/installed
+
+clean:
+	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

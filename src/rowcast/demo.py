@@ -1,0 +1,289 @@
+"""Something to try rowcast on: a simulated fab or UCI SECOM in a database, and a rowcast.toml beside it."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from rowcast.database import Database, connect
+from rowcast.errors import ConfigError, DatabaseError
+from rowcast.init import quoted, written_url
+from rowcast.simulate import Drift, Fab, Simulation, simulate
+from rowcast.tables import job_tables, tables
+
+WAFERS, SECOM = "wafers", "secom"
+HIDDEN = 0.3  # share of SECOM whose labels the demo hides, so that there is something to score
+_MARK = "# Written by 'rowcast demo'"  # begins every rowcast.toml that a demo may write anew
+_CHUNK = 25_000  # rows
+_WIDE = 900  # sensors; beyond, a row of double precision does not fit a page of PostgreSQL
+_TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+_SENSORS = tuple(f"s{place:03d}" for place in range(1, 591))
+_HOW_TO_GET_SECOM = (
+    "SECOM is at https://archive.ics.uci.edu/dataset/179/secom: join its two files to a CSV, plain or .gz, "
+    "with the columns timestamp, label, s001 … s590"
+)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was built."""
+
+    config: Path
+    place: str  # the database, without secrets
+    table: str
+    rows: int
+    sensors: int
+    labelled: int  # the others wait to be scored
+    failures: int  # among the labelled
+    export: bool = False  # whether ROWCAST_SOURCE_URL must be set before rowcast runs
+    bad_rows: int = 0  # that a simulation wrote on purpose
+    drifts: tuple[Drift, ...] = ()  # of a simulation
+    hidden_from: datetime | None = None  # SECOM: the first event time whose labels are hidden
+
+
+def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: int = 7) -> Demo:
+    """A simulated fab: `folder`/rowcast.toml and table wafers, in `folder`/fab.db or the database at `url`.
+
+    What an earlier demo wrote there is replaced; ConfigError where anything else is in the way.
+    """
+    simulation = simulate(Fab(rows=rows, sensors=sensors, seed=seed), _CHUNK)
+    with closing(_prepared(folder, WAFERS, "fab.db", url, _WAFERS_TOML)) as db:
+        write_simulation(db, WAFERS, simulation)
+        truth = simulation.truth
+        facts = _facts(db, WAFERS, "failed")
+        return Demo(
+            folder / "rowcast.toml",
+            db.shown,
+            WAFERS,
+            sensors=sensors,
+            export=_secret(url, folder),
+            bad_rows=len(truth.bad),
+            drifts=truth.drifts,
+            **facts,
+        )
+
+
+def build_secom(folder: Path, path: Path, url: str | None = None, hide_last: float = HIDDEN) -> Demo:
+    """UCI SECOM: `folder`/rowcast.toml and table secom, in `folder`/secom.db or the database at `url`.
+
+    `path` is read before anything is replaced. Raises ConfigError as `build` and `load_secom` do.
+    """
+    rows = _secom(path, hide_last)
+    with closing(_prepared(folder, SECOM, "secom.db", url, _SECOM_TOML)) as db:
+        _write(db, SECOM, _secom_columns(), rows.to_batches(_CHUNK), ("timestamp",))
+        hidden = rows["timestamp"].filter(pc.is_null(rows["label"]))
+        return Demo(
+            folder / "rowcast.toml",
+            db.shown,
+            SECOM,
+            sensors=len(_SENSORS),
+            export=_secret(url, folder),
+            hidden_from=pc.min(hidden).as_py(),
+            **_facts(db, SECOM, "label"),
+        )
+
+
+def write_simulation(db: Database, table: str, simulation: Simulation) -> int:
+    """Create the table and write every row of the simulation; the number of rows.
+
+    The table has no primary key, since some simulated keys are NULL or repeated. Memory: one chunk of the simulation.
+    """
+    number = sa.REAL if db.dialect.name != "sqlite" and simulation.fab.sensors > _WIDE else sa.Double
+    types = {pa.string(): sa.Text, pa.float64(): number, pa.int64(): sa.Integer}
+    columns = [sa.Column(field.name, types.get(field.type, _TIME)) for field in simulation.schema]
+    return _write(db, table, columns, simulation.batches(), ("measured_at", "wafer_id"))
+
+
+def load_secom(db: Database, table: str, path: Path, hide_last: float = 0.0) -> int:
+    """Write UCI SECOM to a new table; the number of rows.
+
+    `path`: a CSV, plain or .gz, with the columns timestamp (read as UTC), label (-1 pass, 1 fail), s001 … s590.
+    The key `wafer` counts the rows in time order. `hide_last`: the share of the rows, by time, whose labels are
+    written as NULL; rows of one time are not parted, so that it may be a little less.
+    Raises ConfigError where the file is missing or is not SECOM.
+    """
+    return _write(db, table, _secom_columns(), _secom(path, hide_last).to_batches(_CHUNK), ("timestamp",))
+
+
+def _secom(path: Path, hide_last: float) -> pa.Table:
+    """SECOM in time order, with its key, and with the labels of the last share hidden."""
+    from pyarrow import csv
+
+    if not 0 <= hide_last < 1:
+        raise ConfigError(f"the share of hidden labels is {hide_last}", hint="at least 0 and less than 1")
+    types = {"timestamp": pa.timestamp("us"), "label": pa.int64(), **dict.fromkeys(_SENSORS, pa.float64())}
+    try:
+        rows = csv.read_csv(path, convert_options=csv.ConvertOptions(column_types=types))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no SECOM file {path}", hint=_HOW_TO_GET_SECOM) from None
+    except (OSError, EOFError, pa.ArrowException) as error:
+        said = str(error).strip().splitlines()[0]
+        raise ConfigError(f"{path} cannot be read as SECOM: {said}", hint=_HOW_TO_GET_SECOM) from None
+    missing = [name for name in types if name not in rows.column_names]
+    if missing or not len(rows):
+        what = f"has no column '{missing[0]}'" if missing else "has no rows"
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ConfigError(f"{path} is not SECOM: it {what}{more}", hint=_HOW_TO_GET_SECOM)
+    rows = rows.select(list(types)).append_column("place", pa.array(np.arange(len(rows))))
+    rows = rows.sort_by([("timestamp", "ascending"), ("place", "ascending")]).drop_columns("place")
+    time, visible = rows["timestamp"], round(len(rows) * (1 - hide_last))
+    if visible < len(rows):
+        label = pc.if_else(pc.greater(time, time[max(visible - 1, 0)]), pa.scalar(None, pa.int64()), rows["label"])
+        rows = rows.set_column(1, "label", label)
+    rows = rows.set_column(0, "timestamp", time.cast(pa.timestamp("us", "UTC")))
+    return rows.add_column(0, "wafer", pa.array(np.arange(1, len(rows) + 1)))
+
+
+def _secom_columns() -> list[sa.Column[object]]:
+    named = [sa.Column("wafer", sa.Integer, primary_key=True, autoincrement=False), sa.Column("timestamp", _TIME)]
+    return [*named, sa.Column("label", sa.Integer), *(sa.Column(name, sa.Double) for name in _SENSORS)]
+
+
+def _write(
+    db: Database, table: str, columns: list[sa.Column[object]], batches: Iterator[pa.RecordBatch], indexed: tuple[str, ...]
+) -> int:
+    """Create a table, fill it in one transaction for each batch, and index it."""
+    schema, name = db.named(table)
+    made = sa.Table(name, sa.MetaData(), *columns, schema=schema)
+    db.execute(sa.schema.CreateTable(made))
+    count = 0
+    for batch in batches:
+        with db.transaction("write"):
+            db.ingest(made, batch)
+        count += batch.num_rows
+    for column in indexed:
+        db.execute(sa.schema.CreateIndex(sa.Index(f"{name}_{column}", made.c[column])))
+    return count
+
+
+def _facts(db: Database, table: str, label: str) -> dict[str, int]:
+    column: sa.ColumnElement[int] = sa.column(label)
+    counts = {
+        "rows": sa.func.count(),
+        "labelled": sa.func.count(column),
+        "failures": sa.func.coalesce(sa.func.sum(sa.case((column == 1, 1), else_=0)), 0),
+    }
+    chosen = sa.select(*[count.label(name) for name, count in counts.items()])
+    return {name: int(n) for name, n in db.rows(chosen.select_from(sa.table(table)))[0].items()}
+
+
+# A demo replaces what a demo wrote, and nothing else
+
+
+def _prepared(folder: Path, table: str, file: str, url: str | None, template: str) -> Database:
+    """The config written, and a database without the table, the store's tables and the saved steps."""
+    config = folder / "rowcast.toml"
+    if config.exists() and not _is_marked(config):
+        raise ConfigError(f"{config} was not written by the demo", hint="name another folder with --dir")
+    database = folder / file
+    if url is None and database.exists() and not config.exists():
+        raise ConfigError(f"{database} may not be the demo's: no rowcast.toml lies beside it", hint="move it away")
+    schema = "rowcast" if url is None else f"demo_{table}"  # in a database of others, the demo's store stands apart
+    db = _emptied_file(database) if url is None else _emptied(url, table, schema)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder / ".rowcast" / table, ignore_errors=True)  # run numbers begin at 1 again
+        written, _ = written_url(f"sqlite:///{database.resolve()}" if url is None else url, folder)
+        store = "" if url is None else f"\n[store]\nschema = {quoted(schema)}  # the demo's own, apart from any other\n"
+        config.write_text(template.format(mark=_MARK, url=quoted(written), store=store), encoding="utf-8")
+    except OSError as error:
+        db.close()
+        raise ConfigError(f"{folder} cannot be written: {error.strerror}", hint="name another with --dir") from None
+    return db
+
+
+def _is_marked(config: Path) -> bool:
+    try:
+        return config.read_bytes().startswith(_MARK.encode())
+    except OSError:
+        return False
+
+
+def _emptied_file(database: Path) -> Database:
+    try:
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            database.with_name(database.name + suffix).unlink(missing_ok=True)
+        return connect(f"sqlite:///{database.resolve()}", create=True)
+    except OSError as error:
+        raise ConfigError(f"{database} cannot be written: {error.strerror}", hint="name another with --dir") from None
+
+
+def _emptied(url: str, table: str, schema: str) -> Database:
+    """The user's database without what an earlier demo wrote into it, and with the sign that the demo is here."""
+    db = connect(url, create=True)
+    try:
+        shared = tables(db, schema)
+        own = job_tables(db, shared, schema, table, (), sa.Text)
+        prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
+        sign = sa.Table(f"{prefix}demo", shared.metadata, sa.Column("written", sa.Text))
+        named = sa.Table(table, sa.MetaData())
+        if db.has_table(sign):
+            for found in filter(db.has_table, chain((named,), shared.shared, vars(own).values())):
+                db.execute(sa.schema.DropTable(found))
+        elif db.has_table(named):
+            raise ConfigError(
+                f"{db.shown} has a table {table} that the demo did not write", hint="name another database with --url"
+            )
+        else:
+            db.prepare_store(schema)
+            db.execute(sa.schema.CreateTable(sign))
+    except (ConfigError, DatabaseError):
+        db.close()
+        raise
+    return db
+
+
+def _secret(url: str | None, folder: Path) -> bool:
+    return url is not None and written_url(url, folder)[1]
+
+
+_WAFERS_TOML = """\
+{mark}, which writes it and its table anew each time it runs. Copy the folder to keep a change.
+# A simulated fab: wafers run through tools and chambers in lots of 25; some fail, which is known days later.
+
+[source]
+url = {url}
+table = "wafers"
+key = ["wafer_id"]           # a few are NULL or repeated, as in a real fab: such rows are counted, never scored
+time = "measured_at"         # when the wafer was measured
+label = "failed"             # 1 failed, 0 passed, NULL until the final test
+label_time = "labelled_at"   # when the final test was done: nothing earlier may know the label
+group = "lot_id"             # wafers of one lot are alike: never some in training and others in the test of it
+exclude = []                 # columns that are never features
+{store}
+[task]
+positive = 1                 # the label that means a failure
+cost_missed = 20.0           # a failed wafer that nobody looked at …
+cost_false_alarm = 1.0       # … costs as much as 20 good ones looked at in vain
+
+[retrain]
+policy = "every"
+every = "7d"
+"""
+
+_SECOM_TOML = """\
+{mark}, which writes it and its table anew each time it runs. Copy the folder to keep a change.
+# UCI SECOM (McCann and Johnston 2008, DOI 10.24432/C54305, CC BY 4.0): 590 sensors of a semiconductor line.
+# It is hard: judged in time order, most models reach an AUC of 0.53 to 0.69. Higher figures that are published leak.
+
+[source]
+url = {url}
+table = "secom"
+key = ["wafer"]              # numbered in time order by the loader: SECOM itself has no key
+time = "timestamp"           # when the wafer was tested
+timezone = "UTC"             # SECOM's times carry no zone; the loader wrote them as UTC
+label = "label"              # 1 failed, -1 passed; the demo hides those of the last wafers
+{store}
+[task]
+positive = 1                 # the label that means a failure
+cost_missed = 20.0           # a failed wafer that nobody looked at …
+cost_false_alarm = 1.0       # … costs as much as 20 good ones looked at in vain
+"""
