@@ -21,7 +21,7 @@ lint: .venv/installed-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed-test
+bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
 .venv/bin/python:
@@ -41,6 +41,10 @@ bench: .venv/installed-test
 .venv/installed-test: pyproject.toml constraints.txt .venv/openmp
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@ .venv/installed
+
+.venv/installed-bench: pyproject.toml constraints.txt .venv/openmp
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
+	@touch $@ .venv/installed .venv/installed-test
 
 clean:
 	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

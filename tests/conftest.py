@@ -1,17 +1,14 @@
 """Databases for the tests: a SQLite file, and a database on a PostgreSQL server that the tests start themselves."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 from postgres import Server
 
 from rowcast.database import Database, connect
-
-_numbers = itertools.count(1)
+from rowcast.errors import DatabaseError
 
 
 class Place:
@@ -22,6 +19,7 @@ class Place:
         self.url = url
         self.server = server
         self._open: list[Database] = []
+        self._other: Database | None = None
 
     @property
     def is_sqlite(self) -> bool:
@@ -34,25 +32,48 @@ class Place:
         return db
 
     def run(self, *statements: str) -> list[dict[str, Any]]:
-        """Plain SQL, on a connection of its own and through rowcast's library; the rows of the last statement."""
-        db = connect(self.url, create=True)
-        try:
-            for statement in statements:
-                rows: list[dict[str, Any]] = db.arrow(statement).to_pylist()
-            return rows
-        finally:
-            db.close()
+        """Plain SQL as another program would run it, though through rowcast's library; the last statement's rows."""
+        if self._other is None:
+            self._other = connect(self.url, create=True)
+        rows: list[dict[str, Any]] = []
+        for statement in statements:
+            rows = self._other.arrow(statement).to_pylist()
+        return rows
 
     def fill(self, table: str, **columns: list[Any]) -> None:
-        """Append values to a table with literals, as another program would."""
+        """Append values to a table."""
         rows = zip(*columns.values(), strict=True)
         names = ", ".join(quoted(name) for name in columns)
         values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
         self.run(f"INSERT INTO {table} ({names}) VALUES {values}")
 
-    def close(self) -> None:
+    def clear(self) -> None:
+        """Close what the test opened, and make a database on a server empty again."""
         for db in self._open:
             db.close()
+        self._open.clear()
+        if self.server:
+            try:
+                self.run(_EMPTY)
+            except DatabaseError:  # the test ended the server or its connections
+                self.close()
+                self.run(_EMPTY)
+
+    def close(self) -> None:
+        if self._other is not None:
+            self._other.close()
+        self._other = None
+
+
+_EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    FOR name IN SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' LOOP
+        EXECUTE format('DROP SCHEMA %I CASCADE', name);
+    END LOOP;
+    CREATE SCHEMA public;
+    GRANT USAGE ON SCHEMA public TO PUBLIC;
+END $$
+"""
 
 
 def quoted(name: str) -> str:
@@ -76,27 +97,43 @@ def server() -> Iterator[Server]:
     found.stop()
 
 
+@pytest.fixture(scope="session")
+def databases(server: Server) -> Iterator[Callable[[int], Place]]:
+    """The server's databases by number, made when they are first asked for."""
+    made: dict[int, Place] = {}
+
+    def database(number: int) -> Place:
+        if number not in made:
+            name = f"place{number}"
+            made[number] = Place("postgresql", server.url(name), server)
+            admin = Place("postgresql", server.url("postgres"), server)
+            admin.run(f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
+            admin.close()
+        return made[number]
+
+    yield database
+    for place in made.values():
+        place.close()
+
+
 @pytest.fixture
 def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], Place]]:
     """Makes empty databases of a named system."""
-    made: list[tuple[Place, str]] = []
+    made: list[Place] = []
 
     def make(system: str) -> Place:
-        name = f"place{next(_numbers)}"
+        number = len(made) + 1
         if system == "sqlite":
-            place = Place(system, f"sqlite:///{tmp_path}/{name}.db")
+            made.append(Place(system, f"sqlite:///{tmp_path}/place{number}.db"))
         else:
-            server: Server = request.getfixturevalue("server")
-            _administer(server, f"CREATE DATABASE {name} TEMPLATE template0 STRATEGY file_copy")
-            place = Place(system, server.url(name), server)
-        made.append((place, name))
-        return place
+            made.append(request.getfixturevalue("databases")(number))
+        return made[-1]
 
     yield make
-    for place, name in made:
-        place.close()
-        if place.server:
-            _administer(place.server, f"DROP DATABASE {name} WITH (FORCE)")
+    for place in made:
+        place.clear()
+        if place.is_sqlite:
+            place.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -119,11 +156,3 @@ def sqlite(make_place: Callable[[str], Place]) -> Place:
 def db(database: Place) -> Database:
     """A connection to an empty database of each system in turn."""
     return database.connect()
-
-
-def _administer(server: Server, statement: str) -> pa.Table:
-    db = connect(server.url("postgres"))
-    try:
-        return db.arrow(statement)
-    finally:
-        db.close()

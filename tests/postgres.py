@@ -34,8 +34,9 @@ class Server:
         if self.user:
             for path in (self.folder, password):
                 shutil.chown(path, self.user)
-        self._run("initdb", "-U", "postgres", "--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8",
-                  "--auth=scram-sha-256", f"--pwfile={password}", "--no-sync", "-D", str(self.data))  # fmt: skip
+        self._run("initdb", "-U", "postgres", "-D", str(self.data), "--no-sync", "--encoding=UTF8",
+                  "--locale-provider=builtin", "--locale=C.UTF-8", "--auth=scram-sha-256",
+                  "--set=scram_iterations=1", f"--pwfile={password}")  # fmt: skip
         self.start()
 
     @property

@@ -1,12 +1,13 @@
 """Something to try rowcast on: a simulated fab or UCI SECOM in a database, and a rowcast.toml beside it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +48,7 @@ class Demo:
     bad_rows: int = 0  # that a simulation wrote on purpose
     drifts: tuple[Drift, ...] = ()  # of a simulation
     hidden_from: datetime | None = None  # SECOM: the first event time whose labels are hidden
+    moments: tuple[datetime | None, ...] = (None,)  # as of when to run the pipeline, one after another; None is now
 
 
 def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: int = 7) -> Demo:
@@ -54,7 +56,8 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: i
 
     What an earlier demo wrote there is replaced; ConfigError where anything else is in the way.
     """
-    simulation = simulate(Fab(rows=rows, sensors=sensors, seed=seed), _CHUNK)
+    fab = Fab(rows=rows, sensors=sensors, seed=seed)
+    simulation = simulate(fab, _CHUNK)
     with closing(_prepared(folder, WAFERS, "fab.db", url, _WAFERS_TOML)) as db:
         write_simulation(db, WAFERS, simulation)
         truth = simulation.truth
@@ -67,6 +70,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: i
             export=_secret(url, folder),
             bad_rows=len(truth.bad),
             drifts=truth.drifts,
+            moments=(fab.start + timedelta(days=int(fab.days * 2 / 3)), None),
             **facts,
         )
 
@@ -142,13 +146,21 @@ def _secom(path: Path, hide_last: float) -> pa.Table:
     return rows.add_column(0, "wafer", pa.array(np.arange(1, len(rows) + 1)))
 
 
-def _secom_columns() -> list[sa.Column[object]]:
-    named = [sa.Column("wafer", sa.Integer, primary_key=True, autoincrement=False), sa.Column("timestamp", _TIME)]
-    return [*named, sa.Column("label", sa.Integer), *(sa.Column(name, sa.Double) for name in _SENSORS)]
+def _secom_columns() -> list[sa.Column[Any]]:
+    columns: list[sa.Column[Any]] = [
+        sa.Column("wafer", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("timestamp", _TIME),
+        sa.Column("label", sa.Integer),
+    ]
+    return columns + [sa.Column(name, sa.Double) for name in _SENSORS]
 
 
 def _write(
-    db: Database, table: str, columns: list[sa.Column[object]], batches: Iterator[pa.RecordBatch], indexed: tuple[str, ...]
+    db: Database,
+    table: str,
+    columns: list[sa.Column[Any]],
+    batches: Iterable[pa.RecordBatch],
+    indexed: tuple[str, ...],
 ) -> int:
     """Create a table, fill it in one transaction for each batch, and index it."""
     schema, name = db.named(table)
@@ -164,7 +176,7 @@ def _write(
     return count
 
 
-def _facts(db: Database, table: str, label: str) -> dict[str, int]:
+def _facts(db: Database, table: str, label: str) -> dict[str, Any]:
     column: sa.ColumnElement[int] = sa.column(label)
     counts = {
         "rows": sa.func.count(),

@@ -47,7 +47,7 @@ def decide(
     blocks: npt.NDArray[np.int64] | None = None,
     seed: int = 0,
     min_positives: int = 5,
-    min_blocks: int = 5,
+    min_blocks: int = 8,
     min_differing: int = 8,
 ) -> Decision:
     """Promote where the gain per row is above 0 with one-sided 95 % confidence.

@@ -25,6 +25,14 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return "\n".join([line(columns), line("-" * width for width in widths), *map(line, cells)])
 
 
+def equation(audit: Mapping[str, Any]) -> str:
+    """Promise 1 with its numbers."""
+    parts = ("unusable", "out_of_scope", "scored", "quarantined", "pending")
+    sign = "=" if audit["source"] == sum(audit[part] for part in parts) else "≠"
+    said = "it holds" if audit["holds"] else "IT DOES NOT HOLD"
+    return f"{audit['source']:,} source {sign} {' + '.join(f'{audit[part]:,} {part}' for part in parts)}: {said}"
+
+
 def facts(pairs: Mapping[str, Any]) -> str:
     """One name and value to a line."""
     width = max(map(len, pairs))

@@ -1,14 +1,12 @@
 """Every promise of the database layer, on each system."""
 
+import ctypes
 import itertools
 import math
-import os
-import stat
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -18,7 +16,7 @@ import sqlalchemy as sa
 from conftest import Place, literal, quoted
 from postgres import PASSWORD
 
-from rowcast.database import Column, after, at_least, at_most, connect, same
+from rowcast.database import Column, RawType, after, at_least, at_most, connect, same
 from rowcast.errors import ConfigError, DatabaseError
 
 HARD_NAMES = [
@@ -55,6 +53,18 @@ HARD_TEXTS = [
     "?",
     "$$",
 ]
+WORDS = """
+abort action add after all alter always analyze and any array as asc asymmetric authorization before begin between
+binary both by cascade case cast check collate column commit concurrently conflict constraint create cross current_date
+current_user default deferrable desc distinct do drop each else end escape except exclusive exists explain false fetch
+filter first following for foreign freeze from full generated glob grant group groups having if ignore ilike immediate
+in index indexed initially inner insert intersect into is isnull join key lateral leading left like limit localtime
+match materialized natural not nothing notnull null nulls of offset on only or order others outer over overlaps
+partition placing plan pragma primary query raise range recursive references regexp reindex release rename replace
+restrict returning right rollback row rows select session_user set similar some symmetric system_user table tablesample
+temp then ties to trailing transaction trigger true unbounded union unique update user using vacuum values variadic
+verbose view virtual when where window with within without
+"""
 BERLIN = "Europe/Berlin"
 
 
@@ -78,7 +88,9 @@ def values(db, name, column, order="id", most=100_000):
 
 
 def test_what_is_ingested_is_read_and_streamed_back(db):
-    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("x", sa.Double), sa.Column("s", sa.Text))
+    table = sa.Table(
+        "t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("x", sa.Double), sa.Column("s", sa.Text)
+    )
     db.execute(sa.schema.CreateTable(table))
     rows = pa.table({"id": [1, 2, 3], "x": [0.1, None, -1e300], "s": ["a", None, "ü"]})
     db.ingest(table, rows)
@@ -111,7 +123,10 @@ def test_an_empty_table_is_read_as_no_rows_of_the_right_columns(database):
     database.run("CREATE TABLE t (id integer, x real, s text)")
     rows, misfits = read(db, "t", "id")
     assert (rows.num_rows, rows.schema.names, misfits) == (0, ["id", "x", "s"], [])
-    assert [batch.num_rows for batch in db.stream(sa.select(sa.column("id")).select_from(sa.table("t")), 10)] in ([], [0])
+    assert [batch.num_rows for batch in db.stream(sa.select(sa.column("id")).select_from(sa.table("t")), 10)] in (
+        [],
+        [0],
+    )
 
 
 def test_at_most_so_many_rows_are_read(database):
@@ -129,7 +144,9 @@ def test_tables_and_columns_may_have_any_name(database, name):
     assert db.describe(name, None).names == ("id", name + "2")
     assert values(db, name, name + "2") == [name]
     relation = db.describe(name, None)
-    statement = sa.select(sa.column(name + "2")).select_from(table_of(relation, name)).where(sa.column(name + "2") == name)
+    statement = (
+        sa.select(sa.column(name + "2")).select_from(table_of(relation, name)).where(sa.column(name + "2") == name)
+    )
     assert db.rows(statement) == [{name + "2": name}]
     assert [batch.to_pylist() for batch in db.stream(statement, 5)] == [[{name + "2": name}]]
     copy = sa.Table(name + "3", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column(name + "2", sa.Text))
@@ -137,6 +154,14 @@ def test_tables_and_columns_may_have_any_name(database, name):
     assert db.has_table(copy)
     db.ingest(copy, pa.table({"id": [1], name + "2": [name]}))
     assert db.rows(sa.select(copy)) == [{"id": 1, name + "2": name}]
+
+
+def test_every_word_of_sql_may_be_a_column(database):
+    words = WORDS.split()
+    database.run(f"CREATE TABLE t (id integer, {', '.join(f'{quoted(word)} integer' for word in words)})")
+    database.run(f"INSERT INTO t VALUES (0, {', '.join(map(str, range(len(words))))})")
+    rows, _ = read(database.connect(), "t", "id")
+    assert rows.select(words).to_pylist() == [{word: place for place, word in enumerate(words)}]
 
 
 def test_texts_come_back_as_they_are_and_are_found_by_value(db):
@@ -225,20 +250,43 @@ def test_misfits_of_misnamed_columns_are_found_too(sqlite):
     assert [(misfit.column, misfit.value) for misfit in misfits] == [('a "b" :c? %s', "x")]
 
 
-def test_numbers_and_blobs_among_texts_are_read_as_text(sqlite):
+def test_numbers_among_texts_are_texts_and_blobs_are_misfits(sqlite):
     db = sqlite.connect()
     sqlite.run(
         "CREATE TABLE t (id integer, s text, n text, b text)",
         "INSERT INTO t VALUES (1, 'a', NULL, x'41'), (2, 5, 5, x'42'), (3, x'41', 2.5, NULL)",
     )
-    rows, _ = read(db, "t", "id")
+    rows, misfits = read(db, "t", "id")
     assert all(rows.schema.field(name).type == pa.string() for name in ("s", "n", "b"))
-    assert rows.column("n").to_pylist() == [None, "5", "2.5"]
+    assert rows.select(["s", "n", "b"]).to_pylist() == [
+        {"s": "a", "n": None, "b": None},
+        {"s": "5", "n": "5", "b": None},
+        {"s": None, "n": "2.5", "b": None},
+    ]
+    assert {(misfit.row, misfit.column): misfit.value for misfit in misfits} == {
+        (0, "b"): "X'41'",
+        (1, "b"): "X'42'",
+        (2, "s"): "X'41'",
+    }
+
+
+def test_text_that_is_not_utf8_is_a_misfit(sqlite):
+    """As a program that writes Latin-1 leaves it."""
+    db = sqlite.connect()
+    sqlite.run(
+        "CREATE TABLE t (id integer, s text)",
+        "INSERT INTO t VALUES (1, 'gut'), (2, CAST(x'4772f6dfe5' AS text)), (3, NULL)",
+    )
+    rows, misfits = read(db, "t", "id")
+    assert rows.column("s").to_pylist() == ["gut", None, None]
+    assert [(misfit.row, misfit.value) for misfit in misfits] == [(1, r"Gr\xf6\xdf\xe5")]
 
 
 def test_infinity_and_the_lack_of_nan_in_sqlite(sqlite):
     db = sqlite.connect()
-    sqlite.run("CREATE TABLE t (id integer, x real)", "INSERT INTO t VALUES (1, 9e999), (2, -9e999), (3, 9e999 - 9e999)")
+    sqlite.run(
+        "CREATE TABLE t (id integer, x real)", "INSERT INTO t VALUES (1, 9e999), (2, -9e999), (3, 9e999 - 9e999)"
+    )
     assert values(db, "t", "x") == [math.inf, -math.inf, None]
 
 
@@ -311,7 +359,7 @@ def test_integers_and_floats_are_narrowed_to_the_columns_they_go_to(postgresql):
     db.execute(sa.schema.CreateTable(table))
     db.ingest(table, pa.table({"a": [1], "b": [2], "c": [0.5], "d": [3], "e": ["12.50"], "f": ["x"]}))
     assert postgresql.run("SELECT a, b, c, d, e::text AS e, f FROM t") == [
-        {"a": 1, "b": 2, "c": 0.5, "d": 3.0, "e": "12.50", "f": "x"}
+        {"a": 1, "b": 2, "c": 0.5, "d": 3.0, "e": "12.5", "f": "x"}
     ]
 
 
@@ -373,7 +421,8 @@ def test_a_view_is_described_and_has_no_unique_key(database):
 
 def test_a_query_is_described_by_its_result(database):
     database.run(
-        "CREATE TABLE t (id integer primary key, x real, s text)", "INSERT INTO t VALUES (1, 0.5, 'a:b'), (2, NULL, NULL)"
+        "CREATE TABLE t (id integer primary key, x real, s text)",
+        "INSERT INTO t VALUES (1, 0.5, 'a:b'), (2, NULL, NULL)",
     )
     relation = database.connect().describe(None, "SELECT id, x AS \"x %\", s FROM t WHERE s <> ':c' OR s IS NULL")
     assert [(c.name, c.kind, c.integer) for c in relation.columns] == [
@@ -435,7 +484,12 @@ def at(text: str) -> int:
     return micros(datetime.fromisoformat(text))
 
 
-ZONED = ["2026-03-29T00:59:59.125+00:00", "2026-03-29T03:00:00+02:00", "1899-12-31T23:59:59+00:00", "2026-01-01T00:00:00Z"]
+ZONED = [
+    "2026-03-29T00:59:59.125+00:00",
+    "2026-03-29T03:00:00+02:00",
+    "1899-12-31T23:59:59+00:00",
+    "2026-01-01T00:00:00Z",
+]
 LOCAL = {  # Berlin's wall clock, and the instant
     "2026-01-15 12:00:00": "2026-01-15T11:00:00Z",
     "2026-03-29 01:59:59": "2026-03-29T00:59:59Z",
@@ -464,7 +518,9 @@ def test_zoneless_times_are_in_the_named_zone(database):
     assert instants(db, "t", "UTC") == [at(text + "Z") for text in LOCAL]
 
 
-@pytest.mark.parametrize("timezone", [BERLIN, "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca"])
+@pytest.mark.parametrize(
+    "timezone", [BERLIN, "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Africa/Casablanca"]
+)
 def test_zoneless_times_agree_with_the_zone_database_all_year(database, timezone):
     database.run("CREATE TABLE t (id integer, at timestamp)")
     walls = [datetime(2025, 1, 1) + timedelta(hours=7 * step) for step in range(1300)]
@@ -501,7 +557,8 @@ def test_numbers_that_cannot_be_unix_seconds_are_no_time(database, spelled):
 def test_infinity_and_nan_are_no_time(postgresql):
     postgresql.run(
         "CREATE TABLE t (id integer, at timestamptz)",
-        "INSERT INTO t VALUES (1, 'infinity'), (2, '-infinity'), (3, '2026-01-01Z'), (4, '4713-01-01 BC'), (5, '20000-01-01')",
+        "INSERT INTO t VALUES (1, 'infinity'), (2, '-infinity'), (3, '2026-01-01Z')",
+        "INSERT INTO t VALUES (4, '4713-01-01 BC'), (5, '20000-01-01')",
         "CREATE TABLE f (id integer, at double precision)",
         "INSERT INTO f VALUES (1, 'NaN'), (2, 'Infinity'), (3, '-Infinity'), (4, 1e300), (5, 1)",
         "CREATE TABLE d (id integer, at date)",
@@ -515,7 +572,13 @@ def test_infinity_and_nan_are_no_time(postgresql):
 
 def test_text_that_is_no_time_is_none(sqlite):
     bad = ["yesterday", "", "12:00", "2026-13-01", "2026-02-30 25:00", "now", "2460000.5", "01.05.2026", "0000-01-01"]
-    good = ["2026-05-01", "2026-05-01T06:00", "2026-05-01 06:00:00.5", "2026-05-01T06:00:00.123456Z", "2026-05-01 06:00:00z "]
+    good = [
+        "2026-05-01",
+        "2026-05-01T06:00",
+        "2026-05-01 06:00:00.5",
+        "2026-05-01T06:00:00.123456Z",
+        "2026-05-01 06:00:00z ",
+    ]
     sqlite.run("CREATE TABLE t (id integer, at text)")
     sqlite.fill("t", id=list(range(len(bad + good))), at=bad + good)
     found = instants(sqlite.connect(), "t", BERLIN)
@@ -560,18 +623,11 @@ def test_not_before_is_the_event_time_compared(database, spelled, timezone):
     database.fill("t", id=list(range(len(moments) + 1)), at=[None, *map(stored, moments)])
     db = database.connect()
     column = db.describe("t", None)["at"]
-    bounds = [moment.replace(tzinfo=UTC) + timedelta(minutes=minutes) for moment in moments[::3] for minutes in (-90, 0, 7)]
-    wrong = [
-        sa.func.sum(
-            sa.case(
-                (db.not_before(column, timezone, bound) == (db.event_time(column, timezone) >= db.instant(bound)), 0),
-                (db.has_event_time(column), 1),
-                else_=0,
-            )
-        ).label(f"wrong_{place}")
-        for place, bound in enumerate(bounds)
-    ]
-    assert set(db.rows(sa.select(*wrong).select_from(sa.table("t")))[0].values()) == {0}
+    for moment in moments[::2]:
+        bound = moment.replace(tzinfo=UTC) + timedelta(minutes=7)
+        ids = sa.select(sa.column("id")).select_from(sa.table("t")).order_by(sa.column("id"))
+        found = db.rows(ids.where(db.not_before(column, timezone, bound)))
+        assert found == db.rows(ids.where(db.event_time(column, timezone) >= db.instant(bound)))
 
 
 def test_later_adds_a_duration_to_an_instant(database):
@@ -600,7 +656,7 @@ KEYS = {
         "varchar(9)": ["a", "A", "a ", "ä"],
         "text COLLATE NOCASE": ["a", "B"],
         "blob": [b"\x00\xff", b"'"],
-        "": [1, 2.5, "text", "1"],
+        "": [1, 2.5],
         "timestamp": ["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"],
     },
     "postgresql": {
@@ -629,18 +685,13 @@ KEYS = {
 }
 
 
-def key_literal(value):
-    return f"X'{value.hex()}'" if isinstance(value, bytes) else literal(value)
-
-
 def filled_with_keys(place: Place, spelled: str):
     keys = KEYS[place.system][spelled]
     if not place.is_sqlite:
         place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
-    place.run(f"CREATE TABLE t (k {spelled})")
-    for key in keys:
-        text = f"'\\x{key.hex()}'" if isinstance(key, bytes) and not place.is_sqlite else key_literal(key)
-        place.run(f"INSERT INTO t VALUES ({text})")
+    blob = "X'{}'" if place.is_sqlite else "'\\x{}'"
+    texts = [blob.format(key.hex()) if isinstance(key, bytes) else literal(key) for key in keys]
+    place.run(f"CREATE TABLE t (k {spelled})", *[f"INSERT INTO t VALUES ({text})" for text in texts])
     return len(keys)
 
 
@@ -658,7 +709,10 @@ def test_a_key_that_was_rendered_is_parsed_to_the_same_value(make_place, system,
     texts = [row["r"] for row in db.rows(sa.select(db.rendered(table.c.k).label("r")).order_by(table.c.k))]
     assert len(set(texts)) == count
     for rank, text in enumerate(texts):
-        for compared, wanted in ((table.c.k < db.parsed(text, column), rank), (table.c.k == db.parsed(text, column), 1)):
+        for compared, wanted in (
+            (table.c.k < db.parsed(text, column), rank),
+            (table.c.k == db.parsed(text, column), 1),
+        ):
             assert db.scalar(sa.select(sa.func.count()).select_from(table).where(compared)) == wanted
             literally = next(db.stream(sa.select(sa.func.count().label("n")).select_from(table).where(compared), 5))
             assert literally.to_pylist() == [{"n": wanted}]
@@ -667,8 +721,6 @@ def test_a_key_that_was_rendered_is_parsed_to_the_same_value(make_place, system,
 @pytest.mark.parametrize(("system", "spelled"), key_cases())
 def test_a_key_copied_to_a_column_of_its_type_is_found_again(make_place, system, spelled):
     """As predictions are found by the anti-join."""
-    from rowcast.database import RawType
-
     place = make_place(system)
     count = filled_with_keys(place, spelled)
     db = place.connect()
@@ -705,7 +757,9 @@ def test_composite_keys_compare_as_rows_do(database):
         keys = [table.c[name] for name in "abc"[:width]]
         for bound in sorted({row[:width] for row in grid}):
             counted = [
-                sa.func.sum(sa.case((compared(keys, [sa.literal(v) for v in bound]), 1), else_=0)).label(compared.__name__)
+                sa.func.sum(sa.case((compared(keys, [sa.literal(v) for v in bound]), 1), else_=0)).label(
+                    compared.__name__
+                )
                 for compared in (at_least, at_most, after)
             ]
             wanted = {
@@ -728,10 +782,16 @@ def numbered(db):
 def test_a_write_that_fails_leaves_nothing_behind(database):
     db = database.connect()
     table = numbered(db)
-    with pytest.raises(ZeroDivisionError), db.transaction("write"):
-        db.ingest(table, pa.table({"n": [1, 2]}))
-        db.execute(table.insert().values(n=3))
-        1 / 0  # noqa: B018
+
+    def write(*batches, then):
+        with db.transaction("write"):
+            for batch in batches:
+                db.ingest(table, pa.table({"n": batch}))
+            db.execute(table.insert().values(n=3))
+            then()
+
+    with pytest.raises(ZeroDivisionError):
+        write([1, 2], then=lambda: 1 / 0)
     assert database.run("SELECT n FROM t") == []
     with db.transaction("write"):
         db.ingest(table, pa.table({"n": [1]}))
@@ -743,10 +803,13 @@ def test_a_refused_statement_rolls_the_whole_write_back_and_the_connection_goes_
     db = database.connect()
     table = numbered(db)
     database.run("CREATE UNIQUE INDEX one ON t (n)")
-    with pytest.raises(DatabaseError) as caught, db.transaction("write"):
-        db.ingest(table, pa.table({"n": [1]}))
-        db.ingest(table, pa.table({"n": [2, 1]}))
-    assert caught.value.reason == "duplicate"
+
+    def write():
+        with db.transaction("write"):
+            db.ingest(table, pa.table({"n": [1]}))
+            db.ingest(table, pa.table({"n": [2, 1]}))
+
+    assert refused(write).reason == "duplicate"
     assert db.rows(sa.select(table)) == []
 
 
@@ -815,11 +878,13 @@ def test_a_missing_table_or_column_is_named(database):
     numbered(db)
     error = refused(lambda: db.rows(sa.select(sa.column("n")).select_from(sa.table("nowhere"))))
     assert (error.reason, "nowhere" in error.what) == ("missing", True)
-    error = refused(lambda: db.rows(sa.select(sa.column("nothing")).select_from(sa.table("t"))))
-    assert (error.reason, "nothing" in error.what) == ("missing", True)
-    error = refused(lambda: list(db.stream(sa.select(sa.column("nothing")).select_from(sa.table("t")), 5)))
+    error = refused(lambda: db.rows(sa.select(sa.column("no_such")).select_from(sa.table("t"))))
+    assert (error.reason, "no_such" in error.what) == ("missing", True)
+    error = refused(lambda: list(db.stream(sa.select(sa.column("no_such")).select_from(sa.table("t")), 5)))
     assert error.reason == "missing"
-    error = refused(lambda: db.ingest(sa.Table("nowhere", sa.MetaData(), sa.Column("n", sa.Text)), pa.table({"n": ["1"]})))
+    error = refused(
+        lambda: db.ingest(sa.Table("nowhere", sa.MetaData(), sa.Column("n", sa.Text)), pa.table({"n": ["1"]}))
+    )
     assert error.reason == "missing"
 
 
@@ -953,62 +1018,55 @@ def test_two_writers_wait_for_one_another(sqlite):
         assert refused(lambda: other.execute(table.insert().values(n=2))).reason == "locked"
 
 
-READ_ONLY = """
-import os, sys
-if os.geteuid() == 0:
-    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+READ_AND_WRITE = """
+import sys
 import sqlalchemy as sa
 from rowcast.database import connect
 from rowcast.errors import DatabaseError
 table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
+db = None
 try:
     db = connect(sys.argv[1])
     print(db.rows(sa.select(table)), db.rights("rowcast"))
     db.execute(table.insert().values(n=1))
 except DatabaseError as error:
     print(error.reason, str(error).count("\\n"))
-    if "db" in globals():
-        db.close()
+if db:
+    db.close()
 """
 
 
-def as_nobody(folder: Path, url: str) -> str:
-    """Run as a user who cannot write; the modules are loaded by then where only root can read them."""
-    preload = "import rowcast.database.sqlite, sqlalchemy.dialects.sqlite, pyarrow.compute, zoneinfo, tempfile\n"
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", preload + READ_ONLY, url], capture_output=True, text=True, cwd="/"
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return done.stdout.strip()
+def bound_by_file_modes() -> None:
+    """Give up root's right to pass over them."""
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        ctypes.CDLL(None).prctl(24, capability)  # PR_CAPBSET_DROP
 
 
-@pytest.fixture
-def open_folder(tmp_path):
-    """A folder that everybody can enter and nobody else may write."""
-    for place in (tmp_path, *tmp_path.parents):
-        if place.owner() == Path.home().owner() and os.access(place, os.W_OK) and str(place) not in ("/", "/tmp"):
-            place.chmod(place.stat().st_mode | stat.S_IXOTH | stat.S_IROTH)
-    return tmp_path
+def read_and_write(url: str) -> list[str]:
+    command = [sys.executable, "-W", "error", "-c", READ_AND_WRITE, url]
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=bound_by_file_modes)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
 
 
-def test_a_read_only_file_is_read_and_never_written(open_folder):
-    path = open_folder / "x.db"
+def test_a_read_only_file_is_read_and_never_written(tmp_path):
+    path = tmp_path / "x.db"
     db = connect(f"sqlite:///{path}", create=True)
     db.arrow("CREATE TABLE t (n)")
     db.close()
     path.chmod(0o444)
-    open_folder.chmod(0o555)
-    first, second = as_nobody(open_folder, f"sqlite:///{path}").splitlines()
+    tmp_path.chmod(0o555)
+    first, second = read_and_write(f"sqlite:///{path}")
     assert "readonly" in first
     assert second == "rights 1"
+    tmp_path.chmod(0o700)
 
 
-def test_a_file_that_may_not_be_read_is_refused(open_folder):
-    path = open_folder / "x.db"
+def test_a_file_that_may_not_be_read_is_refused(tmp_path):
+    path = tmp_path / "x.db"
     connect(f"sqlite:///{path}", create=True).close()
     path.chmod(0o000)
-    assert as_nobody(open_folder, f"sqlite:///{path}") == "unreachable 1"
+    assert read_and_write(f"sqlite:///{path}") == ["unreachable 1"]
 
 
 def test_a_full_disk_is_named(sqlite):

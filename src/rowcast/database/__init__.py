@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ from rowcast.contract import Misfit
 from rowcast.errors import ConfigError
 
 ColumnKind = Literal["number", "category", "boolean", "time", "other"]
+_PORTS = {"postgresql": 5432}  # where a URL names none
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class RawType(sa.types.UserDefinedType[Any]):
 
 
 class Database(Protocol):
-    """A connection to one database. Errors come out as DatabaseError; nothing that is raised or shown holds a secret."""
+    """A connection to one database. Errors come out as DatabaseError; what is raised or shown holds no secret."""
 
     dialect: sa.Dialect
     shown: str  # the URL without user, password and options
@@ -95,7 +97,7 @@ class Database(Protocol):
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
         """Append rows in bulk, in the current transaction; columns are matched by name and cast to the table's types.
 
-        A temporary table is made anew.
+        With `temporary` the table is made anew, for this connection alone; what is ingested into it later goes there.
         """
         ...
 
@@ -202,13 +204,19 @@ def _postgresql(url: sa.URL) -> Database:
 
 def same(one: str, other: str) -> bool:
     """Whether two URLs lead to the same database: there one statement can see both source and store."""
-    first, second = make_url(one), make_url(other)
-    return (first.get_backend_name(), first.host, first.port, first.database) == (
-        second.get_backend_name(),
-        second.host,
-        second.port,
-        second.database,
-    )
+    return _target(make_url(one)) == _target(make_url(other))
+
+
+def _target(url: sa.URL) -> tuple[object, ...]:
+    system = url.get_backend_name()
+    if system == "sqlite":
+        return system, Path(url.database or "").resolve()
+    return system, url.host, url.port or _PORTS.get(system), url.database
+
+
+def bracketed(query: str) -> str:
+    """The user's query between brackets; a line of its own lets it end in a comment."""
+    return f"({query.strip().rstrip(';')}\n)"
 
 
 # Not every system compares row values, so composite keys are expanded; the outer comparison lets an index serve.

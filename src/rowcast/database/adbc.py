@@ -35,6 +35,7 @@ class Adbc:
             for column in columns
             if (reader := column.type.dialect_impl(self.dialect).result_processor(self.dialect, None)) is not None
         }
+        readers |= {field.name: _number for field in table.schema if isinstance(field.type, pa.OpaqueType)}
         return [
             {name: readers[name](value) if name in readers else value for name, value in row.items()}
             for row in table.to_pylist()
@@ -98,7 +99,7 @@ class Adbc:
     def _guard(self, call: Callable[[], Any]) -> Any:
         try:
             return call()
-        except (dbapi.Error, pa.ArrowException) as error:
+        except (dbapi.Error, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
             raise self.explained(error) from error
 
     def explained(self, error: Exception) -> DatabaseError:
@@ -114,6 +115,16 @@ def first_line(error: Exception) -> str:
         return found[1].strip()
     text = re.sub(r"^(\[\w+\] )?Failed to [^:]*?('.*?')?: ", "", text.split("\nquery:")[0], flags=re.DOTALL)
     return (text.strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def _number(text: str | None) -> int | float | None:
+    """A numeric, such as the sum of integers, which the driver leaves as text."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def as_batch(table: pa.Table) -> pa.RecordBatch:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, RawType, Relation
+from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, as_batch, first_line
 from rowcast.errors import DatabaseError
 
@@ -22,6 +22,9 @@ _WRITTEN = {
     "real": pa.float32(),
     "double precision": pa.float64(),
 }
+# What Python can hold, and a day at each end for time zones.
+_SECONDS = ("-62135510400", "253402214400")
+_DAYS = ("'0001-01-02'", "'9999-12-31'")
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
 
 
@@ -39,8 +42,12 @@ class PostgreSQL(Adbc):
         except driver.Error as error:
             raise self.explained(error) from None
         super().__init__(connection)
-        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '60s'"):
-            self._statement(f"SET {setting}")
+        try:
+            for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '60s'"):
+                self._statement(f"SET {setting}")
+        except DatabaseError:
+            self.close()
+            raise
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> str:
         return "BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"
@@ -69,6 +76,7 @@ class PostgreSQL(Adbc):
             create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
             self._statement(f"DROP TABLE IF EXISTS pg_temp.{self._quote(table.name)}")
             self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+            table.info["temporary"] = True
         if not rows.num_rows:
             return
         data = pa.table(
@@ -79,7 +87,7 @@ class PostgreSQL(Adbc):
         )
         self._guard(
             lambda: self._cursor.adbc_ingest(
-                table.name, data, mode="append", db_schema_name=table.schema, temporary=temporary
+                table.name, data, mode="append", db_schema_name=table.schema, temporary="temporary" in table.info
             )
         )
 
@@ -110,8 +118,9 @@ class PostgreSQL(Adbc):
         )
         columns = tuple(_column(**row) for row in found.to_pylist())
         indexes = self.arrow(
-            "SELECT i.indexrelid::bigint AS index, i.indisunique AND i.indpred IS NULL AS is_unique, a.attname::text AS name"  # noqa: S608
-            " FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(attnum, place)"
+            "SELECT i.indexrelid::bigint AS index, i.indisunique AND i.indpred IS NULL AS is_unique,"  # noqa: S608
+            " a.attname::text AS name FROM pg_index i"
+            " CROSS JOIN LATERAL unnest(i.indkey[0:i.indnkeyatts - 1]) WITH ORDINALITY AS k(attnum, place)"
             " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum"
             f" WHERE i.indrelid = {oid} AND i.indisvalid AND i.indexprs IS NULL ORDER BY i.indexrelid, k.place"
         ).to_pylist()
@@ -126,10 +135,10 @@ class PostgreSQL(Adbc):
         )
 
     def _described_query(self, query: str) -> tuple[Column, ...]:
-        schema = self.arrow(f"SELECT * FROM ({query}) AS q LIMIT 0").schema  # noqa: S608
+        schema = self.arrow(f"SELECT * FROM {bracketed(query)} AS q LIMIT 0").schema  # noqa: S608
         typnames = [(field.metadata or {}).get(b"POSTGRESQL:type", b"text").decode() for field in schema]
         found = self.arrow(
-            "SELECT typname::text AS typname, typcategory::text AS category, format_type(oid, NULL) AS type"
+            "SELECT typname::text AS typname, typcategory::text AS category, format_type(oid, NULL) AS type"  # noqa: S608
             f" FROM pg_type WHERE typname IN ({', '.join(_text(name) for name in typnames)})"
         )
         types = {row["typname"]: row for row in found.to_pylist()}
@@ -157,13 +166,13 @@ class PostgreSQL(Adbc):
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        known = value.is_not(None)
-        return known if column.kind == "number" else sa.and_(known, sa.func.isfinite(value))
+        first, last = _SECONDS if column.kind == "number" else _DAYS
+        return value.between(sa.literal_column(first), sa.literal_column(last))
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
-            return sa.func.to_timestamp(value)
+            return sa.func.to_timestamp(sa.case((self.has_event_time(column), value)))
         if column.type.endswith("with time zone"):
             return value
         return sa.func.timezone(timezone, sa.cast(value, sa.DateTime))
@@ -176,10 +185,16 @@ class PostgreSQL(Adbc):
 
     def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        if column.kind == "number":
-            return value >= sa.literal(moment.timestamp(), sa.Double)
         bound = self.instant(moment)
-        return value >= (bound if column.type.endswith("with time zone") else sa.func.timezone(timezone, bound))
+        if column.type.endswith("with time zone"):
+            return value >= bound
+        # The index finds by a coarse bound: stored seconds are rounded, and a wall clock goes back in autumn.
+        coarse: sa.ColumnElement[Any]
+        if column.kind == "number":
+            coarse = sa.literal(moment.timestamp() - 1, sa.Double)
+        else:
+            coarse = sa.func.timezone(timezone, self.instant(moment - timedelta(days=1)))
+        return sa.and_(value >= coarse, self.event_time(column, timezone) >= bound)
 
     def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.cast(column, sa.Text)
@@ -206,15 +221,15 @@ class PostgreSQL(Adbc):
         found = self.arrow(
             f"SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {_text(schema)}) AS there,"  # noqa: S608
             " has_database_privilege(current_database(), 'CREATE') AS create_schema,"
-            f" (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace WHERE nspname = {_text(schema)}) AS create_table,"
+            " (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace"
+            f" WHERE nspname = {_text(schema)}) AS create_table,"
             " current_user::text AS me, current_database()::text AS here"
         ).to_pylist()[0]
+        me, here = found["me"], found["here"]
         if not found["there"] and not found["create_schema"]:
-            return [
-                f"{found['me']} may not create schema {schema}: GRANT CREATE ON DATABASE {found['here']} TO {found['me']}"
-            ]
+            return [f"{me} may not create schema {schema}: GRANT CREATE ON DATABASE {here} TO {me}"]
         if found["there"] and not found["create_table"]:
-            return [f"{found['me']} may not create tables: GRANT CREATE, USAGE ON SCHEMA {schema} TO {found['me']}"]
+            return [f"{me} may not create tables: GRANT CREATE, USAGE ON SCHEMA {schema} TO {me}"]
         return []
 
     def explained(self, error: Exception) -> DatabaseError:
@@ -229,22 +244,28 @@ class PostgreSQL(Adbc):
 _EXPLAINED = (
     ("password authentication", "login", "check user and password in the url, or the variable it names"),
     ("no password supplied", "login", "the url names no password"),
+    ('FATAL:  database "', "missing", "check the database's name in the url"),
     ("Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"),
     ("42501", "rights", "'rowcast ddl' prints the tables for a database administrator to create"),
     ("23505", "duplicate", ""),
     ("42P01", "missing", ""),
+    ("NOT_FOUND: ", "missing", ""),
     ("42703", "missing", ""),
     ("3F000", "missing", ""),
     ("53100", "full", "free some space; nothing of the unfinished batch was kept"),
     ("55P03", "locked", "another session holds the lock; try again when it is done"),
     ("57P", "unreachable", "the server closed the connection"),
     ("08", "unreachable", "the server closed the connection"),
+    ("terminating connection", "unreachable", "the server closed the connection"),
+    ("closed the connection", "unreachable", "the server closed the connection"),
     ("no connection to the server", "unreachable", "the server closed the connection"),
 )
 
 
 def _column(name: str, typname: str, category: str, type: str, collation: str | None = None) -> Column:
     kind = "category" if typname == "citext" else _KINDS.get(category, "other")
+    if typname in ("oid", "time", "timetz") or (category == "N" and typname.startswith("reg")):
+        kind = "other"  # neither an amount nor a moment
     spelled = f'{type} COLLATE "{collation}"' if collation else type
     return Column(name, kind, spelled, typname in ("int2", "int4", "int8"))
 

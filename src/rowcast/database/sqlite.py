@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, Relation
+from rowcast.database import Column, ColumnKind, Relation, bracketed
 from rowcast.database.adbc import Adbc, as_batch, first_line
 from rowcast.errors import ConfigError, DatabaseError
 
@@ -28,7 +28,7 @@ _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
 _RENDERED = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'", re.DOTALL | re.IGNORECASE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_END_OF_TIME = 253402300800  # the year 10000, in Unix seconds
+_FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
 _SAMPLE = 1000  # rows looked at where a column declares no type
 
 
@@ -41,8 +41,10 @@ class SQLite(Adbc):
         path = Path(url.database)
         self.shown = f"sqlite:///{path}"
         self.dialect = sqlite.dialect(paramstyle="qmark")
+        preparer = self.dialect.identifier_preparer
+        preparer.reserved_words = preparer.reserved_words | {"nothing", "returning"}  # SQLAlchemy does not know them
         if create:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_folder(path.parent)
         elif not path.is_file():
             raise DatabaseError(
                 f"there is no SQLite file {path}",
@@ -53,10 +55,18 @@ class SQLite(Adbc):
         try:
             connection = driver.connect(f"file:{quoted}?mode={'rwc' if create else 'rw'}", autocommit=True)
         except driver.Error as error:
-            raise self.explained(error) from error
+            raise DatabaseError(
+                f"{self.shown} cannot be opened",
+                hint="the file or its folder may not be read by this user",
+                reason="unreachable",
+            ) from error
         super().__init__(connection)
-        self.arrow("PRAGMA busy_timeout = 30000")
-        self.arrow("PRAGMA schema_version")
+        try:
+            self.arrow("PRAGMA busy_timeout = 30000")
+            self.arrow("PRAGMA schema_version")  # reads the file: it may not be SQLite
+        except DatabaseError:
+            self.close()
+            raise
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> str:
         return "BEGIN IMMEDIATE" if kind == "write" else "BEGIN"
@@ -69,35 +79,40 @@ class SQLite(Adbc):
         # All rows in one driver batch: the driver takes a column's type from the first batch.
         table = self.arrow(self.literal(statement.limit(most)), {_BATCH_ROWS: str(most + 1)})
         misfits: list[Misfit] = []
-        numeric = [name for name, kind in columns.items() if kind in ("number", "boolean")]
-        torn = [name for name in numeric if not _is_number(table.schema.field(name).type)]
+        torn = {name: kind for name, kind in columns.items() if _is_torn(kind, table.schema.field(name).type)}
         if torn and len(table):
             table = self._mended(statement.limit(most), table, torn, misfits)
         for place, field in enumerate(table.schema):
             wanted = _wanted(columns.get(field.name), field.type)
             if wanted is not None:
                 table = table.set_column(place, field.name, table.column(place).cast(wanted))
+        for name, kind in columns.items():
+            if kind == "category":
+                table = _decoded(table, name, misfits)
         return as_batch(table), misfits
 
-    def _mended(self, statement: sa.Select[Any], table: pa.Table, torn: list[str], misfits: list[Misfit]) -> pa.Table:
-        """Read columns with a text among their numbers once more: the numbers, and apart the offenders' originals."""
+    def _mended(
+        self, statement: sa.Select[Any], table: pa.Table, torn: Mapping[str, ColumnKind], misfits: list[Misfit]
+    ) -> pa.Table:
+        """Read columns with misfits once more: the values that fit, and apart the misfits' originals."""
         by_name = {column.name: column for column in statement.selected_columns}
-        numbers, originals = [], []
-        for place, name in enumerate(torn):
-            kind = sa.func.typeof(by_name[name])
-            number = sa.case((kind.in_(("integer", "real")), sa.cast(by_name[name], sa.REAL)))
-            numbers.append(number.label(f"number_{place}"))
-            original = sa.case((kind.in_(("text", "blob")), sa.func.quote(by_name[name])))
+        fitting, originals = [], []
+        for place, (name, kind) in enumerate(torn.items()):
+            fits = ("text", "integer", "real") if kind == "category" else ("integer", "real")
+            found, spelled = sa.func.typeof(by_name[name]), sa.Text() if kind == "category" else sa.REAL()
+            fitting.append(sa.case((found.in_(fits), sa.cast(by_name[name], spelled))).label(f"fitting_{place}"))
+            original = sa.case((found.not_in((*fits, "null")), sa.func.quote(by_name[name])))
             originals.append(original.label(f"original_{place}"))
         again = self.arrow(
-            self.literal(statement.with_only_columns(*numbers, *originals)), {_BATCH_ROWS: str(len(table) + 1)}
+            self.literal(statement.with_only_columns(*fitting, *originals)), {_BATCH_ROWS: str(len(table) + 1)}
         )
-        for place, name in enumerate(torn):
-            number = again[f"number_{place}"].cast(pa.float64())
-            table = table.set_column(table.schema.get_field_index(name), name, number)
+        for place, (name, kind) in enumerate(torn.items()):
+            wanted = pa.string() if kind == "category" else pa.float64()
+            values = again[f"fitting_{place}"].cast(wanted)
+            table = table.set_column(table.schema.get_field_index(name), name, values)
             original = again[f"original_{place}"]
-            for row in pc.indices_nonzero(pc.is_valid(original)).to_pylist():
-                misfits.append(Misfit(row, name, _unquoted(str(original[row].as_py()))))
+            rows = pc.indices_nonzero(pc.is_valid(original)).to_pylist()
+            misfits.extend(Misfit(row, name, _unquoted(str(original[row].as_py()))) for row in rows)
         return table
 
     def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
@@ -116,6 +131,7 @@ class SQLite(Adbc):
             create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
             self._statement(f"DROP TABLE IF EXISTS temp.{self._quote(table.name)}")
             self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+            table.info["temporary"] = True
         if not rows.num_rows:
             return
         data = pa.table(
@@ -124,6 +140,7 @@ class SQLite(Adbc):
                 for name, column in zip(rows.schema.names, rows.columns, strict=True)
             }
         )
+        temporary = "temporary" in table.info
         self._guard(lambda: self._cursor.adbc_ingest(table.name, data, mode="append", temporary=temporary))
 
     # Describing
@@ -136,7 +153,7 @@ class SQLite(Adbc):
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
         if table is None:
-            return Relation(tuple(self._sampled(f"({query})").values()))
+            return Relation(tuple(self._sampled(bracketed(str(query))).values()))
         declared = self._declared(table)
         if not declared:
             return None
@@ -154,18 +171,18 @@ class SQLite(Adbc):
 
     def _declared(self, table: str) -> dict[str, tuple[str, int]]:
         """Each column's declared type and its place in the primary key, 0 for none."""
-        found = self.arrow(f"SELECT name, type, pk FROM pragma_table_xinfo({_text(table)}) WHERE hidden <> 1")
+        found = self.arrow(f"SELECT name, type, pk FROM pragma_table_xinfo({_text(table)}) WHERE hidden <> 1")  # noqa: S608
         return {row["name"]: (row["type"], row["pk"]) for row in found.to_pylist()}
 
     def _indexes(self, table: str) -> list[tuple[tuple[str, ...], bool]]:
         """The columns of each whole-table index, and whether it is unique."""
         found: list[tuple[tuple[str, ...], bool]] = []
         listed = self.arrow(
-            f'SELECT name, "unique" AS is_unique FROM pragma_index_list({_text(table)}) WHERE NOT partial'
+            f'SELECT name, "unique" AS is_unique FROM pragma_index_list({_text(table)}) WHERE NOT partial'  # noqa: S608
         )
         for index in listed.to_pylist():
             members = self.arrow(
-                f"SELECT name FROM pragma_index_info({_text(index['name'])}) ORDER BY seqno"
+                f"SELECT name FROM pragma_index_info({_text(index['name'])}) ORDER BY seqno"  # noqa: S608
             ).to_pylist()
             if all(member["name"] for member in members):
                 found.append((tuple(member["name"] for member in members), bool(index["is_unique"])))
@@ -201,7 +218,8 @@ class SQLite(Adbc):
         of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
         if timezone != "UTC":
             of_text = of_text - _offset(value, timezone)
-        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), sa.func.abs(value) < _END_OF_TIME)
+        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), value.between(_FIRST, _LAST))
+        dated = sa.and_(sa.func.typeof(value) == "text", dated, value.between("0001-01-02", "9999-12-31"))
         seconds = sa.case((counted, value), (dated, of_text))
         return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
 
@@ -265,12 +283,45 @@ _EXPLAINED = (
 )
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            f"the folder {folder} cannot be made: {error.strerror}",
+            hint="name another place in the url",
+            reason="unreachable",
+        ) from error
+
+
 def _text(value: str) -> str:
     return "'" + value.replace("'", "''") + "'"
 
 
 def _unquoted(rendered: str) -> str:
     return rendered[1:-1].replace("''", "'") if rendered.startswith("'") else rendered
+
+
+def _is_torn(kind: ColumnKind, found: pa.DataType) -> bool:
+    """Whether a column holds values that its kind cannot: texts and blobs among numbers, blobs among texts."""
+    return not _is_number(found) if kind in ("number", "boolean") else kind == "category" and pa.types.is_binary(found)
+
+
+def _decoded(table: pa.Table, name: str, misfits: list[Misfit]) -> pa.Table:
+    """Texts that are not UTF-8, which SQLite does not check, become misfits."""
+    column = table[name]
+    try:
+        column.cast(pa.binary()).cast(pa.string())
+    except pa.ArrowInvalid:
+        texts: list[str | None] = []
+        for row, value in enumerate(column.cast(pa.binary()).to_pylist()):
+            try:
+                texts.append(None if value is None else value.decode())
+            except UnicodeDecodeError:
+                texts.append(None)
+                misfits.append(Misfit(row, name, value.decode(errors="backslashreplace")))
+        return table.set_column(table.schema.get_field_index(name), name, pa.array(texts, pa.string()))
+    return table
 
 
 def _is_number(kind: pa.DataType) -> bool:
@@ -298,7 +349,8 @@ def _kind(declared: str) -> ColumnKind:
 
 def _offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElement[Any]:
     """Seconds by which a text without a zone is ahead of UTC; 0 for one that carries its zone."""
-    zoned = sa.or_(value.op("GLOB")("*Z"), value.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
+    trimmed = sa.func.rtrim(value)
+    zoned = sa.or_(trimmed.op("GLOB")("*[Zz]"), trimmed.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
     wall = sa.func.unixepoch(value)
     return sa.case((zoned, 0), else_=_branch(wall, _transitions(timezone)))
 
@@ -313,14 +365,16 @@ def _branch(wall: sa.ColumnElement[Any], steps: tuple[tuple[int, int], ...]) -> 
 
 @lru_cache(maxsize=8)
 def _transitions(timezone: str) -> tuple[tuple[int, int], ...]:
-    """The offsets of a zone by wall-clock time, 1970 to 2050, found by bisection since zoneinfo does not tell."""
+    """The offsets of a zone by wall-clock time, 1970 to 2050, found by bisection since zoneinfo does not tell.
+
+    As PostgreSQL reads them: a time that the clock skips is before the change, one that it shows twice is after it.
+    """
     zone = ZoneInfo(timezone)
 
     def offset(wall: int) -> int:
         local = (_EPOCH + timedelta(seconds=wall)).replace(tzinfo=zone)
-        found = local.utcoffset()
-        assert found is not None
-        return int(found.total_seconds())
+        found = [local.replace(fold=fold).utcoffset() for fold in (0, 1)]
+        return min(int(each.total_seconds()) for each in found if each is not None)
 
     day = 86400
     steps = [(0, offset(0))]

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rowcast import config
 from rowcast.contract import Misfit
-from rowcast.database import Column, Database, Relation, after, at_least, at_most
+from rowcast.database import Column, Database, Relation, after, at_least, at_most, bracketed
 from rowcast.errors import SourceError
 from rowcast.ledger import Job, KeyRange
 
@@ -53,14 +53,14 @@ class Source:
     def table(self, alias: str = "s") -> sa.FromClause:
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
         if self.settings.query is not None:
-            text = self.settings.query.strip().rstrip(";").replace(":", r"\:")  # a colon would begin a parameter
-            return sa.text(text).columns(*columns).subquery(alias)
+            text = bracketed(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
+            return sa.select(*columns).select_from(sa.text(f"{text} AS q")).subquery(alias)
         schema, name = self.db.named(str(self.settings.table))
         return sa.table(name, *columns, schema=schema).alias(alias)
 
     def select(self, *columns: sa.ColumnElement[Any], table: sa.FromClause | None = None) -> sa.Select[Any]:
         chosen = sa.select(*columns).select_from(self.table() if table is None else table)
-        return chosen.where(sa.literal_column(f"({self.settings.where})")) if self.settings.where else chosen
+        return chosen.where(sa.literal_column(f"({self.settings.where}\n)")) if self.settings.where else chosen
 
     def keys(self, table: sa.FromClause | None = None) -> list[sa.ColumnElement[Any]]:
         return [sa.column(c.name) if table is None else table.c[c.name] for c in self.key]

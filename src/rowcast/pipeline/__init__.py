@@ -201,7 +201,7 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
     first = training.first_unfinished(done, work)
     training.train(Run(job, result.run_id, now, work), first)
     result.decision = work.json(training.SAVED["gate"])
-    result.retrain = f"v{result.decision['version']} {result.decision['decision']}: {result.decision['reason']}"
+    result.retrain = f"v{result.decision['version']} {result.decision['reason']}"
 
 
 def _due(job: Job, now: datetime, result: Result) -> str:

@@ -197,7 +197,7 @@ def _gate(run: Run, about: Recorded) -> None:
         {"version": version.version, "decision": decision.outcome, "reason": decision.reason, **decision.evidence},
     )
     about.metrics = decision.evidence
-    about.note = f"v{version.version} {decision.outcome}: {decision.reason}"
+    about.note = f"v{version.version} {decision.reason}"
 
 
 def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, about: Recorded) -> gate.Decision:

@@ -1,0 +1,1 @@
+"""How fast a whole `rowcast infer` is, beside the limit that the database sets and beside the plain way."""

@@ -1,0 +1,191 @@
+"""python -m benchmarks [--quick]: prints the table that the README quotes. Every figure is a whole process.
+
+Each way runs `--repeat` times in turn with the others and the fastest run counts: the machine's noise only adds.
+"""
+
+import argparse
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from rowcast import config, demo, pipeline
+from rowcast.database import connect
+from rowcast.models.registry import Registry
+from rowcast.pipeline.job import opened
+from rowcast.report import table
+from rowcast.simulate import Fab, simulate
+from tests.postgres import Server
+
+LABELLED = 5_000  # rows that the model is trained on
+SIZES = ((100_000, 590), (1_000_000, 50))
+QUICK = ((20_000, 590), (100_000, 50))
+GROWTH = (200_000, 2_000_000)  # rows of 50 sensors, for peak memory
+CONFIG = """
+[source]
+url = "{url}"
+table = "wafers"
+key = ["wafer_id"]
+time = "measured_at"
+label = "failed"
+group = "lot_id"
+exclude = ["labelled_at"]
+[model]
+max_features = 40
+max_train_rows = {labelled}
+[infer]
+since = "2000-01-01"
+workers = 2
+"""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One process, from outside."""
+
+    seconds: float
+    peak_mb: float
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--quick", action="store_true", help="smaller tables")
+    parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--no-growth", action="store_true", help="leave out the memory of 2,000,000 rows")
+    given = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    server = Server()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            rows = []
+            for system in ("sqlite", "postgresql"):
+                for size in QUICK if given.quick else SIZES:
+                    rows += _compared(server, system, Path(folder), *size, repeat=given.repeat)
+            print(table(rows, ["database", "table", "way", "seconds", "rows/s", "of the limit", "peak MB"]), flush=True)
+            if not given.no_growth:
+                print("\npeak memory of one scoring process, 50 sensors")
+                print(table(_growth(server, Path(folder)), ["database", "rows", "seconds", "peak MB"]))
+    finally:
+        server.stop()
+
+
+def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int, repeat: int) -> list[dict[str, object]]:
+    name = f"bench_{rows}_{sensors}"
+    path, columns = _prepared(server, system, folder / f"{system}_{name}", rows, sensors)
+    url = config.load(path).source_url
+    ways = {
+        "limit": [sys.executable, "-m", "benchmarks.ways", "limit", system, url, ",".join(columns), str(LABELLED)],
+        "rowcast infer": [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--log-level", "error"],
+        "plain": [sys.executable, "-m", "benchmarks.ways", "plain", system, url, ",".join(columns), str(LABELLED)],
+    }
+    best: dict[str, Measured] = {}
+    for number in range(repeat):
+        for way, command in ways.items():
+            if way == "plain" and number:
+                continue  # it takes minutes, and is not close
+            if way == "rowcast infer":
+                _forget(path)
+            found = _measured(command)
+            best[way] = min(best.get(way, found), found, key=lambda m: m.seconds)
+    best["rowcast infer, nothing new"] = min((_measured(ways["rowcast infer"]) for _ in range(2)), key=lambda m: m.seconds)
+    _check(path, rows)
+    print(f"  measured {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
+    return [
+        {
+            "database": system,
+            "table": f"{rows:,} x {sensors}",
+            "way": way,
+            "seconds": round(measured.seconds, 2),
+            "rows/s": "-" if "nothing" in way else f"{rows / measured.seconds:,.0f}",
+            "of the limit": f"{measured.seconds / best['limit'].seconds:.1f}",
+            "peak MB": round(measured.peak_mb),
+        }
+        for way, measured in best.items()
+    ]
+
+
+def _growth(server: Server, folder: Path) -> list[dict[str, object]]:
+    found = []
+    for system in ("sqlite", "postgresql"):
+        for rows in GROWTH:
+            path, _ = _prepared(server, system, folder / f"{system}_growth_{rows}", rows, 50)
+            command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1", "--log-level", "error"]
+            measured = _measured(command)
+            seconds, peak = round(measured.seconds, 1), round(measured.peak_mb)
+            found.append({"database": system, "rows": rows, "seconds": seconds, "peak MB": peak})
+    return found
+
+
+def _prepared(server: Server, system: str, folder: Path, rows: int, sensors: int) -> tuple[Path, list[str]]:
+    """A table whose first rows are labelled, a model trained on them, every row in scope."""
+    folder.mkdir(parents=True)
+    url = f"sqlite:///{folder / 'fab.db'}" if system == "sqlite" else _database(server, folder.name)
+    fab = Fab(rows=rows, sensors=sensors, bad_rows=0, failure_rate=0.066)
+    fab_db = connect(url, create=True)
+    demo.write_simulation(fab_db, "wafers", simulate(fab))
+    statement = "CREATE UNIQUE INDEX wafers_key ON wafers (wafer_id)"
+    fab_db.execute(sa.text(statement))
+    if system == "postgresql":
+        fab_db.execute(sa.text("ANALYZE wafers"))
+    fab_db.close()
+    path = folder / "rowcast.toml"
+    path.write_text(CONFIG.format(url=url, labelled=LABELLED), encoding="utf-8")
+    settings = config.load(path)
+    pipeline.run(settings, "retrain")
+    with opened(settings) as job:
+        registry: Registry = job.registry
+        return path, list(registry.load(1).features)
+
+
+def _database(server: Server, name: str) -> str:
+    """A new database on the server; its URL."""
+    db = connect(server.url("postgres"))
+    db.execute(sa.text(f"CREATE DATABASE {name}"))
+    db.close()
+    return server.url(name)
+
+
+def _forget(path: Path) -> None:
+    """Make every row pending again."""
+    with opened(config.load(path)) as job:
+        for each in (job.own.prediction, job.own.quarantine, job.tables.batch):
+            job.store.execute(sa.delete(each))
+        job.ledger.set_state(complete_to=None)
+
+
+def _check(path: Path, rows: int) -> None:
+    from rowcast.audit import audit
+
+    with opened(config.load(path)) as job:
+        found = audit(job)
+    assert found.holds, found
+    assert found.scored + found.quarantined == rows, found
+
+
+def _measured(command: list[str]) -> Measured:
+    """Wall-clock seconds, and the most memory of any one process of the command."""
+    code = (
+        "import resource, subprocess, sys;"
+        "done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL);"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss);"
+        "sys.exit(done.returncode)"
+    )
+    begun = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    seconds = time.perf_counter() - begun
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    return Measured(seconds, int(done.stdout.split()[-1]) / 1024)
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()

@@ -1,0 +1,390 @@
+"""Looks at everything that a job needs, changes nothing that stays, and names what is wrong with the way out."""
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from rowcast import fetch, migrations, process
+from rowcast.config import Settings
+from rowcast.database import Database, connect, same
+from rowcast.errors import DatabaseError, RowcastError
+from rowcast.models.registry import Registry
+from rowcast.pipeline.job import described
+from rowcast.tables import Tables
+
+_LARGE = 10_000  # rows from which a missing index is felt
+_TIED = 10  # rows for each different time from which ties are worth a word
+_FEW = 20  # rows of the positive class below which nothing can be learned well
+_MUCH = 2e9  # bytes
+_VALUES = 20  # label values that are counted
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at, in one line; none holds a secret."""
+
+    level: Literal["ok", "warning", "problem"]
+    what: str
+    way_out: str = ""
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at drivers, databases, source, labels, store and champion. What fails becomes a problem, not an exception.
+
+    Reads the whole source some times over: its keys, times and labels are counted.
+    """
+    findings = list(_guarded(_installed(settings)))
+    with ExitStack() as stack:
+        db = _opened("source", settings.source_url, stack, findings)
+        store = db
+        if not same(settings.source_url, settings.store_url):
+            store = _opened("store", settings.store_url, stack, findings)
+        source = _source(db, settings, findings) if db else None
+        if source:
+            findings += _guarded(_rows(source, settings))
+            findings += _guarded(_columns(source, settings))
+        if store:
+            findings += _guarded(_store(source, store, settings))
+    return findings
+
+
+def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
+    try:
+        yield from findings
+    except RowcastError as error:
+        yield _problem(error)
+
+
+def _problem(error: RowcastError) -> Finding:
+    return Finding("problem", " ".join(error.what.split()), " ".join(error.hint.split()))
+
+
+def _installed(settings: Settings) -> Iterator[Finding]:
+    systems = {make_url(url).get_backend_name() for url in (settings.source_url, settings.store_url)}
+    packages = [
+        "rowcast",
+        "pyarrow",
+        "lightgbm",
+        "scikit-learn",
+        *(f"adbc-driver-{system}" for system in sorted(systems)),
+    ]
+    found = []
+    for package in packages:
+        try:
+            found.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            yield Finding("problem", f"{package} is not installed", f"pip install {_extra(package)}")
+    yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
+    if settings.model.estimator != "default":
+        from rowcast.build.candidates import user
+
+        user(settings.model.estimator, seed=0)
+        yield Finding("ok", f"estimator {settings.model.estimator} can be imported and stored")
+
+
+def _extra(package: str) -> str:
+    return "'rowcast[postgresql]'" if package.endswith("postgresql") else package
+
+
+# Databases
+
+
+def _opened(role: str, url: str, stack: ExitStack, findings: list[Finding]) -> Database | None:
+    try:
+        db = connect(url)
+        stack.callback(db.close)
+        findings.append(Finding("ok", f"the {role} answers: {db.shown}, {_version(db)}"))
+    except DatabaseError as error:
+        if role == "store" and error.reason == "missing":
+            findings.append(_new_file(url))
+        else:
+            findings.append(_problem(error))
+        return None
+    except RowcastError as error:
+        findings.append(_problem(error))
+        return None
+    return db
+
+
+def _new_file(url: str) -> Finding:
+    """A store that is a SQLite file is made by the first run, where the folder lets it."""
+    path = Path(str(make_url(url).database))
+    folder = next(folder for folder in path.parents if folder.exists())
+    if os.access(folder, os.W_OK):
+        return Finding("ok", f"there is no store yet: the first run creates {path}")
+    return Finding("problem", f"the store {path} may not be created", f"make {folder} writable for this user")
+
+
+def _version(db: Database) -> str:
+    if db.dialect.name == "sqlite":
+        mode = sa.select(sa.literal_column("journal_mode").label("v")).select_from(sa.text("pragma_journal_mode"))
+        number = db.scalar(sa.select(sa.func.sqlite_version().label("v")))
+        return f"SQLite {number}, journal mode {db.scalar(mode)}"
+    return f"PostgreSQL {db.scalar(sa.select(sa.func.current_setting('server_version').label('v')))}"
+
+
+# The source
+
+
+def _source(db: Database, settings: Settings, findings: list[Finding]) -> fetch.Source | None:
+    try:
+        source = fetch.open_source(db, settings.source)
+        one = source.db.rows(source.select(sa.literal(1).label("one")).limit(1))
+    except RowcastError as error:
+        findings.append(_problem(error))
+        if settings.source.where and isinstance(error, DatabaseError):
+            findings.append(
+                Finding("problem", "the source cannot be read with [source] where", "try it in SQL by hand")
+            )
+        return None
+    what = settings.source.table or "the query"
+    findings.append(Finding("ok", f"{what} has every column that the config names"))
+    if settings.source.where:
+        some = Finding("ok", "[source] where can be run and lets rows through")
+        none = Finding("warning", "[source] where lets no row through", "check it, or wait for rows that are ready")
+        findings.append(some if one else none)
+    return source
+
+
+def _rows(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
+    """Keys, times and labels, counted in one pass, and what only further passes can tell."""
+    now = source.db.now()
+    counts: dict[str, sa.ColumnElement[Any]] = {
+        "rows": sa.func.count(),
+        "keyless": _count(sa.or_(*[key.is_(None) for key in source.keys()])),
+        "labelled": _count(sa.column(source.label.name).is_not(None)),
+        "known": _count(source.known(now)),
+    }
+    if source.time:
+        timed = source.db.has_event_time(source.time)
+        counts["timeless"] = _count(sa.not_(timed))
+        counts["times"] = sa.func.count(sa.distinct(sa.case((timed, source.event_time()))))
+        counts["future"] = _count(sa.and_(timed, source.event_time() > source.db.instant(now)))
+    found = source.db.rows(source.select(*[count.label(name) for name, count in counts.items()]))[0]
+    n = {name: int(value) for name, value in found.items()}
+    if not n["rows"]:
+        yield Finding("problem", "the source holds no rows", "wait for some, or check [source] table and where")
+        return
+    yield from _key(source, n)
+    yield from _index(source, "key", settings.source.key, n["rows"])
+    if source.time:
+        yield from _time(source.time.name, n)
+        yield from _index(source, "time", (source.time.name,), n["rows"])
+    else:
+        yield Finding("ok", "there is no time column: key order counts as time order")
+    yield from _labels(source, settings, n)
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _key(source: fetch.Source, n: dict[str, int]) -> Iterator[Finding]:
+    name = ", ".join(source.settings.key)
+    unique, rows = source.relation.is_unique(source.settings.key), 0
+    if not unique:
+        keys = source.keys()
+        repeated = source.select(sa.func.count().label("n")).where(*[key.is_not(None) for key in keys]).group_by(*keys)
+        groups = repeated.having(sa.func.count() > 1).subquery("d")
+        rows = int(source.db.scalar(sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0).label("n"))))
+    if unique and not n["keyless"]:
+        yield Finding("ok", f"the key {name} is unique by constraint, and never NULL")
+    elif not rows and not n["keyless"]:
+        yield Finding(
+            "warning",
+            f"the key {name} does not repeat in {n['rows']:,} rows, but nothing keeps it from doing so",
+            "a unique constraint on it spares rowcast to look for repeated keys in every batch",
+        )
+    else:
+        unusable = rows + n["keyless"]
+        yield Finding(
+            "problem" if unusable > n["rows"] / 2 else "warning",
+            f"{unusable:,} of {n['rows']:,} rows cannot be scored: the key {name} is NULL in {n['keyless']:,}"
+            f" and repeated in {rows:,}",
+            "mend them at the source, or choose key columns that name a row for good",
+        )
+
+
+def _index(source: fetch.Source, what: str, columns: tuple[str, ...], rows: int) -> Iterator[Finding]:
+    if source.settings.query is not None:
+        return
+    name = ", ".join(columns)
+    if any(set(index[: len(columns)]) == set(columns) for index in source.relation.indexed):
+        yield Finding("ok", f"an index begins with the {what} {name}")
+    elif rows < _LARGE:
+        yield Finding("ok", f"no index begins with the {what} {name}; {rows:,} rows do not need one")
+    else:
+        schema, table = source.db.named(str(source.settings.table))
+        named = sa.Table(table, sa.MetaData(), *[sa.Column(column) for column in columns], schema=schema)
+        index = sa.Index(f"{table}_{'_'.join(columns)}", *[named.c[column] for column in columns])
+        statement = str(sa.schema.CreateIndex(index).compile(dialect=source.db.dialect))
+        yield Finding("warning", f"no index begins with the {what} {name}: every run scans {rows:,} rows", statement)
+
+
+def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
+    timed = n["rows"] - n["timeless"]
+    if n["timeless"]:
+        yield Finding(
+            "problem" if n["timeless"] > n["rows"] / 2 else "warning",
+            f"{n['timeless']:,} of {n['rows']:,} rows cannot be scored: {name} is NULL or no time",
+            "mend them at the source, or choose another [source] time; times in SQLite are ISO 8601 or Unix seconds",
+        )
+    if n["future"]:
+        yield Finding(
+            "warning",
+            f"{n['future']:,} rows lie in the future by {name}: they are not seen until then",
+            "check [source] timezone and the clock of whatever writes them",
+        )
+    if timed > _TIED * n["times"]:
+        yield Finding(
+            "warning",
+            f"many rows share a time: {timed:,} rows hold {n['times']:,} different values of {name}",
+            "rows of one time are never parted between training and test; a finer time tells more",
+        )
+    elif not n["timeless"] and not n["future"]:
+        yield Finding("ok", f"{name} is a time in every row, with {n['times']:,} different values")
+
+
+def _labels(source: fetch.Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
+    label, known = source.label.name, source.known(source.db.now())
+    column = source.db.feature(source.label).label("label")
+    counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
+    classes = {row["label"]: int(row["n"]) for row in source.db.rows(counted)}
+    values = pa.array(list(classes))
+    yield from _guarded(_classes(values, classes, settings, label))
+    share = f"{n['known']:,} of {n['rows']:,} rows ({n['known'] / n['rows']:.1%}) have a known {label}"
+    if n["known"] < settings.model.min_train_rows:
+        yield Finding(
+            "problem",
+            f"{share}: a model needs {settings.model.min_train_rows:,}",
+            "wait for more labels, or lower [model] min_train_rows",
+        )
+    else:
+        yield Finding("ok", share)
+    if n["labelled"] > n["known"] and settings.source.label_time:
+        yield Finding(
+            "warning",
+            f"{n['labelled'] - n['known']:,} rows hold a {label} that does not count yet: "
+            f"{settings.source.label_time} is NULL, no time, or later than now",
+            "fill it at the source, or drop [source] label_time",
+        )
+
+
+def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, label: str) -> Iterator[Finding]:
+    positive, _ = process.outcome(values, settings.task.positive)
+    rare = sum(n for n, is_positive in zip(classes.values(), positive, strict=True) if is_positive)
+    shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
+    if rare < _FEW:
+        way_out = f"below {_FEW} of them, what a model learns is mostly chance: wait for more"
+        yield Finding("warning", f"{label} is {shown}: few are {settings.task.positive!r}", way_out)
+    else:
+        yield Finding("ok", f"{label} is {shown}; {settings.task.positive!r} is the one to find")
+
+
+def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
+    features = source.features
+    ignored = [column.name for column in source.relation.columns if column.kind == "other"]
+    kinds = [column.kind for column in features]
+    if not features:
+        yield Finding("problem", "no column is left as a feature", "name fewer columns in [source] exclude")
+        return
+    shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    yield Finding("ok", f"{len(features)} columns may become features ({shown})")
+    if ignored:
+        yield (
+            Finding(
+                "warning",
+                f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
+                "a query can cast them; or name them in [source] exclude to say that it is meant so",
+            )
+            if set(ignored) - set(settings.source.exclude)
+            else Finding("ok", f"excluded: {', '.join(ignored[:5])}")
+        )
+    unknown = sorted(set(settings.check.columns) - set(source.relation.names))
+    if unknown:
+        yield Finding("problem", f"[check.columns] names no column of the source: {', '.join(unknown)}", "remove it")
+    size = settings.model.max_train_rows * len(features) * 8
+    if size > _MUCH:
+        yield Finding(
+            "warning",
+            f"the table is wide: {settings.model.max_train_rows:,} training rows of {len(features):,} columns take"
+            f" {size / 1e9:.1f} GB and more",
+            "lower [model] max_train_rows, or name columns in [source] exclude, if memory is short",
+        )
+
+
+# The store
+
+
+def _store(source: fetch.Source | None, store: Database, settings: Settings) -> Iterator[Finding]:
+    if source is None:
+        return
+    schema = settings.store.schema_
+    shared, own = described(settings, source, store)
+    found = migrations.version(store, shared)
+    missing = [table.name for table in vars(own).values() if not store.has_table(table)]
+    if found is None or found < migrations.VERSION or missing:
+        for lacking in store.rights(schema):
+            yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
+    if found is None:
+        yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.shown}")
+        return
+    if found > migrations.VERSION:
+        yield Finding(
+            "problem",
+            f"the store has version {found}, this rowcast knows {migrations.VERSION}",
+            "install the newer rowcast that upgraded it",
+        )
+        return
+    upgrade = "" if found == migrations.VERSION else f"; the next run upgrades it to {migrations.VERSION}"
+    yield Finding("ok", f"the store has version {found}{upgrade}")
+    if missing:
+        yield Finding("ok", f"the next run creates {', '.join(missing)}")
+    if store.dialect.name == "sqlite" and "journal mode wal" not in _version(store).lower():
+        yield Finding(
+            "warning",
+            "SQLite's write-ahead log is off: readers and writers wait for each other",
+            "PRAGMA journal_mode = WAL",
+        )
+    yield from _owner(source, store, shared, settings)
+    yield from _champion(source, store, shared, settings)
+
+
+def _owner(source: fetch.Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+    owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
+    mine = (
+        source.identity if same(settings.source_url, settings.store_url) else f"{source.identity} in {source.db.shown}"
+    )
+    if owner not in (None, mine):
+        yield Finding(
+            "problem",
+            f"the job name '{settings.name}' is taken by another source: {owner} (this one is {mine})",
+            "give this job another 'name' in rowcast.toml",
+        )
+
+
+def _champion(source: fetch.Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+    registry = Registry(store, shared, settings.name)
+    champion = registry.champion()
+    if champion is None:
+        yield Finding("ok", "there is no champion yet: 'rowcast run' trains and promotes the first")
+        return
+    model = registry.load(champion)
+    gone = [name for name in model.features if name not in source.relation.names]
+    if gone:
+        yield Finding(
+            "problem",
+            f"champion v{champion} needs columns that the source no longer has: {', '.join(gone[:5])}",
+            "bring them back, or 'rowcast retrain' without them",
+        )
+    else:
+        yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")

@@ -1,0 +1,47 @@
+"""Looks at a table and writes a first rowcast.toml: each guess with its reason, every other setting explained."""
+
+from contextlib import closing
+from pathlib import Path
+
+from rowcast.database import connect
+from rowcast.errors import ConfigError, SourceError
+from rowcast.init.guess import Guess, Pick, guess_settings
+from rowcast.init.look import Look
+from rowcast.init.toml import URL_VARIABLE, lines, quoted, written_url
+
+__all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quoted", "write", "written_url"]
+
+
+def inspect(url: str, table: str | None = None, query: str | None = None) -> Guess:
+    """Look at a table or query and guess the settings of a job; only samples of its rows are read.
+
+    A relative SQLite path starts at the working directory. Raises ConfigError, DatabaseError, or SourceError where
+    there is no such table.
+    """
+    if (table is None) == (query is None):
+        raise ConfigError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
+    query = query.strip().rstrip("; \n") if query is not None else None
+    with closing(connect(url)) as db:
+        relation = db.describe(table, query)
+        if relation is None:
+            raise SourceError(f"there is no table {table} in {db.shown}", hint="it may need its schema: schema.table")
+        return guess_settings(Look(db, relation, table, query), url, table, query)
+
+
+def write(guess: Guess, path: Path, force: bool = False) -> list[str]:
+    """Write rowcast.toml; what is left to the user, a sentence each.
+
+    Raises ConfigError where the file exists, without `force`, or cannot be written.
+    """
+    if path.exists() and not force:
+        raise ConfigError(f"{path} exists already", hint="--force writes over it; --config names another file")
+    url, hidden = written_url(guess.url.get_secret_value(), path.resolve().parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("\n".join(lines(guess, url)) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="name another with --config") from None
+    left = [f"set [source] {name} in {path}: {getattr(guess, name).why}" for name in guess.unknown]
+    if hidden:
+        left.insert(0, f"export {URL_VARIABLE}=… (the URL with its password, which is not written to {path})")
+    return left

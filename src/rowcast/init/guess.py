@@ -1,0 +1,297 @@
+"""Guesses what the columns of a table are, by their constraints, names, types and sampled values."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import SecretStr
+
+from rowcast.config import Scalar
+from rowcast.database import Column
+from rowcast.init.look import Look
+
+_LONGEST_NAME = 48  # bytes of a job's name
+
+_BAD: tuple[str, ...] = (
+    "failed",
+    "failure",
+    "fail",
+    "fails",
+    "defect",
+    "defective",
+    "nok",
+    "scrap",
+    "scrapped",
+    "reject",
+    "rejected",
+)
+_BAD += ("bad", "fehler", "ausschuss")
+_LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
+_KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
+_GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
+_TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
+_TIME |= {"processed", "start", "started", "end", "ended", "finished", "created", "at", "zeit", "datum", "epoch"}
+_KNOWN = {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
+_WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
+_SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
+_DATED = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d|$)")
+_ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The guess for one setting; `columns` is empty where nothing could be guessed."""
+
+    columns: tuple[str, ...]
+    why: str
+
+    @property
+    def column(self) -> str | None:
+        return self.columns[0] if self.columns else None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a look at the table told."""
+
+    url: SecretStr
+    table: str | None
+    query: str | None
+    name: str
+    key: Pick
+    time: Pick
+    zoneless: bool  # whether the times carry no zone
+    label: Pick
+    positive: Scalar
+    positive_why: str
+    label_time: Pick
+    group: Pick
+    exclude: dict[str, str]  # column -> why
+    missing: dict[int, list[str]]  # a value that may mean "not measured" -> the columns that hold it
+    features: int
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What must be filled in by hand before rowcast can run."""
+        return tuple(name for name, pick in (("key", self.key), ("label", self.label)) if not pick.columns)
+
+
+def guess_settings(look: Look, url: str, table: str | None, query: str | None) -> Guess:
+    key = _key(look)
+    times = [c.name for c in look.columns if _is_time(look, c)]
+    time = _time(look, [name for name in times if name not in key.columns], key)
+    look.add_newest([*time.columns, *key.columns])
+    label, counts = _label(look, {*key.columns, *times})
+    positive, positive_why = _positive(counts)
+    label_time = _label_time(look, [name for name in times if name not in (*key.columns, time.column)], time, label)
+    taken = {*key.columns, *time.columns, *label.columns, *label_time.columns}
+    group = _group(look, taken)
+    taken |= set(group.columns)
+    exclude = dict(_excluded(look, [c for c in look.columns if c.name not in taken], times, label))
+    features = [c for c in look.columns if c.name not in taken | set(exclude) and c.kind != "time"]
+    return Guess(
+        url=SecretStr(url),
+        table=table,
+        query=query,
+        name=_name(table, query),
+        key=key,
+        time=time,
+        zoneless=bool(time.column) and _is_zoneless(look, str(time.column)),
+        label=label,
+        positive=positive,
+        positive_why=positive_why,
+        label_time=label_time,
+        group=group,
+        exclude=exclude,
+        missing=_missing(look, [c.name for c in features if c.kind == "number"]),
+        features=len(features),
+    )
+
+
+def _key(look: Look) -> Pick:
+    unique = sorted(look.relation.unique, key=len)
+    if unique:
+        ordered = [index for index in look.relation.indexed if frozenset(index) == unique[0]]
+        columns = ordered[0] if ordered else tuple(n for n in look.relation.names if n in unique[0])
+        return Pick(tuple(columns), "the database itself keeps it from repeating")
+    found = [
+        (-round(look.variety(c.name), 2), place, c.name)
+        for place, c in enumerate(look.columns)
+        if _is_key_like(look, c) and look.sample[c.name].null_count <= 0.05 * len(look.sample)
+    ]
+    if found:
+        return Pick((min(found)[2],), "by its name, and its values hardly repeat; no constraint makes it unique")
+    first = look.columns[0] if look.columns else None
+    if first and len(look.sample) and _is_whole_or_text(first) and look.variety(first.name) == 1:
+        return Pick((first.name,), "the first column, and no value in a sample repeats")
+    return Pick((), "no column is unique or named like a key; it must name each row for good")
+
+
+def _is_key_like(look: Look, column: Column) -> bool:
+    words = look.words(column.name)
+    named = {*words[:1], *words[-1:]} & _KEY and not set(words) & _GROUP
+    return bool(named) and _is_whole_or_text(column) and look.variety(column.name) >= 0.95
+
+
+def _is_whole_or_text(column: Column) -> bool:
+    return column.integer or column.kind == "category"
+
+
+def _is_time(look: Look, column: Column) -> bool:
+    words = set(look.words(column.name))
+    if column.kind == "number":
+        numbers = look.values(column.name) if words & _TIME else []
+        return bool(numbers) and all(5e8 < value < 5e9 for value in numbers)  # Unix seconds, 1985 to 2128
+    if not look.is_sqlite:
+        return column.kind == "time" and not column.type.startswith("time ")
+    if column.kind not in ("category", "time"):
+        return False
+    texts = look.values(column.name)
+    return all(map(_parses, texts)) if texts else column.kind == "time"
+
+
+def _parses(text: str) -> bool:
+    if not _DATED.match(text):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
+    ranked = []
+    for place, name in enumerate(candidates):
+        words, gaps = set(look.words(name)), look.sample[name].null_count
+        late = bool(words & _KNOWN)
+        if late and gaps:
+            continue
+        rank = 3 if late else 2 if words & _WRITTEN else 0 if words & _TIME else 1
+        ranked.append((gaps > 0.1 * len(look.sample), rank, place, name))
+    if not ranked:
+        inside = any(_is_time(look, look.relation[name]) for name in key.columns if name in look.sample.column_names)
+        why = "the only time is part of the key: a query can give it a second name" if inside else ""
+        return Pick((), why or "no column looks like a time; without one key order is time order")
+    others = [name for name in candidates if name != min(ranked)[3]]
+    return Pick((min(ranked)[3],), "holds times" + (f"; so do {', '.join(others)}" if others else ""))
+
+
+def _is_zoneless(look: Look, name: str) -> bool:
+    column = look.relation[name]
+    if not look.is_sqlite:
+        return column.kind == "time" and not column.type.endswith("with time zone")
+    texts = look.values(name)
+    return column.kind != "number" and bool(texts) and not all(_ZONED.search(text[10:]) for text in texts)
+
+
+def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
+    """The label, and how often each of its values was seen."""
+    usable = [c for c in look.columns if c.name not in taken and c.kind != "time"]
+    named = [c for c in usable if _named_like_label(look, c.name)]
+    two = [c for c in usable if look.different(c.name) == 2]
+    for column in sorted(named, key=lambda c: (c not in two, *_label_rank(look, c.name))):
+        counts = look.counts(column) if look.different(column.name) <= 2 else {}
+        if len(counts) <= 2 and look.different(column.name) <= 2:
+            return Pick((column.name,), _seen(counts)), counts
+    gaps = [c for c in two if look.sample[c.name].null_count]
+    if len(gaps) == 1:
+        return Pick((gaps[0].name,), "the only column with two values, and NULL in some rows"), look.counts(gaps[0])
+    if named:
+        return Pick((), f"{named[0].name} has more than two values: a query can make two of them"), {}
+    several = f"; with two values and NULL: {', '.join(c.name for c in gaps[:5])}" if gaps else ""
+    return Pick((), f"no column looks like an outcome{several}"), {}
+
+
+def _seen(counts: dict[Any, int]) -> str:
+    seen = ("no value was seen", "only one value was seen")
+    return f"by its name; {seen[len(counts)]}" if len(counts) < 2 else "by its name, and it has two values"
+
+
+def _named_like_label(look: Look, name: str) -> bool:
+    words = look.words(name)
+    return words == ["y"] or bool(set(words) & set(_LABEL) - {"y"})  # die_y is a place
+
+
+def _label_rank(look: Look, name: str) -> tuple[int, int]:
+    words = look.words(name)
+    return len(words), min(_LABEL.index(word) for word in words if word in _LABEL)
+
+
+def _positive(counts: dict[Any, int]) -> tuple[Scalar, str]:
+    """The value that means a failure."""
+    bad = [value for value in counts if str(value).strip().lower() in {*_BAD, "no", "n", "f", "1", "true"}]
+    if len(counts) == 2 and len(set(counts.values())) == 2:
+        rarer, other = sorted(counts, key=lambda value: counts[value])
+        return rarer, f"the rarer one: {counts[rarer]} against {counts[other]} of {other!r} in a sample"
+    if bad:
+        return bad[0], "by its look"
+    return 1, "could not be guessed"
+
+
+def _label_time(look: Look, candidates: list[str], time: Pick, label: Pick) -> Pick:
+    if not time.columns:
+        return Pick((), "needs a time")
+    known = _KNOWN | {word for name in label.columns for word in look.words(name)} - _TIME
+    for name in candidates:
+        if set(look.words(name)) & known:
+            return Pick((name,), "by its name")
+    for name in candidates:
+        if label.column and _as_known(look, name, label.column):
+            return Pick((name,), "known in the same rows as the label")
+    return Pick((), "no second time looks like it; a label counts as known label_delay after the event")
+
+
+def _as_known(look: Look, name: str, label: str) -> bool:
+    gaps = look.gaps(label)
+    return 10 <= gaps.sum() <= len(gaps) - 10 and bool((gaps == look.gaps(name)).all())
+
+
+def _group(look: Look, taken: set[str]) -> Pick:
+    for column in look.columns:
+        named = set(look.words(column.name)) & _GROUP and (column.integer or column.kind == "category")
+        if named and column.name not in taken and (look.variety(column.name) < 0.9 or not len(look.sample)):
+            return Pick((column.name,), "by its name, and its values repeat")
+    return Pick((), "no column looks like a lot or batch")
+
+
+def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) -> Iterator[tuple[str, str]]:
+    """Columns that are better no features, and why."""
+    for column in columns:
+        name = column.name
+        if label.column and _as_known(look, name, label.column):
+            yield name, "known only once the label is: it would give the outcome away"
+        elif name in times and column.kind != "time":
+            yield name, "a time"
+        elif len(look.sample) > 50 and _is_key_like(look, column):
+            yield name, "differs from row to row, like a key"
+        elif column.kind == "category":
+            texts = [str(value) for value in look.values(name)]
+            long = sum(map(len, texts)) > 40 * len(texts)
+            if long or (len(set(texts)) > 50 and look.variety(name) > 0.5):
+                yield name, "free text, or nearly so"
+
+
+def _missing(look: Look, names: list[str]) -> dict[int, list[str]]:
+    """Values far from all others of their column that often stand for 'not measured'."""
+    found: dict[int, list[str]] = {}
+    for name in names:
+        numbers = pc.cast(look.sample[name], pa.float64()).drop_null().to_numpy()
+        for value in _SENTINELS:
+            others = numbers[numbers != value]
+            if len(numbers) >= len(others) + 2 and len(others) and np.abs(others).max() < abs(value) / 5:
+                found.setdefault(value, []).append(name)
+    return found
+
+
+def _name(table: str | None, query: str | None) -> str:
+    if table is None:
+        found = re.search(r'\bfrom\s+([\w."\[\]]+)', str(query), re.IGNORECASE)
+        table = found[1] if found else "job"
+    name = table.rpartition(".")[2].strip('"[]') or "job"
+    return name.encode()[:_LONGEST_NAME].decode(errors="ignore")

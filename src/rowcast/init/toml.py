@@ -1,0 +1,140 @@
+"""Spells a guess out as a commented rowcast.toml."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from rowcast.init.guess import Guess, Pick
+
+URL_VARIABLE = "ROWCAST_SOURCE_URL"
+
+
+def written_url(url: str, folder: Path) -> tuple[str, bool]:
+    """A URL as a config in `folder` should hold it, and whether that is a variable, to keep a password out of it."""
+    parsed = make_url(url)
+    if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
+        return f"${{{URL_VARIABLE}}}", True
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return url, False
+    database = Path(parsed.database).resolve()
+    if database.is_relative_to(folder.resolve()):
+        database = database.relative_to(folder.resolve())
+    return f"sqlite:///{database.as_posix()}" + (f"?{url.partition('?')[2]}" if "?" in url else ""), False
+
+
+def quoted(value: object) -> str:
+    """A value as TOML."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(quoted(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _pick(guess: Guess, name: str) -> Pick:
+    found: Pick = getattr(guess, name)
+    return found
+
+
+def lines(guess: Guess, url: str) -> Iterator[str]:
+    """The file, line by line; `url` as it should be written."""
+    default = str(guess.table or "").rpartition(".")[2].strip('"[]')
+    yield "# Written by 'rowcast init' after a look at the table. Each guess says why it was made: check them, then run"
+    yield "# 'rowcast doctor'. A setting behind # is optional and not in force; most show their default."
+    yield ""
+    yield "# The job's name: part of its tables' names, so better not changed later."
+    yield f"{'# ' if guess.name == default else ''}name = {quoted(guess.name)}"
+    yield from _source_section(guess, url)
+    yield from _task_section(guess)
+    yield from _REST.rstrip("\n").splitlines()
+
+
+def _source_section(guess: Guess, url: str) -> Iterator[str]:
+    yield from ("", "[source]", "# Where the rows are. ${VARIABLE} is read from the environment: no password here.")
+    yield f"url = {quoted(url)}"
+    yield f"table = {quoted(guess.table)}" if guess.query is None else f"query = {quoted(guess.query)}"
+    yield "# Which rows are ready to be scored, as SQL. A row that is ready later is scored then."
+    yield "# where = \"status = 'COMPLETE'\""
+    yield from _setting(guess, "key", "What names a row for good: columns that are never NULL and never repeat.")
+    yield from _setting(guess, "time", "When the row's event happened. Training, tests and scoring go by it.")
+    if guess.zoneless:
+        yield "# The zone of those times, which carry none: name it, for example Europe/Berlin."
+        yield 'timezone = "UTC"'
+    yield from _setting(guess, "label", "The outcome to predict, NULL until it is known.")
+    yield from _setting(guess, "label_time", "When the label became known. Nothing earlier may learn from it.")
+    if not guess.label_time.columns:
+        yield '# label_delay = "0d"'
+    yield from _setting(
+        guess, "group", "Rows that belong together, such as a lot: never split between training and test."
+    )
+    yield "# Columns that are never features."
+    if guess.exclude:
+        yield "exclude = ["
+        yield from (f"  {quoted(name)},  # {_flat(why)}" for name, why in guess.exclude.items())
+        yield "]"
+    else:
+        yield "exclude = []  # nothing looks unfit"
+    yield '# Numbers that mean "not measured".'
+    found = "; ".join(f"{value} in {', '.join(names[:5])}" for value, names in guess.missing.items())
+    yield f"# missing = {quoted(list(guess.missing) or [-9999])}" + (f"  # looks so: {_flat(found)}" if found else "")
+    yield "# How far back to look for rows that arrive late or get ready late."
+    yield '# late_arrival = "30d"'
+
+
+def _setting(guess: Guess, name: str, meaning: str) -> Iterator[str]:
+    pick = _pick(guess, name)
+    many = name == "key"
+    yield f"# {meaning}"
+    if pick.columns:
+        yield f"{name} = {quoted(pick.columns if many else pick.column)}  # guess: {_flat(pick.why)}"
+    else:
+        must = "needed: " if name in guess.unknown else ""
+        yield f"# {name} = {quoted(['…'] if many else '…')}  # {must}{_flat(pick.why)}"
+
+
+def _task_section(guess: Guess) -> Iterator[str]:
+    yield from ("", "[task]", "# The label's value that is to be found, such as a failure.")
+    yield f"positive = {quoted(guess.positive)}  # guess: {_flat(guess.positive_why)}"
+    yield "# What a mistake costs, in any unit: a failure that was missed, and a good row that was flagged."
+    yield from ("# Their ratio sets the threshold.", "cost_missed = 20.0", "cost_false_alarm = 1.0")
+
+
+def _flat(text: str) -> str:
+    """In one line, whatever a column is called."""
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
+
+
+_REST = """
+[store]
+# Where rowcast keeps its own tables: by default in the same database, in a schema of their own.
+# url = "sqlite:///rowcast.db"
+# schema = "rowcast"
+
+[check]
+# A run stops before it publishes when more than this share of rows breaks what was learned of the columns.
+# max_quarantine = 0.10
+# What you know better of a column than its data tells; one section for each.
+# [check.columns."name of a column"]
+# min = 0.0
+# max = 100.0
+# nullable = false
+
+[model]
+# Columns that a model may use, chosen by what they bring: fewer are read faster.
+# max_features = 60
+# The latest labelled rows that it learns from.
+# max_train_rows = 100_000
+# Your own scikit-learn compatible estimator, as "package.module:factory".
+# estimator = "default"
+
+[retrain]
+# When a new model is tried: every, or never. It serves only if it wins on rows that no model has learned from.
+# policy = "every"
+# every = "7d"
+# min_new_labels = 50
+
+[infer]
+# Rows that are read, scored and published at once, and processes that work side by side.
+# batch_rows = 50_000
+# workers = 2
+"""
