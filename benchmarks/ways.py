@@ -65,10 +65,11 @@ def plain() -> None:
 
     engine = sa.create_engine(URL.replace("postgresql://", "postgresql+psycopg://"))
     train = pd.read_sql(f"SELECT * FROM wafers WHERE failed IS NOT NULL LIMIT {LABELLED}", engine)
-    model = HistGradientBoostingClassifier(max_iter=150, random_state=0).fit(train[COLUMNS], train["failed"])
+    numbers = [name for name in COLUMNS if name[1:].isdigit()]
+    model = HistGradientBoostingClassifier(max_iter=150, random_state=0).fit(train[numbers], train["failed"])
     first = True
     for rows in pd.read_sql("SELECT * FROM wafers", engine, chunksize=CHUNK):
-        scored = pd.DataFrame({"wafer_id": rows["wafer_id"], "score": model.predict_proba(rows[COLUMNS])[:, 1]})
+        scored = pd.DataFrame({"wafer_id": rows["wafer_id"], "score": model.predict_proba(rows[numbers])[:, 1]})
         scored.to_sql("bench_plain", engine, index=False, if_exists="replace" if first else "append")
         first = False
 

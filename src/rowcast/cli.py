@@ -27,6 +27,7 @@ app = App(
     help="Puts a model to work on a SQL table and keeps it working.",
     version=rowcast.__version__,
     help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # it would exit with 130 and say nothing
 )
 log = structlog.get_logger("rowcast")
 

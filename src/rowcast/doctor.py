@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from rowcast import fetch, migrations, process
 from rowcast.config import Settings
@@ -46,7 +47,7 @@ def examine(settings: Settings) -> list[Finding]:
     with ExitStack() as stack:
         db = _opened("source", settings.source_url, stack, findings)
         store = db
-        if not same(settings.source_url, settings.store_url):
+        if not _together(settings):
             store = _opened("store", settings.store_url, stack, findings)
         source = _source(db, settings, findings) if db else None
         if source:
@@ -68,15 +69,22 @@ def _problem(error: RowcastError) -> Finding:
     return Finding("problem", " ".join(error.what.split()), " ".join(error.hint.split()))
 
 
+def _systems(settings: Settings) -> list[str]:
+    """Which databases the two URLs name; a URL that is none is left to `connect` to refuse."""
+    found = []
+    for url in (settings.source_url, settings.store_url):
+        with suppress(ArgumentError, ValueError):
+            found.append(make_url(url).get_backend_name())
+    return found
+
+
+def _together(settings: Settings) -> bool:
+    return len(_systems(settings)) == 2 and same(settings.source_url, settings.store_url)
+
+
 def _installed(settings: Settings) -> Iterator[Finding]:
-    systems = {make_url(url).get_backend_name() for url in (settings.source_url, settings.store_url)}
-    packages = [
-        "rowcast",
-        "pyarrow",
-        "lightgbm",
-        "scikit-learn",
-        *(f"adbc-driver-{system}" for system in sorted(systems)),
-    ]
+    packages = ["rowcast", "pyarrow", "lightgbm", "scikit-learn"]
+    packages += [f"adbc-driver-{system}" for system in ("sqlite", "postgresql") if system in _systems(settings)]
     found = []
     for package in packages:
         try:
@@ -126,7 +134,9 @@ def _new_file(url: str) -> Finding:
 
 def _version(db: Database) -> str:
     if db.dialect.name == "sqlite":
-        mode = sa.select(sa.literal_column("journal_mode").label("v")).select_from(sa.text("pragma_journal_mode"))
+        mode: sa.Select[Any] = sa.select(sa.literal_column("journal_mode").label("v")).select_from(
+            sa.text("pragma_journal_mode")
+        )
         number = db.scalar(sa.select(sa.func.sqlite_version().label("v")))
         return f"SQLite {number}, journal mode {db.scalar(mode)}"
     return f"PostgreSQL {db.scalar(sa.select(sa.func.current_setting('server_version').label('v')))}"
@@ -136,31 +146,39 @@ def _version(db: Database) -> str:
 
 
 def _source(db: Database, settings: Settings, findings: list[Finding]) -> fetch.Source | None:
+    """The source, where its rows can be read."""
+    what, where = settings.source.table or "the query", settings.source.where
     try:
         source = fetch.open_source(db, settings.source)
-        one = source.db.rows(source.select(sa.literal(1).label("one")).limit(1))
+        db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
+    except DatabaseError as error:
+        way_out = f"GRANT SELECT on {what} to this user" if error.reason == "rights" else error.hint
+        findings.append(Finding("problem", " ".join(error.what.split()), way_out))
+        return None
     except RowcastError as error:
         findings.append(_problem(error))
-        if settings.source.where and isinstance(error, DatabaseError):
-            findings.append(
-                Finding("problem", "the source cannot be read with [source] where", "try it in SQL by hand")
-            )
         return None
-    what = settings.source.table or "the query"
-    findings.append(Finding("ok", f"{what} has every column that the config names"))
-    if settings.source.where:
-        some = Finding("ok", "[source] where can be run and lets rows through")
-        none = Finding("warning", "[source] where lets no row through", "check it, or wait for rows that are ready")
-        findings.append(some if one else none)
+    findings.append(Finding("ok", f"{what} can be read and has every column that the config names"))
+    if where is None:
+        return source
+    try:
+        some = db.rows(source.select(sa.literal(1).label("one")).limit(1))
+    except RowcastError as error:
+        told = f"[source] where cannot be run: {' '.join(error.what.split())}"
+        findings.append(Finding("problem", told, "it must be a condition in this database's SQL"))
+        return None
+    lets = Finding("ok", "[source] where lets rows through")
+    lets_none = Finding("warning", "[source] where lets no row through", "check it, or wait for rows that are ready")
+    findings.append(lets if some else lets_none)
     return source
 
 
 def _rows(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
     """Keys, times and labels, counted in one pass, and what only further passes can tell."""
-    now = source.db.now()
+    now, keys = source.db.now(), source.keys()
     counts: dict[str, sa.ColumnElement[Any]] = {
         "rows": sa.func.count(),
-        "keyless": _count(sa.or_(*[key.is_(None) for key in source.keys()])),
+        "keyless": _count(sa.or_(*[key.is_(None) for key in keys])),
         "labelled": _count(sa.column(source.label.name).is_not(None)),
         "known": _count(source.known(now)),
     }
@@ -258,7 +276,8 @@ def _labels(source: fetch.Source, settings: Settings, n: dict[str, int]) -> Iter
     label, known = source.label.name, source.known(source.db.now())
     column = source.db.feature(source.label).label("label")
     counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
-    classes = {row["label"]: int(row["n"]) for row in source.db.rows(counted)}
+    found = sorted(source.db.rows(counted), key=lambda row: -int(row["n"]))
+    classes = {row["label"]: int(row["n"]) for row in found}
     values = pa.array(list(classes))
     yield from _guarded(_classes(values, classes, settings, label))
     share = f"{n['known']:,} of {n['rows']:,} rows ({n['known'] / n['rows']:.1%}) have a known {label}"
@@ -292,7 +311,8 @@ def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, labe
 
 def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
     features = source.features
-    ignored = [column.name for column in source.relation.columns if column.kind == "other"]
+    named = {*settings.source.key, *settings.source.exclude, settings.source.group}
+    ignored = [c.name for c in source.relation.columns if c.kind == "other" and c.name not in named]
     kinds = [column.kind for column in features]
     if not features:
         yield Finding("problem", "no column is left as a feature", "name fewer columns in [source] exclude")
@@ -300,14 +320,10 @@ def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
     shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     yield Finding("ok", f"{len(features)} columns may become features ({shown})")
     if ignored:
-        yield (
-            Finding(
-                "warning",
-                f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
-                "a query can cast them; or name them in [source] exclude to say that it is meant so",
-            )
-            if set(ignored) - set(settings.source.exclude)
-            else Finding("ok", f"excluded: {', '.join(ignored[:5])}")
+        yield Finding(
+            "warning",
+            f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
+            "a query can cast them; or name them in [source] exclude to say that it is meant so",
         )
     unknown = sorted(set(settings.check.columns) - set(source.relation.names))
     if unknown:
@@ -361,9 +377,7 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
 
 def _owner(source: fetch.Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
     owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
-    mine = (
-        source.identity if same(settings.source_url, settings.store_url) else f"{source.identity} in {source.db.shown}"
-    )
+    mine = source.identity if _together(settings) else f"{source.identity} in {source.db.shown}"
     if owner not in (None, mine):
         yield Finding(
             "problem",

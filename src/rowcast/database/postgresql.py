@@ -22,6 +22,7 @@ _WRITTEN = {
     "real": pa.float32(),
     "double precision": pa.float64(),
 }
+_RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}  # SQLAlchemy does not know them
 # What Python can hold, and a day at each end for time zones.
 _SECONDS = ("-62135510400", "253402214400")
 _DAYS = ("'0001-01-02'", "'9999-12-31'")
@@ -35,6 +36,8 @@ class PostgreSQL(Adbc):
         self.shown = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
+        preparer = self.dialect.identifier_preparer
+        preparer.reserved_words = preparer.reserved_words | _RESERVED
         options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
         target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
         try:

@@ -14,13 +14,13 @@ Result = TypeVar("Result")
 
 
 class Local:
-    """Up to `workers` processes; one worker, or a single item, stays in this one."""
+    """Up to `workers` processes; what few items there are stay in this one, since starting others takes longer."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
     def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
-        if self.workers == 1 or len(items) <= 1:
+        if self.workers == 1 or len(items) <= self.workers:
             yield from map(function, items)
             return
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.

@@ -73,18 +73,28 @@ class Registry:
 
     def load(self, version: int) -> Model:
         """The model itself. Raises ModelError where it is missing, was changed, or holds what is not allowed."""
-        table = self.tables.model
-        found = self.db.rows(
-            sa.select(table.c.artifact, table.c.artifact_sha256).where(
-                table.c.job == self.job, table.c.version == version
-            )
-        )
-        if not found:
-            raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
+        artifact, sha256 = self._artifact(version)
         try:
-            return Model.from_bytes(bytes(found[0]["artifact"]), found[0]["artifact_sha256"])
+            return Model.from_bytes(artifact, sha256)
         except ModelError as error:
             raise ModelError(f"model v{version} of job '{self.job}': {error.what}", hint=error.hint) from error
+
+    def verify(self, version: int) -> None:
+        """Raise ModelError unless the stored bytes are those that were saved."""
+        artifact, sha256 = self._artifact(version)
+        if hashlib.sha256(artifact).hexdigest() != sha256:
+            raise ModelError(
+                f"model v{version} of job '{self.job}' was changed in the store: its SHA-256 is not the recorded one",
+                hint="'rowcast rollback' puts the champion before it in service, 'rowcast retrain' trains another",
+            )
+
+    def _artifact(self, version: int) -> tuple[bytes, str]:
+        table = self.tables.model
+        this = sa.and_(table.c.job == self.job, table.c.version == version)
+        found = self.db.rows(sa.select(table.c.artifact, table.c.artifact_sha256).where(this))
+        if not found:
+            raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
+        return bytes(found[0]["artifact"]), found[0]["artifact_sha256"]
 
     def versions(self) -> list[Version]:
         """The newest first."""
@@ -115,6 +125,10 @@ class Registry:
             self._set_status(version, "champion")
             job = self.tables.job
             self.db.execute(job.update().where(job.c.job == self.job).values(champion=version))
+            # What is planned and not begun is the new champion's to score.
+            batch = self.tables.batch
+            waiting = sa.and_(batch.c.job == self.job, batch.c.status == "planned")
+            self.db.execute(batch.update().where(waiting).values(model_version=None))
             self._record(version, previous, at, by, decision, reason, evidence)
 
     def keep(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:

@@ -172,6 +172,7 @@ def _finished(job: Job, result: Result) -> Iterator[None]:
         what = error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
         result.status = "failed" if isinstance(error, Exception) else "interrupted"
         job.ledger.finish_run(result.run_id, result.status, what)
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id, error=what)
         raise
     result.champion = job.registry.champion()
     job.ledger.finish_run(result.run_id, result.status, result.error.what if result.error else None)
@@ -228,6 +229,6 @@ def _score(job: Job, result: Result, now: datetime, accept: bool, progress: Prog
     champion = job.registry.champion()
     if champion is None:
         raise scoring.no_champion(job)
-    job.registry.load(champion)  # a damaged model stops the run before any batch is claimed
+    job.registry.verify(champion)  # a damaged model stops the run before anything is planned
     order = Order(job.settings, result.run_id, now, champion, accept)
     result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
