@@ -179,7 +179,9 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
 
     def table(name: str, *columns: sa.Column[Any]) -> sa.Table:
         keys = [sa.Column(column.name, RawType(column.type), primary_key=True, autoincrement=False) for column in key]
-        return sa.Table(f"{prefix}{job}_{name}", shared.metadata, *keys, *columns, extend_existing=True)
+        # With a rowid, SQLite would let nothing but integers into a key that the source declares INTEGER.
+        options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False}
+        return sa.Table(f"{prefix}{job}_{name}", shared.metadata, *keys, *columns, **options)
 
     big = sa.BigInteger
     return JobTables(

@@ -1,5 +1,6 @@
 """What is pending, what is read, and what was known: with source and store together and apart, on each system."""
 
+import itertools
 import math
 from collections import Counter
 from dataclasses import replace
@@ -344,7 +345,8 @@ def test_a_query_is_fetched_as_a_table_is(fab):
 def test_ranges_to_skip_are_left_out(fab):
     wafers(fab).open(time="at")
     ranges = fab.plan(2)
-    assert fab.rows(3, skip=[ranges[1], ranges[3]]) == [1, 2, 5, 6, 9, 10]
+    left = fab.plan(3, skip=[ranges[1], ranges[3]])
+    assert [fab.read(keys, 3).rows.column("id").to_pylist() for keys in left] == [[1, 2], [5, 6], [9, 10]]
     assert fab.plan(3, skip=ranges) == []
 
 
@@ -390,12 +392,12 @@ def test_labels_are_known_at_once_unless_something_else_is_said(one):
 
 
 def test_a_label_is_known_from_its_own_time_on(one):
-    wafers(one, 4, y=[0, 1, 1, None], y_at=[at(3), at(1), None, at(3)]).open(time="at", label_time="y_at")
+    wafers(one, 4, at=[at(9)] * 4, x=[1, 2, 3, 4], y=[0, 1, 1, None], y_at=[at(3), at(1), None, at(3)])
+    one.open(time="at", label_time="y_at")
     assert fetch.labels_known(one.source, NOW) == 2
     assert fetch.labels_known(one.source, NOW - timedelta(days=1)) == 2
-    assert fetch.labels_known(one.source, NOW - timedelta(days=1, seconds=1)) == 0  # the rows themselves are later
-    at_two = [row for row in training(one).column("x").to_pylist()]
-    assert len(at_two) == 2
+    assert fetch.labels_known(one.source, NOW - timedelta(days=1, seconds=1)) == 1
+    assert training(one, now=NOW - timedelta(days=2)).column("x").to_pylist() == [1]
 
 
 def test_a_label_is_known_some_time_after_the_event(one):
@@ -520,7 +522,7 @@ def test_without_a_time_column_scoring_begins_after_the_last_key_before_the_firs
     since, after = fetch.initial_scope(one.source, NOW, None)
     assert since is None
     assert one.rows(job=Job(None, after, None, 1)) == ["d", "it's"]
-    with pytest.raises(ConfigError, match="needs source.time"):
+    with pytest.raises(ConfigError, match=r"needs source\.time"):
         fetch.initial_scope(one.source, NOW, "2026-05-01")
 
 
@@ -573,7 +575,7 @@ ROWS = batch(
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_a_fingerprint_does_not_depend_on_the_batch(size):
     parts = [hashes(ROWS.slice(start, size)) for start in range(0, ROWS.num_rows, size)]
-    assert sum(parts, []) == hashes(ROWS)
+    assert list(itertools.chain(*parts)) == hashes(ROWS)
     assert len(set(hashes(ROWS))) == ROWS.num_rows
 
 
@@ -662,7 +664,7 @@ def test_a_text_as_time_is_refused_where_the_database_has_times(make_place):
 # ---- any table
 
 
-@effort(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@effort(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(
         st.tuples(st.sampled_from([None, 1, 2, 3]), st.sampled_from([None, "", "a", "A", "a'"]), st.integers(0, 4)),

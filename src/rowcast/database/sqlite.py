@@ -214,7 +214,7 @@ class SQLite(Adbc):
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        dated = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+        dated: sa.ColumnElement[bool] = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
         of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
         if timezone != "UTC":
             of_text = of_text - _offset(value, timezone)

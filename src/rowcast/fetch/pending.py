@@ -41,37 +41,47 @@ class Pending:
             since = job.complete_to - late_arrival
             parts.append(source.db.not_before(source.time, source.settings.timezone, since))
         parts += [~source.between(keys) for keys in skip]
-        numbered, bounds = self._numbered(table, parts) if self.together else self._numbered_staged(table, parts)
-        n = numbered.c.n
-        edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == numbered.c.total)
-        rows = self.store.rows(sa.select(n, *bounds).where(edge).order_by(n))
-        edges = [(row.pop("n"), tuple(row.values())) for row in rows]
-        starts = [edge for edge in edges if (edge[0] - 1) % batch_rows == 0]
-        ends = [edge for edge in edges if edge[0] % batch_rows == 0 or edge[0] == edges[-1][0]]
+        number = self._numbered if self.together else self._numbered_staged
+        numbered, bounds = number(table, parts, self._gap(skip))
+        gap, n, total = numbered.c.gap, numbered.c.n, numbered.c.total
+        edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == total)
+        rows = self.store.rows(sa.select(n, total, *bounds).where(edge).order_by(gap, n))
+        edges = [(row.pop("n"), row.pop("total"), tuple(row.values())) for row in rows]
+        starts = [(n, bound) for n, _, bound in edges if (n - 1) % batch_rows == 0]
+        ends = [(n, bound) for n, total, bound in edges if n % batch_rows == 0 or n == total]
         return [
             KeyRange(first, last, end - start + 1) for (start, first), (end, last) in zip(starts, ends, strict=True)
         ]
 
+    def _gap(self, skip: Sequence[KeyRange]) -> sa.ColumnElement[Any]:
+        """How many of the ranges to skip a row lies behind: no batch may span one of them."""
+        behind = [sa.case((self.source.after_key(keys.last), 1), else_=0) for keys in skip]
+        found: sa.ColumnElement[Any] = sum(behind, sa.literal_column("0", sa.Integer))
+        return found.label("gap")
+
     def _numbered(
-        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]]
+        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]], gap: sa.ColumnElement[Any]
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
         """Pending rows numbered in key order, where one statement sees source and store."""
         keys = self.source.keys(table)
-        chosen = self.source.select(*keys, *_numbers(keys), table=table).where(*parts, *self._absent(table))
+        found = self.source.select(*keys, gap, table=table).where(*parts, *self._absent(table)).subquery("found")
+        order = [found.c[c.name] for c in self.source.key]
+        chosen = sa.select(*order, found.c.gap, *_numbers(found.c.gap, order))
         numbered = chosen.subquery("numbered")
         rendered = [self.store.rendered(numbered.c[c.name]) for c in self.source.key]
         return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
 
     def _numbered_staged(
-        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]]
+        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]], gap: sa.ColumnElement[Any]
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
         """The same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source
-        chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), table=table).where(*parts)
+        chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), gap, table=table).where(*parts)
         texts = [sa.Column(f"rendered_{place}", sa.Text) for place in range(len(source.key))]
-        staged = self._stage(chosen.order_by(*source.keys(table)), texts)
+        staged = self._stage(chosen.order_by(*source.keys(table)), [*texts, sa.Column("gap", sa.BigInteger)])
         bounds = [staged.c[f"rendered_{place}"] for place in range(len(source.key))]
-        found = sa.select(*bounds, *_numbers([staged.c.place])).where(*self._absent(staged)).subquery("numbered")
+        numbers = _numbers(staged.c.gap, [staged.c.place])
+        found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith("rendered_")]
 
     def keyed(
@@ -152,8 +162,12 @@ class Pending:
         return np.array([row["place"] for row in found], dtype=np.int64)
 
 
-def _numbers(order: Sequence[sa.ColumnElement[Any]]) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
-    return sa.func.row_number().over(order_by=order).label("n"), sa.func.count().over().label("total")
+def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
+    """A row's number in its gap, and how many rows the gap has."""
+    return [
+        sa.func.row_number().over(partition_by=gap, order_by=order).label("n"),
+        sa.func.count().over(partition_by=gap).label("total"),
+    ]
 
 
 def _take(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:

@@ -1,6 +1,7 @@
 """The user's table or query, checked against the config, and the parts of statements made from it."""
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +15,10 @@ from rowcast.contract import Misfit
 from rowcast.database import Column, Database, Relation, after, at_least, at_most, bracketed
 from rowcast.errors import SourceError
 from rowcast.ledger import Job, KeyRange
+
+_BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
+_BUILT_IN |= {"text", "character varying", "character", "name", "date", "timestamp without time zone"}
+_BUILT_IN |= {"timestamp with time zone"}
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
     for setting, names in named.items():
         for name in names:
             if name is not None and name not in relation.names:
-                near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.4)
+                near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
                 hint = (
                     f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
                 )
@@ -153,14 +158,29 @@ def open_source(db: Database, settings: config.Source) -> Source:
 
 
 def store_key(source: Source, store: Database) -> tuple[Column, ...]:
-    """The key columns as the store declares them: alike in the same system, else integers or text."""
-    if source.db.dialect.name == store.dialect.name:
-        return source.key
-    return tuple(Column(c.name, c.kind, "BIGINT" if c.integer else "TEXT", c.integer) for c in source.key)
+    """The key columns as the store declares them: alike where it knows their types, else integers or text."""
+    return tuple(
+        c if _is_known(c, source, store) else Column(c.name, c.kind, "BIGINT" if c.integer else "TEXT", c.integer)
+        for c in source.key
+    )
 
 
 def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
     """The key as it is read, in a form that the store's key columns take."""
-    if source.db.dialect.name == store.dialect.name:
-        return [source.db.key_value(c).label(c.name) for c in source.key]
-    return [(sa.column(c.name) if c.integer else sa.cast(sa.column(c.name), sa.Text)).label(c.name) for c in source.key]
+    found: list[sa.ColumnElement[Any]] = []
+    for c in source.key:
+        if _is_known(c, source, store):
+            found.append(source.db.key_value(c))
+        else:
+            found.append(sa.column(c.name) if c.integer else sa.cast(sa.column(c.name), sa.Text))
+    return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
+
+
+def _is_known(column: Column, source: Source, store: Database) -> bool:
+    """Whether a column of this type can be declared in the store: types and collations can be one database's own."""
+    if store is source.db:
+        return True
+    if store.dialect.name != source.db.dialect.name:
+        return False
+    plain, _, collation = re.sub(r"\(.*?\)", "", column.type).partition(" COLLATE ")
+    return store.dialect.name == "sqlite" or (plain in _BUILT_IN and collation in ("", '"C"', '"POSIX"'))

@@ -1,0 +1,94 @@
+"""The demo, held against the simulator's truth."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import Place
+from sklearn.metrics import roc_auc_score
+
+from rowcast.simulate import Fab, Truth, simulate
+
+SHARE = 0.8  # of the way from 0.5 to the AUC of the true probability
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo that has been built and run by its own command."""
+    found = tmp_path_factory.mktemp("demo")
+    done = subprocess.run(
+        [sys.executable, "-m", "rowcast", "demo", "--dir", str(found)],
+        capture_output=True,
+        text=True,
+        env={},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "it holds" in done.stdout
+    return found
+
+
+@pytest.fixture(scope="module")
+def truth() -> Truth:
+    return simulate(Fab()).truth
+
+
+def scores(folder: Path) -> dict[str, float]:
+    place = Place("sqlite", f"sqlite:///{folder}/fab.db")
+    rows = place.run("SELECT wafer_id, score FROM rowcast_wafers_prediction")
+    place.close()
+    return {row["wafer_id"]: row["score"] for row in rows}
+
+
+def share_of_the_way(keys: dict[str, float], truth: Truth) -> float:
+    """How far from 0.5 to the AUC of the true probability these scores come, on the rows that they are of."""
+    row_of = {key: row for row, key in enumerate(wafers()) if key is not None}
+    rows = np.array([row_of[key] for key in keys])
+    outcome, best = truth.outcome[rows], truth.probability[rows]
+    reached = roc_auc_score(outcome, np.array(list(keys.values())))
+    return float((reached - 0.5) / (roc_auc_score(outcome, best) - 0.5))
+
+
+def wafers() -> list[str | None]:
+    return [key for batch in simulate(Fab()).batches() for key in batch.column("wafer_id").to_pylist()]
+
+
+def test_its_scores_come_most_of_the_way_to_the_true_probability(folder: Path, truth: Truth) -> None:
+    found = scores(folder)
+    assert len(found) > 3_000
+    assert share_of_the_way(found, truth) >= SHARE
+
+
+def test_a_constant_score_would_fail_there(folder: Path, truth: Truth) -> None:
+    assert share_of_the_way(dict.fromkeys(scores(folder), 0.066), truth) < SHARE
+
+
+def test_no_bad_row_is_scored_where_the_model_reads_what_is_bad_in_it(folder: Path, truth: Truth) -> None:
+    found = scores(folder)
+    unusable = {bad.wafer_id for bad in truth.bad if bad.kind in ("repeated_key", "null_time")}
+    assert unusable
+    assert not unusable & set(found)
+    place = Place("sqlite", f"sqlite:///{folder}/fab.db")
+    quarantined = {row["wafer_id"] for row in place.run("SELECT wafer_id FROM rowcast_wafers_quarantine")}
+    place.close()
+    wrong_values = {bad.wafer_id for bad in truth.bad if bad.kind in ("impossible_value", "infinite_value")}
+    assert quarantined
+    assert quarantined <= wrong_values
+
+
+def test_a_second_run_finds_nothing_new(folder: Path) -> None:
+    before = scores(folder)
+    done = subprocess.run(
+        [sys.executable, "-m", "rowcast", "run", "--config", str(folder / "rowcast.toml")],
+        capture_output=True,
+        text=True,
+        env={},
+        check=True,
+    )
+    summary = json.loads(done.stdout)
+    assert summary["scored"] == 0
+    assert summary["note"] == "nothing new to score"
+    assert scores(folder) == before
