@@ -1,0 +1,151 @@
+"""Which columns a model is trained on. Always of training rows only: a fold makes its own choice."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rowcast.build.candidates import fit_ranking_trees
+from rowcast.models.matrix import Matrix
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+MAX_MISSING = 0.95
+RANK_MISSING = 0.01  # a value that is constant where measured still tells, if this share is missing and not missing
+MAX_CORRELATION = 0.999
+SAMPLE = 20_000  # rows that decide; more of them change the choice little and its time much
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """The columns to train on, and why the others are not among them."""
+
+    kept: tuple[str, ...]  # in the matrix's order
+    dropped: dict[str, str]  # column -> reason
+    relevance: dict[str, float]  # of each column that is neither empty, constant nor a duplicate: see `_relevance`
+
+
+def reduce(matrix: Matrix, outcome: Bools, max_features: int, seed: int) -> Reduced:
+    """Drop near-empty, constant and near-duplicate columns, then keep the `max_features` most useful ones.
+
+    Useful is what either of two rankings puts high: the column on its own (rank test of its values and of its being
+    missing), or the gain it brings to boosted trees, which see interactions that no column shows alone.
+    """
+    share = np.isnan(matrix.values).mean(axis=0)
+    dropped = _unusable(matrix, share)
+    sample = _sample(outcome)
+    usable = tuple(name for name in matrix.names if name not in dropped)
+    rows = Matrix(matrix.values[sample], matrix.names, matrix.categories).select(usable)
+    outcome = outcome[sample]
+    share = dict(zip(matrix.names, share, strict=True))
+    ranks = _ranks(rows.values)
+    duplicates = _duplicates(rows, ranks, np.array([share[name] for name in usable]))
+    dropped |= duplicates
+    own = _relevance(rows, ranks, outcome)
+    single = np.array([name not in duplicates for name in usable], dtype=bool)
+    usable = tuple(name for name in usable if name not in duplicates)
+    own = own[single]
+    relevance = dict(zip(usable, own.tolist(), strict=True))
+    if len(usable) <= max_features:
+        return Reduced(usable, dropped, relevance)
+    gain = fit_ranking_trees(rows.select(usable), outcome, seed)
+    by_own, by_gain = _place(own), _place(gain)
+    order = np.lexsort((by_own + by_gain, np.minimum(by_own, by_gain)))
+    cut = {usable[place] for place in order[max_features:]}
+    dropped |= {name: f"not among the {max_features} most useful" for name in usable if name in cut}
+    return Reduced(tuple(name for name in usable if name not in cut), dropped, relevance)
+
+
+def _unusable(matrix: Matrix, share: npt.NDArray[np.floating]) -> dict[str, str]:
+    low, high = np.fmin.reduce(matrix.values, axis=0), np.fmax.reduce(matrix.values, axis=0)
+    reasons = {}
+    for place, name in enumerate(matrix.names):
+        if share[place] > MAX_MISSING:
+            reasons[name] = f"missing in {share[place]:.1%} of the rows"
+        elif low[place] == high[place] and share[place] < RANK_MISSING:
+            reasons[name] = "constant"
+    return reasons
+
+
+def _sample(outcome: Bools) -> npt.NDArray[np.int64]:
+    """Rows that decide, in order: all of them, or up to half of them of the rarer class and the rest evenly spread."""
+    if len(outcome) <= SAMPLE:
+        return np.arange(len(outcome))
+    positive, negative = np.flatnonzero(outcome), np.flatnonzero(~outcome)
+    rarer, other = sorted((positive, negative), key=len)
+    rarer = _evenly(rarer, SAMPLE // 2)
+    return np.sort(np.concatenate([rarer, _evenly(other, SAMPLE - len(rarer))]))
+
+
+def _evenly(rows: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    if len(rows) <= count:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)]
+
+
+def _ranks(values: npt.NDArray[np.float32]) -> Floats:
+    """Average rank of each value among the measured ones of its column; NaN where missing. Shape as `values`."""
+    from scipy.stats import rankdata
+
+    ranks = rankdata(
+        np.where(np.isnan(values), np.inf, values), axis=0
+    )  # the missing come last: the others keep theirs
+    ranks[np.isnan(values)] = np.nan
+    return np.asarray(ranks, dtype=np.float64)
+
+
+def _duplicates(rows: Matrix, ranks: Floats, share: Floats) -> dict[str, str]:
+    """Columns whose ranks nearly equal another's, which is less often missing. Ranks, so that no outlier decides."""
+    centred = (ranks - (np.fmax.reduce(ranks, axis=0) + np.fmin.reduce(ranks, axis=0)) / 2).astype(np.float32)
+    centred -= np.nan_to_num(np.nansum(centred, axis=0) / np.maximum((~np.isnan(centred)).sum(axis=0), 1))
+    np.nan_to_num(centred, copy=False)
+    norm = np.sqrt((centred**2).sum(axis=0))
+    centred /= np.where(norm > 0, norm, 1)
+    near = np.abs(centred.T @ centred) > MAX_CORRELATION
+    for place in rows.categorical:  # codes have no order
+        near[place] = near[:, place] = False
+    found: dict[str, str] = {}
+    for place in np.argsort(share, kind="stable"):
+        if rows.names[place] not in found:
+            for other in np.flatnonzero(near[place]):
+                if other != place:
+                    found.setdefault(rows.names[other], f"near-duplicate of {rows.names[place]}")
+    return found
+
+
+def _relevance(rows: Matrix, ranks: Floats, outcome: Bools) -> Floats:
+    """How far each column is from telling nothing of the outcome, in standard errors, shape (f,).
+
+    Numbers: the larger of two rank tests (Mann and Whitney 1947, ties accounted for), of the values and of being
+    missing. Categories, missing being one of them: chi-squared brought to the normal scale (Wilson and Hilferty 1931).
+    """
+    missing = np.isnan(ranks)
+    relevance = np.fmax(_rank_test(ranks, outcome), _rank_test(missing.astype(np.float64), outcome))
+    for place in rows.categorical:
+        codes = np.nan_to_num(rows.values[:, place], nan=len(rows.categories[rows.names[place]])).astype(np.int64)
+        count = np.bincount(codes)
+        seen = np.bincount(codes, weights=outcome)[count > 0]
+        expected = count[count > 0] * outcome.mean()
+        freedom = len(expected) - 1
+        if freedom > 0:
+            chi = float(((seen - expected) ** 2 / expected).sum() / (1 - outcome.mean()))
+            spread = 2 / (9 * freedom)
+            relevance[place] = max(0.0, ((chi / freedom) ** (1 / 3) - 1 + spread) / np.sqrt(spread))
+    return relevance
+
+
+def _rank_test(ranks: Floats, outcome: Bools) -> Floats:
+    known = ~np.isnan(ranks)
+    rows = known.sum(axis=0)
+    positives = known[outcome].sum(axis=0)
+    mean = np.nansum(ranks, axis=0) / np.maximum(rows, 1)
+    spread = np.nansum((ranks - mean) ** 2, axis=0)
+    excess = np.nansum(ranks[outcome], axis=0) - positives * mean
+    variance = positives * (rows - positives) / np.maximum(rows * (rows - 1.0), 1) * spread
+    return np.asarray(np.abs(excess) / np.sqrt(np.where(variance > 0, variance, np.inf)), dtype=np.float64)
+
+
+def _place(value: Floats) -> npt.NDArray[np.int64]:
+    """Place of each value in descending order, from 0; equal values share the last of their places."""
+    return np.asarray(len(value) - np.searchsorted(np.sort(value), value, side="left") - 1, dtype=np.int64)

@@ -1,0 +1,410 @@
+"""A small fab and its job, driven as a user does: by the command, in a folder of its own."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Place, quoted
+from postgres import PASSWORD, Server
+
+from rowcast.cli import main
+
+LABELLED, PENDING = 300, 100
+SENSORS = [f"s{number:02d}" for number in range(1, 13)]
+START = datetime(2026, 1, 1, tzinfo=UTC)
+SECRETS = (PASSWORD, "s3cret%2F%40%3A%25word", "s3cret")  # as it is, as a URL writes it, and what both begin with
+BROKEN = "'{}'"  # a value of another type
+
+CONFIG: dict[str, dict[str, Any]] = {
+    "source": {"table": "wafers", "key": ["wafer"], "time": "measured_at", "label": "failed"},
+    "model": {"min_train_rows": 50},
+    "infer": {"batch_rows": 40, "workers": 1},
+}
+
+# Users' own estimators, as the module `mine` of a job's folder.
+ESTIMATORS = """
+import os, time
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+
+def quick():
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    chosen = make_column_transformer((numbers, make_column_selector(dtype_include="number")))
+    return make_pipeline(chosen, LogisticRegression())
+
+
+class Raising(LogisticRegression):
+    def fit(self, X, y):
+        raise RuntimeError("the furnace is cold")
+
+
+class Waiting(LogisticRegression):
+    def fit(self, X, y):
+        open("fitting", "w").close()
+        time.sleep(60)
+
+
+class Misshapen(LogisticRegression):
+    def fit(self, X, y):
+        self.classes_ = np.array([0, 1])
+        self.coef_ = np.zeros((1, X.shape[1]))
+        self.intercept_ = np.zeros(1)
+        return self
+
+    def predict_proba(self, X):
+        return np.zeros(3)
+
+
+def raising():
+    return make_pipeline(StandardScaler(), Raising())
+
+
+def waiting():
+    return Waiting()
+
+
+def misshapen():
+    return Misshapen()
+
+
+def quick_if_ready():
+    return quick() if os.path.exists("ready") else Raising()
+
+
+def impossible():
+    raise ValueError("no licence for this model")
+
+
+def unstorable():
+    from sklearn.preprocessing import FunctionTransformer
+    return make_pipeline(FunctionTransformer(eval), LogisticRegression())
+"""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The last line that it printed."""
+        return json.loads(self.out.splitlines()[-1])
+
+    @property
+    def error(self) -> str:
+        """The message for the user, without the log lines before it."""
+        return self.err[self.err.rfind("error: ") :].strip() if "error: " in self.err else ""
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The log lines before the message."""
+        return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
+
+
+class Job:
+    """A folder with its rowcast.toml, and the database that it names."""
+
+    def __init__(self, folder: Path, place: Place) -> None:
+        self.folder = folder
+        self.place = place
+        folder.mkdir(parents=True, exist_ok=True)
+        self.configure()
+
+    def configure(self, changes: Mapping[str, Mapping[str, Any]] | None = None, name: str | None = None) -> None:
+        """Write rowcast.toml: the usual one, changed; None takes a key away."""
+        sections = {section: dict(values) for section, values in CONFIG.items()}
+        sections["source"]["url"] = self.place.url
+        for section, values in (changes or {}).items():
+            sections.setdefault(section, {}).update(values)
+        lines = [f"name = {json.dumps(name)}"] if name else []
+        for section, values in sections.items():
+            lines.append(f"[{section}]")
+            lines += [
+                f"{json.dumps(key, ensure_ascii=False)} = {json.dumps(value, ensure_ascii=False)}"
+                for key, value in values.items()
+                if value is not None
+            ]
+        (self.folder / "rowcast.toml").write_text("\n".join(lines) + "\n")
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "rowcast", *arguments]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWCAST_")}
+        return {**kept, **more}
+
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> Done:
+        """The command in a process of its own."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(**(environment or {})),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            **options,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        """The command in the background."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    def call(self, *arguments: str) -> Done:
+        """The command in this process, which saves its start."""
+        out, err = io.StringIO(), io.StringIO()
+        before, folder = signal.getsignal(signal.SIGTERM), Path.cwd()
+        sys.path.insert(0, str(self.folder))
+        os.chdir(self.folder)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+                code = main(list(arguments))
+        finally:
+            os.chdir(folder)
+            sys.path.remove(str(self.folder))
+            sys.modules.pop("mine", None)
+            signal.signal(signal.SIGTERM, before)
+            logger = logging.getLogger("rowcast")
+            for handler in logger.handlers[:]:
+                logger.removeHandler(handler)
+                handler.close()
+        return Done(code, out.getvalue(), err.getvalue())
+
+    def ok(self, *arguments: str) -> Any:
+        """What a command that succeeds prints as JSON."""
+        done = self.call(*arguments)
+        assert done.code == 0, done.err
+        return done.json
+
+    def refused(self, *arguments: str, code: int = 1, done: Done | None = None) -> str:
+        """The message of a command that fails as it should."""
+        done = done or self.call(*arguments)
+        assert done.code == code, done.out + done.err
+        self.shows_no_secret(done)
+        lines = done.error.splitlines()
+        assert 1 <= len(lines) <= 3, done.err
+        assert "a fault in rowcast itself" not in done.error
+        return done.error
+
+    def shows_no_secret(self, *done: Done) -> None:
+        log = self.folder / "pipeline.log"
+        texts = [text for each in done for text in (each.out, each.err)] + ([log.read_text()] if log.exists() else [])
+        for text in texts:
+            assert "Traceback" not in text
+            for secret in SECRETS:
+                assert secret not in text
+
+    def audit(self, *, holds: bool = True) -> dict[str, Any]:
+        done = self.call("audit", "--json")
+        found: dict[str, Any] = done.json
+        assert (done.code, found["holds"]) == (0 if holds else 1, holds), found
+        return found
+
+    def counts(self) -> tuple[int, ...]:
+        """Rows by where they are, after an audit that holds: unusable, out of scope, scored, quarantined, pending."""
+        found = self.audit()
+        return tuple(found[part] for part in ("unusable", "out_of_scope", "scored", "quarantined", "pending"))
+
+    def table(self, name: str) -> str:
+        """A table of the store as the database spells it."""
+        return quoted(f"rowcast_{name}") if self.place.is_sqlite else f"rowcast.{quoted(name)}"
+
+    def sql(self, *statements: str) -> list[dict[str, Any]]:
+        return self.place.run(*statements)
+
+    def scores(self, table: str = "wafers_prediction") -> dict[Any, float]:
+        return {row["wafer"]: row["score"] for row in self.sql(f"SELECT wafer, score FROM {self.table(table)}")}
+
+    def reasons(self) -> dict[Any, list[tuple[str, str]]]:
+        """The quarantined rows, and which rules they break in which columns."""
+        rows = self.sql(f"SELECT * FROM {self.table('wafers_quarantine')}")
+        return {row["wafer"]: [(r["column"], r["rule"]) for r in json.loads(row["reasons"])] for row in rows}
+
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.folder / "pipeline.log").read_text().splitlines()]
+
+    def estimator(self, factory: str) -> None:
+        """Let the job use an estimator of the user's own, and retrain at each run."""
+        (self.folder / "mine.py").write_text(ESTIMATORS)
+        retrain = {"every": "0s", "min_new_labels": 1}
+        self.configure({"model": {"estimator": f"mine:{factory}"}, "retrain": retrain})
+
+    def add(self, rows: list[dict[str, Any]]) -> None:
+        self.place.fill("wafers", **{name: [row.get(name) for row in rows] for name in rows[0]})
+
+
+def wafers(first: int, count: int, labelled: bool) -> list[dict[str, Any]]:
+    """Wafers ten minutes apart, of which about a quarter fail by their first two sensors."""
+    random = np.random.default_rng(first)
+    sensors = random.normal(size=(count, len(SENSORS))).round(6)
+    fails = sensors[:, 0] + sensors[:, 1] + 0.3 * random.normal(size=count) > 1
+    return [
+        {
+            "wafer": first + place,
+            "measured_at": moment(first + place),
+            **dict(zip(SENSORS, values.tolist(), strict=True)),
+            "tool": "ABC"[place % 3],
+            "failed": int(fails[place]) if labelled else None,
+        }
+        for place, values in enumerate(sensors)
+    ]
+
+
+def moment(number: int) -> str:
+    return f"{START + timedelta(minutes=10 * number):%Y-%m-%d %H:%M:%S}Z"
+
+
+def create(place: Place, key: str = "INTEGER PRIMARY KEY", label: str = "INTEGER") -> None:
+    real, time = ("REAL", "TEXT") if place.is_sqlite else ("double precision", "timestamptz")
+    sensors = ", ".join(f"{name} {real}" for name in SENSORS)
+    place.run(f"CREATE TABLE wafers (wafer {key}, measured_at {time}, {sensors}, tool TEXT, failed {label})")
+
+
+def build(job: Job) -> None:
+    """The usual table: labelled wafers, then those that are to be scored."""
+    create(job.place)
+    job.add([*wafers(1, LABELLED, True), *wafers(LABELLED + 1, PENDING, False)])
+
+
+class Bases:
+    """Databases made once, of which each test gets a copy."""
+
+    def __init__(self, folder: Path, server: Callable[[], Server]) -> None:
+        self.folder = folder
+        self._server = server
+        self._made: dict[str, Job] = {}
+        self._copies = 0
+        self._admin: Place | None = None
+
+    def copy(self, system: str, what: str, folder: Path) -> Job:
+        """A job with an empty database, an untrained one with the usual table, or a trained one."""
+        base = self._base(system, what)
+        self._copies += 1
+        place = self._place(system, f"copy{self._copies}", folder, base.place if base else None)
+        return Job(folder, place)
+
+    def _base(self, system: str, what: str) -> Job | None:
+        if what == "empty":
+            return None
+        name = f"{system}_{what}"
+        if name not in self._made:
+            job = Job(self.folder / name, self._place(system, f"base_{what}", self.folder / name, None))
+            build(job)
+            if what == "trained":
+                job.ok("retrain")
+            if job.place.is_sqlite:
+                job.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            job.place.close()
+            self._made[name] = job
+        return self._made[name]
+
+    def _place(self, system: str, name: str, folder: Path, base: Place | None) -> Place:
+        if system == "sqlite":
+            folder.mkdir(parents=True, exist_ok=True)
+            file = folder / "fab.db"
+            if base:
+                shutil.copy(base.url.removeprefix("sqlite:///"), file)
+            return Place(system, f"sqlite:///{file}")
+        server = self._server()
+        self._admin = self._admin or Place(system, server.url("postgres"), server)
+        template = base.url.rpartition("/")[2] if base else "template0"
+        self._admin.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+        return Place(system, server.url(name), server)
+
+    def drop(self, job: Job) -> None:
+        job.place.clear() if job.place.is_sqlite else None
+        job.place.close()
+        if self._admin and not job.place.is_sqlite:
+            self._admin.run(f"DROP DATABASE {job.place.url.rpartition('/')[2]} WITH (FORCE)")
+
+    def close(self) -> None:
+        if self._admin:
+            self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def bases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
+    found = Bases(tmp_path_factory.mktemp("bases"), lambda: request.getfixturevalue("server"))
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def make_job(bases: Bases, tmp_path: Path) -> Iterator[Callable[..., Job]]:
+    """Makes jobs: of a system, and empty, untrained or trained."""
+    made: list[Job] = []
+
+    def make(system: str, what: str) -> Job:
+        made.append(bases.copy(system, what, tmp_path / f"job{len(made) + 1}"))
+        return made[-1]
+
+    yield make
+    for job in made:
+        bases.drop(job)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def system(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+@pytest.fixture
+def trained(system: str, make_job: Callable[..., Job]) -> Job:
+    """A job with a champion and 100 pending wafers, on each system in turn."""
+    return make_job(system, "trained")
+
+
+@pytest.fixture
+def untrained(system: str, make_job: Callable[..., Job]) -> Job:
+    """A job with 300 labelled wafers and 100 others, on each system in turn."""
+    return make_job(system, "untrained")
+
+
+@pytest.fixture
+def empty(system: str, make_job: Callable[..., Job]) -> Job:
+    """A job whose database holds nothing, on each system in turn."""
+    return make_job(system, "empty")
+
+
+@pytest.fixture
+def lite(make_job: Callable[..., Job]) -> Job:
+    """A trained job on SQLite."""
+    return make_job("sqlite", "trained")
+
+
+@pytest.fixture
+def plain(make_job: Callable[..., Job]) -> Job:
+    """An untrained job on SQLite."""
+    return make_job("sqlite", "untrained")
