@@ -136,7 +136,8 @@ def _batches(job: Job) -> dict[str, int]:
     joined = batch.outerjoin(scored, scored.c.batch_id == batch.c.batch_id)
     joined = joined.outerjoin(quarantined, quarantined.c.batch_id == batch.c.batch_id)
     differs = sa.or_(
-        batch.c.scored != sa.func.coalesce(scored.c.n, 0), batch.c.quarantined != sa.func.coalesce(quarantined.c.n, 0)
+        sa.func.coalesce(batch.c.scored, -1) != sa.func.coalesce(scored.c.n, 0),
+        sa.func.coalesce(batch.c.quarantined, -1) != sa.func.coalesce(quarantined.c.n, 0),
     )
     wrong = _published(job).select_from(joined).where(differs)
     return {"batches_wrong": job.store.scalar(wrong), "unpublished": unpublished}

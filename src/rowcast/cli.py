@@ -113,6 +113,8 @@ def demo(
     url: Annotated[str | None, Parameter(help="A database to build it in; default: a SQLite file in --dir.")] = None,
 ) -> int:
     """Build a fab with a history, train, promote and score on it, and say what happened."""
+    import sqlalchemy as sa
+
     from rowcast import demo as fab
     from rowcast import pipeline, report
     from rowcast.audit import audit
@@ -136,10 +138,12 @@ def demo(
     print("\n$ rowcast audit")
     with opened(settings) as job:
         print(report.equation(audit(job).to_dict()))
+        highest = job.own.prediction
+        wafer = job.store.scalar(sa.select(highest.c[built.key]).order_by(highest.c.score.desc()).limit(1))
     shown = f"cd {built.config.parent}" + (" && export ROWCAST_SOURCE_URL=…" if built.export else "")
     print(f"\nNext: {shown}, then")
     for command, what in _NEXT:
-        print(f"  rowcast {command:<18} {what}")
+        print(f"  rowcast {command.format(wafer):<18} {what}")
     return 0
 
 
@@ -147,7 +151,7 @@ _NEXT = (
     ("status", "what is in service, and what is pending"),
     ("models", "each version, and why the gate let it in or not"),
     ("runs", "what ran, step by step, with rows, seconds and memory"),
-    ("explain WAFER", "why a wafer got its score"),
+    ("explain {}", "why this wafer got the highest score"),
     ("run", "again: nothing is new, nothing is scored twice"),
 )
 
@@ -287,25 +291,38 @@ def _logging(settings: Settings, common: Common) -> Iterator["Progress"]:
         yield lambda _done, _total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
-    columns = (
-        TextColumn("scoring"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]} rows/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        logs.configure(common.log_level, file=file, secrets=secrets, console=console)
-        task = bar.add_task("scoring", total=None, visible=False, rate="-")
+    logs.configure(common.log_level, file=file, secrets=secrets, console=console)
+    with contextlib.ExitStack() as stack:
+        yield _bar(console, stack)
 
-        def progress(done: int, total: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, completed=done, total=total, visible=total > 0, rate=f"{speed:,.0f}" if speed else "-")
 
-        yield progress
+def _bar(console: Any, stack: contextlib.ExitStack) -> "Progress":
+    """A progress bar that is there only while rows are scored."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bars: list[Progress] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bars and done < total:
+            columns = (
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]} rows/s"),
+                TimeRemainingColumn(),
+            )
+            bar = Progress("scoring", *columns, console=console, transient=True, redirect_stdout=False)
+            bars.append(stack.enter_context(bar))
+            bar.add_task("", total=total, completed=done, rate="-")
+        if bars:
+            elapsed = bars[0].tasks[0].elapsed or 0
+            rate = f"{done / elapsed:,.0f}" if elapsed and done else "-"
+            bars[0].update(bars[0].task_ids[0], completed=done, total=total, rate=rate)
+            if done >= total:
+                bars.pop().stop()
+
+    return progress
 
 
 def _interrupted(*_: Any) -> None:
@@ -534,6 +551,8 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         _say(error.what, error.hint)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
         _say("interrupted", "'rowcast resume' goes on with what is left")
     except Exception as error:

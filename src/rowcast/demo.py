@@ -40,6 +40,7 @@ class Demo:
     config: Path
     place: str  # the database, without secrets
     table: str
+    key: str
     rows: int
     sensors: int
     labelled: int  # the others wait to be scored
@@ -66,6 +67,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: i
             folder / "rowcast.toml",
             db.shown,
             WAFERS,
+            "wafer_id",
             sensors=sensors,
             export=_secret(url, folder),
             bad_rows=len(truth.bad),
@@ -88,6 +90,7 @@ def build_secom(folder: Path, path: Path, url: str | None = None, hide_last: flo
             folder / "rowcast.toml",
             db.shown,
             SECOM,
+            "wafer",
             sensors=len(_SENSORS),
             export=_secret(url, folder),
             hidden_from=pc.min(hidden).as_py(),

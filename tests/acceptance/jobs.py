@@ -5,20 +5,18 @@ import io
 import json
 import logging
 import os
-import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from conftest import Place, quoted
-from postgres import PASSWORD, Server
+from postgres import PASSWORD
 
 from rowcast.cli import main
 
@@ -26,7 +24,6 @@ LABELLED, PENDING = 300, 100
 SENSORS = [f"s{number:02d}" for number in range(1, 13)]
 START = datetime(2026, 1, 1, tzinfo=UTC)
 SECRETS = (PASSWORD, "s3cret%2F%40%3A%25word", "s3cret")  # as it is, as a URL writes it, and what both begin with
-BROKEN = "'{}'"  # a value of another type
 
 CONFIG: dict[str, dict[str, Any]] = {
     "source": {"table": "wafers", "key": ["wafer"], "time": "measured_at", "label": "failed"},
@@ -254,11 +251,11 @@ class Job:
     def log(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.folder / "pipeline.log").read_text().splitlines()]
 
-    def estimator(self, factory: str) -> None:
+    def estimator(self, factory: str, **changes: Mapping[str, Any]) -> None:
         """Let the job use an estimator of the user's own, and retrain at each run."""
         (self.folder / "mine.py").write_text(ESTIMATORS)
-        retrain = {"every": "0s", "min_new_labels": 1}
-        self.configure({"model": {"estimator": f"mine:{factory}"}, "retrain": retrain})
+        due = {"every": "0s", "min_new_labels": 1}
+        self.configure({"model": {"estimator": f"mine:{factory}"}, "retrain": due, **changes})
 
     def add(self, rows: list[dict[str, Any]]) -> None:
         self.place.fill("wafers", **{name: [row.get(name) for row in rows] for name in rows[0]})
@@ -295,116 +292,3 @@ def build(job: Job) -> None:
     """The usual table: labelled wafers, then those that are to be scored."""
     create(job.place)
     job.add([*wafers(1, LABELLED, True), *wafers(LABELLED + 1, PENDING, False)])
-
-
-class Bases:
-    """Databases made once, of which each test gets a copy."""
-
-    def __init__(self, folder: Path, server: Callable[[], Server]) -> None:
-        self.folder = folder
-        self._server = server
-        self._made: dict[str, Job] = {}
-        self._copies = 0
-        self._admin: Place | None = None
-
-    def copy(self, system: str, what: str, folder: Path) -> Job:
-        """A job with an empty database, an untrained one with the usual table, or a trained one."""
-        base = self._base(system, what)
-        self._copies += 1
-        place = self._place(system, f"copy{self._copies}", folder, base.place if base else None)
-        return Job(folder, place)
-
-    def _base(self, system: str, what: str) -> Job | None:
-        if what == "empty":
-            return None
-        name = f"{system}_{what}"
-        if name not in self._made:
-            job = Job(self.folder / name, self._place(system, f"base_{what}", self.folder / name, None))
-            build(job)
-            if what == "trained":
-                job.ok("retrain")
-            if job.place.is_sqlite:
-                job.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            job.place.close()
-            self._made[name] = job
-        return self._made[name]
-
-    def _place(self, system: str, name: str, folder: Path, base: Place | None) -> Place:
-        if system == "sqlite":
-            folder.mkdir(parents=True, exist_ok=True)
-            file = folder / "fab.db"
-            if base:
-                shutil.copy(base.url.removeprefix("sqlite:///"), file)
-            return Place(system, f"sqlite:///{file}")
-        server = self._server()
-        self._admin = self._admin or Place(system, server.url("postgres"), server)
-        template = base.url.rpartition("/")[2] if base else "template0"
-        self._admin.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-        return Place(system, server.url(name), server)
-
-    def drop(self, job: Job) -> None:
-        job.place.clear() if job.place.is_sqlite else None
-        job.place.close()
-        if self._admin and not job.place.is_sqlite:
-            self._admin.run(f"DROP DATABASE {job.place.url.rpartition('/')[2]} WITH (FORCE)")
-
-    def close(self) -> None:
-        if self._admin:
-            self._admin.close()
-
-
-@pytest.fixture(scope="session")
-def bases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
-    found = Bases(tmp_path_factory.mktemp("bases"), lambda: request.getfixturevalue("server"))
-    yield found
-    found.close()
-
-
-@pytest.fixture
-def make_job(bases: Bases, tmp_path: Path) -> Iterator[Callable[..., Job]]:
-    """Makes jobs: of a system, and empty, untrained or trained."""
-    made: list[Job] = []
-
-    def make(system: str, what: str) -> Job:
-        made.append(bases.copy(system, what, tmp_path / f"job{len(made) + 1}"))
-        return made[-1]
-
-    yield make
-    for job in made:
-        bases.drop(job)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def system(request: pytest.FixtureRequest) -> str:
-    found: str = request.param
-    return found
-
-
-@pytest.fixture
-def trained(system: str, make_job: Callable[..., Job]) -> Job:
-    """A job with a champion and 100 pending wafers, on each system in turn."""
-    return make_job(system, "trained")
-
-
-@pytest.fixture
-def untrained(system: str, make_job: Callable[..., Job]) -> Job:
-    """A job with 300 labelled wafers and 100 others, on each system in turn."""
-    return make_job(system, "untrained")
-
-
-@pytest.fixture
-def empty(system: str, make_job: Callable[..., Job]) -> Job:
-    """A job whose database holds nothing, on each system in turn."""
-    return make_job(system, "empty")
-
-
-@pytest.fixture
-def lite(make_job: Callable[..., Job]) -> Job:
-    """A trained job on SQLite."""
-    return make_job("sqlite", "trained")
-
-
-@pytest.fixture
-def plain(make_job: Callable[..., Job]) -> Job:
-    """An untrained job on SQLite."""
-    return make_job("sqlite", "untrained")

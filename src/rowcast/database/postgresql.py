@@ -1,13 +1,15 @@
 """PostgreSQL through ADBC: binary COPY in both directions, one connection for everything."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
@@ -29,6 +31,15 @@ _DAYS = ("'0001-01-02'", "'9999-12-31'")
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
 
 
+class _TextBoundTimestamp(TIMESTAMP):
+    """Travels as text: for a parameter that is a zoned time, the driver commits the transaction that it is in."""
+
+    render_bind_cast = True
+
+    def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], str | None]:
+        return lambda moment: None if moment is None else moment.isoformat()
+
+
 class PostgreSQL(Adbc):
     """One PostgreSQL database."""
 
@@ -36,6 +47,8 @@ class PostgreSQL(Adbc):
         self.shown = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
+        self.dialect.bind_typing = BindTyping.RENDER_CASTS
+        self.dialect.colspecs = {**self.dialect.colspecs, sa.DateTime: _TextBoundTimestamp}
         preparer = self.dialect.identifier_preparer
         preparer.reserved_words = preparer.reserved_words | _RESERVED
         options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}

@@ -1,0 +1,524 @@
+"""The ledger: what is claimed, by whom, and what is published, whole or not at all."""
+
+import signal
+import subprocess
+import sys
+import threading
+from datetime import UTC, datetime, timedelta
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+from conftest import Place
+from hypothesis import HealthCheck, given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from rowcast.database import Column, Database
+from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
+from rowcast.ledger import LEASE, KeyRange, Ledger, is_gone, process_name
+from rowcast.migrations import upgrade
+from rowcast.tables import job_tables, tables
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+KEY = (Column("id", "number", "integer", True),)
+RANGE = KeyRange(("1",), ("9",), 9)
+
+
+def opened(db: Database, job: str = "wafers") -> Ledger:
+    shared = tables(db, "rowcast")
+    own = job_tables(db, shared, "rowcast", job, KEY, sa.BigInteger)
+    upgrade(db, shared, own, "rowcast")
+    ledger = Ledger(db, shared, own, job)
+    ledger.register("t")
+    return ledger
+
+
+@pytest.fixture
+def ledger(database: Place) -> Ledger:
+    return opened(database.connect())
+
+
+@pytest.fixture
+def other(database: Place, ledger: Ledger) -> Ledger:
+    """A second runner, on a connection of its own."""
+    return opened(database.connect())
+
+
+def predictions(*keys):
+    n = len(keys)
+    columns = {
+        "id": pa.array(keys, pa.int64()),
+        "row_hash": pa.array([7] * n, pa.int64()),
+        "score": pa.array([0.25] * n, pa.float64()),
+        "predicted": pa.array([1] * n, pa.int64()),
+        "threshold": pa.array([0.5] * n, pa.float64()),
+        "contributions": pa.array([None] * n, pa.string()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def bad(*keys):
+    n = len(keys)
+    columns = {
+        "id": pa.array(keys, pa.int64()),
+        "row_hash": pa.array([8] * n, pa.int64()),
+        "reasons": pa.array(["[]"] * n, pa.string()),
+        "row_values": pa.array(["{}"] * n, pa.string()),
+    }
+    return pa.RecordBatch.from_pydict(columns)
+
+
+def planned(ledger: Ledger, count: int = 1, version: int | None = 1) -> list[int]:
+    return ledger.add_batches(1, [RANGE] * count, version)
+
+
+def claimed(ledger: Ledger, run_id: int = 1):
+    [batch_id] = planned(ledger)
+    return ledger.claim(batch_id, run_id, 1)
+
+
+def rows(ledger: Ledger, table: sa.Table):
+    return ledger.db.rows(sa.select(table))
+
+
+def nothing_published(ledger: Ledger) -> bool:
+    return rows(ledger, ledger.own.prediction) == rows(ledger, ledger.own.quarantine) == []
+
+
+# ---- publishing
+
+
+def test_a_batch_is_published_with_its_lineage_and_its_counts(ledger):
+    batch = claimed(ledger, 5)
+    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    found = rows(ledger, ledger.own.prediction)
+    assert [row["id"] for row in found] == [1, 2]
+    lineage = {"model_version": 1, "run_id": 5, "batch_id": batch.batch_id}
+    assert lineage.items() <= found[0].items()
+    assert abs(found[0]["scored_at"] - ledger.db.now()) < timedelta(minutes=1)
+    [quarantined] = rows(ledger, ledger.own.quarantine)
+    assert {"id": 3, "batch_id": batch.batch_id, "row_hash": 8, "reasons": "[]"}.items() <= quarantined.items()
+    [entry] = rows(ledger, ledger.tables.batch)
+    counts = {"status": "published", "row_count": 3, "scored": 2, "quarantined": 1, "lease_until": None, "attempts": 1}
+    assert counts.items() <= entry.items()
+    assert entry["finished_at"] is not None
+
+
+def test_an_empty_batch_can_be_published(ledger):
+    assert ledger.publish(claimed(ledger), predictions(), bad(), 0.1)
+    [entry] = rows(ledger, ledger.tables.batch)
+    assert (entry["status"], entry["row_count"]) == ("published", 0)
+
+
+@pytest.mark.parametrize("broken", [(predictions(1, 1), bad(2)), (predictions(1, 2), bad(3, 3))])
+def test_a_batch_that_fails_half_way_publishes_nothing(ledger, broken):
+    batch = claimed(ledger)
+    with pytest.raises(DatabaseError) as caught:
+        ledger.publish(batch, *broken, None)
+    assert caught.value.reason == "duplicate"
+    assert nothing_published(ledger)
+    assert rows(ledger, ledger.tables.batch)[0]["status"] == "claimed"
+    assert ledger.publish(batch, predictions(1), bad(2), None)
+
+
+def test_no_row_is_ever_scored_twice(ledger):
+    assert ledger.publish(claimed(ledger), predictions(1, 2), bad(), None)
+    with pytest.raises(DatabaseError):
+        ledger.publish(claimed(ledger), predictions(2, 3), bad(), None)
+    assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [1, 2]
+
+
+def test_a_batch_is_published_once(ledger):
+    batch = claimed(ledger)
+    assert ledger.publish(batch, predictions(1), bad(), None)
+    assert not ledger.publish(batch, predictions(2), bad(), None)
+    assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [1]
+
+
+def test_a_lost_claim_publishes_nothing(ledger, other):
+    batch = claimed(ledger)
+    expire(ledger, batch.batch_id)
+    theirs = other.claim(batch.batch_id, 2, 1)
+    assert theirs is not None
+    assert not ledger.publish(batch, predictions(1), bad(2), None)
+    assert nothing_published(ledger)
+    assert other.publish(theirs, predictions(3), bad(), None)
+    assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [3]
+
+
+def expire(ledger: Ledger, batch_id: int) -> None:
+    table = ledger.tables.batch
+    past = ledger.db.now() - timedelta(seconds=1)
+    ledger.db.execute(table.update().where(table.c.batch_id == batch_id).values(lease_until=past))
+
+
+# ---- claiming
+
+
+def test_only_one_of_two_gets_a_batch(ledger, other):
+    [batch_id] = planned(ledger)
+    assert ledger.claim(batch_id, 1, 1) is not None
+    assert other.claim(batch_id, 1, 1) is None
+
+
+def test_of_many_who_claim_at_once_only_one_gets_the_batch(database, ledger):
+    batches = planned(ledger, 5)
+    ledgers = [opened(database.connect()) for _ in range(4)]
+    start = threading.Barrier(len(ledgers))
+    taken = {batch_id: [] for batch_id in batches}
+    failed = []
+
+    def work(mine: Ledger) -> None:
+        for batch_id in batches:
+            start.wait()
+            try:
+                taken[batch_id].append(mine.claim(batch_id, 1, 1))
+            except DatabaseError as error:
+                failed.append(error)
+
+    threads = [threading.Thread(target=work, args=[mine]) for mine in ledgers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert [sum(batch is not None for batch in found) for found in taken.values()] == [1] * len(batches)
+
+
+def test_a_claim_is_kept_for_as_long_as_its_lease(ledger, other):
+    batch = claimed(ledger)
+    [entry] = rows(ledger, ledger.tables.batch)
+    assert timedelta(0) < entry["lease_until"] - ledger.db.now() <= LEASE
+    assert other.open_batches() == []
+    expire(ledger, batch.batch_id)
+    assert other.open_batches() == [batch.batch_id]
+    taken = other.claim(batch.batch_id, 2, 1)
+    assert (taken.batch_id, taken.run_id) == (batch.batch_id, 2)
+    assert rows(ledger, ledger.tables.batch)[0]["attempts"] == 2
+
+
+def test_a_released_batch_is_free_at_once(ledger, other):
+    batch = claimed(ledger)
+    ledger.release(batch)
+    assert other.open_batches() == [batch.batch_id]
+    theirs = other.claim(batch.batch_id, 2, 1)
+    ledger.release(batch)  # too late: it is theirs
+    assert other.open_batches() == []
+    assert other.publish(theirs, predictions(1), bad(), None)
+
+
+def test_a_batch_keeps_the_model_it_was_begun_with(ledger, other):
+    [undecided] = planned(ledger, version=None)
+    batch = ledger.claim(undecided, 1, 7)
+    assert batch.model_version == 7
+    ledger.release(batch)
+    assert other.claim(undecided, 2, 8).model_version == 7
+    [decided] = planned(ledger, version=3)
+    assert ledger.claim(decided, 1, 7).model_version == 3
+
+
+def test_what_is_not_there_cannot_be_claimed(ledger, database):
+    [batch_id] = planned(ledger)
+    assert ledger.claim(batch_id + 1, 1, 1) is None
+    assert opened(database.connect(), "lots").claim(batch_id, 1, 1) is None
+
+
+def test_key_bounds_survive_the_ledger(ledger):
+    keys = KeyRange(('it\'s "1"', "ä\\n\n"), ("日本", ""), 3)
+    [batch_id] = ledger.add_batches(1, [keys], 1)
+    assert ledger.open_ranges() == [keys]
+    assert ledger.claim(batch_id, 1, 1).keys == keys
+
+
+def test_open_ranges_are_those_not_published_yet(ledger):
+    first, second, third = planned(ledger, 3)
+    ledger.claim(first, 1, 1)
+    ledger.publish(ledger.claim(second, 1, 1), predictions(1), bad(), None)
+    assert len(ledger.open_ranges()) == 2
+    assert ledger.open_batches() == [third]
+
+
+CLAIM_AND_WAIT = """
+import sys, time
+import sqlalchemy as sa
+sys.path[:0] = {path!r}
+from test_ledger import opened
+from rowcast.database import connect
+ledger = opened(connect(sys.argv[1]))
+run_id = ledger.start_run("infer", ledger.db.now(), "x")
+[batch_id] = ledger.open_batches()
+print(run_id, ledger.claim(batch_id, run_id, 1).batch_id, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def runner(database, ledger):
+    """A real process that has claimed a batch and works on it."""
+    planned(ledger)
+    command = [sys.executable, "-c", CLAIM_AND_WAIT.format(path=sys.path), database.url]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process.run_id, process.batch_id = map(int, process.stdout.readline().split())
+    yield process
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+def test_the_claim_of_a_live_process_is_respected(ledger, runner):
+    assert ledger.open_batches() == []
+    assert ledger.claim(runner.batch_id, 2, 1) is None
+    ledger.start_run("infer", NOW, "x")
+    assert ledger.run(runner.run_id)["status"] == "running"
+
+
+def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, runner):
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    assert ledger.open_batches() == [runner.batch_id]
+    batch = ledger.claim(runner.batch_id, 2, 1)
+    assert ledger.publish(batch, predictions(1), bad(), None)
+    ledger.start_run("infer", NOW, "x")
+    found = ledger.run(runner.run_id)
+    assert found["status"] == "interrupted"
+    assert found["error"]
+    assert found["finished_at"] is not None
+
+
+def test_processes_are_told_apart_by_machine_and_start():
+    here = process_name()
+    place, _, started = here.rpartition(":")
+    assert not is_gone(here)
+    assert not is_gone(here + "/some-claim")
+    assert is_gone(f"{place}:{int(started) + 1}")  # the number was given to another process
+    assert not is_gone("elsewhere:" + here)  # nobody here can tell
+    assert not is_gone(None)
+    assert not is_gone("")
+
+
+# ---- the share of bad rows
+
+
+def published(ledger: Ledger, good: int, worse: int, start: int) -> None:
+    keys = range(start, start + good + worse)
+    ledger.publish(claimed(ledger), predictions(*keys[:good]), bad(*keys[good:]), None)
+
+
+def test_too_many_bad_rows_stop_a_batch_before_it_is_published(ledger):
+    batch = claimed(ledger)
+    with pytest.raises(QuarantineError, match=r"2 of 10 rows .* \(20\.0%; max_quarantine is 10\.0%\)") as caught:
+        ledger.publish(batch, predictions(*range(8)), bad(8, 9), 0.1)
+    assert "--accept-quarantine" in caught.value.hint
+    assert nothing_published(ledger)
+    assert ledger.publish(batch, predictions(*range(8)), bad(8, 9), 0.2)
+
+
+def test_any_share_can_be_accepted(ledger):
+    assert ledger.publish(claimed(ledger), predictions(), bad(1, 2), None)
+
+
+def test_a_small_batch_is_judged_with_the_rows_published_last(ledger):
+    published(ledger, 990, 5, 0)
+    assert ledger.publish(claimed(ledger), predictions(2000), bad(2001, 2002), 0.1)  # 2 of 3, but 7 of 998
+
+
+def test_bad_rows_add_up_over_small_batches(ledger):
+    published(ledger, 100, 0, 0)
+    for step in range(11):
+        published(ledger, 0, 1, 1000 + step)
+    with pytest.raises(QuarantineError, match="12 of 112"):
+        ledger.publish(claimed(ledger), predictions(), bad(2000), 0.1)
+
+
+def test_only_the_last_thousand_rows_are_judged(ledger):
+    published(ledger, 0, 500, 0)  # long ago
+    published(ledger, 1000, 0, 1000)
+    assert ledger.publish(claimed(ledger), predictions(*range(3000, 3009)), bad(3009), 0.1)
+    with pytest.raises(QuarantineError, match="200 of 1,000"):
+        ledger.publish(claimed(ledger), predictions(*range(4000, 4800)), bad(*range(4800, 5000)), 0.1)
+
+
+def test_a_batch_without_bad_rows_is_never_stopped(ledger):
+    published(ledger, 0, 50, 0)
+    assert ledger.publish(claimed(ledger), predictions(100), bad(), 0.0)
+
+
+# ---- jobs
+
+
+def test_a_name_belongs_to_one_source(ledger, other):
+    ledger.register("t")
+    with pytest.raises(StoreError, match=r"'wafers' is taken by another source: t \(this one is lots\)") as caught:
+        other.register("lots")
+    assert "name" in caught.value.hint
+
+
+def test_jobs_do_not_see_one_another(ledger, database):
+    lots = opened(database.connect(), "lots")
+    ledger.set_state(champion=3)
+    batch = claimed(ledger)
+    assert lots.state().champion is None
+    assert lots.open_ranges() == lots.open_batches() == []
+    ledger.publish(batch, predictions(1), bad(), None)
+    assert nothing_published(lots)
+    run_id = ledger.start_run("infer", NOW, "x")
+    assert lots.runs() == []
+    with pytest.raises(RunError, match=f"'lots' has no run {run_id}"):
+        lots.run(run_id)
+
+
+def test_a_jobs_state_is_kept_as_it_was_set(ledger):
+    assert not ledger.state().has_scope
+    at = datetime(2026, 5, 1, 1, 2, 3, 456000, tzinfo=UTC)
+    ledger.set_state(scope_from=at, complete_to=at, champion=2)
+    state = ledger.state()
+    assert (state.scope_from, state.complete_to, state.champion, state.scope_after) == (at, at, 2, None)
+    ledger.set_state(scope_from=None, scope_after="[]")
+    assert ledger.state().scope_after == ()
+    assert ledger.state().has_scope
+
+
+def test_two_never_plan_at_once(ledger, other, database):
+    if database.is_sqlite:
+        other.db.arrow("PRAGMA busy_timeout = 1")
+    else:
+        other.db.arrow("SET lock_timeout = '10ms'")
+
+    def plan() -> None:
+        with other.planning():
+            pass
+
+    with ledger.planning():
+        with pytest.raises(DatabaseError) as caught:
+            plan()
+        assert caught.value.reason == "locked"
+        planned(ledger)
+    plan()
+    assert len(other.open_ranges()) == 1
+
+
+def test_a_plan_that_fails_leaves_no_batches(ledger):
+    def plan() -> None:
+        with ledger.planning():
+            planned(ledger, 3)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        plan()
+    assert ledger.open_ranges() == []
+
+
+# ---- runs and steps
+
+
+def test_a_run_is_recorded_from_start_to_end(ledger):
+    run_id = ledger.start_run("retrain", NOW, "abc")
+    found = ledger.run(run_id)
+    wanted = {"job": "wafers", "pipeline": "retrain", "status": "running", "as_of": NOW, "config_sha256": "abc"}
+    assert wanted.items() <= found.items()
+    ledger.finish_run(run_id, "failed", "it's broken")
+    found = ledger.run(run_id)
+    assert (found["status"], found["error"]) == ("failed", "it's broken")
+    assert found["started_at"] <= found["finished_at"]
+    ledger.reopen_run(run_id)
+    found = ledger.run(run_id)
+    assert (found["status"], found["error"], found["finished_at"]) == ("running", None, None)
+
+
+def test_the_newest_runs_come_first(ledger):
+    started = [ledger.start_run("infer", NOW, "x") for _ in range(4)]
+    assert [run["run_id"] for run in ledger.runs(3)] == started[:0:-1]
+
+
+def test_a_step_tried_again_replaces_its_row(ledger):
+    run_id = ledger.start_run("infer", NOW, "x")
+    ledger.record_step(run_id, "data-fetch", "score", status="failed", started_at=NOW, error="it's away")
+    ledger.record_step(run_id, "data-fetch", "train", status="done", started_at=NOW + timedelta(1), rows_in=4)
+    ledger.record_step(run_id, "data-fetch", "score", status="done", started_at=NOW, rows_in=5, duration_s=0.5)
+    found = [(step["row_set"], step["status"], step["rows_in"], step["error"]) for step in ledger.steps(run_id)]
+    assert found == [("score", "done", 5, None), ("train", "done", 4, None)]
+
+
+def test_figures_are_kept_and_what_is_no_number_is_left_out(ledger):
+    run_id = ledger.start_run("retrain", NOW, "x")
+    ledger.record_metrics(run_id, "gate", {"auc": 0.75, "rows": 12, "won": True, "text": "x", "none": None})
+    ledger.record_metrics(run_id, "gate", {})
+    found = {row["name"]: row["value"] for row in rows(ledger, ledger.tables.metric)}
+    assert found == {"auc": 0.75, "rows": 12.0}
+
+
+# ---- any order of events
+
+
+class Model:
+    """What the ledger should hold, whatever two runners do to three batches."""
+
+    def __init__(self, ledgers: list[Ledger]) -> None:
+        self.ledgers = ledgers
+        self.batches = planned(ledgers[0], 3)
+        self.holder: dict[int, int | None] = dict.fromkeys(self.batches)
+        self.claims: dict[tuple[int, int], object] = {}
+        self.published: dict[int, int] = {}
+
+    def claim(self, who: int, batch_id: int) -> None:
+        found = self.ledgers[who].claim(batch_id, who, 1)
+        free = self.holder[batch_id] is None and batch_id not in self.published
+        assert (found is not None) == free
+        if found:
+            self.holder[batch_id] = who
+            self.claims[who, batch_id] = found
+
+    def lose(self, who: int, batch_id: int) -> None:
+        """The lease runs out."""
+        if batch_id not in self.published:
+            expire(self.ledgers[who], batch_id)
+            self.holder[batch_id] = None
+
+    def release(self, who: int, batch_id: int) -> None:
+        if claim := self.claims.get((who, batch_id)):
+            self.ledgers[who].release(claim)
+            if self.is_current(who, batch_id):
+                self.holder[batch_id] = None
+                del self.claims[who, batch_id]
+
+    def publish(self, who: int, batch_id: int) -> None:
+        if claim := self.claims.get((who, batch_id)):
+            current = self.is_current(who, batch_id)
+            done = self.ledgers[who].publish(claim, predictions(batch_id * 10 + who), bad(batch_id * 10 + 5), None)
+            assert done == current
+            if done:
+                self.published[batch_id] = who
+                self.claims.pop((who, batch_id))
+
+    def is_current(self, who: int, batch_id: int) -> bool:
+        """Whether nobody has taken the batch since; an expired lease that nobody took still counts."""
+        table = self.ledgers[0].tables.batch
+        worker = self.ledgers[0].db.scalar(sa.select(table.c.worker).where(table.c.batch_id == batch_id))
+        return batch_id not in self.published and worker == self.claims[who, batch_id].worker
+
+    def check(self) -> None:
+        wanted = sorted(batch_id * 10 + who for batch_id, who in self.published.items())
+        assert sorted(row["id"] for row in rows(self.ledgers[0], self.ledgers[0].own.prediction)) == wanted
+        counts = {
+            row["batch_id"]: (row["status"] == "published")
+            for row in rows(self.ledgers[0], self.ledgers[0].tables.batch)
+        }
+        assert counts == {batch_id: batch_id in self.published for batch_id in self.batches}
+
+
+@effort(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(
+        st.tuples(
+            st.sampled_from(["claim", "claim", "lose", "release", "publish"]), st.integers(0, 1), st.integers(0, 2)
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_two_runners_do_each_batch_is_published_once(make_place, events):
+    place = make_place("sqlite")
+    model = Model([opened(place.connect()), opened(place.connect())])
+    for event, who, place_of_batch in events:
+        getattr(model, event)(who, model.batches[place_of_batch])
+    model.check()
