@@ -359,8 +359,8 @@ def status(*, json: Json = False, common: Common = _COMMON) -> int:
             "job": job.settings.name,
             "source": f"{job.source.identity} in {job.source.db.shown}",
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
-            "trained_to": version.trained_to if version else None,
-            "scoring_since": state.scope_from,
+            "trained_to": _text(version.trained_until) if version else None,
+            "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
             "scored": counts.scored,
             "quarantined": counts.quarantined,
             "pending": counts.pending,
@@ -371,6 +371,11 @@ def status(*, json: Json = False, common: Common = _COMMON) -> int:
         }
         print(report.as_json(about) if json else report.facts(about))
     return 0
+
+
+def _text(moment_or_key: Any) -> Any:
+    """A training window's end: an event time, or a key where there is no time column."""
+    return ", ".join(moment_or_key) if isinstance(moment_or_key, tuple) else moment_or_key
 
 
 @app.command

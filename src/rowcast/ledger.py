@@ -20,6 +20,7 @@ from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
 from rowcast.tables import JobTables, Tables
 
 LEASE = timedelta(minutes=5)
+_ORDER = {"data-fetch": 1, "data-check": 2, "data-process": 3, "inference": 4}  # where steps begin together
 _JUDGED_TOGETHER = 1000  # rows over which the share of bad ones is judged, where there are as many
 
 
@@ -162,8 +163,10 @@ class Ledger:
             self.db.execute(table.insert().values(run_id=run_id, name=name, row_set=row_set, job=self.job, **values))
 
     def steps(self, run_id: int) -> list[dict[str, Any]]:
+        """The steps of a run in their order."""
         table = self.tables.step
-        return self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
+        rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
+        return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
 
     def record_metrics(self, run_id: int, step: str, values: Mapping[str, Any]) -> None:
         """Keep every figure among `values`; what is not a number is left out."""
@@ -357,6 +360,11 @@ def is_gone(name: str | None) -> bool:
         return False
     pid, _, started = name.split("/")[0][len(_place()) + 1 :].partition(":")
     return _started(int(pid)) != started
+
+
+def is_alive(name: str | None) -> bool:
+    """Whether a process named by `process_name` is known to run on this machine."""
+    return bool(name) and str(name).startswith(_place() + ":") and not is_gone(name)
 
 
 def _place() -> str:

@@ -157,12 +157,11 @@ class Job:
         """The command in a process of its own."""
         done = subprocess.run(
             self.command(*arguments),
-            cwd=self.folder,
+            **{"cwd": self.folder, **options},
             env=self.environment(**(environment or {})),
             capture_output=True,
             text=True,
             timeout=60,
-            **options,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -18,6 +18,7 @@ from postgres import PASSWORD
 
 from rowcast.database import Column, RawType, after, at_least, at_most, connect, same
 from rowcast.errors import ConfigError, DatabaseError
+from rowcast.tables import Instant
 
 HARD_NAMES = [
     "with space",
@@ -811,6 +812,41 @@ def test_a_refused_statement_rolls_the_whole_write_back_and_the_connection_goes_
 
     assert refused(write).reason == "duplicate"
     assert db.rows(sa.select(table)) == []
+
+
+@pytest.mark.parametrize("value", ["a value", None])
+@pytest.mark.parametrize("name", ["n", "x", "s", "flag", "at", "wall", "day", "bytes"])
+def test_no_parameter_ends_the_transaction_that_it_is_in(database, name, value):
+    """The driver for PostgreSQL commits at a zoned time."""
+    values = {
+        "n": (sa.BigInteger, 5),
+        "x": (sa.Double, 0.5),
+        "s": (sa.Text, "it's"),
+        "flag": (sa.Boolean, True),
+        "at": (Instant, datetime(2026, 5, 1, 1, 2, 3, 456000, tzinfo=UTC)),
+        "wall": (sa.DateTime, datetime(2026, 5, 1, 1, 2, 3)),
+        "day": (sa.Date, date(2026, 5, 1)),
+        "bytes": (sa.LargeBinary, b"\x00'\xff"),
+    }
+    table = sa.Table("t", sa.MetaData(), *[sa.Column(column, kind) for column, (kind, _) in values.items()])
+    db = database.connect()
+    db.execute(sa.schema.CreateTable(table))
+    db.execute(table.insert().values(n=0))
+    given = {name: None if value is None else values[name][1]}
+
+    def write(then):
+        with db.transaction("write"):
+            db.execute(table.update().values(n=1))
+            db.execute(table.insert().values(given))
+            db.rows(table.update().values(given).returning(table.c.n))
+            db.rows(sa.select(table).where(table.c[name] == given[name]))
+            then()
+
+    with pytest.raises(ZeroDivisionError):
+        write(lambda: 1 / 0)
+    assert database.run("SELECT n FROM t") == [{"n": 0}]
+    write(lambda: None)
+    assert [row[name] for row in db.rows(sa.select(table))] == [given[name]] * 2
 
 
 def test_what_is_not_committed_is_seen_by_nobody_else(database):

@@ -8,7 +8,7 @@ import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.contract import Misfit
@@ -31,13 +31,23 @@ _DAYS = ("'0001-01-02'", "'9999-12-31'")
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
 
 
-class _TextBoundTimestamp(TIMESTAMP):
-    """Travels as text: for a parameter that is a zoned time, the driver commits the transaction that it is in."""
+class _TextTimestamp(TIMESTAMP):
+    """A time that goes out as text.
+
+    For a parameter that the server takes for a zoned time, NULL included, the driver commits the open transaction.
+    """
 
     render_bind_cast = True
 
     def bind_processor(self, dialect: sa.Dialect) -> Callable[[datetime | None], str | None]:
         return lambda moment: None if moment is None else moment.isoformat()
+
+
+class _Compiler(PGCompiler):
+    def render_bind_cast(self, type_: Any, dbapi_type: Any, sqltext: str) -> str:
+        text = f"{sqltext}::TEXT" if isinstance(dbapi_type, _TextTimestamp) else sqltext
+        cast: str = super().render_bind_cast(type_, dbapi_type, text)  # type: ignore[no-untyped-call]
+        return cast
 
 
 class PostgreSQL(Adbc):
@@ -48,7 +58,8 @@ class PostgreSQL(Adbc):
         self.dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
         self.dialect.bind_typing = BindTyping.RENDER_CASTS
-        self.dialect.colspecs = {**self.dialect.colspecs, sa.DateTime: _TextBoundTimestamp}
+        self.dialect.colspecs = {**self.dialect.colspecs, sa.DateTime: _TextTimestamp}
+        self.dialect.statement_compiler = _Compiler
         preparer = self.dialect.identifier_preparer
         preparer.reserved_words = preparer.reserved_words | _RESERVED
         options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}

@@ -1,7 +1,7 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,9 +12,11 @@ import structlog
 from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.engines.local import Local
-from rowcast.errors import EstimatorError, RowcastError, RunError, TrainingError
+from rowcast.errors import RowcastError, RunError
+from rowcast.ledger import is_alive
 from rowcast.pipeline import by_hand, scoring, training
 from rowcast.pipeline.job import Job, now_of, opened
+from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.scoring import Order, Outcome
 from rowcast.pipeline.workdir import WorkDir
@@ -78,6 +80,10 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
         if found["status"] == "done":
             raise RunError(
                 f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
+            )
+        if found["status"] == "running" and is_alive(found["host"]):
+            raise RunError(
+                f"run {found['run_id']} is still running as {found['host']}", hint="wait for it, or stop its process"
             )
         result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
         job.ledger.reopen_run(result.run_id)
@@ -169,10 +175,10 @@ def _finished(job: Job, result: Result) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        what = error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
         result.status = "failed" if isinstance(error, Exception) else "interrupted"
-        job.ledger.finish_run(result.run_id, result.status, what)
-        log.error(f"{result.pipeline} {result.status}", run=result.run_id, error=what)
+        with suppress(RowcastError):  # a database that is away cannot be told so
+            job.ledger.finish_run(result.run_id, result.status, said(error))
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id, error=said(error))
         raise
     result.champion = job.registry.champion()
     job.ledger.finish_run(result.run_id, result.status, result.error.what if result.error else None)
@@ -188,12 +194,13 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     log.info("retraining", reason=reason)
     try:
         _train_from(job, result, now, set())
-    except (TrainingError, EstimatorError) as error:
+    except Exception as error:
         if forced or job.registry.champion() is None:
             raise
-        result.status, result.error = "partial", error
-        result.retrain = f"failed: {error.what}"
-        log.error("retraining failed, the champion goes on scoring", error=error.what)
+        result.status = "partial"
+        result.error = error if isinstance(error, RowcastError) else RunError(said(error))
+        result.retrain = f"failed: {said(error)}"
+        log.error("retraining failed, the champion goes on scoring", error=said(error))
 
 
 def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:

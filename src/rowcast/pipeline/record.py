@@ -36,7 +36,7 @@ def recorded(ledger: Ledger, run_id: int, name: str, row_set: str) -> Iterator[R
         yield about
     except BaseException as caught:
         status = "failed" if isinstance(caught, Exception) else "interrupted"
-        error = caught.what if isinstance(caught, RowcastError) else f"{type(caught).__name__}: {caught}"
+        error = said(caught)
         if isinstance(caught, RowcastError):
             caught.step = caught.step or name
         raise
@@ -84,6 +84,13 @@ def write(
     }
     step = name if row_set == "-" else f"{name} ({row_set})"
     log.info(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
 
 
 def peak_rss_mb() -> float:

@@ -22,7 +22,7 @@ from rowcast.ledger import Batch
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.pipeline.job import Job, opened
-from rowcast.pipeline.record import Recorded, peak_rss_mb, write
+from rowcast.pipeline.record import Recorded, peak_rss_mb, said, write
 
 log = structlog.get_logger("rowcast")
 
@@ -192,7 +192,7 @@ def columns_needed(job: Job, model: Model) -> list[Column]:
     if missing:
         raise RunError(
             f"the source no longer has column '{missing[0]}', which the model needs",
-            hint="give it back, or train without it: 'rowcast retrain'",
+            hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
         )
     return [column for column in job.source.relation.columns if column.name in wanted]
 
@@ -258,7 +258,7 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
             about.metrics = {"scored": total.scored, "flagged": total.flagged, "batches": total.batches}
         at_fault = failed is not None and place == broken_at
         status = "done" if not at_fault else "failed" if isinstance(failed, Exception) else "interrupted"
-        what = None if not at_fault else failed.what if isinstance(failed, RowcastError) else type(failed).__name__
+        what = said(failed) if failed is not None and at_fault else None
         peak = total.peak_rss_mb or None
         write(
             job.ledger, run_id, name, "score", about, status, started_at, total.seconds[name], peak_mb=peak, error=what

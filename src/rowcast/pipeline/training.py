@@ -1,8 +1,11 @@
 """The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
 
+import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +16,7 @@ import structlog
 
 from rowcast import build, check, fetch, gate, process
 from rowcast.contract import Contract
-from rowcast.errors import TrainingError
+from rowcast.errors import ModelError, SourceError, TrainingError
 from rowcast.fetch import FRESH, GROUP, LABEL, TIME, Fetched
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Version
@@ -137,12 +140,12 @@ def _build(run: Run, about: Recorded) -> None:
     time = trains.column(TIME).to_numpy()
     classes = tuple(run.work.json("train/classes.json"))
     settings = run.job.settings
-    built = build.build(
-        build.Training(matrix, outcome, time, group), contract, settings.model, settings.task, (classes[0], classes[1])
-    )
+    training = build.Training(matrix, outcome, time, group)
+    with _importable(settings.folder):
+        built = build.build(training, contract, settings.model, settings.task, (classes[0], classes[1]))
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
-    figures = {**built.metrics, "labels_known": fetch.labels_known(run.job.source, run.now)}
+    labels_known = fetch.labels_known(run.job.source, run.now)
     version = run.job.registry.save(
         built.model,
         created_at=run.now,
@@ -150,7 +153,8 @@ def _build(run: Run, about: Recorded) -> None:
         estimator=settings.model.estimator,
         rows=len(matrix),
         metrics={
-            **figures,
+            **built.metrics,
+            "labels_known": labels_known,
             "candidates": built.candidates,
             "dropped": built.dropped,
             "importance": built.features_ranked,
@@ -160,8 +164,19 @@ def _build(run: Run, about: Recorded) -> None:
     run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
     about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
     about.metrics = built.metrics
-    auc = built.metrics
-    about.note = f"v{version}: {auc['candidate']}, out-of-fold AUC {auc['auc']:.3f} ({auc['auc_low']:.3f} to {auc['auc_high']:.3f})"
+    figures = built.metrics
+    interval = f"{figures['auc']:.3f} ({figures['auc_low']:.3f} to {figures['auc_high']:.3f})"
+    about.note = f"v{version}: {figures['candidate']}, out-of-fold AUC {interval}"
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """A user's estimator is found beside the config, wherever the command is run from."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
@@ -205,8 +220,12 @@ def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, a
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
     outcome = process.is_positive(rows.column(LABEL), job.settings.task.positive)
-    models = [job.registry.load(version.version) for version in (champion, challenger)]
-    scores = [model.score(process.process(rows, model.contract, model.features)) for model in models]
+    try:
+        models = [job.registry.load(version.version) for version in (champion, challenger)]
+        scores = [model.score(process.process(rows, model.contract, model.features)) for model in models]
+    except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
+        reason = f"undecided: v{champion.version} cannot be compared with: {error.what}; 'rowcast promote' can decide"
+        return gate.Decision(False, "undecided", reason, {"rows": rows.num_rows})
     about.rows_in = about.rows_out = rows.num_rows
     return gate.decide(
         outcome,
