@@ -124,9 +124,8 @@ def demo(
     print(
         f"{built.config.parent}: {built.rows:,} wafers x {built.sensors} sensors in {built.place}, table {built.table}"
     )
-    print(
-        f"  {built.labelled:,} are labelled, {built.failures:,} of them failures; {built.bad_rows} rows are bad on purpose"
-    )
+    print(f"  {built.labelled:,} are labelled, {built.failures:,} of them failures", end="")
+    print(f"; {built.bad_rows} rows are bad on purpose" if built.bad_rows else "")
     if url is not None:
         os.environ["ROWCAST_SOURCE_URL"] = url
     settings = load(built.config)

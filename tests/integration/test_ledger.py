@@ -477,8 +477,9 @@ class Model:
 
     def release(self, who: int, batch_id: int) -> None:
         if claim := self.claims.get((who, batch_id)):
+            current = self.is_current(who, batch_id)
             self.ledgers[who].release(claim)
-            if self.is_current(who, batch_id):
+            if current:
                 self.holder[batch_id] = None
                 del self.claims[who, batch_id]
 

@@ -71,7 +71,7 @@ def described(settings: Settings, source: fetch.Source, store: Database) -> tupl
     if taken:
         raise SourceError(
             f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",
-            hint=f'use a query that renames it: query = "SELECT {taken[0]} AS my_{taken[0]}, … FROM …"',
+            hint=f"use a 'query' that gives it another name: {taken[0]} AS my_{taken[0]}",
         )
     shared = tables(store, settings.store.schema_)
     key = fetch.store_key(source, store)
