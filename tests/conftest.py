@@ -36,8 +36,12 @@ class Place:
         if self._other is None:
             self._other = connect(self.url, create=True)
         rows: list[dict[str, Any]] = []
-        for statement in statements:
-            rows = self._other.arrow(statement).to_pylist()
+        try:
+            for statement in statements:
+                rows = self._other.arrow(statement).to_pylist()
+        finally:
+            if self.is_sqlite:  # a server's connection is kept, since it takes longer to make
+                self.close()
         return rows
 
     def fill(self, table: str, **columns: list[Any]) -> None:
@@ -132,8 +136,6 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
     yield make
     for place in made:
         place.clear()
-        if place.is_sqlite:
-            place.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

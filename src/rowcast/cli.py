@@ -545,7 +545,7 @@ def _opened(common: Common, *, prepare: bool = True) -> Iterator[Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors end in one or two lines and an exit code, never in a traceback unless debugging."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "debug" in given
+    debug = "debug" in given or "--log-level=debug" in given
     try:
         code = app(given, exit_on_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0

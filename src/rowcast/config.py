@@ -26,7 +26,13 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
 from rowcast.errors import ConfigError
 
@@ -187,7 +193,8 @@ class Settings(BaseSettings):
             table = source.get("table") if isinstance(source, dict) else None
             if isinstance(table, str):
                 return {**values, "name": table.rpartition(".")[2].strip('"[]')}
-            raise ValueError("a query has no name of its own: set 'name' at the top of the file")
+            if isinstance(source, dict) and "query" in source:
+                raise ValueError("a query has no name of its own: set 'name' at the top of the file")
         return values
 
     @classmethod
@@ -253,6 +260,11 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
         ) from None
     try:
         return Settings(_file=file, path=path, **overrides)  # type: ignore[arg-type, call-arg]
+    except SettingsError as error:  # it names the section, not the value
+        raise ConfigError(
+            f"a variable ROWCAST_… is malformed: {error}",
+            hint='lists are written as JSON: ROWCAST_SOURCE__KEY=\'["lot", "wafer"]\'',
+        ) from None
     except ValidationError as error:
         raise ConfigError(
             f"{path}: {'; '.join(_messages(error))}", hint="docs/configuration.md lists every key"

@@ -90,17 +90,15 @@ def _installed(settings: Settings) -> Iterator[Finding]:
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
-            yield Finding("problem", f"{package} is not installed", f"pip install {_extra(package)}")
+            yield Finding(
+                "problem", f"{package} is not installed", "pip install 'rowcast[postgresql]', or rowcast anew"
+            )
     yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
     if settings.model.estimator != "default":
         from rowcast.build.candidates import user
 
         user(settings.model.estimator, seed=0)
         yield Finding("ok", f"estimator {settings.model.estimator} can be imported and stored")
-
-
-def _extra(package: str) -> str:
-    return "'rowcast[postgresql]'" if package.endswith("postgresql") else package
 
 
 # Databases
@@ -111,14 +109,9 @@ def _opened(role: str, url: str, stack: ExitStack, findings: list[Finding]) -> D
         db = connect(url)
         stack.callback(db.close)
         findings.append(Finding("ok", f"the {role} answers: {db.shown}, {_version(db)}"))
-    except DatabaseError as error:
-        if role == "store" and error.reason == "missing":
-            findings.append(_new_file(url))
-        else:
-            findings.append(_problem(error))
-        return None
     except RowcastError as error:
-        findings.append(_problem(error))
+        is_new = role == "store" and isinstance(error, DatabaseError) and error.reason == "missing"
+        findings.append(_new_file(url) if is_new else _problem(error))
         return None
     return db
 
@@ -152,7 +145,7 @@ def _source(db: Database, settings: Settings, findings: list[Finding]) -> fetch.
         source = fetch.open_source(db, settings.source)
         db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
     except DatabaseError as error:
-        way_out = f"GRANT SELECT on {what} to this user" if error.reason == "rights" else error.hint
+        way_out = f"GRANT SELECT ON {what} to this user" if error.reason == "rights" else error.hint
         findings.append(Finding("problem", " ".join(error.what.split()), way_out))
         return None
     except RowcastError as error:
@@ -184,7 +177,7 @@ def _rows(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
     }
     if source.time:
         timed = source.db.has_event_time(source.time)
-        counts["timeless"] = _count(sa.not_(timed))
+        counts["timed"] = _count(timed)
         counts["times"] = sa.func.count(sa.distinct(sa.case((timed, source.event_time()))))
         counts["future"] = _count(sa.and_(timed, source.event_time() > source.db.instant(now)))
     found = source.db.rows(source.select(*[count.label(name) for name, count in counts.items()]))[0]
@@ -249,11 +242,11 @@ def _index(source: fetch.Source, what: str, columns: tuple[str, ...], rows: int)
 
 
 def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
-    timed = n["rows"] - n["timeless"]
-    if n["timeless"]:
+    timeless = n["rows"] - n["timed"]
+    if timeless:
         yield Finding(
-            "problem" if n["timeless"] > n["rows"] / 2 else "warning",
-            f"{n['timeless']:,} of {n['rows']:,} rows cannot be scored: {name} is NULL or no time",
+            "problem" if timeless > n["rows"] / 2 else "warning",
+            f"{timeless:,} of {n['rows']:,} rows cannot be scored: {name} is NULL or no time",
             "mend them at the source, or choose another [source] time; times in SQLite are ISO 8601 or Unix seconds",
         )
     if n["future"]:
@@ -262,13 +255,13 @@ def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
             f"{n['future']:,} rows lie in the future by {name}: they are not seen until then",
             "check [source] timezone and the clock of whatever writes them",
         )
-    if timed > _TIED * n["times"]:
+    if n["timed"] > _TIED * n["times"]:
         yield Finding(
             "warning",
-            f"many rows share a time: {timed:,} rows hold {n['times']:,} different values of {name}",
+            f"many rows share a time: {n['timed']:,} rows hold {n['times']:,} different values of {name}",
             "rows of one time are never parted between training and test; a finer time tells more",
         )
-    elif not n["timeless"] and not n["future"]:
+    elif not timeless and not n["future"]:
         yield Finding("ok", f"{name} is a time in every row, with {n['times']:,} different values")
 
 
@@ -299,6 +292,10 @@ def _labels(source: fetch.Source, settings: Settings, n: dict[str, int]) -> Iter
 
 
 def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, label: str) -> Iterator[Finding]:
+    if len(classes) > _VALUES:
+        some = ", ".join(repr(value) for value in list(classes)[:5])
+        yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
+        return
     positive, _ = process.outcome(values, settings.task.positive)
     rare = sum(n for n, is_positive in zip(classes.values(), positive, strict=True) if is_positive)
     shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())

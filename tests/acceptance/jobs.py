@@ -33,67 +33,64 @@ CONFIG: dict[str, dict[str, Any]] = {
 
 # Users' own estimators, as the module `mine` of a job's folder.
 ESTIMATORS = """
-import os, time
-import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+import os, sys, time
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 
-def quick():
+def of_numbers(last):
     numbers = make_pipeline(SimpleImputer(), StandardScaler())
-    chosen = make_column_transformer((numbers, make_column_selector(dtype_include="number")))
-    return make_pipeline(chosen, LogisticRegression())
+    return make_pipeline(make_column_transformer((numbers, make_column_selector(dtype_include="number"))), last)
 
 
-class Raising(LogisticRegression):
-    def fit(self, X, y):
-        raise RuntimeError("the furnace is cold")
+class Own(LogisticRegression):
+    pass
 
 
-class Waiting(LogisticRegression):
-    def fit(self, X, y):
-        open("fitting", "w").close()
-        time.sleep(60)
-
-
-class Misshapen(LogisticRegression):
-    def fit(self, X, y):
-        self.classes_ = np.array([0, 1])
-        self.coef_ = np.zeros((1, X.shape[1]))
-        self.intercept_ = np.zeros(1)
-        return self
-
-    def predict_proba(self, X):
-        return np.zeros(3)
-
-
-def raising():
-    return make_pipeline(StandardScaler(), Raising())
+def quick():
+    return of_numbers(LogisticRegression())
 
 
 def waiting():
-    return Waiting()
-
-
-def misshapen():
-    return Misshapen()
+    open("waiting", "w").close()
+    time.sleep(60)
 
 
 def quick_if_ready():
-    return quick() if os.path.exists("ready") else Raising()
+    return quick() if os.path.exists("ready") else raising()
+
+
+def raising():
+    return of_numbers(LogisticRegression(C=-1.0))
+
+
+def misshapen():
+    return of_numbers(GaussianMixture(3))
+
+
+def blind():
+    return of_numbers(PCA())
+
+
+def unlisted():
+    return of_numbers(Own())
 
 
 def impossible():
     raise ValueError("no licence for this model")
 
 
-def unstorable():
-    from sklearn.preprocessing import FunctionTransformer
-    return make_pipeline(FunctionTransformer(eval), LogisticRegression())
+def leaving():
+    sys.exit(0)
+
+
+def nothing():
+    return None
 """
 
 

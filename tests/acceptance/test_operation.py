@@ -104,7 +104,8 @@ def test_only_the_columns_that_the_model_needs_and_the_checks_name_are_read(untr
     checked = unread.pop()
     raises = "abs(-9223372036854775807 - 1)" if untrained.place.is_sqlite else "1 / (wafer - wafer)"
     columns = ("wafer", "measured_at", *SENSORS, "tool", "failed")
-    shown = [f"CASE WHEN {raises} = 1 THEN {name} END AS {name}" if name in unread else name for name in columns]
+    broken = f"CAST(CASE WHEN {raises} = 1 THEN 1 END AS REAL)"
+    shown = [f"{broken} AS {name}" if name in unread else name for name in columns]
     untrained.sql("ALTER TABLE wafers RENAME TO kept", f"CREATE VIEW wafers AS SELECT {', '.join(shown)} FROM kept")
     untrained.estimator("quick", retrain={"policy": "never"}, **{"check.columns." + checked: {"max": 1e9}})
     found = untrained.ok("run")
@@ -199,7 +200,7 @@ def test_resume_goes_on_from_the_step_that_failed_on_the_same_inputs(untrained: 
 def test_resume_goes_on_after_a_kill_and_falls_back_where_the_work_directory_is_gone(plain: Job) -> None:
     plain.estimator("waiting")
     process = plain.start("run")
-    eventually((plain.folder / "fitting").exists, process)
+    eventually((plain.folder / "waiting").exists, process)
     said = plain.refused("resume")
     assert "still running" in said
     kill(process)
@@ -466,7 +467,7 @@ def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:
 def test_a_run_that_is_told_to_stop_is_recorded_and_can_go_on(plain: Job) -> None:
     plain.estimator("waiting")
     process = plain.start("run")
-    eventually((plain.folder / "fitting").exists, process)
+    eventually((plain.folder / "waiting").exists, process)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert process.returncode == 1

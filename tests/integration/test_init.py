@@ -3,6 +3,7 @@
 import itertools
 import re
 import tomllib
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,9 @@ def test_a_sqlite_path_starts_at_the_config_not_at_the_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    place = Place("sqlite", "sqlite:///fab.db")
-    make(place, {"id": "INTEGER PRIMARY KEY", "failed": "INTEGER"}, [(1, 0)])
-    guess = looked(place)
+    with closing(Place("sqlite", "sqlite:///fab.db")) as place:
+        make(place, {"id": "INTEGER PRIMARY KEY", "failed": "INTEGER"}, [(1, 0)])
+        guess = looked(place)
     (tmp_path / "elsewhere").mkdir()
     init.write(guess, tmp_path / "rowcast.toml")
     init.write(guess, tmp_path / "elsewhere" / "rowcast.toml")

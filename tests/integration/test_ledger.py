@@ -437,7 +437,7 @@ def test_a_step_tried_again_replaces_its_row(ledger):
     ledger.record_step(run_id, "data-fetch", "train", status="done", started_at=NOW + timedelta(1), rows_in=4)
     ledger.record_step(run_id, "data-fetch", "score", status="done", started_at=NOW, rows_in=5, duration_s=0.5)
     found = [(step["row_set"], step["status"], step["rows_in"], step["error"]) for step in ledger.steps(run_id)]
-    assert found == [("score", "done", 5, None), ("train", "done", 4, None)]
+    assert found == [("train", "done", 4, None), ("score", "done", 5, None)]
 
 
 def test_figures_are_kept_and_what_is_no_number_is_left_out(ledger):

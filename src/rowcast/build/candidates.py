@@ -159,14 +159,14 @@ def _template(spec: str) -> Any:
             f"estimator '{spec}': module '{module}' has no '{name}'",
             hint="[model] estimator is 'package.module:factory'",
         ) from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EstimatorError(
             f"estimator '{spec}' cannot be imported: {one_line(error)}",
             hint="install its package, or add its folder to PYTHONPATH",
         ) from error
     try:
         return clone(factory())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EstimatorError(
             f"estimator '{spec}' cannot be built: {one_line(error)}",
             hint="the factory takes no arguments and returns a scikit-learn compatible estimator, not yet fitted",
@@ -182,7 +182,7 @@ def _fit_user(spec: str, template: Any, matrix: Matrix, outcome: Bools) -> Fitte
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             estimator.fit(frame, outcome.astype(np.int64))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise EstimatorError(
             f"estimator '{spec}' raised in fit: {one_line(error)}",
             hint="it is given a DataFrame with NaN for missing numbers, text columns for categories, and y as 0 and 1",

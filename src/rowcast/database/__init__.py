@@ -120,7 +120,7 @@ class Database(Protocol):
         ...
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
-        """Whether the value is a point in time at all."""
+        """Whether the value is a point in time at all: true or false, never NULL."""
         ...
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:

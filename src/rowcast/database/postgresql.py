@@ -194,7 +194,7 @@ class PostgreSQL(Adbc):
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         first, last = _SECONDS if column.kind == "number" else _DAYS
-        return value.between(sa.literal_column(first), sa.literal_column(last))
+        return sa.and_(value.is_not(None), value.between(sa.literal_column(first), sa.literal_column(last)))
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

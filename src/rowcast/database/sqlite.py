@@ -275,6 +275,7 @@ _EXPLAINED = (
     ("readonly database", "rights", "the file or its folder is read-only for this user"),
     ("unable to open", "unreachable", "the file or its folder may not be opened by this user"),
     ("disk is full", "full", "free some space; nothing of the unfinished batch was kept"),
+    ("disk I/O error", "full", "the disk is full, a limit was reached, or it fails; the unfinished batch was not kept"),
     ("database is locked", "locked", "another program holds the file; try again when it is done"),
     ("UNIQUE constraint", "duplicate", ""),
     ("no such table", "missing", ""),

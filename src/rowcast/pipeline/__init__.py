@@ -96,7 +96,7 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
             begun = [s for s in job.ledger.steps(result.run_id) if s["row_set"] != "score"]
             if result.pipeline != "infer" and ("gate", "-") not in done:
                 if begun or result.pipeline == "retrain":
-                    _train_from(job, result, now, done)
+                    _train_or_go_on(job, result, now, done, result.pipeline == "retrain")
                 else:
                     _train(job, result, now, forced=False)
             if result.pipeline != "retrain":
@@ -192,15 +192,20 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
         log.info("retraining is not due", reason=result.retrain)
         return
     log.info("retraining", reason=reason)
+    _train_or_go_on(job, result, now, set(), forced)
+
+
+def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
-        _train_from(job, result, now, set())
-    except Exception as error:
+        _train_from(job, result, now, done)
+    except Exception as error:  # whatever it is: the champion can still score, and if it cannot it says so itself
         if forced or job.registry.champion() is None:
             raise
-        result.status = "partial"
-        result.error = error if isinstance(error, RowcastError) else RunError(said(error))
-        result.retrain = f"failed: {said(error)}"
-        log.error("retraining failed, the champion goes on scoring", error=said(error))
+        known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+        result.status, result.error = "partial", known
+        result.retrain = f"failed: {known.what}"
+        log.error("retraining failed, the champion goes on scoring", error=known.what)
+        log.debug("where it failed", exc_info=True)
 
 
 def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:

@@ -1,0 +1,224 @@
+"""The doctor names what is wrong, with numbers and a way out, and lets no error and no secret through."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Place, literal
+
+from rowcast import config, migrations, pipeline
+from rowcast.doctor import Finding, examine
+from rowcast.init import quoted
+from rowcast.pipeline.job import opened
+
+
+@pytest.fixture
+def table(database: Place) -> Place:
+    """A healthy table: 200 labelled rows, one of four failed."""
+    stamp = "TEXT" if database.is_sqlite else "timestamptz"
+    database.run(f"CREATE TABLE t (id INTEGER PRIMARY KEY, ts {stamp}, s1 REAL, tool TEXT, failed INTEGER)")
+    moments = [f"2026-03-{1 + n // 24:02d} {n % 24:02d}:00:00Z" for n in range(200)]
+    rows = [(n, moments[n], n / 3, f"T{n % 3}", int(n % 4 == 0)) for n in range(200)]
+    database.run(f"INSERT INTO t VALUES {', '.join('(' + ', '.join(map(literal, row)) + ')' for row in rows)}")
+    return database
+
+
+def settings(place: Place, folder: Path, text: str = "", **source: Any) -> config.Settings:
+    found = {"url": place.url, "table": "t", "key": ["id"], "time": "ts", "label": "failed", **source}
+    lines = [f"{name} = {quoted(value)}" for name, value in found.items() if value is not None]
+    path = folder / "rowcast.toml"
+    path.write_text("\n".join(['name = "t"', "[source]", *lines, text]))
+    return config.load(path)
+
+
+def told(findings: list[Finding], level: str) -> str:
+    assert all(len(finding.what.splitlines()) == 1 for finding in findings)
+    assert "s3cret" not in repr(findings)
+    return "\n".join(f"{finding.what} -> {finding.way_out}" for finding in findings if finding.level == level)
+
+
+def test_a_healthy_job_has_neither_problems_nor_warnings(table: Place, tmp_path: Path) -> None:
+    findings = examine(settings(table, tmp_path))
+    assert told(findings, "problem") == told(findings, "warning") == ""
+    ok = told(findings, "ok")
+    for part in ("the key id is unique by constraint", "ts is a time in every row, with 200 different values"):
+        assert part in ok
+    assert "failed is 0 in 150 rows, 1 in 50 rows; 1 is the one to find" in ok
+    assert "200 of 200 rows (100.0%) have a known failed" in ok
+    assert "2 columns may become features (1 number, 1 category)" in ok
+    assert "the store has no tables yet" in ok
+    assert ("SQLite 3." if table.is_sqlite else "PostgreSQL 1") in ok
+
+
+def test_looking_leaves_nothing_behind(table: Place, tmp_path: Path) -> None:
+    examine(settings(table, tmp_path))
+    listed = (
+        "sqlite_master" if table.is_sqlite else "pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    [row] = table.run(f"SELECT count(*) AS n FROM {listed}")
+    assert row["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "part"),
+    [
+        ({"table": "nowhere"}, "there is no table nowhere"),
+        ({"label": "faild"}, "has no column 'faild' (source.label) -> did you mean 'failed'?"),
+        ({"where": "statuz = 1"}, "[source] where cannot be run"),
+        ({"table": None, "query": "SELECT * FROM nowhere"}, "nowhere"),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_a_problem(
+    source: dict[str, Any], part: str, table: Place, tmp_path: Path
+) -> None:
+    found = settings(table, tmp_path, **source)
+    assert part in told(examine(found), "problem")
+
+
+def test_a_where_that_lets_nothing_through_is_a_warning(table: Place, tmp_path: Path) -> None:
+    findings = examine(settings(table, tmp_path, where="tool = 'none'"))
+    assert "[source] where lets no row through" in told(findings, "warning")
+    assert "the source holds no rows" in told(findings, "problem")
+
+
+def test_null_and_repeated_keys_are_counted(table: Place, tmp_path: Path) -> None:
+    table.run(
+        "CREATE TABLE k AS SELECT CASE WHEN id < 3 THEN NULL WHEN id < 10 THEN 5 ELSE id END AS id, ts, failed FROM t"
+    )
+    warned = told(examine(settings(table, tmp_path, table="k")), "warning")
+    assert "10 of 200 rows cannot be scored: the key id is NULL in 3 and repeated in 7" in warned
+
+
+def test_a_key_that_names_hardly_any_row_is_a_problem(table: Place, tmp_path: Path) -> None:
+    problems = told(examine(settings(table, tmp_path, key=["tool"])), "problem")
+    assert "200 of 200 rows cannot be scored: the key tool is NULL in 0 and repeated in 200" in problems
+
+
+def test_times_that_are_missing_late_or_shared_are_counted(table: Place, tmp_path: Path) -> None:
+    table.run("UPDATE t SET ts = '2026-01-01 00:00:00Z' WHERE id >= 10", "UPDATE t SET ts = NULL WHERE id < 4")
+    table.run("UPDATE t SET ts = '2999-01-01 00:00:00Z' WHERE id BETWEEN 4 AND 5")
+    warned = told(examine(settings(table, tmp_path)), "warning")
+    assert "4 of 200 rows cannot be scored: ts is NULL or no time" in warned
+    assert "2 rows lie in the future by ts" in warned
+    assert "196 rows hold 6 different values of ts" in warned
+
+
+def test_a_missing_index_on_a_large_table_comes_with_the_statement_that_makes_it(table: Place, tmp_path: Path) -> None:
+    assert "no index begins with the time ts; 200 rows do not need one" in told(
+        examine(settings(table, tmp_path)), "ok"
+    )
+    numbers = "WITH RECURSIVE n(i) AS (SELECT 1000 UNION ALL SELECT i + 1 FROM n WHERE i < 11000) "
+    zero = "'2026-04-01 00:00:00Z'" + ("" if table.is_sqlite else "::timestamptz")
+    table.run(f"INSERT INTO t {numbers} SELECT i, {zero}, 1.0, 'T', 0 FROM n")
+    warned = told(examine(settings(table, tmp_path)), "warning")
+    assert "every run scans 10,201 rows -> CREATE INDEX t_ts ON t (ts)" in warned
+    table.run("CREATE INDEX t_ts ON t (ts)")
+    assert "no index" not in told(examine(settings(table, tmp_path)), "warning")
+
+
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("failed = 0", "no label is 1: the labels are 0"),
+        ("failed = id", "failed has more than 20 values"),
+        ("failed = NULL", "no row has a known label yet"),
+    ],
+)
+def test_a_label_that_allows_no_model_is_a_problem(change: str, part: str, table: Place, tmp_path: Path) -> None:
+    table.run(f"UPDATE t SET {change}")
+    assert part in told(examine(settings(table, tmp_path)), "problem")
+
+
+def test_few_labels_and_few_failures_are_told_with_their_number(table: Place, tmp_path: Path) -> None:
+    table.run("UPDATE t SET failed = CASE WHEN id < 5 THEN 1 WHEN id < 60 THEN 0 END")
+    findings = examine(settings(table, tmp_path))
+    assert "60 of 200 rows (30.0%) have a known failed: a model needs 100" in told(findings, "problem")
+    assert "1 in 5 rows: few are 1" in told(findings, "warning")
+
+
+def test_a_label_without_its_time_does_not_count_and_is_told(table: Place, tmp_path: Path) -> None:
+    table.run("ALTER TABLE t ADD COLUMN known " + ("TEXT" if table.is_sqlite else "timestamptz"))
+    table.run("UPDATE t SET known = ts WHERE id < 150")
+    assert "50 rows hold a failed that does not count yet" in told(
+        examine(settings(table, tmp_path, label_time="known")), "warning"
+    )
+
+
+def test_a_database_that_does_not_answer_is_a_problem_without_its_password(table: Place, tmp_path: Path) -> None:
+    if table.is_sqlite:
+        url, part = f"sqlite:///{tmp_path}/absent.db", "there is no SQLite file"
+    else:
+        url, part = "postgresql://me:s3cret@127.0.0.1:9/fab", "postgresql://127.0.0.1:9/fab"
+    assert part in told(examine(settings(table, tmp_path, url=url)), "problem")
+
+
+def test_a_wrong_password_is_a_problem_that_does_not_show_it(postgresql: Place, tmp_path: Path) -> None:
+    assert postgresql.server is not None
+    url = postgresql.server.url("postgres", password="s3cret-but-wrong")
+    problems = told(examine(settings(postgresql, tmp_path, url=url)), "problem")
+    assert "password authentication failed" in problems
+
+
+@pytest.mark.parametrize("url", ["no url", "mysql://me:s3cret@host/db", "postgresql://me:s3cret@host:port/db"])
+def test_a_url_that_is_none_is_a_problem(url: str, sqlite: Place, tmp_path: Path) -> None:
+    assert told(examine(settings(sqlite, tmp_path, url=url)), "problem")
+
+
+def test_a_user_without_rights_is_told_which_to_ask_for(postgresql: Place, tmp_path: Path) -> None:
+    postgresql.run("CREATE TABLE t (id INTEGER PRIMARY KEY, ts timestamptz, s1 REAL, failed INTEGER)")
+    postgresql.run("CREATE ROLE reader LOGIN PASSWORD 's3cret'")
+    assert postgresql.server is not None
+    url = postgresql.server.url(postgresql.url.rpartition("/")[2], "reader", "s3cret")
+    try:
+        read = settings(postgresql, tmp_path, url=url)
+        assert "GRANT SELECT ON t" in told(examine(read), "problem")
+        postgresql.run("GRANT SELECT ON t TO reader")
+        postgresql.run("INSERT INTO t VALUES (1, now(), 1, 1)")
+        assert "reader may not create schema rowcast: GRANT CREATE ON DATABASE" in told(examine(read), "problem")
+    finally:
+        postgresql.run("DROP OWNED BY reader", "DROP ROLE reader")
+
+
+def test_a_store_that_is_not_there_yet_is_no_problem(table: Place, tmp_path: Path) -> None:
+    store = f'[store]\nurl = "sqlite:///{tmp_path}/new/store.db"'
+    findings = examine(settings(table, tmp_path, store))
+    assert told(findings, "problem") == ""
+    assert f"there is no store yet: the first run creates {tmp_path}/new/store.db" in told(findings, "ok")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_newer_store_and_a_taken_name_are_problems(table: Place, tmp_path: Path) -> None:
+    mine = settings(table, tmp_path)
+    with opened(mine):
+        pass
+    assert f"the store has version {migrations.VERSION}" in told(examine(mine), "ok")
+    version, job = ("rowcast_version", "rowcast_job") if table.is_sqlite else ("rowcast.version", "rowcast.job")
+    table.run(f"UPDATE {job} SET source = 'other'")
+    assert "the job name 't' is taken by another source: other (this one is t)" in told(examine(mine), "problem")
+    table.run(f"UPDATE {version} SET version = 99")
+    assert "the store has version 99" in told(examine(mine), "problem")
+
+
+def test_a_champion_is_checked_against_its_bytes_and_the_source(table: Place, tmp_path: Path) -> None:
+    mine = settings(table, tmp_path)
+    assert "there is no champion yet" not in told(examine(mine), "problem")
+    pipeline.run(mine, "retrain")
+    assert "champion v1 is whole" in told(examine(mine), "ok")
+    table.run("ALTER TABLE t RENAME COLUMN s1 TO s2")
+    assert "champion v1 needs columns that the source no longer has: s1" in told(examine(mine), "problem")
+    model = "rowcast_model" if table.is_sqlite else "rowcast.model"
+    changed = "CAST(artifact || 'x' AS BLOB)" if table.is_sqlite else "artifact || 'x'"
+    table.run(f"UPDATE {model} SET artifact = {changed}")
+    assert "model v1 of job 't'" in told(examine(mine), "problem")
+
+
+def test_an_estimator_that_cannot_be_imported_is_a_problem(table: Place, tmp_path: Path) -> None:
+    found = settings(table, tmp_path, '[model]\nestimator = "no_such_package:make"')
+    assert "estimator 'no_such_package:make' cannot be imported" in told(examine(found), "problem")
+
+
+def test_a_check_of_an_unknown_column_and_a_wide_table_are_told(table: Place, tmp_path: Path) -> None:
+    text = "[check.columns.s99]\nmax = 1.0\n[model]\nmax_train_rows = 1_000_000_000"
+    findings = examine(settings(table, tmp_path, text))
+    assert "[check.columns] names no column of the source: s99" in told(findings, "problem")
+    assert "the table is wide: 1,000,000,000 training rows of 2 columns take 16.0 GB" in told(findings, "warning")
