@@ -308,5 +308,5 @@ def _nearest(location: tuple[int | str, ...]) -> str:
         field = getattr(section, "model_fields", {}).get(part)
         section = ColumnCheck if field is None else field.annotation
     names = [field.alias or name for name, field in section.model_fields.items() if name != "path"]
-    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else f" (known here: {', '.join(names)})"

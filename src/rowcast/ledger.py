@@ -271,7 +271,8 @@ class Ledger:
 
     def release(self, batch: Batch) -> None:
         """Give a claimed batch back, unless somebody else has it by now."""
-        self._close(batch, status="planned", worker=None, lease_until=None)
+        with contextlib.suppress(DatabaseError):  # what stopped the batch tells more than this
+            self._close(batch, status="planned", worker=None, lease_until=None)
 
     def publish(
         self, batch: Batch, predictions: pa.RecordBatch, quarantined: pa.RecordBatch, max_quarantine: float | None

@@ -15,37 +15,44 @@ VERSION = 1 + len(STEPS)
 
 def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
     """Create or upgrade what is not there yet. Raises StoreError where that is not allowed or the store is newer."""
-    try:
-        found = version(db, tables)
-        if found is None:
-            db.prepare_store(schema)
-            with db.transaction("write"):
-                if version(db, tables) is None:  # another process may have been first
-                    _create(db, tables.shared)
-                    db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
-                _create(db, (own.prediction, own.quarantine))
+    for more in (True, True, False):
+        try:
+            _upgrade(db, tables, own, schema)
             return
-        if found > VERSION:
-            raise StoreError(
-                f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
-                hint="install the newer rowcast that upgraded it",
-            )
-        missing = [table for table in (own.prediction, own.quarantine) if not db.has_table(table)]
-        if found < VERSION or missing:
-            with db.transaction("write"):
-                for step in STEPS[found - 1 :]:
-                    step(db, tables)
-                if found < VERSION:
-                    db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
-                _create(db, missing)
-    except DatabaseError as error:
-        if error.reason == "rights":
-            raise StoreError(
-                f"rowcast may not create its tables: {error.what}",
-                hint="'rowcast ddl' prints them for a database administrator; 'rowcast doctor' names the missing right",
-            ) from error
-        if error.reason != "duplicate" or version(db, tables) is None:
-            raise
+        except DatabaseError as error:
+            if error.reason == "rights":
+                raise StoreError(
+                    f"rowcast may not create its tables: {error.what}",
+                    hint="'rowcast ddl' prints them for a database administrator;"
+                    " 'rowcast doctor' names the missing right",
+                ) from error
+            if error.reason != "duplicate" or not more:  # else another process has just created the same
+                raise
+
+
+def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
+    found = version(db, tables)
+    if found is None:
+        db.prepare_store(schema)
+        with db.transaction("write"):
+            if version(db, tables) is None:  # another process may have been first
+                _create(db, tables.shared)
+                db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+            _create(db, (own.prediction, own.quarantine))
+        return
+    if found > VERSION:
+        raise StoreError(
+            f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
+            hint="install the newer rowcast that upgraded it",
+        )
+    missing = [table for table in (own.prediction, own.quarantine) if not db.has_table(table)]
+    if found < VERSION or missing:
+        with db.transaction("write"):
+            for step in STEPS[found - 1 :]:
+                step(db, tables)
+            if found < VERSION:
+                db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+            _create(db, missing)
 
 
 def version(db: Database, tables: Tables) -> int | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from jobs import LABELLED, PENDING, SENSORS, Job, wafers
+from jobs import ESTIMATORS, LABELLED, PENDING, SENSORS, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
 
@@ -74,6 +74,7 @@ def test_a_late_row_is_found_by_the_next_run(trained: Job) -> None:
 
 
 def test_a_row_later_than_as_of_is_invisible_until_then(untrained: Job) -> None:
+    untrained.estimator("quick", retrain={"every": "7d"})
     found = untrained.ok("run", "--as-of", "2026-01-03T04:00:00+00:00")  # wafer 312
     assert found["scored"] == 12
     assert untrained.counts() == (0, LABELLED, 12, 0, 88)
@@ -116,8 +117,8 @@ def test_only_the_columns_that_the_model_needs_and_the_checks_name_are_read(untr
 
 
 def test_every_step_is_recorded_with_status_rows_columns_and_memory(untrained: Job) -> None:
-    run = untrained.ok("run")["run"]
-    found = steps(untrained, run)
+    untrained.estimator("quick")
+    found = steps(untrained, untrained.ok("run")["run"])
     assert set(found) == {
         *(("data-fetch", "train"), ("data-check", "train"), ("data-process", "train")),
         *(("model-build", "-"), ("gate", "-"), ("inference", "score")),
@@ -140,6 +141,8 @@ def test_every_step_is_recorded_with_status_rows_columns_and_memory(untrained: J
 def test_the_six_steps_by_hand_give_the_scores_of_a_run(system: str, make_job: Callable[[str, str], Job]) -> None:
     whole, by_hand = make_job(system, "untrained"), make_job(system, "untrained")
     now = "2026-02-01T00:00:00Z"
+    for job in (whole, by_hand):
+        job.estimator("quick")
     whole.ok("run", "--as-of", now)
     run = by_hand.ok("step", "data-fetch", "--as-of", now)["run"]
     for name in HAND_STEPS[1:]:
@@ -184,7 +187,7 @@ def test_resume_goes_on_from_the_step_that_failed_on_the_same_inputs(untrained: 
     before = steps(untrained, 1)
     assert before["model-build", "-"]["status"] == "failed"
     assert ("gate", "-") not in before
-    untrained.add(wafers(401, 50, True))
+    untrained.add([{**row, "measured_at": "2026-01-01 12:00:00Z"} for row in wafers(401, 50, True)])
     (untrained.folder / "ready").touch()
     found = untrained.ok("resume")
     assert (found["run"], found["status"], found["scored"]) == (1, "done", PENDING)
@@ -405,7 +408,9 @@ def test_init_writes_a_config_that_runs_once_what_it_cannot_know_is_filled_in(un
     assert found["source"]["label"] == "failed"
     untrained.shows_no_secret(done)
     assert "s3cret" not in text
-    done = untrained.run("run", environment={"ROWCAST_SOURCE_URL": untrained.place.url})
+    (untrained.folder / "mine.py").write_text(ESTIMATORS)
+    given = {"ROWCAST_SOURCE_URL": untrained.place.url, "ROWCAST_MODEL__ESTIMATOR": "mine:quick"}
+    done = untrained.run("run", environment=given)
     assert done.code == 0, done.err
     assert done.json["scored"] == PENDING
     assert "exists already" in untrained.refused("init", "--url", untrained.place.url, "--table", "wafers")

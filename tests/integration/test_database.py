@@ -666,7 +666,7 @@ KEYS = {
         "bigint": [-(2**63), 2**63 - 1],
         "double precision": [-1.5, 0.1, 1 / 3, 2.5e-300],
         "real": [0.5, 0.1],
-        "numeric": [Decimal("1.10"), Decimal("12345678901234567890.5"), Decimal(7)],
+        "numeric": [Decimal("1.10"), Decimal("12345678901234567890.5"), Decimal("9" * 45), Decimal(7)],
         "numeric(12,3)": [Decimal("1.100"), Decimal("-7.125")],
         "text": HARD_TEXTS,
         "character varying(40)": HARD_TEXTS,

@@ -212,6 +212,21 @@ def test_misfits_keep_their_row_when_chunks_are_joined(make_place, monkeypatch):
     assert fab.read(keys).misfits == [Misfit(4, "x", "c")]
 
 
+def test_chunks_of_integers_floats_and_texts_are_joined(make_place, monkeypatch):
+    """SQLite lets any type into any column, so that each chunk may come with types of its own."""
+    monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 2)
+    fab = Fab(make_place("sqlite"), make_place("sqlite"))
+    fab.place.run("CREATE TABLE t (id integer, at timestamp, n integer, s text, u, y integer)")
+    n, s, u = [1, 2, 1.5, 2**60, None, None], [None, None, "a", "b", 1, 2], ["a", "b", None, None, 1, 2.5]
+    fab.place.fill("t", id=[1, 2, 3, 4, 5, 6], at=[at(1)] * 6, n=n, s=s, u=u)
+    [keys] = fab.open(time="at").plan()
+    found = fab.read(keys)
+    assert found.rows.column("n").to_pylist() == [1.0, 2.0, 1.5, 2.0**60, None, None]
+    assert found.rows.column("s").to_pylist() == [None, None, "a", "b", "1", "2"]
+    assert found.rows.column("u").to_pylist() == [None, None, None, None, 1.0, 2.5]
+    assert [(misfit.row, misfit.value) for misfit in found.misfits] == [(0, "a"), (1, "b")]
+
+
 def test_only_the_columns_asked_for_are_read(one):
     wafers(one).open(time="at")
     [keys] = one.plan()

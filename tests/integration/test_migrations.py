@@ -53,22 +53,24 @@ def test_many_may_create_the_store_at_once(database):
     connections = [database.connect() for _ in range(4)]
     start, failed = threading.Barrier(len(connections)), []
 
-    def create(db):
+    def create(db, job):
         start.wait()
         try:
-            migrations.upgrade(db, *described(db), "rowcast")
+            migrations.upgrade(db, *described(db, job), "rowcast")
         except Exception as error:  # whatever it is, the test shows it
             failed.append(error)
 
-    threads = [threading.Thread(target=create, args=[db]) for db in connections]
+    jobs = ["wafers", "lots"] * 2
+    threads = [threading.Thread(target=create, args=given) for given in zip(connections, jobs, strict=True)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failed == []
-    shared, own = described(connections[0])
-    assert len(connections[0].rows(sa.select(shared.version))) == 1
-    assert all(connections[0].has_table(table) for table in (*shared.shared, own.prediction, own.quarantine))
+    for job in jobs:
+        shared, own = described(connections[0], job)
+        assert len(connections[0].rows(sa.select(shared.version))) == 1
+        assert all(connections[0].has_table(table) for table in (*shared.shared, own.prediction, own.quarantine))
 
 
 def test_a_newer_store_is_refused(db):

@@ -275,6 +275,8 @@ _EXPLAINED = (
     ("Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"),
     ("42501", "rights", "'rowcast ddl' prints the tables for a database administrator to create"),
     ("23505", "duplicate", ""),
+    ("42P06", "duplicate", ""),
+    ("42P07", "duplicate", ""),
     ("42P01", "missing", ""),
     ("NOT_FOUND: ", "missing", ""),
     ("42703", "missing", ""),
@@ -304,7 +306,7 @@ def _writable(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArr
     base = spelled.split(" COLLATE")[0].split("(")[0].lower()
     if base == "numeric" and pa.types.is_string(column.type):
         digits = max((len(text.partition(".")[2]) for text in column.to_pylist() if text), default=0)
-        return column.cast(pa.decimal128(38, digits))
+        return column.cast(pa.decimal256(76, digits))
     wanted = _WRITTEN.get(base)
     return column.cast(wanted) if wanted is not None and column.type != wanted else column
 

@@ -184,5 +184,16 @@ def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
     for part in parts:
         misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
         start += part.rows.num_rows
-    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches([part.rows for part in parts])
+    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_alike([part.rows for part in parts]))
     return Fetched(rows.select(rows.schema.names[: len(rows.schema.names) - keys]), misfits)
+
+
+def _alike(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """With one type for each column: SQLite may hold integers in one batch and floats or texts in the next."""
+    schema = batches[0].schema
+    for place, field in enumerate(schema):
+        types = {batch.schema.field(place).type for batch in batches}
+        if len(types) > 1:
+            kind = pa.string() if pa.string() in types else pa.float64()
+            schema = schema.set(place, field.with_type(kind))
+    return [batch.cast(schema, safe=False) for batch in batches]

@@ -199,7 +199,8 @@ def _linear_parts(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
 
 
 def _user_scores(estimator: Any, matrix: Matrix) -> Floats:
-    name = type(estimator).__name__
+    steps = getattr(estimator, "steps", None)
+    name = f"Pipeline of {type(steps[-1][1]).__name__}" if steps else type(estimator).__name__
     frame = to_frame(matrix)
     wanted: tuple[int, ...] = (len(matrix),)
     try:

@@ -36,12 +36,15 @@ class Matrix:
         return Matrix(np.ascontiguousarray(self.values[rows]), self.names, self.categories)
 
     def to_pandas(self) -> Any:
-        """A DataFrame with column names: float32 numbers, categories as strings (None where missing or unknown)."""
+        """A DataFrame with column names: float64 numbers, categories as strings (None where missing or unknown).
+
+        Not float32: sums in it would differ between batch sizes by more than a score may.
+        """
         import pandas as pd
 
         def column(place: int, name: str) -> Any:
             if name not in self.categories:
-                return self.values[:, place]
+                return self.values[:, place].astype(np.float64)
             labels = np.array([*self.categories[name], None], dtype=object)
             codes = np.nan_to_num(self.values[:, place], nan=-1).astype(np.int64)
             return labels[np.where(codes >= 0, codes, len(labels) - 1)]

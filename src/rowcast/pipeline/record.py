@@ -3,13 +3,13 @@
 import resource
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
 
-from rowcast.errors import RowcastError
+from rowcast.errors import DatabaseError, RowcastError
 from rowcast.ledger import Ledger
 
 log = structlog.get_logger("rowcast")
@@ -31,17 +31,19 @@ def recorded(ledger: Ledger, run_id: int, name: str, row_set: str) -> Iterator[R
     """Record a step around the work in it, whether it succeeds or not."""
     about = Recorded()
     started_at, begun = ledger.db.now(), time.perf_counter()
-    status, error = "done", None
+
+    def done(status: str, error: str | None = None) -> None:
+        write(ledger, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
+
     try:
         yield about
     except BaseException as caught:
-        status = "failed" if isinstance(caught, Exception) else "interrupted"
-        error = said(caught)
         if isinstance(caught, RowcastError):
             caught.step = caught.step or name
+        with suppress(DatabaseError):  # the first error tells more
+            done("failed" if isinstance(caught, Exception) else "interrupted", said(caught))
         raise
-    finally:
-        write(ledger, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
+    done("done")
 
 
 def write(

@@ -4,7 +4,7 @@ import atexit
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -86,7 +86,6 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     newest = fetch.newest_event(job.source, order.now)
     total = Outcome()
     started_at, begun = job.store.now(), time.perf_counter()
-    failed: BaseException | None = None
     try:
         left_behind = job.ledger.open_batches()
         if left_behind:
@@ -103,10 +102,10 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
         if newest is not None and not job.ledger.open_ranges():
             job.ledger.set_state(complete_to=newest)
     except BaseException as error:
-        failed = error
+        with suppress(DatabaseError):  # the first error tells more
+            record(job, order.run_id, total, started_at, error)
         raise
-    finally:
-        record(job, order.run_id, total, started_at, failed)
+    record(job, order.run_id, total, started_at, None)
     return total
 
 
