@@ -16,7 +16,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rowcast import config, demo, pipeline
+from rowcast import config, demo, logs, pipeline
 from rowcast.database import connect
 from rowcast.models.registry import Registry
 from rowcast.pipeline.job import opened
@@ -77,7 +77,10 @@ def main() -> None:
         server.stop()
 
 
-def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int, repeat: int) -> list[dict[str, object]]:
+Row = dict[str, object]
+
+
+def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int, repeat: int) -> list[Row]:
     name = f"bench_{rows}_{sensors}"
     path, columns = _prepared(server, system, folder / f"{system}_{name}", rows, sensors)
     url = config.load(path).source_url
@@ -95,7 +98,8 @@ def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int
                 _forget(path)
             found = _measured(command)
             best[way] = min(best.get(way, found), found, key=lambda m: m.seconds)
-    best["rowcast infer, nothing new"] = min((_measured(ways["rowcast infer"]) for _ in range(2)), key=lambda m: m.seconds)
+    empty = [_measured(ways["rowcast infer"]) for _ in range(2)]
+    best["rowcast infer, nothing new"] = min(empty, key=lambda m: m.seconds)
     _check(path, rows)
     print(f"  measured {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
     return [
@@ -112,13 +116,13 @@ def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int
     ]
 
 
-def _growth(server: Server, folder: Path) -> list[dict[str, object]]:
+def _growth(server: Server, folder: Path) -> list[Row]:
     found = []
     for system in ("sqlite", "postgresql"):
         for rows in GROWTH:
             path, _ = _prepared(server, system, folder / f"{system}_growth_{rows}", rows, 50)
-            command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1", "--log-level", "error"]
-            measured = _measured(command)
+            options = ["--config", str(path), "--workers", "1", "--log-level", "error"]
+            measured = _measured([sys.executable, "-m", "rowcast", "infer", *options])
             seconds, peak = round(measured.seconds, 1), round(measured.peak_mb)
             found.append({"database": system, "rows": rows, "seconds": seconds, "peak MB": peak})
     return found
@@ -137,6 +141,7 @@ def _prepared(server: Server, system: str, folder: Path, rows: int, sensors: int
         fab_db.execute(sa.text("ANALYZE wafers"))
     fab_db.close()
     path = folder / "rowcast.toml"
+    logs.configure("warning")
     path.write_text(CONFIG.format(url=url, labelled=LABELLED), encoding="utf-8")
     settings = config.load(path)
     pipeline.run(settings, "retrain")
@@ -179,7 +184,7 @@ def _measured(command: list[str]) -> Measured:
         "sys.exit(done.returncode)"
     )
     begun = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - begun
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")

@@ -30,8 +30,8 @@ def limit() -> None:
     with connect() as reading, connect() as writing, writing.cursor() as write:
         write.execute("DROP TABLE IF EXISTS bench_limit")
         write.execute(
-            f"CREATE TABLE bench_limit (wafer_id TEXT PRIMARY KEY, model_version INTEGER, run_id BIGINT, batch_id BIGINT,"
-            f" scored_at TEXT, row_hash BIGINT, score {real}, predicted BIGINT, threshold {real}, contributions TEXT)"
+            "CREATE TABLE bench_limit (wafer_id TEXT PRIMARY KEY, model_version INTEGER, run_id BIGINT,"
+            f" batch_id BIGINT, scored_at TEXT, row_hash BIGINT, score {real}, predicted BIGINT, threshold {real}, contributions TEXT)"
         )
         with reading.cursor(adbc_stmt_kwargs=options) as read:
             read.execute(f"SELECT {chosen} FROM wafers ORDER BY wafer_id")

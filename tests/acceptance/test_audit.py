@@ -144,7 +144,9 @@ def test_without_a_champion_every_row_is_out_of_scope(untrained: Job) -> None:
     assert untrained.counts() == (0, 400, 0, 0, 0)
 
 
-@pytest.mark.parametrize("store", ["sqlite", "postgresql"])
+@pytest.mark.parametrize(
+    ("system", "store"), [("sqlite", "sqlite"), ("sqlite", "postgresql"), ("postgresql", "sqlite")]
+)
 def test_it_holds_and_breaks_alike_where_the_store_is_another_database(
     system: str, store: str, make_job: Callable[[str, str], Job]
 ) -> None:

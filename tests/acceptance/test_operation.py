@@ -1,6 +1,10 @@
 """Running, going on after a kill, sharing the work, deciding, and looking."""
 
+import contextlib
 import json
+import os
+import pty
+import re
 import signal
 import subprocess
 import time
@@ -439,6 +443,26 @@ def test_elsewhere_than_on_a_terminal_every_line_is_json(lite: Job) -> None:
     assert all(event["timestamp"] and event["level"] == "info" for event in events)
     assert len(done.out.splitlines()) == 1
     assert lite.log() == events
+
+
+def test_on_a_terminal_people_get_lines_and_a_summary(lite: Job) -> None:
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        lite.command("infer"), cwd=lite.folder, env=lite.environment(TERM="xterm"), stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while part := os.read(ours, 10_000):
+            shown += part
+    os.close(ours)
+    assert process.wait(timeout=30) == 0
+    text = shown.decode()
+    assert "infer begins" in text
+    assert re.search(r"scored +100\b", text)
+    assert "rows/s" in text
+    assert '{"' not in text
+    assert lite.log()[-1]["event"] == "infer done"
 
 
 def test_the_log_level_is_kept(lite: Job) -> None:
