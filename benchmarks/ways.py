@@ -31,7 +31,8 @@ def limit() -> None:
         write.execute("DROP TABLE IF EXISTS bench_limit")
         write.execute(
             "CREATE TABLE bench_limit (wafer_id TEXT PRIMARY KEY, model_version INTEGER, run_id BIGINT,"
-            f" batch_id BIGINT, scored_at TEXT, row_hash BIGINT, score {real}, predicted BIGINT, threshold {real}, contributions TEXT)"
+            f" batch_id BIGINT, scored_at TEXT, row_hash BIGINT, score {real}, predicted BIGINT,"
+            f" threshold {real}, contributions TEXT)"
         )
         with reading.cursor(adbc_stmt_kwargs=options) as read:
             read.execute(f"SELECT {chosen} FROM wafers ORDER BY wafer_id")
