@@ -133,8 +133,13 @@ class Database(Protocol):
 
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]: ...
 
-    def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
-        """event_time >= moment, in a form that an index on the column can serve."""
+    def not_before(
+        self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
+        """moment <= event_time, and event_time <= until where that is given; an index on the column can serve it.
+
+        What is no point in time is not in it.
+        """
         ...
 
     def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

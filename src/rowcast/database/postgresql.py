@@ -210,18 +210,21 @@ class PostgreSQL(Adbc):
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
         return event_time + sa.cast(sa.literal(f"{by.total_seconds()} seconds", sa.Text), sa.Interval)
 
-    def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
+    def not_before(
+        self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        bound = self.instant(moment)
+        time, bound = self.event_time(column, timezone), self.instant(moment)
+        exact = time >= bound if until is None else time.between(bound, self.instant(until))
         if column.type.endswith("with time zone"):
-            return value >= bound
+            return exact
         # The index finds by a coarse bound: stored seconds are rounded, and a wall clock goes back in autumn.
         coarse: sa.ColumnElement[Any]
         if column.kind == "number":
             coarse = sa.literal(moment.timestamp() - 1, sa.Double)
         else:
             coarse = sa.func.timezone(timezone, self.instant(moment - timedelta(days=1)))
-        return sa.and_(value >= coarse, self.event_time(column, timezone) >= bound)
+        return sa.and_(value >= coarse, exact)
 
     def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.cast(column, sa.Text)

@@ -229,8 +229,13 @@ class SQLite(Adbc):
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
         return event_time + sa.literal(by // _MICROSECOND, sa.Integer)
 
-    def not_before(self, column: Column, timezone: str, moment: datetime) -> sa.ColumnElement[bool]:
-        return self.event_time(column, timezone) >= self.instant(moment)
+    def not_before(
+        self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
+        time = self.event_time(column, timezone)
+        if until is None:
+            return time >= self.instant(moment)
+        return time.between(self.instant(moment), self.instant(until))  # reads the text once for both
 
     def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
         return sa.func.quote(column)

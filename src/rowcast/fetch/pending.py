@@ -36,10 +36,8 @@ class Pending:
         """Ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip."""
         source = self.source
         table = source.table()
-        parts = [source.usable(table), source.visible(now), source.in_scope(job)]
-        if source.time and job.complete_to is not None:
-            since = job.complete_to - late_arrival
-            parts.append(source.db.not_before(source.time, source.settings.timezone, since))
+        since = None if job.complete_to is None else job.complete_to - late_arrival
+        parts = [source.own_key(table), source.scored_by(job, now, since)]
         parts += [~source.between(keys) for keys in skip]
         number = self._numbered if self.together else self._numbered_staged
         numbered, bounds = number(table, parts, self._gap(skip))
@@ -106,11 +104,16 @@ class Pending:
             count += batch.num_rows
         return staged
 
-    def _absent(self, table: sa.FromClause) -> list[sa.ColumnElement[bool]]:
-        """Neither scored nor quarantined. The source's column stands first: its collation decides what is equal."""
+    def _absent(self, table: sa.FromClause, keys: KeyRange | None = None) -> list[sa.ColumnElement[bool]]:
+        """Neither scored nor quarantined. The source's column stands first: its collation decides what is equal.
+
+        `keys` is the range that the rows are of: said of both tables, it keeps a long one from being read whole.
+        """
         found = []
         for own in (self.own.prediction, self.own.quarantine):
             same = [table.c[c.name] == own.c[c.name] for c in self.source.key]
+            if keys is not None:
+                same.append(self.source.between(keys, own))
             found.append(~sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same)))
         return found
 
@@ -119,7 +122,7 @@ class Pending:
         source = self.source
         if self.together:
             table = source.table()
-            return self._read(columns, [source.between(keys), *self._absent(table)], job, now, batch_rows, table)
+            return self._read(columns, [source.between(keys), *self._absent(table, keys)], job, now, batch_rows, table)
         parts: list[Fetched] = []
         found, within = 0, source.between(keys)
         while True:
@@ -149,7 +152,7 @@ class Pending:
         chosen = [*key_values(source, self.store), *[source.db.feature(c).label(c.name) for c in columns]]
         if rendered:
             chosen += source.rendered_keys()
-        parts = [*parts, source.usable(table, parts[:1]), source.visible(now), source.in_scope(job)]
+        parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(job, now)]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, most))
 

@@ -80,9 +80,12 @@ class Source:
 
     def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
         """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
+        own = self.own_key(table, within)
+        return sa.and_(own, self.db.has_event_time(self.time)) if self.time else own
+
+    def own_key(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
+        """Rows whose key is neither NULL nor repeated."""
         parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
-        if self.time:
-            parts.append(self.db.has_event_time(self.time))
         if not self.relation.is_unique(self.settings.key):
             keys = self.keys()
             repeated = self.select(*keys, table=self.table("t")).where(*within).group_by(*keys)
@@ -97,14 +100,24 @@ class Source:
             return self.db.not_before(self.time, self.settings.timezone, job.scope_from)
         return self.after_key(job.scope_after or ())
 
+    def scored_by(self, job: Job, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
+        """Rows in scope that are visible at a moment, and no older than `since`."""
+        if not self.time:
+            return self.in_scope(job)
+        assert job.scope_from is not None
+        first = job.scope_from if since is None else max(job.scope_from, since)
+        return self.db.not_before(self.time, self.settings.timezone, first, now)
+
     def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
         return after(self.keys(), self.parsed(bound)) if bound else sa.true()
 
     def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
         return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
 
-    def between(self, keys: KeyRange) -> sa.ColumnElement[bool]:
-        return sa.and_(at_least(self.keys(), self.parsed(keys.first)), at_most(self.keys(), self.parsed(keys.last)))
+    def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
+        """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
+        own = self.keys(table)
+        return sa.and_(at_least(own, self.parsed(keys.first)), at_most(own, self.parsed(keys.last)))
 
     def known(self, now: datetime) -> sa.ColumnElement[bool]:
         """Rows whose label was known at a moment."""
