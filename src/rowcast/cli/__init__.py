@@ -1,0 +1,47 @@
+"""The command line: thin. Exit codes: 0 done; 1 failed, partial or not proven; 2 wrong usage."""
+
+import os
+import sys
+
+from cyclopts import CycloptsError
+
+from rowcast.cli import begin, decide, look, operate
+from rowcast.cli.app import app
+from rowcast.errors import RowcastError
+
+__all__ = ["app", "begin", "decide", "entry", "look", "main", "operate"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors end in one or two lines and an exit code, never in a traceback unless debugging."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "debug" in given or "--log-level=debug" in given
+    try:
+        code = app(given, exit_on_error=False, result_action="return_value")
+        return code if isinstance(code, int) else 0
+    except CycloptsError:
+        return 2  # the message has been printed
+    except RowcastError as error:
+        if debug:
+            raise
+        _say(error.what, error.hint)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        _say("interrupted", "'rowcast resume' goes on with what is left")
+    except Exception as error:
+        if debug:
+            raise
+        _say(f"{type(error).__name__}: {error}", "a fault in rowcast itself: '--log-level debug' shows where")
+    return 1
+
+
+def _say(what: str, hint: str) -> None:
+    secrets = {value for name, value in os.environ.items() if name.startswith("ROWCAST_") and "://" in value}
+    for secret in secrets:
+        what = what.replace(secret, "***")
+    print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+
+
+def entry() -> None:
+    sys.exit(main())

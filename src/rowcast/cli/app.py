@@ -1,0 +1,50 @@
+"""What every command shares: the app itself, its options, and a job opened for looking."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter
+
+import rowcast
+from rowcast import logs
+from rowcast.config import DEFAULT_PATH, Settings, load
+
+app = App(
+    name="rowcast",
+    help="Puts a model to work on a SQL table and keeps it working.",
+    version=rowcast.__version__,
+    help_format="plaintext",
+    suppress_keyboard_interrupt=False,  # it would exit with 130 and say nothing
+)
+
+Level = Literal["debug", "info", "warning", "error"]
+Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON instead of a table.")]
+AsOf = Annotated[str | None, Parameter(help="A moment, such as 2026-05-01: later rows and labels are invisible.")]
+By = Annotated[str | None, Parameter(help="Who decides; default: the user of this computer.")]
+
+
+@Parameter(name="*")
+@dataclass
+class Common:
+    """Options of every command that works on a job."""
+
+    config: Annotated[Path, Parameter(name=["--config", "-c"], help="The job's rowcast.toml.")] = DEFAULT_PATH
+    log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info"
+
+    def settings(self, **overrides: Any) -> Settings:
+        return load(self.config, **overrides)
+
+
+COMMON = Common()
+
+
+@contextlib.contextmanager
+def opened_job(common: Common, *, prepare: bool = True) -> Iterator[Any]:
+    from rowcast.pipeline.job import opened
+
+    logs.configure("warning")
+    with opened(common.settings(), prepare=prepare) as job:
+        yield job

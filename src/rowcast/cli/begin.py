@@ -1,0 +1,111 @@
+"""Commands to begin with: init, doctor, ddl, demo."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.cli.terminal import logging_to_file
+from rowcast.config import load
+
+
+@app.command
+def init(
+    *,
+    url: Annotated[str, Parameter(help="sqlite:///fab.db or postgresql://user:password@host:5432/database")],
+    table: str | None = None,
+    query: str | None = None,
+    force: Annotated[bool, Parameter(negative="", help="Write over an existing file.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Look at a table and write a commented rowcast.toml."""
+    from rowcast import init as look
+
+    guess = look.inspect(url, table, query)
+    left = look.write(guess, common.config, force)
+    print(f"wrote {common.config}: read it through, each guess says why")
+    for number, sentence in enumerate([*left, "rowcast doctor", "rowcast run"], 1):
+        print(f"  {number}. {sentence}")
+    return 0
+
+
+@app.command
+def doctor(*, json: Json = False, common: Common = COMMON) -> int:
+    """Check connections, rights, columns, indexes and drivers; exit 1 where something stands in the way."""
+    from rowcast import report
+    from rowcast.doctor import examine
+
+    findings = examine(common.settings())
+    if json:
+        print(report.as_json([vars(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            print(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.way_out}" if finding.way_out else ""))
+    return 1 if any(finding.level == "problem" for finding in findings) else 0
+
+
+@app.command
+def ddl(*, common: Common = COMMON) -> int:
+    """Print the statements that create rowcast's tables, for a database administrator to run."""
+    from rowcast.migrations import ddl as statements
+
+    with opened_job(common, prepare=False) as job:
+        for statement in statements(job.store, job.tables, job.own, job.settings.store.schema_):
+            print(statement.rstrip().rstrip(";") + ";\n")
+    return 0
+
+
+@app.command
+def demo(
+    *,
+    directory: Annotated[Path, Parameter(name="--dir", help="Where to build it.")] = Path("demo"),
+    rows: int = 10_000,
+    sensors: int = 100,
+    secom: Annotated[
+        Path | None, Parameter(help="UCI SECOM as a CSV, plain or .gz, instead of a simulated fab.")
+    ] = None,
+    url: Annotated[str | None, Parameter(help="A database to build it in; default: a SQLite file in --dir.")] = None,
+) -> int:
+    """Build a fab with a history, train, promote and score on it, and say what happened."""
+    import sqlalchemy as sa
+
+    from rowcast import demo as fab
+    from rowcast import pipeline, report
+    from rowcast.audit import audit
+    from rowcast.pipeline.job import opened
+
+    built = fab.build(directory, rows, sensors, url) if secom is None else fab.build_secom(directory, secom, url)
+    print(
+        f"{built.config.parent}: {built.rows:,} wafers x {built.sensors} sensors in {built.place}, table {built.table}"
+    )
+    print(f"  {built.labelled:,} are labelled, {built.failures:,} of them failures", end="")
+    print(f"; {built.bad_rows} rows are bad on purpose" if built.bad_rows else "")
+    if url is not None:
+        os.environ["ROWCAST_SOURCE_URL"] = url
+    settings = load(built.config)
+    with logging_to_file(settings, Common(log_level="warning")) as progress:
+        for moment in built.moments:
+            print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
+            as_of = moment.isoformat() if moment else None
+            print(report.facts(report.summary(pipeline.run(settings, "full-pipeline", as_of=as_of, progress=progress))))
+    print("\n$ rowcast audit")
+    with opened(settings) as job:
+        print(report.equation(audit(job).to_dict()))
+        highest = job.own.prediction
+        wafer = job.store.scalar(sa.select(highest.c[built.key]).order_by(highest.c.score.desc()).limit(1))
+    shown = f"cd {built.config.parent}" + (" && export ROWCAST_SOURCE_URL=…" if built.export else "")
+    print(f"\nNext: {shown}, then")
+    for command, what in _NEXT:
+        print(f"  rowcast {command.format(wafer):<18} {what}")
+    return 0
+
+
+_NEXT = (
+    ("status", "what is in service, and what is pending"),
+    ("models", "each version, and why the gate let it in or not"),
+    ("runs", "what ran, step by step, with rows, seconds and memory"),
+    ("explain {}", "why this wafer got the highest score"),
+    ("run", "again: nothing is new, nothing is scored twice"),
+)

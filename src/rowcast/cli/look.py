@@ -1,0 +1,173 @@
+"""Commands that only look: status, runs, audit, explain, models."""
+
+from typing import Any
+
+from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+
+
+@app.command
+def status(*, json: Json = False, common: Common = COMMON) -> int:
+    """What is in service, what is pending, and how the last run ended."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        from rowcast.audit import audit
+
+        champion = job.registry.champion()
+        counts = audit(job)
+        runs = job.ledger.runs(1)
+        state = job.ledger.state()
+        version = job.registry.version(champion) if champion is not None else None
+        about: dict[str, Any] = {
+            "job": job.settings.name,
+            "source": f"{job.source.identity} in {job.source.db.shown}",
+            "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
+            "trained_to": _text(version.trained_until) if version else None,
+            "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
+            "scored": counts.scored,
+            "quarantined": counts.quarantined,
+            "pending": counts.pending,
+            "unusable": counts.unusable,
+            "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
+            "last_run_at": runs[0]["started_at"] if runs else None,
+            "last_error": runs[0]["error"] if runs else None,
+        }
+        print(report.as_json(about) if json else report.facts(about))
+    return 0
+
+
+def _text(moment_or_key: Any) -> Any:
+    """A training window's end: an event time, or a key where there is no time column."""
+    return ", ".join(moment_or_key) if isinstance(moment_or_key, tuple) else moment_or_key
+
+
+@app.command
+def runs(*, last: int = 20, json: Json = False, common: Common = COMMON) -> int:
+    """The latest runs and their steps."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        found = job.ledger.runs(last)
+        if json:
+            print(report.as_json([{**row, "steps": job.ledger.steps(row["run_id"])} for row in found]))
+            return 0
+        columns = ["run_id", "pipeline", "status", "started_at", "seconds", "error"]
+        rows = [
+            {**row, "seconds": (row["finished_at"] - row["started_at"]).total_seconds() if row["finished_at"] else None}
+            for row in found
+        ]
+        print(report.table(rows, columns))
+        if found:
+            print(f"\nsteps of run {found[0]['run_id']}")
+            step_columns = [
+                "name",
+                "row_set",
+                "status",
+                "duration_s",
+                "rows_in",
+                "rows_out",
+                "columns",
+                "peak_rss_mb",
+                "error",
+            ]
+            print(report.table(job.ledger.steps(found[0]["run_id"]), step_columns))
+    return 0
+
+
+@app.command
+def audit(*, json: Json = False, common: Common = COMMON) -> int:
+    """Prove with SQL that every source row is in just one place; exit 1 where it does not hold."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        from rowcast.audit import audit as proof
+
+        found = proof(job)
+        if json:
+            print(report.as_json(found.to_dict()))
+        else:
+            print(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
+    return 0 if found.holds else 1
+
+
+@app.command
+def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
+    """Why the row with this key got its score, and the score computed again; one value for each key column."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        from rowcast.explain import explain as why
+
+        found = why(job, key)
+        if json:
+            print(report.as_json(found))
+        else:
+            values, contributions = found.pop("values", None), found.pop("contributions", None)
+            shown = {
+                name: ", ".join(map(str, v.values())) if isinstance(v, dict) and name == "key" else v
+                for name, v in found.items()
+            }
+            print(report.facts(shown))
+            if contributions:
+                print("\ncontributions to the score, on the log-odds scale (the first 15)")
+                top = [
+                    {"column": c, "value": values[c], "contribution": v} for c, v in list(contributions.items())[:15]
+                ]
+                print(report.table(top, ["column", "value", "contribution"]))
+            if found.get("changed"):
+                print("\nThe row has changed at the source since it was scored.")
+    proven = found.get("reproduced", True) or found["changed"]
+    return 0 if found["state"] != "absent" and proven else 1
+
+
+@app.command
+def models(*, json: Json = False, common: Common = COMMON) -> int:
+    """Model versions, and who decided what about them."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        versions, promotions = job.registry.versions(), job.registry.promotions()
+        if json:
+            print(report.as_json({"models": [vars(version) for version in versions], "promotions": promotions}))
+            return 0
+        if not versions:
+            print("no model yet: 'rowcast retrain' trains the first")
+            return 0
+        rows = [
+            {
+                **vars(version),
+                "version": f"v{version.version}",
+                "kind": version.metrics.get("candidate", version.estimator),
+                "features": len(version.features),
+                "auc": version.metrics.get("auc"),
+                "95 %": _interval(version.metrics),
+                "cost/row": version.metrics.get("cost_per_row"),
+            }
+            for version in versions
+        ]
+        print(
+            report.table(
+                rows,
+                [
+                    "version",
+                    "status",
+                    "kind",
+                    "created_at",
+                    "trained_to",
+                    "rows",
+                    "features",
+                    "auc",
+                    "95 %",
+                    "cost/row",
+                ],
+            )
+        )
+        print()
+        decisions = [{**p, "version": f"v{p['version']}"} for p in promotions]
+        print(report.table(decisions, ["version", "decision", "decided_at", "decided_by", "reason"]))
+    return 0
+
+
+def _interval(metrics: dict[str, Any]) -> str:
+    low, high = metrics.get("auc_low"), metrics.get("auc_high")
+    return f"{low:.3f} to {high:.3f}" if low is not None and high is not None else "-"

@@ -1,0 +1,140 @@
+"""Commands that work on the table: run, retrain, infer, step, resume, watch."""
+
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import structlog
+from cyclopts import Parameter
+
+from rowcast.cli.app import COMMON, AsOf, Common, app
+from rowcast.cli.terminal import logging_to_file
+from rowcast.config import duration
+from rowcast.errors import RowcastError
+
+if TYPE_CHECKING:
+    from rowcast.pipeline import Result
+
+log = structlog.get_logger("rowcast")
+
+
+@app.command
+def run(
+    *,
+    as_of: AsOf = None,
+    workers: int | None = None,
+    accept_quarantine: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Retrain when due, then score every pending row once: the full pipeline."""
+    return _pipeline("full-pipeline", common, as_of, workers, accept_quarantine)
+
+
+@app.command
+def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
+    """Train a challenger now, and let the gate decide."""
+    return _pipeline("retrain", common, as_of, None, False)
+
+
+@app.command
+def infer(
+    *,
+    as_of: AsOf = None,
+    workers: int | None = None,
+    accept_quarantine: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Score every pending row once with the champion.
+
+    Parameters
+    ----------
+    workers
+        Processes to score with, over [infer] workers.
+    accept_quarantine
+        Set rows aside even where they are more than max_quarantine allows.
+    """
+    return _pipeline("infer", common, as_of, workers, accept_quarantine)
+
+
+@app.command
+def step(
+    name: Literal["data-fetch", "data-check", "data-process", "model-build", "gate", "inference"],
+    *,
+    as_of: AsOf = None,
+    run_id: Annotated[
+        int | None, Parameter(name="--run", help="The run to work on; default: the newest saved.")
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """Trigger one step by hand, on what the step before it saved."""
+    from rowcast import pipeline
+
+    settings = common.settings()
+    with logging_to_file(settings, common):
+        result = pipeline.step(settings, name, as_of=as_of, run_id=run_id)
+        saved = pipeline.work_root(settings) / str(result.run_id)
+        return _finish(result, {"step": name, "saved_in": str(saved)})
+
+
+@app.command
+def resume(run_id: int | None = None, /, *, common: Common = COMMON) -> int:
+    """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
+    from rowcast import pipeline
+
+    settings = common.settings()
+    with logging_to_file(settings, common) as progress:
+        return _finish(pipeline.resume(settings, run_id, progress=progress))
+
+
+@app.command
+def watch(*, every: str = "5m", common: Common = COMMON) -> int:
+    """Repeat 'run' until stopped.
+
+    Parameters
+    ----------
+    every
+        From the start of one run to the start of the next, such as 90s, 5m or 1h.
+    """
+    from rowcast import pipeline
+
+    try:
+        pause = duration(every).total_seconds()
+    except ValueError as error:
+        raise RowcastError(f"--every {every}: {error}") from None
+    settings = common.settings()
+    stopped = threading.Event()
+    with logging_to_file(settings, common) as progress:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopped.set())
+        log.info("watching", every=every)
+        while not stopped.is_set():
+            timer = threading.Timer(pause, lambda: None)
+            timer.daemon = True
+            timer.start()
+            try:
+                _finish(pipeline.run(settings, "full-pipeline", progress=progress))
+            except RowcastError as error:
+                log.error(error.what, hint=error.hint or None)
+            while timer.is_alive() and not stopped.is_set():
+                stopped.wait(0.2)
+            timer.cancel()
+        log.info("stopped watching")
+    return 0
+
+
+def _pipeline(name: Any, common: Common, as_of: str | None, workers: int | None, accept: bool) -> int:
+    from rowcast import pipeline
+
+    settings = common.settings(**({"infer": {"workers": workers}} if workers is not None else {}))
+    with logging_to_file(settings, common) as progress:
+        return _finish(pipeline.run(settings, name, as_of=as_of, accept_quarantine=accept, progress=progress))
+
+
+def _finish(result: "Result", more: dict[str, Any] | None = None) -> int:
+    """Say what a run came to: a summary for people, one line of JSON elsewhere."""
+    from rowcast import report
+
+    about = {**report.summary(result), **(more or {})}
+    print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
+    return 0 if result.status == "done" else 1
