@@ -1,6 +1,8 @@
 """Commands to begin with: init, doctor, ddl, demo."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -95,8 +97,12 @@ def demo(
         print(report.equation(audit(job).to_dict()))
         highest = job.own.prediction
         wafer = job.store.scalar(sa.select(highest.c[built.key]).order_by(highest.c.score.desc()).limit(1))
-    shown = f"cd {built.config.parent}" + (" && export ROWCAST_SOURCE_URL=…" if built.export else "")
-    print(f"\nNext: {shown}, then")
+    shown = [f"cd {built.config.parent}"]
+    if built.export:
+        shown.append("export ROWCAST_SOURCE_URL=…")
+    if shutil.which("rowcast") is None:
+        shown.append(f'export PATH="{Path(sys.executable).parent}:$PATH"')
+    print(f"\nNext: {' && '.join(shown)}")
     for command, what in _NEXT:
         print(f"  rowcast {command.format(wafer):<18} {what}")
     return 0
