@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowcast.contract import ColumnRule, Contract
-from rowcast.errors import SourceError
+from rowcast.errors import SourceError, TrainingError
+from rowcast.process import outcome as outcome_of
 from rowcast.process import process
 
 CONTRACT = Contract(
@@ -147,3 +148,35 @@ def test_values_do_not_depend_on_the_split_of_rows_or_the_order_of_columns(value
     parts = [process(part, CONTRACT, asked) for part in (shuffled.slice(0, cut), shuffled.slice(cut))]
     joined = np.concatenate([part.values for part in parts])
     np.testing.assert_array_equal(joined, whole.select(tuple(asked)).values)
+
+
+@pytest.mark.parametrize(
+    ("labels", "positive", "outcome", "classes"),
+    [
+        ([-1, 1, -1], 1, [False, True, False], (-1, 1)),
+        ([0.0, 1.0], True, [False, True], (0.0, 1.0)),
+        ([True, False], 1, [True, False], (False, True)),
+        (["pass", "fail"], "fail", [False, True], ("pass", "fail")),
+        (["0", "1"], 1, [False, True], ("0", "1")),
+    ],
+)
+def test_the_positive_label_is_found_however_the_source_spells_it(
+    labels: list[object], positive: object, outcome: list[bool], classes: tuple[object, object]
+) -> None:
+    found, spelled = outcome_of(pa.array(labels), positive)
+    assert found.tolist() == outcome
+    assert spelled == classes
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ([], "no row has a known label"),
+        ([0, 0], "no label is 1"),
+        ([1, 1], "has 1 value: 1"),
+        ([0, 1, 2], "has 3 values"),
+    ],
+)
+def test_labels_that_are_not_two_classes_are_refused_by_what_they_are(labels: list[int], said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        outcome_of(pa.array(labels, pa.int64()), 1)

@@ -1,0 +1,80 @@
+"""Predictions and quarantined rows, as they are handed to the ledger."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from rowcast import check, infer
+from rowcast.contract import ColumnRule, Contract, Failure
+from rowcast.models.artifact import Model
+from rowcast.models.calibration import Sigmoid
+from rowcast.models.matrix import Matrix
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    """A model whose score rises with `a` alone."""
+    import lightgbm
+
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, 2)).astype(np.float32)
+    data = lightgbm.Dataset(values, (values[:, 0] > 0).astype(np.float32))
+    booster = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, num_boost_round=10)
+    contract = Contract((ColumnRule("a", "number"), ColumnRule("b", "number")))
+    return Model(("a", "b"), contract, booster, "lightgbm", Sigmoid(1.0, 0.0), 0.5, ("pass", "fail"))
+
+
+def matrix_of(*rows: tuple[float, float]) -> Matrix:
+    return Matrix(np.array(rows, dtype=np.float32), ("a", "b"), {})
+
+
+def predict(model: Model, matrix: Matrix) -> pa.RecordBatch:
+    keys = pa.record_batch({"wafer": [f"w{place}" for place in range(len(matrix))]})
+    return infer.predictions(model, matrix, keys, np.arange(len(matrix), dtype=np.int64))
+
+
+def test_a_flagged_row_is_predicted_as_the_positive_class_in_the_sources_own_spelling(model: Model) -> None:
+    found = predict(model, matrix_of((2, 0), (-2, 0)))
+    assert found.column("predicted").to_pylist() == ["fail", "pass"]
+    assert found.column("wafer").to_pylist() == ["w0", "w1"]
+    assert found.column("row_hash").to_pylist() == [0, 1]
+
+
+def test_only_flagged_rows_carry_contributions_and_the_column_that_decides_leads(model: Model) -> None:
+    flagged, passed = predict(model, matrix_of((2, 0), (-2, 0))).column("contributions").to_pylist()
+    assert passed is None
+    assert next(iter(json.loads(flagged))) == "a"
+
+
+def test_of_many_flagged_rows_those_with_the_highest_scores_are_explained(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer, "MOST_EXPLAINED", 1)
+    found = predict(model, matrix_of((0.3, 0), (2, 0), (0.4, 0)))
+    explained = [text is not None for text in found.column("contributions").to_pylist()]
+    scores = found.column("score").to_numpy()
+    assert sum(explained) == 1
+    assert explained[int(np.argmax(scores))]
+
+
+def test_a_batch_without_rows_gives_predictions_without_rows(model: Model) -> None:
+    empty = Matrix(np.empty((0, 2), dtype=np.float32), ("a", "b"), {})
+    keys = pa.record_batch({"wafer": pa.array([], pa.string())})
+    assert infer.predictions(model, empty, keys, np.empty(0, dtype=np.int64)).num_rows == 0
+
+
+def test_a_quarantined_row_shows_its_reasons_and_the_text_that_the_column_could_not_hold() -> None:
+    keys = pa.record_batch({"wafer": [1, 2, 3]})
+    values = pa.record_batch({"a": [0.5, None, 7.0]})
+    failures = {1: [Failure(1, "a", "type", "oops", "number")]}
+    found = infer.quarantined(keys, values, {(1, "a"): "oops"}, failures, np.array([7, 8, 9]), check.reasons)
+    assert found.to_pylist() == [
+        {
+            "wafer": 2,
+            "row_hash": 8,
+            "reasons": '[{"column": "a", "rule": "type", "value": "oops", "limit": "number"}]',
+            "row_values": '{"a": "oops"}',
+        }
+    ]

@@ -1,0 +1,67 @@
+"""Events: JSON where nobody watches, and never a secret."""
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from rowcast import logs
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    yield
+    logs.configure("error")
+
+
+def events(stream: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_an_event_is_one_line_of_json_on_a_stream_and_in_the_file(tmp_path: Path) -> None:
+    stream, file = io.StringIO(), tmp_path / "pipeline.log"
+    logs.configure("info", file=file, stream=stream)
+    structlog.get_logger("rowcast").info("gate done", rows=12, reason="ein\nÜberblick")
+    (event,) = events(stream)
+    assert (event["event"], event["rows"], event["reason"], event["level"]) == (
+        "gate done",
+        12,
+        "ein\nÜberblick",
+        "info",
+    )
+    assert json.loads(file.read_text(encoding="utf-8")) == event
+
+
+def test_events_below_the_level_are_not_told() -> None:
+    stream = io.StringIO()
+    logs.configure("warning", stream=stream)
+    structlog.get_logger("rowcast").info("nobody hears this")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("text", ["login failed for s3cret!", "postgresql://me:s3cret!@host:5432/fab is away"])
+def test_secrets_are_taken_out_of_every_value(text: str) -> None:
+    stream = io.StringIO()
+    logs.configure("info", stream=stream, secrets=["s3cret!"])
+    structlog.get_logger("rowcast").error(text, error=text)
+    assert "s3cret" not in stream.getvalue()
+
+
+def test_user_and_password_of_any_url_are_taken_out_without_being_told_of() -> None:
+    stream = io.StringIO()
+    logs.configure("info", stream=stream)
+    structlog.get_logger("rowcast").error("postgresql://me:other@host/fab is away")
+    assert "other" not in stream.getvalue()
+    assert "host/fab" in stream.getvalue()
+
+
+def test_a_log_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    logs.configure("info", file=tmp_path / "missing" / "pipeline.log", stream=stream)
+    structlog.get_logger("rowcast").info("goes on")
+    said, went_on = events(stream)
+    assert "pipeline.log cannot be written" in str(said["event"])
+    assert went_on["event"] == "goes on"
