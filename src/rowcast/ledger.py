@@ -168,6 +168,16 @@ class Ledger:
         rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
         return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
 
+    def failed_training(self) -> tuple[datetime, str] | None:
+        """As of when the newest run that trained failed to, and why; None where it did not fail."""
+        run, step = self.tables.run, self.tables.step
+        mine = sa.and_(step.c.job == self.job, step.c.row_set != "score")
+        newest = sa.select(sa.func.max(step.c.run_id)).where(mine).scalar_subquery()
+        joined = step.join(run, run.c.run_id == step.c.run_id)
+        failed = sa.select(run.c.as_of, step.c.error).select_from(joined)
+        found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == "failed"))
+        return (found[0]["as_of"], found[0]["error"] or "") if found else None
+
     def record_metrics(self, run_id: int, step: str, values: Mapping[str, Any]) -> None:
         """Keep every figure among `values`; what is not a number is left out."""
         now = self.db.now()

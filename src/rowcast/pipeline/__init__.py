@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +26,7 @@ log = structlog.get_logger("rowcast")
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
 HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
 Progress = Callable[[int, int], None]
+_AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
 
 
 def unseen(_done: int, _total: int) -> None:
@@ -226,6 +227,11 @@ def _due(job: Job, now: datetime, result: Result) -> str:
         return ""
     if not versions:
         return "there is no model yet"
+    failed = job.ledger.failed_training()
+    again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
+    if failed and now < again and job.registry.champion() is not None:
+        result.retrain = f"not tried again before {again:%Y-%m-%d %H:%M} UTC, since the last try failed: {failed[1]}"
+        return ""
     waited = now - versions[0].created_at
     if waited < policy.every:
         result.retrain = f"not due before {versions[0].created_at + policy.every:%Y-%m-%d %H:%M} UTC"
