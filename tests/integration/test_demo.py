@@ -17,7 +17,7 @@ from rowcast.errors import ConfigError
 from rowcast.pipeline.job import opened
 from rowcast.simulate import Fab, simulate
 
-SECOM = Path("/work/shared/data/secom/secom.csv.gz")
+SECOM = Path(__file__).parents[3] / "shared/data/secom/secom.csv.gz"
 FAB = Fab(rows=600, sensors=20, bad_rows=0.05, seed=3)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
