@@ -395,7 +395,7 @@ def _champion(source: fetch.Source, store: Database, shared: Tables, settings: S
         yield Finding(
             "problem",
             f"champion v{champion} needs columns that the source no longer has: {', '.join(gone[:5])}",
-            "bring them back, or 'rowcast retrain' without them",
+            "give them back; or 'rowcast retrain' trains without them, and 'rowcast promote V' puts that in service",
         )
     else:
         yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")

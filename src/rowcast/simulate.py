@@ -73,7 +73,10 @@ class Fab:
         }
         if any(wrong.values()):
             names = ", ".join(name for name, is_wrong in wrong.items() if is_wrong)
-            raise ConfigError(f"no fab can be simulated with this: {names}", hint="see rowcast.simulate.Fab")
+            raise ConfigError(
+                f"no fab can be simulated with this: {names}",
+                hint="at least 1 row and 20 sensors; shares between 0 and 1; moments with a zone",
+            )
 
     @property
     def end(self) -> datetime:

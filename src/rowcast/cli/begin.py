@@ -17,8 +17,8 @@ from rowcast.config import load
 def init(
     *,
     url: Annotated[str, Parameter(help="sqlite:///fab.db or postgresql://user:password@host:5432/database")],
-    table: str | None = None,
-    query: str | None = None,
+    table: Annotated[str | None, Parameter(help="The table to look at; or give --query.")] = None,
+    query: Annotated[str | None, Parameter(help="A SELECT to look at, instead of a table.")] = None,
     force: Annotated[bool, Parameter(negative="", help="Write over an existing file.")] = False,
     common: Common = COMMON,
 ) -> int:
@@ -63,8 +63,8 @@ def ddl(*, common: Common = COMMON) -> int:
 def demo(
     *,
     directory: Annotated[Path, Parameter(name="--dir", help="Where to build it.")] = Path("demo"),
-    rows: int = 10_000,
-    sensors: int = 100,
+    rows: Annotated[int, Parameter(help="Wafers of the simulated fab.")] = 10_000,
+    sensors: Annotated[int, Parameter(help="Sensors of the simulated fab, at least 20.")] = 100,
     secom: Annotated[
         Path | None, Parameter(help="UCI SECOM as a CSV, plain or .gz, instead of a simulated fab.")
     ] = None,

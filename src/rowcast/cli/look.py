@@ -1,6 +1,8 @@
 """Commands that only look: status, runs, audit, explain, models."""
 
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 
@@ -42,7 +44,9 @@ def _text(moment_or_key: Any) -> Any:
 
 
 @app.command
-def runs(*, last: int = 20, json: Json = False, common: Common = COMMON) -> int:
+def runs(
+    *, last: Annotated[int, Parameter(help="How many runs.")] = 20, json: Json = False, common: Common = COMMON
+) -> int:
     """The latest runs and their steps."""
     from rowcast import report
 

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("rowcast")
 
+Workers = Annotated[int | None, Parameter(help="Processes to score with; default: [infer] workers.")]
+Accept = Annotated[bool, Parameter(negative="", help="Set bad rows aside even where max_quarantine allows fewer.")]
+
 
 @app.command
 def run(
     *,
     as_of: AsOf = None,
-    workers: int | None = None,
-    accept_quarantine: Annotated[bool, Parameter(negative="")] = False,
+    workers: Workers = None,
+    accept_quarantine: Accept = False,
     common: Common = COMMON,
 ) -> int:
     """Retrain when due, then score every pending row once: the full pipeline."""
@@ -41,19 +44,11 @@ def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
 def infer(
     *,
     as_of: AsOf = None,
-    workers: int | None = None,
-    accept_quarantine: Annotated[bool, Parameter(negative="")] = False,
+    workers: Workers = None,
+    accept_quarantine: Accept = False,
     common: Common = COMMON,
 ) -> int:
-    """Score every pending row once with the champion.
-
-    Parameters
-    ----------
-    workers
-        Processes to score with, over [infer] workers.
-    accept_quarantine
-        Set rows aside even where they are more than max_quarantine allows.
-    """
+    """Score every pending row once with the champion."""
     return _pipeline("infer", common, as_of, workers, accept_quarantine)
 
 

@@ -131,6 +131,8 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
 def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
     """Put a version in service by a named person's decision."""
     with opened(settings) as job:
+        if job.registry.champion() == version:
+            raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
         job.registry.load(version)  # one that cannot be loaded must not serve
         if not job.ledger.state().has_scope:
             job.ledger.fix_scope(*fetch.initial_scope(job.source, job.store.now(), settings.infer.since))
@@ -247,6 +249,8 @@ def _score(job: Job, result: Result, now: datetime, accept: bool, progress: Prog
     champion = job.registry.champion()
     if champion is None:
         raise scoring.no_champion(job)
-    job.registry.verify(champion)  # a damaged model stops the run before anything is planned
+    # A damaged model, or a source that lost a column, stops the run before anything is planned.
+    job.registry.verify(champion)
+    scoring.check_columns(job, job.registry.version(champion).features)
     order = Order(job.settings, result.run_id, now, champion, accept)
     result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)

@@ -3,7 +3,7 @@
 import atexit
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -187,13 +187,18 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome | None:
 def columns_needed(job: Job, model: Model) -> list[Column]:
     """Only what the model uses and what the config's checks name is read."""
     wanted = set(model.features) | (set(job.settings.check.columns) & set(model.contract.names))
-    missing = [name for name in model.features if name not in job.source.relation.names]
+    check_columns(job, model.features)
+    return [column for column in job.source.relation.columns if column.name in wanted]
+
+
+def check_columns(job: Job, features: Sequence[str]) -> None:
+    """Raise RunError where the source lacks a column that a model needs."""
+    missing = [name for name in features if name not in job.source.relation.names]
     if missing:
         raise RunError(
             f"the source no longer has column '{missing[0]}', which the model needs",
             hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
         )
-    return [column for column in job.source.relation.columns if column.name in wanted]
 
 
 def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:

@@ -112,8 +112,10 @@ def _check(run: Run, about: Recorded) -> None:
     )
     about.rows_in, about.rows_out, about.columns = rows.num_rows, checked.good.num_rows, len(learned.contract.rules)
     about.metrics["bad_rows"] = len(checked.failures)
+    notes = [f"not used: {name} ({why})" for name, why in list(learned.dropped.items())[:3]]
     if broken:
-        about.note = "dropped bad rows: " + ", ".join(f"{what} ({n})" for what, n in broken.most_common(3))
+        notes.append("dropped bad rows: " + ", ".join(f"{what} ({n})" for what, n in broken.most_common(3)))
+    about.note = "; ".join(notes)
 
 
 def _process(run: Run, about: Recorded) -> None:
