@@ -750,3 +750,13 @@ def test_a_changed_model_with_a_checksum_to_match_is_still_no_model(lite: Job) -
     )
     mentions(lite.refused("infer"), "model v1 of job 'wafers'")
     assert lite.counts() == (0, LABELLED, 0, 0, PENDING)
+
+
+def test_a_lost_column_stops_even_a_run_that_would_find_nothing_new(trained: Job) -> None:
+    trained.ok("infer")
+    trained.sql("ALTER TABLE wafers RENAME COLUMN s01 TO lost")
+    mentions(trained.refused("infer"), "no longer has column 's01'", "give it back")
+
+
+def test_promoting_the_champion_again_is_refused_by_name(trained: Job) -> None:
+    mentions(trained.refused("promote", "1", "--by", "Ada"), "v1 is champion already", "rowcast models")
