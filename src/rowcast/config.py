@@ -37,6 +37,7 @@ from pydantic_settings import (
 from rowcast.errors import ConfigError
 
 DEFAULT_PATH = Path("rowcast.toml")
+_LONGEST = 36500 * 86400
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -47,7 +48,10 @@ def duration(value: object) -> timedelta:
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
     if found is None:
         raise ValueError("a duration is a number and a unit, such as '90s', '5m', '12h', '30d' or '2w'")
-    return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise ValueError("a duration is at most 36500d, a hundred years")
+    return timedelta(seconds=seconds)
 
 
 def _timezone(value: str) -> str:
@@ -66,8 +70,8 @@ def _factory(value: str) -> str:
 
 def _job_name(value: str) -> str:
     # The longest table made from it must fit PostgreSQL's 63 bytes.
-    if not value.strip() or len(value.encode()) > 48:
-        raise ValueError("a job's name has 1 to 48 bytes: it becomes part of table names")
+    if not value.strip(" .") or "/" in value or "\0" in value or len(value.encode()) > 48:
+        raise ValueError("a job's name has 1 to 48 bytes and no slash: it becomes part of table and folder names")
     return value
 
 

@@ -73,6 +73,12 @@ class Ledger:
         """Take the job's name for this source. Raises StoreError where another source has it."""
         table = self.tables.job
         owner = self.db.scalar(sa.select(table.c.source).where(table.c.job == self.job))
+        alike = [row["job"] for row in self.db.rows(sa.select(table.c.job)) if row["job"].lower() == self.job.lower()]
+        if owner is None and alike:
+            raise StoreError(
+                f"the job name '{self.job}' differs from '{alike[0]}' only in case: their tables would be the same",
+                hint="give this job another 'name' in rowcast.toml",
+            )
         if owner is None:
             with contextlib.suppress(DatabaseError):  # another process may register the same job just now
                 self.db.execute(table.insert().values(job=self.job, source=source, created_at=self.db.now()))

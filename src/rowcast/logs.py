@@ -61,6 +61,7 @@ def configure(
         root.addHandler(handler)
     root.setLevel(level.upper())
     root.propagate = False
+    logging.raiseExceptions = False  # a full disk must not fill the terminal as well
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

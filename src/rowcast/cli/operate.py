@@ -111,6 +111,8 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
                 _finish(pipeline.run(settings, "full-pipeline", progress=progress))
             except RowcastError as error:
                 log.error(error.what, hint=error.hint or None)
+            except Exception as error:
+                log.error(f"{type(error).__name__}: {error}")  # watching goes on
             while timer.is_alive() and not stopped.is_set():
                 stopped.wait(0.2)
             timer.cancel()

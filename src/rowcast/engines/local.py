@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,7 +26,7 @@ class Local:
             return
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_quiet) as pool:
+        with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_begin) as pool:
             waiting: set[Future[Result]] = set()
             left = iter(items)
             try:
@@ -48,6 +49,15 @@ class Local:
                 pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _quiet() -> None:
+def _begin() -> None:
     # Two OpenMP pools that spin for each other's cores are many times slower than two that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would wait for work for ever; what it had claimed is claimed again."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

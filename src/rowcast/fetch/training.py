@@ -112,7 +112,10 @@ def instant(text: str, timezone: str) -> datetime:
         moment = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"'{text}' is not a moment", hint="write 2026-05-01 or 2026-05-01T06:00:00+02:00") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
+    except OverflowError:
+        raise ConfigError(f"'{text}' is no moment of the years 1 to 9999", hint="write 2026-05-01") from None
 
 
 def _true(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

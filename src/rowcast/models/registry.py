@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -115,11 +115,28 @@ class Registry:
         found: int | None = self.db.scalar(sa.select(table.c.champion).where(table.c.job == self.job))
         return found
 
-    def promote(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
-        """Put a version in service and record who decided so and why, in one transaction."""
+    def promote(
+        self,
+        version: int,
+        *,
+        at: datetime,
+        by: str,
+        decision: str,
+        reason: str,
+        evidence: Any,
+        against: int | Literal["anyone"] | None = "anyone",
+    ) -> bool:
+        """Put a version in service and record who decided so and why, in one transaction.
+
+        `against` is the champion that it was judged against; False, and nothing done, where another serves by now.
+        """
         self.version(version)
         with self.db.transaction("write"):
+            # The job's row is the lock: what is read of it stays so until the end.
+            self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(job=self.job))
             previous = self.champion()
+            if against not in ("anyone", previous):
+                return False
             if previous is not None and previous != version:
                 self._set_status(previous, "retired")
             self._set_status(version, "champion")
@@ -130,6 +147,7 @@ class Registry:
             waiting = sa.and_(batch.c.job == self.job, batch.c.status == "planned")
             self.db.execute(batch.update().where(waiting).values(model_version=None))
             self._record(version, previous, at, by, decision, reason, evidence)
+        return True
 
     def keep(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
         """Record that a challenger was not promoted; one that was refused no longer waits."""

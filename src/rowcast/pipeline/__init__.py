@@ -146,11 +146,11 @@ def rollback(settings: Settings, *, by: str, reason: str) -> int:
     with opened(settings) as job:
         champion = job.registry.champion()
         before = [p for p in job.registry.promotions() if p["decision"] == "promoted" and p["version"] == champion]
-        if champion is None or not before or before[0]["previous"] in (None, champion):
+        if champion is None or not before or before[-1]["previous"] in (None, champion):
             raise RunError(
                 "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
             )
-        previous: int = before[0]["previous"]
+        previous: int = before[-1]["previous"]  # the one before it first came into service: a second rollback goes on
     promote(settings, previous, by=by, reason=reason)
     return previous
 

@@ -70,7 +70,10 @@ def _fetch(run: Run, about: Recorded) -> None:
             state, run.now, settings.source.late_arrival, settings.infer.batch_rows, run.job.ledger.open_ranges()
         )
         batches = run.job.ledger.add_batches(run.run_id, ranges, None)
-    columns = [column for column in run.job.source.relation.columns if column.name in set(run.job.checked_columns)]
+    champion = run.job.registry.champion()
+    needed = run.job.registry.version(champion).features if champion is not None else ()
+    wanted = {*run.job.checked_columns, *needed}
+    columns = [column for column in run.job.source.relation.columns if column.name in wanted]
     about.rows_in = 0
     for batch_id, keys in zip(batches, ranges, strict=True):
         fetched = run.job.pending.read(keys, columns, state, run.now, settings.infer.batch_rows)
@@ -123,8 +126,7 @@ def _process(run: Run, about: Recorded) -> None:
     about.rows_in = about.rows_out = 0
     for batch_id in run.work.json("score/batches.json"):
         rows = run.work.rows(f"score/{batch_id}/checked.arrow").rows
-        features = {column.name for column in run.job.source.features}
-        names = [name for name in contract.names if name in features]
+        names = [name for name in contract.names if name in rows.schema.names]
         matrix = process.process(rows, contract, names)
         columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
         run.work.save_rows(f"score/{batch_id}/matrix.arrow", Fetched(pa.RecordBatch.from_pydict(columns), []))

@@ -11,12 +11,13 @@ import sqlalchemy as sa
 from rowcast import fetch, migrations
 from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, same
-from rowcast.errors import SourceError
+from rowcast.errors import ConfigError, SourceError
 from rowcast.ledger import Ledger
 from rowcast.models.registry import Registry
 from rowcast.tables import JobTables, Tables, job_tables, tables
 
 _OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
+_OWN |= {"n", "total", "gap", "place"}  # of planning
 _OWN |= {"threshold", "contributions", "reasons", "row_values"}
 
 
@@ -57,6 +58,7 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
             store = connect(settings.store_url, create=True)
             stack.callback(store.close)
         source = fetch.open_source(source_db, settings.source)
+        _check_overrides(settings)
         shared, own = described(settings, source, store)
         ledger = Ledger(store, shared, own, settings.name)
         if prepare:
@@ -65,9 +67,19 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         yield Job(settings, source, store, shared, own, ledger, Registry(store, shared, settings.name))
 
 
+def _check_overrides(settings: Settings) -> None:
+    named = settings.source
+    taken = {*named.key, named.time, named.label, named.label_time, named.group} & set(settings.check.columns)
+    if taken:
+        raise ConfigError(
+            f"[check.columns] names '{min(map(str, taken))}', which [source] uses as key, time, label or group",
+            hint="checks are for columns that a model may use",
+        )
+
+
 def described(settings: Settings, source: fetch.Source, store: Database) -> tuple[Tables, JobTables]:
     """The store's tables for this job."""
-    taken = [name for name in settings.source.key if name.lower() in _OWN]
+    taken = [name for name in settings.source.key if name.lower() in _OWN or name.startswith(("rendered_", "rowcast."))]
     if taken:
         raise SourceError(
             f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",

@@ -99,7 +99,8 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
         for outcome in _mapped(order, engine, planned):
             total.add(outcome)
             progress(total.fetched, rows)
-        if newest is not None and not job.ledger.open_ranges():
+        # A run as of the future has not seen what arrives until then.
+        if newest is not None and order.now <= job.store.now() and not job.ledger.open_ranges():
             job.ledger.set_state(complete_to=newest)
     except BaseException as error:
         with suppress(DatabaseError):  # the first error tells more

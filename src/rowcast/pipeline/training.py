@@ -62,6 +62,7 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
 def _fetch(run: Run, about: Recorded) -> None:
     champion = run.job.registry.champion()
     until = run.job.registry.version(champion).trained_until if champion is not None else None
+    run.work.save_json("train/champion.json", champion)
     fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     part = pa.array(_parts(fetched.rows), pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
@@ -193,28 +194,40 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
 def _gate(run: Run, about: Recorded) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
     champion = run.job.registry.champion()
-    if champion is None:
+    judged = run.work.json("train/champion.json")
+    if champion != judged:
+        decision = _undecided(f"the champion changed since data-fetch, from {_name(judged)} to {_name(champion)}")
+    elif champion is None:
         decision = gate.first(version.metrics)
     else:
         decision = _compared(run.job, run.job.registry.version(champion), version, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().has_scope:
         scope_from, after = fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since)
         run.job.ledger.fix_scope(scope_from, after)
-    decide = run.job.registry.promote if decision.promote else run.job.registry.keep
-    decide(
-        version.version,
-        at=run.now,
-        by="gate",
-        decision=decision.outcome,
-        reason=decision.reason,
-        evidence=decision.evidence,
-    )
+    if decision.promote and not run.job.registry.promote(
+        version.version, **_said(decision), at=run.now, by="gate", against=champion
+    ):
+        decision = _undecided("another version was promoted while this one was judged")
+    if not decision.promote:
+        run.job.registry.keep(version.version, **_said(decision), at=run.now, by="gate")
     run.work.save_json(
         SAVED["gate"],
         {"version": version.version, "decision": decision.outcome, "reason": decision.reason, **decision.evidence},
     )
     about.metrics = decision.evidence
     about.note = f"v{version.version} {decision.reason}"
+
+
+def _undecided(why: str) -> gate.Decision:
+    return gate.Decision(False, "undecided", f"undecided: {why}; 'rowcast retrain' judges anew", {})
+
+
+def _said(decision: gate.Decision) -> dict[str, Any]:
+    return {"decision": decision.outcome, "reason": decision.reason, "evidence": decision.evidence}
+
+
+def _name(version: int | None) -> str:
+    return "none" if version is None else f"v{version}"
 
 
 def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, about: Recorded) -> gate.Decision:

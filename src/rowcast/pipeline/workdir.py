@@ -56,7 +56,13 @@ class WorkDir:
 
     def _new(self, name: str) -> Any:
         path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"the work directory {path.parent} cannot be made: {error.strerror}",
+                hint="steps save what they did beside rowcast.toml: its folder must be writable",
+            ) from None
         return _Replacing(path)
 
     def _found(self, name: str) -> str:
