@@ -760,3 +760,20 @@ def test_a_lost_column_stops_even_a_run_that_would_find_nothing_new(trained: Job
 
 def test_promoting_the_champion_again_is_refused_by_name(trained: Job) -> None:
     mentions(trained.refused("promote", "1", "--by", "Ada"), "v1 is champion already", "rowcast models")
+
+
+def test_names_that_rowcast_itself_uses_are_refused_as_a_key_with_a_way_out(lite: Job) -> None:
+    lite.sql("ALTER TABLE wafers RENAME COLUMN wafer TO gap")
+    lite.configure({"source": {"key": ["gap"]}})
+    mentions(lite.refused("run"), "'gap'", "another name")
+
+
+def test_a_check_of_the_key_is_refused_for_what_it_is(lite: Job) -> None:
+    lite.configure({"check.columns.wafer": {"nullable": False}})
+    mentions(lite.refused("run"), "[check.columns] names 'wafer'", "key, time, label or group")
+
+
+def test_a_scope_before_the_year_1000_can_be_read_again(lite: Job) -> None:
+    lite.configure({"infer": {"since": "0001-01-02"}})
+    lite.ok("run")
+    assert lite.ok("audit", "--json")["holds"]

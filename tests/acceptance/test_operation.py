@@ -13,7 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import quoted
 from jobs import ESTIMATORS, LABELLED, PENDING, SENSORS, Job, wafers
+
+from rowcast.config import load
+from rowcast.pipeline.job import opened
 
 pytest_plugins = ("job_fixtures",)
 
@@ -512,3 +516,24 @@ def test_a_config_is_found_from_another_folder_and_its_paths_start_beside_it(lit
     assert done.code == 0, done.err
     assert lite.log()[-1]["event"] == "infer done"
     assert list(tmp_path.glob("*.log")) == []
+
+
+def test_a_second_rollback_goes_on_to_the_version_before(trained: Job) -> None:
+    model = trained.table("model")
+    [columns] = [list(row) for row in trained.sql(f"SELECT * FROM {model}")]
+    names = ", ".join(quoted(name) for name in columns)
+    for version in (2, 3):
+        values = names.replace('"version"', str(version)).replace('"status"', "'challenger'")
+        trained.sql(f"INSERT INTO {model} ({names}) SELECT {values} FROM {model} WHERE version = 1")
+        trained.call("promote", str(version), "--by", "Ada")
+    assert "v2 is champion" in trained.call("rollback", "--by", "Ada").out
+    assert "v1 is champion" in trained.call("rollback", "--by", "Ada").out
+
+
+def test_the_gate_promotes_nobody_over_a_champion_that_it_did_not_judge(trained: Job) -> None:
+    with opened(load(trained.folder / "rowcast.toml")) as job:
+        about = {"at": job.store.now(), "by": "gate", "decision": "promoted", "reason": "late", "evidence": {}}
+        assert not job.registry.promote(1, **about, against=None)
+        assert not job.registry.promote(1, **about, against=7)
+        assert [promotion["reason"] for promotion in job.registry.promotions()].count("late") == 0
+        assert job.registry.promote(1, **about, against=1)
