@@ -537,3 +537,12 @@ def test_the_gate_promotes_nobody_over_a_champion_that_it_did_not_judge(trained:
         assert not job.registry.promote(1, **about, against=7)
         assert [promotion["reason"] for promotion in job.registry.promotions()].count("late") == 0
         assert job.registry.promote(1, **about, against=1)
+
+
+def test_a_gate_that_is_asked_again_after_its_promotion_lets_it_stand(untrained: Job) -> None:
+    for name in ("data-fetch", "data-check", "data-process", "model-build", "gate"):
+        untrained.ok("step", name)
+    before = untrained.ok("models", "--json")["promotions"]
+    untrained.ok("step", "gate")
+    assert untrained.ok("models", "--json")["promotions"] == before
+    assert [promotion["decision"] for promotion in before] == ["promoted"]

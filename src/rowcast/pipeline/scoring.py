@@ -85,13 +85,14 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
         raise no_champion(job)
     newest = fetch.newest_event(job.source, order.now)
     total = Outcome()
-    started_at, begun = job.store.now(), time.perf_counter()
+    started_at = job.store.now()
     try:
         left_behind = job.ledger.open_batches()
         if left_behind:
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
             for outcome in _mapped(order, engine, left_behind):
                 total.add(outcome)
+        begun = time.perf_counter()
         planned, rows = plan(job, order.run_id, order.now, order.champion)
         total.seconds["data-fetch"] += time.perf_counter() - begun
         rows += total.fetched

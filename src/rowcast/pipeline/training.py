@@ -194,6 +194,11 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
 def _gate(run: Run, about: Recorded) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
     champion = run.job.registry.champion()
+    if champion == version.version:  # it was promoted before, by this gate or by a person: that stands
+        made = next(made for made in run.job.registry.promotions() if made["version"] == champion)
+        about.note = f"v{champion} is champion already: {made['reason']}"
+        run.work.save_json(SAVED["gate"], {name: made[name] for name in ("version", "decision", "reason")})
+        return
     judged = run.work.json("train/champion.json")
     if champion != judged:
         decision = _undecided(f"the champion changed since data-fetch, from {_name(judged)} to {_name(champion)}")
