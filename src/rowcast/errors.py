@@ -10,6 +10,7 @@ RowcastError            what happened, where, and the way out
 ├── ModelError          a stored model may not or cannot be loaded
 ├── QuarantineError     too large a share of rows breaks the contract
 └── RunError            a run cannot start, go on or be found
+    └── BusyError       another run is at it
 """
 
 
@@ -53,12 +54,17 @@ class StoreError(RowcastError):
 class DatabaseError(RowcastError):
     """A database did not answer, refused the login, or refused a statement.
 
-    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, full, other.
+    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, other.
     """
 
     def __init__(self, what: str, *, hint: str = "", reason: str = "other") -> None:
         super().__init__(what, hint=hint)
         self.reason = reason
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same may well succeed a little later: a restart, a dropped connection, a lock, a deadlock."""
+        return self.reason in ("unreachable", "locked", "conflict")
 
 
 class TrainingError(RowcastError):
@@ -79,3 +85,7 @@ class QuarantineError(RowcastError):
 
 class RunError(RowcastError):
     """A run cannot start, be resumed or be found."""
+
+
+class BusyError(RunError):
+    """Another run that is alive does what this one was asked to do."""

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast import check, fetch, infer, process
 from rowcast.errors import SourceError
-from rowcast.pipeline import scoring
+from rowcast.pipeline.batch import columns_needed
 from rowcast.pipeline.job import Job
 
 _TOLERANCE = 1e-9  # of a score computed again
@@ -76,7 +76,7 @@ def _stored(job: Job, rows: Any, own: sa.Table) -> dict[str, Any] | None:
 def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
     version = job.registry.version(stored["model_version"])
     model = job.registry.load(version.version)
-    columns = scoring.columns_needed(job, model)
+    columns = columns_needed(job, model)
     names = [column.name for column in columns]
     chosen = [job.source.db.feature(column).label(column.name) for column in columns]
     kinds = {column.name: column.kind for column in columns}

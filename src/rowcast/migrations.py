@@ -1,6 +1,6 @@
 """Creates the store's tables, and leads an older store to the present version one step at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
@@ -8,8 +8,24 @@ from rowcast.database import Database
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.tables import JobTables, Tables
 
-# From each version to the next; a step may use nothing but statements, since tables.py describes the newest only.
-STEPS: tuple[Callable[[Database, Tables], None], ...] = ()
+
+def _leases(db: Database, tables: Tables) -> list[str]:
+    """To version 2: who trains, whether a run is alive, what a row's hash is made of."""
+    return [
+        _added(db, tables.job, "training_run"),
+        _added(db, tables.run, "lease_until"),
+        _added(db, tables.batch, "also_read"),
+    ]
+
+
+def _added(db: Database, table: sa.Table, column: str) -> str:
+    """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
+    name = db.dialect.identifier_preparer.format_table(table)
+    return f"ALTER TABLE {name} ADD {sa.schema.CreateColumn(table.c[column]).compile(dialect=db.dialect)}"
+
+
+# From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases,)
 VERSION = 1 + len(STEPS)
 
 
@@ -38,19 +54,22 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             if version(db, tables) is None:  # another process may have been first
                 _create(db, tables.shared)
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
-            _create(db, (own.prediction, own.quarantine))
+            _create(db, own.all)
         return
     if found > VERSION:
         raise StoreError(
             f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
             hint="install the newer rowcast that upgraded it",
         )
-    missing = [table for table in (own.prediction, own.quarantine) if not db.has_table(table)]
+    missing = [table for table in own.all if not db.has_table(table)]
     if found < VERSION or missing:
         with db.transaction("write"):
-            for step in STEPS[found - 1 :]:
-                step(db, tables)
-            if found < VERSION:
+            # The version's row is the lock: another process may be upgrading just now.
+            db.execute(tables.version.update().values(created_at=tables.version.c.created_at))
+            for step in STEPS[(version(db, tables) or found) - 1 :]:
+                for statement in step(db, tables):
+                    db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
+            if version(db, tables) != VERSION:
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
             _create(db, missing)
 
@@ -64,16 +83,24 @@ def version(db: Database, tables: Tables) -> int | None:
 
 
 def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
-    """Every statement that creates the store, for a database administrator to read and run."""
-    statements = [] if db.dialect.name == "sqlite" else [str(sa.schema.CreateSchema(schema, if_not_exists=True))]
-    for table in (*tables.shared, own.prediction, own.quarantine):
+    """Every statement that creates the store, or leads it to this version, for an administrator to read and run."""
+    found = version(db, tables)
+    if found is None:
+        statements = [] if db.dialect.name == "sqlite" else [str(sa.schema.CreateSchema(schema, if_not_exists=True))]
+        missing = [*tables.shared, *own.all]
+    else:
+        statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
+        missing = [table for table in own.all if not db.has_table(table)]
+    for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
         statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
-    insert = tables.version.insert().values(version=VERSION, created_at=sa.literal_column("CURRENT_TIMESTAMP"))
-    return [*statements, str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))]
+    if found != VERSION:
+        insert = tables.version.insert().values(version=VERSION, created_at=sa.literal_column("CURRENT_TIMESTAMP"))
+        statements.append(str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True})))
+    return statements
 
 
-def _create(db: Database, tables: tuple[sa.Table, ...] | list[sa.Table]) -> None:
+def _create(db: Database, tables: Sequence[sa.Table]) -> None:
     for table in tables:
         if not db.has_table(table):
             db.execute(sa.schema.CreateTable(table))

@@ -1,10 +1,11 @@
 """The store's tables, in SQLAlchemy Core: those that all jobs share, and a job's own, which carry its source's key."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database import Column, Database, RawType
@@ -55,6 +56,11 @@ class JobTables:
 
     prediction: sa.Table
     quarantine: sa.Table
+    history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
+
+    @property
+    def all(self) -> tuple[sa.Table, ...]:
+        return (self.prediction, self.quarantine, self.history)
 
 
 def tables(db: Database, schema: str) -> Tables:
@@ -84,6 +90,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("complete_to", Instant),  # newest event time of the last run that left nothing pending
             sa.Column("champion", integer),
             sa.Column("planned_at", Instant),  # written by whoever plans: its row lock is the planning lock
+            sa.Column("training_run", big),  # the run that trains; another waits
         ),
         run=table(
             "run",
@@ -98,6 +105,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("host", text),
             sa.Column("rowcast_version", text),
             sa.Column("config_sha256", text),
+            sa.Column("lease_until", Instant),  # a running run whose lease has passed is dead
         ),
         step=table(
             "step",
@@ -131,6 +139,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("quarantined", big),
             sa.Column("started_at", Instant),
             sa.Column("finished_at", Instant),
+            sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
         ),
         metric=table(
             "metric",
@@ -184,26 +193,35 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
         return sa.Table(f"{prefix}{job}_{name}", shared.metadata, *keys, *columns, **options)
 
     big = sa.BigInteger
+    lineage = {"run_id": big, "batch_id": big}
+    scored = {"score": sa.Double, "predicted": predicted, "threshold": sa.Double, "contributions": sa.Text}
+    set_aside = {"reasons": sa.Text, "row_values": sa.Text}
+
+    def columns(types: Mapping[str, Any], nullable: Sequence[str] = ()) -> list[sa.Column[Any]]:
+        return [sa.Column(name, type_, nullable=name in nullable) for name, type_ in types.items()]
+
     return JobTables(
         prediction=table(
             "prediction",
-            sa.Column("model_version", sa.Integer, nullable=False),
-            sa.Column("run_id", big, nullable=False),
-            sa.Column("batch_id", big, nullable=False),
-            sa.Column("scored_at", Instant, nullable=False),
-            sa.Column("row_hash", big, nullable=False),
-            sa.Column("score", sa.Double, nullable=False),
-            sa.Column("predicted", predicted, nullable=False),
-            sa.Column("threshold", sa.Double, nullable=False),
-            sa.Column("contributions", sa.Text),
+            *columns(
+                {"model_version": sa.Integer, **lineage, "scored_at": Instant, "row_hash": big, **scored},
+                nullable=["contributions"],
+            ),
         ),
-        quarantine=table(
-            "quarantine",
-            sa.Column("run_id", big, nullable=False),
-            sa.Column("batch_id", big, nullable=False),
-            sa.Column("quarantined_at", Instant, nullable=False),
-            sa.Column("row_hash", big, nullable=False),
-            sa.Column("reasons", sa.Text, nullable=False),
-            sa.Column("row_values", sa.Text, nullable=False),
+        quarantine=table("quarantine", *columns({**lineage, "quarantined_at": Instant, "row_hash": big, **set_aside})),
+        history=table(
+            "history",
+            sa.Column("batch_id", big, primary_key=True, autoincrement=False),
+            *columns({"run_id": big, "was": sa.Text, "since": Instant, "until": Instant, "row_hash": big}),
+            *columns({"model_version": sa.Integer, **scored, **set_aside}, [*scored, *set_aside, "model_version"]),
         ),
     )
+
+
+def with_constants(rows: pa.RecordBatch | pa.Table, **values: int | str | datetime) -> pa.Table:
+    """Rows for one of these tables, with a constant column for each value."""
+    table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+    for name, value in values.items():
+        kind = {int: pa.int64(), str: pa.string()}.get(type(value), pa.timestamp("us", "UTC"))
+        table = table.append_column(name, pa.repeat(pa.scalar(value, kind), rows.num_rows))
+    return table

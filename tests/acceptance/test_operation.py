@@ -213,7 +213,7 @@ def test_resume_goes_on_after_a_kill_and_falls_back_where_the_work_directory_is_
     process = plain.start("run")
     eventually((plain.folder / "waiting").exists, process)
     said = plain.refused("resume")
-    assert "still running" in said
+    assert "is under way" in said
     kill(process)
     before = steps(plain, 1)
     assert {name for name, _ in before} == {"data-fetch", "data-check", "data-process"}

@@ -109,14 +109,14 @@ def test_a_second_demo_starts_afresh(
     url = database.url if named else None
     settings = config.load(demo.build(tmp_path, rows=500, sensors=25, url=url).config)
     with opened(settings) as job:
-        job.ledger.start_run("infer", datetime.now(UTC), "sha")
+        job.runs.start("infer", datetime.now(UTC), "sha")
     (tmp_path / ".rowcast" / "wafers" / "1").mkdir(parents=True)
     again = demo.build(tmp_path, rows=300, sensors=20, url=url)
     assert again.rows == 300
     assert not (tmp_path / ".rowcast" / "wafers").exists()
     with opened(config.load(again.config)) as job:
         assert len(job.source.features) == 23
-        assert job.ledger.runs() == []
+        assert job.runs.newest() == []
 
 
 def test_a_config_of_somebody_else_is_left_alone(tmp_path: Path) -> None:

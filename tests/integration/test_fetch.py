@@ -64,7 +64,7 @@ class Fab:
         return self.source.features
 
     def plan(self, batch_rows=1000, job=EVERYTHING, now=NOW, late_arrival=MONTH, skip=()):
-        return self.pending.plan(job, now, late_arrival, batch_rows, skip)
+        return self.pending.plan(job, now, job.looked_back_to(late_arrival), batch_rows, skip)
 
     def read(self, keys, batch_rows=1000, job=EVERYTHING, now=NOW):
         return self.pending.read(keys, self.columns, job, now, batch_rows)

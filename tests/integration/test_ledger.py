@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pyarrow as pa
 import pytest
@@ -16,7 +18,8 @@ from hypothesis import strategies as st
 
 from rowcast.database import Column, Database
 from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
-from rowcast.ledger import LEASE, KeyRange, Ledger, is_gone, process_name
+from rowcast.ledger import KeyRange, Ledger, Runs, lease, new_worker, process_name
+from rowcast.ledger.process import is_gone
 from rowcast.migrations import upgrade
 from rowcast.tables import job_tables, tables
 
@@ -32,6 +35,10 @@ def opened(db: Database, job: str = "wafers") -> Ledger:
     ledger = Ledger(db, shared, own, job)
     ledger.register("t")
     return ledger
+
+
+def runs_of(ledger: Ledger) -> Runs:
+    return Runs(ledger.db, ledger.tables, ledger.job)
 
 
 @pytest.fixture
@@ -189,7 +196,7 @@ def test_of_many_who_claim_at_once_only_one_gets_the_batch(database, ledger):
 def test_a_claim_is_kept_for_as_long_as_its_lease(ledger, other):
     batch = claimed(ledger)
     [entry] = rows(ledger, ledger.tables.batch)
-    assert timedelta(0) < entry["lease_until"] - ledger.db.now() <= LEASE
+    assert timedelta(0) < entry["lease_until"] - ledger.db.now() <= lease.LEASE
     assert other.open_batches() == []
     expire(ledger, batch.batch_id)
     assert other.open_batches() == [batch.batch_id]
@@ -200,19 +207,113 @@ def test_a_claim_is_kept_for_as_long_as_its_lease(ledger, other):
 
 def test_a_released_batch_is_free_at_once(ledger, other):
     batch = claimed(ledger)
-    ledger.release(batch)
+    ledger.release(batch.batch_id, batch.worker)
     assert other.open_batches() == [batch.batch_id]
     theirs = other.claim(batch.batch_id, 2, 1)
-    ledger.release(batch)  # too late: it is theirs
+    ledger.release(batch.batch_id, batch.worker)  # too late: it is theirs
     assert other.open_batches() == []
     assert other.publish(theirs, predictions(1), bad(), None)
+
+
+def test_a_claim_asked_for_again_under_its_own_name_is_the_same(ledger, other):
+    [batch_id] = planned(ledger)
+    name = new_worker()
+    batch = ledger.claim(batch_id, 1, 1, name)
+    assert ledger.claim(batch_id, 1, 1, name) == batch
+    assert other.claim(batch_id, 2, 1) is None
+
+
+def test_who_did_not_hear_of_its_publishing_can_ask(ledger, other):
+    batch = claimed(ledger)
+    assert ledger.landed(batch.batch_id, batch.worker) is None
+    ledger.publish(batch, predictions(1, 2), bad(3), None)
+    assert other.landed(batch.batch_id, batch.worker) == (2, 1)
+    assert other.landed(batch.batch_id, new_worker()) is None
+
+
+def test_a_lease_is_renewed_while_the_work_lasts_and_not_longer(ledger, monkeypatch):
+    monkeypatch.setattr(lease, "HEARTBEAT", timedelta(milliseconds=20))
+    batch = claimed(ledger)
+    expire(ledger, batch.batch_id)
+    with lease.kept(ledger.db, partial(ledger.renewal, batch.batch_id, batch.worker)):
+        eventually(lambda: rows(ledger, ledger.tables.batch)[0]["lease_until"] > ledger.db.now())
+    expire(ledger, batch.batch_id)
+    assert ledger.open_batches() == [batch.batch_id]
+
+
+def test_a_lost_claim_is_not_renewed(ledger, other):
+    batch = claimed(ledger)
+    expire(ledger, batch.batch_id)
+    other.claim(batch.batch_id, 2, 1)
+    expire(ledger, batch.batch_id)
+    ledger.db.execute(ledger.renewal(batch.batch_id, batch.worker, ledger.db.now() + lease.LEASE))
+    assert ledger.open_batches() == [batch.batch_id]
+
+
+def test_renewing_goes_on_after_the_database_was_away(ledger, monkeypatch):
+    monkeypatch.setattr(lease, "HEARTBEAT", timedelta(milliseconds=20))
+    batch = claimed(ledger)
+    expire(ledger, batch.batch_id)
+    asked = []
+
+    def renewal(until):
+        asked.append(until)
+        if len(asked) == 1:
+            raise DatabaseError("it is away", reason="unreachable")
+        return ledger.renewal(batch.batch_id, batch.worker, until)
+
+    with lease.kept(ledger.db, renewal):
+        eventually(lambda: rows(ledger, ledger.tables.batch)[0]["lease_until"] > ledger.db.now())
+    assert len(asked) >= 2
+
+
+def eventually(holds) -> None:
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_planned_batch_is_halved_under_its_own_model(ledger, other):
+    [batch_id] = planned(ledger, version=3)
+    assert ledger.planned_range(batch_id) == RANGE
+    low, high = KeyRange(("1",), ("5",), 5), KeyRange(("6",), ("9",), 4)
+    parts = ledger.halve(batch_id, 2, [low, high])
+    assert ledger.planned_range(batch_id) is None
+    assert ledger.open_ranges() == [low, high]
+    assert [other.claim(part, 3, 7).model_version for part in parts] == [3, 3]
+    assert ledger.claim(batch_id, 1, 1) is None
+
+
+def test_a_batch_in_somebodys_hands_is_not_halved(ledger, other):
+    batch = claimed(other)
+    assert ledger.halve(batch.batch_id, 2, [RANGE]) == []
+    assert ledger.planned_range(batch.batch_id) is None
+    assert other.publish(batch, predictions(1), bad(), None)
+    assert ledger.halve(batch.batch_id, 2, [RANGE]) == []
+
+
+def test_what_workers_that_are_gone_held_is_given_back(ledger, runner):
+    mine = claimed(ledger, runner.run_id)
+    runner.kill()
+    runner.wait()
+    ledger.give_back(runner.run_id)
+    status = {row["batch_id"]: row["status"] for row in rows(ledger, ledger.tables.batch)}
+    assert status == {runner.batch_id: "planned", mine.batch_id: "claimed"}
+
+
+def test_a_process_that_only_waits_to_be_collected_is_gone(ledger, runner):
+    [name] = [row["worker"] for row in rows(ledger, ledger.tables.batch)]
+    assert not is_gone(name)
+    runner.kill()
+    eventually(lambda: is_gone(name))
 
 
 def test_a_batch_keeps_the_model_it_was_begun_with(ledger, other):
     [undecided] = planned(ledger, version=None)
     batch = ledger.claim(undecided, 1, 7)
     assert batch.model_version == 7
-    ledger.release(batch)
+    ledger.release(batch.batch_id, batch.worker)
     assert other.claim(undecided, 2, 8).model_version == 7
     [decided] = planned(ledger, version=3)
     assert ledger.claim(decided, 1, 7).model_version == 3
@@ -243,10 +344,10 @@ CLAIM_AND_WAIT = """
 import sys, time
 import sqlalchemy as sa
 sys.path[:0] = {path!r}
-from test_ledger import opened
+from test_ledger import opened, runs_of
 from rowcast.database import connect
 ledger = opened(connect(sys.argv[1]))
-run_id = ledger.start_run("infer", ledger.db.now(), "x")
+run_id = runs_of(ledger).start("infer", ledger.db.now(), "x")
 [batch_id] = ledger.open_batches()
 print(run_id, ledger.claim(batch_id, run_id, 1).batch_id, flush=True)
 time.sleep(600)
@@ -269,8 +370,8 @@ def runner(database, ledger):
 def test_the_claim_of_a_live_process_is_respected(ledger, runner):
     assert ledger.open_batches() == []
     assert ledger.claim(runner.batch_id, 2, 1) is None
-    ledger.start_run("infer", NOW, "x")
-    assert ledger.run(runner.run_id)["status"] == "running"
+    runs_of(ledger).start("infer", NOW, "x")
+    assert runs_of(ledger).get(runner.run_id)["status"] == "running"
 
 
 def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, runner):
@@ -279,8 +380,8 @@ def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, run
     assert ledger.open_batches() == [runner.batch_id]
     batch = ledger.claim(runner.batch_id, 2, 1)
     assert ledger.publish(batch, predictions(1), bad(), None)
-    ledger.start_run("infer", NOW, "x")
-    found = ledger.run(runner.run_id)
+    runs_of(ledger).start("infer", NOW, "x")
+    found = runs_of(ledger).get(runner.run_id)
     assert found["status"] == "interrupted"
     assert found["error"]
     assert found["finished_at"] is not None
@@ -362,10 +463,10 @@ def test_jobs_do_not_see_one_another(ledger, database):
     assert lots.open_ranges() == lots.open_batches() == []
     ledger.publish(batch, predictions(1), bad(), None)
     assert nothing_published(lots)
-    run_id = ledger.start_run("infer", NOW, "x")
-    assert lots.runs() == []
+    run_id = runs_of(ledger).start("infer", NOW, "x")
+    assert runs_of(lots).newest() == []
     with pytest.raises(RunError, match=f"'lots' has no run {run_id}"):
-        lots.run(run_id)
+        runs_of(lots).get(run_id)
 
 
 def test_a_jobs_state_is_kept_as_it_was_set(ledger):
@@ -379,9 +480,9 @@ def test_a_jobs_state_is_kept_as_it_was_set(ledger):
     assert ledger.state().has_scope
 
 
-def test_two_never_plan_at_once(ledger, other, database):
+def test_two_never_plan_at_once(ledger, other, database, monkeypatch):
     if database.is_sqlite:
-        other.db.arrow("PRAGMA busy_timeout = 1")
+        monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.0)
     else:
         other.db.arrow("SET lock_timeout = '10ms'")
 
@@ -407,45 +508,6 @@ def test_a_plan_that_fails_leaves_no_batches(ledger):
     with pytest.raises(KeyboardInterrupt):
         plan()
     assert ledger.open_ranges() == []
-
-
-# ---- runs and steps
-
-
-def test_a_run_is_recorded_from_start_to_end(ledger):
-    run_id = ledger.start_run("retrain", NOW, "abc")
-    found = ledger.run(run_id)
-    wanted = {"job": "wafers", "pipeline": "retrain", "status": "running", "as_of": NOW, "config_sha256": "abc"}
-    assert wanted.items() <= found.items()
-    ledger.finish_run(run_id, "failed", "it's broken")
-    found = ledger.run(run_id)
-    assert (found["status"], found["error"]) == ("failed", "it's broken")
-    assert found["started_at"] <= found["finished_at"]
-    ledger.reopen_run(run_id)
-    found = ledger.run(run_id)
-    assert (found["status"], found["error"], found["finished_at"]) == ("running", None, None)
-
-
-def test_the_newest_runs_come_first(ledger):
-    started = [ledger.start_run("infer", NOW, "x") for _ in range(4)]
-    assert [run["run_id"] for run in ledger.runs(3)] == started[:0:-1]
-
-
-def test_a_step_tried_again_replaces_its_row(ledger):
-    run_id = ledger.start_run("infer", NOW, "x")
-    ledger.record_step(run_id, "data-fetch", "score", status="failed", started_at=NOW, error="it's away")
-    ledger.record_step(run_id, "data-fetch", "train", status="done", started_at=NOW + timedelta(1), rows_in=4)
-    ledger.record_step(run_id, "data-fetch", "score", status="done", started_at=NOW, rows_in=5, duration_s=0.5)
-    found = [(step["row_set"], step["status"], step["rows_in"], step["error"]) for step in ledger.steps(run_id)]
-    assert found == [("train", "done", 4, None), ("score", "done", 5, None)]
-
-
-def test_figures_are_kept_and_what_is_no_number_is_left_out(ledger):
-    run_id = ledger.start_run("retrain", NOW, "x")
-    ledger.record_metrics(run_id, "gate", {"auc": 0.75, "rows": 12, "won": True, "text": "x", "none": None})
-    ledger.record_metrics(run_id, "gate", {})
-    found = {row["name"]: row["value"] for row in rows(ledger, ledger.tables.metric)}
-    assert found == {"auc": 0.75, "rows": 12.0}
 
 
 # ---- any order of events
@@ -478,7 +540,7 @@ class Model:
     def release(self, who: int, batch_id: int) -> None:
         if claim := self.claims.get((who, batch_id)):
             current = self.is_current(who, batch_id)
-            self.ledgers[who].release(claim)
+            self.ledgers[who].release(claim.batch_id, claim.worker)
             if current:
                 self.holder[batch_id] = None
                 del self.claims[who, batch_id]

@@ -17,7 +17,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
 
         champion = job.registry.champion()
         counts = audit(job)
-        runs = job.ledger.runs(1)
+        runs = job.runs.newest(1)
         state = job.ledger.state()
         version = job.registry.version(champion) if champion is not None else None
         about: dict[str, Any] = {
@@ -51,9 +51,9 @@ def runs(
     from rowcast import report
 
     with opened_job(common) as job:
-        found = job.ledger.runs(last)
+        found = job.runs.newest(last)
         if json:
-            print(report.as_json([{**row, "steps": job.ledger.steps(row["run_id"])} for row in found]))
+            print(report.as_json([{**row, "steps": job.runs.steps(row["run_id"])} for row in found]))
             return 0
         columns = ["run_id", "pipeline", "status", "started_at", "seconds", "error"]
         rows = [
@@ -74,7 +74,7 @@ def runs(
                 "peak_rss_mb",
                 "error",
             ]
-            print(report.table(job.ledger.steps(found[0]["run_id"]), step_columns))
+            print(report.table(job.runs.steps(found[0]["run_id"]), step_columns))
     return 0
 
 

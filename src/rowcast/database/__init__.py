@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 import pyarrow as pa
 import sqlalchemy as sa
@@ -70,6 +70,14 @@ class Database(Protocol):
 
     dialect: sa.Dialect
     shown: str  # the URL without user, password and options
+
+    def reconnect(self) -> None:
+        """Begin anew with a fresh connection: nothing is left of an open transaction or of temporary tables."""
+        ...
+
+    def another(self) -> Self:
+        """A second connection to the same database, for another thread; whoever asks closes it."""
+        ...
 
     def execute(self, statement: sa.Executable) -> None: ...
 

@@ -1,9 +1,11 @@
 """What the Arrow drivers (ADBC) have in common: executing compiled statements, transactions, and clear errors."""
 
 import contextlib
+import copy
 import re
+import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Any, Literal, Self, TypeVar
 
 import adbc_driver_manager.dbapi as dbapi
 import pyarrow as pa
@@ -11,24 +13,68 @@ import sqlalchemy as sa
 
 from rowcast.errors import DatabaseError
 
+Result = TypeVar("Result")
+
+# Around each call the driver manager puts a SIGINT handler of its own, which loses a Ctrl-C that comes while the call
+# succeeds and makes a database error of any other. Python's handler runs as soon as the call is over.
+dbapi._blocking_call = lambda func, args, kwargs, cancel: func(*args, **kwargs)  # type: ignore[attr-defined]  # noqa: ARG005
+
+_connected: "weakref.WeakSet[Adbc]" = weakref.WeakSet()
+
+
+def cancel_running() -> None:
+    """Ask every database to end the statement that this process waits for; from a thread of its own."""
+    for db in list(_connected):
+        db.cancel()
+
 
 class Adbc:
     """A connection in autocommit mode; transactions are opened by statements of their own."""
 
     dialect: sa.Dialect
     shown: str
-    literal_reads = False  # whether reads must carry their values as literals
 
-    def __init__(self, connection: dbapi.Connection) -> None:
-        self._connection = connection
-        self._cursor = connection.cursor()
+    def _connect(self) -> dbapi.Connection:
+        """A new connection of the driver."""
+        raise NotImplementedError
+
+    def _prepare(self) -> None:
+        """Settings of a new connection."""
+        raise NotImplementedError
+
+    def open(self) -> None:
+        self._connection = self._connect()
+        self._cursor = self._running = self._connection.cursor()
+        try:
+            self._prepare()
+        except DatabaseError:
+            self.close()
+            raise
+        _connected.add(self)
+
+    def reconnect(self) -> None:
+        with contextlib.suppress(dbapi.Error):  # it is mostly broken
+            self.close()
+        self.open()
+
+    def another(self) -> Self:
+        other = copy.copy(self)
+        other.open()
+        return other
+
+    def cancel(self) -> None:
+        with contextlib.suppress(dbapi.Error):  # there may be nothing to cancel, or no way to
+            self._running.adbc_cancel()
 
     def execute(self, statement: sa.Executable) -> None:
-        self._run(self._cursor, statement)
+        self._patiently(lambda: self._run(self._cursor, statement))
 
     def rows(self, statement: sa.Select[Any] | sa.UpdateBase | sa.CompoundSelect[Any]) -> list[dict[str, Any]]:
-        self._run(self._cursor, statement)
-        table = self._guard(self._cursor.fetch_arrow_table)
+        def fetched() -> pa.Table:
+            self._run(self._cursor, statement)
+            return self._guard(self._cursor.fetch_arrow_table)
+
+        table = self._patiently(fetched)
         columns: Any = statement.exported_columns
         readers = {
             column.name: reader
@@ -47,9 +93,16 @@ class Adbc:
 
     def arrow(self, sql: str, options: dict[str, str] | None = None) -> pa.Table:
         """The whole result of SQL without parameters."""
+        return self._patiently(lambda: self._fetched(sql, options))
+
+    def _fetched(self, sql: str, options: dict[str, str] | None) -> pa.Table:
         with contextlib.closing(self._connection.cursor(adbc_stmt_kwargs=options)) as cursor:
-            self._guard(lambda: cursor.execute(sql))
-            return self._guard(cursor.fetch_arrow_table)
+            self._running = cursor
+            try:
+                self._guard(lambda: cursor.execute(sql))
+                return self._guard(cursor.fetch_arrow_table)
+            finally:
+                self._running = self._cursor
 
     def literal(self, statement: sa.Executable) -> str:
         """The statement with its values written into it, as the dialect quotes them."""
@@ -68,14 +121,25 @@ class Adbc:
         self._statement("COMMIT")
 
     def close(self) -> None:
-        self._cursor.close()
-        self._connection.close()
+        _connected.discard(self)
+        try:
+            self._cursor.close()
+        finally:
+            self._connection.close()
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        """Repeat a statement that did not begin because something else held the database."""
+        return call()
+
+    def _is_broken(self) -> bool:
+        """Whether the connection is gone, whatever the error said."""
+        return False
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> str:
         raise NotImplementedError
 
     def _statement(self, sql: str) -> None:
-        self._guard(lambda: self._cursor.execute(sql))
+        self._patiently(lambda: self._guard(lambda: self._cursor.execute(sql)))
 
     def _run(self, cursor: dbapi.Cursor, statement: sa.Executable) -> None:
         if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
@@ -100,7 +164,10 @@ class Adbc:
         try:
             return call()
         except (dbapi.Error, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
-            raise self.explained(error) from error
+            explained = self.explained(error)
+            if explained.reason == "other" and self._is_broken():
+                explained.reason = "unreachable"
+            raise explained from error
 
     def explained(self, error: Exception) -> DatabaseError:
         raise NotImplementedError

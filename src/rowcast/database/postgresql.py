@@ -63,18 +63,26 @@ class PostgreSQL(Adbc):
         preparer = self.dialect.identifier_preparer
         preparer.reserved_words = preparer.reserved_words | _RESERVED
         options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
-        target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
+        self._target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
+        self.open()
+
+    def _connect(self) -> driver.Connection:
         try:
-            connection = driver.connect(target, autocommit=True)
+            return driver.connect(self._target, autocommit=True)
         except driver.Error as error:
             raise self.explained(error) from None
-        super().__init__(connection)
+
+    def _prepare(self) -> None:
+        # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
+        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '10s'"):
+            self._statement(f"SET {setting}")
+
+    def _is_broken(self) -> bool:
         try:
-            for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '60s'"):
-                self._statement(f"SET {setting}")
-        except DatabaseError:
-            self.close()
-            raise
+            self._cursor.execute("SELECT 1")
+        except driver.Error as error:
+            return "25P02" not in (error.sqlstate or "")  # a transaction that failed is still there
+        return False
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> str:
         return "BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"
@@ -284,6 +292,9 @@ _EXPLAINED = (
     ("NOT_FOUND: ", "missing", ""),
     ("42703", "missing", ""),
     ("3F000", "missing", ""),
+    ("25006", "unreachable", "the server only reads: it is a standby, or is becoming one"),
+    ("40001", "conflict", "another transaction was in the way; try again"),
+    ("40P01", "conflict", "another transaction was in the way; try again"),
     ("53100", "full", "free some space; nothing of the unfinished batch was kept"),
     ("55P03", "locked", "another session holds the lock; try again when it is done"),
     ("57P", "unreachable", "the server closed the connection"),

@@ -6,7 +6,8 @@ the millisecond.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -21,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, Relation, bracketed
-from rowcast.database.adbc import Adbc, as_batch, first_line
+from rowcast.database.adbc import Adbc, Result, as_batch, first_line
 from rowcast.errors import ConfigError, DatabaseError
 
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
@@ -29,6 +30,7 @@ _RENDERED = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'", r
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
+_WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
 _SAMPLE = 1000  # rows looked at where a column declares no type
 
 
@@ -52,21 +54,33 @@ class SQLite(Adbc):
                 reason="missing",
             )
         quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+        self._file = f"file:{quoted}?mode={'rwc' if create else 'rw'}"
+        self.open()
+
+    def _connect(self) -> driver.Connection:
         try:
-            connection = driver.connect(f"file:{quoted}?mode={'rwc' if create else 'rw'}", autocommit=True)
+            return driver.connect(self._file, autocommit=True)
         except driver.Error as error:
             raise DatabaseError(
                 f"{self.shown} cannot be opened",
                 hint="the file or its folder may not be read by this user",
                 reason="unreachable",
             ) from error
-        super().__init__(connection)
-        try:
-            self.arrow("PRAGMA busy_timeout = 30000")
-            self.arrow("PRAGMA schema_version")  # reads the file: it may not be SQLite
-        except DatabaseError:
-            self.close()
-            raise
+
+    def _prepare(self) -> None:
+        self.arrow(f"PRAGMA busy_timeout = {int(_WAIT * 1000)}")
+        self.arrow("PRAGMA schema_version")  # reads the file: it may not be SQLite
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        # SQLite's own waiting cannot be interrupted, so it is kept short and repeated.
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return call()
+            except DatabaseError as error:
+                if error.reason != "locked" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> str:
         return "BEGIN IMMEDIATE" if kind == "write" else "BEGIN"

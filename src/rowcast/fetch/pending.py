@@ -4,7 +4,7 @@ Keys are compared by the database alone: Python only carries bounds that the dat
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -31,16 +31,25 @@ class Pending:
         self.together = store is source.db  # one statement sees both
 
     def plan(
-        self, job: Job, now: datetime, late_arrival: timedelta, batch_rows: int, skip: Sequence[KeyRange]
+        self,
+        job: Job,
+        now: datetime,
+        since: datetime | None,
+        batch_rows: int,
+        skip: Sequence[KeyRange],
+        within: KeyRange | None = None,
     ) -> list[KeyRange]:
-        """Ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip."""
+        """Ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip.
+
+        `since` is the event time to search back to, None for the whole scope; `within` the keys to search.
+        """
         source = self.source
         table = source.table()
-        since = None if job.complete_to is None else job.complete_to - late_arrival
-        parts = [source.own_key(table), source.scored_by(job, now, since)]
+        around = [] if within is None else [source.between(within)]
+        parts = [*around, source.own_key(table, around), source.scored_by(job, now, since)]
         parts += [~source.between(keys) for keys in skip]
         number = self._numbered if self.together else self._numbered_staged
-        numbered, bounds = number(table, parts, self._gap(skip))
+        numbered, bounds = number(table, parts, self._gap(skip), within)
         gap, n, total = numbered.c.gap, numbered.c.n, numbered.c.total
         edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == total)
         rows = self.store.rows(sa.select(n, total, *bounds).where(edge).order_by(gap, n))
@@ -58,11 +67,17 @@ class Pending:
         return found.label("gap")
 
     def _numbered(
-        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]], gap: sa.ColumnElement[Any]
+        self,
+        table: sa.FromClause,
+        parts: list[sa.ColumnElement[bool]],
+        gap: sa.ColumnElement[Any],
+        within: KeyRange | None,
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
         """Pending rows numbered in key order, where one statement sees source and store."""
         keys = self.source.keys(table)
-        found = self.source.select(*keys, gap, table=table).where(*parts, *self._absent(table)).subquery("found")
+        found = (
+            self.source.select(*keys, gap, table=table).where(*parts, *self._absent(table, within)).subquery("found")
+        )
         order = [found.c[c.name] for c in self.source.key]
         chosen = sa.select(*order, found.c.gap, *_numbers(found.c.gap, order))
         numbered = chosen.subquery("numbered")
@@ -70,7 +85,11 @@ class Pending:
         return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
 
     def _numbered_staged(
-        self, table: sa.FromClause, parts: list[sa.ColumnElement[bool]], gap: sa.ColumnElement[Any]
+        self,
+        table: sa.FromClause,
+        parts: list[sa.ColumnElement[bool]],
+        gap: sa.ColumnElement[Any],
+        within: KeyRange | None,
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
         """The same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source

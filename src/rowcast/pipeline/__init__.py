@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,13 +13,13 @@ import structlog
 from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.engines.local import Local
-from rowcast.errors import RowcastError, RunError
-from rowcast.ledger import is_alive
+from rowcast.errors import BusyError, ConfigError, RowcastError, RunError
+from rowcast.ledger import kept
 from rowcast.pipeline import by_hand, scoring, training
+from rowcast.pipeline.batch import Order, Outcome, check_columns
 from rowcast.pipeline.job import Job, now_of, opened
 from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
-from rowcast.pipeline.scoring import Order, Outcome
 from rowcast.pipeline.workdir import WorkDir
 
 log = structlog.get_logger("rowcast")
@@ -52,56 +53,61 @@ def run(
     pipeline: Pipeline,
     *,
     as_of: str | None = None,
+    since: str | None = None,
     accept_quarantine: bool = False,
     progress: Progress = unseen,
 ) -> Result:
-    """Execute a pipeline.
+    """Execute a pipeline; `since` is the event time back to which rows older than `late_arrival` are looked for.
 
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
     with opened(settings) as job:
         now = now_of(settings, as_of, job.store)
+        back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise scoring.no_champion(job)
-        run_id = job.ledger.start_run(pipeline, now, settings.sha256())
+        run_id = job.retried(lambda: job.runs.start(pipeline, now, settings.sha256()))
         log.info(f"{pipeline} begins", run=run_id, job=settings.name, as_of=now.isoformat(timespec="seconds"))
         result = Result(run_id, pipeline)
         with _finished(job, result):
             if pipeline != "infer":
                 _train(job, result, now, forced=pipeline == "retrain")
             if pipeline != "retrain":
-                _score(job, result, now, accept_quarantine, progress)
+                order = Order(settings, run_id, now, accept_quarantine=accept_quarantine, since=back_to)
+                _score(job, result, order, progress)
         return result
+
+
+def _event_time(job: Job, text: str) -> datetime:
+    if job.source.time is None:
+        raise ConfigError("--since needs source.time", hint="without a time column the whole table is searched anyway")
+    return fetch.instant(text, job.settings.source.timezone)
 
 
 def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     with opened(settings) as job:
-        found = job.ledger.run(run_id) if run_id is not None else _unfinished(job)
+        found = job.runs.get(run_id) if run_id is not None else _unfinished(job)
         if found["status"] == "done":
             raise RunError(
                 f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
             )
-        if found["status"] == "running" and is_alive(found["host"]):
-            raise RunError(
-                f"run {found['run_id']} is still running as {found['host']}", hint="wait for it, or stop its process"
-            )
         result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
-        job.ledger.reopen_run(result.run_id)
-        done = {(s["name"], s["row_set"]) for s in job.ledger.steps(result.run_id) if s["status"] == "done"}
+        job.runs.reopen(found)
+        done = {(s["name"], s["row_set"]) for s in job.runs.steps(result.run_id) if s["status"] == "done"}
         log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=now.isoformat(timespec="seconds"))
         with _finished(job, result):
             if result.pipeline == "step":
                 by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
                 return result
-            begun = [s for s in job.ledger.steps(result.run_id) if s["row_set"] != "score"]
+            begun = [s for s in job.runs.steps(result.run_id) if s["row_set"] != "score"]
             if result.pipeline != "infer" and ("gate", "-") not in done:
                 if begun or result.pipeline == "retrain":
                     _train_or_go_on(job, result, now, done, result.pipeline == "retrain")
                 else:
                     _train(job, result, now, forced=False)
             if result.pipeline != "retrain":
-                _score(job, result, now, False, progress)
+                _score(job, result, Order(settings, result.run_id, now), progress)
         return result
 
 
@@ -112,14 +118,15 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
     with opened(settings) as job:
         if name == "data-fetch":
             now = now_of(settings, as_of, job.store)
-            result = Result(job.ledger.start_run("step", now, settings.sha256()), "step")
+            result = Result(job.runs.start("step", now, settings.sha256()), "step")
         else:
-            found = job.ledger.run(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
+            found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
             if as_of is not None:
                 raise RunError(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
             result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
+            job.runs.reopen(found)
         work = _work(job, result.run_id)
         with _finished(job, result):
             by_hand.step(Run(job, result.run_id, now, work), name)
@@ -166,7 +173,7 @@ def _work(job: Job, run_id: int) -> WorkDir:
 
 
 def _unfinished(job: Job) -> dict[str, Any]:
-    for found in job.ledger.runs():
+    for found in job.runs.newest():
         if found["status"] != "done":
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
@@ -174,23 +181,26 @@ def _unfinished(job: Job) -> dict[str, Any]:
 
 @contextmanager
 def _finished(job: Job, result: Result) -> Iterator[None]:
-    """Close the run's record, whatever happens in it."""
+    """Keep the run's lease while it lasts, and close its record whatever happens in it."""
     try:
-        yield
+        with kept(job.store, partial(job.runs.renewal, result.run_id)):
+            yield
     except BaseException as error:
         result.status = "failed" if isinstance(error, Exception) else "interrupted"
         with suppress(RowcastError):  # a database that is away cannot be told so
-            job.ledger.finish_run(result.run_id, result.status, said(error))
+            job.store.reconnect()  # an interruption can leave a transaction open
+            job.runs.finish(result.run_id, result.status, said(error))
         log.error(f"{result.pipeline} {result.status}", run=result.run_id, error=said(error))
         raise
-    result.champion = job.registry.champion()
-    job.ledger.finish_run(result.run_id, result.status, result.error.what if result.error else None)
+    result.champion = job.retried(job.registry.champion)
+    what = result.error.what if result.error else None
+    job.retried(lambda: job.runs.finish(result.run_id, result.status, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
 
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     """Retrain where it is due. A failed retrain never keeps a champion from scoring."""
-    reason = "asked for" if forced else _due(job, now, result)
+    reason = "asked for" if forced else job.retried(lambda: _due(job, now, result))
     if not reason:
         log.info("retraining is not due", reason=result.retrain)
         return
@@ -200,7 +210,14 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
+        job.retried(lambda: job.runs.begin_training(result.run_id))
         _train_from(job, result, now, done)
+        job.retried(lambda: job.runs.end_training(result.run_id))
+    except BusyError as busy:
+        if forced or job.registry.champion() is None:
+            raise
+        result.retrain = f"not now: {busy.what}"
+        log.info("retraining is under way elsewhere", reason=busy.what)
     except Exception as error:  # whatever it is: the champion can still score, and if it cannot it says so itself
         if forced or job.registry.champion() is None:
             raise
@@ -229,7 +246,7 @@ def _due(job: Job, now: datetime, result: Result) -> str:
         return ""
     if not versions:
         return "there is no model yet"
-    failed = job.ledger.failed_training()
+    failed = job.runs.failed_training()
     again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
     if failed and now < again and job.registry.champion() is not None:
         result.retrain = f"not tried again before {again:%Y-%m-%d %H:%M} UTC, since the last try failed: {failed[1]}"
@@ -245,12 +262,19 @@ def _due(job: Job, now: datetime, result: Result) -> str:
     return f"{waited.days} days and {new} labels since v{versions[0].version}"
 
 
-def _score(job: Job, result: Result, now: datetime, accept: bool, progress: Progress) -> None:
-    champion = job.registry.champion()
-    if champion is None:
-        raise scoring.no_champion(job)
-    # A damaged model, or a source that lost a column, stops the run before anything is planned.
-    job.registry.verify(champion)
-    scoring.check_columns(job, job.registry.version(champion).features)
-    order = Order(job.settings, result.run_id, now, champion, accept)
-    result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
+def _score(job: Job, result: Result, order: Order, progress: Progress) -> None:
+    def checked() -> int:
+        """The champion. A damaged one, or a source that lost a column, stops the run before anything is planned."""
+        champion = job.registry.champion()
+        if champion is None:
+            raise scoring.no_champion(job)
+        job.registry.verify(champion)
+        check_columns(job, job.registry.version(champion).features)
+        return champion
+
+    order = replace(order, champion=job.retried(checked))
+    outcome = result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
+    if outcome.failed:
+        first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
+        what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
+        result.status, result.error = "partial", RunError(what, hint=first.hint)

@@ -17,6 +17,7 @@ from rowcast.fetch import Fetched
 from rowcast.ledger import Batch
 from rowcast.ledger import Job as State
 from rowcast.models.artifact import Model
+from rowcast.pipeline import batch as batches
 from rowcast.pipeline import scoring, training
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
@@ -29,7 +30,7 @@ _PLACE = "rowcast.place"  # a good row's place among the fetched ones
 
 def latest(job: Job, root: Path) -> dict[str, Any]:
     """The newest run that has saved something. Raises RunError where there is none."""
-    for found in job.ledger.runs():
+    for found in job.runs.newest():
         if WorkDir(root, found["run_id"]).has(training.SAVED["data-fetch"]):
             return found
     raise RunError("no run has saved anything yet", hint="begin with 'rowcast step data-fetch'")
@@ -46,10 +47,11 @@ def step(run: Run, name: str) -> None:
     if name in before and not run.work.has(training.SAVED[before[name]]):
         raise RunError(f"run {run.run_id} has no saved {before[name]}", hint=f"run 'rowcast step {before[name]}' first")
     if name != "inference":
+        run.job.runs.begin_training(run.run_id)
         training.train(run, name, name)
     score = {"data-fetch": _fetch, "data-check": _check, "data-process": _process, "inference": _infer}
     if name in score:
-        with recorded(run.job.ledger, run.run_id, name, "score") as about:
+        with recorded(run.job.runs, run.run_id, name, "score") as about:
             score[name](run, about)
 
 
@@ -67,7 +69,11 @@ def _fetch(run: Run, about: Recorded) -> None:
     settings = run.job.settings
     with run.job.ledger.planning():
         ranges = run.job.pending.plan(
-            state, run.now, settings.source.late_arrival, settings.infer.batch_rows, run.job.ledger.open_ranges()
+            state,
+            run.now,
+            state.looked_back_to(settings.source.late_arrival),
+            settings.infer.batch_rows,
+            run.job.ledger.open_ranges(),
         )
         batches = run.job.ledger.add_batches(run.run_id, ranges, None)
     champion = run.job.registry.champion()
@@ -151,7 +157,7 @@ def _infer(run: Run, about: Recorded) -> None:
         try:
             scored = _published(run.job, model, batch, run.work)
         except BaseException:
-            run.job.ledger.release(batch)
+            run.job.ledger.release(batch.batch_id, batch.worker)
             raise
         about.rows_in += scored
         about.rows_out += scored
@@ -162,7 +168,7 @@ def _infer(run: Run, about: Recorded) -> None:
 def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
     folder = f"score/{batch.batch_id}"
     fetched = work.rows(f"{folder}/fetched.arrow")
-    names = [column.name for column in scoring.columns_needed(job, model)]
+    names = [column.name for column in batches.columns_needed(job, model)]
     begun = time.perf_counter()
     contract = Contract.from_json(work.json("score/contract.json")) if work.has("score/contract.json") else None
     if contract == model.contract and work.has(f"{folder}/matrix.arrow"):
@@ -177,9 +183,10 @@ def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
         checked = _checked(job, model.contract, fetched)
         matrix = process.process(checked.good, model.contract, model.features)
     keys = fetched.rows.select([column.name for column in job.source.key])
-    examined = scoring.Examined(checked, keys, fetched.rows.select(names))
-    predictions, quarantined = scoring.results(model, matrix, examined, fetched, names)
-    if not job.ledger.publish(batch, predictions, quarantined, job.settings.check.max_quarantine):
+    examined = batches.Examined(checked, keys, fetched.rows.select(names))
+    predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
+    also_read = [name for name in names if name not in model.features]
+    if not job.ledger.publish(batch, predictions, quarantined, job.settings.check.max_quarantine, also_read):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )

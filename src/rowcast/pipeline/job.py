@@ -1,24 +1,27 @@
 """A job opened for work: its source, its store, its ledger and its models."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from rowcast import fetch, migrations
 from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, same
+from rowcast.database.retry import retried
 from rowcast.errors import ConfigError, SourceError
-from rowcast.ledger import Ledger
+from rowcast.ledger import Ledger, Runs
 from rowcast.models.registry import Registry
 from rowcast.tables import JobTables, Tables, job_tables, tables
 
+Result = TypeVar("Result")
+
 _OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
 _OWN |= {"n", "total", "gap", "place"}  # of planning
-_OWN |= {"threshold", "contributions", "reasons", "row_values"}
+_OWN |= {"threshold", "contributions", "reasons", "row_values", "was", "since", "until"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,13 @@ class Job:
     tables: Tables
     own: JobTables
     ledger: Ledger
+    runs: Runs
     registry: Registry
+
+    def retried(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
+        """What `work` returns, tried again with new connections where a database was away for a moment."""
+        databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
+        return retried(work, *databases, tell=tell)
 
     @property
     def pending(self) -> fetch.Pending:
@@ -64,7 +73,8 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
             ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.shown}")
-        yield Job(settings, source, store, shared, own, ledger, Registry(store, shared, settings.name))
+        runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
+        yield Job(settings, source, store, shared, own, ledger, runs, registry)
 
 
 def _check_overrides(settings: Settings) -> None:

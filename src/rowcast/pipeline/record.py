@@ -9,8 +9,9 @@ from typing import Any
 
 import structlog
 
+from rowcast.database.retry import retried
 from rowcast.errors import DatabaseError, RowcastError
-from rowcast.ledger import Ledger
+from rowcast.ledger import Runs
 
 log = structlog.get_logger("rowcast")
 
@@ -27,13 +28,13 @@ class Recorded:
 
 
 @contextmanager
-def recorded(ledger: Ledger, run_id: int, name: str, row_set: str) -> Iterator[Recorded]:
+def recorded(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[Recorded]:
     """Record a step around the work in it, whether it succeeds or not."""
     about = Recorded()
-    started_at, begun = ledger.db.now(), time.perf_counter()
+    started_at, begun = retried(runs.db.now, runs.db), time.perf_counter()
 
     def done(status: str, error: str | None = None) -> None:
-        write(ledger, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
+        write(runs, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
 
     try:
         yield about
@@ -41,13 +42,14 @@ def recorded(ledger: Ledger, run_id: int, name: str, row_set: str) -> Iterator[R
         if isinstance(caught, RowcastError):
             caught.step = caught.step or name
         with suppress(DatabaseError):  # the first error tells more
+            runs.db.reconnect()  # an interruption can leave a transaction open
             done("failed" if isinstance(caught, Exception) else "interrupted", said(caught))
         raise
-    done("done")
+    retried(lambda: done("done"), runs.db)
 
 
 def write(
-    ledger: Ledger,
+    runs: Runs,
     run_id: int,
     name: str,
     row_set: str,
@@ -61,20 +63,17 @@ def write(
 ) -> None:
     """Keep a step's row and figures in the store, and say it in the log."""
     peak = round(peak_mb or peak_rss_mb(), 1)
-    ledger.record_step(
-        run_id,
-        name,
-        row_set,
-        status=status,
-        started_at=started_at,
-        duration_s=round(duration_s, 3),
-        rows_in=about.rows_in,
-        rows_out=about.rows_out,
-        columns=about.columns,
-        peak_rss_mb=peak,
-        error=error,
-    )
-    ledger.record_metrics(run_id, name, about.metrics)
+    values = {
+        "status": status,
+        "started_at": started_at,
+        "duration_s": round(duration_s, 3),
+        "rows_in": about.rows_in,
+        "rows_out": about.rows_out,
+        "columns": about.columns,
+        "peak_rss_mb": peak,
+        "error": error,
+    }
+    runs.record_step(run_id, name, row_set, about.metrics, **values)
     figures = {
         "run": run_id,
         "rows_in": about.rows_in,

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,8 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
     }
     for name in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
         row_set = "-" if name in ("model-build", "gate") else "train"
-        with recorded(run.job.ledger, run.run_id, name, row_set) as about:
-            functions[name](run, about)
+        with recorded(run.job.runs, run.run_id, name, row_set) as about:
+            run.job.retried(partial(functions[name], run, about))
 
 
 def _fetch(run: Run, about: Recorded) -> None:
@@ -148,21 +149,25 @@ def _build(run: Run, about: Recorded) -> None:
         built = build.build(training, contract, settings.model, settings.task, (classes[0], classes[1]))
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
-    labels_known = fetch.labels_known(run.job.source, run.now)
-    version = run.job.registry.save(
-        built.model,
-        created_at=run.now,
-        run_id=run.run_id,
-        estimator=settings.model.estimator,
-        rows=len(matrix),
-        metrics={
-            **built.metrics,
-            "labels_known": labels_known,
-            "candidates": built.candidates,
-            "dropped": built.dropped,
-            "importance": built.features_ranked,
-        },
-        **window,
+    # A connection may have been cut while it was idle: that is no reason to train again.
+    labels_known = run.job.retried(lambda: fetch.labels_known(run.job.source, run.now))
+    about_it = {
+        **built.metrics,
+        "labels_known": labels_known,
+        "candidates": built.candidates,
+        "dropped": built.dropped,
+        "importance": built.features_ranked,
+    }
+    version = run.job.retried(
+        lambda: run.job.registry.save(
+            built.model,
+            created_at=run.now,
+            run_id=run.run_id,
+            estimator=settings.model.estimator,
+            rows=len(matrix),
+            metrics=about_it,
+            **window,
+        )
     )
     run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
     about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)

@@ -1,26 +1,23 @@
-"""The ledger: what ran, what is claimed, what is published. It alone writes predictions, a whole batch or nothing."""
+"""Batches: planned under a lock, claimed under a lease, published whole or not at all."""
 
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
 
-import rowcast
 from rowcast.database import Database
-from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
-from rowcast.tables import JobTables, Tables
+from rowcast.errors import DatabaseError, QuarantineError, StoreError
+from rowcast.ledger.lease import LEASE
+from rowcast.ledger.process import is_gone, process_name
+from rowcast.tables import JobTables, Tables, with_constants
 
-LEASE = timedelta(minutes=5)
-_ORDER = {"data-fetch": 1, "data-check": 2, "data-process": 3, "inference": 4}  # where steps begin together
+OPEN = ("planned", "claimed")
 _JUDGED_TOGETHER = 1000  # rows over which the share of bad ones is judged, where there are as many
 
 
@@ -32,6 +29,10 @@ class Job:
     scope_after: tuple[str, ...] | None  # … or, without a time column, after this key, as the source rendered it
     complete_to: datetime | None  # newest event time of the last run that left nothing pending
     champion: int | None  # model version in service
+
+    def looked_back_to(self, late_arrival: timedelta) -> datetime | None:
+        """From which event time on rows are looked for; None for the whole scope."""
+        return None if self.complete_to is None else self.complete_to - late_arrival
 
     @property
     def has_scope(self) -> bool:
@@ -108,97 +109,6 @@ class Ledger:
         after = None if scope_after is None else json.dumps(scope_after, ensure_ascii=False)
         self.set_state(scope_from=scope_from, scope_after=after)
 
-    # Runs and steps
-
-    def start_run(self, pipeline: str, as_of: datetime, config_sha256: str) -> int:
-        self._settle()
-        table = self.tables.run
-        found: int = self.db.scalar(
-            table.insert()
-            .values(
-                job=self.job,
-                pipeline=pipeline,
-                status="running",
-                started_at=self.db.now(),
-                as_of=as_of,
-                host=process_name(),
-                rowcast_version=rowcast.__version__,
-                config_sha256=config_sha256,
-            )
-            .returning(table.c.run_id)
-        )
-        return found
-
-    def reopen_run(self, run_id: int) -> None:
-        table = self.tables.run
-        values = {"status": "running", "error": None, "finished_at": None, "host": process_name()}
-        self.db.execute(table.update().where(table.c.run_id == run_id).values(values))
-
-    def finish_run(self, run_id: int, status: str, error: str | None = None) -> None:
-        table = self.tables.run
-        values = {"status": status, "error": error, "finished_at": self.db.now()}
-        self.db.execute(table.update().where(table.c.run_id == run_id).values(values))
-
-    def _settle(self) -> None:
-        """Mark runs whose process is gone as interrupted."""
-        table = self.tables.run
-        running = sa.select(table.c.run_id, table.c.host).where(table.c.job == self.job, table.c.status == "running")
-        for row in self.db.rows(running):
-            if is_gone(row["host"]):
-                self.finish_run(row["run_id"], "interrupted", "the process ended without a word")
-
-    def runs(self, most: int = 20) -> list[dict[str, Any]]:
-        """The newest runs first."""
-        table = self.tables.run
-        return self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.run_id.desc()).limit(most))
-
-    def run(self, run_id: int) -> dict[str, Any]:
-        """One run. Raises RunError where this job has none such."""
-        table = self.tables.run
-        found = self.db.rows(sa.select(table).where(table.c.job == self.job, table.c.run_id == run_id))
-        if not found:
-            raise RunError(f"job '{self.job}' has no run {run_id}", hint="'rowcast runs' lists them")
-        return found[0]
-
-    def record_step(self, run_id: int, name: str, row_set: str, **values: Any) -> None:
-        """Write a step's row, replacing what an earlier try of the same run wrote."""
-        table = self.tables.step
-        same = sa.and_(table.c.run_id == run_id, table.c.name == name, table.c.row_set == row_set)
-        with self.db.transaction("write"):
-            self.db.execute(table.delete().where(same))
-            self.db.execute(table.insert().values(run_id=run_id, name=name, row_set=row_set, job=self.job, **values))
-
-    def steps(self, run_id: int) -> list[dict[str, Any]]:
-        """The steps of a run in their order."""
-        table = self.tables.step
-        rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
-        return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
-
-    def failed_training(self) -> tuple[datetime, str] | None:
-        """As of when the newest run that trained failed to, and why; None where it did not fail."""
-        run, step = self.tables.run, self.tables.step
-        mine = sa.and_(step.c.job == self.job, step.c.row_set != "score")
-        newest = sa.select(sa.func.max(step.c.run_id)).where(mine).scalar_subquery()
-        joined = step.join(run, run.c.run_id == step.c.run_id)
-        failed = sa.select(run.c.as_of, step.c.error).select_from(joined)
-        found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == "failed"))
-        return (found[0]["as_of"], found[0]["error"] or "") if found else None
-
-    def record_metrics(self, run_id: int, step: str, values: Mapping[str, Any]) -> None:
-        """Keep every figure among `values`; what is not a number is left out."""
-        now = self.db.now()
-        rows = [
-            {"run_id": run_id, "job": self.job, "step": step, "name": name, "value": float(value), "recorded_at": now}
-            for name, value in values.items()
-            if isinstance(value, int | float) and not isinstance(value, bool)
-        ]
-        if rows:
-            columns = {name: [row[name] for row in rows] for name in rows[0]}
-            columns["run_id"] = pa.array(columns["run_id"], pa.int64())
-            columns["recorded_at"] = pa.array(columns["recorded_at"], pa.timestamp("us", "UTC"))
-            with self.db.transaction("write"):
-                self.db.ingest(self.tables.metric, pa.table(columns))
-
     # Batches
 
     @contextlib.contextmanager
@@ -211,22 +121,19 @@ class Ledger:
     def open_ranges(self) -> list[KeyRange]:
         """Ranges that are planned or claimed and not yet published."""
         table = self.tables.batch
-        found = self.db.rows(self._batches(table.c.key_from, table.c.key_to, table.c.row_count))
-        return [
-            KeyRange(tuple(json.loads(row["key_from"])), tuple(json.loads(row["key_to"])), row["row_count"] or 0)
-            for row in found
-        ]
+        return [_range(row) for row in self.db.rows(self._batches(table.c.key_from, table.c.key_to, table.c.row_count))]
 
-    def open_batches(self) -> list[int]:
-        """Batches of this job that nobody alive holds, from whichever run."""
+    def open_batches(self, run_id: int | None = None) -> list[int]:
+        """Batches of this job that nobody alive holds, from whichever run or from one."""
         table = self.tables.batch
-        found = self.db.rows(self._batches(table.c.batch_id, table.c.status, table.c.worker, table.c.lease_until))
+        statement = self._batches(table.c.batch_id, table.c.status, table.c.worker, table.c.lease_until)
+        found = self.db.rows(statement if run_id is None else statement.where(table.c.run_id == run_id))
         now = self.db.now()
         return [row["batch_id"] for row in found if _is_free(row, now)]
 
     def _batches(self, *columns: Any) -> sa.Select[Any]:
         table = self.tables.batch
-        still_open = table.c.status.in_(("planned", "claimed"))
+        still_open = table.c.status.in_(OPEN)
         return sa.select(*columns).where(table.c.job == self.job, still_open).order_by(table.c.batch_id)
 
     def add_batches(self, run_id: int, ranges: Sequence[KeyRange], model_version: int | None) -> list[int]:
@@ -250,16 +157,22 @@ class Ledger:
             for keys in ranges
         ]
 
-    def claim(self, batch_id: int, run_id: int, champion: int) -> Batch | None:
-        """Take a batch for this process under a lease. None where it is published or another live worker has it."""
+    def claim(self, batch_id: int, run_id: int, champion: int, worker: str | None = None) -> Batch | None:
+        """Take a batch under a lease. None where it is published or another live worker has it.
+
+        `worker` is a name from `new_worker`: asked again under the same one, the claim is the same.
+        """
         table = self.tables.batch
-        worker = f"{process_name()}/{os.urandom(4).hex()}"
+        worker = worker or new_worker()
         with self.db.transaction("write"):
             now = self.db.now()
             found = self.db.rows(sa.select(table).where(table.c.batch_id == batch_id, table.c.job == self.job))
-            if not found or found[0]["status"] not in ("planned", "claimed") or not _is_free(found[0], now):
+            if not found or found[0]["status"] not in OPEN:
                 return None
             row = found[0]
+            mine = row["worker"] == worker
+            if not mine and not _is_free(row, now):
+                return None
             version = row["model_version"] or champion
             as_seen = sa.and_(
                 table.c.batch_id == batch_id,
@@ -280,22 +193,61 @@ class Ledger:
                 )
                 .returning(table.c.batch_id)
             )
-        if not taken:
-            return None
-        keys = KeyRange(tuple(json.loads(row["key_from"])), tuple(json.loads(row["key_to"])), row["row_count"] or 0)
-        return Batch(batch_id, run_id, version, keys, worker)
+        return Batch(batch_id, run_id, version, _range(row), worker) if taken else None
 
-    def release(self, batch: Batch) -> None:
+    def renewal(self, batch_id: int, worker: str, lease_until: datetime) -> sa.Update:
+        """The statement that says: this worker is still at it."""
+        return self.tables.batch.update().where(self._is_mine(batch_id, worker)).values(lease_until=lease_until)
+
+    def release(self, batch_id: int, worker: str) -> None:
         """Give a claimed batch back, unless somebody else has it by now."""
-        with contextlib.suppress(DatabaseError):  # what stopped the batch tells more than this
-            self._close(batch, status="planned", worker=None, lease_until=None)
+        self._close(batch_id, worker, status="planned", worker=None, lease_until=None)
+
+    def give_back(self, run_id: int) -> None:
+        """Make free what workers of a run held that are gone: on another machine it would wait for the lease."""
+        table = self.tables.batch
+        held = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "claimed")
+        for row in self.db.rows(sa.select(table.c.batch_id, table.c.worker).where(held)):
+            if is_gone(row["worker"]):
+                same = sa.and_(table.c.batch_id == row["batch_id"], table.c.worker == row["worker"], held)
+                self.db.execute(table.update().where(same).values(status="planned", worker=None, lease_until=None))
+
+    def landed(self, batch_id: int, worker: str) -> tuple[int, int] | None:
+        """Rows scored and quarantined, where this worker published the batch and did not hear of it."""
+        table = self.tables.batch
+        this = sa.and_(table.c.batch_id == batch_id, table.c.status == "published", table.c.worker == worker)
+        found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
+        return (found[0]["scored"], found[0]["quarantined"]) if found else None
+
+    def planned_range(self, batch_id: int) -> KeyRange | None:
+        """The keys of a batch that is planned and in nobody's hands."""
+        found = self.db.rows(sa.select(self.tables.batch).where(self._is_planned(batch_id)))
+        return _range(found[0]) if found else None
+
+    def halve(self, batch_id: int, run_id: int, ranges: Sequence[KeyRange]) -> list[int]:
+        """Put smaller batches in a planned one's place, with its model; nothing where a worker has taken it up."""
+        table = self.tables.batch
+        values = {"status": "halved", "row_count": 0, "finished_at": self.db.now()}
+        statement = table.update().where(self._is_planned(batch_id)).values(values)
+        halved = self.db.rows(statement.returning(table.c.model_version))
+        return self.add_batches(run_id, ranges, halved[0]["model_version"]) if halved else []
+
+    def _is_planned(self, batch_id: int) -> sa.ColumnElement[bool]:
+        table = self.tables.batch
+        return sa.and_(table.c.batch_id == batch_id, table.c.job == self.job, table.c.status == "planned")
 
     def publish(
-        self, batch: Batch, predictions: pa.RecordBatch, quarantined: pa.RecordBatch, max_quarantine: float | None
+        self,
+        batch: Batch,
+        predictions: pa.RecordBatch,
+        quarantined: pa.RecordBatch,
+        max_quarantine: float | None,
+        also_read: Sequence[str] = (),
     ) -> bool:
         """Make a batch's predictions, its quarantined rows and its ledger row visible together.
 
         `predictions` and `quarantined` carry the key columns and a row's own values; lineage is added here.
+        `also_read` are columns in the rows' hashes that are no features of the batch's model.
         `max_quarantine` None accepts any share. Raises QuarantineError, with nothing written, where too many rows are
         bad. Returns False, with nothing written, where the claim was lost to another worker.
         """
@@ -303,11 +255,13 @@ class Ledger:
         lineage = {"run_id": batch.run_id, "batch_id": batch.batch_id}
         with self.db.transaction("write"):
             closed = self._close(
-                batch,
+                batch.batch_id,
+                batch.worker,
                 status="published",
                 row_count=predictions.num_rows + quarantined.num_rows,
                 scored=predictions.num_rows,
                 quarantined=quarantined.num_rows,
+                also_read=json.dumps(list(also_read), ensure_ascii=False),
                 finished_at=now,
                 lease_until=None,
             )
@@ -315,17 +269,19 @@ class Ledger:
                 return False
             if max_quarantine is not None and quarantined.num_rows:
                 self._judge(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
-            self.db.ingest(
-                self.own.prediction,
-                _with(predictions, model_version=batch.model_version, **lineage, scored_at=now),
-            )
-            self.db.ingest(self.own.quarantine, _with(quarantined, **lineage, quarantined_at=now))
+            scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
+            self.db.ingest(self.own.prediction, scored)
+            self.db.ingest(self.own.quarantine, with_constants(quarantined, **lineage, quarantined_at=now))
         return True
 
-    def _close(self, batch: Batch, **values: Any) -> bool:
+    def _close(self, batch_id: int, held_by: str, **values: Any) -> bool:
         table = self.tables.batch
-        mine = sa.and_(table.c.batch_id == batch.batch_id, table.c.status == "claimed", table.c.worker == batch.worker)
-        return bool(self.db.rows(table.update().where(mine).values(**values).returning(table.c.batch_id)))
+        statement = table.update().where(self._is_mine(batch_id, held_by)).values(**values)
+        return bool(self.db.rows(statement.returning(table.c.batch_id)))
+
+    def _is_mine(self, batch_id: int, worker: str) -> sa.ColumnElement[bool]:
+        table = self.tables.batch
+        return sa.and_(table.c.batch_id == batch_id, table.c.status == "claimed", table.c.worker == worker)
 
     def _judge(self, batch: Batch, scored: int, quarantined: int, most: float) -> None:
         """The share of bad rows over this batch and those published last."""
@@ -349,13 +305,13 @@ class Ledger:
             )
 
 
-def _with(rows: pa.RecordBatch, **values: int | datetime) -> pa.Table:
-    """The rows with a constant column for each value."""
-    table = pa.Table.from_batches([rows])
-    for name, value in values.items():
-        kind = pa.timestamp("us", "UTC") if isinstance(value, datetime) else pa.int64()
-        table = table.append_column(name, pa.repeat(pa.scalar(value, kind), rows.num_rows))
-    return table
+def new_worker() -> str:
+    """A name for whoever works on one batch: of this process, and used for nothing else."""
+    return f"{process_name()}/{os.urandom(4).hex()}"
+
+
+def _range(row: Mapping[str, Any]) -> KeyRange:
+    return KeyRange(tuple(json.loads(row["key_from"])), tuple(json.loads(row["key_to"])), row["row_count"] or 0)
 
 
 def _is_free(row: Mapping[str, Any], now: datetime) -> bool:
@@ -363,39 +319,3 @@ def _is_free(row: Mapping[str, Any], now: datetime) -> bool:
     return (
         row["status"] == "planned" or row["lease_until"] is None or row["lease_until"] < now or is_gone(row["worker"])
     )
-
-
-@cache
-def process_name() -> str:
-    """host:pid namespace:pid:start, which tells whether the process is still there, on this machine at least."""
-    return f"{_place()}:{os.getpid()}:{_started(os.getpid())}"
-
-
-def is_gone(name: str | None) -> bool:
-    """Whether a process named by `process_name` ran on this machine and is no longer there."""
-    if not name or not name.startswith(_place() + ":"):
-        return False
-    pid, _, started = name.split("/")[0][len(_place()) + 1 :].partition(":")
-    return _started(int(pid)) != started
-
-
-def is_alive(name: str | None) -> bool:
-    """Whether a process named by `process_name` is known to run on this machine."""
-    return bool(name) and str(name).startswith(_place() + ":") and not is_gone(name)
-
-
-def _place() -> str:
-    try:
-        space = os.readlink("/proc/self/ns/pid")[5:-1]
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
-    except OSError:
-        space = boot = "-"
-    return f"{socket.gethostname()}:{boot}:{space}"
-
-
-def _started(pid: int) -> str:
-    """When a process began, in clock ticks since boot; empty for one that is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""

@@ -1,0 +1,44 @@
+"""Processes by name: whether the one that holds a claim is still there, on this machine at least."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def process_name() -> str:
+    """This process as host:boot:pid namespace:pid:start."""
+    return f"{_place()}:{os.getpid()}:{_started(os.getpid())}"
+
+
+def is_gone(name: str | None) -> bool:
+    """Whether a process named by `process_name` ran on this machine and is no longer there."""
+    if not name or not name.startswith(_place() + ":"):
+        return False
+    pid, _, started = name.split("/")[0][len(_place()) + 1 :].partition(":")
+    return _started(int(pid)) != started
+
+
+def is_alive(name: str | None) -> bool:
+    """Whether a process named by `process_name` is known to run on this machine."""
+    return bool(name) and str(name).startswith(_place() + ":") and not is_gone(name)
+
+
+def _place() -> str:
+    try:
+        space = os.readlink("/proc/self/ns/pid")[5:-1]
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
+    except OSError:
+        space = boot = "-"
+    return f"{socket.gethostname()}:{boot}:{space}"
+
+
+def _started(pid: int) -> str:
+    """When a process began, in clock ticks since boot; empty for one that is gone, and for one that only waits to be
+    collected by its parent."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
+    except (OSError, IndexError):
+        return ""

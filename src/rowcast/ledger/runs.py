@@ -1,0 +1,168 @@
+"""Runs and their steps: what was begun, what became of it, and whether whoever began it is still at it."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+import rowcast
+from rowcast.database import Database
+from rowcast.errors import BusyError, RunError
+from rowcast.ledger.lease import LEASE
+from rowcast.ledger.process import is_gone, process_name
+from rowcast.tables import Tables, with_constants
+
+_ORDER = {"data-fetch": 1, "data-check": 2, "data-process": 3, "inference": 4}  # where steps begin together
+
+
+class Runs:
+    """The store's record of one job's runs."""
+
+    def __init__(self, db: Database, tables: Tables, job: str) -> None:
+        self.db = db
+        self.tables = tables
+        self.job = job
+
+    def start(self, pipeline: str, as_of: datetime, config_sha256: str) -> int:
+        """Begin a run. Asked again by the same process, the one begun before counts as ended."""
+        self.settle()
+        now = self.db.now()
+        table = self.tables.run
+        found: int = self.db.scalar(
+            table.insert()
+            .values(
+                job=self.job,
+                pipeline=pipeline,
+                status="running",
+                started_at=now,
+                as_of=as_of,
+                host=process_name(),
+                lease_until=now + LEASE,
+                rowcast_version=rowcast.__version__,
+                config_sha256=config_sha256,
+            )
+            .returning(table.c.run_id)
+        )
+        return found
+
+    def reopen(self, run: Mapping[str, Any]) -> None:
+        """Go on with a run. Raises BusyError where it is under way, or another has just taken it up."""
+        table = self.tables.run
+        seen = table.c.host == run["host"] if run["host"] is not None else table.c.host.is_(None)
+        mine = sa.and_(table.c.run_id == run["run_id"], table.c.status == run["status"], seen)
+        now = self.db.now()
+        values = {"status": "running", "error": None, "finished_at": None, "host": process_name()}
+        statement = table.update().where(mine).values(**values, lease_until=now + LEASE).returning(table.c.run_id)
+        if _is_under_way(run, now) or not self.db.rows(statement):
+            raise BusyError(
+                f"run {run['run_id']} is under way as {self.get(run['run_id'])['host']}",
+                hint="wait for it, or stop its process",
+            )
+
+    def finish(self, run_id: int, status: str, error: str | None = None) -> None:
+        """Close a run's record; it trains no longer."""
+        table = self.tables.run
+        values = {"status": status, "error": error, "finished_at": self.db.now(), "lease_until": None}
+        with self.db.transaction("write"):
+            self.db.execute(table.update().where(table.c.run_id == run_id).values(values))
+            self.end_training(run_id)
+
+    def renewal(self, run_id: int, lease_until: datetime) -> sa.Update:
+        """The statement that says: the process of this run is still at it."""
+        table = self.tables.run
+        mine = sa.and_(table.c.run_id == run_id, table.c.status == "running", table.c.host == process_name())
+        return table.update().where(mine).values(lease_until=lease_until)
+
+    def settle(self) -> None:
+        """Mark runs whose process is gone as interrupted."""
+        table = self.tables.run
+        columns = (table.c.run_id, table.c.status, table.c.host, table.c.lease_until)
+        running = self.db.rows(sa.select(*columns).where(table.c.job == self.job, table.c.status == "running"))
+        now = self.db.now() if running else None
+        for row in running:
+            if row["host"] == process_name():
+                self.finish(row["run_id"], "interrupted", "the database was away when it ended")
+            elif now is not None and not _is_under_way(row, now):
+                self.finish(row["run_id"], "interrupted", "the process ended without a word")
+
+    def begin_training(self, run_id: int) -> None:
+        """Train alone. Raises BusyError where another run of this job trains."""
+        job, run = self.tables.job, self.tables.run
+        this = job.c.job == self.job
+        with self.db.transaction("write"):
+            # The job's row is the lock: what is read of it stays so until the end.
+            self.db.execute(job.update().where(this).values(job=self.job))
+            other = self.db.scalar(sa.select(job.c.training_run).where(this))
+            found = self.db.rows(sa.select(run).where(run.c.run_id == other)) if other not in (None, run_id) else []
+            if found and _is_under_way(found[0], self.db.now()):
+                raise BusyError(
+                    f"run {other} is training already, as {found[0]['host']}",
+                    hint="wait for it: 'rowcast runs' shows how it ends",
+                )
+            self.db.execute(job.update().where(this).values(training_run=run_id))
+
+    def end_training(self, run_id: int) -> None:
+        """Let others train."""
+        job = self.tables.job
+        mine = sa.and_(job.c.job == self.job, job.c.training_run == run_id)
+        self.db.execute(job.update().where(mine).values(training_run=None))
+
+    def newest(self, most: int = 20) -> list[dict[str, Any]]:
+        """The newest runs first."""
+        table = self.tables.run
+        return self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.run_id.desc()).limit(most))
+
+    def get(self, run_id: int) -> dict[str, Any]:
+        """One run. Raises RunError where this job has none such."""
+        table = self.tables.run
+        found = self.db.rows(sa.select(table).where(table.c.job == self.job, table.c.run_id == run_id))
+        if not found:
+            raise RunError(f"job '{self.job}' has no run {run_id}", hint="'rowcast runs' lists them")
+        return found[0]
+
+    def record_step(self, run_id: int, name: str, row_set: str, figures: Mapping[str, Any], **values: Any) -> None:
+        """Write a step's row and its figures, replacing what an earlier try of the same run wrote.
+
+        What is no number among the figures is left out.
+        """
+        table, metric = self.tables.step, self.tables.metric
+        same = sa.and_(table.c.run_id == run_id, table.c.name == name, table.c.row_set == row_set)
+        found = {
+            figure: float(value)
+            for figure, value in figures.items()
+            if isinstance(value, int | float) and not isinstance(value, bool)
+        }
+        alike = sa.and_(metric.c.run_id == run_id, metric.c.step == name, metric.c.name.in_(list(found)))
+        about: dict[str, Any] = {"run_id": run_id, "job": self.job, "step": name, "recorded_at": self.db.now()}
+        with self.db.transaction("write"):
+            self.db.execute(table.delete().where(same))
+            self.db.execute(table.insert().values(run_id=run_id, name=name, row_set=row_set, job=self.job, **values))
+            if found:
+                self.db.execute(metric.delete().where(alike))
+                rows = pa.table({"name": list(found), "value": list(found.values())})
+                self.db.ingest(metric, with_constants(rows, **about))
+
+    def steps(self, run_id: int) -> list[dict[str, Any]]:
+        """The steps of a run in their order."""
+        table = self.tables.step
+        rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
+        return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
+
+    def failed_training(self) -> tuple[datetime, str] | None:
+        """As of when the newest run that trained failed to, and why; None where it did not fail."""
+        run, step = self.tables.run, self.tables.step
+        mine = sa.and_(step.c.job == self.job, step.c.row_set != "score")
+        newest = sa.select(sa.func.max(step.c.run_id)).where(mine).scalar_subquery()
+        joined = step.join(run, run.c.run_id == step.c.run_id)
+        failed = sa.select(run.c.as_of, step.c.error).select_from(joined)
+        found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == "failed"))
+        return (found[0]["as_of"], found[0]["error"] or "") if found else None
+
+
+def _is_under_way(run: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the process of a run is at it, on this machine or, by its lease, on another."""
+    if run["status"] != "running" or run["host"] == process_name() or is_gone(run["host"]):
+        return False
+    return run["lease_until"] is not None and bool(run["lease_until"] >= now)

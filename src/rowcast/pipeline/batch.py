@@ -1,0 +1,254 @@
+"""One batch from claim to publish: it streams through fetch, check, process and inference, and is published whole."""
+
+import atexit
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+
+import pyarrow as pa
+import structlog
+
+from rowcast import check, fetch, infer, process
+from rowcast.config import Settings
+from rowcast.database import Column
+from rowcast.database.retry import retried
+from rowcast.errors import DatabaseError, EstimatorError, RowcastError, RunError
+from rowcast.fetch import Fetched
+from rowcast.ledger import Batch, kept, new_worker
+from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
+from rowcast.pipeline.job import Job, opened
+from rowcast.pipeline.record import peak_rss_mb
+
+log = structlog.get_logger("rowcast")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a worker must know to score a batch; it travels to worker processes."""
+
+    settings: Settings
+    run_id: int
+    now: datetime
+    champion: int = 0
+    accept_quarantine: bool = False
+    since: datetime | None = None  # rows older than late_arrival are looked for back to here
+
+    @property
+    def max_quarantine(self) -> float | None:
+        return None if self.accept_quarantine else self.settings.check.max_quarantine
+
+
+@dataclass
+class Outcome:
+    """What became of one batch, or of several added up."""
+
+    batches: int = 0
+    fetched: int = 0
+    scored: int = 0
+    flagged: int = 0
+    quarantined: int = 0
+    columns: int = 0
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))  # by step
+    broken: Counter[str] = field(default_factory=Counter)  # by column and rule
+    peak_rss_mb: float = 0.0
+    retries: int = 0  # after a transient error of a database
+    failed: dict[int, RowcastError] = field(default_factory=dict)  # batches, given back, whose rows raise this
+
+    def add(self, other: "Outcome") -> None:
+        self.batches += other.batches
+        self.fetched += other.fetched
+        self.scored += other.scored
+        self.flagged += other.flagged
+        self.quarantined += other.quarantined
+        self.columns = max(self.columns, other.columns)
+        for step, seconds in other.seconds.items():
+            self.seconds[step] += seconds
+        self.broken.update(other.broken)
+        self.peak_rss_mb = max(self.peak_rss_mb, other.peak_rss_mb)
+        self.retries += other.retries
+
+    def tried_again(self) -> None:
+        self.retries += 1
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A batch that went through data-check."""
+
+    checked: check.Checked
+    keys: pa.RecordBatch  # of all fetched rows
+    values: pa.RecordBatch  # of all fetched rows, as read
+
+
+def score_batch(order: Order, batch_id: int) -> Outcome:
+    """Claim, fetch, check, process, score and publish one batch; nothing where another worker has it.
+
+    What its rows raise is in the outcome; what stops the whole run is raised. Either way the batch is given back.
+    """
+    total = Outcome()
+    worker = retried(lambda: _worker(order.settings), tell=total.tried_again)
+    name = new_worker()
+    try:
+        total.add(worker.job.retried(lambda: _attempted(worker, order, batch_id, name), total.tried_again))
+    except BaseException as error:
+        with suppress(RowcastError):  # what stopped the batch tells more than this
+            worker.job.store.reconnect()  # an interruption can leave a transaction open
+            worker.job.ledger.release(batch_id, name)
+        if not isinstance(error, Exception) or not _is_of_rows(error):
+            raise
+        log.warning("a batch failed", batch=batch_id, error=str(error).splitlines()[0])
+        log.debug("where it failed", exc_info=True)
+        known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+        total.failed[batch_id] = known
+    return total
+
+
+def _is_of_rows(error: Exception) -> bool:
+    """Whether fewer rows may fare better, as the whole database, table or model is not at fault."""
+    if isinstance(error, DatabaseError):
+        return error.reason in ("other", "duplicate")
+    return isinstance(error, EstimatorError) or not isinstance(error, RowcastError)
+
+
+def _attempted(worker: "_Worker", order: Order, batch_id: int, name: str) -> Outcome:
+    ledger = worker.job.ledger
+    for last_try in (False, True):
+        batch = ledger.claim(batch_id, order.run_id, order.champion, name)
+        if batch is None:
+            scored, quarantined = ledger.landed(batch_id, name) or (0, 0)
+            return Outcome(fetched=scored + quarantined, scored=scored, quarantined=quarantined)
+        try:
+            with kept(worker.job.store, partial(ledger.renewal, batch_id, name)):
+                return _scored(worker, order, batch)
+        except DatabaseError as error:
+            # Somebody scored a row of it in the meantime: what is pending now is read again.
+            if error.reason != "duplicate" or last_try:
+                raise
+    raise AssertionError
+
+
+def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
+    job, found = worker.job, Outcome(batches=1)
+    model = worker.model(batch.model_version)
+    columns = columns_needed(job, model)
+    names = [column.name for column in columns]
+    with _timed(found, "data-fetch"):
+        fetched = job.pending.read(batch.keys, columns, job.ledger.state(), order.now, order.settings.infer.batch_rows)
+        found.fetched, found.columns = fetched.rows.num_rows, len(columns)
+    with _timed(found, "data-check"):
+        examined = examine(job, model, fetched, names)
+    with _timed(found, "data-process"):
+        matrix = process.process(examined.checked.good, model.contract, model.features)
+    with _timed(found, "inference"):
+        predictions, quarantined = results(model, matrix, examined, fetched, names)
+        found.broken.update(broken(examined.checked))
+        also_read = [name for name in names if name not in model.features]
+        try:
+            if not job.ledger.publish(batch, predictions, quarantined, order.max_quarantine, also_read):
+                log.info("another worker took over", batch=batch.batch_id)
+                return Outcome()
+        except RowcastError as error:
+            if found.broken and not isinstance(error, DatabaseError):
+                error.what += "; most often " + ", ".join(f"{what} ({n})" for what, n in found.broken.most_common(3))
+            raise
+    found.scored, found.quarantined = predictions.num_rows, quarantined.num_rows
+    found.flagged = int((predictions.column("score").to_numpy() >= model.threshold).sum())
+    found.peak_rss_mb = peak_rss_mb()
+    return found
+
+
+def columns_needed(job: Job, model: Model) -> list[Column]:
+    """Only what the model uses and what the config's checks name is read."""
+    wanted = set(model.features) | (set(job.settings.check.columns) & set(model.contract.names))
+    check_columns(job, model.features)
+    return [column for column in job.source.relation.columns if column.name in wanted]
+
+
+def check_columns(job: Job, features: Sequence[str]) -> None:
+    """Raise RunError where the source lacks a column that a model needs."""
+    missing = [name for name in features if name not in job.source.relation.names]
+    if missing:
+        raise RunError(
+            f"the source no longer has column '{missing[0]}', which the model needs",
+            hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
+        )
+
+
+def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:
+    contract = check.in_force(model.contract.select(names), job.settings.check.columns)
+    checked = check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)
+    keys = fetched.rows.select([column.name for column in job.source.key])
+    return Examined(checked, keys, fetched.rows.select(names))
+
+
+def results(
+    model: Model, matrix: Matrix, examined: Examined, fetched: Fetched, names: list[str]
+) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Predictions of the good rows and quarantine entries of the bad ones."""
+    hashes = fetch.row_hash(fetched.rows, fetched.misfits, names)
+    kept_rows = examined.checked.kept
+    whole = len(kept_rows) == len(hashes)
+    keys = examined.keys if whole else examined.keys.take(pa.array(kept_rows))
+    predictions = infer.predictions(model, matrix, keys, hashes if whole else hashes[kept_rows])
+    originals = {(misfit.row, misfit.column): misfit.value for misfit in fetched.misfits}
+    quarantined = infer.quarantined(
+        examined.keys, examined.values, originals, examined.checked.failures, hashes, check.reasons
+    )
+    return predictions, quarantined
+
+
+def broken(checked: check.Checked) -> Counter[str]:
+    return Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
+
+
+@contextmanager
+def _timed(found: Outcome, step: str) -> Iterator[None]:
+    begun = time.perf_counter()
+    try:
+        yield
+    except RowcastError as error:
+        error.step = error.step or step
+        raise
+    finally:
+        found.seconds[step] += time.perf_counter() - begun
+
+
+class _Worker:
+    """What a process keeps open between batches."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._stack = ExitStack()
+        self.job = self._stack.enter_context(opened(settings, prepare=False))
+        self._models: dict[int, Model] = {}
+
+    def model(self, version: int) -> Model:
+        if version not in self._models:
+            self._models[version] = self.job.registry.load(version)
+        return self._models[version]
+
+    def close(self) -> None:
+        self._stack.close()
+
+
+_workers: list[_Worker] = []  # at most one in each process
+
+
+def _worker(settings: Settings) -> _Worker:
+    if _workers and _workers[0].settings != settings:
+        close_worker()
+    if not _workers:
+        _workers.append(_Worker(settings))
+    return _workers[0]
+
+
+@atexit.register
+def close_worker() -> None:
+    """Let go of what this process kept open between batches."""
+    while _workers:
+        _workers.pop().close()
