@@ -56,6 +56,10 @@ def quick():
     return of_numbers(LogisticRegression())
 
 
+def fragile():
+    return make_pipeline(make_column_transformer((StandardScaler(), ["s01", "s02"])), LogisticRegression())
+
+
 def waiting():
     open("waiting", "w").close()
     time.sleep(60)

@@ -1,8 +1,8 @@
 """Commands that work on the table: run, retrain, infer, step, resume, watch."""
 
-import signal
+import contextlib
 import sys
-import threading
+import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
@@ -98,24 +98,18 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     except ValueError as error:
         raise RowcastError(f"--every {every}: {error}") from None
     settings = common.settings()
-    stopped = threading.Event()
     with logging_to_file(settings, common) as progress:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stopped.set())
         log.info("watching", every=every)
-        while not stopped.is_set():
-            timer = threading.Timer(pause, lambda: None)
-            timer.daemon = True
-            timer.start()
-            try:
-                _finish(pipeline.run(settings, "full-pipeline", progress=progress))
-            except RowcastError as error:
-                log.error(error.what, hint=error.hint or None)
-            except Exception as error:
-                log.error(f"{type(error).__name__}: {error}")  # watching goes on
-            while timer.is_alive() and not stopped.is_set():
-                stopped.wait(0.2)
-            timer.cancel()
+        with contextlib.suppress(KeyboardInterrupt):  # SIGTERM too; the run under way has been put in order
+            while True:
+                due = time.monotonic() + pause
+                try:
+                    _finish(pipeline.run(settings, "full-pipeline", progress=progress))
+                except RowcastError as error:
+                    log.error(error.what, hint=error.hint or None)
+                except Exception as error:
+                    log.error(f"{type(error).__name__}: {error}")  # watching goes on
+                time.sleep(max(0.0, due - time.monotonic()))
         log.info("stopped watching")
     return 0
 

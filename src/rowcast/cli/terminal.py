@@ -1,8 +1,10 @@
-"""Where a running command says what happens: the terminal with a progress bar, or JSON, and pipeline.log."""
+"""A running command: where it says what happens (terminal, JSON, pipeline.log), and how it is stopped."""
 
 import contextlib
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +15,23 @@ from rowcast.config import Settings
 if TYPE_CHECKING:
     from rowcast.pipeline import Progress
 
+_PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
+
 
 @contextlib.contextmanager
 def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
-    """Logs on the terminal and in pipeline.log beside the config, and a progress bar on a terminal."""
+    """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
     secrets = [password for url in (settings.source_url, settings.store_url) if (password := _password(url))]
     file = settings.folder / "pipeline.log"
-    signal.signal(signal.SIGTERM, _interrupted)
-    if not sys.stderr.isatty():
-        logs.configure(common.log_level, file=file, secrets=secrets)
-        yield lambda _done, _total: None
-        return
-    from rich.console import Console
+    with _stoppable(), contextlib.ExitStack() as stack:
+        if not sys.stderr.isatty():
+            logs.configure(common.log_level, file=file, secrets=secrets)
+            yield lambda _done, _total: None
+            return
+        from rich.console import Console
 
-    console = Console(stderr=True)
-    logs.configure(common.log_level, file=file, secrets=secrets, console=console)
-    with contextlib.ExitStack() as stack:
+        console = Console(stderr=True)
+        logs.configure(common.log_level, file=file, secrets=secrets, console=console)
         yield _bar(console, stack)
 
 
@@ -59,8 +62,45 @@ def _bar(console: Any, stack: contextlib.ExitStack) -> "Progress":
     return progress
 
 
-def _interrupted(*_: Any) -> None:
-    raise KeyboardInterrupt
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """SIGTERM and Ctrl-C end what is under way in order: once, and without waiting long for a database.
+
+    Python's handlers run when a call of the driver is over. Where one lasts, the database is asked to end it.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    stopping, over = threading.Event(), threading.Event()
+
+    def stop(*_: object) -> None:
+        for number in numbers:  # what is being put in order must not be interrupted
+            signal.signal(number, signal.SIG_IGN)
+        stopping.set()
+        raise KeyboardInterrupt
+
+    def cancel(woken: socket.socket) -> None:
+        from rowcast.database.adbc import cancel_running
+
+        woken.recv(1)
+        while not stopping.wait(_PATIENCE) and not over.is_set():
+            cancel_running()
+
+    waking, woken = socket.socketpair()
+    waking.setblocking(False)
+    handlers = {number: signal.signal(number, stop) for number in numbers}
+    wakeup = signal.set_wakeup_fd(waking.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=cancel, args=[woken], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        waking.close()  # wakes the thread
+        stopping.set()
+        thread.join()
+        woken.close()
 
 
 def _password(url: str) -> str | None:

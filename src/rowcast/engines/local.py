@@ -1,9 +1,12 @@
 """Batches in processes of this machine."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -13,6 +16,9 @@ from rowcast.errors import RunError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
+GRACE = 10.0  # seconds that workers have to finish what they are at when the run is stopped
+
 
 class Local:
     """Up to `workers` processes; what few items there are stay in this one, since starting others takes longer."""
@@ -20,19 +26,21 @@ class Local:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
         if self.workers == 1 or len(items) <= self.workers:
             yield from map(function, items)
             return
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.
         context = multiprocessing.get_context("spawn")
+        before = set(multiprocessing.active_children())
         with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_begin) as pool:
             waiting: set[Future[Result]] = set()
             left = iter(items)
             try:
                 while True:
                     for item in left:
-                        waiting.add(pool.submit(function, item))
+                        with _held_back():
+                            waiting.add(pool.submit(_worked, function, item))
                         if len(waiting) >= 2 * self.workers:
                             break
                     if not waiting:
@@ -45,14 +53,63 @@ class Local:
                     "a worker process was killed from outside",
                     hint="often the memory limit: lower [infer] batch_rows or workers; then 'rowcast resume'",
                 ) from None
+            except (KeyboardInterrupt, GeneratorExit):
+                pool.shutdown(wait=False, cancel_futures=True)
+                _end([process for process in multiprocessing.active_children() if process not in before])
+                raise
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """What stops this process waits, and does not reach a worker that is just starting and cannot handle it yet."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(processes: list[multiprocessing.process.BaseProcess]) -> None:
+    """Let workers finish their item, but no further one."""
+    for process in processes:
+        process.terminate()
+    deadline = time.monotonic() + GRACE
+    for process in processes:
+        process.join(max(0.0, deadline - time.monotonic()))
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+
+
+# In a worker
+
+_working = threading.Lock()  # held while it is at an item
 
 
 def _begin() -> None:
     # Two OpenMP pools that spin for each other's cores are many times slower than two that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _worked(function: Callable[[Item], Result], item: Item) -> Result:
+    with _working:
+        return function(item)
+
+
+def _leave(*_: object) -> None:
+    threading.Thread(target=_leave_after_work, daemon=True).start()
+
+
+def _leave_after_work() -> None:
+    _working.acquire()  # for good: no further item is begun
+    os._exit(0)
 
 
 def _end_with_parent() -> None:

@@ -1,8 +1,8 @@
 """The scoring steps of a run: what is pending is planned into batches, and what fails is narrowed down to its rows."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from functools import partial
 
@@ -92,9 +92,7 @@ class _Scoring:
 
     def score(self, batches: Sequence[int], progress: Callable[[], None] = lambda: None) -> None:
         """Score batches; those that fail are in the total, given back."""
-        for outcome in self._mapped(batches):
-            self.total.failed |= outcome.failed
-            progress()
+        self.total.failed |= self._mapped(batches, progress)
 
     def narrow_down(self) -> None:
         """Find the rows for which batches fail; where nothing at all succeeds, one batch stands for all."""
@@ -105,13 +103,19 @@ class _Scoring:
             else:
                 self.total.failed |= self._narrowed(batch_id, error)
 
-    def _mapped(self, batches: Sequence[int]) -> Iterator[Outcome]:
+    def _mapped(self, batches: Sequence[int], progress: Callable[[], None] = lambda: None) -> dict[int, RowcastError]:
+        """Add up what becomes of batches; those that fail, each with its error."""
+        failed: dict[int, RowcastError] = {}
         try:
-            for outcome in self.engine.map(partial(score_batch, self.order), batches):
-                self.total.add(outcome)
-                yield outcome
+            # Closed here and now: workers must have ended before what they held is given back.
+            with closing(self.engine.map(partial(score_batch, self.order), batches)) as outcomes:
+                for outcome in outcomes:
+                    self.total.add(outcome)
+                    failed |= outcome.failed
+                    progress()
         finally:
             close_worker()
+        return failed
 
     def _narrowed(self, batch_id: int, error: RowcastError) -> dict[int, RowcastError]:
         """Halve a failing batch while some part succeeds, down to rows that fail alone; what is left with its error."""
@@ -125,9 +129,7 @@ class _Scoring:
                         left[part] = reason
                 elif keys is not None:
                     smaller += self._halved(part, keys)
-            tried, parts = parts, {}
-            for outcome in self._mapped(smaller):
-                parts |= outcome.failed
+            tried, parts = parts, self._mapped(smaller)
             fruitless = fruitless + 1 if smaller and len(parts) == len(smaller) else 0
             log.info("halved what failed", batch=batch_id, parts=len(smaller), failing=len(parts), before=len(tried))
         return left | parts

@@ -1,0 +1,126 @@
+"""A batch that fails is narrowed down to the rows that are at fault; all others are scored."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from jobs import LABELLED, PENDING, Job, wafers
+
+pytest_plugins = ("job_fixtures",)
+
+MakeJob = Callable[..., Job]
+FIRST = LABELLED + PENDING + 1  # of wafers that a test adds
+
+
+def torn(first: int, count: int, at_fault: Callable[[int], bool]) -> list[dict[str, Any]]:
+    """Unlabelled wafers; where a sensor is missing, the fragile estimator raises."""
+    rows = wafers(first, count, False)
+    for row in rows:
+        if at_fault(row["wafer"]):
+            row["s01"] = None
+    return rows
+
+
+def fragile(job: Job, **infer: int) -> Job:
+    """The job with a champion that cannot score a row without its first sensor."""
+    job.estimator("fragile", infer=infer, retrain={"policy": "never"})
+    job.ok("retrain")
+    job.ok("infer")
+    return job
+
+
+def newest_run(job: Job) -> dict[str, Any]:
+    found: dict[str, Any] = job.ok("runs", "--json")[0]
+    return found
+
+
+def test_rows_that_fail_alone_are_quarantined_with_the_error_and_all_others_scored(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 90, lambda wafer: wafer in (FIRST + 3, FIRST + 50)))
+    done = job.ok("infer")
+    assert (done["status"], done["scored"], done["quarantined"]) == ("done", 88, 2)
+    assert job.reasons() == {FIRST + 3: [("(row)", "error")], FIRST + 50: [("(row)", "error")]}
+    explained = job.ok("explain", str(FIRST + 3), "--json")
+    assert "raised while scoring" in explained["reasons"][0]["value"]
+    assert explained["row_values"]["s02"] is not None
+    assert job.counts() == (0, LABELLED, PENDING + 88, 2, 0)
+
+
+def test_its_scores_are_those_of_whole_batches(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 40, lambda wafer: wafer == FIRST + 7))
+    job.ok("infer")
+    halved = job.scores()
+    job.sql(f"DELETE FROM {job.table('wafers_prediction')}", f"DELETE FROM {job.table('batch')}")
+    job.sql(f"UPDATE {job.table('job')} SET complete_to = NULL")
+    job.ok("infer")
+    assert job.scores() == pytest.approx(halved, rel=1e-12)  # a BLAS product's last bits depend on the rows
+
+
+def test_where_nothing_succeeds_no_row_is_blamed_and_the_run_fails(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 90, lambda wafer: True))
+    said = job.refused("infer")
+    assert "raised while scoring" in said
+    assert newest_run(job)["status"] == "failed"
+    assert job.counts() == (0, LABELLED, PENDING, 0, 90)
+
+
+def test_a_lonely_failing_row_waits_until_others_prove_it_to_be_at_fault(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 1, lambda wafer: True))
+    for _ in range(2):
+        job.refused("infer")
+        assert job.counts() == (0, LABELLED, PENDING, 0, 1)
+    job.add(wafers(FIRST + 1, 3, False))
+    assert job.ok("infer")["scored"] == 3
+    assert job.counts() == (0, LABELLED, PENDING + 3, 1, 0)
+
+
+def test_a_batch_in_which_too_much_fails_is_left_and_the_others_go_on(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 80, lambda wafer: wafer < FIRST + 40 and wafer % 2 == 0))
+    done = job.call("infer")
+    assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 40)
+    assert "stay pending" in done.json["error"]
+    run = newest_run(job)
+    assert run["status"] == "partial"
+    [step] = [step for step in run["steps"] if step["name"] == "inference"]
+    assert (step["status"], step["rows_out"]) == ("partial", 40)
+    assert job.counts() == (0, LABELLED, PENDING + 40, 0, 40)
+
+
+def test_resume_takes_up_just_what_is_left(untrained: Job) -> None:
+    job = fragile(untrained)
+    job.add(torn(FIRST, 80, lambda wafer: wafer < FIRST + 40 and wafer % 2 == 0))
+    partial = job.call("infer").json["run"]
+    before = job.scores()
+    job.sql("UPDATE wafers SET s01 = 0 WHERE s01 IS NULL")
+    done = job.ok("resume")
+    assert (done["run"], done["status"], done["scored"]) == (partial, "done", 40)
+    assert before.items() <= job.scores().items()
+    assert job.counts() == (0, LABELLED, PENDING + 80, 0, 0)
+
+
+def test_it_is_the_same_with_several_workers(untrained: Job) -> None:
+    job = fragile(untrained, batch_rows=10, workers=2)
+    job.add(torn(FIRST, 90, lambda wafer: wafer in (FIRST + 3, FIRST + 50)))
+    done = job.run("infer")
+    assert (done.code, done.json["scored"], done.json["quarantined"]) == (0, 88, 2), done.err
+    assert job.counts() == (0, LABELLED, PENDING + 88, 2, 0)
+
+
+def test_a_row_that_the_database_itself_cannot_compute_is_set_aside(make_job: MakeJob) -> None:
+    job = make_job("postgresql", "untrained")
+    job.sql("CREATE VIEW shown AS SELECT *, 1 / (s03 - 0.1234567) AS ratio FROM wafers")
+    job.configure({"source": {"table": "shown"}, "model": {"max_features": 100}}, name="wafers")
+    job.ok("retrain")
+    job.ok("infer")
+    rows = wafers(FIRST, 60, False)
+    rows[5]["s03"] = 0.1234567
+    job.add(rows)
+    done = job.ok("infer")
+    assert (done["scored"], done["quarantined"]) == (59, 1)
+    assert job.reasons() == {FIRST + 5: [("(row)", "error")]}
+    assert "division by zero" in job.ok("explain", str(FIRST + 5), "--json")["reasons"][0]["value"]
+    assert job.counts() == (0, LABELLED, PENDING + 59, 1, 0)
