@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rowcast.pipeline.changes import Changes
 from rowcast.pipeline.job import Job
 
 
@@ -28,6 +29,10 @@ class Audit:
     batches: int  # published
     batches_wrong: int  # published with other counts than rows
     unpublished: int  # predictions and quarantined rows that no published batch accounts for
+    history: int  # earlier predictions and quarantined rows that were replaced
+    changed: int | None = None  # scored rows whose values at the source have changed since; only by a full audit
+    changed_quarantined: int | None = None  # quarantined ones
+    not_comparable: int | None = None  # both, where the source lacks a column that was read
 
     @property
     def holds(self) -> bool:
@@ -36,11 +41,14 @@ class Audit:
         return self.source == parts and not faults
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "holds": self.holds}
+        return {name: value for name, value in asdict(self).items() if value is not None} | {"holds": self.holds}
 
 
-def audit(job: Job) -> Audit:
-    """Count everything in one snapshot; where source and store are two databases, the store's is taken first."""
+def audit(job: Job, *, full: bool = False) -> Audit:
+    """Count everything in one snapshot; where source and store are two databases, the store's is taken first.
+
+    A full audit also reads every scored and quarantined row again and compares its hash.
+    """
     source, store = job.source, job.store
     with ExitStack() as stack:
         stack.enter_context(store.transaction("snapshot"))
@@ -57,6 +65,11 @@ def audit(job: Job) -> Audit:
         placed = [_exists(job, rows, own) for own in both_tables]
         in_scope = rows.c["rowcast.in_scope"] == 1
         nowhere = sa.select(sa.func.count()).select_from(rows).where(*[~there for there in placed])
+        counts: dict[str, int] = {}
+        if full:
+            changes = Changes(job)
+            (changed, gone), (set_aside, gone_too) = (changes.count(own) for own in both_tables)
+            counts = {"changed": changed, "changed_quarantined": set_aside, "not_comparable": gone + gone_too}
         return Audit(
             source=total,
             unusable=unusable,
@@ -68,7 +81,9 @@ def audit(job: Job) -> Audit:
             both=store.scalar(_both(job)),
             deleted=sum(store.scalar(_orphans(job, rows, own)) for own in both_tables),
             batches=store.scalar(_published(job)),
+            history=store.scalar(sa.select(sa.func.count()).select_from(job.own.history)),
             **_batches(job),
+            **counts,
         )
 
 
@@ -118,12 +133,15 @@ def _published(job: Job) -> sa.Select[Any]:
 
 
 def _batches(job: Job) -> dict[str, int]:
-    """Published batches against the rows that name them."""
+    """Published batches against the rows that name them, those in the history included."""
     batch = job.tables.batch
     counts, unpublished = [], 0
-    for own in (job.own.prediction, job.own.quarantine):
-        by_batch = sa.select(own.c.batch_id, sa.func.count().label("n")).group_by(own.c.batch_id).subquery()
-        counts.append(by_batch)
+    history = job.own.history
+    for own, was in ((job.own.prediction, "scored"), (job.own.quarantine, "quarantined"), (history, None)):
+        if was is not None:
+            moved = sa.select(history.c.batch_id).where(history.c.was == was)
+            each = sa.union_all(sa.select(own.c.batch_id), moved).subquery()
+            counts.append(sa.select(each.c.batch_id, sa.func.count().label("n")).group_by(each.c.batch_id).subquery())
         mine = sa.exists(
             sa.select(sa.literal(1)).where(
                 batch.c.batch_id == own.c.batch_id,

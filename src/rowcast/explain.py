@@ -10,7 +10,8 @@ import sqlalchemy as sa
 
 from rowcast import check, fetch, infer, process
 from rowcast.errors import SourceError
-from rowcast.pipeline.batch import columns_needed
+from rowcast.pipeline.batch import check_columns
+from rowcast.pipeline.changes import Changes
 from rowcast.pipeline.job import Job
 
 _TOLERANCE = 1e-9  # of a score computed again
@@ -23,15 +24,10 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     computed now, `reproduced` whether it equals the stored one within 1e-9, `changed` whether the source's values
     are others than those that were scored.
     """
-    columns = job.source.key
-    if len(key) != len(columns):
-        names = ", ".join(column.name for column in columns)
-        raise SourceError(
-            f"the key has {len(columns)} column(s): {names}", hint="give one value for each, in this order"
-        )
-    bounds = [job.source.db.typed(text, column) for text, column in zip(key, columns, strict=True)]
-    this = [one == other for one, other in zip(job.source.keys(), job.source.parsed(tuple(bounds)), strict=True)]
-    about: dict[str, Any] = {"job": job.settings.name, "key": dict(zip([c.name for c in columns], key, strict=True))}
+    bounds = job.source.parsed(job.source.typed(key))
+    this = [one == other for one, other in zip(job.source.keys(), bounds, strict=True)]
+    names = [column.name for column in job.source.key]
+    about: dict[str, Any] = {"job": job.settings.name, "key": dict(zip(names, key, strict=True))}
     found = job.source.db.scalar(job.source.select(sa.func.count()).where(*this))
     if not found:
         return {**about, "state": "absent", "why": "the source has no row with this key"}
@@ -39,19 +35,13 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
         why = "its key is repeated" if found > 1 else "its time is not a point in time"
         return {**about, "state": "unusable", "why": why}
     rows = job.pending.keyed(this, job.source.table(), sa.literal(1).label("rowcast.found"))
-    prediction = _stored(job, rows, job.own.prediction)
-    if prediction is not None:
-        return {**about, "state": "scored", **_scored(job, this, prediction)}
-    quarantined = _stored(job, rows, job.own.quarantine)
-    if quarantined is not None:
-        return {
-            **about,
-            "state": "quarantined",
-            "reasons": json.loads(quarantined["reasons"]),
-            "row_values": json.loads(quarantined["row_values"]),
-            "run_id": quarantined["run_id"],
-            "quarantined_at": quarantined["quarantined_at"].isoformat(),
-        }
+    predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.all)
+    earlier = {"earlier": [_earlier(row) for row in history]} if history else {}
+    if predictions:
+        return {**about, "state": "scored", **_scored(job, this, predictions[0]), **earlier}
+    if quarantined:
+        return {**about, "state": "quarantined", **_quarantined(job, this, quarantined[0]), **earlier}
+    about |= earlier
     state = job.ledger.state()
     if state.has_scope and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(state)])):
         return {**about, "state": "pending", "why": "the next 'rowcast infer' scores it"}
@@ -66,22 +56,49 @@ def _counted(job: Job, parts: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     )
 
 
-def _stored(job: Job, rows: Any, own: sa.Table) -> dict[str, Any] | None:
+def _stored(job: Job, rows: Any, own: sa.Table) -> list[dict[str, Any]]:
+    """What a table of the store holds about a row, the newest first."""
     same = [rows.c[column.name] == own.c[column.name] for column in job.source.key]
     values = [column for column in own.c if column.name not in {c.name for c in job.source.key}]
-    found = job.store.rows(sa.select(*values).select_from(rows.join(own, sa.and_(*same))))
-    return found[0] if found else None
+    statement = sa.select(*values).select_from(rows.join(own, sa.and_(*same)))
+    return job.store.rows(statement.order_by(own.c.batch_id.desc()))
+
+
+def _earlier(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of the history, without what was empty in it."""
+    names = ("was", "since", "until", "model_version", "score", "reasons")
+    return {name: row[name] for name in names if row[name] is not None}
+
+
+def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> tuple[list[str], Any, Any, bool]:
+    """The columns that the row's hash is made of, its present values and misfits, and whether they have changed."""
+    batch = job.tables.batch
+    [of] = job.store.rows(sa.select(batch).where(batch.c.batch_id == stored["batch_id"]))
+    names = Changes(job).hashed(of["model_version"], of["also_read"])
+    if names is None:
+        check_columns(job, job.registry.version(of["model_version"]).features)
+        raise SourceError("the source lacks a column that was read when this row was scored")
+    columns = [column for column in job.source.relation.columns if column.name in names]
+    chosen = [job.source.db.feature(column).label(column.name) for column in columns]
+    kinds = {column.name: column.kind for column in columns}
+    rows, misfits = job.source.db.read(job.source.select(*chosen).where(*this), kinds, 1)
+    return names, rows, misfits, int(fetch.row_hash(rows, misfits, names)[0]) != stored["row_hash"]
+
+
+def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "reasons": json.loads(stored["reasons"]),
+        "row_values": json.loads(stored["row_values"]),
+        "run_id": stored["run_id"],
+        "quarantined_at": stored["quarantined_at"].isoformat(),
+        "changed": _now(job, this, stored)[-1],
+    }
 
 
 def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
     version = job.registry.version(stored["model_version"])
     model = job.registry.load(version.version)
-    columns = columns_needed(job, model)
-    names = [column.name for column in columns]
-    chosen = [job.source.db.feature(column).label(column.name) for column in columns]
-    kinds = {column.name: column.kind for column in columns}
-    rows, misfits = job.source.db.read(job.source.select(*chosen).where(*this), kinds, 1)
-    changed = int(fetch.row_hash(rows, misfits, names)[0]) != stored["row_hash"]
+    names, rows, misfits, changed = _now(job, this, stored)
     contract = model.contract.select(names)
     checked = check.check(rows, contract, misfits, job.settings.source.missing)
     again, contributions = None, None

@@ -58,6 +58,8 @@ def summary(result: Result) -> dict[str, Any]:
         about["retrain"] = result.retrain
     if result.champion is not None:
         about["champion"] = f"v{result.champion}"
+    if result.requeued is not None:
+        about["requeued"] = result.requeued
     if result.outcome is not None:
         outcome = result.outcome
         about |= {"scored": outcome.scored, "flagged": outcome.flagged, "quarantined": outcome.quarantined}

@@ -128,6 +128,7 @@ class Job:
     def __init__(self, folder: Path, place: Place) -> None:
         self.folder = folder
         self.place = place
+        self.store = place  # where rowcast's own tables are
         folder.mkdir(parents=True, exist_ok=True)
         self.configure()
 
@@ -135,6 +136,8 @@ class Job:
         """Write rowcast.toml: the usual one, changed; None takes a key away."""
         sections = {section: dict(values) for section, values in CONFIG.items()}
         sections["source"]["url"] = self.place.url
+        if self.store is not self.place:
+            sections["store"] = {"url": self.store.url}
         for section, values in (changes or {}).items():
             sections.setdefault(section, {}).update(values)
         lines = [f"name = {json.dumps(name)}"] if name else []
@@ -235,17 +238,21 @@ class Job:
 
     def table(self, name: str) -> str:
         """A table of the store as the database spells it."""
-        return quoted(f"rowcast_{name}") if self.place.is_sqlite else f"rowcast.{quoted(name)}"
+        return quoted(f"rowcast_{name}") if self.store.is_sqlite else f"rowcast.{quoted(name)}"
 
     def sql(self, *statements: str) -> list[dict[str, Any]]:
         return self.place.run(*statements)
 
+    def stored(self, *statements: str) -> list[dict[str, Any]]:
+        """The same where rowcast's own tables are."""
+        return self.store.run(*statements)
+
     def scores(self, table: str = "wafers_prediction") -> dict[Any, float]:
-        return {row["wafer"]: row["score"] for row in self.sql(f"SELECT wafer, score FROM {self.table(table)}")}
+        return {row["wafer"]: row["score"] for row in self.stored(f"SELECT wafer, score FROM {self.table(table)}")}
 
     def reasons(self) -> dict[Any, list[tuple[str, str]]]:
         """The quarantined rows, and which rules they break in which columns."""
-        rows = self.sql(f"SELECT * FROM {self.table('wafers_quarantine')}")
+        rows = self.stored(f"SELECT * FROM {self.table('wafers_quarantine')}")
         return {row["wafer"]: [(r["column"], r["rule"]) for r in json.loads(row["reasons"])] for row in rows}
 
     def log(self) -> list[dict[str, Any]]:

@@ -79,14 +79,21 @@ def runs(
 
 
 @app.command
-def audit(*, json: Json = False, common: Common = COMMON) -> int:
+def audit(
+    *,
+    full: Annotated[
+        bool, Parameter(negative="", help="Also read every stored row again and count those that have changed.")
+    ] = False,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
     """Prove with SQL that every source row is in just one place; exit 1 where it does not hold."""
     from rowcast import report
 
     with opened_job(common) as job:
         from rowcast.audit import audit as proof
 
-        found = proof(job)
+        found = proof(job, full=full)
         if json:
             print(report.as_json(found.to_dict()))
         else:
@@ -103,25 +110,32 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
         from rowcast.explain import explain as why
 
         found = why(job, key)
-        if json:
-            print(report.as_json(found))
-        else:
-            values, contributions = found.pop("values", None), found.pop("contributions", None)
-            shown = {
-                name: ", ".join(map(str, v.values())) if isinstance(v, dict) and name == "key" else v
-                for name, v in found.items()
-            }
-            print(report.facts(shown))
-            if contributions:
-                print("\ncontributions to the score, on the log-odds scale (the first 15)")
-                top = [
-                    {"column": c, "value": values[c], "contribution": v} for c, v in list(contributions.items())[:15]
-                ]
-                print(report.table(top, ["column", "value", "contribution"]))
-            if found.get("changed"):
-                print("\nThe row has changed at the source since it was scored.")
+        print(report.as_json(found) if json else _explained(found))
     proven = found.get("reproduced", True) or found["changed"]
     return 0 if found["state"] != "absent" and proven else 1
+
+
+def _explained(found: dict[str, Any]) -> str:
+    """What is known about a row, for people."""
+    from rowcast import report
+
+    shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    shown = {"job": found["job"], "key": ", ".join(found["key"].values())} | shown
+    parts = [report.facts(shown)]
+    if reasons := found.get("reasons"):
+        parts.append(f"why it was set aside\n{report.table(reasons, ['column', 'rule', 'value', 'limit'])}")
+    if contributions := found.get("contributions"):
+        top = list(contributions.items())[:15]
+        rows = [{"column": c, "value": found["values"][c], "contribution": v} for c, v in top]
+        heading = "contributions to the score, on the log-odds scale (the first 15)"
+        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'contribution'])}")
+    if earlier := found.get("earlier"):
+        columns = ["was", "since", "until", "model_version", "score"]
+        parts.append(f"before that\n{report.table(earlier, columns)}")
+    if found.get("changed"):
+        way_out = "'rowcast infer --rescore'" if found["state"] == "scored" else "'rowcast requeue KEY'"
+        parts.append(f"The row has changed at the source since then: {way_out} scores it again.")
+    return "\n\n".join(parts)
 
 
 @app.command

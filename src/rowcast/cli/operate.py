@@ -1,4 +1,4 @@
-"""Commands that work on the table: run, retrain, infer, step, resume, watch."""
+"""Commands that work on the table: run, retrain, infer, step, resume, requeue, watch."""
 
 import contextlib
 import sys
@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from rowcast.cli.app import COMMON, AsOf, Common, app
 from rowcast.cli.terminal import logging_to_file
 from rowcast.config import duration
-from rowcast.errors import RowcastError
+from rowcast.errors import ConfigError, RowcastError
 
 if TYPE_CHECKING:
     from rowcast.pipeline import Result
@@ -31,25 +31,30 @@ def run(
     common: Common = COMMON,
 ) -> int:
     """Retrain when due, then score every pending row once: the full pipeline."""
-    return _pipeline("full-pipeline", common, as_of, workers, accept_quarantine)
+    return _pipeline("full-pipeline", common, workers, as_of=as_of, accept_quarantine=accept_quarantine)
 
 
 @app.command
 def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
     """Train a challenger now, and let the gate decide."""
-    return _pipeline("retrain", common, as_of, None, False)
+    return _pipeline("retrain", common, None, as_of=as_of)
 
 
 @app.command
 def infer(
     *,
     as_of: AsOf = None,
+    since: Annotated[str | None, Parameter(help="Look for rows older than late_arrival, back to this moment.")] = None,
+    rescore: Annotated[
+        bool, Parameter(negative="", help="Also score those once more whose values have changed since.")
+    ] = False,
     workers: Workers = None,
     accept_quarantine: Accept = False,
     common: Common = COMMON,
 ) -> int:
     """Score every pending row once with the champion."""
-    return _pipeline("infer", common, as_of, workers, accept_quarantine)
+    given = {"as_of": as_of, "since": since, "rescore": rescore, "accept_quarantine": accept_quarantine}
+    return _pipeline("infer", common, workers, **given)
 
 
 @app.command
@@ -114,12 +119,45 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     return 0
 
 
-def _pipeline(name: Any, common: Common, as_of: str | None, workers: int | None, accept: bool) -> int:
+@app.command
+def requeue(
+    *key: str,
+    reason: Annotated[
+        str | None, Parameter(help='A column, a rule or both, such as "s001", "max" or "s001: max".')
+    ] = None,
+    run_id: Annotated[int | None, Parameter(name="--run", help="The run that set them aside.")] = None,
+    changed: Annotated[
+        bool, Parameter(negative="", help="Those whose values at the source have changed since.")
+    ] = False,
+    every: Annotated[bool, Parameter(name="--all", negative="", help="All of them.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Make quarantined rows pending again; what is given narrows down which.
+
+    Parameters
+    ----------
+    key
+        Of one row: a value for each key column.
+    """
+    from rowcast import pipeline
+    from rowcast.pipeline.requeue import Chosen
+
+    chosen = Chosen(key, reason, run_id, changed)
+    if every == (chosen != Chosen()):
+        raise ConfigError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
+    settings = common.settings()
+    with logging_to_file(settings, common):
+        result = pipeline.requeue(settings, chosen)
+        note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
+        return _finish(result, {"note": note})
+
+
+def _pipeline(name: Any, common: Common, workers: int | None, **given: Any) -> int:
     from rowcast import pipeline
 
     settings = common.settings(**({"infer": {"workers": workers}} if workers is not None else {}))
     with logging_to_file(settings, common) as progress:
-        return _finish(pipeline.run(settings, name, as_of=as_of, accept_quarantine=accept, progress=progress))
+        return _finish(pipeline.run(settings, name, progress=progress, **given))
 
 
 def _finish(result: "Result", more: dict[str, Any] | None = None) -> int:

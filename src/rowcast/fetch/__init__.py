@@ -1,8 +1,9 @@
 """data-fetch: the user's table as Arrow batches, and pending rows planned into key ranges."""
 
-from rowcast.fetch.pending import Pending
+from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.row_hash import row_hash
 from rowcast.fetch.source import Fetched, Source, open_source, store_key
+from rowcast.fetch.stored import Stored, walk
 from rowcast.fetch.training import (
     FRESH,
     GROUP,
@@ -23,6 +24,7 @@ __all__ = [
     "Fetched",
     "Pending",
     "Source",
+    "Stored",
     "initial_scope",
     "instant",
     "labels_known",
@@ -30,5 +32,7 @@ __all__ = [
     "open_source",
     "row_hash",
     "store_key",
+    "taken",
     "training_rows",
+    "walk",
 ]

@@ -148,8 +148,8 @@ class Pending:
             table = source.table()
             chunk = self._read(columns, [within], job, now, _CHUNK, table, rendered=True)
             bounds = chunk.rows.select([f"rendered_{place}" for place in range(len(source.key))])
-            kept = _take(chunk, self._absent_places(chunk.rows))
-            parts.append(_take(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
+            kept = taken(chunk, self._absent_places(chunk.rows))
+            parts.append(taken(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
             if chunk.rows.num_rows < _CHUNK or found == batch_rows:
                 return _joined(parts, len(source.key))
@@ -192,7 +192,8 @@ def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]])
     ]
 
 
-def _take(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
+def taken(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
+    """The rows at these places, with their misfits."""
     if len(places) == fetched.rows.num_rows:
         return fetched
     at = {int(old): new for new, old in enumerate(places)}

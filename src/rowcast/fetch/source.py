@@ -114,6 +114,15 @@ class Source:
     def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
         return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
 
+    def typed(self, key: Sequence[str]) -> tuple[str, ...]:
+        """A key as a person typed it, one text for each column, as the source renders it. Raises SourceError."""
+        if len(key) != len(self.key):
+            names = ", ".join(column.name for column in self.key)
+            raise SourceError(
+                f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
+            )
+        return tuple(self.db.typed(text, column) for text, column in zip(key, self.key, strict=True))
+
     def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
         """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
         own = self.keys(table)

@@ -15,7 +15,7 @@ from rowcast.database import Database
 from rowcast.errors import DatabaseError, QuarantineError, StoreError
 from rowcast.ledger.lease import LEASE
 from rowcast.ledger.process import is_gone, process_name
-from rowcast.tables import JobTables, Tables, with_constants
+from rowcast.tables import Instant, JobTables, Tables, with_constants
 
 OPEN = ("planned", "claimed")
 _JUDGED_TOGETHER = 1000  # rows over which the share of bad ones is judged, where there are as many
@@ -273,6 +273,20 @@ class Ledger:
             self.db.ingest(self.own.prediction, scored)
             self.db.ingest(self.own.quarantine, with_constants(quarantined, **lineage, quarantined_at=now))
         return True
+
+    def move_to_history(self, own: sa.Table, keys: sa.Table) -> int:
+        """Take rows out of the prediction or the quarantine table, so that they are pending again; how many."""
+        history = self.own.history
+        same = sa.and_(*[keys.c[c.name] == own.c[c.name] for c in own.primary_key])
+        theirs = sa.exists(sa.select(sa.literal(1)).select_from(keys).where(same))
+        count: int = self.db.scalar(sa.select(sa.func.count()).select_from(own).where(theirs))
+        was, at = ("scored", "scored_at") if own is self.own.prediction else ("quarantined", "quarantined_at")
+        values: dict[str, Any] = {column.name: column for column in own.c if column.name in history.c}
+        values |= {"was": sa.literal(was, sa.Text), "since": own.c[at], "until": sa.literal(self.db.now(), Instant)}
+        moved = sa.select(*[value.label(name) for name, value in values.items()]).where(theirs)
+        self.db.execute(history.insert().from_select(list(values), moved))
+        self.db.execute(own.delete().where(theirs))
+        return count
 
     def _close(self, batch_id: int, held_by: str, **values: Any) -> bool:
         table = self.tables.batch

@@ -16,6 +16,7 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, ConfigError, RowcastError, RunError
 from rowcast.ledger import kept
 from rowcast.pipeline import by_hand, scoring, training
+from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome, check_columns
 from rowcast.pipeline.job import Job, now_of, opened
 from rowcast.pipeline.record import said
@@ -43,6 +44,7 @@ class Result:
     status: str = "done"  # done, failed, partial
     retrain: str = ""  # what became of retraining, or why it was not due
     decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
+    requeued: int | None = None  # rows that are scored once more
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
     error: RowcastError | None = None
@@ -54,10 +56,14 @@ def run(
     *,
     as_of: str | None = None,
     since: str | None = None,
+    rescore: bool = False,
     accept_quarantine: bool = False,
     progress: Progress = unseen,
 ) -> Result:
-    """Execute a pipeline; `since` is the event time back to which rows older than `late_arrival` are looked for.
+    """Execute a pipeline.
+
+    `since` is the event time back to which rows older than `late_arrival` are looked for; `rescore` scores those once
+    more whose values at the source have changed.
 
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
@@ -74,7 +80,7 @@ def run(
                 _train(job, result, now, forced=pipeline == "retrain")
             if pipeline != "retrain":
                 order = Order(settings, run_id, now, accept_quarantine=accept_quarantine, since=back_to)
-                _score(job, result, order, progress)
+                _score(job, result, order, progress, rescore=rescore)
         return result
 
 
@@ -92,6 +98,8 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
             raise RunError(
                 f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
             )
+        if found["pipeline"] == "requeue":
+            raise RunError(f"run {found['run_id']} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
         result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
         job.runs.reopen(found)
         done = {(s["name"], s["row_set"]) for s in job.runs.steps(result.run_id) if s["status"] == "done"}
@@ -135,6 +143,17 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
         return result
 
 
+def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
+    """Give quarantined rows another chance: they are pending again, and planned however old they are."""
+    with opened(settings) as job:
+        now = job.store.now()
+        result = Result(job.runs.start("requeue", now, settings.sha256()), "requeue")
+        with _finished(job, result):
+            run = Run(job, result.run_id, now, _work(job, result.run_id))
+            result.requeued = job.retried(lambda: requeueing.quarantined(run, chosen))
+        return result
+
+
 def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
     """Put a version in service by a named person's decision."""
     with opened(settings) as job:
@@ -174,7 +193,7 @@ def _work(job: Job, run_id: int) -> WorkDir:
 
 def _unfinished(job: Job) -> dict[str, Any]:
     for found in job.runs.newest():
-        if found["status"] != "done":
+        if found["status"] != "done" and found["pipeline"] != "requeue":
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
 
@@ -262,7 +281,7 @@ def _due(job: Job, now: datetime, result: Result) -> str:
     return f"{waited.days} days and {new} labels since v{versions[0].version}"
 
 
-def _score(job: Job, result: Result, order: Order, progress: Progress) -> None:
+def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
     def checked() -> int:
         """The champion. A damaged one, or a source that lost a column, stops the run before anything is planned."""
         champion = job.registry.champion()
@@ -273,6 +292,10 @@ def _score(job: Job, result: Result, order: Order, progress: Progress) -> None:
         return champion
 
     order = replace(order, champion=job.retried(checked))
+    if rescore:
+        run = Run(job, result.run_id, order.now, _work(job, result.run_id))
+        result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
+        log.info("changed rows are scored once more", rows=result.requeued)
     outcome = result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
     if outcome.failed:
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)

@@ -147,9 +147,9 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
     with _timed(found, "inference"):
         predictions, quarantined = results(model, matrix, examined, fetched, names)
         found.broken.update(broken(examined.checked))
-        also_read = [name for name in names if name not in model.features]
         try:
-            if not job.ledger.publish(batch, predictions, quarantined, order.max_quarantine, also_read):
+            most, also_read = order.max_quarantine, also_checked(job, model)
+            if not job.ledger.publish(batch, predictions, quarantined, most, also_read):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
         except RowcastError as error:
@@ -164,9 +164,15 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
 
 def columns_needed(job: Job, model: Model) -> list[Column]:
     """Only what the model uses and what the config's checks name is read."""
-    wanted = set(model.features) | (set(job.settings.check.columns) & set(model.contract.names))
     check_columns(job, model.features)
+    wanted = {*model.features, *also_checked(job, model)}
     return [column for column in job.source.relation.columns if column.name in wanted]
+
+
+def also_checked(job: Job, model: Model) -> list[str]:
+    """Columns that only the config's checks name."""
+    known = set(model.contract.names) - set(model.features)
+    return [name for name in job.source.relation.names if name in job.settings.check.columns and name in known]
 
 
 def check_columns(job: Job, features: Sequence[str]) -> None:

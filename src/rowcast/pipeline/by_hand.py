@@ -185,8 +185,8 @@ def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
     keys = fetched.rows.select([column.name for column in job.source.key])
     examined = batches.Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
-    also_read = [name for name in names if name not in model.features]
-    if not job.ledger.publish(batch, predictions, quarantined, job.settings.check.max_quarantine, also_read):
+    most, also_read = job.settings.check.max_quarantine, batches.also_checked(job, model)
+    if not job.ledger.publish(batch, predictions, quarantined, most, also_read):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )
