@@ -11,6 +11,11 @@ from rowcast.database import Database, connect
 from rowcast.errors import DatabaseError
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kills", type=int, default=25, help="how many runs the crash test kills on each database")
+    parser.addoption("--long", action="store_true", help="the long form of tests that have one")
+
+
 class Place:
     """An empty database for one test."""
 

@@ -9,8 +9,8 @@ RowcastError            what happened, where, and the way out
 ├── EstimatorError      a user's estimator raised or returned the wrong thing
 ├── ModelError          a stored model may not or cannot be loaded
 ├── QuarantineError     too large a share of rows breaks the contract
-└── RunError            a run cannot start, go on or be found
-    └── BusyError       another run is at it
+├── RunError            a run cannot start, go on or be found
+└── BusyError           another run, which is alive, does what this one was asked to do
 """
 
 
@@ -87,5 +87,5 @@ class RunError(RowcastError):
     """A run cannot start, be resumed or be found."""
 
 
-class BusyError(RunError):
+class BusyError(RowcastError):
     """Another run that is alive does what this one was asked to do."""

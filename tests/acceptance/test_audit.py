@@ -31,6 +31,7 @@ def test_it_holds_after_a_run(scored: Job) -> None:
         "batches": 3,
         "batches_wrong": 0,
         "unpublished": 0,
+        "history": 0,
         "holds": True,
     }
 

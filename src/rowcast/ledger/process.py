@@ -38,7 +38,7 @@ def _started(pid: int) -> str:
     """When a process began, in clock ticks since boot; empty for one that is gone, and for one that only waits to be
     collected by its parent."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     except (OSError, IndexError):
         return ""
