@@ -9,7 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast import check, fetch, infer, process
-from rowcast.errors import SourceError
+from rowcast.errors import DatabaseError, SourceError
 from rowcast.pipeline.batch import check_columns
 from rowcast.pipeline.changes import Changes
 from rowcast.pipeline.job import Job
@@ -86,12 +86,16 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
 
 
 def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
+    try:
+        changed = _now(job, this, stored)[-1]
+    except (DatabaseError, SourceError):  # that it cannot be read may be why it was set aside
+        changed = None
     return {
         "reasons": json.loads(stored["reasons"]),
         "row_values": json.loads(stored["row_values"]),
         "run_id": stored["run_id"],
         "quarantined_at": stored["quarantined_at"].isoformat(),
-        "changed": _now(job, this, stored)[-1],
+        "changed": changed,
     }
 
 

@@ -124,3 +124,6 @@ def test_a_row_that_the_database_itself_cannot_compute_is_set_aside(make_job: Ma
     assert job.reasons() == {FIRST + 5: [("(row)", "error")]}
     assert "division by zero" in job.ok("explain", str(FIRST + 5), "--json")["reasons"][0]["value"]
     assert job.counts() == (0, LABELLED, PENDING + 59, 1, 0)
+    job.sql(f"UPDATE wafers SET s03 = 0 WHERE wafer = {FIRST + 5}")
+    assert job.ok("requeue", str(FIRST + 5))["requeued"] == 1
+    assert job.ok("infer")["scored"] == 1

@@ -123,6 +123,11 @@ class Ledger:
         table = self.tables.batch
         return [_range(row) for row in self.db.rows(self._batches(table.c.key_from, table.c.key_to, table.c.row_count))]
 
+    def newest_batch(self) -> int:
+        """The last one planned; 0 where there is none."""
+        table = self.tables.batch
+        return self.db.scalar(sa.select(sa.func.max(table.c.batch_id)).where(table.c.job == self.job)) or 0
+
     def open_batches(self, run_id: int | None = None) -> list[int]:
         """Batches of this job that nobody alive holds, from whichever run or from one."""
         table = self.tables.batch

@@ -67,25 +67,18 @@ def _fetch(run: Run, about: Recorded) -> None:
     """Plan what is pending and save it with every column: which model will score it is decided at inference."""
     state = _state(run.job, run.now)
     settings = run.job.settings
-    with run.job.ledger.planning():
-        ranges = run.job.pending.plan(
-            state,
-            run.now,
-            state.looked_back_to(settings.source.late_arrival),
-            settings.infer.batch_rows,
-            run.job.ledger.open_ranges(),
-        )
-        batches = run.job.ledger.add_batches(run.run_id, ranges, None)
+    since = state.looked_back_to(settings.source.late_arrival)
+    planned = scoring.plan(run.job, run.run_id, run.now, state, since, None)
     champion = run.job.registry.champion()
     needed = run.job.registry.version(champion).features if champion is not None else ()
     wanted = {*run.job.checked_columns, *needed}
     columns = [column for column in run.job.source.relation.columns if column.name in wanted]
     about.rows_in = 0
-    for batch_id, keys in zip(batches, ranges, strict=True):
+    for batch_id, keys in planned:
         fetched = run.job.pending.read(keys, columns, state, run.now, settings.infer.batch_rows)
         run.work.save_rows(f"score/{batch_id}/fetched.arrow", fetched)
         about.rows_in += fetched.rows.num_rows
-    run.work.save_json("score/batches.json", batches)
+    run.work.save_json("score/batches.json", [batch_id for batch_id, _ in planned])
     about.rows_out, about.columns = about.rows_in, len(columns)
 
 

@@ -43,11 +43,13 @@ class Changes:
         wanted: Sequence[sa.ColumnElement[Any]] = (),
         of_own: Sequence[sa.ColumnElement[bool]] = (),
         of_source: Sequence[sa.ColumnElement[bool]] = (),
+        *,
+        keys_alone: bool = False,
     ) -> Iterator[Stored]:
-        """Rows of the prediction or quarantine table beside the source's values that `of` compares."""
+        """Rows of the prediction or quarantine table beside the source's values that `of` compares, or its keys."""
         batch = self.job.tables.batch
         chosen = [own.c.row_hash, batch.c.model_version, batch.c.also_read, *wanted]
-        state, columns = self.job.ledger.state(), self._columns()
+        state, columns = self.job.ledger.state(), [] if keys_alone else self._columns()
         yield from fetch.walk(self.job.pending, own, batch, chosen, columns, state, of_own, of_source)
 
     def of(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:

@@ -1,7 +1,7 @@
 """Rows that are to be scored once more: moved to the history and planned again, in one transaction."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +47,14 @@ def quarantined(run: Run, chosen: Chosen) -> int:
             mask &= np.array([_gives(row["reasons"], chosen.reason) for row in stored.held])
         return mask
 
-    return _requeued(run, own, changes, kept, [own.c.reasons], of_own, of_source)
+    stored = changes.walk(own, [own.c.reasons], of_own, of_source, keys_alone=not chosen.changed)
+    return _requeued(run, own, stored, kept)
 
 
 def changed_predictions(run: Run) -> int:
     """Make scored rows pending again whose values at the source have changed since; how many."""
-    changes = Changes(run.job)
-    return _requeued(run, run.job.own.prediction, changes, lambda stored: changes.of(stored)[0])
+    changes, own = Changes(run.job), run.job.own.prediction
+    return _requeued(run, own, changes.walk(own), lambda stored: changes.of(stored)[0])
 
 
 def _gives(reasons: str, wanted: str) -> bool:
@@ -61,15 +62,7 @@ def _gives(reasons: str, wanted: str) -> bool:
     return any(wanted in (r["column"], r["rule"], f"{r['column']}: {r['rule']}") for r in json.loads(reasons))
 
 
-def _requeued(
-    run: Run,
-    own: sa.Table,
-    changes: Changes,
-    kept: Callable[[Stored], Mask],
-    wanted: Sequence[sa.ColumnElement[str]] = (),
-    of_own: Sequence[sa.ColumnElement[bool]] = (),
-    of_source: Sequence[sa.ColumnElement[bool]] = (),
-) -> int:
+def _requeued(run: Run, own: sa.Table, walked: Iterator[Stored], kept: Callable[[Stored], Mask]) -> int:
     """Move rows and plan them: however old they are, the next run takes up their batches."""
     job = run.job
     keys = fetch.store_key(job.source, job.store)
@@ -77,7 +70,7 @@ def _requeued(
     bounds: list[tuple[str, ...]] = []
     with job.ledger.planning():
         job.store.ingest(moved, pa.table({}), temporary=True)
-        for stored in changes.walk(own, wanted, of_own, of_source):
+        for stored in walked:
             places = pa.array(np.flatnonzero(kept(stored)))
             if len(places):
                 rendered = stored.rendered.take(places)

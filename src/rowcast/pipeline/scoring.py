@@ -13,6 +13,7 @@ from rowcast import check, fetch, infer
 from rowcast.contract import Failure
 from rowcast.engines import Engine
 from rowcast.errors import RowcastError, RunError
+from rowcast.ledger import Job as State
 from rowcast.ledger import KeyRange, new_worker
 from rowcast.pipeline.batch import Order, Outcome, close_worker, columns_needed, score_batch
 from rowcast.pipeline.job import Job
@@ -42,7 +43,7 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
             scoring.score(left_behind)
         begun = time.perf_counter()
-        rows = total.fetched + job.retried(lambda: plan(job, order), total.tried_again)
+        rows = total.fetched + job.retried(lambda: _plan(job, order), total.tried_again)
         # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same.
         planned = job.retried(lambda: job.ledger.open_batches(order.run_id))
         total.seconds["data-fetch"] += time.perf_counter() - begun
@@ -64,15 +65,30 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     return total
 
 
-def plan(job: Job, order: Order) -> int:
-    """Record batches for all pending rows that no open batch covers; how many rows they have."""
-    settings = job.settings
-    with job.ledger.planning():
-        state = job.ledger.state()
-        since = order.since or state.looked_back_to(settings.source.late_arrival)
-        ranges = job.pending.plan(state, order.now, since, settings.infer.batch_rows, job.ledger.open_ranges())
-        job.ledger.add_batches(order.run_id, ranges, order.champion)
-    return sum(keys.rows for keys in ranges)
+def plan(
+    job: Job, run_id: int, now: datetime, state: State, since: datetime | None, version: int | None
+) -> list[tuple[int, KeyRange]]:
+    """Record batches for all pending rows that no open batch covers; their ids and keys.
+
+    What is pending is looked for before the lock is taken, and again under it only where somebody else has planned in
+    between: whoever else works on the table does not wait for it.
+    """
+    ledger, rows = job.ledger, job.settings.infer.batch_rows
+    newest = ledger.newest_batch()
+    ranges = job.pending.plan(state, now, since, rows, ledger.open_ranges())
+    with ledger.planning():
+        if ledger.newest_batch() != newest:
+            ranges = job.pending.plan(state, now, since, rows, ledger.open_ranges())
+        batches = ledger.add_batches(run_id, ranges, version)
+    return list(zip(batches, ranges, strict=True))
+
+
+def _plan(job: Job, order: Order) -> int:
+    """How many rows are newly planned."""
+    state = job.ledger.state()
+    since = order.since or state.looked_back_to(job.settings.source.late_arrival)
+    planned = plan(job, order.run_id, order.now, state, since, order.champion)
+    return sum(keys.rows for _, keys in planned)
 
 
 def no_champion(job: Job) -> RunError:
