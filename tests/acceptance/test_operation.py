@@ -474,6 +474,15 @@ def test_the_log_level_is_kept(lite: Job) -> None:
     assert lite.log() == []
 
 
+def test_one_run_can_be_looked_at(lite: Job) -> None:
+    first = lite.ok("infer")["run"]
+    lite.ok("infer")
+    [run] = lite.ok("runs", str(first), "--json")
+    assert (run["run_id"], len(run["steps"])) == (first, 4)
+    assert f"steps of run {first}" in lite.call("runs", str(first)).out
+    assert "has no run 99" in lite.refused("runs", "99")
+
+
 def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:
     process = lite.start("watch", "--every", "0.2s")
 

@@ -45,37 +45,34 @@ def _text(moment_or_key: Any) -> Any:
 
 @app.command
 def runs(
-    *, last: Annotated[int, Parameter(help="How many runs.")] = 20, json: Json = False, common: Common = COMMON
+    run_id: int | None = None,
+    /,
+    *,
+    last: Annotated[int, Parameter(help="How many runs.")] = 20,
+    json: Json = False,
+    common: Common = COMMON,
 ) -> int:
-    """The latest runs and their steps."""
+    """The latest runs and the newest one's steps, or one run and its steps."""
     from rowcast import report
 
     with opened_job(common) as job:
-        found = job.runs.newest(last)
+        found = job.runs.newest(last) if run_id is None else [job.runs.get(run_id)]
         if json:
             print(report.as_json([{**row, "steps": job.runs.steps(row["run_id"])} for row in found]))
             return 0
-        columns = ["run_id", "pipeline", "status", "started_at", "seconds", "error"]
-        rows = [
-            {**row, "seconds": (row["finished_at"] - row["started_at"]).total_seconds() if row["finished_at"] else None}
-            for row in found
-        ]
-        print(report.table(rows, columns))
+        print(report.table([{**row, "seconds": _seconds(row)} for row in found], _RUN))
         if found:
             print(f"\nsteps of run {found[0]['run_id']}")
-            step_columns = [
-                "name",
-                "row_set",
-                "status",
-                "duration_s",
-                "rows_in",
-                "rows_out",
-                "columns",
-                "peak_rss_mb",
-                "error",
-            ]
-            print(report.table(job.runs.steps(found[0]["run_id"]), step_columns))
+            print(report.table(job.runs.steps(found[0]["run_id"]), _STEP))
     return 0
+
+
+_RUN = ("run_id", "pipeline", "status", "started_at", "seconds", "error")
+_STEP = ("name", "row_set", "status", "duration_s", "rows_in", "rows_out", "columns", "peak_rss_mb", "error")
+
+
+def _seconds(run: dict[str, Any]) -> float | None:
+    return (run["finished_at"] - run["started_at"]).total_seconds() if run["finished_at"] else None
 
 
 @app.command
