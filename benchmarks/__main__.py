@@ -27,6 +27,9 @@ from tests.postgres import Server
 LABELLED = 5_000  # rows that the model is trained on
 SIZES = ((100_000, 590), (1_000_000, 50))
 QUICK = ((20_000, 590), (100_000, 50))
+PROTECTED = 500_000  # rows of 50 sensors, scored with and without the ledger
+QUICK_PROTECTED = 50_000
+BATCHES = (1_000, 10_000, 50_000)
 GROWTH = (200_000, 2_000_000)  # rows of 50 sensors, for peak memory
 CONFIG = """
 [source]
@@ -60,17 +63,26 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller tables")
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--no-growth", action="store_true", help="leave out the memory of 2,000,000 rows")
+    parser.add_argument("--ledger", action="store_true", help="only the cost of the ledger")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     server = Server()
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows = []
-            for system in ("sqlite", "postgresql"):
+            for system in () if given.ledger else ("sqlite", "postgresql"):
                 for size in QUICK if given.quick else SIZES:
                     rows += _compared(server, system, Path(folder), *size, repeat=given.repeat)
-            print(table(rows, ["database", "table", "way", "seconds", "rows/s", "of the limit", "peak MB"]), flush=True)
-            if not given.no_growth:
+            if rows:
+                columns = ["database", "table", "way", "seconds", "rows/s", "of the limit", "peak MB"]
+                print(table(rows, columns), flush=True)
+            print("\nthe cost of the ledger, 50 sensors, one process")
+            rows = []
+            for system in ("sqlite", "postgresql"):
+                count = QUICK_PROTECTED if given.quick else PROTECTED
+                rows += _protected(server, system, Path(folder), count, repeat=given.repeat)
+            print(table(rows, ["database", "batches of", "with, rows/s", "without, rows/s", "cost"]), flush=True)
+            if not given.no_growth and not given.ledger:
                 print("\npeak memory of one scoring process, 50 sensors")
                 print(table(_growth(server, Path(folder)), ["database", "rows", "seconds", "peak MB"]))
     finally:
@@ -114,6 +126,38 @@ def _compared(server: Server, system: str, folder: Path, rows: int, sensors: int
         }
         for way, measured in best.items()
     ]
+
+
+def _protected(server: Server, system: str, folder: Path, rows: int, repeat: int) -> list[Row]:
+    """`rowcast infer` beside the same work without ledger, plan and claims, in turn; the fastest of each counts."""
+    path, _ = _prepared(server, system, folder / f"{system}_protected", rows, 50)
+    common = ["--config", str(path), "--workers", "1", "--log-level", "error"]
+    ways = {
+        "with": [sys.executable, "-m", "rowcast", "infer", *common],
+        "without": [sys.executable, "-m", "benchmarks.bare", str(path)],
+    }
+    found = []
+    for size in BATCHES:
+        os.environ["ROWCAST_INFER__BATCH_ROWS"] = str(size)
+        best: dict[str, float] = {}
+        for _ in range(repeat):
+            _forget(path)
+            for way, command in ways.items():
+                seconds = _measured(command).seconds
+                best[way] = min(best.get(way, seconds), seconds)
+        _check(path, rows)
+        found.append(
+            {
+                "database": system,
+                "batches of": size,
+                "with, rows/s": f"{rows / best['with']:,.0f}",
+                "without, rows/s": f"{rows / best['without']:,.0f}",
+                "cost": f"{best['with'] / best['without'] - 1:.0%}",
+            }
+        )
+    del os.environ["ROWCAST_INFER__BATCH_ROWS"]
+    print(f"  measured the ledger on {system}", file=sys.stderr, flush=True)
+    return found
 
 
 def _growth(server: Server, folder: Path) -> list[Row]:
@@ -161,7 +205,7 @@ def _database(server: Server, name: str) -> str:
 def _forget(path: Path) -> None:
     """Make every row pending again."""
     with opened(config.load(path)) as job:
-        for each in (job.own.prediction, job.own.quarantine, job.tables.batch):
+        for each in (*job.own.all, job.tables.batch):
             job.store.execute(sa.delete(each))
         job.ledger.set_state(complete_to=None)
 
