@@ -10,10 +10,11 @@ from rowcast.tables import JobTables, Tables
 
 
 def _leases(db: Database, tables: Tables) -> list[str]:
-    """To version 2: who trains, whether a run is alive, what a row's hash is made of."""
+    """To version 2: who trains, whether a run is alive, what was planned together, what a row's hash is made of."""
     return [
         _added(db, tables.job, "training_run"),
         _added(db, tables.run, "lease_until"),
+        _added(db, tables.batch, "plan"),
         _added(db, tables.batch, "also_read"),
     ]
 

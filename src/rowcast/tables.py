@@ -139,6 +139,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("quarantined", big),
             sa.Column("started_at", Instant),
             sa.Column("finished_at", Instant),
+            sa.Column("plan", big),  # batches planned together, in key order
             sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
         ),
         metric=table(

@@ -17,6 +17,7 @@ from conftest import quoted
 from jobs import ESTIMATORS, LABELLED, PENDING, SENSORS, Job, wafers
 
 from rowcast.config import load
+from rowcast.pipeline import scoring
 from rowcast.pipeline.job import opened
 
 pytest_plugins = ("job_fixtures",)
@@ -481,6 +482,16 @@ def test_one_run_can_be_looked_at(lite: Job) -> None:
     assert (run["run_id"], len(run["steps"])) == (first, 4)
     assert f"steps of run {first}" in lite.call("runs", str(first)).out
     assert "has no run 99" in lite.refused("runs", "99")
+
+
+def test_a_second_runner_plans_beside_thousands_of_open_batches(trained: Job) -> None:
+    trained.configure({"infer": {"batch_rows": 1}})
+    trained.add(wafers(401, 1_400, False))
+    with opened(load(trained.folder / "rowcast.toml")) as job:
+        now, state = job.store.now(), job.ledger.state()
+        assert len(scoring.plan(job, 1, now, state, None, 1)) == PENDING + 1_400
+        trained.add([{**wafers(2_000, 1, False)[0], "wafer": -1}])
+        assert [keys.rows for _, keys in scoring.plan(job, 2, now, state, None, 1)] == [1]
 
 
 def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:

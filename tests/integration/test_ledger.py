@@ -280,7 +280,7 @@ def test_a_planned_batch_is_halved_under_its_own_model(ledger, other):
     low, high = KeyRange(("1",), ("5",), 5), KeyRange(("6",), ("9",), 4)
     parts = ledger.halve(batch_id, 2, [low, high])
     assert ledger.planned_range(batch_id) is None
-    assert ledger.open_ranges() == [low, high]
+    assert ledger.open_ranges() == [KeyRange(("1",), ("9",), 9)]
     assert [other.claim(part, 3, 7).model_version for part in parts] == [3, 3]
     assert ledger.claim(batch_id, 1, 1) is None
 
@@ -330,6 +330,16 @@ def test_key_bounds_survive_the_ledger(ledger):
     [batch_id] = ledger.add_batches(1, [keys], 1)
     assert ledger.open_ranges() == [keys]
     assert ledger.claim(batch_id, 1, 1).keys == keys
+
+
+def test_batches_planned_one_after_the_other_are_one_open_range(ledger):
+    parts = [KeyRange((str(n),), (str(n),), 1) for n in range(1, 8)]
+    batches = ledger.add_batches(1, parts, 1)
+    ledger.add_batches(1, [KeyRange(("0",), ("0",), 1)], 1)  # planned later: it need not lie behind the others
+    assert ledger.open_ranges() == [KeyRange(("1",), ("7",), 7), KeyRange(("0",), ("0",), 1)]
+    ledger.publish(ledger.claim(batches[3], 1, 1), predictions(4), bad(), None)
+    assert [keys.rows for keys in ledger.open_ranges()] == [3, 3, 1]
+    assert [keys.rows for keys in ledger.open_ranges(but=batches[1])] == [1, 1, 3, 1]
 
 
 def test_open_ranges_are_those_not_published_yet(ledger):

@@ -118,10 +118,24 @@ class Ledger:
             self.set_state(planned_at=self.db.now())
             yield
 
-    def open_ranges(self) -> list[KeyRange]:
-        """Ranges that are planned or claimed and not yet published."""
+    def open_ranges(self, but: int | None = None) -> list[KeyRange]:
+        """Ranges that are planned or claimed and not yet published, except one batch's.
+
+        Batches that were planned one after the other are one range: there may be thousands.
+        """
         table = self.tables.batch
-        return [_range(row) for row in self.db.rows(self._batches(table.c.key_from, table.c.key_to, table.c.row_count))]
+        found: list[KeyRange] = []
+        before = None
+        for row in self.db.rows(self._batches(table)):
+            keys, place = _range(row), (row["plan"], row["batch_id"])
+            if row["batch_id"] == but:
+                continue
+            if before is not None and row["plan"] is not None and place == (before[0], before[1] + 1):
+                found[-1] = KeyRange(found[-1].first, keys.last, found[-1].rows + keys.rows)
+            else:
+                found.append(keys)
+            before = place
+        return found
 
     def newest_batch(self) -> int:
         """The last one planned; 0 where there is none."""
@@ -142,8 +156,12 @@ class Ledger:
         return sa.select(*columns).where(table.c.job == self.job, still_open).order_by(table.c.batch_id)
 
     def add_batches(self, run_id: int, ranges: Sequence[KeyRange], model_version: int | None) -> list[int]:
-        """Record planned ranges; a version of None is decided when the batch is claimed."""
+        """Record ranges that were planned together, in key order.
+
+        A version of None is decided when the batch is claimed.
+        """
         table = self.tables.batch
+        plan = self.newest_batch() + 1 if ranges else None
         return [
             self.db.scalar(
                 table.insert()
@@ -152,6 +170,7 @@ class Ledger:
                     run_id=run_id,
                     model_version=model_version,
                     status="planned",
+                    plan=plan,
                     key_from=json.dumps(keys.first, ensure_ascii=False),
                     key_to=json.dumps(keys.last, ensure_ascii=False),
                     attempts=0,

@@ -157,7 +157,7 @@ class _Scoring:
         def halved() -> list[int]:
             with job.ledger.planning():
                 rows = max(1, (keys.rows + 1) // 2)
-                around = [other for other in job.ledger.open_ranges() if other != keys]
+                around = job.ledger.open_ranges(but=batch_id)
                 ranges = job.pending.plan(job.ledger.state(), order.now, None, rows, around, keys)
                 return job.ledger.halve(batch_id, order.run_id, ranges)
 
