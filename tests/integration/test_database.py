@@ -653,7 +653,7 @@ KEYS = {
     "sqlite": {
         "integer": [-5, 0, 7, 2**62, 2**63 - 1],
         "real": [-1.5, 0.1, 1 / 3, 2.5e-300, 1.7976931348623157e308],
-        "text": HARD_TEXTS,
+        "text": [*HARD_TEXTS, "a\0b", "a\0c", "\0"],
         "varchar(9)": ["a", "A", "a ", "ä"],
         "text COLLATE NOCASE": ["a", "B"],
         "blob": [b"\x00\xff", b"'"],
@@ -692,6 +692,9 @@ def filled_with_keys(place: Place, spelled: str):
         place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
     blob = "X'{}'" if place.is_sqlite else "'\\x{}'"
     texts = [blob.format(key.hex()) if isinstance(key, bytes) else literal(key) for key in keys]
+    for number, key in enumerate(keys):
+        if isinstance(key, str) and "\0" in key:  # it would end the statement
+            texts[number] = f"CAST(X'{key.encode().hex()}' AS TEXT)"
     place.run(f"CREATE TABLE t (k {spelled})", *[f"INSERT INTO t VALUES ({text})" for text in texts])
     return len(keys)
 

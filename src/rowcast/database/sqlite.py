@@ -26,7 +26,9 @@ from rowcast.database.adbc import Adbc, Result, as_batch, first_line
 from rowcast.errors import ConfigError, DatabaseError
 
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
-_RENDERED = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'", re.DOTALL | re.IGNORECASE)
+_RENDERED = re.compile(
+    r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'|CAST\(X'[0-9A-F]*' AS TEXT\)", re.DOTALL | re.IGNORECASE
+)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
@@ -252,7 +254,10 @@ class SQLite(Adbc):
         return time.between(self.instant(moment), self.instant(until))  # reads the text once for both
 
     def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        return sa.func.quote(column)
+        # quote() ends a text at its first NUL.
+        with_nul = sa.and_(sa.func.typeof(column) == "text", sa.func.instr(column, sa.func.char(0)) > 0)
+        spelled = sa.literal("CAST(X'", sa.Text) + sa.func.hex(column) + sa.literal("' AS TEXT)", sa.Text)
+        return sa.case((with_nul, spelled), else_=sa.func.quote(column))
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         if not _RENDERED.fullmatch(text):  # it becomes part of a statement
