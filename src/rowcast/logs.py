@@ -5,6 +5,7 @@ import logging.handlers
 import re
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -15,6 +16,23 @@ _BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how m
 _IN_URL = re.compile(r"(?<=://)[^/@\s:]+:[^@\s]+(?=@)")  # user:password of any URL
 
 
+@dataclass(frozen=True)
+class Present:
+    """How this process logs, for worker processes to log alike."""
+
+    level: str
+    file: Path | None
+    secrets: tuple[str, ...]
+
+
+_present: list[Present] = []  # at most one
+
+
+def present() -> Present | None:
+    """What `configure` was last told; None where nobody has."""
+    return _present[0] if _present else None
+
+
 def configure(
     level: str = "info",
     *,
@@ -22,13 +40,16 @@ def configure(
     stream: TextIO | None = None,
     secrets: Iterable[str] = (),
     console: Any = None,
+    rotates: bool = True,
 ) -> None:
     """Send events of `level` and above to the stream, as JSON unless it is a terminal, and to the file.
 
     `secrets` are taken out of every event. `console` is a rich console that owns the terminal while a bar is drawn.
+    With `rotates` False the file is another process's, which may move it away.
     """
     stream = stream or sys.stderr
     hidden = tuple(secret for secret in secrets if secret)
+    _present[:] = [Present(level, file, hidden)]
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -46,9 +67,9 @@ def configure(
     problem = ""
     if file is not None:
         try:
-            handlers.append(
-                logging.handlers.RotatingFileHandler(file, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
-            )
+            if rotates:
+                ours = logging.handlers.RotatingFileHandler(file, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+            handlers.append(ours if rotates else logging.handlers.WatchedFileHandler(file, encoding="utf-8"))
             renders.append(as_json)
         except OSError as error:
             problem = f"{file} cannot be written: {error.strerror}"

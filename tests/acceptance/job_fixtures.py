@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import Popen
+from typing import Any
 
 import pytest
 from conftest import Place
@@ -85,6 +87,23 @@ def make_job(bases: Bases, tmp_path: Path) -> Iterator[Callable[..., Job]]:
     yield make
     for job in made:
         bases.drop(job)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., "Popen[str]"]]:
+    """Starts commands of a job, of which none outlives the test."""
+    started: list[Popen[str]] = []
+
+    def begin(job: Job, *arguments: str, **options: Any) -> "Popen[str]":
+        started.append(job.start(*arguments, **options))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        if process.stdout and not process.stdout.closed:
+            process.communicate(timeout=30)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from rowcast import logs
+from rowcast import logs, stopping
 from rowcast.cli.app import Common
 from rowcast.config import Settings
 
@@ -69,21 +69,22 @@ def _stoppable() -> Iterator[None]:
     Python's handlers run when a call of the driver is over. Where one lasts, the database is asked to end it.
     """
     numbers = (signal.SIGTERM, signal.SIGINT)
-    stopping, over = threading.Event(), threading.Event()
+    handled, over = threading.Event(), threading.Event()
 
     def stop(*_: object) -> None:
         for number in numbers:  # what is being put in order must not be interrupted
             signal.signal(number, signal.SIG_IGN)
-        stopping.set()
-        raise KeyboardInterrupt
+        handled.set()
+        stopping.stop()
 
     def cancel(woken: socket.socket) -> None:
         from rowcast.database.adbc import cancel_running
 
         woken.recv(1)
-        while not stopping.wait(_PATIENCE) and not over.is_set():
+        while not handled.wait(_PATIENCE) and not over.is_set():
             cancel_running()
 
+    stopping.begin()
     waking, woken = socket.socketpair()
     waking.setblocking(False)
     handlers = {number: signal.signal(number, stop) for number in numbers}
@@ -98,9 +99,10 @@ def _stoppable() -> Iterator[None]:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         waking.close()  # wakes the thread
-        stopping.set()
+        handled.set()
         thread.join()
         woken.close()
+        stopping.begin()
 
 
 def _password(url: str) -> str | None:

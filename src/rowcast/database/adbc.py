@@ -12,6 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.errors import DatabaseError
+from rowcast.stopping import shielded
 
 Result = TypeVar("Result")
 
@@ -42,6 +43,7 @@ class Adbc:
         """Settings of a new connection."""
         raise NotImplementedError
 
+    @shielded()
     def open(self) -> None:
         self._connection = self._connect()
         self._cursor = self._running = self._connection.cursor()
@@ -52,8 +54,9 @@ class Adbc:
             raise
         _connected.add(self)
 
+    @shielded()
     def reconnect(self) -> None:
-        with contextlib.suppress(dbapi.Error):  # it is mostly broken
+        with contextlib.suppress(dbapi.Error, RuntimeError):  # it is mostly broken
             self.close()
         self.open()
 
@@ -95,6 +98,7 @@ class Adbc:
         """The whole result of SQL without parameters."""
         return self._patiently(lambda: self._fetched(sql, options))
 
+    @shielded()
     def _fetched(self, sql: str, options: dict[str, str] | None) -> pa.Table:
         with contextlib.closing(self._connection.cursor(adbc_stmt_kwargs=options)) as cursor:
             self._running = cursor
@@ -120,6 +124,7 @@ class Adbc:
             raise
         self._statement("COMMIT")
 
+    @shielded()
     def close(self) -> None:
         _connected.discard(self)
         try:
@@ -162,7 +167,8 @@ class Adbc:
 
     def _guard(self, call: Callable[[], Any]) -> Any:
         try:
-            return call()
+            with shielded():
+                return call()
         except (dbapi.Error, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
             explained = self.explained(error)
             if explained.reason == "other" and self._is_broken():

@@ -15,6 +15,7 @@ from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, as_batch, first_line
 from rowcast.errors import DatabaseError
+from rowcast.stopping import is_stopping
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 _WRITTEN = {
@@ -74,7 +75,8 @@ class PostgreSQL(Adbc):
 
     def _prepare(self) -> None:
         # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
-        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", "lock_timeout = '10s'"):
+        wait = "1s" if is_stopping() else "10s"
+        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", f"lock_timeout = '{wait}'"):
             self._statement(f"SET {setting}")
 
     def _is_broken(self) -> bool:
@@ -96,7 +98,7 @@ class PostgreSQL(Adbc):
 
     def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
         sql = self.literal(statement)
-        cursor = self._connection.cursor()
+        cursor = self._guard(self._connection.cursor)
         try:
             self._guard(lambda: cursor.execute(sql))
             reader = self._guard(cursor.fetch_record_batch)
@@ -104,7 +106,7 @@ class PostgreSQL(Adbc):
                 for start in range(0, batch.num_rows, chunk):
                     yield batch.slice(start, chunk)
         finally:
-            cursor.close()
+            self._guard(cursor.close)
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
         if temporary:
@@ -289,6 +291,7 @@ _EXPLAINED = (
     ("42P06", "duplicate", ""),
     ("42P07", "duplicate", ""),
     ("42P01", "missing", ""),
+    ("does not exist in target table", "missing", "a column is gone from one of rowcast's own tables"),
     ("NOT_FOUND: ", "missing", ""),
     ("42703", "missing", ""),
     ("3F000", "missing", ""),

@@ -24,6 +24,7 @@ from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, Relation, bracketed
 from rowcast.database.adbc import Adbc, Result, as_batch, first_line
 from rowcast.errors import ConfigError, DatabaseError
+from rowcast.stopping import is_stopping
 
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
 _RENDERED = re.compile(
@@ -80,7 +81,7 @@ class SQLite(Adbc):
             try:
                 return call()
             except DatabaseError as error:
-                if error.reason != "locked" or time.monotonic() > deadline:
+                if error.reason != "locked" or time.monotonic() > deadline or is_stopping():
                     raise
                 time.sleep(0.02)
 
@@ -133,14 +134,14 @@ class SQLite(Adbc):
 
     def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
         sql = self.literal(statement)
-        cursor = self._connection.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(chunk)})
+        cursor = self._guard(lambda: self._connection.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(chunk)}))
         try:
             self._guard(lambda: cursor.execute(sql))
             reader = self._guard(cursor.fetch_record_batch)
             while (batch := self._next(reader)) is not None:
                 yield batch
         finally:
-            cursor.close()
+            self._guard(cursor.close)
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
         if temporary:
@@ -304,6 +305,7 @@ _EXPLAINED = (
     ("UNIQUE constraint", "duplicate", ""),
     ("no such table", "missing", ""),
     ("no such column", "missing", ""),
+    ("has no column named", "missing", "a column is gone from one of rowcast's own tables"),
     ("not a database", "other", "the file is not SQLite, or it is encrypted"),
 )
 

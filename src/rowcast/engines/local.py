@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
-GRACE = 10.0  # seconds that workers have to finish what they are at when the run is stopped
+GRACE = 6.0  # seconds that workers have to finish what they are at when the run is stopped
 
 
 class Local:

@@ -83,7 +83,7 @@ class Runs:
         now = self.db.now() if running else None
         for row in running:
             if row["host"] == process_name():
-                self.finish(row["run_id"], "interrupted", "the database was away when it ended")
+                self.finish(row["run_id"], "interrupted", "its process could not say how it ended")
             elif now is not None and not _is_under_way(row, now):
                 self.finish(row["run_id"], "interrupted", "the process ended without a word")
 

@@ -39,8 +39,8 @@ def unseen(_done: int, _total: int) -> None:
 class Result:
     """What a run came to."""
 
-    run_id: int
     pipeline: str
+    run_id: int = 0  # given when it has begun
     status: str = "done"  # done, failed, partial
     retrain: str = ""  # what became of retraining, or why it was not due
     decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
@@ -72,14 +72,15 @@ def run(
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise scoring.no_champion(job)
-        run_id = job.retried(lambda: job.runs.start(pipeline, now, settings.sha256()))
-        log.info(f"{pipeline} begins", run=run_id, job=settings.name, as_of=now.isoformat(timespec="seconds"))
-        result = Result(run_id, pipeline)
-        with _finished(job, result):
+        result = Result(pipeline)
+        with _begun(job, result, now):
+            log.info(
+                f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
+            )
             if pipeline != "infer":
                 _train(job, result, now, forced=pipeline == "retrain")
             if pipeline != "retrain":
-                order = Order(settings, run_id, now, accept_quarantine=accept_quarantine, since=back_to)
+                order = Order(settings, result.run_id, now, accept_quarantine=accept_quarantine, since=back_to)
                 _score(job, result, order, progress, rescore=rescore)
         return result
 
@@ -100,11 +101,11 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
             )
         if found["pipeline"] == "requeue":
             raise RunError(f"run {found['run_id']} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
-        result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
-        job.runs.reopen(found)
-        done = {(s["name"], s["row_set"]) for s in job.runs.steps(result.run_id) if s["status"] == "done"}
-        log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=now.isoformat(timespec="seconds"))
-        with _finished(job, result):
+        result, now = Result(found["pipeline"]), found["as_of"]
+        done = {(s["name"], s["row_set"]) for s in job.runs.steps(found["run_id"]) if s["status"] == "done"}
+        with _begun(job, result, now, found):
+            as_of = now.isoformat(timespec="seconds")
+            log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=as_of)
             if result.pipeline == "step":
                 by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
                 return result
@@ -126,17 +127,16 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
     with opened(settings) as job:
         if name == "data-fetch":
             now = now_of(settings, as_of, job.store)
-            result = Result(job.runs.start("step", now, settings.sha256()), "step")
+            result, found = Result("step"), None
         else:
             found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
             if as_of is not None:
                 raise RunError(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
-            result, now = Result(found["run_id"], found["pipeline"]), found["as_of"]
-            job.runs.reopen(found)
-        work = _work(job, result.run_id)
-        with _finished(job, result):
+            result, now = Result(found["pipeline"]), found["as_of"]
+        with _begun(job, result, now, found):
+            work = _work(job, result.run_id)
             by_hand.step(Run(job, result.run_id, now, work), name)
             if work.has(training.SAVED["gate"]) and name == "gate":
                 result.decision = work.json(training.SAVED["gate"])
@@ -147,8 +147,8 @@ def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
     """Give quarantined rows another chance: they are pending again, and planned however old they are."""
     with opened(settings) as job:
         now = job.store.now()
-        result = Result(job.runs.start("requeue", now, settings.sha256()), "requeue")
-        with _finished(job, result):
+        result = Result("requeue")
+        with _begun(job, result, now):
             run = Run(job, result.run_id, now, _work(job, result.run_id))
             result.requeued = job.retried(lambda: requeueing.quarantined(run, chosen))
         return result
@@ -199,17 +199,27 @@ def _unfinished(job: Job) -> dict[str, Any]:
 
 
 @contextmanager
-def _finished(job: Job, result: Result) -> Iterator[None]:
-    """Keep the run's lease while it lasts, and close its record whatever happens in it."""
+def _begun(job: Job, result: Result, now: datetime, found: dict[str, Any] | None = None) -> Iterator[None]:
+    """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
     try:
+        if found is None:
+            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256()))
+        else:
+            job.runs.reopen(found)
+            result.run_id = found["run_id"]
         with kept(job.store, partial(job.runs.renewal, result.run_id)):
             yield
     except BaseException as error:
+        if isinstance(error, BusyError) and not result.run_id:
+            raise
         result.status = "failed" if isinstance(error, Exception) else "interrupted"
         with suppress(RowcastError):  # a database that is away cannot be told so
             job.store.reconnect()  # an interruption can leave a transaction open
-            job.runs.finish(result.run_id, result.status, said(error))
-        log.error(f"{result.pipeline} {result.status}", run=result.run_id, error=said(error))
+            if result.run_id:
+                job.runs.finish(result.run_id, result.status, said(error))
+            else:
+                job.runs.settle()  # it may have begun unheard
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=said(error))
         raise
     result.champion = job.retried(job.registry.champion)
     what = result.error.what if result.error else None

@@ -1,6 +1,7 @@
 """One batch from claim to publish: it streams through fetch, check, process and inference, and is published whole."""
 
 import atexit
+import multiprocessing
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from functools import partial
 import pyarrow as pa
 import structlog
 
-from rowcast import check, fetch, infer, process
+from rowcast import check, fetch, infer, logs, process
 from rowcast.config import Settings
 from rowcast.database import Column
 from rowcast.database.retry import retried
@@ -37,6 +38,7 @@ class Order:
     champion: int = 0
     accept_quarantine: bool = False
     since: datetime | None = None  # rows older than late_arrival are looked for back to here
+    logging: logs.Present | None = field(default_factory=logs.present)
 
     @property
     def max_quarantine(self) -> float | None:
@@ -91,7 +93,7 @@ def score_batch(order: Order, batch_id: int) -> Outcome:
     What its rows raise is in the outcome; what stops the whole run is raised. Either way the batch is given back.
     """
     total = Outcome()
-    worker = retried(lambda: _worker(order.settings), tell=total.tried_again)
+    worker = retried(lambda: _worker(order), tell=total.tried_again)
     name = new_worker()
     try:
         total.add(worker.job.retried(lambda: _attempted(worker, order, batch_id, name), total.tried_again))
@@ -245,11 +247,13 @@ class _Worker:
 _workers: list[_Worker] = []  # at most one in each process
 
 
-def _worker(settings: Settings) -> _Worker:
-    if _workers and _workers[0].settings != settings:
+def _worker(order: Order) -> _Worker:
+    if _workers and _workers[0].settings != order.settings:
         close_worker()
     if not _workers:
-        _workers.append(_Worker(settings))
+        if multiprocessing.parent_process() is not None and order.logging is not None:
+            logs.configure(order.logging.level, file=order.logging.file, secrets=order.logging.secrets, rotates=False)
+        _workers.append(_Worker(order.settings))
     return _workers[0]
 
 

@@ -51,7 +51,8 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
         scoring.score([batch for batch in planned if batch not in total.failed], lambda: progress(total.fetched, rows))
         scoring.narrow_down()
         # A run as of the future has not seen what arrives until then.
-        if newest is not None and order.now <= job.store.now() and not job.retried(job.ledger.open_ranges):
+        is_past = order.now <= job.retried(job.store.now)
+        if newest is not None and is_past and not job.retried(job.ledger.open_ranges):
             job.retried(lambda: job.ledger.set_state(complete_to=newest))
         if total.failed and not total.scored:
             raise next(iter(total.failed.values()))
