@@ -1,5 +1,6 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and every test, on SQLite and a PostgreSQL of its own
+# make crash  the long forms: 500 killed runs on each database, every server fault, any order of events; two hours
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
 
 PYTHON ?= python3
@@ -7,7 +8,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint crash bench clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -20,6 +21,10 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+crash: .venv/installed-test
+	$(BIN)/python -m pytest --long --kills 500 tests/acceptance/test_crash.py tests/acceptance/test_server_faults.py \
+	  tests/acceptance/test_concurrency.py tests/acceptance/test_requeue.py
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks

@@ -14,7 +14,14 @@ GOOD = PENDING - len(BAD)
 USUAL = {"retrain": {"policy": "never"}, "source": {"late_arrival": "1h"}}
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "sqlite in postgresql", "postgresql in sqlite"])
+@pytest.fixture(
+    params=[
+        "sqlite",
+        "postgresql",
+        "sqlite in postgresql",
+        pytest.param("postgresql in sqlite", marks=pytest.mark.long),
+    ]
+)
 def scored(request: pytest.FixtureRequest, make_job: MakeJob) -> Job:
     """A job that has scored 98 wafers and set two aside; source and store are one database, or two."""
     system, _, store = request.param.partition(" in ")

@@ -1,6 +1,7 @@
 """Servers that end, connections that are cut, full disks, locks, signals: the run goes on, or ends and can go on."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -18,6 +19,8 @@ from postgres import Server
 from proof import batches, ended, eventually, figure, is_exactly_once, slow, statuses
 
 pytest_plugins = ("job_fixtures",)
+
+long = pytest.mark.long
 
 Start = Callable[..., "Popen[str]"]
 WAFERS = range(LABELLED + 1, LABELLED + PENDING + 1)  # those that are to be scored
@@ -76,7 +79,7 @@ def is_done(job: Job, process: "Popen[str]") -> None:
 # A server that ends
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_run_goes_on_when_the_server_is_ended_and_started_again(
     served: Job, own_server: Server, start: Start, workers: int
 ) -> None:
@@ -91,7 +94,7 @@ def test_a_run_goes_on_when_the_server_is_ended_and_started_again(
     assert figure(served, "retries") > 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
 def test_a_run_goes_on_when_its_connections_are_cut_again_and_again(served: Job, start: Start, workers: int) -> None:
     served.configure({"infer": {"batch_rows": 4, "workers": workers}})
     slow(served)
@@ -122,7 +125,7 @@ def held():
 """
 
 
-@pytest.mark.parametrize("fault", ["restart", "cut"])
+@pytest.mark.parametrize("fault", ["restart", pytest.param("cut", marks=long)])
 def test_a_retrain_goes_on_when_the_server_fails_in_its_middle(
     served: Job, own_server: Server, start: Start, fault: str
 ) -> None:
@@ -162,7 +165,7 @@ PASSING = {
 
 
 @pytest.mark.parametrize("state", PASSING)
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_an_error_that_passes_is_tried_again(served: Job, start: Start, state: str, workers: int) -> None:
     served.configure({"infer": {"batch_rows": 10, "workers": workers}})
     raises(served, state, "nextval('public.tries') <= 2")
@@ -218,11 +221,11 @@ def waiting(job: Job) -> set[tuple[int, str]]:
 @pytest.mark.parametrize(
     ("lock", "begun"),
     [
-        ("LOCK TABLE rowcast.batch IN ACCESS EXCLUSIVE MODE", False),
+        pytest.param("LOCK TABLE rowcast.batch IN ACCESS EXCLUSIVE MODE", False, marks=long),
         ("LOCK TABLE rowcast.batch IN ACCESS EXCLUSIVE MODE", True),
-        ("UPDATE rowcast.batch SET attempts = attempts WHERE status <> 'published'", True),
-        ("LOCK TABLE rowcast.wafers_prediction IN SHARE MODE", False),
-        ("UPDATE rowcast.job SET champion = champion", False),
+        pytest.param("UPDATE rowcast.batch SET attempts = attempts WHERE status <> 'published'", True, marks=long),
+        pytest.param("LOCK TABLE rowcast.wafers_prediction IN SHARE MODE", False, marks=long),
+        pytest.param("UPDATE rowcast.job SET champion = champion", False, marks=long),
     ],
 )
 def test_a_lock_that_is_held_for_long_is_waited_for(served: Job, start: Start, lock: str, begun: bool) -> None:
@@ -276,7 +279,7 @@ def held_for(request: pytest.FixtureRequest) -> str:
     return "35" if request.config.getoption("--long") else "5"
 
 
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("begun", [pytest.param(False, marks=long), True])
 def test_a_locked_sqlite_file_is_waited_for(lite: Job, start: Start, held_for: str, begun: bool) -> None:
     lite.configure({"infer": {"batch_rows": 4}})
     slow(lite)
@@ -332,8 +335,8 @@ def names_the_full_disk(job: Job, process: "Popen[str]") -> None:
     assert "free some space" in said or "the disk is full" in said, said
 
 
-@pytest.mark.parametrize("leave", [0, 300_000])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("leave", [pytest.param(0, marks=long), 300_000])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_full_disk_under_sqlite_is_named_and_the_next_run_finishes(
     lite: Job, start: Start, small_disk: Callable[[int], Path], leave: int, workers: int
 ) -> None:
@@ -353,8 +356,8 @@ def test_a_full_disk_under_sqlite_is_named_and_the_next_run_finishes(
     lite.place.close()
 
 
-@pytest.mark.parametrize("leave", [0, 100_000])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("leave", [pytest.param(0, marks=long), 100_000])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_full_disk_under_postgresql_is_named_and_the_next_run_finishes(
     own_server: Server,
     template: str,
@@ -403,7 +406,7 @@ def is_not_tried_again(job: Job, done: Done, *words: str) -> None:
     assert batches(job, "claimed") == 0
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_column_that_is_missing_in_the_store_is_not_tried_again(trained: Job, start: Start, workers: int) -> None:
     trained.configure({"infer": {"batch_rows": 40, "workers": workers}})
     prediction = trained.table("wafers_prediction")
@@ -414,7 +417,7 @@ def test_a_column_that_is_missing_in_the_store_is_not_tried_again(trained: Job, 
     is_exactly_once(trained.place, WAFERS)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_right_that_was_revoked_is_not_tried_again(
     served: Job, own_server: Server, start: Start, workers: int
 ) -> None:
@@ -464,9 +467,18 @@ def is_interrupted(job: Job, process: "Popen[str]") -> None:
     assert claimed == [], done
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("to_all", [False, True], ids=["alone", "group"])
+@pytest.mark.parametrize(
+    ("number", "to_all", "workers"),
+    [
+        (signal.SIGTERM, False, 1),  # as a supervisor
+        (signal.SIGINT, True, 2),  # as a terminal
+        *[
+            pytest.param(*given, marks=long)
+            for given in itertools.product((signal.SIGTERM, signal.SIGINT), (False, True), (1, 2))
+            if given not in ((signal.SIGTERM, False, 1), (signal.SIGINT, True, 2))
+        ],
+    ],
+)
 def test_a_signal_ends_a_run_which_can_go_on(
     trained: Job, start: Start, number: signal.Signals, to_all: bool, workers: int
 ) -> None:
@@ -486,7 +498,7 @@ def test_a_signal_ends_a_run_which_can_go_on(
     assert statuses(trained) == ["done", "done"]
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
 def test_a_second_signal_does_no_harm(trained: Job, start: Start, workers: int) -> None:
     trained.configure({"infer": {"batch_rows": 4, "workers": workers}})
     slow(trained)
@@ -499,8 +511,8 @@ def test_a_second_signal_does_no_harm(trained: Job, start: Start, workers: int) 
     is_exactly_once(trained.place, WAFERS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=long)])
+@pytest.mark.parametrize("begun", [pytest.param(False, marks=long), True])
 def test_a_signal_ends_a_run_that_waits_for_a_locked_sqlite_file(
     lite: Job, start: Start, number: signal.Signals, begun: bool
 ) -> None:
@@ -520,9 +532,9 @@ def test_a_signal_ends_a_run_that_waits_for_a_locked_sqlite_file(
     assert "running" not in statuses(lite)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("begun", [False, True])
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=long)])
+@pytest.mark.parametrize("begun", [pytest.param(False, marks=long), True])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_signal_ends_a_run_that_waits_for_a_lock_of_postgresql(
     served: Job, start: Start, number: signal.Signals, begun: bool, workers: int
 ) -> None:
@@ -543,8 +555,22 @@ def test_a_signal_ends_a_run_that_waits_for_a_lock_of_postgresql(
     assert "running" not in statuses(served)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("to_all", [False, True], ids=["alone", "group"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_a_run_in_which_one_statement_lasts(served: Job, start: Start, number: signal.Signals) -> None:
+    served.sql(
+        "CREATE FUNCTION lasting() RETURNS boolean LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_sleep(600); RETURN true; END $$"
+    )
+    served.configure({"source": {"where": "lasting()"}})
+    process = start(served, "infer")
+    sleeping = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+    eventually(lambda: bool(served.sql(sleeping)), process)
+    process.send_signal(number)
+    is_interrupted(served, process)
+
+
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
+@pytest.mark.parametrize("to_all", [pytest.param(False, marks=long), True], ids=["alone", "group"])
 def test_watch_that_is_told_to_stop_in_the_middle_of_a_run_marks_it_interrupted(
     trained: Job, start: Start, to_all: bool, workers: int
 ) -> None:
