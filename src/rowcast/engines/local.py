@@ -86,6 +86,7 @@ def _end(processes: list[multiprocessing.process.BaseProcess]) -> None:
 # In a worker
 
 _working = threading.Lock()  # held while it is at an item
+_told_to_leave = threading.Event()
 
 
 def _begin() -> None:
@@ -93,9 +94,11 @@ def _begin() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    # No more than this in the handler: a thread cannot be started while another is being started.
+    signal.signal(signal.SIGTERM, lambda *_: _told_to_leave.set())
+    for target in (_leave_after_work, _end_with_parent):
+        threading.Thread(target=target, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _worked(function: Callable[[Item], Result], item: Item) -> Result:
@@ -103,11 +106,8 @@ def _worked(function: Callable[[Item], Result], item: Item) -> Result:
         return function(item)
 
 
-def _leave(*_: object) -> None:
-    threading.Thread(target=_leave_after_work, daemon=True).start()
-
-
 def _leave_after_work() -> None:
+    _told_to_leave.wait()
     _working.acquire()  # for good: no further item is begun
     os._exit(0)
 
