@@ -1,0 +1,80 @@
+"""Engines: the same work wherever it is done, and an end in any case."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rowcast.engines.local import Local
+from rowcast.errors import EstimatorError, RunError
+
+
+def doubled(item: int) -> int:
+    return 2 * item
+
+
+def failing(item: int) -> int:
+    if item == 3:
+        raise EstimatorError("three is too many")
+    return item
+
+
+def dying(item: int) -> int:
+    """One worker is killed while the other starts one thread after the other."""
+    if item == 1:
+        time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGKILL)
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+    return item
+
+
+def marking(folder: Path, item: int) -> int:
+    (folder / f"begun{item}").touch()
+    time.sleep(0.5)
+    (folder / f"done{item}").touch()
+    return item
+
+
+class Marking:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, item: int) -> int:
+        return marking(self.folder, item)
+
+
+@pytest.fixture(params=[1, 2, 3])
+def engine(request: pytest.FixtureRequest) -> Local:
+    return Local(request.param)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_every_item_is_worked_on_once(engine: Local, count: int) -> None:
+    assert sorted(engine.map(doubled, range(count))) == [2 * item for item in range(count)]
+
+
+def test_an_error_comes_out_as_it_was_raised(engine: Local) -> None:
+    with pytest.raises(EstimatorError, match="three is too many"):
+        list(engine.map(failing, range(6)))
+
+
+def test_a_worker_that_is_killed_ends_the_work_and_never_hangs_it() -> None:
+    with pytest.raises(RunError, match="killed from outside"):
+        list(Local(2).map(dying, range(8)))
+
+
+def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(tmp_path: Path) -> None:
+    results = Local(2).map(Marking(tmp_path), range(20))
+    next(results)
+    results.close()
+    begun, done = (len(list(tmp_path.glob(f"{what}*"))) for what in ("begun", "done"))
+    assert begun == done < 20
+    time.sleep(0.6)
+    assert len(list(tmp_path.glob("begun*"))) == begun
