@@ -62,6 +62,13 @@ def test_an_older_row_is_counted_as_pending_and_scored_when_it_is_looked_for(sco
     assert scored.counts() == (0, LABELLED, GOOD + 2, len(BAD), 0)
 
 
+def test_looking_back_less_far_than_usual_leaves_nothing_out(scored: Job) -> None:
+    [row] = wafers(LAST + 1, 1, False)
+    scored.add([{**row, "wafer": -5, "measured_at": moment(LAST - 2)}])
+    assert scored.ok("infer", "--since", moment(LAST))["scored"] == 1
+    assert scored.counts() == (0, LABELLED, GOOD + 1, len(BAD), 0)
+
+
 def test_looking_further_back_never_widens_the_scope(scored: Job) -> None:
     assert scored.ok("infer", "--since", "2000-01-01")["scored"] == 0
     assert scored.counts() == (0, LABELLED, GOOD, len(BAD), 0)

@@ -87,7 +87,11 @@ def plan(
 def _plan(job: Job, order: Order) -> int:
     """How many rows are newly planned."""
     state = job.ledger.state()
-    since = order.since or state.looked_back_to(job.settings.source.late_arrival)
+    since = state.looked_back_to(job.settings.source.late_arrival)
+    if since is not None and order.since is not None:
+        since = min(
+            since, order.since
+        )  # further back than usual, never less far: what is left out is not looked for again
     planned = plan(job, order.run_id, order.now, state, since, order.champion)
     return sum(keys.rows for _, keys in planned)
 
