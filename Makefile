@@ -24,7 +24,7 @@ lint: .venv/installed-test
 
 crash: .venv/installed-test
 	$(BIN)/python -m pytest --long --kills 500 tests/acceptance/test_crash.py tests/acceptance/test_server_faults.py \
-	  tests/acceptance/test_concurrency.py tests/acceptance/test_requeue.py
+	  tests/acceptance/test_concurrency.py tests/acceptance/test_requeue.py tests/acceptance/test_any_order.py
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
