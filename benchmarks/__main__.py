@@ -27,7 +27,7 @@ from tests.postgres import Server
 LABELLED = 5_000  # rows that the model is trained on
 SIZES = ((100_000, 590), (1_000_000, 50))
 QUICK = ((20_000, 590), (100_000, 50))
-PROTECTED = 500_000  # rows of 50 sensors, scored with and without the ledger
+PROTECTED = 200_000  # rows of 50 sensors, scored with and without the ledger
 QUICK_PROTECTED = 50_000
 BATCHES = (1_000, 10_000, 50_000)
 GROWTH = (200_000, 2_000_000)  # rows of 50 sensors, for peak memory
