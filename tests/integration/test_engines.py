@@ -1,7 +1,9 @@
 """Engines: the same work wherever it is done, and an end in any case."""
 
+import contextlib
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -32,6 +34,20 @@ def dying(item: int) -> int:
         thread = threading.Thread(target=int)
         thread.start()
         thread.join()
+    return item
+
+
+def killing_the_idle(item: int) -> int:
+    """The other worker, which waits for more and holds the queue's lock, is killed when all the work is done."""
+    if item == 2:
+        time.sleep(1)
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+                is_worker = "spawn_main" in (process / "cmdline").read_text()
+                if is_worker and int(parent) == os.getppid() and int(process.name) != os.getpid():
+                    os.kill(int(process.name), signal.SIGSTOP)  # it must not hear that the work is done
+                    subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {process.name}"])
     return item
 
 
@@ -68,6 +84,15 @@ def test_an_error_comes_out_as_it_was_raised(engine: Local) -> None:
 def test_a_worker_that_is_killed_ends_the_work_and_never_hangs_it() -> None:
     with pytest.raises(RunError, match="killed from outside"):
         list(Local(2).map(dying, range(8)))
+
+
+def test_a_worker_that_is_killed_while_it_waits_for_work_hangs_nothing_either() -> None:
+    found: list[int] = []
+    thread = threading.Thread(target=lambda: found.extend(Local(2).map(killing_the_idle, range(3))), daemon=True)
+    thread.start()
+    thread.join(60)
+    assert sorted(found) == [0, 1, 2]
+    assert not thread.is_alive()
 
 
 def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ class Local:
         with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_begin) as pool:
             waiting: set[Future[Result]] = set()
             left = iter(items)
+            grace: float | None = None
             try:
                 while True:
                     for item in left:
@@ -54,11 +55,12 @@ class Local:
                     hint="often the memory limit: lower [infer] batch_rows or workers; then 'rowcast resume'",
                 ) from None
             except (KeyboardInterrupt, GeneratorExit):
-                pool.shutdown(wait=False, cancel_futures=True)
-                _end([process for process in multiprocessing.active_children() if process not in before])
+                grace = GRACE
                 raise
             finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+                # The pool's own end would wait for ever where a worker is killed while it holds the queue's lock.
+                pool.shutdown(wait=False, cancel_futures=True)
+                _end([process for process in multiprocessing.active_children() if process not in before], grace)
 
 
 @contextlib.contextmanager
@@ -71,13 +73,13 @@ def _held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _end(processes: list[multiprocessing.process.BaseProcess]) -> None:
-    """Let workers finish their item, but no further one."""
+def _end(processes: list[multiprocessing.process.BaseProcess], grace: float | None) -> None:
+    """Let workers finish their item, for so many seconds or as long as it takes, but no further one."""
     for process in processes:
         process.terminate()
-    deadline = time.monotonic() + GRACE
+    deadline = None if grace is None else time.monotonic() + grace
     for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
+        process.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
     for process in processes:
         if process.is_alive():
             process.kill()
