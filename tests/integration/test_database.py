@@ -1146,3 +1146,11 @@ def test_urls_of_one_database_are_the_same_whoever_logs_in():
     assert not same("postgresql://a@h/x", "postgresql://a@h/y")
     assert not same("postgresql://a@h/x", "postgresql://a@g/x")
     assert not same("sqlite:////tmp/a.db", "sqlite:////tmp/b.db")
+
+
+def test_a_column_that_begins_with_thousands_of_nulls_is_read(database):
+    database.run("CREATE TABLE t (id INTEGER, word TEXT)")
+    database.fill("t", id=list(range(3000)), word=[None] * 2999 + ["late"])
+    table = sa.table("t", sa.column("id", sa.Integer), sa.column("word", sa.Text))
+    rows = database.connect().rows(sa.select(table).order_by(table.c.id))
+    assert [row["word"] for row in rows[-2:]] == [None, "late"]

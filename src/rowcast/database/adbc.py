@@ -5,7 +5,7 @@ import copy
 import re
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import adbc_driver_manager.dbapi as dbapi
 import pyarrow as pa
@@ -34,6 +34,7 @@ class Adbc:
 
     dialect: sa.Dialect
     shown: str
+    cursor_options: ClassVar[dict[str, str] | None] = None
 
     def _connect(self) -> dbapi.Connection:
         """A new connection of the driver."""
@@ -46,7 +47,7 @@ class Adbc:
     @shielded()
     def open(self) -> None:
         self._connection = self._connect()
-        self._cursor = self._running = self._connection.cursor()
+        self._cursor = self._running = self._connection.cursor(adbc_stmt_kwargs=self.cursor_options)
         try:
             self._prepare()
         except DatabaseError:

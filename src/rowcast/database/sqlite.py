@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 from zoneinfo import ZoneInfo
 
 import adbc_driver_sqlite.dbapi as driver
@@ -39,6 +39,9 @@ _SAMPLE = 1000  # rows looked at where a column declares no type
 
 class SQLite(Adbc):
     """One SQLite file."""
+
+    # The driver takes a column's type from the first batch: what is NULL there may be a text further on.
+    cursor_options: ClassVar[dict[str, str] | None] = {_BATCH_ROWS: "1000000"}
 
     def __init__(self, url: sa.URL, *, create: bool = False) -> None:
         if not url.database or url.database == ":memory:":

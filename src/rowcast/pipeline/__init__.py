@@ -146,6 +146,8 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
 def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
     """Give quarantined rows another chance: they are pending again, and planned however old they are."""
     with opened(settings) as job:
+        if chosen.key:
+            job.source.typed(chosen.key)  # a mistyped one is no run
         now = job.store.now()
         result = Result("requeue")
         with _begun(job, result, now):
@@ -192,7 +194,7 @@ def _work(job: Job, run_id: int) -> WorkDir:
 
 
 def _unfinished(job: Job) -> dict[str, Any]:
-    for found in job.runs.newest():
+    for found in job.runs.newest(10_000):
         if found["status"] != "done" and found["pipeline"] != "requeue":
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
