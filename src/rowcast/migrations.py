@@ -15,6 +15,7 @@ def _leases(db: Database, tables: Tables) -> list[str]:
         _added(db, tables.job, "training_run"),
         _added(db, tables.run, "lease_until"),
         _added(db, tables.batch, "plan"),
+        _added(db, tables.batch, "accepted"),
         _added(db, tables.batch, "also_read"),
     ]
 

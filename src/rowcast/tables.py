@@ -140,6 +140,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("started_at", Instant),
             sa.Column("finished_at", Instant),
             sa.Column("plan", big),  # batches planned together, in key order
+            sa.Column("accepted", integer),  # 1 where a person let any share of bad rows pass
             sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
         ),
         metric=table(

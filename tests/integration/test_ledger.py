@@ -413,7 +413,7 @@ def test_processes_are_told_apart_by_machine_and_start():
 
 def published(ledger: Ledger, good: int, worse: int, start: int) -> None:
     keys = range(start, start + good + worse)
-    ledger.publish(claimed(ledger), predictions(*keys[:good]), bad(*keys[good:]), None)
+    ledger.publish(claimed(ledger), predictions(*keys[:good]), bad(*keys[good:]), 1.0)
 
 
 def test_too_many_bad_rows_stop_a_batch_before_it_is_published(ledger):
@@ -427,6 +427,13 @@ def test_too_many_bad_rows_stop_a_batch_before_it_is_published(ledger):
 
 def test_any_share_can_be_accepted(ledger):
     assert ledger.publish(claimed(ledger), predictions(), bad(1, 2), None)
+
+
+def test_what_a_person_accepted_is_not_held_against_later_rows(ledger):
+    assert ledger.publish(claimed(ledger), predictions(*range(500)), bad(*range(500, 900)), None)
+    assert ledger.publish(claimed(ledger), predictions(*range(1000, 1099)), bad(1099), 0.1)
+    with pytest.raises(QuarantineError, match="21 of 200"):
+        ledger.publish(claimed(ledger), predictions(*range(2000, 2080)), bad(*range(2080, 2100)), 0.1)
 
 
 def test_a_small_batch_is_judged_with_the_rows_published_last(ledger):

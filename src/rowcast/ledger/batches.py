@@ -285,6 +285,7 @@ class Ledger:
                 row_count=predictions.num_rows + quarantined.num_rows,
                 scored=predictions.num_rows,
                 quarantined=quarantined.num_rows,
+                accepted=int(max_quarantine is None),
                 also_read=json.dumps(list(also_read), ensure_ascii=False),
                 finished_at=now,
                 lease_until=None,
@@ -322,11 +323,12 @@ class Ledger:
         return sa.and_(table.c.batch_id == batch_id, table.c.status == "claimed", table.c.worker == worker)
 
     def _judge(self, batch: Batch, scored: int, quarantined: int, most: float) -> None:
-        """The share of bad rows over this batch and those published last."""
+        """The share of bad rows over this batch and those published last, without what a person accepted."""
         table = self.tables.batch
+        judged = sa.or_(table.c.accepted.is_(None), table.c.accepted == 0)
         before = self.db.rows(
             sa.select(table.c.scored, table.c.quarantined)
-            .where(table.c.job == self.job, table.c.status == "published", table.c.batch_id != batch.batch_id)
+            .where(table.c.job == self.job, table.c.status == "published", table.c.batch_id != batch.batch_id, judged)
             .order_by(table.c.finished_at.desc())
             .limit(_JUDGED_TOGETHER)
         )
