@@ -275,6 +275,18 @@ class Model:
     def changed(self, place: str) -> set[int]:
         return {key for key in self.known(place) if self.rows[key].read_by(self.placed[key].version) != self.read[key]}
 
+    def meant(self, chosen: Chosen) -> set[int]:
+        """Quarantined rows that get another chance."""
+        keys = self.changed("quarantined") if chosen.changed else self.known("quarantined")
+        if chosen.key:
+            keys &= {int(chosen.key[0])}
+        if chosen.run_id is not None:
+            keys = {key for key in keys if self.placed[key].run == chosen.run_id}
+        if chosen.reason is not None:
+            reasons = {key: [(why, *why.split(": ")) for why in breaks(self.read[key])] for key in keys}
+            keys = {key for key in keys if any(chosen.reason in names for names in reasons[key])}
+        return keys
+
     def looked_for(self, since: int | None) -> set[int]:
         """Pending rows within late_arrival, those that are asked for, and those that are owed."""
         bound = SCOPE if self.complete_to is None else self.complete_to - LATE_ARRIVAL
@@ -313,10 +325,15 @@ S01 = st.sampled_from((0.0, 0.5, -0.25, 1.0, 1e6, -1e6))
 S12 = st.sampled_from((0.0, 0.5, -0.25, 1.0, 1e6))
 VALUES = st.builds(dict, s01=S01, s12=S12)
 DELAY = st.sampled_from((0, 0, 0, 0, LATE_ARRIVAL, 5 * LATE_ARRIVAL))
+ARRIVING = st.lists(st.tuples(VALUES, DELAY), min_size=1, max_size=9)
+PAUSE = st.sampled_from((1, LATE_ARRIVAL, 10 * LATE_ARRIVAL))
+SET_ASIDE = one_of(lambda model: model.keys("quarantined"))
 CHOSEN = st.one_of(
     st.just(Chosen()),
     st.just(Chosen(changed=True)),
     st.builds(Chosen, reason=st.sampled_from(("s01", "s12", "min", "s12: max"))),
+    st.runner().flatmap(lambda life: SET_ASIDE.map(lambda key: Chosen(run_id=life.model.placed[key].run))),
+    st.builds(Chosen, key=st.tuples(one_of(lambda model: model.placed).map(str))),
 )
 SCORING, REQUEUEING, PROMOTING = 40, 9, 8  # statements that write in such a process, or a few more
 
@@ -340,10 +357,7 @@ class Life(RuleBasedStateMachine):
         """Mostly there is more than what was there when the first model was trained."""
         self.scored(death, accept=True)
 
-    @rule(
-        rows=st.lists(st.tuples(VALUES, DELAY), min_size=1, max_size=9),
-        pause=st.sampled_from((1, LATE_ARRIVAL, 10 * LATE_ARRIVAL)),
-    )
+    @rule(rows=ARRIVING, pause=PAUSE)
     def arrive(self, rows: list[tuple[dict[str, float], int]], pause: int) -> None:
         """Rows arrive as they usually do: with larger keys than all before, and later, but for some."""
         key, time = max([FIRST_KEY, *self.model.rows, *self.model.placed]) + APART, self.model.newest + pause
@@ -385,8 +399,10 @@ class Life(RuleBasedStateMachine):
 
     # Processes work
 
-    @rule(accept=st.booleans(), death=dying(SCORING))
-    def infer(self, accept: bool, death: Death | None) -> None:
+    @rule(rows=ARRIVING, pause=PAUSE, accept=st.booleans(), death=dying(SCORING))
+    def infer(self, rows: list[tuple[dict[str, float], int]], pause: int, accept: bool, death: Death | None) -> None:
+        """The usual day: rows arrive and are scored."""
+        self.arrive(rows=rows, pause=pause)
         self.scored(death, accept)
 
     @rule(since=TIMES, accept=st.booleans(), death=dying(SCORING))
@@ -405,24 +421,15 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda life: life.model.keys("quarantined"))
     @rule(chosen=CHOSEN, death=dying(REQUEUEING))
     def requeue(self, chosen: Chosen, death: Death | None) -> None:
+        """All rows that are meant become pending, with a place in a plan, or none does."""
         model = self.model
-        keys = model.changed("quarantined") if chosen.changed else model.known("quarantined")
-        if chosen.reason is not None:
-            named = {key: [(why, *why.split(": ")) for why in breaks(model.read[key])] for key in keys}
-            keys = {key for key in keys if any(chosen.reason in names for names in named[key])}
-        self.requeued(chosen, keys, death)
-
-    @precondition(lambda life: life.model.placed)
-    @rule(key=one_of(lambda model: model.placed), death=dying(REQUEUEING))
-    def requeue_one(self, key: int, death: Death | None) -> None:
-        self.requeued(Chosen(key=(str(key),)), {key} & self.model.known("quarantined"), death)
-
-    @precondition(lambda life: life.model.keys("quarantined"))
-    @rule(key=one_of(lambda model: model.keys("quarantined")), death=dying(REQUEUEING))
-    def requeue_a_run(self, key: int, death: Death | None) -> None:
-        run = self.model.placed[key].run
-        keys = {key for key in self.model.known("quarantined") if self.model.placed[key].run == run}
-        self.requeued(Chosen(run_id=run), keys, death)
+        keys = model.meant(chosen)
+        result = self.lived(death, lambda: pipeline.requeue(self.fab.settings, chosen))
+        store = self.fab.store()
+        self.look_at_history(result, store, keys)
+        if result is not None:
+            assert (result.status, result.requeued) == ("done", len(keys))
+        self.look_at_plans(store, model.keys("pending"))
 
     @rule(version=one_of(lambda model: READ.keys() - {model.champion}), death=dying(PROMOTING))
     def promote(self, version: int, death: Death | None) -> None:
@@ -483,15 +490,6 @@ class Life(RuleBasedStateMachine):
             model.put(key, placed)
         model.complete_to = store.complete_to
         self.look_at_plans(store, left)
-
-    def requeued(self, chosen: Chosen, keys: set[int], death: Death | None) -> None:
-        """All rows that are meant become pending, with a place in a plan, or none does."""
-        result = self.lived(death, lambda: pipeline.requeue(self.fab.settings, chosen))
-        store = self.fab.store()
-        self.look_at_history(result, store, keys)
-        if result is not None:
-            assert (result.status, result.requeued) == ("done", len(keys))
-        self.look_at_plans(store, self.model.keys("pending"))
 
     def look_at_history(self, result: pipeline.Result | None, store: Store, moved: set[int]) -> None:
         if result is not None or store.history != self.model.history:
@@ -565,7 +563,7 @@ def fabs(bases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 
 USUAL = effort(
-    max_examples=12,
+    max_examples=10,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,

@@ -80,6 +80,15 @@ def test_without_a_time_column_there_is_nothing_to_look_back_for(plain: Job) -> 
     assert "--since needs source.time" in plain.refused("infer", "--since", "2026-01-01")
 
 
+def test_no_row_is_pushed_out_of_its_batch_by_an_older_one_among_its_keys(scored: Job) -> None:
+    scored.configure(USUAL | {"infer": {"batch_rows": 4, "workers": 1}})
+    keys, times = [1000, 1010, 1020, 1030, 1040, 1005], [500, 501, 502, 503, 550, FIRST]
+    rows = wafers(LAST + 1, len(keys), False)
+    scored.add([{**r, "wafer": key, "measured_at": moment(at)} for r, key, at in zip(rows, keys, times, strict=True)])
+    assert scored.ok("infer")["scored"] == len(keys)
+    assert scored.counts() == (0, LABELLED, GOOD + len(keys), len(BAD), 0)
+
+
 # ---- rows that change
 
 
@@ -181,6 +190,18 @@ def test_rows_get_another_chance_by_the_run_that_set_them_aside(scored: Job) -> 
     second = scored.ok("infer", "--accept-quarantine")["run"]
     assert scored.ok("requeue", "--run", str(second))["requeued"] == 1
     assert scored.ok("requeue", "--run", str(first))["requeued"] == len(BAD)
+
+
+def test_a_requeued_row_is_not_pushed_out_by_one_that_came_since(scored: Job) -> None:
+    scored.configure(USUAL | {"infer": {"batch_rows": 2, "workers": 1}, "check": {"max_quarantine": 1.0}})
+    scored.ok("requeue", "--all")
+    [row] = wafers(LAST + 1, 1, False)
+    # Between the two in the order of keys, and older than what is looked for.
+    scored.sql(f"DELETE FROM wafers WHERE wafer = {FIRST + 20}")
+    scored.stored(f"DELETE FROM {scored.table('wafers_prediction')} WHERE wafer = {FIRST + 20}")
+    scored.add([{**row, "wafer": FIRST + 20, "measured_at": moment(FIRST + 1)}])
+    done = scored.ok("infer")
+    assert (done["scored"], done["quarantined"]) == (1, 2)
 
 
 def test_only_what_has_changed_gets_another_chance(scored: Job) -> None:

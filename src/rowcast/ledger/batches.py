@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -267,11 +267,13 @@ class Ledger:
         quarantined: pa.RecordBatch,
         max_quarantine: float | None,
         also_read: Sequence[str] = (),
+        left: Callable[[], Sequence[KeyRange]] = tuple,
     ) -> bool:
         """Make a batch's predictions, its quarantined rows and its ledger row visible together.
 
         `predictions` and `quarantined` carry the key columns and a row's own values; lineage is added here.
-        `also_read` are columns in the rows' hashes that are no features of the batch's model.
+        `also_read` are columns in the rows' hashes that are no features of the batch's model; `left` plans what the
+        batch had no room for, in the same transaction.
         `max_quarantine` None accepts any share. Raises QuarantineError, with nothing written, where too many rows are
         bad. Returns False, with nothing written, where the claim was lost to another worker.
         """
@@ -297,6 +299,7 @@ class Ledger:
             scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
             self.db.ingest(self.own.prediction, scored)
             self.db.ingest(self.own.quarantine, with_constants(quarantined, **lineage, quarantined_at=now))
+            self.add_batches(batch.run_id, left(), None)
         return True
 
     def move_to_history(self, own: sa.Table, keys: sa.Table) -> int:

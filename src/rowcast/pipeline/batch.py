@@ -4,7 +4,7 @@ import atexit
 import multiprocessing
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +19,7 @@ from rowcast.database import Column
 from rowcast.database.retry import retried
 from rowcast.errors import DatabaseError, EstimatorError, RowcastError, RunError
 from rowcast.fetch import Fetched
-from rowcast.ledger import Batch, kept, new_worker
+from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.pipeline.job import Job, opened
@@ -140,7 +140,9 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
     columns = columns_needed(job, model)
     names = [column.name for column in columns]
     with _timed(found, "data-fetch"):
-        fetched = job.pending.read(batch.keys, columns, job.ledger.state(), order.now, order.settings.infer.batch_rows)
+        # One row more tells whether others, which the plan did not count, have taken its rows' room.
+        state, most_rows = job.ledger.state(), order.settings.infer.batch_rows
+        fetched = job.pending.read(batch.keys, columns, state, order.now, most_rows + 1)
         found.fetched, found.columns = fetched.rows.num_rows, len(columns)
     with _timed(found, "data-check"):
         examined = examine(job, model, fetched, names)
@@ -151,7 +153,10 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
         found.broken.update(broken(examined.checked))
         try:
             most, also_read = order.max_quarantine, also_checked(job, model)
-            if not job.ledger.publish(batch, predictions, quarantined, most, also_read):
+            left: Callable[[], list[KeyRange]] = list
+            if found.fetched > most_rows:
+                left = partial(job.pending.plan, state, order.now, None, most_rows, [], batch.keys)
+            if not job.ledger.publish(batch, predictions, quarantined, most, also_read, left):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
         except RowcastError as error:

@@ -44,11 +44,14 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
             scoring.score(left_behind)
         begun = time.perf_counter()
         rows = total.fetched + job.retried(lambda: _plan(job, order), total.tried_again)
-        # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same.
-        planned = job.retried(lambda: job.ledger.open_batches(order.run_id))
         total.seconds["data-fetch"] += time.perf_counter() - begun
         progress(total.fetched, rows)
-        scoring.score([batch for batch in planned if batch not in total.failed], lambda: progress(total.fetched, rows))
+        # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same, and a batch
+        # that has not room for all its rows leaves another.
+        tried: set[int] = set()
+        while planned := set(job.retried(lambda: job.ledger.open_batches(order.run_id))) - tried - set(total.failed):
+            tried |= planned
+            scoring.score(sorted(planned), lambda: progress(total.fetched, rows))
         scoring.narrow_down()
         # A run as of the future has not seen what arrives until then.
         is_past = order.now <= job.retried(job.store.now)
