@@ -653,7 +653,8 @@ KEYS = {
     "sqlite": {
         "integer": [-5, 0, 7, 2**62, 2**63 - 1],
         "real": [-1.5, 0.1, 1 / 3, 2.5e-300, 1.7976931348623157e308],
-        "text": [*HARD_TEXTS, "a\0b", "a\0c", "\0"],
+        "text": HARD_TEXTS,
+        "clob": ["a\0b", "a\0c", "\0", "a"],  # texts that hold NUL
         "varchar(9)": ["a", "A", "a ", "ä"],
         "text COLLATE NOCASE": ["a", "B"],
         "blob": [b"\x00\xff", b"'"],

@@ -289,8 +289,8 @@ def test_a_key_that_a_looser_collation_repeats_is_unusable(make_place):
 )
 def test_keys_of_every_type_are_scored_once(make_place, system, spelled, apart):
     """From the source's column through Arrow to the job's own, and back by the anti-join."""
-    if (system, spelled, apart) == ("sqlite", "blob", "postgresql"):
-        pytest.skip("bytes as keys do not cross from SQLite to another system, which holds keys as text")
+    if system == "sqlite" and spelled in ("blob", "clob") and apart == "postgresql":
+        pytest.skip("bytes, and NUL in a text, do not cross as keys from SQLite to PostgreSQL")
     place = make_place(system)
     count = filled_with_keys(place, spelled)
     place.run("ALTER TABLE t ADD COLUMN y integer")
