@@ -4,9 +4,12 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -48,6 +51,20 @@ def killing_the_idle(item: int) -> int:
                 if is_worker and int(parent) == os.getppid() and int(process.name) != os.getpid():
                     os.kill(int(process.name), signal.SIGSTOP)  # it must not hear that the work is done
                     subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {process.name}"])
+    return item
+
+
+def told_while_being_told(item: int) -> int:
+    """The worker is told to leave, and once more at every line of what hears it."""
+
+    def again(frame: FrameType, event: str, arg: object) -> Any:
+        if event == "line":
+            signal.raise_signal(signal.SIGTERM)
+        return again
+
+    sys.settrace(again)
+    signal.raise_signal(signal.SIGTERM)
+    sys.settrace(None)
     return item
 
 
@@ -93,6 +110,18 @@ def test_a_worker_that_is_killed_while_it_waits_for_work_hangs_nothing_either() 
     thread.join(60)
     assert sorted(found) == [0, 1, 2]
     assert not thread.is_alive()
+
+
+def test_a_worker_that_is_told_to_leave_while_it_is_being_told_leaves() -> None:
+    ended = threading.Event()
+
+    def work() -> None:
+        with contextlib.suppress(RunError):  # nobody is left to do the rest
+            list(Local(2).map(told_while_being_told, range(8)))
+        ended.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert ended.wait(60)
 
 
 def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import queue
 import signal
 import threading
 import time
@@ -88,7 +89,7 @@ def _end(processes: list[multiprocessing.process.BaseProcess], grace: float | No
 # In a worker
 
 _working = threading.Lock()  # held while it is at an item
-_told_to_leave = threading.Event()
+_told_to_leave: "queue.SimpleQueue[None]" = queue.SimpleQueue()
 
 
 def _begin() -> None:
@@ -96,8 +97,9 @@ def _begin() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # No more than this in the handler: a thread cannot be started while another is being started.
-    signal.signal(signal.SIGTERM, lambda *_: _told_to_leave.set())
+    # No more than this in the handler: a thread cannot be started while another is being started, and an event that is
+    # being set cannot be set again.
+    signal.signal(signal.SIGTERM, lambda *_: _told_to_leave.put(None))
     for target in (_leave_after_work, _end_with_parent):
         threading.Thread(target=target, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
@@ -109,7 +111,7 @@ def _worked(function: Callable[[Item], Result], item: Item) -> Result:
 
 
 def _leave_after_work() -> None:
-    _told_to_leave.wait()
+    _told_to_leave.get()
     _working.acquire()  # for good: no further item is begun
     os._exit(0)
 
