@@ -26,6 +26,7 @@ _MARK = "# Written by 'rowcast demo'"  # begins every rowcast.toml that a demo m
 _CHUNK = 25_000  # rows
 _WIDE = 900  # sensors; beyond, a row of double precision does not fit a page of PostgreSQL
 _TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+_NAME = sa.Text().with_variant(sa.Unicode(100), "mssql")  # what an index may hold
 _SENSORS = tuple(f"s{place:03d}" for place in range(1, 591))
 _HOW_TO_GET_SECOM = (
     "SECOM is at https://archive.ics.uci.edu/dataset/179/secom: join its two files to a CSV, plain or .gz, "
@@ -104,9 +105,22 @@ def write_simulation(db: Database, table: str, simulation: Simulation) -> int:
     The table has no primary key, since some simulated keys are NULL or repeated. Memory: one chunk of the simulation.
     """
     number = sa.REAL if db.dialect.name != "sqlite" and simulation.fab.sensors > _WIDE else sa.Double
-    types = {pa.string(): sa.Text, pa.float64(): number, pa.int64(): sa.Integer}
+    types = {pa.string(): _NAME, pa.float64(): number, pa.int64(): sa.Integer}
     columns = [sa.Column(field.name, types.get(field.type, _TIME)) for field in simulation.schema]
-    return _write(db, table, columns, simulation.batches(), ("measured_at", "wafer_id"))
+    batches = simulation.batches()
+    if db.dialect.name == "mssql":  # it has no infinity: the largest number that fits the column stands for it
+        batches = (_finite(batch, 3e38 if number is sa.REAL else 1e308) for batch in batches)
+    return _write(db, table, columns, batches, ("measured_at", "wafer_id"))
+
+
+def _finite(rows: pa.RecordBatch, most: float) -> pa.RecordBatch:
+    columns = [
+        pc.max_element_wise(pc.min_element_wise(values, most, skip_nulls=False), -most, skip_nulls=False)
+        if pa.types.is_floating(values.type)
+        else values
+        for values in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=rows.schema)
 
 
 def load_secom(db: Database, table: str, path: Path, hide_last: float = 0.0) -> int:
@@ -165,14 +179,13 @@ def _write(
     batches: Iterable[pa.RecordBatch],
     indexed: tuple[str, ...],
 ) -> int:
-    """Create a table, fill it in one transaction for each batch, and index it."""
+    """Create a table, fill it batch by batch, and index it."""
     schema, name = db.named(table)
     made = sa.Table(name, sa.MetaData(), *columns, schema=schema)
     db.execute(sa.schema.CreateTable(made))
     count = 0
     for batch in batches:
-        with db.transaction("write"):
-            db.ingest(made, batch)
+        db.load(made, batch)
         count += batch.num_rows
     for column in indexed:
         db.execute(sa.schema.CreateIndex(sa.Index(f"{name}_{column}", made.c[column])))
@@ -241,7 +254,7 @@ def _emptied(url: str, table: str, schema: str) -> Database:
         sign = sa.Table(f"{prefix}demo", shared.metadata, sa.Column("written", sa.Text))
         named = sa.Table(table, sa.MetaData())
         if db.has_table(sign):
-            for found in filter(db.has_table, chain((named,), shared.shared, vars(own).values())):
+            for found in filter(db.has_table, chain((named,), shared.shared, own.all)):
                 db.execute(sa.schema.DropTable(found))
         elif db.has_table(named):
             raise ConfigError(

@@ -84,14 +84,15 @@ def _together(settings: Settings) -> bool:
 
 def _installed(settings: Settings) -> Iterator[Finding]:
     packages = ["rowcast", "pyarrow", "lightgbm", "scikit-learn"]
-    packages += [f"adbc-driver-{system}" for system in ("sqlite", "postgresql") if system in _systems(settings)]
+    drivers = {"sqlite": "adbc-driver-sqlite", "postgresql": "adbc-driver-postgresql", "mssql": "mssql-python"}
+    packages += [package for system, package in drivers.items() if system in _systems(settings)]
     found = []
     for package in packages:
         try:
             found.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             yield Finding(
-                "problem", f"{package} is not installed", "pip install 'rowcast[postgresql]', or rowcast anew"
+                "problem", f"{package} is not installed", "pip install 'rowcast[postgresql]' or 'rowcast[mssql]'"
             )
     yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
     if settings.model.estimator != "default":
@@ -108,7 +109,7 @@ def _opened(role: str, url: str, stack: ExitStack, findings: list[Finding]) -> D
     try:
         db = connect(url)
         stack.callback(db.close)
-        findings.append(Finding("ok", f"the {role} answers: {db.shown}, {_version(db)}"))
+        findings.append(Finding("ok", f"the {role} answers: {db.shown}, {db.version()}"))
     except RowcastError as error:
         is_new = role == "store" and isinstance(error, DatabaseError) and error.reason == "missing"
         findings.append(_new_file(url) if is_new else _problem(error))
@@ -123,16 +124,6 @@ def _new_file(url: str) -> Finding:
     if os.access(folder, os.W_OK):
         return Finding("ok", f"there is no store yet: the first run creates {path}")
     return Finding("problem", f"the store {path} may not be created", f"make {folder} writable for this user")
-
-
-def _version(db: Database) -> str:
-    if db.dialect.name == "sqlite":
-        mode: sa.Select[Any] = sa.select(sa.literal_column("journal_mode").label("v")).select_from(
-            sa.text("pragma_journal_mode")
-        )
-        number = db.scalar(sa.select(sa.func.sqlite_version().label("v")))
-        return f"SQLite {number}, journal mode {db.scalar(mode)}"
-    return f"PostgreSQL {db.scalar(sa.select(sa.func.current_setting('server_version').label('v')))}"
 
 
 # The source
@@ -344,7 +335,7 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
     schema = settings.store.schema_
     shared, own = described(settings, source, store)
     found = migrations.version(store, shared)
-    missing = [table.name for table in vars(own).values() if not store.has_table(table)]
+    missing = [table.name for table in own.all if not store.has_table(table)]
     if found is None or found < migrations.VERSION or missing:
         for lacking in store.rights(schema):
             yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
@@ -362,12 +353,12 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
     yield Finding("ok", f"the store has version {found}{upgrade}")
     if missing:
         yield Finding("ok", f"the next run creates {', '.join(missing)}")
-    if store.dialect.name == "sqlite" and "journal mode wal" not in _version(store).lower():
-        yield Finding(
-            "warning",
-            "SQLite's write-ahead log is off: readers and writers wait for each other",
-            "PRAGMA journal_mode = WAL",
-        )
+    for what, way_out in store.advice():
+        yield Finding("warning", what, way_out)
+    present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
+    for table in present:
+        for grant in store.ungranted(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):
+            yield Finding("problem", f"rights on {table.name} are missing", grant)
     yield from _owner(source, store, shared, settings)
     yield from _champion(source, store, shared, settings)
 

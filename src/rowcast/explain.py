@@ -35,7 +35,7 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
         why = "its key is repeated" if found > 1 else "its time is not a point in time"
         return {**about, "state": "unusable", "why": why}
     rows = job.pending.keyed(this, job.source.table(), sa.literal(1).label("rowcast.found"))
-    predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.all)
+    predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.kept)
     earlier = {"earlier": [_earlier(row) for row in history]} if history else {}
     if predictions:
         return {**about, "state": "scored", **_scored(job, this, predictions[0]), **earlier}

@@ -88,7 +88,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
     """Every statement that creates the store, or leads it to this version, for an administrator to read and run."""
     found = version(db, tables)
     if found is None:
-        statements = [] if db.dialect.name == "sqlite" else [str(sa.schema.CreateSchema(schema, if_not_exists=True))]
+        statements = db.schema_ddl(schema)
         missing = [*tables.shared, *own.all]
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
@@ -96,8 +96,9 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
         statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
+        statements += db.table_ddl(table)
     if found != VERSION:
-        insert = tables.version.insert().values(version=VERSION, created_at=sa.literal_column("CURRENT_TIMESTAMP"))
+        insert = tables.version.insert().values(version=VERSION, created_at=sa.func.current_timestamp())
         statements.append(str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True})))
     return statements
 
@@ -108,6 +109,8 @@ def _create(db: Database, tables: Sequence[sa.Table]) -> None:
             db.execute(sa.schema.CreateTable(table))
             for index in _indexes(table):
                 db.execute(sa.schema.CreateIndex(index))
+            for statement in db.table_ddl(table):
+                db.execute(sa.text(statement))
 
 
 def _indexes(table: sa.Table) -> list[sa.Index]:

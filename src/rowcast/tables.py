@@ -1,12 +1,14 @@
 """The store's tables, in SQLAlchemy Core: those that all jobs share, and a job's own, which carry its source's key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import sqlalchemy as sa
+from sqlalchemy.dialects.mssql import DATETIMEOFFSET
+from sqlalchemy.sql import quoted_name
 
 from rowcast.database import Column, Database, RawType
 
@@ -18,7 +20,8 @@ class Instant(sa.types.TypeDecorator[datetime]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
-        return dialect.type_descriptor(sa.Text() if dialect.name == "sqlite" else sa.DateTime(timezone=True))
+        kinds: dict[str, Any] = {"sqlite": sa.Text(), "mssql": DATETIMEOFFSET(6)}  # type: ignore[no-untyped-call]
+        return dialect.type_descriptor(kinds.get(dialect.name, sa.DateTime(timezone=True)))
 
     def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> Any:
         if value is None or dialect.name != "sqlite":
@@ -57,15 +60,20 @@ class JobTables:
     prediction: sa.Table
     quarantine: sa.Table
     history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
+    staging: tuple[sa.Table, ...] = ()  # through which bulk copies come, where the database needs it
+
+    @property
+    def kept(self) -> tuple[sa.Table, ...]:
+        return (self.prediction, self.quarantine, self.history)
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
-        return (self.prediction, self.quarantine, self.history)
+        return (*self.kept, *self.staging)
 
 
 def tables(db: Database, schema: str) -> Tables:
     """The shared tables; SQLite has no schemas, so there the schema's name becomes a prefix."""
-    metadata = sa.MetaData(schema=None if db.dialect.name == "sqlite" else schema)
+    metadata = sa.MetaData(schema=None if db.dialect.name == "sqlite" else quoted_name(schema, True))
     prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
 
     def table(name: str, *columns: Any) -> sa.Table:
@@ -77,25 +85,29 @@ def tables(db: Database, schema: str) -> Tables:
         return sa.Column(name, big, sa.Identity(), primary_key=True)
 
     text, integer, real = sa.Text, sa.Integer, sa.Double
+    name = sa.Text().with_variant(sa.Unicode(128), "mssql")  # of what stands in a key or an index
     return Tables(
         metadata,
-        version=table("version", sa.Column("version", integer, primary_key=True), sa.Column("created_at", Instant)),
+        version=table(
+            "version",
+            sa.Column("version", integer, primary_key=True, autoincrement=False),
+            sa.Column("created_at", Instant),
+        ),
         job=table(
             "job",
-            sa.Column("job", text, primary_key=True),
+            sa.Column("job", name, primary_key=True),
             sa.Column("source", text, nullable=False),  # which source owns the name
             sa.Column("created_at", Instant, nullable=False),
             sa.Column("scope_from", Instant),  # scoring begins at this event time …
             sa.Column("scope_after", text),  # … or, without a time column, after this key
             sa.Column("complete_to", Instant),  # newest event time of the last run that left nothing pending
             sa.Column("champion", integer),
-            sa.Column("planned_at", Instant),  # written by whoever plans: its row lock is the planning lock
             sa.Column("training_run", big),  # the run that trains; another waits
         ),
         run=table(
             "run",
             number("run_id"),
-            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("job", name, nullable=False, index=True),
             sa.Column("pipeline", text, nullable=False),
             sa.Column("status", text, nullable=False),
             sa.Column("started_at", Instant, nullable=False),
@@ -110,8 +122,8 @@ def tables(db: Database, schema: str) -> Tables:
         step=table(
             "step",
             sa.Column("run_id", big, primary_key=True, autoincrement=False),
-            sa.Column("name", text, primary_key=True),
-            sa.Column("row_set", text, primary_key=True),  # train, score, or - where a step has one set only
+            sa.Column("name", name, primary_key=True),
+            sa.Column("row_set", name, primary_key=True),  # train, score, or - where a step has one set only
             sa.Column("job", text, nullable=False),
             sa.Column("status", text, nullable=False),
             sa.Column("started_at", Instant, nullable=False),
@@ -125,10 +137,10 @@ def tables(db: Database, schema: str) -> Tables:
         batch=table(
             "batch",
             number("batch_id"),
-            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("job", name, nullable=False, index=True),
             sa.Column("run_id", big, nullable=False),
             sa.Column("model_version", integer),
-            sa.Column("status", text, nullable=False, index=True),
+            sa.Column("status", name, nullable=False, index=True),
             sa.Column("key_from", text, nullable=False),  # JSON list of key values as the source rendered them
             sa.Column("key_to", text, nullable=False),
             sa.Column("worker", text),
@@ -154,7 +166,7 @@ def tables(db: Database, schema: str) -> Tables:
         ),
         model=table(
             "model",
-            sa.Column("job", text, primary_key=True),
+            sa.Column("job", name, primary_key=True),
             sa.Column("version", integer, primary_key=True, autoincrement=False),
             sa.Column("status", text, nullable=False),
             sa.Column("created_at", Instant, nullable=False),
@@ -172,7 +184,7 @@ def tables(db: Database, schema: str) -> Tables:
         promotion=table(
             "promotion",
             number("promotion_id"),
-            sa.Column("job", text, nullable=False, index=True),
+            sa.Column("job", name, nullable=False, index=True),
             sa.Column("version", integer, nullable=False),
             sa.Column("previous", integer),
             sa.Column("decided_at", Instant, nullable=False),
@@ -202,7 +214,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
     def columns(types: Mapping[str, Any], nullable: Sequence[str] = ()) -> list[sa.Column[Any]]:
         return [sa.Column(name, type_, nullable=name in nullable) for name, type_ in types.items()]
 
-    return JobTables(
+    own = JobTables(
         prediction=table(
             "prediction",
             *columns(
@@ -218,6 +230,8 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
             *columns({"model_version": sa.Integer, **scored, **set_aside}, [*scored, *set_aside, "model_version"]),
         ),
     )
+    staging = [db.staging(into, key) for into in (own.prediction, own.quarantine)]
+    return replace(own, staging=tuple(made for made in staging if made is not None))
 
 
 def with_constants(rows: pa.RecordBatch | pa.Table, **values: int | str | datetime) -> pa.Table:

@@ -16,7 +16,7 @@ from rowcast.config import load
 @app.command
 def init(
     *,
-    url: Annotated[str, Parameter(help="sqlite:///fab.db or postgresql://user:password@host:5432/database")],
+    url: Annotated[str, Parameter(help="sqlite:///fab.db, postgresql://user:password@host/database or mssql://…")],
     table: Annotated[str | None, Parameter(help="The table to look at; or give --query.")] = None,
     query: Annotated[str | None, Parameter(help="A SELECT to look at, instead of a table.")] = None,
     force: Annotated[bool, Parameter(negative="", help="Write over an existing file.")] = False,

@@ -78,7 +78,7 @@ def _stoppable() -> Iterator[None]:
         stopping.stop()
 
     def cancel(woken: socket.socket) -> None:
-        from rowcast.database.adbc import cancel_running
+        from rowcast.database.connection import cancel_running
 
         woken.recv(1)
         while not handled.wait(_PATIENCE) and not over.is_set():

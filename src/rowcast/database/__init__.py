@@ -20,7 +20,7 @@ from rowcast.contract import Misfit
 from rowcast.errors import ConfigError
 
 ColumnKind = Literal["number", "category", "boolean", "time", "other"]
-_PORTS = {"postgresql": 5432}  # where a URL names none
+_PORTS = {"postgresql": 5432, "mssql": 1433}  # where a URL names none
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,7 @@ class Database(Protocol):
 
     dialect: sa.Dialect
     shown: str  # the URL without user, password and options
+    text_key: str  # the type of a key column that holds any text
 
     def reconnect(self) -> None:
         """Begin anew with a fresh connection: nothing is left of an open transaction or of temporary tables."""
@@ -102,15 +103,31 @@ class Database(Protocol):
         """The rows in batches of about `chunk`; the statement should be ordered. For keys and plain columns."""
         ...
 
-    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
-        """Append rows in bulk, in the current transaction; columns are matched by name and cast to the table's types.
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append rows in the current transaction; columns are matched by name and cast to the table's types."""
+        ...
 
-        With `temporary` the table is made anew, for this connection alone; what is ingested into it later goes there.
-        """
+    def staged(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
+        """Bring many rows near before a transaction begins; what is returned appends them in it, as `ingest` does."""
+        ...
+
+    def load(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append many rows, all or none, outside any transaction."""
+        ...
+
+    def temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
+        """An empty table for this connection alone, made anew."""
         ...
 
     def transaction(self, kind: Literal["write", "snapshot"]) -> AbstractContextManager[None]:
         """'write' commits or rolls back; 'snapshot' lets every statement in it see one moment."""
+        ...
+
+    def lock(self, table: sa.Table, name: str) -> None:
+        """Keep others from the row of this name until the transaction ends; `name` is the table's primary key.
+
+        Raises DatabaseError, `locked`, where somebody else has it for too long.
+        """
         ...
 
     def has_table(self, table: sa.Table) -> bool: ...
@@ -150,8 +167,8 @@ class Database(Protocol):
         """
         ...
 
-    def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """A key value as text from which `parsed` makes the value again."""
+    def rendered(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+        """A key's value as text from which `parsed` makes the value again."""
         ...
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]: ...
@@ -164,14 +181,42 @@ class Database(Protocol):
         """A key as it is read, so that `ingest` writes the same value to a column of the same type."""
         ...
 
+    def as_text(self, column: Column) -> sa.ColumnElement[Any]:
+        """A key as text, for a store of another system."""
+        ...
+
     def now(self) -> datetime: ...
 
     def prepare_store(self, schema: str) -> None:
         """What the database needs before the store's tables can be created in it."""
         ...
 
+    def schema_ddl(self, schema: str) -> list[str]:
+        """The statements that create the store's schema where it is not there."""
+        ...
+
+    def table_ddl(self, table: sa.Table) -> list[str]:
+        """What follows a table's creation."""
+        ...
+
+    def staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
+        """The table through which `staged` brings rows into another; None where it needs none."""
+        ...
+
     def rights(self, schema: str) -> list[str]:
         """What is missing to create the store's tables, a sentence each."""
+        ...
+
+    def ungranted(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        """The statements by which an administrator gives what is missing of SELECT, INSERT, UPDATE, DELETE."""
+        ...
+
+    def version(self) -> str:
+        """The system, its version, and what matters of how it is set up."""
+        ...
+
+    def advice(self) -> list[tuple[str, str]]:
+        """What an administrator could do better: what is so, and the way out."""
         ...
 
     def close(self) -> None: ...
@@ -187,11 +232,12 @@ def connect(url: str, *, create: bool = False) -> Database:
     except (ArgumentError, ValueError):
         raise ConfigError(
             "the database URL is not one",
-            hint="write sqlite:///fab.db or postgresql://user:password@host:5432/database",
+            hint="write sqlite:///fab.db, postgresql://user:password@host:5432/database or mssql://user:password@host/database",
         ) from None
     systems: dict[str, Callable[[], Database]] = {
         "sqlite": lambda: _sqlite(parsed, create),
         "postgresql": lambda: _postgresql(parsed),
+        "mssql": lambda: _mssql(parsed),
     }
     system = parsed.get_backend_name()
     if system not in systems:
@@ -213,6 +259,16 @@ def _postgresql(url: sa.URL) -> Database:
             "PostgreSQL needs a driver that is not installed", hint="pip install 'rowcast[postgresql]'"
         ) from None
     return PostgreSQL(url)
+
+
+def _mssql(url: sa.URL) -> Database:
+    try:
+        from rowcast.database.mssql import MSSQL
+    except ModuleNotFoundError:
+        raise ConfigError(
+            "SQL Server needs a driver that is not installed", hint="pip install 'rowcast[mssql]'"
+        ) from None
+    return MSSQL(url)
 
 
 def same(one: str, other: str) -> bool:

@@ -1,13 +1,11 @@
-"""What the Arrow drivers (ADBC) have in common: executing compiled statements, transactions, and clear errors."""
+"""What every connection has in common: executing compiled statements, transactions, and clear errors."""
 
 import contextlib
 import copy
-import re
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
-import adbc_driver_manager.dbapi as dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 
@@ -16,11 +14,7 @@ from rowcast.stopping import shielded
 
 Result = TypeVar("Result")
 
-# Around each call the driver manager puts a SIGINT handler of its own, which loses a Ctrl-C that comes while the call
-# succeeds and makes a database error of any other. Python's handler runs as soon as the call is over.
-dbapi._blocking_call = lambda func, args, kwargs, cancel: func(*args, **kwargs)  # type: ignore[attr-defined]  # noqa: ARG005
-
-_connected: "weakref.WeakSet[Adbc]" = weakref.WeakSet()
+_connected: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
 def cancel_running() -> None:
@@ -29,14 +23,19 @@ def cancel_running() -> None:
         db.cancel()
 
 
-class Adbc:
+class Connection:
     """A connection in autocommit mode; transactions are opened by statements of their own."""
 
     dialect: sa.Dialect
     shown: str
-    cursor_options: ClassVar[dict[str, str] | None] = None
+    faults: ClassVar[tuple[type[Exception], ...]]  # what the driver raises
+    most_values: ClassVar[int | None] = None  # that may be bound to one statement
+    _connection: Any
+    _cursor: Any
 
-    def _connect(self) -> dbapi.Connection:
+    # What each driver does in its own way
+
+    def _connect(self) -> Any:
         """A new connection of the driver."""
         raise NotImplementedError
 
@@ -44,10 +43,37 @@ class Adbc:
         """Settings of a new connection."""
         raise NotImplementedError
 
+    def _new_cursor(self, options: dict[str, str] | None = None) -> Any:
+        raise NotImplementedError
+
+    def _result(self, cursor: Any) -> pa.Table:
+        """All rows of what a cursor has executed."""
+        raise NotImplementedError
+
+    def _cancel(self, cursor: Any) -> None:
+        raise NotImplementedError
+
+    def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
+        """The statements that open a transaction."""
+        raise NotImplementedError
+
+    def _patiently(self, call: Callable[[], Result]) -> Result:
+        """Repeat a statement that did not begin because something else held the database."""
+        return call()
+
+    def _is_broken(self) -> bool:
+        """Whether the connection is gone, whatever the error said."""
+        return False
+
+    def explained(self, error: Exception) -> DatabaseError:
+        raise NotImplementedError
+
+    # What all of them do
+
     @shielded()
     def open(self) -> None:
         self._connection = self._connect()
-        self._cursor = self._running = self._connection.cursor(adbc_stmt_kwargs=self.cursor_options)
+        self._cursor = self._running = self._new_cursor()
         try:
             self._prepare()
         except DatabaseError:
@@ -57,7 +83,7 @@ class Adbc:
 
     @shielded()
     def reconnect(self) -> None:
-        with contextlib.suppress(dbapi.Error, RuntimeError):  # it is mostly broken
+        with contextlib.suppress(*self.faults, RuntimeError):  # it is mostly broken
             self.close()
         self.open()
 
@@ -67,8 +93,8 @@ class Adbc:
         return other
 
     def cancel(self) -> None:
-        with contextlib.suppress(dbapi.Error):  # there may be nothing to cancel, or no way to
-            self._running.adbc_cancel()
+        with contextlib.suppress(*self.faults):  # there may be nothing to cancel, or no way to
+            self._cancel(self._running)
 
     def execute(self, statement: sa.Executable) -> None:
         self._patiently(lambda: self._run(self._cursor, statement))
@@ -76,7 +102,7 @@ class Adbc:
     def rows(self, statement: sa.Select[Any] | sa.UpdateBase | sa.CompoundSelect[Any]) -> list[dict[str, Any]]:
         def fetched() -> pa.Table:
             self._run(self._cursor, statement)
-            return self._guard(self._cursor.fetch_arrow_table)
+            return self._guard(lambda: self._result(self._cursor))
 
         table = self._patiently(fetched)
         columns: Any = statement.exported_columns
@@ -85,7 +111,7 @@ class Adbc:
             for column in columns
             if (reader := column.type.dialect_impl(self.dialect).result_processor(self.dialect, None)) is not None
         }
-        readers |= {field.name: _number for field in table.schema if isinstance(field.type, pa.OpaqueType)}
+        readers |= {field.name: _number for field in table.schema if _is_exact(field.type)}
         return [
             {name: readers[name](value) if name in readers else value for name, value in row.items()}
             for row in table.to_pylist()
@@ -101,11 +127,11 @@ class Adbc:
 
     @shielded()
     def _fetched(self, sql: str, options: dict[str, str] | None) -> pa.Table:
-        with contextlib.closing(self._connection.cursor(adbc_stmt_kwargs=options)) as cursor:
+        with contextlib.closing(self._new_cursor(options)) as cursor:
             self._running = cursor
             try:
                 self._guard(lambda: cursor.execute(sql))
-                return self._guard(cursor.fetch_arrow_table)
+                return self._guard(lambda: self._result(cursor))
             finally:
                 self._running = self._cursor
 
@@ -116,7 +142,8 @@ class Adbc:
 
     @contextlib.contextmanager
     def transaction(self, kind: Literal["write", "snapshot"]) -> Iterator[None]:
-        self._statement(self._begin(kind))
+        for sql in self._begin(kind):
+            self._statement(sql)
         try:
             yield
         except BaseException:
@@ -133,34 +160,28 @@ class Adbc:
         finally:
             self._connection.close()
 
-    def _patiently(self, call: Callable[[], Result]) -> Result:
-        """Repeat a statement that did not begin because something else held the database."""
-        return call()
-
-    def _is_broken(self) -> bool:
-        """Whether the connection is gone, whatever the error said."""
-        return False
-
-    def _begin(self, kind: Literal["write", "snapshot"]) -> str:
-        raise NotImplementedError
-
     def _statement(self, sql: str) -> None:
         self._patiently(lambda: self._guard(lambda: self._cursor.execute(sql)))
 
-    def _run(self, cursor: dbapi.Cursor, statement: sa.Executable) -> None:
-        if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
-            sql, values = str(statement.compile(dialect=self.dialect)).strip(), []
-        else:
-            compiled: Any = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-            processors = compiled._bind_processors
-            sql = compiled.string
-            values = [
-                processors[name](compiled.params[name]) if name in processors else compiled.params[name]
-                for name in compiled.positiontup or ()
-            ]
+    def _run(self, cursor: Any, statement: sa.Executable) -> None:
+        sql, values = self.compiled(statement)
         self._guard(lambda: cursor.execute(sql, values or None))
 
-    def _next(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+    def compiled(self, statement: sa.Executable) -> tuple[str, list[Any]]:
+        """The statement as the dialect writes it, and the values bound to it in their order."""
+        if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
+            return str(statement.compile(dialect=self.dialect)).strip(), []
+        compiled: Any = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
+        processors = compiled._bind_processors
+        values = [
+            processors[name](compiled.params[name]) if name in processors else compiled.params[name]
+            for name in compiled.positiontup or ()
+        ]
+        if self.most_values is not None and len(values) > self.most_values:
+            return self.literal(statement), []
+        return compiled.string, values
+
+    def _next(self, reader: Any) -> pa.RecordBatch | None:
         try:
             return self._guard(reader.read_next_batch)
         except StopIteration:
@@ -170,35 +191,26 @@ class Adbc:
         try:
             with shielded():
                 return call()
-        except (dbapi.Error, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
+        except (*self.faults, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
             explained = self.explained(error)
             if explained.reason == "other" and self._is_broken():
                 explained.reason = "unreachable"
             raise explained from error
 
-    def explained(self, error: Exception) -> DatabaseError:
-        raise NotImplementedError
+
+def _is_exact(kind: pa.DataType) -> bool:
+    """A decimal, such as the sum of integers, which a driver may leave as text."""
+    return isinstance(kind, pa.OpaqueType) or bool(pa.types.is_decimal(kind))
 
 
-def first_line(error: Exception) -> str:
-    """What the database said, without the driver's wrapping and without the statement."""
-    text = str(error)
-    text = re.sub(r"^[A-Z_]+: ", "", text)
-    found = re.search(r"(?:ERROR|FATAL|PANIC):\s+([^\n]*)", text)
-    if found:
-        return found[1].strip()
-    text = re.sub(r"^(\[\w+\] )?Failed to [^:]*?('.*?')?: ", "", text.split("\nquery:")[0], flags=re.DOTALL)
-    return (text.strip().splitlines() or [type(error).__name__])[0][:300]
-
-
-def _number(text: str | None) -> int | float | None:
-    """A numeric, such as the sum of integers, which the driver leaves as text."""
-    if text is None:
+def _number(value: Any) -> int | float | None:
+    if value is None:
         return None
     try:
-        return int(text)
+        whole = int(value)
+        return whole if whole == value or isinstance(value, str) else float(value)
     except ValueError:
-        return float(text)
+        return float(value)
 
 
 def as_batch(table: pa.Table) -> pa.RecordBatch:

@@ -1,6 +1,6 @@
 """PostgreSQL through ADBC: binary COPY in both directions, one connection for everything."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -13,7 +13,8 @@ from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
-from rowcast.database.adbc import Adbc, as_batch, first_line
+from rowcast.database.adbc import Adbc, first_line
+from rowcast.database.connection import as_batch
 from rowcast.errors import DatabaseError
 from rowcast.stopping import is_stopping
 
@@ -54,6 +55,8 @@ class _Compiler(PGCompiler):
 class PostgreSQL(Adbc):
     """One PostgreSQL database."""
 
+    temporary_schema = "pg_temp"
+
     def __init__(self, url: sa.URL) -> None:
         self.shown = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
@@ -86,8 +89,8 @@ class PostgreSQL(Adbc):
             return "25P02" not in (error.sqlstate or "")  # a transaction that failed is still there
         return False
 
-    def _begin(self, kind: Literal["write", "snapshot"]) -> str:
-        return "BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"
+    def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
+        return ["BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"]
 
     # Reading and writing
 
@@ -108,12 +111,7 @@ class PostgreSQL(Adbc):
         finally:
             self._guard(cursor.close)
 
-    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
-        if temporary:
-            create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
-            self._statement(f"DROP TABLE IF EXISTS pg_temp.{self._quote(table.name)}")
-            self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
-            table.info["temporary"] = True
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         if not rows.num_rows:
             return
         data = pa.table(
@@ -236,8 +234,8 @@ class PostgreSQL(Adbc):
             coarse = sa.func.timezone(timezone, self.instant(moment - timedelta(days=1)))
         return sa.and_(value >= coarse, exact)
 
-    def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        return sa.cast(column, sa.Text)
+    def rendered(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+        return sa.cast(value, sa.Text)
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(sa.literal(text, sa.Text), RawType(column.type))
@@ -255,7 +253,24 @@ class PostgreSQL(Adbc):
 
     def prepare_store(self, schema: str) -> None:
         if not self.arrow(f"SELECT 1 FROM pg_namespace WHERE nspname = {_text(schema)}").num_rows:  # noqa: S608
-            self.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+            for statement in self.schema_ddl(schema):
+                self._statement(statement)
+
+    def schema_ddl(self, schema: str) -> list[str]:
+        return [f"CREATE SCHEMA IF NOT EXISTS {self._quote(schema)}"]
+
+    def version(self) -> str:
+        return f"PostgreSQL {self.scalar(sa.select(sa.func.current_setting('server_version').label('v')))}"
+
+    def advice(self) -> list[tuple[str, str]]:
+        return []
+
+    def ungranted(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        full = f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
+        asked = ", ".join(f"has_table_privilege({_text(full)}, '{right}') AS \"{right}\"" for right in rights)
+        found = self.arrow(f"SELECT current_user::text AS me, {asked}").to_pylist()[0]
+        missing = [right for right in rights if not found[right]]
+        return [f"GRANT {', '.join(missing)} ON {full} TO {self._quote(found['me'])}"] if missing else []
 
     def rights(self, schema: str) -> list[str]:
         found = self.arrow(

@@ -7,7 +7,7 @@ the millisecond.
 
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,8 @@ from sqlalchemy.dialects import sqlite
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, Relation, bracketed
-from rowcast.database.adbc import Adbc, Result, as_batch, first_line
+from rowcast.database.adbc import Adbc, first_line
+from rowcast.database.connection import Result, as_batch
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.stopping import is_stopping
 
@@ -40,6 +41,7 @@ _SAMPLE = 1000  # rows looked at where a column declares no type
 class SQLite(Adbc):
     """One SQLite file."""
 
+    temporary_schema = "temp"
     # The driver takes a column's type from the first batch: what is NULL there may be a text further on.
     cursor_options: ClassVar[dict[str, str] | None] = {_BATCH_ROWS: "1000000"}
 
@@ -88,8 +90,8 @@ class SQLite(Adbc):
                     raise
                 time.sleep(0.02)
 
-    def _begin(self, kind: Literal["write", "snapshot"]) -> str:
-        return "BEGIN IMMEDIATE" if kind == "write" else "BEGIN"
+    def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
+        return ["BEGIN IMMEDIATE" if kind == "write" else "BEGIN"]
 
     # Reading and writing
 
@@ -146,12 +148,7 @@ class SQLite(Adbc):
         finally:
             self._guard(cursor.close)
 
-    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, *, temporary: bool = False) -> None:
-        if temporary:
-            create = str(sa.schema.CreateTable(table).compile(dialect=self.dialect))
-            self._statement(f"DROP TABLE IF EXISTS temp.{self._quote(table.name)}")
-            self._statement(create.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
-            table.info["temporary"] = True
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         if not rows.num_rows:
             return
         data = pa.table(
@@ -257,11 +254,11 @@ class SQLite(Adbc):
             return time >= self.instant(moment)
         return time.between(self.instant(moment), self.instant(until))  # reads the text once for both
 
-    def rendered(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    def rendered(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
         # quote() ends a text at its first NUL.
-        with_nul = sa.and_(sa.func.typeof(column) == "text", sa.func.instr(column, sa.func.char(0)) > 0)
-        spelled = sa.literal("CAST(X'", sa.Text) + sa.func.hex(column) + sa.literal("' AS TEXT)", sa.Text)
-        return sa.case((with_nul, spelled), else_=sa.func.quote(column))
+        with_nul = sa.and_(sa.func.typeof(value) == "text", sa.func.instr(value, sa.func.char(0)) > 0)
+        spelled = sa.literal("CAST(X'", sa.Text) + sa.func.hex(value) + sa.literal("' AS TEXT)", sa.Text)
+        return sa.case((with_nul, spelled), else_=sa.func.quote(value))
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         if not _RENDERED.fullmatch(text):  # it becomes part of a statement
@@ -281,6 +278,25 @@ class SQLite(Adbc):
     def prepare_store(self, schema: str) -> None:
         # Write-ahead logging: reading a batch never blocks publishing one. The file keeps the setting.
         self.arrow("PRAGMA journal_mode = WAL")
+
+    def schema_ddl(self, schema: str) -> list[str]:
+        return []
+
+    def version(self) -> str:
+        return f"SQLite {self.scalar(sa.select(sa.func.sqlite_version().label('v')))}, journal mode {self._journal()}"
+
+    def advice(self) -> list[tuple[str, str]]:
+        if self._journal() == "wal":
+            return []
+        return [
+            ("SQLite's write-ahead log is off: readers and writers wait for each other", "PRAGMA journal_mode = WAL")
+        ]
+
+    def _journal(self) -> str:
+        return str(self.arrow("PRAGMA journal_mode").column(0)[0].as_py()).lower()
+
+    def ungranted(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        return []  # the file's own rights are all there are
 
     def rights(self, schema: str) -> list[str]:
         try:

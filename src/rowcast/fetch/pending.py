@@ -81,7 +81,7 @@ class Pending:
         order = [found.c[c.name] for c in self.source.key]
         chosen = sa.select(*order, found.c.gap, *_numbers(found.c.gap, order))
         numbered = chosen.subquery("numbered")
-        rendered = [self.store.rendered(numbered.c[c.name]) for c in self.source.key]
+        rendered = [self.store.rendered(numbered.c[c.name], c) for c in self.source.key]
         return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
 
     def _numbered_staged(
@@ -114,8 +114,7 @@ class Pending:
     def _stage(self, statement: sa.Select[Any], beside: Sequence[sa.Column[Any]]) -> sa.Table:
         """Copy keys, and columns beside them, from the source into a temporary table of the store."""
         columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
-        staged = sa.Table("rowcast_candidate", sa.MetaData(), *columns, *beside, sa.Column("place", sa.BigInteger))
-        self.store.ingest(staged, pa.table({}), temporary=True)
+        staged = self.store.temporary("rowcast_candidate", *columns, *beside, sa.Column("place", sa.BigInteger))
         count = 0
         for batch in self.source.db.stream(statement, _CHUNK):
             places = pa.array(np.arange(count, count + batch.num_rows))
@@ -177,9 +176,9 @@ class Pending:
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
         keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
-        staged = sa.Table("rowcast_chunk", sa.MetaData(), *keys, sa.Column("place", sa.BigInteger))
+        staged = self.store.temporary("rowcast_chunk", *keys, sa.Column("place", sa.BigInteger))
         chosen = rows.select([c.name for c in keys])
-        self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))), temporary=True)
+        self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
         found = self.store.rows(sa.select(staged.c.place).where(*self._absent(staged)).order_by(staged.c.place))
         return np.array([row["place"] for row in found], dtype=np.int64)
 

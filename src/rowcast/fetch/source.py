@@ -140,7 +140,8 @@ class Source:
         return there
 
     def rendered_keys(self) -> list[sa.ColumnElement[Any]]:
-        return [self.db.rendered(key).label(f"rendered_{place}") for place, key in enumerate(self.keys())]
+        pairs = zip(self.keys(), self.key, strict=True)
+        return [self.db.rendered(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
 
 
 def open_source(db: Database, settings: config.Source) -> Source:
@@ -182,7 +183,9 @@ def open_source(db: Database, settings: config.Source) -> Source:
 def store_key(source: Source, store: Database) -> tuple[Column, ...]:
     """The key columns as the store declares them: alike where it knows their types, else integers or text."""
     return tuple(
-        c if _is_known(c, source, store) else Column(c.name, c.kind, "BIGINT" if c.integer else "TEXT", c.integer)
+        c
+        if _is_known(c, source, store)
+        else Column(c.name, c.kind, "BIGINT" if c.integer else store.text_key, c.integer)
         for c in source.key
     )
 
@@ -194,7 +197,7 @@ def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
         if _is_known(c, source, store):
             found.append(source.db.key_value(c))
         else:
-            found.append(sa.column(c.name) if c.integer else sa.cast(sa.column(c.name), sa.Text))
+            found.append(sa.column(c.name) if c.integer else source.db.as_text(c))
     return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
 
 
@@ -205,4 +208,4 @@ def _is_known(column: Column, source: Source, store: Database) -> bool:
     if store.dialect.name != source.db.dialect.name:
         return False
     plain, _, collation = re.sub(r"\(.*?\)", "", column.type).partition(" COLLATE ")
-    return store.dialect.name == "sqlite" or (plain in _BUILT_IN and collation in ("", '"C"', '"POSIX"'))
+    return store.dialect.name in ("sqlite", "mssql") or (plain in _BUILT_IN and collation in ("", '"C"', '"POSIX"'))

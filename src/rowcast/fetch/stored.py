@@ -74,9 +74,9 @@ def _held(
 ) -> list[dict[str, Any]]:
     """What the store holds about these rows, with their places, in their order."""
     keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(pending.source, pending.store)]
-    staged = sa.Table("rowcast_walked", sa.MetaData(), *keys, sa.Column("place", sa.BigInteger))
+    staged = pending.store.temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
     chosen = rows.select([c.name for c in keys])
-    pending.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))), temporary=True)
+    pending.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
     joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in keys]))
     joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
     statement = sa.select(staged.c.place, *wanted).select_from(joined).where(*of_own)

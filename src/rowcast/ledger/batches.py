@@ -115,7 +115,7 @@ class Ledger:
     def planning(self) -> Iterator[None]:
         """Hold the job's planning lock: two runs never plan the same rows."""
         with self.db.transaction("write"):
-            self.set_state(planned_at=self.db.now())
+            self.db.lock(self.tables.job, self.job)
             yield
 
     def open_ranges(self, but: int | None = None) -> list[KeyRange]:
@@ -279,6 +279,9 @@ class Ledger:
         """
         now = self.db.now()
         lineage = {"run_id": batch.run_id, "batch_id": batch.batch_id}
+        scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
+        set_aside = with_constants(quarantined, **lineage, quarantined_at=now)
+        rows = [self.db.staged(self.own.prediction, scored), self.db.staged(self.own.quarantine, set_aside)]
         with self.db.transaction("write"):
             closed = self._close(
                 batch.batch_id,
@@ -296,9 +299,8 @@ class Ledger:
                 return False
             if max_quarantine is not None and quarantined.num_rows:
                 self._judge(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
-            scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
-            self.db.ingest(self.own.prediction, scored)
-            self.db.ingest(self.own.quarantine, with_constants(quarantined, **lineage, quarantined_at=now))
+            for append in rows:
+                append()
             self.add_batches(batch.run_id, left(), None)
         return True
 

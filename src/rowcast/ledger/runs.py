@@ -92,8 +92,7 @@ class Runs:
         job, run = self.tables.job, self.tables.run
         this = job.c.job == self.job
         with self.db.transaction("write"):
-            # The job's row is the lock: what is read of it stays so until the end.
-            self.db.execute(job.update().where(this).values(job=self.job))
+            self.db.lock(job, self.job)  # what is read of the job stays so until the end
             other = self.db.scalar(sa.select(job.c.training_run).where(this))
             found = self.db.rows(sa.select(run).where(run.c.run_id == other)) if other not in (None, run_id) else []
             if found and _is_under_way(found[0], self.db.now()):

@@ -49,8 +49,7 @@ class Registry:
         table = self.tables.model
         artifact = model.to_bytes()
         with self.db.transaction("write"):
-            # The job's row serves as the lock under which version numbers are given.
-            self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(job=self.job))
+            self.db.lock(self.tables.job, self.job)  # under which version numbers are given
             newest = self.db.scalar(sa.select(sa.func.max(table.c.version).label("v")).where(table.c.job == self.job))
             version = (newest or 0) + 1
             waiting = sa.and_(table.c.job == self.job, table.c.status == "challenger")
@@ -132,8 +131,7 @@ class Registry:
         """
         self.version(version)
         with self.db.transaction("write"):
-            # The job's row is the lock: what is read of it stays so until the end.
-            self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(job=self.job))
+            self.db.lock(self.tables.job, self.job)  # what is read of the job stays so until the end
             previous = self.champion()
             if against not in ("anyone", previous):
                 return False

@@ -66,10 +66,9 @@ def _requeued(run: Run, own: sa.Table, walked: Iterator[Stored], kept: Callable[
     """Move rows and plan them: however old they are, the next run takes up their batches."""
     job = run.job
     keys = fetch.store_key(job.source, job.store)
-    moved = sa.Table("rowcast_moved", sa.MetaData(), *[sa.Column(c.name, RawType(c.type)) for c in keys])
     bounds: list[tuple[str, ...]] = []
     with job.ledger.planning():
-        job.store.ingest(moved, pa.table({}), temporary=True)
+        moved = job.store.temporary("rowcast_moved", *[sa.Column(c.name, RawType(c.type)) for c in keys])
         for stored in walked:
             places = pa.array(np.flatnonzero(kept(stored)))
             if len(places):

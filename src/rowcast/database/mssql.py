@@ -1,0 +1,577 @@
+"""Microsoft SQL Server and Azure SQL through Microsoft's driver: Arrow reads, bulk copy in.
+
+Bulk copy has a connection of its own, outside the transaction. So rows go to a staging table of rowcast's own first,
+under a name used once, and from there in the transaction that publishes them. Reads are READ COMMITTED; an audit is
+SNAPSHOT where the database allows it.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Literal
+
+import mssql_python as driver
+import pyarrow as pa
+import sqlalchemy as sa
+import structlog
+from sqlalchemy.dialects.mssql import DATETIME2
+from sqlalchemy.sql import quoted_name
+
+from rowcast.contract import Misfit
+from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed, tsql
+from rowcast.database.connection import Connection, as_batch
+from rowcast.database.tsql_errors import fault
+from rowcast.errors import ConfigError, DatabaseError
+from rowcast.stopping import is_stopping
+
+log = structlog.get_logger("rowcast")
+
+driver.pooling(enabled=False)  # a connection is kept while it is needed, and begun anew after a fault
+
+_READ = 65_536  # rows that the driver fetches at once
+_SMALL = 1_024
+_TOGETHER = 10_000  # rows that travel in one statement
+_COPIED = 4_000  # rows that bulk copy commits at once: fewer locks than make the server lock a whole table
+_COPY_SECONDS = 600
+_LOGIN_SECONDS = 15
+_STALE = timedelta(days=1)  # rows staged longer ago were left by a process that is gone
+# What Python can hold, and a day at each end for time zones.
+_SECONDS = (-62135510400, 253402214400)
+_DAYS = (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+_FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
+_MICROSECONDS, _MILLISECONDS = DATETIME2(6), DATETIME2(3)  # type: ignore[no-untyped-call]
+_OPTIONS = {"encrypt": "yes", "trustservercertificate": "no"}  # where the URL does not say otherwise
+
+
+class MSSQL(Connection):
+    """One database on SQL Server."""
+
+    faults = (driver.Error, RuntimeError, ValueError)  # the latter two from bulk copy
+    most_values = 2_000  # the server takes 2,100
+    text_key = "NVARCHAR(400) COLLATE Latin1_General_100_BIN2"  # of another system: alike only where equal
+
+    def __init__(self, url: sa.URL) -> None:
+        self.shown = f"mssql://{url.host or 'localhost'}:{url.port or 1433}/{url.database or ''}"
+        self.dialect = tsql.dialect()
+        self._target = _target(url)
+        self._number: str | None = None
+        self.open()
+
+    def _connect(self) -> Any:
+        try:
+            return driver.connect(self._target, autocommit=True, timeout=_LOGIN_SECONDS)
+        except driver.ConnectionStringParseError as error:
+            said = "; ".join(error.errors).replace("Unknown keyword", "unknown option")
+            raise ConfigError(f"the url of {self.shown} is not one: {said}", hint=_URL_HINT) from None
+        except self.faults as error:
+            raise self.explained(error) from None
+
+    def _prepare(self) -> None:
+        # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
+        wait = 1_000 if is_stopping() else 10_000
+        self._statement(
+            "SET NOCOUNT ON; SET XACT_ABORT ON; SET ARITHABORT ON;"
+            f" SET LOCK_TIMEOUT {wait}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        )
+
+    def _new_cursor(self, options: dict[str, str] | None = None) -> Any:
+        return self._connection.cursor()
+
+    def _result(self, cursor: Any) -> pa.Table:
+        return _plain(cursor.arrow(_SMALL))
+
+    def _cancel(self, cursor: Any) -> None:
+        if not cursor.closed and cursor.hstmt is not None:
+            cursor.hstmt._cancel()
+
+    def _is_broken(self) -> bool:
+        try:
+            self._cursor.execute("SELECT 1").fetchall()
+        except self.faults:
+            return True
+        return False
+
+    # Transactions
+
+    def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
+        if kind == "write":
+            return ["BEGIN TRANSACTION"]
+        if not self._isolation()["snapshot"]:
+            log.warning("no snapshot: rows that arrive meanwhile may be counted twice or not at all", hint=_SNAPSHOT)
+            return ["BEGIN TRANSACTION"]
+        return ["SET TRANSACTION ISOLATION LEVEL SNAPSHOT", "BEGIN TRANSACTION"]
+
+    @contextmanager
+    def transaction(self, kind: Literal["write", "snapshot"]) -> Iterator[None]:
+        try:
+            with super().transaction(kind):
+                yield
+        finally:
+            if kind == "snapshot":
+                self._statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    def lock(self, table: sa.Table, name: str) -> None:
+        wait = 1_000 if is_stopping() else 10_000
+        sql = (
+            "DECLARE @held int; EXEC @held = sp_getapplock @Resource = {}, @LockMode = N'Exclusive',"
+            " @LockOwner = N'Transaction', @LockTimeout = {}; SELECT @held AS held"
+        )
+        held = self._last_result(sql.format(tsql.text(f"{table.schema}.{table.name}: {name}"[:255]), wait))
+        if held.column(0)[0].as_py() < 0:
+            raise DatabaseError(
+                f"{self.shown}: another session holds the lock of {name}", hint="try again", reason="locked"
+            )
+
+    def _last_result(self, sql: str) -> pa.Table:
+        """The rows of the one statement of a batch that returns any."""
+
+        def fetched() -> pa.Table:
+            cursor = self._cursor.execute(sql)
+            while cursor.description is None and cursor.nextset():
+                pass
+            return self._result(cursor)
+
+        return self._guard(fetched)
+
+    def _isolation(self) -> dict[str, Any]:
+        found = self.arrow(
+            "SELECT CAST(CASE WHEN snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS int) AS snapshot,"
+            " CAST(is_read_committed_snapshot_on AS int) AS versions"
+            " FROM sys.databases WHERE database_id = DB_ID()"
+        ).to_pylist()
+        return found[0] if found else {"snapshot": 0, "versions": 0}
+
+    # Reading and writing
+
+    def read(
+        self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
+    ) -> tuple[pa.RecordBatch, list[Misfit]]:
+        cursor = self._new_cursor()
+        self._running = cursor
+        try:
+            self._guard(lambda: cursor.execute(self.literal(statement.limit(most))))
+            return as_batch(_plain(self._guard(lambda: cursor.arrow(min(most, _READ))))), []
+        finally:
+            self._running = self._cursor
+            cursor.close()
+
+    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+        cursor = self._new_cursor()
+        try:
+            self._guard(lambda: cursor.execute(self.literal(statement)))
+            reader = self._guard(lambda: cursor.arrow_reader(chunk))
+            while (batch := self._next(reader)) is not None:
+                yield as_batch(_plain(pa.Table.from_batches([batch])))
+        finally:
+            cursor.close()
+
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        columns = [table.c[name] for name in rows.schema.names]
+        given = [field.type for field in rows.schema]
+        fields, values = [], []
+        for place, (column, arrow) in enumerate(zip(columns, given, strict=True)):
+            spelled = self._spelled(column)
+            as_text = _is_text(arrow) and tsql.base(spelled) not in tsql.CHARACTERS
+            declared = "NVARCHAR(max)" if _is_text(arrow) else spelled
+            name = f"v{place}"
+            fields.append(f"{name} {declared} '$[{place}]'")
+            value: sa.ColumnElement[Any] = sa.literal_column(name)
+            values.append(str(tsql.unrendered(value, spelled).compile(dialect=self.dialect)) if as_text else name)
+        into = f"INSERT INTO {self._table(table)} ({', '.join(tsql.quoted(column.name) for column in columns)})"
+        sql = f"{into} SELECT {', '.join(values)} FROM OPENJSON(?) WITH ({', '.join(fields)})"  # noqa: S608
+        for start in range(0, rows.num_rows, _TOGETHER):
+            self._guard(partial(self._cursor.execute, sql, [_json(rows.slice(start, _TOGETHER))]))
+
+    def temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
+        made = sa.Table(f"#{name}", sa.MetaData(), *columns)
+        self._statement(f"DROP TABLE IF EXISTS {self._table(made)}")
+        self.execute(sa.schema.CreateTable(made))
+        return made
+
+    def load(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        self._copied(table, rows, 0)
+
+    def staged(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
+        if not rows.num_rows:
+            return lambda: None
+        staging: sa.Table = table.info["staging"]
+        now = self.now()
+        name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"
+        named = pa.repeat(pa.scalar(name), rows.num_rows)
+        given = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
+        self._copied(staging, given.append_column(staging.c[0].name, named), _COPIED)
+        mine, stale = staging.c[0] == name, staging.c[0] < f"{now - _STALE:%Y%m%dT%H%M%S}"
+        names = list(rows.schema.names)
+        values = [
+            tsql.unrendered(staging.c[n], self._spelled(table.c[n])) if _is_key_text(table.c[n]) else staging.c[n]
+            for n in names
+        ]
+
+        def append() -> None:
+            self.execute(table.insert().from_select(names, sa.select(*values).where(mine)))
+            self.execute(staging.delete().where(sa.or_(mine, stale)))
+
+        return append
+
+    def _copied(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, together: int) -> None:
+        """Copy rows in bulk, on a connection of its own; columns are matched by name."""
+        name = self._table(table)
+        self._guard(
+            lambda: self._cursor.bulkcopy_arrow(
+                name,
+                rows,
+                batch_size=together,
+                timeout=_COPY_SECONDS,
+                column_mappings=list(rows.schema.names),
+                keep_nulls=True,
+            )
+        )
+
+    def _table(self, table: sa.Table) -> str:
+        schema = f"{tsql.quoted(table.schema)}." if table.schema else ""
+        return schema + tsql.quoted(table.name)
+
+    def _spelled(self, column: sa.Column[Any]) -> str:
+        return str(column.type.compile(dialect=self.dialect))
+
+    # Describing
+
+    def has_table(self, table: sa.Table) -> bool:
+        return self._exists(self._table(table))
+
+    def _exists(self, name: str) -> bool:
+        return self.arrow(f"SELECT OBJECT_ID({tsql.text(name)}) AS id").column(0)[0].as_py() is not None
+
+    def named(self, table: str) -> tuple[str | None, str]:
+        found = tsql.parts(table)
+        if len(found) > 1 and not self._exists(table) and self._exists(tsql.quoted(table)):
+            return None, table  # a dot may be part of a plain name
+        *schema, name = found or [table]
+        if len(schema) > 1:  # another database on the same server
+            return ".".join(tsql.quoted(part) for part in schema), name
+        return (quoted_name(schema[0], True) if schema else None), name
+
+    def describe(self, table: str | None, query: str | None) -> Relation | None:
+        if table is None:
+            return Relation(self._described_query(str(query)))
+        schema, name = self.named(table)
+        full = tsql.quoted(name)
+        database = ""
+        if schema is not None:
+            *other, owner = tsql.parts(schema) if schema.startswith("[") else [schema]
+            full = f"{tsql.quoted(owner)}.{full}"
+            database = f"{tsql.quoted(other[0])}." if other else ""
+        columns = self.arrow(
+            "SELECT c.name, COALESCE(t.name, TYPE_NAME(c.user_type_id)) AS type,"  # noqa: S608
+            " CAST(c.max_length AS int) AS length, CAST(c.precision AS int) AS precision,"
+            " CAST(c.scale AS int) AS scale, c.collation_name AS collation"
+            f" FROM {database}sys.columns AS c LEFT JOIN {database}sys.types AS t ON t.user_type_id = c.system_type_id"
+            f" WHERE c.object_id = OBJECT_ID({tsql.text(database + full)}) AND c.is_column_set = 0"
+            " ORDER BY c.column_id"
+        ).to_pylist()
+        if not columns:
+            return None
+        found = tuple(_column(**column) for column in columns)
+        indexes = self.arrow(
+            "SELECT CAST(i.index_id AS int) AS number, CAST(i.is_unique AS int) AS is_unique, c.name"  # noqa: S608
+            f" FROM {database}sys.indexes AS i"
+            f" JOIN {database}sys.index_columns AS ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id"
+            f" JOIN {database}sys.columns AS c ON c.object_id = ic.object_id AND c.column_id = ic.column_id"
+            f" WHERE i.object_id = OBJECT_ID({tsql.text(database + full)}) AND i.type IN (1, 2)"
+            " AND i.is_disabled = 0 AND i.has_filter = 0 AND ic.key_ordinal > 0"
+            " ORDER BY i.index_id, ic.key_ordinal"
+        ).to_pylist()
+        members: dict[int, list[str]] = {}
+        for row in indexes:
+            members.setdefault(row["number"], []).append(row["name"])
+        unique = {row["number"] for row in indexes if row["is_unique"]}
+        return Relation(
+            found,
+            tuple(frozenset(members[index]) for index in sorted(unique)),
+            tuple(tuple(names) for names in members.values()),
+        )
+
+    def _described_query(self, query: str) -> tuple[Column, ...]:
+        whole = f"SELECT * FROM {bracketed(query)} AS q"  # noqa: S608
+        try:
+            found = self._last_result(f"EXEC sp_describe_first_result_set @tsql = {tsql.text(whole)}").to_pylist()
+        except DatabaseError as error:
+            hint = "as a subquery it can have no WITH and no ORDER BY, and needs a name for each column; or use a view"
+            raise DatabaseError(error.what, hint=error.hint or hint, reason=error.reason) from None
+        return tuple(
+            _column(
+                row["name"],
+                row["system_type_name"],
+                int(row["max_length"]),
+                int(row["precision"]),
+                int(row["scale"]),
+                row["collation_name"],
+            )
+            for row in found
+            if not row["is_hidden"]
+        )
+
+    # Expressions
+
+    def feature(self, column: Column) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        if tsql.base(column.type) in ("decimal", "numeric", "money", "smallmoney"):
+            return sa.cast(value, sa.Double)
+        return value
+
+    def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.kind == "number":
+            return sa.and_(value.is_not(None), value.between(*_SECONDS))
+        first, last = _DAYS
+        return sa.and_(value.is_not(None), value.between(self.instant(first), self.instant(last)))
+
+    def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
+        # Compared as UTC without a zone; the server takes that for UTC beside a datetimeoffset as well.
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.kind == "number":
+            return _since_1970(sa.case((self.has_event_time(column), value)))
+        if self._is_utc(column, timezone):
+            return value
+        if timezone == "UTC" or tsql.base(column.type) == "datetimeoffset":
+            return sa.cast(value, _MILLISECONDS)
+        zoned = sa.cast(value, _MICROSECONDS).op("AT TIME ZONE")(sa.literal_column(tsql.text(_zone(timezone))))
+        return sa.cast(zoned.op("AT TIME ZONE")(sa.literal_column("N'UTC'")), _MICROSECONDS)
+
+    def _is_utc(self, column: Column, timezone: str) -> bool:
+        """Whether the column itself can be compared with UTC, so that an index on it serves.
+
+        What a datetime shows is rounded: .007 is .0066667 to the server.
+        """
+        base = tsql.base(column.type)
+        return base == "datetimeoffset" or (timezone == "UTC" and base not in ("datetime", *tsql.NUMBERS))
+
+    def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
+        wall = moment.astimezone(UTC).replace(tzinfo=None)
+        return sa.cast(sa.literal_column(tsql.text(wall.isoformat("T", "microseconds"))), _MICROSECONDS)
+
+    def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
+        for unit, count in (("day", by.days), ("second", by.seconds), ("microsecond", by.microseconds)):
+            if count:  # DATEADD takes no more than an int at a time
+                event_time = sa.func.DATEADD(sa.literal_column(unit), sa.literal_column(str(count)), event_time)
+        return event_time
+
+    def not_before(
+        self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        time, bound = self.event_time(column, timezone), self.instant(moment)
+        exact = time >= bound if until is None else time.between(bound, self.instant(until))
+        if self._is_utc(column, timezone):
+            return exact
+        # The index finds by a coarse bound: what is stored is rounded, and a wall clock goes back in autumn.
+        coarse: sa.ColumnElement[Any]
+        if column.kind == "number":
+            coarse = sa.literal_column(repr(moment.timestamp() - 1))
+        else:
+            first = datetime(_FIRST_YEARS.get(tsql.base(column.type), 1), 1, 3, tzinfo=UTC)
+            early = max(moment, first) - timedelta(days=1)
+            coarse = sa.cast(sa.literal_column(tsql.text(f"{early:%Y-%m-%dT%H:%M:%S}")), RawType(column.type))
+        return sa.and_(value >= coarse, exact)
+
+    def rendered(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+        return tsql.rendered(value, column.type)
+
+    def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
+        if tsql.base(column.type) in tsql.INTEGERS and re.fullmatch(r"-?\d{1,19}", text):
+            return sa.literal_column(text)
+        return tsql.unrendered(sa.literal_column(tsql.text(text)), column.type)
+
+    def typed(self, text: str, column: Column) -> str:
+        return text
+
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        return tsql.rendered(value, column.type) if tsql.travels_as_text(column.type) else value
+
+    def as_text(self, column: Column) -> sa.ColumnElement[Any]:
+        return tsql.rendered(sa.column(column.name), column.type)
+
+    def now(self) -> datetime:
+        moment: datetime = self.arrow("SELECT SYSUTCDATETIME() AS now").column(0)[0].as_py()
+        return moment
+
+    # The store
+
+    def prepare_store(self, schema: str) -> None:
+        for statement in self.schema_ddl(schema):
+            self._statement(statement)
+
+    def schema_ddl(self, schema: str) -> list[str]:
+        create = f"CREATE SCHEMA {tsql.quoted(schema)}"
+        return [f"IF SCHEMA_ID({tsql.text(schema)}) IS NULL EXEC ({tsql.text(create)})"]
+
+    def table_ddl(self, table: sa.Table) -> list[str]:
+        # A batch's rows are locked one by one: the server must not lock the whole table instead.
+        return [f"ALTER TABLE {self._table(table)} SET (LOCK_ESCALATION = DISABLE)"]
+
+    def staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
+        """The table through which bulk copies come into another; keys that cannot travel as they are come as text."""
+        names = {column.name: column for column in key}
+        stage = sa.Column("stage", sa.Unicode(40), nullable=False, index=True)
+        columns = [stage]
+        for column in table.c:
+            kind: Any = column.type
+            if column.name in names:
+                spelled = names[column.name].type
+                column.info["travels_as_text"] = tsql.travels_as_text(spelled)
+                kind = RawType(spelled if tsql.base(spelled) in tsql.INTEGERS else "NVARCHAR(450)")
+            columns.append(sa.Column(column.name, kind, nullable=column.nullable))
+        made = sa.Table(f"{table.name}_staging", table.metadata, *columns, extend_existing=True)
+        table.info["staging"] = made
+        return made
+
+    def rights(self, schema: str) -> list[str]:
+        found = self.arrow(
+            f"SELECT SCHEMA_ID({tsql.text(schema)}) AS there, USER_NAME() AS me, DB_NAME() AS here,"
+            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA') AS create_schema,"
+            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') AS create_table,"
+            f" HAS_PERMS_BY_NAME({tsql.text(tsql.quoted(schema))}, N'SCHEMA', N'ALTER') AS alter_schema"
+        ).to_pylist()[0]
+        me, here = tsql.quoted(found["me"]), tsql.quoted(found["here"])
+        missing = []
+        if found["there"] is None and not found["create_schema"]:
+            missing.append(f"{me} may not create schema {schema}: GRANT CREATE SCHEMA TO {me} in {here}")
+        if not found["create_table"]:
+            missing.append(f"{me} may not create tables: GRANT CREATE TABLE TO {me} in {here}")
+        if found["there"] is not None and not found["alter_schema"]:
+            missing.append(f"{me} may not alter schema {schema}: GRANT ALTER ON SCHEMA::{tsql.quoted(schema)} TO {me}")
+        return missing
+
+    def ungranted(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        full = f"{schema if schema and schema.startswith('[') else tsql.quoted(schema)}." if schema else ""
+        full += tsql.quoted(table)
+        asked = ", ".join(
+            f"HAS_PERMS_BY_NAME({tsql.text(full)}, N'OBJECT', {tsql.text(right)}) AS {right.lower()}_right"
+            for right in rights
+        )
+        found = self.arrow(f"SELECT USER_NAME() AS me, {asked}").to_pylist()[0]
+        missing = [right for right in rights if not found[f"{right.lower()}_right"]]
+        return [f"GRANT {', '.join(missing)} ON {full} TO {tsql.quoted(found['me'])}"] if missing else []
+
+    def version(self) -> str:
+        found = self.arrow(
+            "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(60)) AS number,"
+            " CAST(SERVERPROPERTY('Edition') AS nvarchar(100)) AS edition"
+        ).to_pylist()[0]
+        state = self._isolation()
+        reads = "row versions" if state["versions"] else "locks"
+        return f"SQL Server {found['number']} {found['edition']}, READ COMMITTED by {reads}"
+
+    def advice(self) -> list[tuple[str, str]]:
+        state, here = self._isolation(), tsql.quoted(self.arrow("SELECT DB_NAME() AS n").column(0)[0].as_py())
+        found = []
+        if not state["versions"]:
+            found.append(
+                (
+                    "READ COMMITTED SNAPSHOT is off: rowcast and whoever writes the table wait for each other",
+                    f"ALTER DATABASE {here} SET READ_COMMITTED_SNAPSHOT ON",
+                )
+            )
+        if not state["snapshot"]:
+            found.append(("an audit cannot see one moment: snapshot isolation is not allowed", _SNAPSHOT))
+        try:
+            self.arrow("SELECT value FROM OPENJSON(N'[1]')")
+        except DatabaseError:
+            what = "OPENJSON, which rowcast needs, is not there: SQL Server 2016 or newer has it, at level 130 or more"
+            found.append((what, f"ALTER DATABASE {here} SET COMPATIBILITY_LEVEL = 130"))
+        return found
+
+    # Errors
+
+    def explained(self, error: Exception) -> DatabaseError:
+        return fault(self.shown, error, self._error_number() if isinstance(error, driver.Error) else None)
+
+    def _error_number(self) -> int | None:
+        """The server's number of the error that was raised last, which the driver does not tell; None without one."""
+        try:
+            return int(self._cursor.execute("SELECT @@ERROR").fetchall()[0][0]) or None
+        except (*self.faults, AttributeError):  # the connection is gone, busy with a result, or was never made
+            return None
+
+
+_UTC = pa.timestamp("us", "UTC")
+_URL_HINT = "write mssql://user:password@host:1433/database?Encrypt=yes&TrustServerCertificate=no"
+_SNAPSHOT = "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON"
+
+
+def _target(url: sa.URL) -> str:
+    """The driver's connection string."""
+    options = {**_OPTIONS, **{name.lower(): str(value) for name, value in url.query.items()}}
+    named = {"server": f"{url.host or 'localhost'},{url.port or 1433}", "database": url.database}
+    named |= {"uid": url.username, "pwd": url.password}
+    if "server" in options or "pwd" in options or "uid" in options:
+        raise ConfigError("server, user and password stand in the url's own places", hint=_URL_HINT)
+    return ";".join(f"{name}={_braced(str(value))}" for name, value in (named | options).items() if value is not None)
+
+
+def _braced(value: str) -> str:
+    return "{" + value.replace("}", "}}") + "}" if re.search(r"[;{}=\s]|^$", value) else value
+
+
+def _zone(timezone: str) -> str:
+    """The server's own name of a time zone: it takes those of Windows."""
+    from tzlocal.windows_tz import tz_win
+
+    if timezone not in tz_win:
+        raise ConfigError(
+            f"SQL Server knows no time zone {timezone}", hint="name a city of the same zone, such as Europe/Berlin"
+        )
+    return str(tz_win[timezone])
+
+
+def _since_1970(seconds: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The instant so many seconds after 1970: DATEADD takes no more than an int at a time."""
+    exact = sa.cast(seconds, sa.Double)
+    whole = sa.func.FLOOR(exact)
+    days = sa.func.FLOOR(whole / 86_400.0)
+    found: sa.ColumnElement[Any] = sa.cast(sa.literal_column("N'1970-01-01'"), _MICROSECONDS)
+    rest = sa.func.ROUND((exact - whole) * 1e6, 0)
+    for unit, count in (("day", days), ("second", whole - days * 86_400.0), ("microsecond", rest)):
+        found = sa.func.DATEADD(sa.literal_column(unit), sa.cast(count, sa.Integer), found)
+    return found
+
+
+def _column(name: str, type: str, length: int, precision: int, scale: int, collation: str | None) -> Column:
+    base = tsql.base(type)
+    spelled = tsql.spelled(base, length, precision, scale, collation)
+    return Column(name, tsql.kind(base), spelled, base in tsql.INTEGERS)
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """With texts and bytes of the usual width, and times as what they are, UTC."""
+    kinds = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary(), pa.timestamp("us"): _UTC}
+    kinds[pa.timestamp("us", "+00:00")] = _UTC
+    schema = pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in table.schema])
+    return table if schema == table.schema else table.cast(schema)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_key_text(column: sa.Column[Any]) -> bool:
+    return bool(column.info.get("travels_as_text"))
+
+
+def _json(rows: pa.RecordBatch | pa.Table) -> str:
+    """A list of rows, each a list of values, as OPENJSON reads it."""
+    columns = []
+    for values in rows.columns:
+        kind = values.type
+        if pa.types.is_timestamp(kind):
+            columns.append([v if v is None else v.isoformat("T", "microseconds") for v in values.to_pylist()])
+        elif pa.types.is_floating(kind):
+            columns.append([v if v is not None and abs(v) < float("inf") else None for v in values.to_pylist()])
+        else:
+            columns.append(values.to_pylist())
+    return json.dumps(list(zip(*columns, strict=True)), ensure_ascii=False, allow_nan=False)

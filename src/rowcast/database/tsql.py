@@ -1,0 +1,134 @@
+"""T-SQL as rowcast writes it: SQLAlchemy's dialect with Unicode throughout, the server's types, and keys as text."""
+
+import re
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.mssql.base import MSSQLCompiler, MSTypeCompiler
+from sqlalchemy.dialects.mssql.mssqlpython import MSDialect_mssqlpython
+
+from rowcast.database import ColumnKind
+
+_KINDS: dict[str, ColumnKind] = {
+    **dict.fromkeys(("tinyint", "smallint", "int", "bigint", "decimal", "numeric"), "number"),
+    **dict.fromkeys(("money", "smallmoney", "float", "real"), "number"),
+    **dict.fromkeys(("char", "varchar", "nchar", "nvarchar"), "category"),
+    **dict.fromkeys(("date", "smalldatetime", "datetime", "datetime2", "datetimeoffset"), "time"),
+    "bit": "boolean",
+}
+NUMBERS = tuple(name for name, kind in _KINDS.items() if kind == "number")
+INTEGERS = ("tinyint", "smallint", "int", "bigint")
+CHARACTERS = ("char", "varchar", "nchar", "nvarchar")
+_BINARIES = ("binary", "varbinary", "timestamp", "rowversion")
+# The style by which CONVERT writes a value so that it reads back the same.
+_STYLES = {"float": 3, "real": 3, "money": 2, "smallmoney": 2, "date": 23, "time": 114, "datetimeoffset": 121}
+_STYLES |= dict.fromkeys(("datetime", "smalldatetime", "datetime2"), 126) | dict.fromkeys(_BINARIES, 1)
+
+
+class _Compiler(MSSQLCompiler):
+    def visit_bindparam(self, bindparam: Any, *args: Any, **kw: Any) -> str:
+        if bindparam.value is None and bindparam.callable is None and not bindparam.required:
+            return "NULL"  # a NULL that is bound has a type, which not every column takes
+        return super().visit_bindparam(bindparam, *args, **kw)  # type: ignore[no-untyped-call,no-any-return]
+
+    def visit_count_func(self, fn: Any, **kw: Any) -> str:
+        return "COUNT_BIG" + self.function_argspec(fn, **kw)  # COUNT ends at 2,147,483,647 rows
+
+    def visit_true(self, expr: Any, **kw: Any) -> str:
+        return "1 = 1"
+
+    def visit_false(self, expr: Any, **kw: Any) -> str:
+        return "0 = 1"
+
+    def visit_current_timestamp_func(self, fn: Any, **kw: Any) -> str:
+        return "SYSDATETIMEOFFSET()"  # CURRENT_TIMESTAMP is the server's wall clock, without its zone
+
+    def visit_column(self, column: Any, *args: Any, **kw: Any) -> str:
+        text: str = super().visit_column(column, *args, **kw)
+        schema = getattr(column.table, "schema", None)  # schema.table.column is a deprecated form
+        return text.removeprefix(f"{self.preparer.quote_schema(schema)}.") if schema else text
+
+
+class _TypeCompiler(MSTypeCompiler):
+    def visit_TEXT(self, type_: Any, **kw: Any) -> str:
+        return "NVARCHAR(max)"
+
+    visit_text = visit_unicode_text = visit_TEXT
+
+    def visit_VARCHAR(self, type_: Any, **kw: Any) -> str:
+        return f"NVARCHAR({type_.length or 'max'})"
+
+
+class _Unicode(sa.String):
+    """Texts written into a statement are Unicode ones, or characters outside the code page would be lost."""
+
+    def literal_processor(self, dialect: sa.Dialect) -> Any:
+        return text
+
+
+def dialect() -> sa.Dialect:
+    made: Any = MSDialect_mssqlpython(paramstyle="qmark", deprecate_large_types=True)  # type: ignore[no-untyped-call]
+    made.statement_compiler = _Compiler
+    made.type_compiler_instance = _TypeCompiler(made)
+    made.colspecs = {**made.colspecs, sa.String: _Unicode, sa.Text: _Unicode, sa.Unicode: _Unicode}
+    return made  # type: ignore[no-any-return]
+
+
+def text(value: str) -> str:
+    return "N'" + value.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    return "[" + name.replace("]", "]]") + "]"
+
+
+def kind(base: str) -> ColumnKind:
+    return _KINDS.get(base, "other")
+
+
+def base(spelled: str) -> str:
+    """The type's name alone: nvarchar of nvarchar(20) COLLATE Latin1_General_CI_AS."""
+    return re.split(r"[ (]", spelled, maxsplit=1)[0].lower()
+
+
+def spelled(name: str, length: int, precision: int, scale: int, collation: str | None) -> str:
+    """A type as a column of it is declared. A row version is declared as the bytes that it consists of."""
+    if name in ("timestamp", "rowversion"):
+        return "binary(8)"
+    found = name
+    if name in ("char", "varchar", "binary", "varbinary", "nchar", "nvarchar"):
+        found += f"({'max' if length < 0 else length // 2 if name.startswith('n') else length})"
+    elif name in ("decimal", "numeric"):
+        found += f"({precision},{scale})"
+    elif name in ("datetime2", "datetimeoffset", "time"):
+        found += f"({scale})"
+    return f"{found} COLLATE {collation}" if collation and name in CHARACTERS else found
+
+
+def travels_as_text(spelled: str) -> bool:
+    """Whether a key of this type is read and written as text: by Arrow it would lose digits, or is not written."""
+    return base(spelled) not in (*INTEGERS, *CHARACTERS)
+
+
+def rendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
+    """A value as text from which `unrendered` makes it again."""
+    if base(spelled) in CHARACTERS:
+        return value
+    style = _STYLES.get(base(spelled))
+    length: sa.ColumnElement[Any] = sa.literal_column("NVARCHAR(max)" if base(spelled) in _BINARIES else "NVARCHAR(60)")
+    return sa.func.CONVERT(length, value, *([sa.literal_column(str(style))] if style is not None else []))
+
+
+def unrendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
+    """The value that was rendered as a text."""
+    plain: sa.ColumnElement[Any] = sa.literal_column(spelled.split(" COLLATE ")[0])
+    style = _STYLES.get(base(spelled))
+    if base(spelled) in ("float", "real", "money", "smallmoney", "datetimeoffset"):
+        style = None  # needed to write only
+    return sa.func.CONVERT(plain, value, *([sa.literal_column(str(style))] if style is not None else []))
+
+
+def parts(table: str) -> list[str]:
+    """The parts of a table's name, however they are quoted: [Messwerte Anlage 3].[Wafer Ä] has two."""
+    found = re.findall(r'\[((?:[^\]]|\]\])*)\](?:\.|$)|"((?:[^"]|"")*)"(?:\.|$)|([^.\["][^.]*)(?:\.|$)', table)
+    return [one.replace("]]", "]") or two.replace('""', '"') or three for one, two, three in found]
