@@ -54,7 +54,7 @@ class StoreError(RowcastError):
 class DatabaseError(RowcastError):
     """A database did not answer, refused the login, or refused a statement.
 
-    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, other.
+    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, mixed, other.
     """
 
     def __init__(self, what: str, *, hint: str = "", reason: str = "other") -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
@@ -121,7 +122,12 @@ class Source:
             raise SourceError(
                 f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
             )
-        return tuple(self.db.typed(text, column) for text, column in zip(key, self.key, strict=True))
+        ways = list(product(*[self.db.typed(text, column) for text, column in zip(key, self.key, strict=True)]))
+        return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
+
+    def _has(self, bound: tuple[str, ...]) -> bool:
+        this = [one == other for one, other in zip(self.keys(), self.parsed(bound), strict=True)]
+        return bool(self.db.scalar(self.select(sa.func.count()).where(*this)))
 
     def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
         """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
@@ -194,7 +200,8 @@ def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
         if _is_known(c, source, store):
             found.append(source.db.key_value(c))
         else:
-            found.append(sa.column(c.name) if c.integer else sa.cast(sa.column(c.name), sa.Text))
+            value = source.db.key_value(c)
+            found.append(value if c.integer else sa.cast(value, sa.Text))
     return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
 
 
