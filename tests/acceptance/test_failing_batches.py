@@ -127,3 +127,38 @@ def test_a_row_that_the_database_itself_cannot_compute_is_set_aside(make_job: Ma
     job.sql(f"UPDATE wafers SET s03 = 0 WHERE wafer = {FIRST + 5}")
     assert job.ok("requeue", str(FIRST + 5))["requeued"] == 1
     assert job.ok("infer")["scored"] == 1
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+def test_rows_that_the_database_can_no_longer_compute_are_counted_and_the_others_compared(
+    make_job: MakeJob, apart: bool
+) -> None:
+    job = make_job("postgresql", "untrained")
+    job.sql("CREATE VIEW shown AS SELECT *, 1 / (s03 - 0.1234567) AS ratio FROM wafers")
+    if apart:
+        job.store = make_job("postgresql", "empty").place
+    job.configure({"source": {"table": "shown"}, "model": {"max_features": 100}}, name="wafers")
+    job.ok("retrain")
+    job.sql(f"UPDATE wafers SET s01 = 1e9 WHERE wafer IN ({FIRST - 1}, {FIRST - 2})")
+    job.ok("infer")
+    job.sql(f"UPDATE wafers SET s03 = 0.1234567 WHERE wafer IN ({FIRST - 1}, {FIRST - 30}, {FIRST - 60}, {FIRST - 61})")
+    job.sql(f"UPDATE wafers SET s02 = 0.5 WHERE wafer IN ({FIRST - 2}, {FIRST - 31}, {FIRST - 62})")
+    found = job.ok("audit", "--full", "--json")
+    assert (found["changed"], found["changed_quarantined"], found["not_comparable"]) == (2, 1, 4)
+    assert job.ok("requeue", "--changed")["requeued"] == 1
+    assert job.ok("infer", "--rescore", "--accept-quarantine")["requeued"] == 2
+    assert job.ok("audit", "--full", "--json")["not_comparable"] == 4
+
+
+def test_where_no_row_can_be_computed_the_audit_does_not_try_each(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcast.fetch.stored._MOST_FAILING", 3)
+    job = make_job("postgresql", "untrained")
+    job.sql("CREATE TABLE zero AS SELECT 1 AS z")
+    job.sql("CREATE VIEW shown AS SELECT wafers.*, s03 * s04 / z AS ratio FROM wafers, zero")
+    job.configure({"source": {"table": "shown"}, "model": {"max_features": 100}}, name="wafers")
+    job.ok("retrain")
+    job.ok("infer")
+    job.sql("UPDATE zero SET z = 0")
+    assert job.ok("audit", "--full", "--json")["not_comparable"] == PENDING

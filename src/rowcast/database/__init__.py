@@ -118,6 +118,10 @@ class Database(Protocol):
         """'write' commits or rolls back; 'snapshot' lets every statement in it see one moment."""
         ...
 
+    def attempt(self) -> AbstractContextManager[None]:
+        """What fails in it leaves the open transaction, where there is one, as it was before."""
+        ...
+
     def has_table(self, table: sa.Table) -> bool: ...
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:

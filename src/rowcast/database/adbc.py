@@ -48,6 +48,7 @@ class Adbc:
     def open(self) -> None:
         self._connection = self._connect()
         self._cursor = self._running = self._connection.cursor(adbc_stmt_kwargs=self.cursor_options)
+        self._in_transaction = False
         try:
             self._prepare()
         except DatabaseError:
@@ -117,13 +118,30 @@ class Adbc:
     @contextlib.contextmanager
     def transaction(self, kind: Literal["write", "snapshot"]) -> Iterator[None]:
         self._statement(self._begin(kind))
+        self._in_transaction = True
         try:
             yield
         except BaseException:
+            self._in_transaction = False
             with contextlib.suppress(DatabaseError):  # the first error tells more than a failed rollback
                 self._statement("ROLLBACK")
             raise
+        self._in_transaction = False
         self._statement("COMMIT")
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        if not self._in_transaction:
+            yield
+            return
+        self._statement("SAVEPOINT rowcast_attempt")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(DatabaseError):
+                self._statement("ROLLBACK TO SAVEPOINT rowcast_attempt")
+            raise
+        self._statement("RELEASE SAVEPOINT rowcast_attempt")
 
     @shielded()
     def close(self) -> None:
