@@ -141,6 +141,37 @@ def test_a_check_of_a_missing_column_is_named(plain: Job) -> None:
     mentions(plain.refused("run"), "no column 's99'", "the nearest is 's0")
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "words"),
+    [
+        ("s99", {"max": 5}, ["no column 's99'", "the nearest is 's0"]),
+        ("note", {"nullable": False}, ["'note' cannot be applied when scoring", "no rule", "'rowcast retrain'"]),
+        ("s01", {"type": "category"}, ["'s01' cannot be applied", "type = 'category'", "learned a number"]),
+        ("s01", {"values": [1, 2]}, ["'s01' cannot be applied", "other 'values'"]),
+        ("tool", {"values": ["A", "B"]}, ["'tool' cannot be applied", "other 'values'"]),
+        ("tool", {"max": 3}, ["'tool' cannot be applied", "learned a category"]),
+        ("s01", {"min": 1e9}, ["'s01'", "min = 1e+09", "leave no number", "give both"]),
+    ],
+)
+def test_a_check_that_the_champion_cannot_apply_is_refused_before_anything_is_planned(
+    lite: Job, name: str, says: dict[str, Any], words: list[str]
+) -> None:
+    lite.sql("ALTER TABLE wafers ADD COLUMN note TEXT")
+    lite.configure({f"check.columns.{name}": says})
+    mentions(lite.refused("infer"), *words)
+    assert lite.sql(f"SELECT count(*) AS n FROM {lite.table('batch')}") == [{"n": 0}]
+    lite.ok("step", "data-fetch")
+    mentions(lite.refused("step", "inference"), *words)
+
+
+def test_a_check_is_applied_by_the_model_that_learned_it(lite: Job) -> None:
+    lite.estimator("quick", **{"check.columns.tool": {"values": ["A", "B"]}, "check": {"max_quarantine": 0.5}})
+    lite.refused("infer")
+    lite.ok("retrain")
+    assert lite.call("promote", "2").code == 0
+    assert lite.ok("infer")["quarantined"] > 0
+
+
 def test_a_query_that_is_wrong_is_told_by_the_database(untrained: Job) -> None:
     untrained.configure({"source": {"table": None, "query": "SELECT wafer FRUM wafers"}}, name="wafers")
     mentions(untrained.refused("run"), "syntax error")

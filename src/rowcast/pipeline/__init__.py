@@ -17,7 +17,7 @@ from rowcast.errors import BusyError, ConfigError, RowcastError, RunError
 from rowcast.ledger import kept
 from rowcast.pipeline import by_hand, scoring, training
 from rowcast.pipeline import requeue as requeueing
-from rowcast.pipeline.batch import Order, Outcome, check_columns
+from rowcast.pipeline.batch import Order, Outcome, check_columns, check_overrides
 from rowcast.pipeline.job import Job, now_of, opened
 from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
@@ -295,12 +295,13 @@ def _due(job: Job, now: datetime, result: Result) -> str:
 
 def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
     def checked() -> int:
-        """The champion. A damaged one, or a source that lost a column, stops the run before anything is planned."""
+        """The champion. A damaged one, a column that is gone, a check that cannot be: all stop before the planning."""
         champion = job.registry.champion()
         if champion is None:
             raise scoring.no_champion(job)
         job.registry.verify(champion)
         check_columns(job, job.registry.version(champion).features)
+        check_overrides(job, champion)
         return champion
 
     order = replace(order, champion=job.retried(checked))
