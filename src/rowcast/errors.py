@@ -1,7 +1,8 @@
 """Every error that rowcast raises on purpose.
 
 RowcastError            what happened, where, and the way out
-├── ConfigError         rowcast.toml, the environment or a flag is wrong
+├── UsageError          a command was given what it cannot mean
+├── ConfigError         rowcast.toml or the environment is wrong
 ├── SourceError         the user's table cannot be used as the config says
 ├── StoreError          rowcast's own tables cannot be created or used
 ├── DatabaseError       the database refused or did not answer
@@ -39,8 +40,12 @@ def _rebuild(kind: type["RowcastError"], parts: dict[str, str]) -> "RowcastError
     return error
 
 
+class UsageError(RowcastError):
+    """An argument or option of a command is malformed, missing or contradicts another one: exit code 2."""
+
+
 class ConfigError(RowcastError):
-    """The config (file, environment or flag) is missing, malformed or contradicts itself."""
+    """The config (file or environment) is missing, malformed or contradicts itself."""
 
 
 class SourceError(RowcastError):

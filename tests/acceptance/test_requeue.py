@@ -77,7 +77,7 @@ def test_looking_further_back_never_widens_the_scope(scored: Job) -> None:
 def test_without_a_time_column_there_is_nothing_to_look_back_for(plain: Job) -> None:
     plain.configure({"source": {"time": None}})
     plain.ok("retrain")
-    assert "--since needs source.time" in plain.refused("infer", "--since", "2026-01-01")
+    assert "--since needs source.time" in plain.refused("infer", "--since", "2026-01-01", code=2)
 
 
 def test_no_row_is_pushed_out_of_its_batch_by_an_older_one_among_its_keys(scored: Job) -> None:
@@ -221,8 +221,8 @@ def test_a_row_that_is_still_bad_is_set_aside_again(scored: Job) -> None:
 
 def test_what_is_meant_must_be_said(lite: Job) -> None:
     for arguments in ([], ["--all", "--changed"]):
-        assert "--all" in lite.refused("requeue", *arguments)
-    assert "the key has 1 column(s): wafer" in lite.refused("requeue", "1", "2")
+        assert "--all" in lite.refused("requeue", *arguments, code=2)
+    assert "the key has 1 column(s): wafer" in lite.refused("requeue", "1", "2", code=2)
 
 
 def test_requeueing_is_a_run_of_its_own_that_is_not_resumed(lite: Job) -> None:

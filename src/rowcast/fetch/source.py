@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from rowcast import config
 from rowcast.contract import Misfit
 from rowcast.database import Column, Database, Relation, after, at_least, at_most, bracketed
-from rowcast.errors import SourceError
+from rowcast.errors import SourceError, UsageError
 from rowcast.ledger import Job, KeyRange
 
 _BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
@@ -116,10 +116,10 @@ class Source:
         return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
 
     def typed(self, key: Sequence[str]) -> tuple[str, ...]:
-        """A key as a person typed it, one text for each column, as the source renders it. Raises SourceError."""
+        """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
         if len(key) != len(self.key):
             names = ", ".join(column.name for column in self.key)
-            raise SourceError(
+            raise UsageError(
                 f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
             )
         ways = list(product(*[self.db.typed(text, column) for text, column in zip(key, self.key, strict=True)]))

@@ -13,12 +13,12 @@ import structlog
 from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.engines.local import Local
-from rowcast.errors import BusyError, ConfigError, RowcastError, RunError
+from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.pipeline import by_hand, scoring, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome, check_columns, check_overrides
-from rowcast.pipeline.job import Job, now_of, opened
+from rowcast.pipeline.job import Job, moment, now_of, opened
 from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
@@ -87,8 +87,8 @@ def run(
 
 def _event_time(job: Job, text: str) -> datetime:
     if job.source.time is None:
-        raise ConfigError("--since needs source.time", hint="without a time column the whole table is searched anyway")
-    return fetch.instant(text, job.settings.source.timezone)
+        raise UsageError("--since needs source.time", hint="without a time column the whole table is searched anyway")
+    return moment("--since", text, job.settings.source.timezone)
 
 
 def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
@@ -131,7 +131,7 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
         else:
             found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
             if as_of is not None:
-                raise RunError(
+                raise UsageError(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
             result, now = Result(found["pipeline"]), found["as_of"]
