@@ -106,6 +106,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("rowcast_version", text),
             sa.Column("config_sha256", text),
             sa.Column("lease_until", Instant),  # a running run whose lease has passed is dead
+            sa.Column("options", text),  # JSON: what it was asked for beside its pipeline, for whoever resumes it
         ),
         step=table(
             "step",

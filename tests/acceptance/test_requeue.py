@@ -239,3 +239,35 @@ def test_a_deleted_source_row_is_counted_and_not_requeued(scored: Job) -> None:
     found = scored.ok("audit", "--full", "--json")
     assert (found["deleted"], found["scored"], found["quarantined"]) == (2, GOOD - 1, 1)
     assert scored.ok("requeue", "--all")["requeued"] == 1
+
+
+def stopped(job: Job, *arguments: str) -> None:
+    """A run that fails before it has planned anything, and whose cause is mended."""
+    job.configure(USUAL | {"check.columns.s99": {"max": 1}})
+    job.refused("infer", *arguments)
+    job.configure(USUAL)
+
+
+def test_resume_looks_as_far_back_as_the_run_was_asked_to(scored: Job) -> None:
+    [row] = wafers(LAST + 1, 1, False)
+    scored.configure(USUAL)
+    scored.add([{**row, "measured_at": moment(FIRST + 1)}])
+    stopped(scored, "--since", moment(FIRST))
+    assert scored.ok("infer")["scored"] == 0
+    scored.ok("resume")
+    assert LAST + 1 in scored.scores()
+
+
+def test_resume_scores_again_what_has_changed_where_the_run_was_asked_to(scored: Job) -> None:
+    scored.sql(f"UPDATE wafers SET s01 = 0.25 WHERE wafer = {LAST}")
+    stopped(scored, "--rescore")
+    assert scored.ok("resume")["requeued"] == 1
+    assert scored.ok("audit", "--full", "--json")["changed"] == 0
+
+
+def test_a_run_as_of_the_past_leaves_requeued_rows_that_it_cannot_see(scored: Job) -> None:
+    scored.sql(f"UPDATE wafers SET s01 = 0 WHERE wafer IN {BAD}")
+    scored.ok("requeue", "--all")
+    assert scored.ok("infer", "--as-of", moment(FIRST))["scored"] == 0
+    assert scored.counts()[-1] == len(BAD)
+    assert scored.ok("infer")["scored"] == len(BAD)

@@ -142,11 +142,19 @@ class Ledger:
         table = self.tables.batch
         return self.db.scalar(sa.select(sa.func.max(table.c.batch_id)).where(table.c.job == self.job)) or 0
 
-    def open_batches(self, run_id: int | None = None) -> list[int]:
-        """Batches of this job that nobody alive holds, from whichever run or from one."""
-        table = self.tables.batch
+    def open_batches(self, run_id: int | None = None, as_of: datetime | None = None) -> list[int]:
+        """Batches of this job that nobody alive holds, from whichever run or from one.
+
+        `as_of` leaves out those of runs as of later: whose rows are not all visible then would be published without.
+        """
+        table, run = self.tables.batch, self.tables.run
         statement = self._batches(table.c.batch_id, table.c.status, table.c.worker, table.c.lease_until)
-        found = self.db.rows(statement if run_id is None else statement.where(table.c.run_id == run_id))
+        if run_id is not None:
+            statement = statement.where(table.c.run_id == run_id)
+        if as_of is not None:
+            later = sa.select(sa.literal(1)).where(run.c.run_id == table.c.run_id, run.c.as_of > as_of)
+            statement = statement.where(~sa.exists(later))
+        found = self.db.rows(statement)
         now = self.db.now()
         return [row["batch_id"] for row in found if _is_free(row, now)]
 

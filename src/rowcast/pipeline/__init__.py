@@ -1,5 +1,6 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -73,7 +74,9 @@ def run(
         if pipeline == "infer" and job.registry.champion() is None:
             raise scoring.no_champion(job)
         result = Result(pipeline)
-        with _begun(job, result, now):
+        asked: dict[str, Any] = {"since": back_to.isoformat()} if back_to else {}
+        asked |= {"rescore": True} if rescore else {}
+        with _begun(job, result, now, options=asked):
             log.info(
                 f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
             )
@@ -116,7 +119,11 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
                 else:
                     _train(job, result, now, forced=False)
             if result.pipeline != "retrain":
-                _score(job, result, Order(settings, result.run_id, now), progress)
+                asked = json.loads(found["options"] or "{}")
+                since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
+                order = Order(settings, result.run_id, now, since=since)
+                # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
+                _score(job, result, order, progress, rescore=asked.get("rescore", False))
         return result
 
 
@@ -201,11 +208,17 @@ def _unfinished(job: Job) -> dict[str, Any]:
 
 
 @contextmanager
-def _begun(job: Job, result: Result, now: datetime, found: dict[str, Any] | None = None) -> Iterator[None]:
+def _begun(
+    job: Job,
+    result: Result,
+    now: datetime,
+    found: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Iterator[None]:
     """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
     try:
         if found is None:
-            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256()))
+            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
         else:
             job.runs.reopen(found)
             result.run_id = found["run_id"]

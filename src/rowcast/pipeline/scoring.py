@@ -38,7 +38,7 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     started_at = job.retried(job.store.now)
     scoring = _Scoring(job, order, engine, total)
     try:
-        left_behind = job.retried(job.ledger.open_batches)
+        left_behind = job.retried(lambda: job.ledger.open_batches(as_of=order.now))
         if left_behind:
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
             scoring.score(left_behind)
