@@ -10,6 +10,7 @@ RowcastError            what happened, where, and the way out
 ├── EstimatorError      a user's estimator raised or returned the wrong thing
 ├── ModelError          a stored model may not or cannot be loaded
 ├── QuarantineError     too large a share of rows breaks the contract
+├── DeadWorkerError     a process that was scoring is gone
 ├── RunError            a run cannot start, go on or be found
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
@@ -86,6 +87,10 @@ class ModelError(RowcastError):
 
 class QuarantineError(RowcastError):
     """More rows break the contract than `max_quarantine` allows; nothing of the batch was published."""
+
+
+class DeadWorkerError(RowcastError):
+    """A worker process ended without a word: killed from outside, or by the rows that it was scoring."""
 
 
 class RunError(RowcastError):

@@ -21,8 +21,8 @@ def _leases(db: Database, tables: Tables) -> list[str]:
 
 
 def _options(db: Database, tables: Tables) -> list[str]:
-    """To version 3: what a run was asked for."""
-    return [_added(db, tables.run, "options")]
+    """To version 3: what a run was asked for, and how many processes died over a batch."""
+    return [_added(db, tables.run, "options"), _added(db, tables.batch, "deaths")]
 
 
 def _added(db: Database, table: sa.Table, column: str) -> str:

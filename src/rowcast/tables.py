@@ -143,6 +143,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("plan", big),  # batches planned together, in key order
             sa.Column("accepted", integer),  # 1 where a person let any share of bad rows pass
             sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
+            sa.Column("deaths", integer),  # how often the process that had claimed it ended without a word
         ),
         metric=table(
             "metric",

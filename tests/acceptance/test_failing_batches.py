@@ -1,10 +1,15 @@
 """A batch that fails is narrowed down to the rows that are at fault; all others are scored."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import LABELLED, PENDING, Job, wafers
+from deadly import DEADLY
+from jobs import LABELLED, PENDING, Done, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
 
@@ -162,3 +167,45 @@ def test_where_no_row_can_be_computed_the_audit_does_not_try_each(
     job.ok("infer")
     job.sql("UPDATE zero SET z = 0")
     assert job.ok("audit", "--full", "--json")["not_comparable"] == PENDING
+
+
+def deadly(job: Job, *arguments: str) -> Done:
+    """The command, with rows that kill whichever process scores them."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "deadly.py"), *arguments],
+        cwd=job.folder,
+        env=job.environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_row_that_kills_its_worker_each_time_is_set_aside_and_all_others_scored(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 25, "workers": 2}})
+    lite.sql(f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer = {FIRST - 40}")
+    done = deadly(lite, "infer")
+    assert (done.code, done.json["status"], done.json["scored"]) == (0, "done", PENDING - 1), done.err
+    assert lite.reasons() == {FIRST - 40: [("(row)", "error")]}
+    assert "a worker process died" in lite.ok("explain", str(FIRST - 40), "--json")["reasons"][0]["value"]
+    assert lite.counts() == (0, LABELLED, PENDING - 1, 1, 0)
+
+
+def test_a_row_that_kills_the_run_itself_is_found_by_the_next_run(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 10, "workers": 1}})
+    lite.sql(f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer = {FIRST - 1}")
+    assert deadly(lite, "infer").code == -signal.SIGKILL
+    done = deadly(lite, "infer")
+    assert (done.code, done.json["status"], done.json["quarantined"]) == (0, "done", 1), done.err
+    assert lite.counts() == (0, LABELLED, PENDING - 1, 1, 0)
+
+
+def test_where_every_row_kills_its_worker_the_run_fails_and_blames_none(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 1, "workers": 2}})
+    lite.sql(
+        f"DELETE FROM wafers WHERE wafer > {LABELLED + 3}", f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer > {LABELLED}"
+    )
+    done = deadly(lite, "infer")
+    assert "a worker process died" in lite.refused(done=done)
+    assert lite.counts() == (0, LABELLED, 0, 0, 3)
