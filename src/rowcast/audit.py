@@ -32,7 +32,7 @@ class Audit:
     history: int  # earlier predictions and quarantined rows that were replaced
     changed: int | None = None  # scored rows whose values at the source have changed since; only by a full audit
     changed_quarantined: int | None = None  # quarantined ones
-    not_comparable: int | None = None  # both, where the source lacks a column that was read
+    not_comparable: int | None = None  # both, where the source lacks a column or cannot compute it
 
     @property
     def holds(self) -> bool:

@@ -102,6 +102,39 @@ def in_force(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> Contra
     return Contract(tuple(map(rule, contract.rules)))
 
 
+def must_apply(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> None:
+    """Raise ConfigError where `in_force` would leave out what the config says, since a model learned otherwise."""
+    known, in_force_now = {rule.name: rule for rule in contract.rules}, in_force(contract, overrides)
+    for name, override in overrides.items():
+        if name not in known:
+            raise _not_learned(name, "the model has no rule for this column")
+        kind = known[name].kind
+        if override.type not in (None, kind):
+            raise _not_learned(name, f"type = {override.type!r}, and the model learned a {kind}")
+        if override.values is not None and not _is_closed_to(known[name], override.values):
+            raise _not_learned(name, "the model learned other 'values'")
+        if kind != "number" and (override.min is not None or override.max is not None):
+            raise _not_learned(name, f"'min' and 'max' need a number, and the model learned a {kind}")
+    for rule in in_force_now.rules:
+        if rule.min is not None and rule.max is not None and rule.min > rule.max:
+            raise ConfigError(
+                f"[check.columns] '{rule.name}': with what was learned, min = {rule.min:g} and max = {rule.max:g}"
+                " leave no number",
+                hint="give both 'min' and 'max'",
+            )
+
+
+def _not_learned(name: str, what: str) -> ConfigError:
+    return ConfigError(
+        f"[check.columns] '{name}' cannot be applied when scoring: {what}",
+        hint="'rowcast retrain' learns it, for the model that is promoted then; or take it out of rowcast.toml",
+    )
+
+
+def _is_closed_to(rule: ColumnRule, values: Iterable[object]) -> bool:
+    return rule.closed and rule.categories == tuple(sorted(set(map(_text, values))))
+
+
 def check(
     rows: pa.RecordBatch,
     contract: Contract,

@@ -1,7 +1,8 @@
 """Every error that rowcast raises on purpose.
 
 RowcastError            what happened, where, and the way out
-├── ConfigError         rowcast.toml, the environment or a flag is wrong
+├── UsageError          a command was given what it cannot mean
+├── ConfigError         rowcast.toml or the environment is wrong
 ├── SourceError         the user's table cannot be used as the config says
 ├── StoreError          rowcast's own tables cannot be created or used
 ├── DatabaseError       the database refused or did not answer
@@ -9,6 +10,7 @@ RowcastError            what happened, where, and the way out
 ├── EstimatorError      a user's estimator raised or returned the wrong thing
 ├── ModelError          a stored model may not or cannot be loaded
 ├── QuarantineError     too large a share of rows breaks the contract
+├── DeadWorkerError     a process that was scoring is gone
 ├── RunError            a run cannot start, go on or be found
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
@@ -39,8 +41,12 @@ def _rebuild(kind: type["RowcastError"], parts: dict[str, str]) -> "RowcastError
     return error
 
 
+class UsageError(RowcastError):
+    """An argument or option of a command is malformed, missing or contradicts another one: exit code 2."""
+
+
 class ConfigError(RowcastError):
-    """The config (file, environment or flag) is missing, malformed or contradicts itself."""
+    """The config (file or environment) is missing, malformed or contradicts itself."""
 
 
 class SourceError(RowcastError):
@@ -54,7 +60,7 @@ class StoreError(RowcastError):
 class DatabaseError(RowcastError):
     """A database did not answer, refused the login, or refused a statement.
 
-    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, other.
+    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, mixed, other.
     """
 
     def __init__(self, what: str, *, hint: str = "", reason: str = "other") -> None:
@@ -81,6 +87,10 @@ class ModelError(RowcastError):
 
 class QuarantineError(RowcastError):
     """More rows break the contract than `max_quarantine` allows; nothing of the batch was published."""
+
+
+class DeadWorkerError(RowcastError):
+    """A worker process ended without a word: killed from outside, or by the rows that it was scoring."""
 
 
 class RunError(RowcastError):

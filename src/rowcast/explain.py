@@ -44,7 +44,9 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     about |= earlier
     state = job.ledger.state()
     if state.has_scope and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(state)])):
-        return {**about, "state": "pending", "why": "the next 'rowcast infer' scores it"}
+        if job.source.db.scalar(_counted(job, [*this, job.source.visible(job.store.now())])):
+            return {**about, "state": "pending", "why": "the next 'rowcast infer' scores it"}
+        return {**about, "state": "pending", "why": "its time is later than now: it is scored once that has come"}
     why = "scoring begins later than this row" if state.has_scope else "no model was promoted yet"
     return {**about, "state": "out of scope", "why": why}
 

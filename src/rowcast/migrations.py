@@ -20,6 +20,11 @@ def _leases(db: Database, tables: Tables) -> list[str]:
     ]
 
 
+def _options(db: Database, tables: Tables) -> list[str]:
+    """To version 3: what a run was asked for, and how many processes died over a batch."""
+    return [_added(db, tables.run, "options"), _added(db, tables.batch, "deaths")]
+
+
 def _added(db: Database, table: sa.Table, column: str) -> str:
     """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
     name = db.dialect.identifier_preparer.format_table(table)
@@ -27,7 +32,7 @@ def _added(db: Database, table: sa.Table, column: str) -> str:
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
-STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases,)
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options)
 VERSION = 1 + len(STEPS)
 
 

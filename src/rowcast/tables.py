@@ -118,6 +118,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("rowcast_version", text),
             sa.Column("config_sha256", text),
             sa.Column("lease_until", Instant),  # a running run whose lease has passed is dead
+            sa.Column("options", text),  # JSON: what it was asked for beside its pipeline, for whoever resumes it
         ),
         step=table(
             "step",
@@ -154,6 +155,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("plan", big),  # batches planned together, in key order
             sa.Column("accepted", integer),  # 1 where a person let any share of bad rows pass
             sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
+            sa.Column("deaths", integer),  # how often the process that had claimed it ended without a word
         ),
         metric=table(
             "metric",

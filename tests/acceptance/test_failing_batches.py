@@ -1,10 +1,15 @@
 """A batch that fails is narrowed down to the rows that are at fault; all others are scored."""
 
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
-from jobs import LABELLED, PENDING, Job, wafers
+from deadly import DEADLY
+from jobs import LABELLED, PENDING, Done, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
 
@@ -127,3 +132,86 @@ def test_a_row_that_the_database_itself_cannot_compute_is_set_aside(make_job: Ma
     job.sql(f"UPDATE wafers SET s03 = 0 WHERE wafer = {FIRST + 5}")
     assert job.ok("requeue", str(FIRST + 5))["requeued"] == 1
     assert job.ok("infer")["scored"] == 1
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+def test_rows_that_the_database_can_no_longer_compute_are_counted_and_the_others_compared(
+    make_job: MakeJob, apart: bool
+) -> None:
+    job = make_job("postgresql", "untrained")
+    job.sql("CREATE VIEW shown AS SELECT *, 1 / (s03 - 0.1234567) AS ratio FROM wafers")
+    if apart:
+        job.store = make_job("postgresql", "empty").place
+    job.configure({"source": {"table": "shown"}, "model": {"max_features": 100}}, name="wafers")
+    job.ok("retrain")
+    job.sql(f"UPDATE wafers SET s01 = 1e9 WHERE wafer IN ({FIRST - 1}, {FIRST - 2})")
+    job.ok("infer")
+    job.sql(f"UPDATE wafers SET s03 = 0.1234567 WHERE wafer IN ({FIRST - 1}, {FIRST - 30}, {FIRST - 60}, {FIRST - 61})")
+    job.sql(f"UPDATE wafers SET s02 = 0.5 WHERE wafer IN ({FIRST - 2}, {FIRST - 31}, {FIRST - 62})")
+    found = job.ok("audit", "--full", "--json")
+    assert (found["changed"], found["changed_quarantined"], found["not_comparable"]) == (2, 1, 4)
+    assert job.ok("requeue", "--changed")["requeued"] == 1
+    assert job.ok("infer", "--rescore", "--accept-quarantine")["requeued"] == 2
+    assert job.ok("audit", "--full", "--json")["not_comparable"] == 4
+
+
+def test_where_no_row_can_be_computed_the_audit_does_not_try_each(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcast.fetch.stored._MOST_FAILING", 3)
+    job = make_job("postgresql", "untrained")
+    job.sql("CREATE TABLE zero AS SELECT 1 AS z")
+    job.sql("CREATE VIEW shown AS SELECT wafers.*, s03 * s04 / z AS ratio FROM wafers, zero")
+    job.configure({"source": {"table": "shown"}, "model": {"max_features": 100}}, name="wafers")
+    job.ok("retrain")
+    job.ok("infer")
+    job.sql("UPDATE zero SET z = 0")
+    assert job.ok("audit", "--full", "--json")["not_comparable"] == PENDING
+
+
+def deadly(job: Job, *arguments: str) -> Done:
+    """The command, with rows that kill whichever process scores them."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parent / "deadly.py"), *arguments],
+        cwd=job.folder,
+        env=job.environment(),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def test_a_row_that_kills_its_worker_each_time_is_set_aside_and_all_others_scored(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 4, "workers": 2}})
+    lite.sql(
+        f"DELETE FROM wafers WHERE wafer > {LABELLED + 12}",
+        f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer = {LABELLED + 6}",
+    )
+    done = deadly(lite, "infer")
+    assert (done.code, done.json["status"], done.json["scored"]) == (0, "done", 11), done.err
+    assert lite.reasons() == {LABELLED + 6: [("(row)", "error")]}
+    assert "a worker process died" in lite.ok("explain", str(LABELLED + 6), "--json")["reasons"][0]["value"]
+    assert lite.counts() == (0, LABELLED, 11, 1, 0)
+
+
+def test_a_row_that_kills_the_run_itself_is_found_by_the_next_run(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 4, "workers": 1}})
+    lite.sql(
+        f"DELETE FROM wafers WHERE wafer > {LABELLED + 12}",
+        f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer = {LABELLED + 2}",
+    )
+    assert deadly(lite, "infer").code == -signal.SIGKILL
+    done = deadly(lite, "infer")
+    assert (done.code, done.json["status"], done.json["quarantined"]) == (0, "done", 1), done.err
+    assert lite.counts() == (0, LABELLED, 11, 1, 0)
+
+
+def test_where_every_row_kills_its_worker_the_run_fails_and_blames_none(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 1, "workers": 2}})
+    lite.sql(
+        f"DELETE FROM wafers WHERE wafer > {LABELLED + 3}", f"UPDATE wafers SET s01 = {DEADLY} WHERE wafer > {LABELLED}"
+    )
+    done = deadly(lite, "infer")
+    assert "a worker process died" in lite.refused(done=done)
+    assert lite.counts() == (0, LABELLED, 0, 0, 3)

@@ -98,6 +98,29 @@ def test_wrong_usage_ends_with_2(make_job: MakeJob, arguments: list[str]) -> Non
     assert arguments[-1].lstrip("-") in done.out + done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["watch", "--every", "0s"], ["--every 0s leaves no time"]),
+        (["watch", "--every", "soon"], ["--every soon", "'90s'"]),
+        (["infer", "--workers", "0"], ["--workers"]),
+        (["infer", "--since", "soon"], ["--since: 'soon' is not a moment"]),
+        (["run", "--as-of", "9999-12-31T23:59:59-01:00"], ["--as-of", "years 1 to 9999"]),
+        (["step", "gate", "--as-of", "2026-01-01"], ["data-fetch"]),
+        (["runs", "--last", "0"], ["--last"]),
+        (["explain"], ["the key has 1 column(s): wafer"]),
+        (["requeue", "--all", "--changed"], ["or else --all"]),
+        (["init", "--url", "sqlite:///x.db"], ["either a table or a query"]),
+        (["demo", "--sensors", "5"], ["--sensors"]),
+    ],
+)
+def test_an_option_that_cannot_be_meant_is_wrong_usage(lite: Job, arguments: list[str], words: list[str]) -> None:
+    lite.ok("step", "data-fetch") if "step" in arguments else None
+    done = lite.call(*arguments)
+    assert done.code == 2, done.err
+    mentions(done.out + done.err, *words)
+
+
 def test_debugging_alone_shows_a_traceback_and_no_secret(server: Server, make_job: MakeJob) -> None:
     job = make_job("postgresql", "empty")
     job.configure({"source": {"url": server.url("postgres", password="s3cret-but-wr0ng%2F")}})
@@ -141,6 +164,37 @@ def test_a_check_of_a_missing_column_is_named(plain: Job) -> None:
     mentions(plain.refused("run"), "no column 's99'", "the nearest is 's0")
 
 
+@pytest.mark.parametrize(
+    ("name", "says", "words"),
+    [
+        ("s99", {"max": 5}, ["no column 's99'", "the nearest is 's0"]),
+        ("note", {"nullable": False}, ["'note' cannot be applied when scoring", "no rule", "'rowcast retrain'"]),
+        ("s01", {"type": "category"}, ["'s01' cannot be applied", "type = 'category'", "learned a number"]),
+        ("s01", {"values": [1, 2]}, ["'s01' cannot be applied", "other 'values'"]),
+        ("tool", {"values": ["A", "B"]}, ["'tool' cannot be applied", "other 'values'"]),
+        ("tool", {"max": 3}, ["'tool' cannot be applied", "learned a category"]),
+        ("s01", {"min": 1e9}, ["'s01'", "min = 1e+09", "leave no number", "give both"]),
+    ],
+)
+def test_a_check_that_the_champion_cannot_apply_is_refused_before_anything_is_planned(
+    lite: Job, name: str, says: dict[str, Any], words: list[str]
+) -> None:
+    lite.sql("ALTER TABLE wafers ADD COLUMN note TEXT")
+    lite.configure({f"check.columns.{name}": says})
+    mentions(lite.refused("infer"), *words)
+    assert lite.sql(f"SELECT count(*) AS n FROM {lite.table('batch')}") == [{"n": 0}]
+    lite.ok("step", "data-fetch")
+    mentions(lite.refused("step", "inference"), *words)
+
+
+def test_a_check_is_applied_by_the_model_that_learned_it(lite: Job) -> None:
+    lite.estimator("quick", **{"check.columns.tool": {"values": ["A", "B"]}, "check": {"max_quarantine": 0.5}})
+    lite.refused("infer")
+    lite.ok("retrain")
+    assert lite.call("promote", "2").code == 0
+    assert lite.ok("infer")["quarantined"] > 0
+
+
 def test_a_query_that_is_wrong_is_told_by_the_database(untrained: Job) -> None:
     untrained.configure({"source": {"table": None, "query": "SELECT wafer FRUM wafers"}}, name="wafers")
     mentions(untrained.refused("run"), "syntax error")
@@ -160,6 +214,25 @@ def test_another_source_under_a_taken_name_is_refused(trained: Job) -> None:
     for command in ("run", "infer", "audit", "status"):
         said = trained.refused(command)
         mentions(said, "the job name 'wafers' is taken by another source: wafers (this one is others)", "'name'")
+
+
+def test_another_key_under_the_same_name_is_refused_with_the_way_out(untrained: Job) -> None:
+    untrained.estimator("quick")
+    untrained.ok("run")
+    for key in (["tool", "wafer"], ["tool"]):
+        untrained.configure({"source": {"key": key}})
+        for command in ("run", "audit", "explain"):
+            said = untrained.refused(command)
+            mentions(said, f"keeps its rows by the key wafer; rowcast.toml says {', '.join(key)}", "restore source.key")
+    untrained.configure({"source": {"key": ["wafer"]}})
+    assert untrained.ok("infer")["scored"] == 0
+
+
+def test_the_order_of_key_columns_is_part_of_the_key(untrained: Job) -> None:
+    untrained.configure({"source": {"key": ["tool", "wafer"]}})
+    untrained.ok("runs", "--json")
+    untrained.configure({"source": {"key": ["wafer", "tool"]}})
+    mentions(untrained.refused("run"), "by the key tool, wafer; rowcast.toml says wafer, tool")
 
 
 def test_a_key_column_with_a_name_of_our_own_is_refused_with_the_way_out(plain: Job) -> None:

@@ -102,7 +102,7 @@ def test_labels_known_later_than_as_of_train_nothing(plain: Job) -> None:
 
 
 def test_what_is_not_a_moment_is_refused(lite: Job) -> None:
-    assert "'yesterday' is not a moment" in lite.refused("infer", "--as-of", "yesterday")
+    assert "--as-of: 'yesterday' is not a moment" in lite.refused("infer", "--as-of", "yesterday", code=2)
 
 
 def test_only_the_columns_that_the_model_needs_and_the_checks_name_are_read(untrained: Job) -> None:
@@ -389,8 +389,8 @@ def test_explain_knows_where_any_row_is(trained: Job) -> None:
 
 
 def test_explain_wants_a_value_for_each_key_column(lite: Job) -> None:
-    assert "the key has 1 column(s): wafer" in lite.refused("explain", "1", "2")
-    assert lite.refused("explain", code=1)
+    assert "the key has 1 column(s): wafer" in lite.refused("explain", "1", "2", code=2)
+    assert lite.refused("explain", code=2)
 
 
 def test_the_printed_statements_make_a_store_that_rowcast_uses(untrained: Job) -> None:
@@ -566,3 +566,10 @@ def test_a_gate_that_is_asked_again_after_its_promotion_lets_it_stand(untrained:
     untrained.ok("step", "gate")
     assert untrained.ok("models", "--json")["promotions"] == before
     assert [promotion["decision"] for promotion in before] == ["promoted"]
+
+
+def test_explain_says_that_a_row_of_the_future_waits_for_its_time(trained: Job) -> None:
+    trained.add([{**wafers(500, 1, False)[0], "measured_at": "2999-01-01 00:00:00Z"}, *wafers(501, 1, False)])
+    found = trained.ok("explain", "500", "--json")
+    assert (found["state"], found["why"]) == ("pending", "its time is later than now: it is scored once that has come")
+    assert trained.ok("explain", "501", "--json")["why"] == "the next 'rowcast infer' scores it"

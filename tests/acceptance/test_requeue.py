@@ -77,7 +77,7 @@ def test_looking_further_back_never_widens_the_scope(scored: Job) -> None:
 def test_without_a_time_column_there_is_nothing_to_look_back_for(plain: Job) -> None:
     plain.configure({"source": {"time": None}})
     plain.ok("retrain")
-    assert "--since needs source.time" in plain.refused("infer", "--since", "2026-01-01")
+    assert "--since needs source.time" in plain.refused("infer", "--since", "2026-01-01", code=2)
 
 
 def test_no_row_is_pushed_out_of_its_batch_by_an_older_one_among_its_keys(scored: Job) -> None:
@@ -221,8 +221,8 @@ def test_a_row_that_is_still_bad_is_set_aside_again(scored: Job) -> None:
 
 def test_what_is_meant_must_be_said(lite: Job) -> None:
     for arguments in ([], ["--all", "--changed"]):
-        assert "--all" in lite.refused("requeue", *arguments)
-    assert "the key has 1 column(s): wafer" in lite.refused("requeue", "1", "2")
+        assert "--all" in lite.refused("requeue", *arguments, code=2)
+    assert "the key has 1 column(s): wafer" in lite.refused("requeue", "1", "2", code=2)
 
 
 def test_requeueing_is_a_run_of_its_own_that_is_not_resumed(lite: Job) -> None:
@@ -239,3 +239,35 @@ def test_a_deleted_source_row_is_counted_and_not_requeued(scored: Job) -> None:
     found = scored.ok("audit", "--full", "--json")
     assert (found["deleted"], found["scored"], found["quarantined"]) == (2, GOOD - 1, 1)
     assert scored.ok("requeue", "--all")["requeued"] == 1
+
+
+def stopped(job: Job, *arguments: str) -> None:
+    """A run that fails before it has planned anything, and whose cause is mended."""
+    job.configure(USUAL | {"check.columns.s99": {"max": 1}})
+    job.refused("infer", *arguments)
+    job.configure(USUAL)
+
+
+def test_resume_looks_as_far_back_as_the_run_was_asked_to(scored: Job) -> None:
+    [row] = wafers(LAST + 1, 1, False)
+    scored.configure(USUAL)
+    scored.add([{**row, "measured_at": moment(FIRST + 1)}])
+    stopped(scored, "--since", moment(FIRST))
+    assert scored.ok("infer")["scored"] == 0
+    scored.ok("resume")
+    assert LAST + 1 in scored.scores()
+
+
+def test_resume_scores_again_what_has_changed_where_the_run_was_asked_to(scored: Job) -> None:
+    scored.sql(f"UPDATE wafers SET s01 = 0.25 WHERE wafer = {LAST}")
+    stopped(scored, "--rescore")
+    assert scored.ok("resume")["requeued"] == 1
+    assert scored.ok("audit", "--full", "--json")["changed"] == 0
+
+
+def test_a_run_as_of_the_past_leaves_requeued_rows_that_it_cannot_see(scored: Job) -> None:
+    scored.sql(f"UPDATE wafers SET s01 = 0 WHERE wafer IN {BAD}")
+    scored.ok("requeue", "--all")
+    assert scored.ok("infer", "--as-of", moment(FIRST))["scored"] == 0
+    assert scored.counts()[-1] == len(BAD)
+    assert scored.ok("infer")["scored"] == len(BAD)

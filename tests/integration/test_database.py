@@ -658,7 +658,7 @@ KEYS = {
         "varchar(9)": ["a", "A", "a ", "ä"],
         "text COLLATE NOCASE": ["a", "B"],
         "blob": [b"\x00\xff", b"'"],
-        "": [1, 2.5],
+        "": [1, 2.5, 2**53 + 1, "1", "2.5", b"1", "", b""],
         "timestamp": ["2026-01-01 00:00:00", "2026-01-01T00:00:00Z"],
     },
     "postgresql": {
@@ -738,9 +738,35 @@ def test_a_key_copied_to_a_column_of_its_type_is_found_again(make_place, system,
     joined = sa.select(sa.func.count()).select_from(source.join(own, source.c.k == own.c.k))
     assert db.scalar(joined) == count
     staged = db.temporary("staged", sa.Column("k", RawType(column.type)))
-    for batch in db.stream(sa.select(db.key_value(column).label("k")).select_from(source), 1000):
+    statement = sa.select(db.key_value(column).label("k")).select_from(source)
+    for batch in list(db.stream(statement, 2, exact=spelled == "")):
         db.ingest(staged, batch)
     assert db.scalar(sa.select(sa.func.count()).select_from(staged.join(own, staged.c.k == own.c.k))) == count
+
+
+def test_a_stream_of_keys_of_several_types_is_refused_unless_it_is_to_be_exact(sqlite):
+    for mixture in ("(1), ('a')", "('a'), (1)", "('a'), (X'61')", "(X'61'), ('a')", "(1.5), (1)"):
+        sqlite.run("DROP TABLE IF EXISTS t", "CREATE TABLE t (k)", f"INSERT INTO t VALUES {mixture}")
+        db = sqlite.connect()
+        for integer in (False, True):
+            key = db.key_value(Column("k", "number", "", integer)).label("k")
+            statement = sa.select(key).select_from(sa.table("t"))
+            for chunk in (1, 10):
+                with pytest.raises(DatabaseError, match="the key column 'k' holds values of several types"):
+                    list(db.stream(statement, chunk))
+                assert sum(rows.num_rows for rows in db.stream(statement, chunk, exact=True)) == 2
+
+
+def test_a_typed_key_may_mean_a_number_a_text_or_a_blob(sqlite):
+    db, column = sqlite.connect(), Column("k", "number", "")
+    assert db.typed("5", column) == ["5", "'5'"]
+    assert db.typed("007", column) == ["'007'"]
+    assert db.typed("1.5", column) == ["'1.5'", "1.5"]
+    assert db.typed("1.50", column) == ["'1.50'"]
+    assert db.typed("X'35'", column) == ["'X''35'''", "X'35'"]
+    assert db.typed("'5'", column) == ["'''5'''", "'5'"]
+    assert db.typed("CAST(X'00' AS TEXT)", column)[1] == "CAST(X'00' AS TEXT)"
+    assert db.typed("5", Column("k", "number", "INTEGER", True)) == ["5"]
 
 
 def test_a_damaged_key_bound_never_becomes_sql(sqlite):

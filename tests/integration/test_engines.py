@@ -14,11 +14,15 @@ from typing import Any
 import pytest
 
 from rowcast.engines.local import Local
-from rowcast.errors import EstimatorError, RunError
+from rowcast.errors import DeadWorkerError, EstimatorError
 
 
 def doubled(item: int) -> int:
     return 2 * item
+
+
+def process_of(_: int) -> int:
+    return os.getpid()
 
 
 def failing(item: int) -> int:
@@ -99,8 +103,15 @@ def test_an_error_comes_out_as_it_was_raised(engine: Local) -> None:
 
 
 def test_a_worker_that_is_killed_ends_the_work_and_never_hangs_it() -> None:
-    with pytest.raises(RunError, match="killed from outside"):
-        list(Local(2).map(dying, range(8)))
+    for apart in (False, True):
+        with pytest.raises(DeadWorkerError, match="a worker process died"):
+            list(Local(2).map(dying, range(8), apart=apart))
+
+
+def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Local) -> None:
+    found = set(engine.map(process_of, range(3), apart=True))
+    assert len(found) == 1
+    assert os.getpid() not in found
 
 
 def test_a_worker_that_is_killed_while_it_waits_for_work_hangs_nothing_either() -> None:
@@ -116,7 +127,7 @@ def test_a_worker_that_is_told_to_leave_while_it_is_being_told_leaves() -> None:
     ended = threading.Event()
 
     def work() -> None:
-        with contextlib.suppress(RunError):  # nobody is left to do the rest
+        with contextlib.suppress(DeadWorkerError):  # nobody is left to do the rest
             list(Local(2).map(told_while_being_told, range(8)))
         ended.set()
 

@@ -157,7 +157,7 @@ def test_many_may_lead_a_store_up_at_once(version_1):
 def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_1):
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
-    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 5 + ["CREATE"] * 3 + ["INSERT"]
+    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 7 + ["CREATE"] * 3 + ["INSERT"]
     for statement in statements:
         version_1.run(statement)
     assert migrations.ddl(db, *described(db), "rowcast") == []

@@ -7,7 +7,7 @@ from cyclopts import CycloptsError
 
 from rowcast.cli import begin, decide, look, operate
 from rowcast.cli.app import app
-from rowcast.errors import RowcastError
+from rowcast.errors import RowcastError, UsageError
 
 __all__ = ["app", "begin", "decide", "entry", "look", "main", "operate"]
 
@@ -25,6 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         if debug:
             raise
         _say(error.what, error.hint)
+        return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:

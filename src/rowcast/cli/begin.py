@@ -6,11 +6,12 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 from rowcast.cli.terminal import logging_to_file
 from rowcast.config import load
+from rowcast.errors import UsageError
 
 
 @app.command
@@ -25,6 +26,8 @@ def init(
     """Look at a table and write a commented rowcast.toml."""
     from rowcast import init as look
 
+    if (table is None) == (query is None):
+        raise UsageError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
     guess = look.inspect(url, table, query)
     left = look.write(guess, common.config, force)
     print(f"wrote {common.config}: read it through, each guess says why")
@@ -63,8 +66,10 @@ def ddl(*, common: Common = COMMON) -> int:
 def demo(
     *,
     directory: Annotated[Path, Parameter(name="--dir", help="Where to build it.")] = Path("demo"),
-    rows: Annotated[int, Parameter(help="Wafers of the simulated fab.")] = 10_000,
-    sensors: Annotated[int, Parameter(help="Sensors of the simulated fab, at least 20.")] = 100,
+    rows: Annotated[int, Parameter(help="Wafers of the simulated fab.", validator=validators.Number(gte=1))] = 10_000,
+    sensors: Annotated[
+        int, Parameter(help="Sensors of the simulated fab, at least 20.", validator=validators.Number(gte=20))
+    ] = 100,
     secom: Annotated[
         Path | None, Parameter(help="UCI SECOM as a CSV, plain or .gz, instead of a simulated fab.")
     ] = None,

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 
@@ -48,7 +48,7 @@ def runs(
     run_id: int | None = None,
     /,
     *,
-    last: Annotated[int, Parameter(help="How many runs.")] = 20,
+    last: Annotated[int, Parameter(help="How many runs.", validator=validators.Number(gte=1))] = 20,
     json: Json = False,
     common: Common = COMMON,
 ) -> int:

@@ -6,19 +6,22 @@ import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
-from cyclopts import Parameter
+from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, AsOf, Common, app
 from rowcast.cli.terminal import logging_to_file
 from rowcast.config import duration
-from rowcast.errors import ConfigError, RowcastError
+from rowcast.errors import RowcastError, UsageError
 
 if TYPE_CHECKING:
     from rowcast.pipeline import Result
 
 log = structlog.get_logger("rowcast")
 
-Workers = Annotated[int | None, Parameter(help="Processes to score with; default: [infer] workers.")]
+Workers = Annotated[
+    int | None,
+    Parameter(help="Processes to score with; default: [infer] workers.", validator=validators.Number(gte=1)),
+]
 Accept = Annotated[bool, Parameter(negative="", help="Set bad rows aside even where max_quarantine allows fewer.")]
 
 
@@ -101,7 +104,9 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     try:
         pause = duration(every).total_seconds()
     except ValueError as error:
-        raise RowcastError(f"--every {every}: {error}") from None
+        raise UsageError(f"--every {every}: {error}") from None
+    if not pause:
+        raise UsageError(f"--every {every} leaves no time between two runs", hint="90s, 5m or 1h, for example")
     settings = common.settings()
     with logging_to_file(settings, common) as progress:
         log.info("watching", every=every)
@@ -144,7 +149,7 @@ def requeue(
 
     chosen = Chosen(key, reason, run_id, changed)
     if every == (chosen != Chosen()):
-        raise ConfigError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
+        raise UsageError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
     settings = common.settings()
     with logging_to_file(settings, common):
         result = pipeline.requeue(settings, chosen)

@@ -99,12 +99,19 @@ class Database(Protocol):
         """
         ...
 
-    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
-        """The rows in batches of about `chunk`; the statement should be ordered. For keys and plain columns."""
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
+        """The rows in batches of about `chunk`; the statement should be ordered. For keys and plain columns.
+
+        Raises DatabaseError of the reason `mixed` where the values of a `key_value` are of several types: with `exact`
+        it comes as `Mixed`.
+        """
         ...
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
-        """Append rows in the current transaction; columns are matched by name and cast to the table's types."""
+        """Append rows in the current transaction; columns are matched by name and cast to the table's types.
+
+        A `Mixed` column is written as it is, or refused by `not_mixed`.
+        """
         ...
 
     def staged(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
@@ -128,6 +135,10 @@ class Database(Protocol):
 
         Raises DatabaseError, `locked`, where somebody else has it for too long.
         """
+        ...
+
+    def attempt(self) -> AbstractContextManager[None]:
+        """What fails in it leaves the open transaction, where there is one, as it was before."""
         ...
 
     def has_table(self, table: sa.Table) -> bool: ...
@@ -173,12 +184,15 @@ class Database(Protocol):
 
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]: ...
 
-    def typed(self, text: str, column: Column) -> str:
-        """What `rendered` gives for a key value that a person typed."""
+    def typed(self, text: str, column: Column) -> list[str]:
+        """What `rendered` gives for a key value that a person typed; several where more than one may be meant."""
         ...
 
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
-        """A key as it is read, so that `ingest` writes the same value to a column of the same type."""
+        """A key as it is read, so that `ingest` writes the same value to a column of the same type.
+
+        It comes as `Mixed` from a `read` of values of several types.
+        """
         ...
 
     def as_text(self, column: Column) -> sa.ColumnElement[Any]:

@@ -27,6 +27,9 @@ class Adbc(Connection):
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         raise NotImplementedError
 
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        raise NotImplementedError
+
     def _new_cursor(self, options: dict[str, str] | None = None) -> Any:
         return self._connection.cursor(adbc_stmt_kwargs=options or self.cursor_options)
 
@@ -44,7 +47,7 @@ class Adbc(Connection):
         return made
 
     def as_text(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.cast(sa.column(column.name), sa.Text)
+        return sa.cast(self.key_value(column), sa.Text)
 
     # Bulk writes are part of the transaction: no staging is needed.
 

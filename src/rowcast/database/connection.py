@@ -30,6 +30,11 @@ class Connection:
     shown: str
     faults: ClassVar[tuple[type[Exception], ...]]  # what the driver raises
     most_values: ClassVar[int | None] = None  # that may be bound to one statement
+    savepoint: ClassVar[tuple[str, str, str]] = (  # to set it, to go back to it, to let go of it
+        "SAVEPOINT rowcast_attempt",
+        "ROLLBACK TO SAVEPOINT rowcast_attempt",
+        "RELEASE SAVEPOINT rowcast_attempt",
+    )
     _connection: Any
     _cursor: Any
 
@@ -74,6 +79,7 @@ class Connection:
     def open(self) -> None:
         self._connection = self._connect()
         self._cursor = self._running = self._new_cursor()
+        self._in_transaction = False
         try:
             self._prepare()
         except DatabaseError:
@@ -144,13 +150,31 @@ class Connection:
     def transaction(self, kind: Literal["write", "snapshot"]) -> Iterator[None]:
         for sql in self._begin(kind):
             self._statement(sql)
+        self._in_transaction = True
         try:
             yield
         except BaseException:
+            self._in_transaction = False
             with contextlib.suppress(DatabaseError):  # the first error tells more than a failed rollback
                 self._statement("ROLLBACK")
             raise
+        self._in_transaction = False
         self._statement("COMMIT")
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        if not self._in_transaction:
+            yield
+            return
+        begin, back, end = self.savepoint
+        self._statement(begin)
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(DatabaseError):
+                self._statement(back)
+            raise
+        self._statement(end)
 
     @shielded()
     def close(self) -> None:

@@ -24,6 +24,7 @@ from sqlalchemy.sql import quoted_name
 from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed, tsql
 from rowcast.database.connection import Connection, as_batch
+from rowcast.database.mixed import not_mixed
 from rowcast.database.tsql_errors import fault
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.stopping import is_stopping
@@ -52,6 +53,8 @@ class MSSQL(Connection):
 
     faults = (driver.Error, RuntimeError, ValueError)  # the latter two from bulk copy
     most_values = 2_000  # the server takes 2,100
+    # What is attempted only reads; with XACT_ABORT a row that cannot be computed would end the whole transaction.
+    savepoint = ("SET XACT_ABORT OFF", "SET XACT_ABORT ON", "SET XACT_ABORT ON")
     text_key = "NVARCHAR(400) COLLATE Latin1_General_100_BIN2"  # of another system: alike only where equal
 
     def __init__(self, url: sa.URL) -> None:
@@ -159,7 +162,7 @@ class MSSQL(Connection):
             self._running = self._cursor
             cursor.close()
 
-    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
         cursor = self._new_cursor()
         try:
             self._guard(lambda: cursor.execute(self.literal(statement)))
@@ -170,6 +173,7 @@ class MSSQL(Connection):
             cursor.close()
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        not_mixed(rows)
         columns = [table.c[name] for name in rows.schema.names]
         given = [field.type for field in rows.schema]
         fields, values = [], []
@@ -196,6 +200,7 @@ class MSSQL(Connection):
         self._copied(table, rows, 0)
 
     def staged(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
+        not_mixed(rows)
         if not rows.num_rows:
             return lambda: None
         staging: sa.Table = table.info["staging"]
@@ -386,8 +391,8 @@ class MSSQL(Connection):
             return sa.literal_column(text)
         return tsql.unrendered(sa.literal_column(tsql.text(text)), column.type)
 
-    def typed(self, text: str, column: Column) -> str:
-        return text
+    def typed(self, text: str, column: Column) -> list[str]:
+        return [text]
 
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -15,6 +15,7 @@ from rowcast.contract import Misfit
 from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, first_line
 from rowcast.database.connection import as_batch
+from rowcast.database.mixed import not_mixed
 from rowcast.errors import DatabaseError
 from rowcast.stopping import is_stopping
 
@@ -99,7 +100,7 @@ class PostgreSQL(Adbc):
     ) -> tuple[pa.RecordBatch, list[Misfit]]:
         return as_batch(self.arrow(self.literal(statement.limit(most)))), []
 
-    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
         sql = self.literal(statement)
         cursor = self._guard(self._connection.cursor)
         try:
@@ -114,6 +115,7 @@ class PostgreSQL(Adbc):
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         if not rows.num_rows:
             return
+        not_mixed(rows)
         data = pa.table(
             {
                 name: _writable(column, str(table.c[name].type.compile(dialect=self.dialect)))
@@ -240,8 +242,8 @@ class PostgreSQL(Adbc):
     def parsed(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(sa.literal(text, sa.Text), RawType(column.type))
 
-    def typed(self, text: str, column: Column) -> str:
-        return text
+    def typed(self, text: str, column: Column) -> list[str]:
+        return [text]
 
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -21,9 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, Relation, bracketed
+from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, first_line
 from rowcast.database.connection import Result, as_batch
+from rowcast.database.mixed import Mixed, parts_of, refusal
+from rowcast.database.sqlite_keys import Key, assembled, in_parts, is_bare, keys_of, mixed_in, told, with_classes
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.stopping import is_stopping
 
@@ -36,6 +38,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
 _WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
 _SAMPLE = 1000  # rows looked at where a column declares no type
+_OTHER_TYPE = "Type mismatch in column"  # what the driver says where later rows are not of the first ones' type
 
 
 class SQLite(Adbc):
@@ -99,7 +102,12 @@ class SQLite(Adbc):
         self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
     ) -> tuple[pa.RecordBatch, list[Misfit]]:
         # All rows in one driver batch: the driver takes a column's type from the first batch.
-        table = self.arrow(self.literal(statement.limit(most)), {_BATCH_ROWS: str(most + 1)})
+        options, keys = {_BATCH_ROWS: str(most + 1)}, keys_of(statement)
+        table, classes = told(self.arrow(self.literal(with_classes(statement, keys).limit(most)), options), keys)
+        if found := mixed_in(statement, classes):
+            if not is_bare(statement, found):
+                raise refusal(found)
+            table = assembled(self.arrow(self.literal(in_parts(statement, keys).limit(most)), options))
         misfits: list[Misfit] = []
         torn = {name: kind for name, kind in columns.items() if _is_torn(kind, table.schema.field(name).type)}
         if torn and len(table):
@@ -137,7 +145,27 @@ class SQLite(Adbc):
             misfits.extend(Misfit(row, name, _unquoted(str(original[row].as_py()))) for row in rows)
         return table
 
-    def stream(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
+        keys = keys_of(statement)
+        if exact:
+            for rows in self._streamed(in_parts(statement, keys), chunk):
+                yield as_batch(assembled(pa.Table.from_batches([rows])))
+            return
+        seen: dict[str, set[int]] = {name: set() for name in keys}
+        try:
+            for rows in self._streamed(with_classes(statement, keys), chunk):
+                table, classes = told(pa.Table.from_batches([rows]), keys)
+                for name in keys:
+                    seen[name] |= classes[name]
+                if found := mixed_in(statement, seen):
+                    raise refusal(found)
+                yield as_batch(table)
+        except DatabaseError as error:
+            if keys and _OTHER_TYPE in error.what:
+                raise refusal(next(iter(keys))) from error
+            raise
+
+    def _streamed(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
         sql = self.literal(statement)
         cursor = self._guard(lambda: self._connection.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(chunk)}))
         try:
@@ -151,6 +179,9 @@ class SQLite(Adbc):
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         if not rows.num_rows:
             return
+        if any(isinstance(field.type, Mixed) for field in rows.schema):
+            self._ingest_mixed(table, rows)
+            return
         data = pa.table(
             {
                 name: pc.strftime(column, "%Y-%m-%d %H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
@@ -159,6 +190,26 @@ class SQLite(Adbc):
         )
         temporary = "temporary" in table.info
         self._guard(lambda: self._cursor.adbc_ingest(table.name, data, mode="append", temporary=temporary))
+
+    def _ingest_mixed(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        """By way of a table whose columns declare no type, since such a column changes no value."""
+        plain: dict[str, Any] = {}
+        chosen: list[sa.ColumnElement[Any]] = []
+        for place, name in enumerate(rows.schema.names):
+            column = rows.column(name)
+            if isinstance(column.type, Mixed):
+                whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+                parts = {f"c{place}_{part}": values for part, values in parts_of(whole).items()}
+            else:
+                parts = {f"c{place}": column}
+            plain |= parts
+            columns: list[sa.ColumnElement[Any]] = [sa.column(part) for part in parts]
+            chosen.append(columns[0] if len(columns) == 1 else sa.func.coalesce(*columns))
+        between = self.temporary("rowcast_mixed", *[sa.Column(name, RawType("")) for name in plain])
+        self.ingest(between, pa.table(plain))
+        schema = "temp" if "temporary" in table.info else None
+        into = sa.Table(table.name, sa.MetaData(), *[sa.Column(name) for name in rows.schema.names], schema=schema)
+        self.execute(into.insert().from_select(rows.schema.names, sa.select(*chosen).select_from(between)))
 
     # Describing
 
@@ -265,11 +316,16 @@ class SQLite(Adbc):
             raise DatabaseError(f"a stored key bound of {column.name} is damaged: {text[:60]}")
         return sa.literal_column(text)
 
-    def typed(self, text: str, column: Column) -> str:
-        return text if column.integer and re.fullmatch(r"-?\d+", text) else _text(text)
+    def typed(self, text: str, column: Column) -> list[str]:
+        if column.integer and re.fullmatch(r"-?\d+", text):
+            return [text]
+        # A column may hold 5, '5' and X'35' side by side; 007 and 1.50 are no way in which a number is rendered.
+        integer = [text] if re.fullmatch(r"0|-?[1-9]\d*", text) else []
+        spelled = [text] if _RENDERED.fullmatch(text) and (text[-1] in "')" or repr(float(text)) == text) else []
+        return [*integer, _text(text), *spelled]
 
     def key_value(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.column(column.name)
+        return sa.column(column.name, Key(integer=column.integer))
 
     def now(self) -> datetime:
         text = self.arrow("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now') AS now").column(0)[0].as_py()

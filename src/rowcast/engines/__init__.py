@@ -10,6 +10,12 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Where batches are worked on. Functions, items and results travel between processes, so all are picklable."""
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
-        """Results as they are ready. An error ends the iteration, and so does closing it, once no item is under way."""
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
+    ) -> Generator[Result]:
+        """Results as they are ready. An error ends the iteration, and so does closing it, once no item is under way.
+
+        With `apart` items are worked on one at a time, and never in this process. Raises DeadWorkerError where a
+        process is gone.
+        """
         ...

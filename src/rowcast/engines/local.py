@@ -12,7 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
-from rowcast.errors import RunError
+from rowcast.errors import DeadWorkerError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,14 +27,17 @@ class Local:
     def __init__(self, workers: int) -> None:
         self.workers = workers
 
-    def map(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Generator[Result]:
-        if self.workers == 1 or len(items) <= self.workers:
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
+    ) -> Generator[Result]:
+        workers = 1 if apart else self.workers
+        if not apart and (workers == 1 or len(items) <= workers):
             yield from map(function, items)
             return
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.
         context = multiprocessing.get_context("spawn")
         before = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(min(self.workers, len(items)), mp_context=context, initializer=_begin) as pool:
+        with ProcessPoolExecutor(max(1, min(workers, len(items))), mp_context=context, initializer=_begin) as pool:
             waiting: set[Future[Result]] = set()
             left = iter(items)
             grace: float | None = None
@@ -43,7 +46,7 @@ class Local:
                     for item in left:
                         with _held_back():
                             waiting.add(pool.submit(_worked, function, item))
-                        if len(waiting) >= 2 * self.workers:
+                        if len(waiting) >= 2 * workers:
                             break
                     if not waiting:
                         return
@@ -51,8 +54,8 @@ class Local:
                     for future in done:
                         yield future.result()
             except BrokenProcessPool:
-                raise RunError(
-                    "a worker process was killed from outside",
+                raise DeadWorkerError(
+                    "a worker process died",
                     hint="often the memory limit: lower [infer] batch_rows or workers; then 'rowcast resume'",
                 ) from None
             except (KeyboardInterrupt, GeneratorExit):

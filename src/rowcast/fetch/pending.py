@@ -3,7 +3,7 @@
 Keys are compared by the database alone: Python only carries bounds that the database rendered as text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,8 @@ import sqlalchemy as sa
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, Database, RawType
+from rowcast.database.mixed import mixed
+from rowcast.errors import DatabaseError
 from rowcast.fetch.source import Fetched, Source, key_values, store_key
 from rowcast.ledger import Job, KeyRange
 from rowcast.tables import JobTables
@@ -94,9 +96,11 @@ class Pending:
         """The same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source
         chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), gap, table=table).where(*parts)
-        texts = [sa.Column(f"rendered_{place}", sa.Text) for place in range(len(source.key))]
-        staged = self._stage(chosen.order_by(*source.keys(table)), [*texts, sa.Column("gap", sa.BigInteger)])
-        bounds = [staged.c[f"rendered_{place}"] for place in range(len(source.key))]
+        texts = [f"rendered_{place}" for place in range(len(source.key))]
+        staged = self._stage(
+            chosen.order_by(*source.keys(table)), {**dict.fromkeys(texts, sa.Text), "gap": sa.BigInteger}
+        )
+        bounds = [staged.c[name] for name in texts]
         numbers = _numbers(staged.c.gap, [staged.c.place])
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith("rendered_")]
@@ -109,14 +113,23 @@ class Pending:
         if self.together:
             return source.select(*source.keys(table), flag, table=table).where(*parts).subquery("keyed")
         chosen = source.select(*key_values(source, self.store), flag, table=table).where(*parts)
-        return self._stage(chosen, [sa.Column(flag.name, sa.BigInteger)])
+        return self._stage(chosen, {flag.name: sa.BigInteger})
 
-    def _stage(self, statement: sa.Select[Any], beside: Sequence[sa.Column[Any]]) -> sa.Table:
+    def _stage(self, statement: sa.Select[Any], beside: Mapping[str, Any]) -> sa.Table:
         """Copy keys, and columns beside them, from the source into a temporary table of the store."""
+        try:
+            return self._staged(statement, beside, exact=False)
+        except DatabaseError as error:
+            if error.reason != "mixed" or self.store.dialect.name != self.source.db.dialect.name:
+                raise
+            return self._staged(statement, beside, exact=True)
+
+    def _staged(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
         columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
-        staged = self.store.temporary("rowcast_candidate", *columns, *beside, sa.Column("place", sa.BigInteger))
+        columns += [sa.Column(name, kind) for name, kind in {**beside, "place": sa.BigInteger}.items()]
+        staged = self.store.temporary("rowcast_candidate", *columns)
         count = 0
-        for batch in self.source.db.stream(statement, _CHUNK):
+        for batch in self.source.db.stream(statement, _CHUNK, exact=exact):
             places = pa.array(np.arange(count, count + batch.num_rows))
             self.store.ingest(staged, batch.append_column("place", places))
             count += batch.num_rows
@@ -206,16 +219,21 @@ def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
     for part in parts:
         misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
         start += part.rows.num_rows
-    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_alike([part.rows for part in parts]))
+    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_alike([part.rows for part in parts], keys))
     return Fetched(rows.select(rows.schema.names[: len(rows.schema.names) - keys]), misfits)
 
 
-def _alike(batches: Sequence[pa.RecordBatch]) -> list[pa.RecordBatch]:
-    """With one type for each column: SQLite may hold integers in one batch and floats or texts in the next."""
-    schema = batches[0].schema
-    for place, field in enumerate(schema):
-        types = {batch.schema.field(place).type for batch in batches}
+def _alike(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]:
+    """With one type for each column: SQLite may hold integers in one batch and floats or texts in the next.
+
+    The first columns are the keys, which must stay what they are.
+    """
+    batches = [batch for batch in batches if batch.num_rows] or batches[:1]
+    columns = [list(batch.columns) for batch in batches]
+    for place in range(batches[0].num_columns):
+        types = {each[place].type for each in columns}
         if len(types) > 1:
             kind = pa.string() if pa.string() in types else pa.float64()
-            schema = schema.set(place, field.with_type(kind))
-    return [batch.cast(schema, safe=False) for batch in batches]
+            for each in columns:
+                each[place] = mixed(each[place]) if place < keys else each[place].cast(kind, safe=False)
+    return [pa.RecordBatch.from_arrays(each, names=batches[0].schema.names) for each in columns]

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import product
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from rowcast import config
 from rowcast.contract import Misfit
 from rowcast.database import Column, Database, Relation, after, at_least, at_most, bracketed
-from rowcast.errors import SourceError
+from rowcast.errors import SourceError, UsageError
 from rowcast.ledger import Job, KeyRange
 
 _BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
@@ -115,13 +116,18 @@ class Source:
         return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
 
     def typed(self, key: Sequence[str]) -> tuple[str, ...]:
-        """A key as a person typed it, one text for each column, as the source renders it. Raises SourceError."""
+        """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
         if len(key) != len(self.key):
             names = ", ".join(column.name for column in self.key)
-            raise SourceError(
+            raise UsageError(
                 f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
             )
-        return tuple(self.db.typed(text, column) for text, column in zip(key, self.key, strict=True))
+        ways = list(product(*[self.db.typed(text, column) for text, column in zip(key, self.key, strict=True)]))
+        return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
+
+    def _has(self, bound: tuple[str, ...]) -> bool:
+        this = [one == other for one, other in zip(self.keys(), self.parsed(bound), strict=True)]
+        return bool(self.db.scalar(self.select(sa.func.count()).where(*this)))
 
     def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
         """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
@@ -197,7 +203,7 @@ def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
         if _is_known(c, source, store):
             found.append(source.db.key_value(c))
         else:
-            found.append(sa.column(c.name) if c.integer else source.db.as_text(c))
+            found.append(source.db.key_value(c) if c.integer else source.db.as_text(c))
     return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
 
 

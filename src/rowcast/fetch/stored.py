@@ -1,6 +1,6 @@
 """Source rows that the store holds something about, walked in key order beside what it holds."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,11 +9,15 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database import Column, RawType
+from rowcast.errors import DatabaseError
 from rowcast.fetch.pending import Pending, taken
-from rowcast.fetch.source import Fetched, key_values, store_key
-from rowcast.ledger import Job
+from rowcast.fetch.source import Fetched, Source, key_values, store_key
+from rowcast.ledger import Job, KeyRange
+
+_Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
 
 _CHUNK = 50_000  # source rows that are looked at together
+_MOST_FAILING = 1000  # reads that may fail before what fails is no longer narrowed down to its rows
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,7 @@ class Stored:
     fetched: Fetched
     rendered: pa.RecordBatch  # the keys as text that the source rendered
     held: list[dict[str, Any]]
+    is_read: bool = True  # False where the database cannot compute the rows: then there are keys alone
 
 
 def walk(
@@ -42,26 +47,80 @@ def walk(
     source, last = pending.source, None
     if not job.has_scope:
         return
-    while True:
+
+    def read(columns: Sequence[Column], within: Sequence[sa.ColumnElement[bool]]) -> Fetched:
         table = source.table()
-        parts = [source.own_key(table, of_source), source.in_scope(job), *of_source]
-        if last is not None:
-            parts.append(source.after_key(last))
+        parts = [source.own_key(table, of_source), source.in_scope(job), *of_source, *within]
         if pending.together:
             same = [table.c[c.name] == own.c[c.name] for c in source.key]
             parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
         features = [source.db.feature(c).label(c.name) for c in columns]
         chosen = [*key_values(source, pending.store), *features, *source.rendered_keys()]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
-        fetched = Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, _CHUNK))
-        rendered = fetched.rows.select([f"rendered_{place}" for place in range(len(source.key))])
-        held = _held(pending, own, batch, wanted, fetched.rows, of_own)
-        places = np.array([row.pop("place") for row in held], dtype=np.int64)
-        if held:
-            yield Stored(taken(fetched, places), rendered.take(pa.array(places)), held)
-        if fetched.rows.num_rows < _CHUNK:
+        return Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, _CHUNK))
+
+    reader = _Reader(source, columns, read)
+    while True:
+        count = 0
+        for fetched, is_read in reader.chunk([] if last is None else [source.after_key(last)]):
+            rendered = fetched.rows.select([f"rendered_{place}" for place in range(len(source.key))])
+            held = _held(pending, own, batch, wanted, fetched.rows, of_own)
+            places = np.array([row.pop("place") for row in held], dtype=np.int64)
+            if held:
+                yield Stored(taken(fetched, places), rendered.take(pa.array(places)), held, is_read)
+            count += fetched.rows.num_rows
+            if fetched.rows.num_rows:
+                last = _key(rendered, rendered.num_rows - 1)
+        if count < _CHUNK:
             return
-        last = tuple(str(value) for value in rendered.slice(rendered.num_rows - 1).to_pylist()[0].values())
+
+
+class _Reader:
+    """Reads chunks of rows, and those apart that the database cannot compute, such as a division by zero."""
+
+    def __init__(self, source: Source, columns: Sequence[Column], read: _Read) -> None:
+        self._source = source
+        self._columns = columns
+        self._read = read
+        self._failing = 0
+
+    def chunk(self, within: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[Fetched, bool]]:
+        """Rows with their columns, or, and then False, their keys alone; together a chunk in key order."""
+        whole = self._tried(within)
+        if whole is not None:
+            yield whole, True
+        else:
+            alone = self._read([], within)
+            yield from self._narrowed(alone, 0, alone.rows.num_rows)
+
+    def _tried(self, within: Sequence[sa.ColumnElement[bool]]) -> Fetched | None:
+        try:
+            with self._source.db.attempt():
+                return self._read(self._columns, within)
+        except DatabaseError as error:
+            if error.reason != "other" or not self._columns:
+                raise
+            self._failing += 1
+            return None
+
+    def _narrowed(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
+        """Rows of which some fail, by halves."""
+        if end - first <= 1 or self._failing >= _MOST_FAILING:
+            yield taken(alone, np.arange(first, end)), False
+            return
+        rendered = alone.rows.select([f"rendered_{place}" for place in range(len(self._source.key))])
+        middle = (first + end) // 2
+        for low, high in ((first, middle), (middle, end)):
+            keys = KeyRange(_key(rendered, low), _key(rendered, high - 1), high - low)
+            half = self._tried([self._source.between(keys)])
+            if half is not None:
+                yield half, True
+            else:
+                yield from self._narrowed(alone, low, high)
+
+
+def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in rendered.slice(place, 1).to_pylist()[0].values())
 
 
 def _held(

@@ -142,11 +142,19 @@ class Ledger:
         table = self.tables.batch
         return self.db.scalar(sa.select(sa.func.max(table.c.batch_id)).where(table.c.job == self.job)) or 0
 
-    def open_batches(self, run_id: int | None = None) -> list[int]:
-        """Batches of this job that nobody alive holds, from whichever run or from one."""
-        table = self.tables.batch
+    def open_batches(self, run_id: int | None = None, as_of: datetime | None = None) -> list[int]:
+        """Batches of this job that nobody alive holds, from whichever run or from one.
+
+        `as_of` leaves out those of runs as of later: whose rows are not all visible then would be published without.
+        """
+        table, run = self.tables.batch, self.tables.run
         statement = self._batches(table.c.batch_id, table.c.status, table.c.worker, table.c.lease_until)
-        found = self.db.rows(statement if run_id is None else statement.where(table.c.run_id == run_id))
+        if run_id is not None:
+            statement = statement.where(table.c.run_id == run_id)
+        if as_of is not None:
+            later = sa.select(sa.literal(1)).where(run.c.run_id == table.c.run_id, run.c.as_of > as_of)
+            statement = statement.where(~sa.exists(later))
+        found = self.db.rows(statement)
         now = self.db.now()
         return [row["batch_id"] for row in found if _is_free(row, now)]
 
@@ -213,6 +221,7 @@ class Ledger:
                     model_version=version,
                     lease_until=now + LEASE,
                     attempts=row["attempts"] + 1,
+                    deaths=_deaths(row) if not mine else row["deaths"],
                     started_at=now,
                 )
                 .returning(table.c.batch_id)
@@ -227,14 +236,31 @@ class Ledger:
         """Give a claimed batch back, unless somebody else has it by now."""
         self._close(batch_id, worker, status="planned", worker=None, lease_until=None)
 
-    def give_back(self, run_id: int) -> None:
+    def give_back(self, run_id: int) -> list[int]:
         """Make free what workers of a run held that are gone: on another machine it would wait for the lease."""
         table = self.tables.batch
         held = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "claimed")
-        for row in self.db.rows(sa.select(table.c.batch_id, table.c.worker).where(held)):
+        given = []
+        for row in self.db.rows(sa.select(table).where(held)):
             if is_gone(row["worker"]):
                 same = sa.and_(table.c.batch_id == row["batch_id"], table.c.worker == row["worker"], held)
-                self.db.execute(table.update().where(same).values(status="planned", worker=None, lease_until=None))
+                values = {"status": "planned", "worker": None, "lease_until": None, "deaths": _deaths(row)}
+                self.db.execute(table.update().where(same).values(values))
+                given.append(row["batch_id"])
+        return given
+
+    def died_over(self, least: int) -> set[int]:
+        """Batches that nobody alive holds and over which at least so many processes died."""
+        now = self.db.now()
+        found = self.db.rows(self._batches(self.tables.batch))
+        return {row["batch_id"] for row in found if _is_free(row, now) and _deaths(row) >= least}
+
+    def published(self, run_id: int) -> tuple[int, int, int]:
+        """Batches that a run published, and their rows scored and quarantined."""
+        table = self.tables.batch
+        this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "published")
+        found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
+        return len(found), sum(row["scored"] for row in found), sum(row["quarantined"] for row in found)
 
     def landed(self, batch_id: int, worker: str) -> tuple[int, int] | None:
         """Rows scored and quarantined, where this worker published the batch and did not hear of it."""
@@ -357,6 +383,11 @@ def new_worker() -> str:
 
 def _range(row: Mapping[str, Any]) -> KeyRange:
     return KeyRange(tuple(json.loads(row["key_from"])), tuple(json.loads(row["key_to"])), row["row_count"] or 0)
+
+
+def _deaths(row: Mapping[str, Any]) -> int:
+    """Processes that died over a free batch: an orderly one gives back what it had claimed."""
+    return int(row["deaths"] or 0) + int(row["status"] == "claimed")
 
 
 def _is_free(row: Mapping[str, Any], now: datetime) -> bool:

@@ -1,5 +1,6 @@
 """Runs and their steps: what was begun, what became of it, and whether whoever began it is still at it."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -25,8 +26,13 @@ class Runs:
         self.tables = tables
         self.job = job
 
-    def start(self, pipeline: str, as_of: datetime, config_sha256: str) -> int:
-        """Begin a run. Asked again by the same process, the one begun before counts as ended."""
+    def start(
+        self, pipeline: str, as_of: datetime, config_sha256: str, options: Mapping[str, Any] | None = None
+    ) -> int:
+        """Begin a run; `options` are kept for whoever resumes it.
+
+        Asked again by the same process, the one begun before counts as ended.
+        """
         self.settle()
         now = self.db.now()
         table = self.tables.run
@@ -42,6 +48,7 @@ class Runs:
                 lease_until=now + LEASE,
                 rowcast_version=rowcast.__version__,
                 config_sha256=config_sha256,
+                options=json.dumps(options) if options else None,
             )
             .returning(table.c.run_id)
         )

@@ -1,5 +1,6 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,12 @@ import structlog
 from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.engines.local import Local
-from rowcast.errors import BusyError, ConfigError, RowcastError, RunError
+from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.pipeline import by_hand, scoring, training
 from rowcast.pipeline import requeue as requeueing
-from rowcast.pipeline.batch import Order, Outcome, check_columns
-from rowcast.pipeline.job import Job, now_of, opened
+from rowcast.pipeline.batch import Order, Outcome, check_columns, check_overrides
+from rowcast.pipeline.job import Job, moment, now_of, opened
 from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
@@ -73,7 +74,9 @@ def run(
         if pipeline == "infer" and job.registry.champion() is None:
             raise scoring.no_champion(job)
         result = Result(pipeline)
-        with _begun(job, result, now):
+        asked: dict[str, Any] = {"since": back_to.isoformat()} if back_to else {}
+        asked |= {"rescore": True} if rescore else {}
+        with _begun(job, result, now, options=asked):
             log.info(
                 f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
             )
@@ -87,8 +90,8 @@ def run(
 
 def _event_time(job: Job, text: str) -> datetime:
     if job.source.time is None:
-        raise ConfigError("--since needs source.time", hint="without a time column the whole table is searched anyway")
-    return fetch.instant(text, job.settings.source.timezone)
+        raise UsageError("--since needs source.time", hint="without a time column the whole table is searched anyway")
+    return moment("--since", text, job.settings.source.timezone)
 
 
 def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
@@ -116,7 +119,11 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
                 else:
                     _train(job, result, now, forced=False)
             if result.pipeline != "retrain":
-                _score(job, result, Order(settings, result.run_id, now), progress)
+                asked = json.loads(found["options"] or "{}")
+                since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
+                order = Order(settings, result.run_id, now, since=since)
+                # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
+                _score(job, result, order, progress, rescore=asked.get("rescore", False))
         return result
 
 
@@ -131,7 +138,7 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
         else:
             found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
             if as_of is not None:
-                raise RunError(
+                raise UsageError(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
             result, now = Result(found["pipeline"]), found["as_of"]
@@ -201,11 +208,17 @@ def _unfinished(job: Job) -> dict[str, Any]:
 
 
 @contextmanager
-def _begun(job: Job, result: Result, now: datetime, found: dict[str, Any] | None = None) -> Iterator[None]:
+def _begun(
+    job: Job,
+    result: Result,
+    now: datetime,
+    found: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Iterator[None]:
     """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
     try:
         if found is None:
-            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256()))
+            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
         else:
             job.runs.reopen(found)
             result.run_id = found["run_id"]
@@ -295,12 +308,13 @@ def _due(job: Job, now: datetime, result: Result) -> str:
 
 def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
     def checked() -> int:
-        """The champion. A damaged one, or a source that lost a column, stops the run before anything is planned."""
+        """The champion. A damaged one, a column that is gone, a check that cannot be: all stop before the planning."""
         champion = job.registry.champion()
         if champion is None:
             raise scoring.no_champion(job)
         job.registry.verify(champion)
         check_columns(job, job.registry.version(champion).features)
+        check_overrides(job, champion)
         return champion
 
     order = replace(order, champion=job.retried(checked))

@@ -1,6 +1,7 @@
 """One batch from claim to publish: it streams through fetch, check, process and inference, and is published whole."""
 
 import atexit
+import difflib
 import multiprocessing
 import time
 from collections import Counter, defaultdict
@@ -17,7 +18,7 @@ from rowcast import check, fetch, infer, logs, process
 from rowcast.config import Settings
 from rowcast.database import Column
 from rowcast.database.retry import retried
-from rowcast.errors import DatabaseError, EstimatorError, RowcastError, RunError
+from rowcast.errors import ConfigError, DatabaseError, EstimatorError, RowcastError, RunError
 from rowcast.fetch import Fetched
 from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
@@ -190,6 +191,19 @@ def check_columns(job: Job, features: Sequence[str]) -> None:
             f"the source no longer has column '{missing[0]}', which the model needs",
             hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
         )
+
+
+def check_overrides(job: Job, version: int) -> None:
+    """Raise ConfigError where what [check.columns] says cannot be applied to the rows that this version scores."""
+    overrides = job.settings.check.columns
+    for name in overrides:
+        if name not in job.source.relation.names:
+            near = difflib.get_close_matches(name, job.source.relation.names, n=1, cutoff=0.0)
+            raise ConfigError(
+                f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
+            )
+    if overrides:
+        check.must_apply(job.registry.load(version).contract, overrides)
 
 
 def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:

@@ -140,6 +140,7 @@ def _infer(run: Run, about: Recorded) -> None:
         raise scoring.no_champion(run.job)
     if not run.work.has("score/batches.json"):
         raise RunError(f"run {run.run_id} has no saved rows to score", hint="begin with 'rowcast step data-fetch'")
+    batches.check_overrides(run.job, champion)
     model = run.job.registry.load(champion)
     about.rows_in = about.rows_out = 0
     for batch_id in run.work.json("score/batches.json"):

@@ -53,8 +53,10 @@ class Changes:
         yield from fetch.walk(self.job.pending, own, batch, chosen, columns, state, of_own, of_source)
 
     def of(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
-        """Which rows have changed, and how many cannot be compared since a column is gone."""
+        """Which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
         changed, unknown = np.zeros(len(stored.held), dtype=bool), 0
+        if not stored.is_read:
+            return changed, len(stored.held)
         groups: dict[tuple[int, str | None], list[int]] = {}
         for place, row in enumerate(stored.held):
             groups.setdefault((row["model_version"], row["also_read"]), []).append(place)

@@ -12,7 +12,7 @@ from rowcast import fetch, migrations
 from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, same
 from rowcast.database.retry import retried
-from rowcast.errors import ConfigError, SourceError
+from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
 from rowcast.ledger import Ledger, Runs
 from rowcast.models.registry import Registry
 from rowcast.tables import JobTables, Tables, job_tables, tables
@@ -72,6 +72,7 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         ledger = Ledger(store, shared, own, settings.name)
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
+            _check_key(store, own, settings)
             ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.shown}")
         runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
@@ -84,6 +85,19 @@ def _check_overrides(settings: Settings) -> None:
         raise ConfigError(
             f"[check.columns] names '{min(map(str, taken))}', which [source] uses as key, time, label or group",
             hint="checks are for columns that a model may use",
+        )
+
+
+def _check_key(store: Database, own: JobTables, settings: Settings) -> None:
+    """The job's own tables carry the key that they were made with: key columns come first, then what rowcast writes."""
+    everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(own.quarantine)
+    names = store.read(everything, {}, 0)[0].schema.names
+    made_for = names[: names.index("run_id")] if "run_id" in names else names
+    if made_for != list(settings.source.key):
+        raise StoreError(
+            f"job '{settings.name}' keeps its rows by the key {', '.join(made_for)};"
+            f" rowcast.toml says {', '.join(settings.source.key)}",
+            hint="restore source.key, or give the job another 'name': then it begins anew",
         )
 
 
@@ -109,4 +123,12 @@ def _predicted(label: Column) -> Any:
 
 def now_of(settings: Settings, as_of: str | None, store: Database) -> datetime:
     """The moment that counts: the store's clock, or the one the user named."""
-    return store.now() if as_of is None else fetch.instant(as_of, settings.source.timezone)
+    return store.now() if as_of is None else moment("--as-of", as_of, settings.source.timezone)
+
+
+def moment(option: str, text: str, timezone: str) -> datetime:
+    """What an option says. Raises UsageError."""
+    try:
+        return fetch.instant(text, timezone)
+    except ConfigError as error:
+        raise UsageError(f"{option}: {error.what}", hint=error.hint) from None

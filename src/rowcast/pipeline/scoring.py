@@ -12,7 +12,7 @@ import structlog
 from rowcast import check, fetch, infer
 from rowcast.contract import Failure
 from rowcast.engines import Engine
-from rowcast.errors import RowcastError, RunError
+from rowcast.errors import DeadWorkerError, RowcastError, RunError
 from rowcast.ledger import Job as State
 from rowcast.ledger import KeyRange, new_worker
 from rowcast.pipeline.batch import Order, Outcome, close_worker, columns_needed, score_batch
@@ -23,6 +23,7 @@ log = structlog.get_logger("rowcast")
 
 STEPS = ("data-fetch", "data-check", "data-process", "inference")
 _ROW = "(row)"  # in a reason, where no single column is at fault
+_DEADLY = 3  # processes that die over a batch before it counts as failing; from the first on it is worked on apart
 _FRUITLESS = 4  # times that a failing batch is halved without any part of it succeeding, before it is left
 
 
@@ -38,7 +39,7 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     started_at = job.retried(job.store.now)
     scoring = _Scoring(job, order, engine, total)
     try:
-        left_behind = job.retried(job.ledger.open_batches)
+        left_behind = job.retried(lambda: job.ledger.open_batches(as_of=order.now))
         if left_behind:
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
             scoring.score(left_behind)
@@ -113,6 +114,7 @@ class _Scoring:
         self.order = order
         self.engine = engine
         self.total = total
+        self._before = job.retried(lambda: job.ledger.published(order.run_id))  # by the run that is resumed
 
     def score(self, batches: Sequence[int], progress: Callable[[], None] = lambda: None) -> None:
         """Score batches; those that fail are in the total, given back."""
@@ -127,12 +129,43 @@ class _Scoring:
             else:
                 self.total.failed |= self._narrowed(batch_id, error)
 
-    def _mapped(self, batches: Sequence[int], progress: Callable[[], None] = lambda: None) -> dict[int, RowcastError]:
-        """Add up what becomes of batches; those that fail, each with its error."""
+    def _mapped(
+        self, batches: Sequence[int], progress: Callable[[], None] = lambda: None, *, apart: bool = False
+    ) -> dict[int, RowcastError]:
+        """Add up what becomes of batches; those that fail, each with its error.
+
+        Where a worker process dies, the others go on. The batch over which it died is worked on apart from then on:
+        in a process of its own, so that it takes no other batch and not the run itself with it.
+        """
+        failed: dict[int, RowcastError] = {}
+        died = set(batches) if apart else self._died_over(batches, 1)
+        enough = 1 if apart else _DEADLY
+        for is_apart in (False, True):
+            left, idle = [batch_id for batch_id in batches if (batch_id in died) == is_apart], 0
+            while left:
+                try:
+                    failed |= self._engaged(left, progress, apart=is_apart)
+                    break
+                except DeadWorkerError as error:
+                    dead = self._buried(progress)
+                    idle += not dead
+                    if idle == _DEADLY:  # whatever kills them, it is no batch
+                        raise
+                    died |= set(dead)
+                    failed |= dict.fromkeys(self._died_over(dead, enough), error)
+                left = [b for b in self._open(left) if b not in failed and (is_apart or b not in died)]
+                if not is_apart and len(left) <= self.order.settings.infer.workers:
+                    died |= set(left)  # so few would be worked on in this process
+                    left = []
+        return failed
+
+    def _engaged(
+        self, batches: Sequence[int], progress: Callable[[], None], *, apart: bool = False
+    ) -> dict[int, RowcastError]:
         failed: dict[int, RowcastError] = {}
         try:
             # Closed here and now: workers must have ended before what they held is given back.
-            with closing(self.engine.map(partial(score_batch, self.order), batches)) as outcomes:
+            with closing(self.engine.map(partial(score_batch, self.order), batches, apart=apart)) as outcomes:
                 for outcome in outcomes:
                     self.total.add(outcome)
                     failed |= outcome.failed
@@ -140,6 +173,30 @@ class _Scoring:
         finally:
             close_worker()
         return failed
+
+    def _died_over(self, batches: Sequence[int], least: int) -> set[int]:
+        return set(batches) & self.job.retried(lambda: self.job.ledger.died_over(least))
+
+    def _open(self, batches: Sequence[int]) -> list[int]:
+        still_open = set(self.job.retried(self.job.ledger.open_batches))
+        return [batch_id for batch_id in batches if batch_id in still_open]
+
+    def _buried(self, progress: Callable[[], None]) -> list[int]:
+        """The batches over which workers have just died, given back; and what others published without being heard."""
+        job, run_id = self.job, self.order.run_id
+        dead = job.retried(lambda: job.ledger.give_back(run_id))
+        log.warning("a worker process died", batches=dead or None)
+        now = job.retried(lambda: job.ledger.published(run_id))
+        batches, scored, quarantined = (new - old for new, old in zip(now, self._before, strict=True))
+        unheard = Outcome(
+            batches - self.total.batches,
+            scored=scored - self.total.scored,
+            quarantined=quarantined - self.total.quarantined,
+        )
+        unheard.fetched = unheard.scored + unheard.quarantined
+        self.total.add(unheard)
+        progress()
+        return dead
 
     def _narrowed(self, batch_id: int, error: RowcastError) -> dict[int, RowcastError]:
         """Halve a failing batch while some part succeeds, down to rows that fail alone; what is left with its error."""
@@ -149,11 +206,14 @@ class _Scoring:
             for part, reason in parts.items():
                 keys = self.job.retried(partial(self.job.ledger.planned_range, part))
                 if keys is not None and keys.first == keys.last:
+                    if isinstance(reason, DeadWorkerError) and not self._mapped([part], apart=True):
+                        continue  # it was not this row
                     if not self.total.scored or not self._set_aside(part, reason):
                         left[part] = reason
                 elif keys is not None:
                     smaller += self._halved(part, keys)
-            tried, parts = parts, self._mapped(smaller)
+            apart = any(isinstance(reason, DeadWorkerError) for reason in parts.values())
+            tried, parts = parts, self._mapped(smaller, apart=apart)
             fruitless = fruitless + 1 if smaller and len(parts) == len(smaller) else 0
             log.info("halved what failed", batch=batch_id, parts=len(smaller), failing=len(parts), before=len(tried))
         return left | parts

@@ -1,0 +1,62 @@
+"""Key values of several types in one column, which SQLite allows and no other Arrow type holds as they are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rowcast.errors import DatabaseError
+
+PARTS = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
+
+
+class Mixed(pa.ExtensionType):  # type: ignore[misc]
+    """Each value in the part of its own type; the other parts of it are NULL."""
+
+    def __init__(self) -> None:
+        super().__init__(pa.struct(list(PARTS.items())), "rowcast.mixed")
+
+    def __arrow_ext_serialize__(self) -> bytes:
+        return b""
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "Mixed":
+        return cls()
+
+
+pa.register_extension_type(Mixed())  # so that rows saved by a step are read back as they were
+
+
+def of_parts(parts: Mapping[str, Any], count: int) -> Any:
+    """A mixed array of `count` values; parts that are left out are NULL."""
+    arrays = [parts.get(name, pa.nulls(count, kind)) for name, kind in PARTS.items()]
+    return pa.ExtensionArray.from_storage(Mixed(), pa.StructArray.from_arrays(arrays, names=list(PARTS)))
+
+
+def mixed(column: Any) -> Any:
+    """Values of one type as a mixed array."""
+    if isinstance(column.type, Mixed):
+        return column
+    name = next(name for name, kind in PARTS.items() if kind == column.type)
+    return of_parts({name: column}, len(column))
+
+
+def parts_of(column: Any) -> dict[str, Any]:
+    """What `of_parts` was given."""
+    return {name: pc.struct_field(column.storage, name) for name in PARTS}
+
+
+def not_mixed(rows: pa.RecordBatch | pa.Table) -> None:
+    """For a database whose columns hold one type. Raises DatabaseError."""
+    for field in rows.schema:
+        if isinstance(field.type, Mixed):
+            raise refusal(field.name)
+
+
+def refusal(name: str) -> DatabaseError:
+    return DatabaseError(
+        f"the key column '{name}' holds values of several types, which only SQLite keeps apart",
+        hint=f"keep the store in SQLite too, or use a 'query' that gives it one type: CAST({name} AS TEXT) AS {name}",
+        reason="mixed",
+    )
