@@ -73,7 +73,8 @@ class JobTables:
 
 def tables(db: Database, schema: str) -> Tables:
     """The shared tables; SQLite has no schemas, so there the schema's name becomes a prefix."""
-    metadata = sa.MetaData(schema=None if db.dialect.name == "sqlite" else quoted_name(schema, True))
+    names = {"ix": "ix_%(column_0_label)s"} | ({"pk": "pk_%(table_name)s"} if db.dialect.name == "mssql" else {})
+    metadata = sa.MetaData(None if db.dialect.name == "sqlite" else quoted_name(schema, True), naming_convention=names)
     prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
 
     def table(name: str, *columns: Any) -> sa.Table:
@@ -85,7 +86,7 @@ def tables(db: Database, schema: str) -> Tables:
         return sa.Column(name, big, sa.Identity(), primary_key=True)
 
     text, integer, real = sa.Text, sa.Integer, sa.Double
-    name = sa.Text().with_variant(sa.Unicode(128), "mssql")  # of what stands in a key or an index
+    name = sa.Text().with_variant(sa.Unicode(128), "mssql")  # of what is short, and may stand in a key or an index
     return Tables(
         metadata,
         version=table(
@@ -108,15 +109,15 @@ def tables(db: Database, schema: str) -> Tables:
             "run",
             number("run_id"),
             sa.Column("job", name, nullable=False, index=True),
-            sa.Column("pipeline", text, nullable=False),
-            sa.Column("status", text, nullable=False),
+            sa.Column("pipeline", name, nullable=False),
+            sa.Column("status", name, nullable=False),
             sa.Column("started_at", Instant, nullable=False),
             sa.Column("finished_at", Instant),
             sa.Column("as_of", Instant, nullable=False),
             sa.Column("error", text),
             sa.Column("host", text),
-            sa.Column("rowcast_version", text),
-            sa.Column("config_sha256", text),
+            sa.Column("rowcast_version", name),
+            sa.Column("config_sha256", name),
             sa.Column("lease_until", Instant),  # a running run whose lease has passed is dead
             sa.Column("options", text),  # JSON: what it was asked for beside its pipeline, for whoever resumes it
         ),
@@ -125,8 +126,8 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("run_id", big, primary_key=True, autoincrement=False),
             sa.Column("name", name, primary_key=True),
             sa.Column("row_set", name, primary_key=True),  # train, score, or - where a step has one set only
-            sa.Column("job", text, nullable=False),
-            sa.Column("status", text, nullable=False),
+            sa.Column("job", name, nullable=False),
+            sa.Column("status", name, nullable=False),
             sa.Column("started_at", Instant, nullable=False),
             sa.Column("duration_s", real),
             sa.Column("rows_in", big),
@@ -160,9 +161,9 @@ def tables(db: Database, schema: str) -> Tables:
         metric=table(
             "metric",
             sa.Column("run_id", big, nullable=False, index=True),
-            sa.Column("job", text, nullable=False),
-            sa.Column("step", text, nullable=False),
-            sa.Column("name", text, nullable=False),
+            sa.Column("job", name, nullable=False),
+            sa.Column("step", name, nullable=False),
+            sa.Column("name", name, nullable=False),
             sa.Column("value", real),
             sa.Column("recorded_at", Instant, nullable=False),
         ),
@@ -170,7 +171,7 @@ def tables(db: Database, schema: str) -> Tables:
             "model",
             sa.Column("job", name, primary_key=True),
             sa.Column("version", integer, primary_key=True, autoincrement=False),
-            sa.Column("status", text, nullable=False),
+            sa.Column("status", name, nullable=False),
             sa.Column("created_at", Instant, nullable=False),
             sa.Column("run_id", big, nullable=False),
             sa.Column("estimator", text, nullable=False),
@@ -180,7 +181,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("trained_to_key", text),  # JSON, where there is no time column
             sa.Column("rows", big, nullable=False),
             sa.Column("metrics", text, nullable=False),
-            sa.Column("artifact_sha256", text, nullable=False),
+            sa.Column("artifact_sha256", name, nullable=False),
             sa.Column("artifact", sa.LargeBinary, nullable=False),
         ),
         promotion=table(
@@ -191,7 +192,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("previous", integer),
             sa.Column("decided_at", Instant, nullable=False),
             sa.Column("decided_by", text, nullable=False),
-            sa.Column("decision", text, nullable=False),
+            sa.Column("decision", name, nullable=False),
             sa.Column("reason", text, nullable=False),
             sa.Column("evidence", text, nullable=False),
         ),
@@ -205,7 +206,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
     def table(name: str, *columns: sa.Column[Any]) -> sa.Table:
         keys = [sa.Column(column.name, RawType(column.type), primary_key=True, autoincrement=False) for column in key]
         # With a rowid, SQLite would let nothing but integers into a key that the source declares INTEGER.
-        options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False}
+        options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False, "info": {"many_rows": True}}
         return sa.Table(f"{prefix}{job}_{name}", shared.metadata, *keys, *columns, **options)
 
     big = sa.BigInteger

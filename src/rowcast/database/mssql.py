@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Literal
@@ -61,7 +61,7 @@ class MSSQL(Connection):
         self.shown = f"mssql://{url.host or 'localhost'}:{url.port or 1433}/{url.database or ''}"
         self.dialect = tsql.dialect()
         self._target = _target(url)
-        self._number: str | None = None
+        self._names: dict[str, tuple[str | None, str]] = {}  # tables as the config spells them, once looked up
         self.open()
 
     def _connect(self) -> Any:
@@ -115,7 +115,8 @@ class MSSQL(Connection):
                 yield
         finally:
             if kind == "snapshot":
-                self._statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+                with suppress(DatabaseError):  # a broken connection is made anew
+                    self._statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
     def lock(self, table: sa.Table, name: str) -> None:
         wait = 1_000 if is_stopping() else 10_000
@@ -252,6 +253,11 @@ class MSSQL(Connection):
         return self.arrow(f"SELECT OBJECT_ID({tsql.text(name)}) AS id").column(0)[0].as_py() is not None
 
     def named(self, table: str) -> tuple[str | None, str]:
+        if table not in self._names:
+            self._names[table] = self._looked_up(table)
+        return self._names[table]
+
+    def _looked_up(self, table: str) -> tuple[str | None, str]:
         found = tsql.parts(table)
         if len(found) > 1 and not self._exists(table) and self._exists(tsql.quoted(table)):
             return None, table  # a dot may be part of a plain name
@@ -416,14 +422,16 @@ class MSSQL(Connection):
         return [f"IF SCHEMA_ID({tsql.text(schema)}) IS NULL EXEC ({tsql.text(create)})"]
 
     def table_ddl(self, table: sa.Table) -> list[str]:
+        if not table.info.get("many_rows"):
+            return []
         # A batch's rows are locked one by one: the server must not lock the whole table instead.
         return [f"ALTER TABLE {self._table(table)} SET (LOCK_ESCALATION = DISABLE)"]
 
     def staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
         """The table through which bulk copies come into another; keys that cannot travel as they are come as text."""
         names = {column.name: column for column in key}
-        stage = sa.Column("stage", sa.Unicode(40), nullable=False, index=True)
-        columns = [stage]
+        stage = sa.Column("stage", sa.Unicode(40), nullable=False)
+        columns: list[sa.Column[Any]] = [stage]
         for column in table.c:
             kind: Any = column.type
             if column.name in names:
@@ -431,7 +439,8 @@ class MSSQL(Connection):
                 column.info["travels_as_text"] = tsql.travels_as_text(spelled)
                 kind = RawType(spelled if tsql.base(spelled) in tsql.INTEGERS else "NVARCHAR(450)")
             columns.append(sa.Column(column.name, kind, nullable=column.nullable))
-        made = sa.Table(f"{table.name}_staging", table.metadata, *columns, extend_existing=True)
+        index = sa.Index(f"ix_{table.name}_staging", stage, mssql_clustered=True)
+        made = sa.Table(f"{table.name}_staging", table.metadata, *columns, index, info=table.info.copy())
         table.info["staging"] = made
         return made
 
@@ -465,8 +474,8 @@ class MSSQL(Connection):
 
     def version(self) -> str:
         found = self.arrow(
-            "SELECT CAST(SERVERPROPERTY('ProductVersion') AS nvarchar(60)) AS number,"
-            " CAST(SERVERPROPERTY('Edition') AS nvarchar(100)) AS edition"
+            "SELECT CAST(SERVERPROPERTY(N'ProductVersion') AS nvarchar(60)) AS number,"
+            " CAST(SERVERPROPERTY(N'Edition') AS nvarchar(100)) AS edition"
         ).to_pylist()[0]
         state = self._isolation()
         reads = "row versions" if state["versions"] else "locks"

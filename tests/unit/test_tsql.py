@@ -1,0 +1,362 @@
+"""What SQL Server is sent, statement by statement, kept in tsql/ to be read.
+
+`pytest tests/unit/test_tsql.py --snapshot` writes it anew. Every statement is T-SQL to sqlglot's parser; whether a server
+runs them is another test's matter.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import sqlalchemy as sa
+import sqlglot
+from recording import ANY, Server, recorded
+from sqlglot import exp
+
+from rowcast import fetch, migrations
+from rowcast.audit import audit
+from rowcast.config import Settings
+from rowcast.database.mssql import MSSQL
+from rowcast.ledger import Batch, KeyRange, Ledger, Runs, batches, runs
+from rowcast.ledger import Job as State
+from rowcast.models.registry import Registry
+from rowcast.pipeline.job import Job, described
+
+KEPT = Path(__file__).parent / "tsql"
+NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
+MORNING = datetime(2026, 4, 1, tzinfo=UTC)
+WORKER = "fab1:1f2e:4026531836:4711:12345/c0ffee00"
+TABLE = "[Messwerte Anlage 3].[Wafer Ä]"
+SETTINGS: dict[str, Any] = {
+    "name": "wafers",
+    "source": {
+        "url": "mssql://fab/line",
+        "table": TABLE,
+        "key": ["lot", "slot"],
+        "time": "measured_at",
+        "timezone": "Europe/Berlin",
+        "label": "failed",
+        "label_time": "tested_at",
+        "group": "lot",
+    },
+}
+COLUMNS = [
+    ("lot", "nvarchar", 40, 0, 0, "Latin1_General_CI_AS"),
+    ("slot", "tinyint", 1, 3, 0, None),
+    ("measured_at", "datetime2", 8, 27, 7, None),
+    ("tested_at", "datetimeoffset", 10, 34, 7, None),
+    ("failed", "bit", 1, 1, 0, None),
+    ("tool", "varchar", 8, 0, 0, "Latin1_General_CI_AS"),
+    ("temperature", "float", 8, 53, 0, None),
+    ("pressure", "decimal", 9, 12, 4, None),
+    ("row version", "timestamp", 8, 0, 0, None),
+]
+BATCH = {
+    "batch_id": 7,
+    "job": "wafers",
+    "run_id": 3,
+    "model_version": 2,
+    "status": "planned",
+    "key_from": '["L001", "1"]',
+    "key_to": '["L040", "25"]',
+    "worker": None,
+    "lease_until": None,
+    "attempts": 0,
+    "deaths": 0,
+    "row_count": 1000,
+    "scored": None,
+    "quarantined": None,
+}
+RANGE = KeyRange(("L001", "1"), ("L040", "25"), 1000)
+PREDICTIONS = pa.RecordBatch.from_pydict(
+    {
+        "lot": ["L001", "L001"],
+        "slot": pa.array([1, 2], pa.uint8()),
+        "row_hash": [17, 18],
+        "score": [0.25, 0.75],
+        "predicted": [False, True],
+        "threshold": [0.5, 0.5],
+        "contributions": [None, '{"temperature": 1.5}'],
+    }
+)
+NOTHING = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
+
+
+@dataclass
+class Fab:
+    """A job on the recorded server."""
+
+    server: Server
+    job: Job
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.job.ledger
+
+    @property
+    def state(self) -> State:
+        return State(MORNING, None, NOW, 2)
+
+
+def opened(server: Server, db: MSSQL, settings: Settings) -> Job:
+    source = fetch.open_source(db, settings.source)
+    shared, own = described(settings, source, db)
+    ledger = Ledger(db, shared, own, settings.name)
+    runs_, registry = Runs(db, shared, settings.name), Registry(db, shared, settings.name)
+    return Job(settings, source, db, shared, own, ledger, runs_, registry)
+
+
+@pytest.fixture
+def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
+    names = ("name", "type", "length", "precision", "scale", "collation")
+    for module in (runs, batches):
+        monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
+    monkeypatch.setattr("rowcast.database.mssql.secrets.token_hex", lambda _: "0123456789abcdef")
+    with recorded() as (server, db):
+        server.answers("SYSUTCDATETIME", {"now": NOW})
+        server.answers("OBJECT_ID(N'[", {"id": 1})
+        server.answers("sys.columns AS c LEFT JOIN", *[dict(zip(names, row, strict=True)) for row in COLUMNS])
+        server.answers(
+            "FROM sys.indexes",
+            {"number": 1, "is_unique": 1, "name": "lot"},
+            {"number": 1, "is_unique": 1, "name": "slot"},
+            {"number": 2, "is_unique": 0, "name": "measured_at"},
+        )
+        server.answers("FROM sys.databases", {"snapshot": 1, "versions": 1})
+        server.answers("sp_getapplock", {"held": 0})
+        server.answers(") AS v \n", {"v": 2})
+        server.answers(
+            "FROM [rowcast].job",
+            {
+                "job": "wafers",
+                "source": TABLE,
+                "scope_from": MORNING,
+                "scope_after": None,
+                "complete_to": NOW,
+                "champion": 2,
+                "training_run": None,
+            },
+        )
+        server.answers("OUTPUT inserted", {"id": 7, "run_id": 3})
+        yield Fab(server, opened(server, db, Settings.model_validate(SETTINGS)))
+
+
+def connect(fab: Fab) -> None:
+    fab.server.answers("SERVERPROPERTY", {"number": "16.0", "edition": "Developer"})
+    fab.server.answers("DB_NAME() AS n", {"n": "line"})
+    fab.job.store.reconnect()
+    fab.job.store.version()
+    fab.job.store.advice()
+
+
+def describe(fab: Fab) -> None:
+    fab.job.store.describe(TABLE, None)
+    fab.server.answers("OBJECT_ID(N'archive", {"id": 2})
+    fab.job.store.describe("archive.dbo.wafers", None)
+    fab.server.answers(
+        "sp_describe_first_result_set",
+        {
+            "name": "lot",
+            "system_type_name": "nvarchar(20)",
+            "max_length": 40,
+            "precision": 0,
+            "scale": 0,
+            "collation_name": "Latin1_General_CI_AS",
+            "is_hidden": False,
+        },
+    )
+    fab.job.store.describe(None, "SELECT lot FROM dbo.wafers -- finished")
+
+
+def rights(fab: Fab) -> None:
+    fab.server.answers(
+        "HAS_PERMS_BY_NAME(DB_NAME()",
+        {"there": 1, "me": "rowcast", "here": "line", "create_schema": 0, "create_table": 0, "alter_schema": 0},
+    )
+    fab.job.store.rights("rowcast")
+    fab.server.answers("AS me", {"me": "rowcast", "select_right": 1, "insert_right": 0})
+    fab.job.store.ungranted("rowcast", "run", ["SELECT", "INSERT"])
+
+
+def create(fab: Fab) -> None:
+    fab.server.answers("OBJECT_ID(N'[rowcast]", {"id": None})
+    fab.server.sent += migrations.ddl(fab.job.store, fab.job.tables, fab.job.own, "rowcast")
+
+
+def register(fab: Fab) -> None:
+    fab.ledger.register(TABLE)
+    fab.ledger.state()
+    fab.ledger.fix_scope(MORNING, None)
+
+
+def look(fab: Fab) -> None:
+    """What is known before training, and where scoring begins."""
+    fetch.newest_event(fab.job.source, NOW)
+    fab.server.answers("AS n", {"n": 12})
+    fetch.labels_known(fab.job.source, NOW)
+    fetch.initial_scope(fab.job.source, NOW, None)
+
+
+def train(fab: Fab) -> None:
+    fetch.training_rows(fab.job.source, NOW, 100_000, MORNING)
+
+
+def plan(fab: Fab) -> None:
+    fab.server.answers("WHERE [rowcast].batch", BATCH)
+    skip = KeyRange(("L050", "1"), ("L060", "25"), 500)
+    fab.job.pending.plan(fab.state, NOW, MORNING, 50_000, [skip])
+    with fab.ledger.planning():
+        fab.ledger.add_batches(3, [RANGE], 2)
+
+
+def claim(fab: Fab) -> None:
+    fab.server.answers("FROM [rowcast].batch", BATCH)
+    fab.server.answers("OUTPUT inserted.batch_id", {"batch_id": 7})
+    fab.ledger.open_batches()
+    fab.ledger.claim(7, 3, 2, WORKER)
+    fab.job.store.execute(fab.ledger.renewal(7, WORKER, NOW))
+    fab.ledger.release(7, WORKER)
+
+
+def read(fab: Fab) -> None:
+    features = [fab.job.source.relation[name] for name in ("tool", "temperature", "pressure")]
+    fab.job.pending.read(RANGE, features, fab.state, NOW, 50_001)
+
+
+def publish(fab: Fab) -> None:
+    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"])
+
+
+def requeue(fab: Fab) -> None:
+    moved = fab.job.store.temporary("rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer))
+    fab.job.store.ingest(moved, PREDICTIONS.select(["lot", "slot"]))
+    fab.ledger.move_to_history(fab.job.own.prediction, moved)
+
+
+def count(fab: Fab) -> None:
+    """The audit."""
+    fab.server.answers("COUNT_BIG", {ANY: 0})
+    audit(fab.job)
+
+
+def run(fab: Fab) -> None:
+    fab.job.runs.start("infer", NOW, "5ha256")
+    figures = {"scored": 990, "flagged": 12}
+    values = {"status": "done", "started_at": NOW, "duration_s": 1.5, "rows_in": 1000, "rows_out": 990}
+    fab.job.runs.record_step(3, "inference", "score", figures, **values)
+    fab.job.runs.begin_training(3)
+    fab.job.runs.finish(3, "done")
+
+
+def models(fab: Fab) -> None:
+    fab.job.registry.versions()
+    fab.job.registry.promotions()
+    fab.server.answers(
+        "FROM [rowcast].model",
+        {
+            "version": 2,
+            "status": "challenger",
+            "created_at": NOW,
+            "run_id": 3,
+            "estimator": "trees",
+            "features": "[]",
+            "trained_from": None,
+            "trained_to": None,
+            "trained_to_key": None,
+            "rows": 1,
+            "metrics": "{}",
+            "artifact_sha256": "",
+        },
+    )
+    fab.job.registry.promote(2, at=NOW, by="gate", decision="promoted", reason="it wins", evidence={})
+
+
+SECTIONS: dict[str, Callable[[Fab], None]] = {
+    section.__name__: section
+    for section in (
+        connect,
+        describe,
+        rights,
+        create,
+        register,
+        look,
+        train,
+        plan,
+        claim,
+        read,
+        publish,
+        requeue,
+        count,
+        run,
+        models,
+    )
+}
+# What sqlglot does not look into: settings, transactions, procedures.
+OPAQUE = re.compile(
+    r"SET |BEGIN TRANSACTION$|COMMIT$|ROLLBACK$|SAVE TRANSACTION |EXEC sp_describe_first_result_set |"
+    r"DECLARE @held int; EXEC @held = sp_getapplock |IF SCHEMA_ID\(|-- bulk copy|"
+    r"ALTER TABLE \S+ SET \(LOCK_ESCALATION = DISABLE\)$"
+)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_is_sent_is_what_was_read_before(fab: Fab, section: str, request: pytest.FixtureRequest) -> None:
+    fab.server.sent.clear()
+    SECTIONS[section](fab)
+    found = ";\n\n".join(line.rstrip() for line in fab.server.sent) + ";\n"
+    kept = KEPT / f"{section}.sql"
+    if request.config.getoption("--snapshot"):
+        kept.write_text(found, encoding="utf-8")
+    assert found == kept.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_what_is_sent_is_t_sql(fab: Fab, section: str) -> None:
+    fab.server.sent.clear()
+    SECTIONS[section](fab)
+    assert fab.server.sent
+    for sent in fab.server.sent:
+        if OPAQUE.match(sent):
+            continue
+        for parsed in sqlglot.parse(sent, dialect="tsql", error_level=sqlglot.ErrorLevel.RAISE):
+            assert parsed is None or not isinstance(parsed, exp.Command), sent
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, section: str) -> None:
+    fab.server.sent.clear()
+    SECTIONS[section](fab)
+    for sent in fab.server.sent:
+        statement = sent.partition("\n--" if not sent.startswith("--") else "--")[0]
+        assert not re.search("'", re.sub(r"N'(?:[^']|'')*'|'\$\[\d+\]'", "", statement)), sent
+        assert "[rowcast].run.run_id" not in statement
+        assert statement.count("?") <= MSSQL.most_values
+
+
+def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) -> None:
+    fab.server.answers("OUTPUT inserted.batch_id", {"batch_id": 7})
+    fab.server.sent.clear()
+    assert fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
+    steps = ("bulk copy", "BEGIN TRANSACTION", "UPDATE [rowcast].batch", "INSERT INTO [rowcast].wafers_prediction")
+    steps += ("DELETE FROM [rowcast].wafers_prediction_staging", "COMMIT")
+    places = [next(n for n, sent in enumerate(fab.server.sent) if step in sent) for step in steps]
+    assert places == sorted(places)
+
+
+def test_a_lost_claim_publishes_nothing(fab: Fab) -> None:
+    fab.server.answers("OUTPUT inserted.batch_id")
+    fab.server.sent.clear()
+    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
+    assert not [sent for sent in fab.server.sent if sent.startswith("INSERT INTO [rowcast].wafers_prediction ")]
+
+
+def test_a_lock_that_is_not_given_is_an_error_that_is_tried_again(fab: Fab) -> None:
+    fab.server.answers("sp_getapplock", {"held": -1})
+    with pytest.raises(Exception, match="another session holds the lock") as caught, fab.ledger.planning():
+        pass
+    assert caught.value.is_transient
