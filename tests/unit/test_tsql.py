@@ -1,7 +1,7 @@
 """What SQL Server is sent, statement by statement, kept in tsql/ to be read.
 
-`pytest tests/unit/test_tsql.py --snapshot` writes it anew. Every statement is T-SQL to sqlglot's parser; whether a server
-runs them is another test's matter.
+`pytest tests/unit/test_tsql.py --snapshot` writes it anew. Every statement is T-SQL to sqlglot's parser; whether a
+server runs them is another test's matter.
 """
 
 import re
