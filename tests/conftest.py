@@ -48,9 +48,13 @@ class Place:
     def is_mssql(self) -> bool:
         return self.system == "mssql"
 
+    @property
+    def is_babelfish(self) -> bool:
+        return self.mssql is not None and self.mssql.is_babelfish
+
     def deviates(self, why: str) -> None:
         """Skip the test where Babelfish stands in for SQL Server and does otherwise."""
-        if self.mssql and self.mssql.is_babelfish:
+        if self.is_babelfish:
             pytest.skip(f"Babelfish deviates from SQL Server: {why}")
 
     def connect(self, url: str | None = None) -> Database:

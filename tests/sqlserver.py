@@ -100,8 +100,9 @@ def in_tsql(sql: str) -> str:
     """A statement of the tests as SQL Server writes it."""
 
     def written(part: re.Match[str]) -> str:
-        if part["text"]:  # Unicode, and a time as its standard has it
-            return "N" + re.sub(r"^'(\d{4}-\d\d-\d\d) ([\d:.]+Z)'$", r"'\1T\2'", part["text"])
+        if part["text"]:  # Unicode where it must be, and a time as its standard has it
+            text = re.sub(r"^'(\d{4}-\d\d-\d\d) ([\d:.]+Z)'$", r"'\1T\2'", part["text"])
+            return text if text.isascii() else f"N{text}"
         return _WORDS.get(part["word"].lower(), part["word"]) if part["word"] else part[0]
 
     return _PARTS.sub(written, sql)

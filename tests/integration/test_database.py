@@ -3,6 +3,7 @@
 import ctypes
 import itertools
 import math
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
@@ -67,6 +68,10 @@ temp then ties to trailing transaction trigger true unbounded union unique updat
 verbose view virtual when where window with within without
 """
 BERLIN = "Europe/Berlin"
+# Where Babelfish is not like SQL Server.
+NUMBERS = "most of its errors have one and the same number"
+CLOCKS = "AT TIME ZONE takes the offset of hours later around a change of the clocks"
+JSON = "OPENJSON leaves the backslashes of a JSON text in it"
 
 
 def table_of(relation, name, schema=None):
@@ -114,6 +119,7 @@ def test_a_temporary_table_is_made_anew_and_seen_by_this_connection_only(databas
         table = db.temporary("rowcast_staged", sa.Column("n", sa.BigInteger))
         db.ingest(table, pa.table({"n": numbers}))
     assert db.rows(sa.select(table)) == [{"n": 3}]
+    database.deviates(NUMBERS)
     with pytest.raises(DatabaseError) as caught:
         database.connect().rows(sa.select(table))
     assert caught.value.reason == "missing"
@@ -139,6 +145,8 @@ def test_at_most_so_many_rows_are_read(database):
 
 @pytest.mark.parametrize("name", HARD_NAMES)
 def test_tables_and_columns_may_have_any_name(database, name):
+    if re.search(r"""[\]"';\\`]|[A-Z].*[A-Z]|ö""", name):
+        database.deviates("it reads such names otherwise, and some of them end it")
     db = database.connect()
     database.run(f"CREATE TABLE {quoted(name)} (id integer primary key, {quoted(name + '2')} text)")
     database.fill(quoted(name), **{"id": [1], name + "2": [name]})
@@ -158,19 +166,24 @@ def test_tables_and_columns_may_have_any_name(database, name):
 
 
 def test_every_word_of_sql_may_be_a_column(database):
-    words = WORDS.split()
+    words = [word for word in WORDS.split() if word != "primary" or not database.is_babelfish]
     database.run(f"CREATE TABLE t (id integer, {', '.join(f'{quoted(word)} integer' for word in words)})")
     database.run(f"INSERT INTO t VALUES (0, {', '.join(map(str, range(len(words))))})")
     rows, _ = read(database.connect(), "t", "id")
     assert rows.select(words).to_pylist() == [{word: place for place, word in enumerate(words)}]
 
 
-def test_texts_come_back_as_they_are_and_are_found_by_value(db):
+def test_texts_come_back_as_they_are_and_are_found_by_value(database):
+    database.deviates(JSON)
+    db = database.connect()
     table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("s", sa.Text))
     db.execute(sa.schema.CreateTable(table))
     db.ingest(table, pa.table({"id": list(range(len(HARD_TEXTS))), "s": HARD_TEXTS}))
     assert values(db, "t", "s") == HARD_TEXTS
+    blank = ("", " ") if database.is_mssql else ()  # alike to it
     for place, text in enumerate(HARD_TEXTS):
+        if text in blank:
+            continue
         found = sa.select(table.c.id).where(table.c.s == text)
         assert db.scalar(found) == place  # as a parameter
         assert [batch.to_pylist() for batch in db.stream(found, 5)] == [[{"id": place}]]  # as a literal
@@ -378,8 +391,9 @@ def test_kinds_keys_and_indexes_are_described(database):
         " PRIMARY KEY (b, a), UNIQUE (u))",
         "CREATE INDEX plain ON t (x, v)",
         "CREATE UNIQUE INDEX partly ON t (w) WHERE x > 0",
-        "CREATE UNIQUE INDEX computed ON t (lower(v))",
     )
+    if not database.is_mssql:  # there it would be an index on a computed column
+        database.run("CREATE UNIQUE INDEX computed ON t (lower(v))")
     relation = database.connect().describe("t", None)
     assert {c.name: c.kind for c in relation.columns} == {
         "a": "number",
@@ -441,9 +455,11 @@ def test_a_query_with_a_trailing_semicolon_or_comment_is_described(database):
     assert db.describe(None, "SELECT id FROM t -- all of them").names == ("id",)
 
 
-def test_a_broken_query_is_refused_with_what_the_database_said(db):
+def test_a_broken_query_is_refused_with_what_the_database_said(database):
+    db = database.connect()
     with pytest.raises(DatabaseError, match="nowhere") as caught:
         db.describe(None, "SELECT * FROM nowhere")
+    database.deviates(NUMBERS)
     assert caught.value.reason == "missing"
 
 
@@ -459,7 +475,8 @@ def test_a_table_of_a_schema_is_found_by_its_name(postgresql):
 
 
 def test_generated_and_dropped_columns_are_told_apart(database):
-    database.run("CREATE TABLE t (id integer, gone real, twice integer GENERATED ALWAYS AS (id * 2) STORED)")
+    twice = "AS id * 2 PERSISTED" if database.is_mssql else "integer GENERATED ALWAYS AS (id * 2) STORED"
+    database.run(f"CREATE TABLE t (id integer, gone real, twice {twice})")
     database.run("ALTER TABLE t DROP COLUMN gone", "INSERT INTO t (id) VALUES (4)")
     db = database.connect()
     assert db.describe("t", None).names == ("id", "twice")
@@ -515,8 +532,9 @@ def test_zoneless_times_are_in_the_named_zone(database):
     database.run("CREATE TABLE t (id integer, at timestamp)")
     database.fill("t", id=list(range(len(LOCAL))), at=list(LOCAL))
     db = database.connect()
-    assert instants(db, "t", BERLIN) == [at(text) for text in LOCAL.values()]
     assert instants(db, "t", "UTC") == [at(text + "Z") for text in LOCAL]
+    database.deviates(CLOCKS)
+    assert instants(db, "t", BERLIN) == [at(text) for text in LOCAL.values()]
 
 
 @pytest.mark.parametrize(
@@ -526,6 +544,8 @@ def test_zoneless_times_agree_with_the_zone_database_all_year(database, timezone
     database.run("CREATE TABLE t (id integer, at timestamp)")
     walls = [datetime(2025, 1, 1) + timedelta(hours=7 * step) for step in range(1300)]
     database.fill("t", id=list(range(len(walls))), at=walls)
+    if timezone != "Asia/Kolkata":
+        database.deviates(CLOCKS)
     zone = ZoneInfo(timezone)
     wanted = []
     for wall in walls:
@@ -684,14 +704,48 @@ KEYS = {
         "posint": [1, 2],
         "name": ["n"],
     },
+    "mssql": {
+        "tinyint": [0, 7, 255],
+        "smallint": [-5, 0, 7],
+        "int": [-5, 0, 7],
+        "bigint": [-(2**63), 2**53 + 1, 2**63 - 1],
+        "decimal(20,5)": [Decimal("-1.10000"), Decimal("123456789012345.54321"), Decimal(7)],
+        "numeric(38,0)": [Decimal("9" * 38), Decimal(-1)],
+        "money": [Decimal("-922337203685477.5808"), Decimal("0.0001"), Decimal("12.5")],
+        "smallmoney": [Decimal("-0.0001"), Decimal("214748.3647")],
+        "float": [-1.5, 0.1, 1 / 3, 2.5e-300, 1.7976931348623157e308],
+        "real": [0.5, 0.1, -3.4e38],
+        "bit": [False, True],
+        "char(8)": ["a", "B", "it's"],
+        "varchar(40)": ["a", "B", "", "it's", "100% {x} ? :y"],
+        "nchar(8)": ["a", "ä", "日本"],
+        "nvarchar(40)": ["a", "ä", "日本語 🙂", "it's", "[x]; --", "Straße"],
+        "nvarchar(40) COLLATE Latin1_General_CS_AS": ["a", "A", "ä", "Ä"],
+        "varchar(40) COLLATE Latin1_General_BIN2": ["a", "A", "B", "Z"],
+        "nvarchar(40) COLLATE Latin1_General_100_BIN2": [text for text in HARD_TEXTS if text != " "],
+        "date": [date(1, 1, 1), date(1895, 1, 1), date(2026, 5, 1), date(9999, 12, 31)],
+        "datetime": ["1753-01-01T00:00:00.000", "2026-05-01T01:02:03.003", "2026-05-01T01:02:03.007"],
+        "smalldatetime": ["1900-01-01T00:00:00", "2026-05-01T01:02:00"],
+        "datetime2(7)": ["0001-01-01T00:00:00.0000001", "2026-05-01T01:02:03.1234567", "9999-12-31T23:59:59.9999999"],
+        "datetime2(3)": ["2026-05-01T01:02:03.123", "2026-05-01T01:02:03.124"],
+        "datetimeoffset(7)": ["2026-05-01T01:02:03.1234567+02:00", "2026-05-01T01:02:03.1234567-11:30"],
+        "time(7)": ["00:00:00.0000001", "23:59:59.9999999"],
+        "uniqueidentifier": [UUID(int=1), UUID(int=2**127), UUID(int=2**64 + 5)],
+        "binary(8)": [b"\x00\xff\\'\0\0\0\0", b"\xff" * 8],
+        "varbinary(20)": [b"\x00\xff\\'", b"\x00", b"\x00\xff"],
+    },
 }
+# What Babelfish does not keep or compare as SQL Server does.
+KEYS_THAT_DEVIATE: dict[str, str] = {}
 
 
 def filled_with_keys(place: Place, spelled: str):
     keys = KEYS[place.system][spelled]
-    if not place.is_sqlite:
+    if place.system == "postgresql":
         place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
-    blob = "X'{}'" if place.is_sqlite else "'\\x{}'"
+    if place.is_mssql and spelled in KEYS_THAT_DEVIATE:
+        place.deviates(KEYS_THAT_DEVIATE[spelled])
+    blob = {"sqlite": "X'{}'", "postgresql": "'\\x{}'", "mssql": "0x{}"}[place.system]
     texts = [blob.format(key.hex()) if isinstance(key, bytes) else literal(key) for key in keys]
     for number, key in enumerate(keys):
         if isinstance(key, str) and "\0" in key:  # it would end the statement
@@ -836,6 +890,7 @@ def test_no_parameter_ends_the_transaction_that_it_is_in(database, name, value):
     db.execute(sa.schema.CreateTable(table))
     db.execute(table.insert().values(n=0))
     given = {name: None if value is None else values[name][1]}
+    utc = UTC if database.is_mssql and name == "wall" and value else None  # a time without a zone is read as UTC
 
     def write(then):
         with db.transaction("write"):
@@ -849,7 +904,8 @@ def test_no_parameter_ends_the_transaction_that_it_is_in(database, name, value):
         write(lambda: 1 / 0)
     assert database.run("SELECT n FROM t") == [{"n": 0}]
     write(lambda: None)
-    assert [row[name] for row in db.rows(sa.select(table))] == [given[name]] * 2
+    wanted = given[name].replace(tzinfo=utc) if utc else given[name]
+    assert [row[name] for row in db.rows(sa.select(table))] == [wanted] * 2
 
 
 def test_what_is_not_committed_is_seen_by_nobody_else(database):
@@ -916,7 +972,9 @@ def test_a_missing_table_or_column_is_named(database):
     db = database.connect()
     numbered(db)
     error = refused(lambda: db.rows(sa.select(sa.column("n")).select_from(sa.table("nowhere"))))
-    assert (error.reason, "nowhere" in error.what) == ("missing", True)
+    assert "nowhere" in error.what
+    database.deviates(NUMBERS)
+    assert error.reason == "missing"
     error = refused(lambda: db.rows(sa.select(sa.column("no_such")).select_from(sa.table("t"))))
     assert (error.reason, "no_such" in error.what) == ("missing", True)
     error = refused(lambda: list(db.stream(sa.select(sa.column("no_such")).select_from(sa.table("t")), 5)))
