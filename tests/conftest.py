@@ -1,4 +1,5 @@
-"""Databases for the tests: a SQLite file, and a database on a PostgreSQL server that the tests start themselves."""
+"""Databases for the tests: a SQLite file, a database on a PostgreSQL server that the tests start themselves, and one
+on a Microsoft SQL Server where the environment names one."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +7,7 @@ from typing import Any
 
 import pytest
 from postgres import Server
+from sqlserver import SqlServer, emptied, in_tsql, named_server
 
 from rowcast.database import Database, connect
 from rowcast.errors import DatabaseError
@@ -25,19 +27,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=left_out)
 
 
+SYSTEMS = ["sqlite", "postgresql", "mssql"]
+
+
 class Place:
     """An empty database for one test."""
 
-    def __init__(self, system: str, url: str, server: Server | None = None) -> None:
+    def __init__(self, system: str, url: str, server: Server | None = None, mssql: SqlServer | None = None) -> None:
         self.system = system
         self.url = url
         self.server = server
+        self.mssql = mssql
         self._open: list[Database] = []
         self._other: Database | None = None
 
     @property
     def is_sqlite(self) -> bool:
         return self.system == "sqlite"
+
+    @property
+    def is_mssql(self) -> bool:
+        return self.system == "mssql"
+
+    @property
+    def is_babelfish(self) -> bool:
+        return self.mssql is not None and self.mssql.is_babelfish
+
+    def deviates(self, why: str) -> None:
+        """Skip the test where Babelfish stands in for SQL Server and does otherwise."""
+        if self.is_babelfish:
+            pytest.skip(f"Babelfish deviates from SQL Server: {why}")
 
     def connect(self, url: str | None = None) -> Database:
         """A connection that is closed when the test is over."""
@@ -52,7 +71,7 @@ class Place:
         rows: list[dict[str, Any]] = []
         try:
             for statement in statements:
-                rows = self._other.arrow(statement).to_pylist()
+                rows = self._other.arrow(in_tsql(statement) if self.is_mssql else statement).to_pylist()
         finally:
             if self.is_sqlite:  # a server's connection is kept, since it takes longer to make
                 self.close()
@@ -60,22 +79,35 @@ class Place:
 
     def fill(self, table: str, **columns: list[Any]) -> None:
         """Append values to a table."""
-        rows = zip(*columns.values(), strict=True)
+        rows = list(zip(*columns.values(), strict=True))
         names = ", ".join(quoted(name) for name in columns)
-        values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows)
-        self.run(f"INSERT INTO {table} ({names}) VALUES {values}")
+        most = 1_000 if self.is_mssql else len(rows)  # that the system takes in one statement
+        for start in range(0, len(rows), most or 1):
+            values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows[start : start + most])
+            self.run(f"INSERT INTO {table} ({names}) VALUES {values}")
 
     def clear(self) -> None:
         """Close what the test opened, and make a database on a server empty again."""
         for db in self._open:
             db.close()
         self._open.clear()
-        if self.server:
+        if not self.is_sqlite:
             try:
-                self.run(_EMPTY)
+                self._empty()
             except DatabaseError:  # the test ended the server or its connections
                 self.close()
-                self.run(_EMPTY)
+                if self.mssql:
+                    self.mssql.renew(self.url)
+                else:
+                    self._empty()
+
+    def _empty(self) -> None:
+        if self.is_mssql:
+            self.run("SELECT 1 AS one")
+            assert self._other is not None
+            emptied(self._other)
+        else:
+            self.run(_EMPTY)
 
     def close(self) -> None:
         if self._other is not None:
@@ -99,7 +131,7 @@ def quoted(name: str) -> str:
 
 
 def literal(value: Any) -> str:
-    """A value as both systems write it."""
+    """A value as all systems write it."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -113,6 +145,29 @@ def server() -> Iterator[Server]:
     found = Server()
     yield found
     found.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlserver() -> Iterator[SqlServer]:
+    """The server that the environment names."""
+    found = named_server()
+    yield found
+    found.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlserver_databases(sqlserver: SqlServer) -> Iterator[Callable[[int], Place]]:
+    """Databases on it by number, made when they are first asked for."""
+    made: dict[int, Place] = {}
+
+    def database(number: int) -> Place:
+        if number not in made:
+            made[number] = Place("mssql", sqlserver.create(f"place{number}"), mssql=sqlserver)
+        return made[number]
+
+    yield database
+    for place in made.values():
+        place.close()
 
 
 @pytest.fixture(scope="session")
@@ -144,7 +199,8 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         if system == "sqlite":
             made.append(Place(system, f"sqlite:///{tmp_path}/place{number}.db"))
         else:
-            made.append(request.getfixturevalue("databases")(number))
+            of_system = "sqlserver_databases" if system == "mssql" else "databases"
+            made.append(request.getfixturevalue(of_system)(number))
         return made[-1]
 
     yield make
@@ -152,7 +208,7 @@ def make_place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Calla
         place.clear()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=SYSTEMS)
 def database(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> Place:
     """An empty database of each system in turn."""
     return make_place(request.param)
@@ -161,6 +217,11 @@ def database(request: pytest.FixtureRequest, make_place: Callable[[str], Place])
 @pytest.fixture
 def postgresql(make_place: Callable[[str], Place]) -> Place:
     return make_place("postgresql")
+
+
+@pytest.fixture
+def mssql(make_place: Callable[[str], Place]) -> Place:
+    return make_place("mssql")
 
 
 @pytest.fixture

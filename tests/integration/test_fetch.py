@@ -30,8 +30,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
 EVERYTHING = Job(scope_from=LONG_AGO, scope_after=None, complete_to=None, champion=1)
-TOGETHER = ["sqlite", "postgresql"]
+TOGETHER = ["sqlite", "postgresql", "mssql"]
 APART = ["sqlite, sqlite", "postgresql, postgresql", "sqlite, postgresql", "postgresql, sqlite"]
+APART += ["mssql, mssql", "mssql, sqlite", "postgresql, mssql"]
 
 
 class Fab:
@@ -283,7 +284,7 @@ def test_a_key_that_a_looser_collation_repeats_is_unusable(make_place):
     assert fab.rows() == ["b"]
 
 
-@pytest.mark.parametrize("apart", ["together", "sqlite", "postgresql"])
+@pytest.mark.parametrize("apart", ["together", "sqlite", "postgresql", "mssql"])
 @pytest.mark.parametrize(
     ("system", "spelled"), [pytest.param(system, s, id=f"{system}-{s}") for system in KEYS for s in KEYS[system] if s]
 )

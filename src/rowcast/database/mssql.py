@@ -85,7 +85,7 @@ class MSSQL(Connection):
         return self._connection.cursor()
 
     def _result(self, cursor: Any) -> pa.Table:
-        return _plain(cursor.arrow(_SMALL))
+        return _plain(cursor.arrow(_SMALL)) if cursor.description else pa.table({})
 
     def _cancel(self, cursor: Any) -> None:
         if not cursor.closed and cursor.hstmt is not None:

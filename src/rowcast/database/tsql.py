@@ -34,11 +34,24 @@ class _Compiler(MSSQLCompiler):
     def visit_count_func(self, fn: Any, **kw: Any) -> str:
         return "COUNT_BIG" + self.function_argspec(fn, **kw)  # COUNT ends at 2,147,483,647 rows
 
+    # A truth value is a condition to the server and no value, except beside a bit.
+
     def visit_true(self, expr: Any, **kw: Any) -> str:
         return "1 = 1"
 
     def visit_false(self, expr: Any, **kw: Any) -> str:
         return "0 = 1"
+
+    def visit_is_true_unary_operator(self, element: Any, operator: Any, **kw: Any) -> str:
+        if isinstance(element.element, sa.True_ | sa.False_):
+            return self.process(element.element, **kw)
+        return super().visit_is_true_unary_operator(element, operator, **kw)  # type: ignore[no-untyped-call,no-any-return]
+
+    def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
+        if isinstance(binary.right, sa.True_ | sa.False_):
+            bit = sa.literal_column("1" if isinstance(binary.right, sa.True_) else "0")
+            binary = sa.BinaryExpression(binary.left, bit, binary.operator)
+        return super().visit_binary(binary, *args, **kw)  # type: ignore[no-untyped-call,no-any-return]
 
     def visit_current_timestamp_func(self, fn: Any, **kw: Any) -> str:
         return "SYSDATETIMEOFFSET()"  # CURRENT_TIMESTAMP is the server's wall clock, without its zone
@@ -70,6 +83,7 @@ def dialect() -> sa.Dialect:
     made: Any = MSDialect_mssqlpython(paramstyle="qmark", deprecate_large_types=True)  # type: ignore[no-untyped-call]
     made.statement_compiler = _Compiler
     made.type_compiler_instance = _TypeCompiler(made)
+    made.identifier_preparer._requires_quotes = lambda _: True  # the server has words that SQLAlchemy does not know
     made.colspecs = {**made.colspecs, sa.String: _Unicode, sa.Text: _Unicode, sa.Unicode: _Unicode}
     return made  # type: ignore[no-any-return]
 

@@ -1,0 +1,126 @@
+"""A Microsoft SQL Server that an environment variable names: databases of this process on it, gone when the tests are."""
+
+import os
+import re
+import secrets
+from functools import cached_property
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from rowcast.database import Database, connect
+
+VARIABLE = "ROWCAST_TEST_MSSQL_URL"
+
+# The tests' SQL in T-SQL: what is not here, both write alike. Texts are told apart as the other systems do it.
+_WORDS = {
+    "text": "nvarchar(400) COLLATE Latin1_General_100_BIN2",
+    "boolean": "bit",
+    "timestamp": "datetime2(6)",
+    "timestamptz": "datetimeoffset(6)",
+    "true": "1",
+    "false": "0",
+}
+_PARTS = re.compile(r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>\w+)""")
+
+
+class SqlServer:
+    """The server, by a login that may create databases."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_url(url)
+        self._mine = f"rowcast_test_{os.getpid()}_{secrets.token_hex(3)}"
+        self._made: list[str] = []
+
+    @cached_property
+    def _admin(self) -> Database:
+        return connect(self.url("master"))
+
+    @cached_property
+    def is_babelfish(self) -> bool:
+        """Whether it is PostgreSQL that speaks T-SQL, which is not SQL Server in everything."""
+        found = self._admin.arrow("SELECT CAST(SERVERPROPERTY('Babelfish') AS int) AS it")
+        return bool(found.column(0)[0].as_py())
+
+    def url(self, database: str, **changes: str) -> str:
+        return self._url.set(database=database, **changes).render_as_string(hide_password=False)
+
+    @property
+    def password(self) -> str:
+        return str(self._url.password)
+
+    def create(self, name: str) -> str:
+        """A new database, and its URL."""
+        full = f"{self._mine}_{name}"
+        self._admin.arrow(f"CREATE DATABASE {full}")
+        self._made.append(full)
+        if not self.is_babelfish:
+            for option in ("ALLOW_SNAPSHOT_ISOLATION", "READ_COMMITTED_SNAPSHOT"):
+                self._admin.arrow(f"ALTER DATABASE {full} SET {option} ON")
+        return self.url(full)
+
+    def renew(self, url: str) -> None:
+        """Make a database anew under its name."""
+        name = str(make_url(url).database).removeprefix(f"{self._mine}_")
+        self.drop(url)
+        self.create(name)
+
+    def drop(self, url: str) -> None:
+        """Drop a database; whoever is still connected to it is sent away."""
+        full = str(make_url(url).database)
+        if self.is_babelfish:
+            self.cut_off(url)
+        else:
+            self._admin.arrow(f"ALTER DATABASE {full} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
+        self._admin.arrow(f"DROP DATABASE {full}")
+        self._made.remove(full)
+
+    def cut_off(self, url: str) -> None:
+        """End every connection to a database."""
+        where = f"session_id IS NOT NULL AND DB_NAME(database_id) = N'{make_url(url).database}'"
+        sessions = f"SELECT CAST(session_id AS int) AS id FROM sys.dm_exec_sessions WHERE {where}"
+        for session in self._admin.arrow(sessions).to_pylist():
+            self._admin.arrow(f"KILL {session['id']}")
+
+    def stop(self) -> None:
+        for name in list(self._made):
+            self.drop(self.url(name))
+        self._admin.close()
+
+
+def named_server() -> SqlServer:
+    """The server that the environment names; without one, the test is skipped."""
+    url = os.environ.get(VARIABLE)
+    if not url:
+        pytest.skip(f"no SQL Server: {VARIABLE} is not set")
+    return SqlServer(url)
+
+
+def in_tsql(sql: str) -> str:
+    """A statement of the tests as SQL Server writes it."""
+
+    def written(part: re.Match[str]) -> str:
+        if part["text"]:  # Unicode where it must be, and a time as its standard has it
+            text = re.sub(r"^'(\d{4}-\d\d-\d\d) ([\d:.]+Z)'$", r"'\1T\2'", part["text"])
+            return text if text.isascii() else f"N{text}"
+        return _WORDS.get(part["word"].lower(), part["word"]) if part["word"] else part[0]
+
+    return _PARTS.sub(written, sql)
+
+
+def emptied(db: Database) -> None:
+    """Drop all that tests make in a database."""
+    kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION", "SO": "SEQUENCE"}
+    objects = db.arrow(
+        "SELECT SCHEMA_NAME(schema_id) AS owner, name, RTRIM(type) AS kind FROM sys.objects WHERE is_ms_shipped = 0"
+    ).to_pylist()
+    found = sorted((list(kinds).index(row["kind"]), row["owner"], row["name"]) for row in objects if row["kind"] in kinds)
+    for kind, owner, name in found:
+        db.arrow(f"DROP {list(kinds.values())[kind]} {quoted(owner)}.{quoted(name)}")
+    for row in db.arrow("SELECT name FROM sys.schemas WHERE name NOT LIKE N'db[_]%'").to_pylist():
+        if row["name"] not in ("dbo", "guest", "sys", "INFORMATION_SCHEMA"):
+            db.arrow(f"DROP SCHEMA {quoted(row['name'])}")
+
+
+def quoted(name: str) -> str:
+    return "[" + name.replace("]", "]]") + "]"
