@@ -129,9 +129,9 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
         )
         server.answers("FROM sys.databases", {"snapshot": 1, "versions": 1})
         server.answers("sp_getapplock", {"held": 0})
-        server.answers(") AS v \n", {"v": 2})
+        server.answers(") AS [v] \n", {"v": 2})
         server.answers(
-            "FROM [rowcast].job",
+            "FROM [rowcast].[job]",
             {
                 "job": "wafers",
                 "source": TABLE,
@@ -142,7 +142,7 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
                 "training_run": None,
             },
         )
-        server.answers("OUTPUT inserted", {"id": 7, "run_id": 3})
+        server.answers("OUTPUT [inserted]", {"id": 7, "run_id": 3})
         yield Fab(server, opened(server, db, Settings.model_validate(SETTINGS)))
 
 
@@ -197,7 +197,7 @@ def register(fab: Fab) -> None:
 def look(fab: Fab) -> None:
     """What is known before training, and where scoring begins."""
     fetch.newest_event(fab.job.source, NOW)
-    fab.server.answers("AS n", {"n": 12})
+    fab.server.answers("AS [n]", {"n": 12})
     fetch.labels_known(fab.job.source, NOW)
     fetch.initial_scope(fab.job.source, NOW, None)
 
@@ -207,7 +207,7 @@ def train(fab: Fab) -> None:
 
 
 def plan(fab: Fab) -> None:
-    fab.server.answers("WHERE [rowcast].batch", BATCH)
+    fab.server.answers("WHERE [rowcast].[batch]", BATCH)
     skip = KeyRange(("L050", "1"), ("L060", "25"), 500)
     fab.job.pending.plan(fab.state, NOW, MORNING, 50_000, [skip])
     with fab.ledger.planning():
@@ -215,8 +215,8 @@ def plan(fab: Fab) -> None:
 
 
 def claim(fab: Fab) -> None:
-    fab.server.answers("FROM [rowcast].batch", BATCH)
-    fab.server.answers("OUTPUT inserted.batch_id", {"batch_id": 7})
+    fab.server.answers("FROM [rowcast].[batch]", BATCH)
+    fab.server.answers("OUTPUT [inserted].[batch_id]", {"batch_id": 7})
     fab.ledger.open_batches()
     fab.ledger.claim(7, 3, 2, WORKER)
     fab.job.store.execute(fab.ledger.renewal(7, WORKER, NOW))
@@ -257,7 +257,7 @@ def models(fab: Fab) -> None:
     fab.job.registry.versions()
     fab.job.registry.promotions()
     fab.server.answers(
-        "FROM [rowcast].model",
+        "FROM [rowcast].[model]",
         {
             "version": 2,
             "status": "challenger",
@@ -334,25 +334,25 @@ def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, se
     for sent in fab.server.sent:
         statement = sent.partition("\n--" if not sent.startswith("--") else "--")[0]
         assert not re.search("'", re.sub(r"N'(?:[^']|'')*'|'\$\[\d+\]'", "", statement)), sent
-        assert "[rowcast].run.run_id" not in statement
+        assert "[rowcast].[run].[run_id]" not in statement
         assert statement.count("?") <= MSSQL.most_values
 
 
 def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) -> None:
-    fab.server.answers("OUTPUT inserted.batch_id", {"batch_id": 7})
+    fab.server.answers("OUTPUT [inserted].[batch_id]", {"batch_id": 7})
     fab.server.sent.clear()
     assert fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
-    steps = ("bulk copy", "BEGIN TRANSACTION", "UPDATE [rowcast].batch", "INSERT INTO [rowcast].wafers_prediction")
-    steps += ("DELETE FROM [rowcast].wafers_prediction_staging", "COMMIT")
+    steps = ("bulk copy", "BEGIN TRANSACTION", "UPDATE [rowcast].[batch]", "INSERT INTO [rowcast].[wafers_prediction]")
+    steps += ("DELETE FROM [rowcast].[wafers_prediction_staging]", "COMMIT")
     places = [next(n for n, sent in enumerate(fab.server.sent) if step in sent) for step in steps]
     assert places == sorted(places)
 
 
 def test_a_lost_claim_publishes_nothing(fab: Fab) -> None:
-    fab.server.answers("OUTPUT inserted.batch_id")
+    fab.server.answers("OUTPUT [inserted].[batch_id]")
     fab.server.sent.clear()
     fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
-    assert not [sent for sent in fab.server.sent if sent.startswith("INSERT INTO [rowcast].wafers_prediction ")]
+    assert not [sent for sent in fab.server.sent if sent.startswith("INSERT INTO [rowcast].[wafers_prediction] ")]
 
 
 def test_a_lock_that_is_not_given_is_an_error_that_is_tried_again(fab: Fab) -> None:

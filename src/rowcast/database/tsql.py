@@ -49,7 +49,7 @@ class _Compiler(MSSQLCompiler):
 
     def visit_binary(self, binary: Any, *args: Any, **kw: Any) -> str:
         if isinstance(binary.right, sa.True_ | sa.False_):
-            bit = sa.literal_column("1" if isinstance(binary.right, sa.True_) else "0")
+            bit: sa.ColumnElement[Any] = sa.literal_column("1" if isinstance(binary.right, sa.True_) else "0")
             binary = sa.BinaryExpression(binary.left, bit, binary.operator)
         return super().visit_binary(binary, *args, **kw)  # type: ignore[no-untyped-call,no-any-return]
 

@@ -4,119 +4,119 @@ SET TRANSACTION ISOLATION LEVEL SNAPSHOT;
 
 BEGIN TRANSACTION;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s;
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s];
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE NOT (s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6)));
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE NOT ([s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6)));
 
-SELECT job.job, job.source, job.created_at, job.scope_from, job.scope_after, job.complete_to, job.champion, job.training_run 
-FROM [rowcast].job 
-WHERE job.job = ?
+SELECT [job].[job], [job].[source], [job].[created_at], [job].[scope_from], [job].[scope_after], [job].[complete_to], [job].[champion], [job].[training_run] 
+FROM [rowcast].[job] 
+WHERE [job].[job] = ?
 -- 'wafers';
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed JOIN [rowcast].wafers_prediction ON wafers_prediction.lot = keyed.lot AND wafers_prediction.slot = keyed.slot
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_prediction] ON [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot]
 -- 1, 0;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed JOIN [rowcast].wafers_quarantine ON wafers_quarantine.lot = keyed.lot AND wafers_quarantine.slot = keyed.slot
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_quarantine] ON [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot]
 -- 1, 0;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM [rowcast].wafers_prediction 
-WHERE wafers_prediction.lot = keyed.lot AND wafers_prediction.slot = keyed.slot)) AND NOT (EXISTS (SELECT ? AS anon_2 
-FROM [rowcast].wafers_quarantine 
-WHERE wafers_quarantine.lot = keyed.lot AND wafers_quarantine.slot = keyed.slot)) AND keyed.[rowcast.in_scope] != ?
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[wafers_prediction] 
+WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot])) AND [keyed].[rowcast.in_scope] != ?
 -- 1, 0, 1, 1, 1;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM [rowcast].wafers_prediction 
-WHERE wafers_prediction.lot = keyed.lot AND wafers_prediction.slot = keyed.slot)) AND NOT (EXISTS (SELECT ? AS anon_2 
-FROM [rowcast].wafers_quarantine 
-WHERE wafers_quarantine.lot = keyed.lot AND wafers_quarantine.slot = keyed.slot)) AND keyed.[rowcast.in_scope] = ?
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[wafers_prediction] 
+WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot])) AND [keyed].[rowcast.in_scope] = ?
 -- 1, 0, 1, 1, 1;
 
-SELECT CAST(coalesce(sum(anon_1.beyond), ?) AS BIGINT) AS coalesce_1 
-FROM (SELECT COUNT_BIG(*) - ? AS beyond 
-FROM [rowcast].wafers_prediction GROUP BY wafers_prediction.lot, wafers_prediction.slot 
-HAVING COUNT_BIG(*) > ?) AS anon_1
+SELECT CAST(coalesce(sum([anon_1].[beyond]), ?) AS BIGINT) AS [coalesce_1] 
+FROM (SELECT COUNT_BIG(*) - ? AS [beyond] 
+FROM [rowcast].[wafers_prediction] GROUP BY [wafers_prediction].[lot], [wafers_prediction].[slot] 
+HAVING COUNT_BIG(*) > ?) AS [anon_1]
 -- 0, 1, 1;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_prediction JOIN [rowcast].wafers_quarantine ON wafers_prediction.lot = wafers_quarantine.lot AND wafers_prediction.slot = wafers_quarantine.slot;
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_prediction] JOIN [rowcast].[wafers_quarantine] ON [wafers_prediction].[lot] = [wafers_quarantine].[lot] AND [wafers_prediction].[slot] = [wafers_quarantine].[slot];
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_prediction 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed 
-WHERE wafers_prediction.lot = keyed.lot AND wafers_prediction.slot = keyed.slot))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_prediction] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
+WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot]))
 -- 1, 1, 0;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_quarantine 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM (SELECT s.lot AS lot, s.slot AS slot, CASE WHEN (measured_at >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST(measured_at AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS s 
-WHERE s.lot IS NOT NULL AND s.slot IS NOT NULL AND measured_at IS NOT NULL AND measured_at BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS keyed 
-WHERE wafers_quarantine.lot = keyed.lot AND wafers_quarantine.slot = keyed.slot))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
+WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot]))
 -- 1, 1, 0;
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].batch 
-WHERE batch.job = ? AND batch.status = ?
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[batch] 
+WHERE [batch].[job] = ? AND [batch].[status] = ?
 -- 'wafers', 'published';
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_history;
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_history];
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_prediction 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM [rowcast].batch 
-WHERE batch.batch_id = wafers_prediction.batch_id AND batch.job = ? AND batch.status = ?))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_prediction] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[batch] 
+WHERE [batch].[batch_id] = [wafers_prediction].[batch_id] AND [batch].[job] = ? AND [batch].[status] = ?))
 -- 1, 'wafers', 'published';
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_quarantine 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM [rowcast].batch 
-WHERE batch.batch_id = wafers_quarantine.batch_id AND batch.job = ? AND batch.status = ?))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[batch] 
+WHERE [batch].[batch_id] = [wafers_quarantine].[batch_id] AND [batch].[job] = ? AND [batch].[status] = ?))
 -- 1, 'wafers', 'published';
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].wafers_history 
-WHERE NOT (EXISTS (SELECT ? AS anon_1 
-FROM [rowcast].batch 
-WHERE batch.batch_id = wafers_history.batch_id AND batch.job = ? AND batch.status = ?))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_history] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[batch] 
+WHERE [batch].[batch_id] = [wafers_history].[batch_id] AND [batch].[job] = ? AND [batch].[status] = ?))
 -- 1, 'wafers', 'published';
 
-SELECT COUNT_BIG(*) AS count_1 
-FROM [rowcast].batch LEFT OUTER JOIN (SELECT anon_2.batch_id AS batch_id, COUNT_BIG(*) AS n 
-FROM (SELECT wafers_prediction.batch_id AS batch_id 
-FROM [rowcast].wafers_prediction UNION ALL SELECT wafers_history.batch_id AS batch_id 
-FROM [rowcast].wafers_history 
-WHERE wafers_history.was = ?) AS anon_2 GROUP BY anon_2.batch_id) AS anon_1 ON anon_1.batch_id = batch.batch_id LEFT OUTER JOIN (SELECT anon_4.batch_id AS batch_id, COUNT_BIG(*) AS n 
-FROM (SELECT wafers_quarantine.batch_id AS batch_id 
-FROM [rowcast].wafers_quarantine UNION ALL SELECT wafers_history.batch_id AS batch_id 
-FROM [rowcast].wafers_history 
-WHERE wafers_history.was = ?) AS anon_4 GROUP BY anon_4.batch_id) AS anon_3 ON anon_3.batch_id = batch.batch_id 
-WHERE batch.job = ? AND batch.status = ? AND (coalesce(batch.scored, ?) != coalesce(anon_1.n, ?) OR coalesce(batch.quarantined, ?) != coalesce(anon_3.n, ?))
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[batch] LEFT OUTER JOIN (SELECT [anon_2].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_prediction].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_prediction] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_2] GROUP BY [anon_2].[batch_id]) AS [anon_1] ON [anon_1].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [anon_4].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_quarantine].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_quarantine] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_4] GROUP BY [anon_4].[batch_id]) AS [anon_3] ON [anon_3].[batch_id] = [batch].[batch_id] 
+WHERE [batch].[job] = ? AND [batch].[status] = ? AND (coalesce([batch].[scored], ?) != coalesce([anon_1].[n], ?) OR coalesce([batch].[quarantined], ?) != coalesce([anon_3].[n], ?))
 -- 'scored', 'quarantined', 'wafers', 'published', -1, 0, -1, 0;
 
 COMMIT;

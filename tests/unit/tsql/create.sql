@@ -2,215 +2,215 @@ SELECT OBJECT_ID(N'[rowcast].[version]') AS id;
 
 IF SCHEMA_ID(N'rowcast') IS NULL EXEC (N'CREATE SCHEMA [rowcast]');
 
-CREATE TABLE [rowcast].version (
-	version INTEGER NOT NULL, 
-	created_at DATETIMEOFFSET(6) NULL, 
-	CONSTRAINT pk_version PRIMARY KEY (version)
+CREATE TABLE [rowcast].[version] (
+	[version] INTEGER NOT NULL, 
+	[created_at] DATETIMEOFFSET(6) NULL, 
+	CONSTRAINT [pk_version] PRIMARY KEY ([version])
 );
 
-CREATE TABLE [rowcast].job (
-	job NVARCHAR(128) NOT NULL, 
-	source NVARCHAR(max) NOT NULL, 
-	created_at DATETIMEOFFSET(6) NOT NULL, 
-	scope_from DATETIMEOFFSET(6) NULL, 
-	scope_after NVARCHAR(max) NULL, 
-	complete_to DATETIMEOFFSET(6) NULL, 
-	champion INTEGER NULL, 
-	training_run BIGINT NULL, 
-	CONSTRAINT pk_job PRIMARY KEY (job)
+CREATE TABLE [rowcast].[job] (
+	[job] NVARCHAR(128) NOT NULL, 
+	[source] NVARCHAR(max) NOT NULL, 
+	[created_at] DATETIMEOFFSET(6) NOT NULL, 
+	[scope_from] DATETIMEOFFSET(6) NULL, 
+	[scope_after] NVARCHAR(max) NULL, 
+	[complete_to] DATETIMEOFFSET(6) NULL, 
+	[champion] INTEGER NULL, 
+	[training_run] BIGINT NULL, 
+	CONSTRAINT [pk_job] PRIMARY KEY ([job])
 );
 
-CREATE TABLE [rowcast].run (
-	run_id BIGINT NOT NULL IDENTITY, 
-	job NVARCHAR(128) NOT NULL, 
-	pipeline NVARCHAR(128) NOT NULL, 
-	status NVARCHAR(128) NOT NULL, 
-	started_at DATETIMEOFFSET(6) NOT NULL, 
-	finished_at DATETIMEOFFSET(6) NULL, 
-	as_of DATETIMEOFFSET(6) NOT NULL, 
-	error NVARCHAR(max) NULL, 
-	host NVARCHAR(max) NULL, 
-	rowcast_version NVARCHAR(128) NULL, 
-	config_sha256 NVARCHAR(128) NULL, 
-	lease_until DATETIMEOFFSET(6) NULL, 
-	options NVARCHAR(max) NULL, 
-	CONSTRAINT pk_run PRIMARY KEY (run_id)
+CREATE TABLE [rowcast].[run] (
+	[run_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[pipeline] NVARCHAR(128) NOT NULL, 
+	[status] NVARCHAR(128) NOT NULL, 
+	[started_at] DATETIMEOFFSET(6) NOT NULL, 
+	[finished_at] DATETIMEOFFSET(6) NULL, 
+	[as_of] DATETIMEOFFSET(6) NOT NULL, 
+	[error] NVARCHAR(max) NULL, 
+	[host] NVARCHAR(max) NULL, 
+	[rowcast_version] NVARCHAR(128) NULL, 
+	[config_sha256] NVARCHAR(128) NULL, 
+	[lease_until] DATETIMEOFFSET(6) NULL, 
+	[options] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_run] PRIMARY KEY ([run_id])
 );
 
-CREATE INDEX ix_rowcast_run_job ON [rowcast].run (job);
+CREATE INDEX [ix_rowcast_run_job] ON [rowcast].[run] ([job]);
 
-CREATE TABLE [rowcast].step (
-	run_id BIGINT NOT NULL, 
-	name NVARCHAR(128) NOT NULL, 
-	row_set NVARCHAR(128) NOT NULL, 
-	job NVARCHAR(128) NOT NULL, 
-	status NVARCHAR(128) NOT NULL, 
-	started_at DATETIMEOFFSET(6) NOT NULL, 
-	duration_s DOUBLE PRECISION NULL, 
-	rows_in BIGINT NULL, 
-	rows_out BIGINT NULL, 
-	columns INTEGER NULL, 
-	peak_rss_mb DOUBLE PRECISION NULL, 
-	error NVARCHAR(max) NULL, 
-	CONSTRAINT pk_step PRIMARY KEY (run_id, name, row_set)
+CREATE TABLE [rowcast].[step] (
+	[run_id] BIGINT NOT NULL, 
+	[name] NVARCHAR(128) NOT NULL, 
+	[row_set] NVARCHAR(128) NOT NULL, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[status] NVARCHAR(128) NOT NULL, 
+	[started_at] DATETIMEOFFSET(6) NOT NULL, 
+	[duration_s] DOUBLE PRECISION NULL, 
+	[rows_in] BIGINT NULL, 
+	[rows_out] BIGINT NULL, 
+	[columns] INTEGER NULL, 
+	[peak_rss_mb] DOUBLE PRECISION NULL, 
+	[error] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_step] PRIMARY KEY ([run_id], [name], [row_set])
 );
 
-CREATE TABLE [rowcast].batch (
-	batch_id BIGINT NOT NULL IDENTITY, 
-	job NVARCHAR(128) NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	model_version INTEGER NULL, 
-	status NVARCHAR(128) NOT NULL, 
-	key_from NVARCHAR(max) NOT NULL, 
-	key_to NVARCHAR(max) NOT NULL, 
-	worker NVARCHAR(max) NULL, 
-	lease_until DATETIMEOFFSET(6) NULL, 
-	attempts INTEGER NOT NULL, 
-	row_count BIGINT NULL, 
-	scored BIGINT NULL, 
-	quarantined BIGINT NULL, 
-	started_at DATETIMEOFFSET(6) NULL, 
-	finished_at DATETIMEOFFSET(6) NULL, 
+CREATE TABLE [rowcast].[batch] (
+	[batch_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[model_version] INTEGER NULL, 
+	[status] NVARCHAR(128) NOT NULL, 
+	[key_from] NVARCHAR(max) NOT NULL, 
+	[key_to] NVARCHAR(max) NOT NULL, 
+	[worker] NVARCHAR(max) NULL, 
+	[lease_until] DATETIMEOFFSET(6) NULL, 
+	[attempts] INTEGER NOT NULL, 
+	[row_count] BIGINT NULL, 
+	[scored] BIGINT NULL, 
+	[quarantined] BIGINT NULL, 
+	[started_at] DATETIMEOFFSET(6) NULL, 
+	[finished_at] DATETIMEOFFSET(6) NULL, 
 	[plan] BIGINT NULL, 
-	accepted INTEGER NULL, 
-	also_read NVARCHAR(max) NULL, 
-	deaths INTEGER NULL, 
-	CONSTRAINT pk_batch PRIMARY KEY (batch_id)
+	[accepted] INTEGER NULL, 
+	[also_read] NVARCHAR(max) NULL, 
+	[deaths] INTEGER NULL, 
+	CONSTRAINT [pk_batch] PRIMARY KEY ([batch_id])
 );
 
-CREATE INDEX ix_rowcast_batch_job ON [rowcast].batch (job);
+CREATE INDEX [ix_rowcast_batch_job] ON [rowcast].[batch] ([job]);
 
-CREATE INDEX ix_rowcast_batch_status ON [rowcast].batch (status);
+CREATE INDEX [ix_rowcast_batch_status] ON [rowcast].[batch] ([status]);
 
-CREATE TABLE [rowcast].metric (
-	run_id BIGINT NOT NULL, 
-	job NVARCHAR(128) NOT NULL, 
-	step NVARCHAR(128) NOT NULL, 
-	name NVARCHAR(128) NOT NULL, 
-	value DOUBLE PRECISION NULL, 
-	recorded_at DATETIMEOFFSET(6) NOT NULL
+CREATE TABLE [rowcast].[metric] (
+	[run_id] BIGINT NOT NULL, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[step] NVARCHAR(128) NOT NULL, 
+	[name] NVARCHAR(128) NOT NULL, 
+	[value] DOUBLE PRECISION NULL, 
+	[recorded_at] DATETIMEOFFSET(6) NOT NULL
 );
 
-CREATE INDEX ix_rowcast_metric_run_id ON [rowcast].metric (run_id);
+CREATE INDEX [ix_rowcast_metric_run_id] ON [rowcast].[metric] ([run_id]);
 
-CREATE TABLE [rowcast].model (
-	job NVARCHAR(128) NOT NULL, 
-	version INTEGER NOT NULL, 
-	status NVARCHAR(128) NOT NULL, 
-	created_at DATETIMEOFFSET(6) NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	estimator NVARCHAR(max) NOT NULL, 
-	features NVARCHAR(max) NOT NULL, 
-	trained_from DATETIMEOFFSET(6) NULL, 
-	trained_to DATETIMEOFFSET(6) NULL, 
-	trained_to_key NVARCHAR(max) NULL, 
-	rows BIGINT NOT NULL, 
-	metrics NVARCHAR(max) NOT NULL, 
-	artifact_sha256 NVARCHAR(128) NOT NULL, 
-	artifact VARBINARY(max) NOT NULL, 
-	CONSTRAINT pk_model PRIMARY KEY (job, version)
+CREATE TABLE [rowcast].[model] (
+	[job] NVARCHAR(128) NOT NULL, 
+	[version] INTEGER NOT NULL, 
+	[status] NVARCHAR(128) NOT NULL, 
+	[created_at] DATETIMEOFFSET(6) NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[estimator] NVARCHAR(max) NOT NULL, 
+	[features] NVARCHAR(max) NOT NULL, 
+	[trained_from] DATETIMEOFFSET(6) NULL, 
+	[trained_to] DATETIMEOFFSET(6) NULL, 
+	[trained_to_key] NVARCHAR(max) NULL, 
+	[rows] BIGINT NOT NULL, 
+	[metrics] NVARCHAR(max) NOT NULL, 
+	[artifact_sha256] NVARCHAR(128) NOT NULL, 
+	[artifact] VARBINARY(max) NOT NULL, 
+	CONSTRAINT [pk_model] PRIMARY KEY ([job], [version])
 );
 
-CREATE TABLE [rowcast].promotion (
-	promotion_id BIGINT NOT NULL IDENTITY, 
-	job NVARCHAR(128) NOT NULL, 
-	version INTEGER NOT NULL, 
-	previous INTEGER NULL, 
-	decided_at DATETIMEOFFSET(6) NOT NULL, 
-	decided_by NVARCHAR(max) NOT NULL, 
-	decision NVARCHAR(128) NOT NULL, 
-	reason NVARCHAR(max) NOT NULL, 
-	evidence NVARCHAR(max) NOT NULL, 
-	CONSTRAINT pk_promotion PRIMARY KEY (promotion_id)
+CREATE TABLE [rowcast].[promotion] (
+	[promotion_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[version] INTEGER NOT NULL, 
+	[previous] INTEGER NULL, 
+	[decided_at] DATETIMEOFFSET(6) NOT NULL, 
+	[decided_by] NVARCHAR(max) NOT NULL, 
+	[decision] NVARCHAR(128) NOT NULL, 
+	[reason] NVARCHAR(max) NOT NULL, 
+	[evidence] NVARCHAR(max) NOT NULL, 
+	CONSTRAINT [pk_promotion] PRIMARY KEY ([promotion_id])
 );
 
-CREATE INDEX ix_rowcast_promotion_job ON [rowcast].promotion (job);
+CREATE INDEX [ix_rowcast_promotion_job] ON [rowcast].[promotion] ([job]);
 
-CREATE TABLE [rowcast].wafers_prediction (
-	lot nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
-	slot tinyint NOT NULL, 
-	model_version INTEGER NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	batch_id BIGINT NOT NULL, 
-	scored_at DATETIMEOFFSET(6) NOT NULL, 
-	row_hash BIGINT NOT NULL, 
-	score DOUBLE PRECISION NOT NULL, 
-	predicted BIT NOT NULL, 
-	threshold DOUBLE PRECISION NOT NULL, 
-	contributions NVARCHAR(max) NULL, 
-	CONSTRAINT pk_wafers_prediction PRIMARY KEY (lot, slot)
+CREATE TABLE [rowcast].[wafers_prediction] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[scored_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[score] DOUBLE PRECISION NOT NULL, 
+	[predicted] BIT NOT NULL, 
+	[threshold] DOUBLE PRECISION NOT NULL, 
+	[contributions] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_wafers_prediction] PRIMARY KEY ([lot], [slot])
 );
 
 ALTER TABLE [rowcast].[wafers_prediction] SET (LOCK_ESCALATION = DISABLE);
 
-CREATE TABLE [rowcast].wafers_quarantine (
-	lot nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
-	slot tinyint NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	batch_id BIGINT NOT NULL, 
-	quarantined_at DATETIMEOFFSET(6) NOT NULL, 
-	row_hash BIGINT NOT NULL, 
-	reasons NVARCHAR(max) NOT NULL, 
-	row_values NVARCHAR(max) NOT NULL, 
-	CONSTRAINT pk_wafers_quarantine PRIMARY KEY (lot, slot)
+CREATE TABLE [rowcast].[wafers_quarantine] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[quarantined_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[reasons] NVARCHAR(max) NOT NULL, 
+	[row_values] NVARCHAR(max) NOT NULL, 
+	CONSTRAINT [pk_wafers_quarantine] PRIMARY KEY ([lot], [slot])
 );
 
 ALTER TABLE [rowcast].[wafers_quarantine] SET (LOCK_ESCALATION = DISABLE);
 
-CREATE TABLE [rowcast].wafers_history (
-	lot nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
-	slot tinyint NOT NULL, 
-	batch_id BIGINT NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	was NVARCHAR(max) NOT NULL, 
-	since DATETIMEOFFSET(6) NOT NULL, 
-	until DATETIMEOFFSET(6) NOT NULL, 
-	row_hash BIGINT NOT NULL, 
-	model_version INTEGER NULL, 
-	score DOUBLE PRECISION NULL, 
-	predicted BIT NULL, 
-	threshold DOUBLE PRECISION NULL, 
-	contributions NVARCHAR(max) NULL, 
-	reasons NVARCHAR(max) NULL, 
-	row_values NVARCHAR(max) NULL, 
-	CONSTRAINT pk_wafers_history PRIMARY KEY (lot, slot, batch_id)
+CREATE TABLE [rowcast].[wafers_history] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[was] NVARCHAR(max) NOT NULL, 
+	[since] DATETIMEOFFSET(6) NOT NULL, 
+	[until] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[model_version] INTEGER NULL, 
+	[score] DOUBLE PRECISION NULL, 
+	[predicted] BIT NULL, 
+	[threshold] DOUBLE PRECISION NULL, 
+	[contributions] NVARCHAR(max) NULL, 
+	[reasons] NVARCHAR(max) NULL, 
+	[row_values] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_wafers_history] PRIMARY KEY ([lot], [slot], [batch_id])
 );
 
 ALTER TABLE [rowcast].[wafers_history] SET (LOCK_ESCALATION = DISABLE);
 
-CREATE TABLE [rowcast].wafers_prediction_staging (
-	stage NVARCHAR(40) NOT NULL, 
-	lot NVARCHAR(450) NOT NULL, 
-	slot tinyint NOT NULL, 
-	model_version INTEGER NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	batch_id BIGINT NOT NULL, 
-	scored_at DATETIMEOFFSET(6) NOT NULL, 
-	row_hash BIGINT NOT NULL, 
-	score DOUBLE PRECISION NOT NULL, 
-	predicted BIT NOT NULL, 
-	threshold DOUBLE PRECISION NOT NULL, 
-	contributions NVARCHAR(max) NULL
+CREATE TABLE [rowcast].[wafers_prediction_staging] (
+	[stage] NVARCHAR(40) NOT NULL, 
+	[lot] NVARCHAR(450) NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[scored_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[score] DOUBLE PRECISION NOT NULL, 
+	[predicted] BIT NOT NULL, 
+	[threshold] DOUBLE PRECISION NOT NULL, 
+	[contributions] NVARCHAR(max) NULL
 );
 
-CREATE CLUSTERED INDEX ix_wafers_prediction_staging ON [rowcast].wafers_prediction_staging (stage);
+CREATE CLUSTERED INDEX [ix_wafers_prediction_staging] ON [rowcast].[wafers_prediction_staging] ([stage]);
 
 ALTER TABLE [rowcast].[wafers_prediction_staging] SET (LOCK_ESCALATION = DISABLE);
 
-CREATE TABLE [rowcast].wafers_quarantine_staging (
-	stage NVARCHAR(40) NOT NULL, 
-	lot NVARCHAR(450) NOT NULL, 
-	slot tinyint NOT NULL, 
-	run_id BIGINT NOT NULL, 
-	batch_id BIGINT NOT NULL, 
-	quarantined_at DATETIMEOFFSET(6) NOT NULL, 
-	row_hash BIGINT NOT NULL, 
-	reasons NVARCHAR(max) NOT NULL, 
-	row_values NVARCHAR(max) NOT NULL
+CREATE TABLE [rowcast].[wafers_quarantine_staging] (
+	[stage] NVARCHAR(40) NOT NULL, 
+	[lot] NVARCHAR(450) NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[quarantined_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[reasons] NVARCHAR(max) NOT NULL, 
+	[row_values] NVARCHAR(max) NOT NULL
 );
 
-CREATE CLUSTERED INDEX ix_wafers_quarantine_staging ON [rowcast].wafers_quarantine_staging (stage);
+CREATE CLUSTERED INDEX [ix_wafers_quarantine_staging] ON [rowcast].[wafers_quarantine_staging] ([stage]);
 
 ALTER TABLE [rowcast].[wafers_quarantine_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].version (version, created_at) VALUES (3, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (3, SYSDATETIMEOFFSET());
