@@ -1,6 +1,7 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and every test, on SQLite and a PostgreSQL of its own
 # make crash  the long forms: 500 killed runs on each database, every server fault, any order of events; two hours
+# make test-mssql  the tests of SQL Server, on one that Docker starts
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
 
 PYTHON ?= python3
@@ -8,13 +9,18 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test lint crash bench clean
+.PHONY: demo test test-mssql lint crash bench clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
 
 test: .venv/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-mssql: .venv/installed-test
+	docker compose up -d --wait mssql
+	ROWCAST_TEST_MSSQL_URL="mssql://sa:$${ROWCAST_TEST_MSSQL_PASSWORD:-Rowcast-1-test}@127.0.0.1:14333/master?TrustServerCertificate=yes" \
+	  $(BIN)/python -m pytest -n 2 --dist loadfile -k mssql
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
@@ -39,15 +45,22 @@ bench: .venv/installed-bench
 	  || { echo "needs the OpenMP runtime: install libgomp1 (Debian, Ubuntu) or libgomp (Red Hat)"; exit 1; }
 	@touch $@
 
+# Microsoft's driver for SQL Server needs the system's libltdl.
+.venv/ltdl: .venv/bin/python
+	@$(BIN)/python -c 'import ctypes; ctypes.CDLL("libltdl.so.7")' 2>/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq libltdl7; } \
+	  || { echo "needs libltdl: install libltdl7 (Debian, Ubuntu) or libtool-ltdl (Red Hat)"; exit 1; }
+	@touch $@
+
 .venv/installed: pyproject.toml constraints.txt .venv/openmp
 	$(BIN)/python -m pip install -q -c constraints.txt -e .
 	@touch $@
 
-.venv/installed-test: pyproject.toml constraints.txt .venv/openmp
+.venv/installed-test: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test]'
 	@touch $@ .venv/installed
 
-.venv/installed-bench: pyproject.toml constraints.txt .venv/openmp
+.venv/installed-bench: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[bench]'
 	@touch $@ .venv/installed .venv/installed-test
 

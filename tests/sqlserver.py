@@ -21,7 +21,9 @@ _WORDS = {
     "true": "1",
     "false": "0",
 }
-_PARTS = re.compile(r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>\w+)""")
+_PARTS = re.compile(
+    r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>\w+)"""
+)
 
 
 class SqlServer:
@@ -114,7 +116,9 @@ def emptied(db: Database) -> None:
     objects = db.arrow(
         "SELECT SCHEMA_NAME(schema_id) AS owner, name, RTRIM(type) AS kind FROM sys.objects WHERE is_ms_shipped = 0"
     ).to_pylist()
-    found = sorted((list(kinds).index(row["kind"]), row["owner"], row["name"]) for row in objects if row["kind"] in kinds)
+    found = sorted(
+        (list(kinds).index(row["kind"]), row["owner"], row["name"]) for row in objects if row["kind"] in kinds
+    )
     for kind, owner, name in found:
         db.arrow(f"DROP {list(kinds.values())[kind]} {quoted(owner)}.{quoted(name)}")
     for row in db.arrow("SELECT name FROM sys.schemas WHERE name NOT LIKE N'db[_]%'").to_pylist():

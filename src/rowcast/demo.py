@@ -24,7 +24,8 @@ WAFERS, SECOM = "wafers", "secom"
 HIDDEN = 0.3  # share of SECOM whose labels the demo hides, so that there is something to score
 _MARK = "# Written by 'rowcast demo'"  # begins every rowcast.toml that a demo may write anew
 _CHUNK = 25_000  # rows
-_WIDE = 900  # sensors; beyond, a row of double precision does not fit a page of PostgreSQL
+_WIDE = 900  # sensors; beyond, a row of double precision fits no page of PostgreSQL or SQL Server
+_MOST_COLUMNS = 1_024  # of a table of SQL Server
 _TIME = sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 _NAME = sa.Text().with_variant(sa.Unicode(100), "mssql")  # what an index may hold
 _SENSORS = tuple(f"s{place:03d}" for place in range(1, 591))
@@ -104,6 +105,11 @@ def write_simulation(db: Database, table: str, simulation: Simulation) -> int:
 
     The table has no primary key, since some simulated keys are NULL or repeated. Memory: one chunk of the simulation.
     """
+    if db.dialect.name == "mssql" and len(simulation.schema) > _MOST_COLUMNS:
+        raise ConfigError(
+            f"a table of {len(simulation.schema):,} columns is wider than SQL Server allows: {_MOST_COLUMNS:,}",
+            hint="take fewer --sensors",
+        )
     number = sa.REAL if db.dialect.name != "sqlite" and simulation.fab.sensors > _WIDE else sa.Double
     types = {pa.string(): _NAME, pa.float64(): number, pa.int64(): sa.Integer}
     columns = [sa.Column(field.name, types.get(field.type, _TIME)) for field in simulation.schema]

@@ -120,7 +120,7 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     with recorded() as (server, db):
         server.answers("SYSUTCDATETIME", {"now": NOW})
         server.answers("OBJECT_ID(N'[", {"id": 1})
-        server.answers("sys.columns AS c LEFT JOIN", *[dict(zip(names, row, strict=True)) for row in COLUMNS])
+        server.answers("sys.columns AS c JOIN", *[dict(zip(names, row, strict=True)) for row in COLUMNS])
         server.answers(
             "FROM sys.indexes",
             {"number": 1, "is_unique": 1, "name": "lot"},

@@ -277,10 +277,11 @@ class MSSQL(Connection):
             full = f"{tsql.quoted(owner)}.{full}"
             database = f"{tsql.quoted(other[0])}." if other else ""
         columns = self.arrow(
-            "SELECT c.name, COALESCE(t.name, TYPE_NAME(c.user_type_id)) AS type,"  # noqa: S608
+            "SELECT c.name, COALESCE(t.name, u.name) AS type,"  # noqa: S608
             " CAST(c.max_length AS int) AS length, CAST(c.precision AS int) AS precision,"
             " CAST(c.scale AS int) AS scale, c.collation_name AS collation"
-            f" FROM {database}sys.columns AS c LEFT JOIN {database}sys.types AS t ON t.user_type_id = c.system_type_id"
+            f" FROM {database}sys.columns AS c JOIN {database}sys.types AS u ON u.user_type_id = c.user_type_id"
+            f" LEFT JOIN {database}sys.types AS t ON t.user_type_id = c.system_type_id"  # of a type of the user's own
             f" WHERE c.object_id = OBJECT_ID({tsql.text(database + full)}) AND c.is_column_set = 0"
             " ORDER BY c.column_id"
         ).to_pylist()

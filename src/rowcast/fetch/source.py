@@ -155,7 +155,8 @@ def open_source(db: Database, settings: config.Source) -> Source:
     relation = db.describe(settings.table, settings.query)
     if relation is None:
         raise SourceError(
-            f"there is no table {settings.table} in {db.shown}", hint="'table' may need its schema: schema.table"
+            f"there is no table {settings.table} in {db.shown}",
+            hint="'table' may need its schema: schema.table; or this user may not see it: GRANT SELECT",
         )
     named = {
         "key": settings.key,
