@@ -544,7 +544,13 @@ def test_every_type_of_sql_server_that_can_be_a_feature_is_read_as_a_number_or_t
 
 @pytest.mark.parametrize(
     ("spelled", "kind"),
-    [("xml", "other"), ("varbinary(9)", "other"), ("uniqueidentifier", "other"), ("datetime2(7)", "time"), ("bit", "boolean")],
+    [
+        ("xml", "other"),
+        ("varbinary(9)", "other"),
+        ("uniqueidentifier", "other"),
+        ("datetime2(7)", "time"),
+        ("bit", "boolean"),
+    ],
 )
 def test_types_of_sql_server_have_their_kind(mssql, spelled, kind):
     mssql.run(f"CREATE TABLE t (id integer, x {spelled})")
