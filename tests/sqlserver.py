@@ -1,5 +1,6 @@
 """A Microsoft SQL Server that the environment names: databases of this process on it, gone when the tests are."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from rowcast.database import Database, connect
+from rowcast.errors import DatabaseError
 
 VARIABLE = "ROWCAST_TEST_MSSQL_URL"
 
@@ -82,7 +84,8 @@ class SqlServer:
         where = f"session_id IS NOT NULL AND DB_NAME(database_id) = N'{database_of(url)}'"
         sessions = f"SELECT CAST(session_id AS int) AS id FROM sys.dm_exec_sessions WHERE {where}"
         for session in self._admin.arrow(sessions).to_pylist():
-            self._admin.arrow(f"KILL {session['id']}")
+            with contextlib.suppress(DatabaseError):  # it has ended meanwhile
+                self._admin.arrow(f"KILL {session['id']}")
 
     def stop(self) -> None:
         for name in list(self._made):
@@ -112,7 +115,7 @@ def in_tsql(sql: str) -> str:
 
 def emptied(db: Database) -> None:
     """Drop all that tests make in a database."""
-    kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION", "SO": "SEQUENCE"}
+    kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION"}
     objects = db.arrow(
         "SELECT SCHEMA_NAME(schema_id) AS owner, name, RTRIM(type) AS kind FROM sys.objects WHERE is_ms_shipped = 0"
     ).to_pylist()
