@@ -86,6 +86,25 @@ class Place:
             values = ", ".join(f"({', '.join(map(literal, row))})" for row in rows[start : start + most])
             self.run(f"INSERT INTO {table} ({names}) VALUES {values}")
 
+    def refill(self, table: str, source: str) -> None:
+        """Replace a table's rows by those of another with its columns; the database numbers none of them anew."""
+        columns, begin, end = "", "", ""
+        if self.is_mssql:
+            of_table = f"object_id = OBJECT_ID('{table}')"
+            found = self.run(f"SELECT name, is_identity FROM sys.columns WHERE {of_table} ORDER BY column_id")
+            columns = ", ".join(quoted(column["name"]) for column in found)
+            if any(column["is_identity"] for column in found):
+                begin, end = f"SET IDENTITY_INSERT {table} ON; ", f"; SET IDENTITY_INSERT {table} OFF"
+        into = f"{table} ({columns})" if columns else table
+        self.run(f"DELETE FROM {table}", f"{begin}INSERT INTO {into} SELECT {columns or '*'} FROM {source}{end}")
+
+    def keep(self, name: str, table: str) -> None:
+        """Make a table with the columns and rows of another."""
+        made = (
+            f"SELECT * INTO {name} FROM {table}" if self.is_mssql else f"CREATE TABLE {name} AS SELECT * FROM {table}"
+        )
+        self.run(made)
+
     def clear(self) -> None:
         """Close what the test opened, and make a database on a server empty again."""
         for db in self._open:

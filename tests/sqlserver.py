@@ -1,5 +1,6 @@
-"""A Microsoft SQL Server that an environment variable names: databases of this process on it, gone when the tests are."""
+"""A Microsoft SQL Server that the environment names: databases of this process on it, gone when the tests are."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from rowcast.database import Database, connect
+from rowcast.errors import DatabaseError
 
 VARIABLE = "ROWCAST_TEST_MSSQL_URL"
 
@@ -63,13 +65,13 @@ class SqlServer:
 
     def renew(self, url: str) -> None:
         """Make a database anew under its name."""
-        name = str(make_url(url).database).removeprefix(f"{self._mine}_")
+        name = database_of(url).removeprefix(f"{self._mine}_")
         self.drop(url)
         self.create(name)
 
     def drop(self, url: str) -> None:
         """Drop a database; whoever is still connected to it is sent away."""
-        full = str(make_url(url).database)
+        full = database_of(url)
         if self.is_babelfish:
             self.cut_off(url)
         else:
@@ -79,10 +81,11 @@ class SqlServer:
 
     def cut_off(self, url: str) -> None:
         """End every connection to a database."""
-        where = f"session_id IS NOT NULL AND DB_NAME(database_id) = N'{make_url(url).database}'"
+        where = f"session_id IS NOT NULL AND DB_NAME(database_id) = N'{database_of(url)}'"
         sessions = f"SELECT CAST(session_id AS int) AS id FROM sys.dm_exec_sessions WHERE {where}"
         for session in self._admin.arrow(sessions).to_pylist():
-            self._admin.arrow(f"KILL {session['id']}")
+            with contextlib.suppress(DatabaseError):  # it has ended meanwhile
+                self._admin.arrow(f"KILL {session['id']}")
 
     def stop(self) -> None:
         for name in list(self._made):
@@ -112,18 +115,21 @@ def in_tsql(sql: str) -> str:
 
 def emptied(db: Database) -> None:
     """Drop all that tests make in a database."""
-    kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION", "SO": "SEQUENCE"}
+    kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION"}
     objects = db.arrow(
         "SELECT SCHEMA_NAME(schema_id) AS owner, name, RTRIM(type) AS kind FROM sys.objects WHERE is_ms_shipped = 0"
     ).to_pylist()
-    found = sorted(
-        (list(kinds).index(row["kind"]), row["owner"], row["name"]) for row in objects if row["kind"] in kinds
-    )
-    for kind, owner, name in found:
-        db.arrow(f"DROP {list(kinds.values())[kind]} {quoted(owner)}.{quoted(name)}")
+    for short, kind in kinds.items():
+        for row in objects:
+            if row["kind"] == short:
+                db.arrow(f"DROP {kind} {quoted(row['owner'])}.{quoted(row['name'])}")
     for row in db.arrow("SELECT name FROM sys.schemas WHERE name NOT LIKE N'db[_]%'").to_pylist():
         if row["name"] not in ("dbo", "guest", "sys", "INFORMATION_SCHEMA"):
             db.arrow(f"DROP SCHEMA {quoted(row['name'])}")
+
+
+def database_of(url: str) -> str:
+    return str(make_url(url).database)
 
 
 def quoted(name: str) -> str:

@@ -7,17 +7,20 @@ from subprocess import Popen
 from typing import Any
 
 import pytest
-from conftest import Place
-from jobs import Job, build
+from conftest import SYSTEMS, Place
+from jobs import Job, build, create
 from postgres import Server
+from sqlserver import SqlServer, database_of, quoted
 
 
 class Bases:
     """Databases made once, of which each test gets a copy."""
 
-    def __init__(self, folder: Path, server: Callable[[], Server]) -> None:
+    def __init__(self, folder: Path, server: Callable[[], Server], sqlserver: Callable[[], SqlServer]) -> None:
         self.folder = folder
         self._server = server
+        self._sqlserver = sqlserver
+        self._ddl: list[str] = []  # of a trained job's store on SQL Server
         self._made: dict[str, Job] = {}
         self._copies = 0
         self._admin: Place | None = None
@@ -37,6 +40,8 @@ class Bases:
             job = Job(self.folder / name, self._place(system, f"base_{what}", self.folder / name, None))
             build(job)
             if what == "trained":
+                if job.place.is_mssql:
+                    self._ddl = [statement for statement in job.call("ddl").out.split(";\n\n") if statement.strip()]
                 job.ok("retrain")
             if job.place.is_sqlite:
                 job.sql("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -51,16 +56,33 @@ class Bases:
             if base:
                 shutil.copy(base.url.removeprefix("sqlite:///"), file)
             return Place(system, f"sqlite:///{file}")
+        if system == "mssql":
+            place = Place(system, self._sqlserver().create(name), mssql=self._sqlserver())
+            if base:
+                self._refill(base, place)
+            return place
         server = self._server()
         self._admin = self._admin or Place(system, server.url("postgres"), server)
         template = base.url.rpartition("/")[2] if base else "template0"
         self._admin.run(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return Place(system, server.url(name), server)
 
+    def _refill(self, base: Place, place: Place) -> None:
+        """SQL Server has no templates: the same tables are made, and filled with the same rows."""
+        create(place)
+        if "rowcast" in [schema["name"] for schema in base.run("SELECT name FROM sys.schemas")]:
+            place.run(*self._ddl)
+        for table in place.run("SELECT SCHEMA_NAME(schema_id) AS owner, name FROM sys.tables"):
+            name = f"{quoted(table['owner'])}.{quoted(table['name'])}"
+            place.refill(name, f"{quoted(database_of(base.url))}.{name}")
+        base.close()
+
     def drop(self, job: Job) -> None:
         job.place.clear() if job.place.is_sqlite else None
         job.place.close()
-        if self._admin and not job.place.is_sqlite:
+        if job.place.mssql:
+            job.place.mssql.drop(job.place.url)
+        elif self._admin and not job.place.is_sqlite:
             self._admin.run(f"DROP DATABASE {job.place.url.rpartition('/')[2]} WITH (FORCE)")
 
     def close(self) -> None:
@@ -70,7 +92,10 @@ class Bases:
 
 @pytest.fixture(scope="session")
 def bases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bases]:
-    found = Bases(tmp_path_factory.mktemp("bases"), lambda: request.getfixturevalue("server"))
+    def fixture(name: str) -> Callable[[], Any]:
+        return lambda: request.getfixturevalue(name)
+
+    found = Bases(tmp_path_factory.mktemp("bases"), fixture("server"), fixture("sqlserver"))
     yield found
     found.close()
 
@@ -106,7 +131,7 @@ def start() -> Iterator[Callable[..., "Popen[str]"]]:
             process.communicate(timeout=30)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=SYSTEMS)
 def system(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     return found

@@ -23,7 +23,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.cli import main
-from rowcast.database.adbc import Adbc
+from rowcast.database.connection import Connection
+from rowcast.database.mssql import MSSQL
 from rowcast.database.postgresql import PostgreSQL
 from rowcast.database.sqlite import SQLite
 from rowcast.ledger import Batch, Ledger
@@ -88,14 +89,14 @@ def around(trap: Trap, call: Callable[..., Any], writes: Callable[..., bool] = l
 def watch(trap: Trap, without: str | None) -> None:
     """Let the trap see each statement that writes, and what the ledger and the scoring steps do."""
 
-    def writes(_db: Adbc, statement: sa.Executable) -> bool:
+    def writes(_db: Connection, statement: sa.Executable) -> bool:
         return isinstance(statement, sa.UpdateBase | sa.sql.ddl.ExecutableDDLElement)
 
-    execute, rows, statement = Adbc.execute, Adbc.rows, Adbc._statement
+    execute, rows, statement = Connection.execute, Connection.rows, Connection._statement
     planning, claim, publish = Ledger.planning, Ledger.claim, Ledger.publish
     examine, results, record = batch.examine, batch.results, scoring.record
 
-    def watched_statement(db: Adbc, sql: str) -> None:
+    def watched_statement(db: Connection, sql: str) -> None:
         trap.point()
         if (trap.inside, without) != ("publish", "transaction"):
             statement(db, sql)
@@ -135,12 +136,13 @@ def watch(trap: Trap, without: str | None) -> None:
         found: sa.ColumnElement[bool] = ledger.tables.batch.c.batch_id == batch_id
         return found
 
-    Adbc.execute, Adbc.rows, Adbc._statement = (
+    Connection.execute, Connection.rows, Connection._statement = (
         around(trap, execute, writes),
         around(trap, rows, writes),
         watched_statement,
     )
     SQLite.ingest, PostgreSQL.ingest = around(trap, SQLite.ingest), around(trap, PostgreSQL.ingest)
+    MSSQL.ingest, MSSQL._copied = around(trap, MSSQL.ingest), around(trap, MSSQL._copied)
     Ledger.planning, Ledger.claim, Ledger.publish = watched_planning, watched_claim, watched_publish
     batch.examine, batch.results, scoring.record = around(trap, examine), watched_results, watched_record
     if without == "claim":

@@ -8,14 +8,18 @@ from functools import partial
 from typing import Any
 
 import adbc_driver_manager.dbapi as dbapi
+import mssql_python
 import pytest
 
-from rowcast.database.adbc import Adbc
+from rowcast.database.connection import Connection
 from rowcast.ledger import batches, process, runs
 from rowcast.pipeline.batch import close_worker
 
 _PIDS = itertools.count(2**22 + 1)  # larger than any that Linux gives to a process
 _BEGUN = "1"
+# What the drivers execute statements by, and what they bring many rows to a table by.
+_CURSORS = ((dbapi.Cursor, "adbc_ingest"), (mssql_python.Cursor, "bulkcopy_arrow"))
+_FAULTS = (dbapi.Error, mssql_python.Error, RuntimeError)
 
 
 class Dead(BaseException):
@@ -40,24 +44,32 @@ class _Process:
         self.death = death
         self.writes = 0
         self.is_dead = False
-        self._all: list[Adbc] = []
-        self._open, self._execute, self._ingest = Adbc.open, dbapi.Cursor.execute, dbapi.Cursor.adbc_ingest
+        self._all: list[Connection] = []
+        self._open = Connection.open
 
-    def open(self, db: Adbc) -> None:
-        """In place of `Adbc.open`, by which connections are made and made anew."""
+    def open(self, db: Connection) -> None:
+        """In place of `Connection.open`, by which connections are made and made anew."""
         if self.is_dead:
             raise Dead
         self._all.append(db)
         self._open(db)
 
-    def execute(self, cursor: dbapi.Cursor, sql: str, *values: Any) -> Any:
-        """In place of the driver's own."""
-        writes = not sql.startswith(("SELECT", "PRAGMA", "SET")) and " TEMP" not in sql.upper()
-        return self._done(writes, partial(self._execute, cursor, sql, *values))
+    def executing(self, driver: Callable[..., Any]) -> Callable[..., Any]:
+        """In place of a driver's own."""
 
-    def ingest(self, cursor: dbapi.Cursor, *values: Any, **options: Any) -> Any:
-        """In place of the driver's own."""
-        return self._done(not options["temporary"], partial(self._ingest, cursor, *values, **options))
+        def execute(cursor: Any, sql: str, *values: Any, **options: Any) -> Any:
+            reads = sql.startswith(("SELECT", "PRAGMA", "SET", "DECLARE")) or " TEMP" in sql.upper() or "[#" in sql
+            return self._done(not reads, partial(driver, cursor, sql, *values, **options))
+
+        return execute
+
+    def ingesting(self, driver: Callable[..., Any]) -> Callable[..., Any]:
+        """In place of a driver's own."""
+
+        def ingest(cursor: Any, *values: Any, **options: Any) -> Any:
+            return self._done(not options.get("temporary"), partial(driver, cursor, *values, **options))
+
+        return ingest
 
     def _done(self, writes: bool, statement: Callable[[], Any]) -> Any:
         if self.is_dead:
@@ -67,7 +79,7 @@ class _Process:
             return statement()
         self.is_dead = True
         if self.death.executed:
-            with contextlib.suppress(dbapi.Error):  # nobody is left to hear of it
+            with contextlib.suppress(*_FAULTS):  # nobody is left to hear of it
                 statement()
         raise Dead
 
@@ -90,9 +102,10 @@ def living(death: Death | None) -> Iterator[None]:
         patch.setattr(process, "_started", lambda other: _BEGUN if other == pid else started(other))
         for module in (runs, batches):
             patch.setattr(module, "process_name", lambda: name)
-        patch.setattr(Adbc, "open", lambda db: mortal.open(db))
-        patch.setattr(dbapi.Cursor, "execute", lambda cursor, *values: mortal.execute(cursor, *values))
-        patch.setattr(dbapi.Cursor, "adbc_ingest", lambda *values, **options: mortal.ingest(*values, **options))
+        patch.setattr(Connection, "open", lambda db: mortal.open(db))
+        for cursor, ingest in _CURSORS:
+            patch.setattr(cursor, "execute", mortal.executing(cursor.execute))
+            patch.setattr(cursor, ingest, mortal.ingesting(getattr(cursor, ingest)))
         try:
             yield
         finally:

@@ -73,6 +73,10 @@ def slow(job: Job, milliseconds: int = 40) -> None:
         body = count.format(milliseconds * 4000)
         job.sql(f"CREATE TRIGGER slow BEFORE INSERT ON {prediction} BEGIN {body}; END")
         return
+    if job.place.is_mssql:  # once for all rows of a statement, which are a batch
+        delay = f"WAITFOR DELAY '00:00:0{40 * milliseconds / 1000:.3f}'"
+        job.sql(f"CREATE TRIGGER rowcast.slow ON {prediction} AFTER INSERT AS BEGIN {delay} END")
+        return
     job.sql(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN PERFORM pg_sleep({milliseconds / 1000}); RETURN NEW; END $$",

@@ -164,11 +164,12 @@ class Fab:
         )
         self.settings = config.load(job.folder / "rowcast.toml")
         self.tables = {"wafers": "wafers", **{name: job.table(name) for name in (*TABLES, *TABLES_OF_JOB)}}
-        job.sql(*[f"CREATE TABLE first_{name} AS SELECT * FROM {table}" for name, table in self.tables.items()])
+        for name, table in self.tables.items():
+            job.place.keep(f"first_{name}", table)
 
     def begin(self) -> None:
         for name, table in self.tables.items():
-            self.job.sql(f"DELETE FROM {table}", f"INSERT INTO {table} SELECT * FROM first_{name}")
+            self.job.place.refill(table, f"first_{name}")
 
     def add(self, rows: dict[int, Row]) -> None:
         others = dict.fromkeys(SENSORS, 0.1) | {"tool": "A"}

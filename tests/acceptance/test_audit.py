@@ -92,11 +92,15 @@ def test_a_row_both_scored_and_quarantined_is_seen(scored: Job) -> None:
 def test_a_row_scored_twice_is_seen(scored: Job) -> None:
     prediction = scored.table("wafers_prediction")
     copied = scored.table("copied")
-    renamed = '"rowcast_wafers_prediction"' if scored.place.is_sqlite else "wafers_prediction"
+    scored.place.keep(copied, prediction)
+    rename = {
+        "sqlite": f'ALTER TABLE {copied} RENAME TO "rowcast_wafers_prediction"',
+        "postgresql": f"ALTER TABLE {copied} RENAME TO wafers_prediction",
+        "mssql": "EXEC sp_rename 'rowcast.copied', 'wafers_prediction'",
+    }
     scored.sql(
-        f"CREATE TABLE {copied} AS SELECT * FROM {prediction}",
         f"DROP TABLE {prediction}",
-        f"ALTER TABLE {copied} RENAME TO {renamed}",
+        rename[scored.place.system],
         f"INSERT INTO {prediction} SELECT * FROM {prediction} WHERE wafer IN (320, 321)",
         f"INSERT INTO {prediction} SELECT * FROM {prediction} WHERE wafer = 320",
         # four rows of 320 and two of 321, and a batch that says so
@@ -146,7 +150,14 @@ def test_without_a_champion_every_row_is_out_of_scope(untrained: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "store"), [("sqlite", "sqlite"), ("sqlite", "postgresql"), ("postgresql", "sqlite")]
+    ("system", "store"),
+    [
+        ("sqlite", "sqlite"),
+        ("sqlite", "postgresql"),
+        ("postgresql", "sqlite"),
+        ("mssql", "sqlite"),
+        ("postgresql", "mssql"),
+    ],
 )
 def test_it_holds_and_breaks_alike_where_the_store_is_another_database(
     system: str, store: str, make_job: Callable[[str, str], Job]

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from conftest import Place, literal, quoted
 from jobs import LABELLED, PENDING, SENSORS, Job, moment, wafers
 from proof import ended, eventually, is_exactly_once, named, statuses
+from sqlserver import in_tsql
 
 from rowcast.database import Database
 
@@ -111,10 +112,12 @@ class Arrivals:
             row = {**wafers(abs(key), 1, False)[0], "wafer": key, "measured_at": time}
             rows.append({**row, **(dict.fromkeys(SENSORS, 1e30) if broken else {})})
             (bad if broken else good).add(key)
-        db.execute(sa.text("BEGIN IMMEDIATE" if self.place.is_sqlite else "BEGIN"))
+        begin = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN", "mssql": "BEGIN TRANSACTION"}
+        db.execute(sa.text(begin[self.place.system]))
         if rows:
             values = ", ".join(f"({', '.join(map(literal, row.values()))})" for row in rows)
-            db.execute(sa.text((self.into + values).replace(":", "\\:")))
+            sql = in_tsql(self.into + values) if self.place.is_mssql else self.into + values
+            db.execute(sa.text(sql.replace(":", "\\:")))
         return good, bad
 
 
@@ -178,7 +181,14 @@ def test_four_processes_and_a_writer_leave_every_row_scored_or_quarantined_once(
 
 
 @pytest.mark.parametrize(
-    ("source", "store"), [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite")]
+    ("source", "store"),
+    [
+        ("sqlite", "postgresql"),
+        ("postgresql", "sqlite"),
+        ("sqlite", "sqlite"),
+        ("mssql", "sqlite"),
+        ("sqlite", "mssql"),
+    ],
 )
 def test_four_processes_keep_the_promise_where_source_and_store_are_two_databases(
     make_job: Callable[[str, str], Job], make_place: Callable[[str], Place], start: Start, source: str, store: str
@@ -188,10 +198,12 @@ def test_four_processes_keep_the_promise_where_source_and_store_are_two_database
     job.estimator("quick", **changes)
     job.ok("retrain")
     is_shared_among_four(job, place, start)
-    tables = (
-        "sqlite_master WHERE name LIKE 'rowcast%'" if source == "sqlite" else "pg_namespace WHERE nspname = 'rowcast'"
-    )
-    assert job.sql(f"SELECT 1 AS found FROM {tables}") == []  # the source holds nothing of ours
+    ours = {
+        "sqlite": "sqlite_master WHERE name LIKE 'rowcast%'",
+        "postgresql": "pg_namespace WHERE nspname = 'rowcast'",
+        "mssql": "sys.schemas WHERE name = 'rowcast'",
+    }
+    assert job.sql(f"SELECT 1 AS found FROM {ours[source]}") == []  # the source holds nothing of ours
 
 
 def test_two_full_pipelines_at_once_share_the_work(trained: Job, start: Start) -> None:

@@ -18,8 +18,11 @@ USUAL = {"retrain": {"policy": "never"}, "source": {"late_arrival": "1h"}}
     params=[
         "sqlite",
         "postgresql",
+        "mssql",
         "sqlite in postgresql",
         pytest.param("postgresql in sqlite", marks=pytest.mark.long),
+        pytest.param("postgresql in mssql", marks=pytest.mark.long),
+        pytest.param("mssql in sqlite", marks=pytest.mark.long),
     ]
 )
 def scored(request: pytest.FixtureRequest, make_job: MakeJob) -> Job:
