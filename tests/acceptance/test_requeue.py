@@ -271,6 +271,9 @@ def test_resume_scores_again_what_has_changed_where_the_run_was_asked_to(scored:
 def test_a_run_as_of_the_past_leaves_requeued_rows_that_it_cannot_see(scored: Job) -> None:
     scored.sql(f"UPDATE wafers SET s01 = 0 WHERE wafer IN {BAD}")
     scored.ok("requeue", "--all")
+    planned = f"SELECT row_count FROM {scored.table('batch')} WHERE status = 'planned'"
+    before = scored.stored(planned)
     assert scored.ok("infer", "--as-of", moment(FIRST))["scored"] == 0
+    assert before == scored.stored(planned) != []
     assert scored.counts()[-1] == len(BAD)
     assert scored.ok("infer")["scored"] == len(BAD)

@@ -141,7 +141,7 @@ class _Scoring:
         died = set(batches) if apart else self._died_over(batches, 1)
         enough = 1 if apart else _DEADLY
         for is_apart in (False, True):
-            left, idle = [batch_id for batch_id in batches if (batch_id in died) == is_apart], 0
+            left, idle = [b for b in batches if (b in died) == is_apart and b not in failed], 0
             while left:
                 try:
                     failed |= self._engaged(left, progress, apart=is_apart)
