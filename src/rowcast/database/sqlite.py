@@ -184,7 +184,7 @@ class SQLite(Adbc):
             return
         data = pa.table(
             {
-                name: pc.strftime(column, "%Y-%m-%d %H:%M:%SZ") if pa.types.is_timestamp(column.type) else column
+                name: _as_text(column) if pa.types.is_timestamp(column.type) else column
                 for name, column in zip(rows.schema.names, rows.columns, strict=True)
             }
         )
@@ -383,6 +383,13 @@ _EXPLAINED = (
     ("has no column named", "missing", "a column is gone from one of rowcast's own tables"),
     ("not a database", "other", "the file is not SQLite, or it is encrypted"),
 )
+
+
+def _as_text(moments: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """Times as ISO 8601; a batch's rows share most of them, and each is spelled once."""
+    whole = moments.combine_chunks() if isinstance(moments, pa.ChunkedArray) else moments
+    encoded = whole.dictionary_encode()
+    return pc.strftime(encoded.dictionary, "%Y-%m-%d %H:%M:%SZ").take(encoded.indices)
 
 
 def _make_folder(folder: Path) -> None:
