@@ -22,9 +22,10 @@ _WORDS = {
     "timestamptz": "datetimeoffset(6)",
     "true": "1",
     "false": "0",
+    "add column": "ADD",
 }
 _PARTS = re.compile(
-    r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>\w+)"""
+    r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>ADD COLUMN|\w+)"""
 )
 
 
