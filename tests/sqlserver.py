@@ -9,7 +9,7 @@ from functools import cached_property
 import pytest
 from sqlalchemy.engine import make_url
 
-from rowcast.database import Database, connect
+from rowcast.database import Database, connect, tsql
 from rowcast.errors import DatabaseError
 
 VARIABLE = "ROWCAST_TEST_MSSQL_URL"
@@ -22,9 +22,15 @@ _WORDS = {
     "timestamptz": "datetimeoffset(6)",
     "true": "1",
     "false": "0",
+    "add column": "ADD",
 }
 _PARTS = re.compile(
-    r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>\w+)"""
+    r"""(?P<text>(?<!N)'(?:[^']|'')*')|N'(?:[^']|'')*'|"(?:[^"]|"")*"|\[(?:[^\]]|\]\])*\]|(?P<word>ADD COLUMN|\w+)"""
+)
+_NAME = r"((?:\w|\.|\"(?:[^\"]|\"\")*\")+)"
+_RENAMES = (
+    (re.compile(rf"^ALTER TABLE {_NAME} RENAME TO {_NAME}$"), "EXEC sp_rename {}, {}"),
+    (re.compile(rf"^ALTER TABLE {_NAME} RENAME COLUMN {_NAME} TO {_NAME}$"), "EXEC sp_rename {}, {}, 'COLUMN'"),
 )
 
 
@@ -110,6 +116,11 @@ def in_tsql(sql: str) -> str:
             return text if text.isascii() else f"N{text}"
         return _WORDS.get(part["word"].lower(), part["word"]) if part["word"] else part[0]
 
+    for renames, renamed in _RENAMES:
+        if found := renames.match(sql):  # the new name stands alone, as a text
+            *old, new = found.groups()
+            new = new[1:-1].replace('""', '"') if new.startswith('"') else new
+            return renamed.format(tsql.text(".".join(old)), tsql.text(new))
     return _PARTS.sub(written, sql)
 
 

@@ -93,14 +93,10 @@ def test_a_row_scored_twice_is_seen(scored: Job) -> None:
     prediction = scored.table("wafers_prediction")
     copied = scored.table("copied")
     scored.place.keep(copied, prediction)
-    rename = {
-        "sqlite": f'ALTER TABLE {copied} RENAME TO "rowcast_wafers_prediction"',
-        "postgresql": f"ALTER TABLE {copied} RENAME TO wafers_prediction",
-        "mssql": "EXEC sp_rename 'rowcast.copied', 'wafers_prediction'",
-    }
+    renamed = '"rowcast_wafers_prediction"' if scored.place.is_sqlite else "wafers_prediction"
     scored.sql(
         f"DROP TABLE {prediction}",
-        rename[scored.place.system],
+        f"ALTER TABLE {copied} RENAME TO {renamed}",
         f"INSERT INTO {prediction} SELECT * FROM {prediction} WHERE wafer IN (320, 321)",
         f"INSERT INTO {prediction} SELECT * FROM {prediction} WHERE wafer = 320",
         # four rows of 320 and two of 321, and a batch that says so

@@ -263,6 +263,17 @@ def stall(job: Job, wafer: int) -> Callable[[], None]:
         endless = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
         job.sql(f"CREATE TRIGGER stall BEFORE INSERT ON {prediction} WHEN NEW.wafer = {wafer} BEGIN {endless}; END")
         return lambda: job.sql("DROP TRIGGER stall").clear()
+    if job.place.is_mssql:
+        waits = f"IF EXISTS (SELECT 1 FROM inserted WHERE wafer = {wafer}) WAITFOR DELAY '00:10:00'"
+        job.sql(f"CREATE TRIGGER rowcast.stall ON {prediction} AFTER INSERT AS BEGIN {waits} END")
+
+        def let_go() -> None:
+            assert job.place.mssql is not None
+            job.place.close()
+            job.place.mssql.cut_off(job.place.url)
+            job.sql("DROP TRIGGER rowcast.stall")
+
+        return let_go
     job.sql(
         "CREATE FUNCTION stall() RETURNS trigger LANGUAGE plpgsql AS"
         f" $$ BEGIN IF NEW.wafer = {wafer} THEN PERFORM pg_sleep(600); END IF; RETURN NEW; END $$"

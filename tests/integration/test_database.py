@@ -175,7 +175,6 @@ def test_every_word_of_sql_may_be_a_column(database):
 
 
 def test_texts_come_back_as_they_are_and_are_found_by_value(database):
-    database.deviates(JSON)
     db = database.connect()
     table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("s", sa.Text))
     db.execute(sa.schema.CreateTable(table))
@@ -794,7 +793,7 @@ KEYS = {
         "posint": [1, 2],
         "name": ["n"],
     },
-    "mssql": {
+    "mssql": {  # to which blanks at the end of a text are none
         "tinyint": [0, 7, 255],
         "smallint": [-5, 0, 7],
         "int": [-5, 0, 7],
@@ -812,7 +811,7 @@ KEYS = {
         "nvarchar(40)": ["a", "ä", "日本語 🙂", "it's", "[x]; --", "Straße"],
         "nvarchar(40) COLLATE Latin1_General_CS_AS": ["a", "A", "ä", "Ä"],
         "varchar(40) COLLATE Latin1_General_BIN2": ["a", "A", "B", "Z"],
-        "nvarchar(40) COLLATE Latin1_General_100_BIN2": [text for text in HARD_TEXTS if text != " "],
+        "nvarchar(40) COLLATE Latin1_General_100_BIN2": HARD_TEXTS,
         "date": [date(1, 1, 1), date(1895, 1, 1), date(2026, 5, 1), date(9999, 12, 31)],
         "datetime": ["1753-01-01T00:00:00.000", "2026-05-01T01:02:03.003", "2026-05-01T01:02:03.007"],
         "smalldatetime": ["1900-01-01T00:00:00", "2026-05-01T01:02:00"],
@@ -835,10 +834,19 @@ KEYS_THAT_DEVIATE = {
 }
 
 
+def told_apart(texts: list[str], *places: Place) -> list[str]:
+    """Those texts of which each database takes no two for one."""
+    if any(place.is_babelfish for place in places):  # JSON, see there
+        texts = [text for text in texts if not re.search(r'["\\\n\t]', text)]
+    if any(place.is_mssql for place in places):
+        texts = list({text.rstrip(" "): text for text in texts}.values())
+    return texts
+
+
 def filled_with_keys(place: Place, spelled: str):
     keys = KEYS[place.system][spelled]
-    if place.is_babelfish:  # JSON, see there
-        keys = [key for key in keys if not isinstance(key, str) or not re.search(r'["\\\n\t]', key)]
+    if "BIN2" in spelled:
+        keys = told_apart(keys, place)
     if place.system == "postgresql":
         place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
     if place.is_mssql and spelled in KEYS_THAT_DEVIATE:

@@ -500,6 +500,8 @@ def test_a_jobs_state_is_kept_as_it_was_set(ledger):
 def test_two_never_plan_at_once(ledger, other, database, monkeypatch):
     if database.is_sqlite:
         monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.0)
+    elif database.is_mssql:
+        monkeypatch.setattr("rowcast.database.mssql._PATIENCE", 10)
     else:
         other.db.arrow("SET lock_timeout = '10ms'")
 

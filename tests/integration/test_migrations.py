@@ -40,7 +40,9 @@ def test_a_second_job_gets_tables_of_its_own(db):
 
 
 @pytest.mark.parametrize("name", ['it\'s "quoted"', "ü [x] 100% :a ?", "x; DROP TABLE rowcast_run; --"])
-def test_jobs_and_schemas_may_have_any_name(db, name):
+def test_jobs_and_schemas_may_have_any_name(database, name):
+    database.deviates("it reads names of such signs otherwise")
+    db = database.connect()
     shared, own = described(db, name, name)
     migrations.upgrade(db, shared, own, name)
     ledger = Ledger(db, shared, own, name)
@@ -99,6 +101,8 @@ VERSION_1 = {
 @pytest.fixture
 def version_1(database):
     """A store of version 1 with a job, a run and a published batch."""
+    if database.is_mssql:
+        pytest.skip("stores on SQL Server begin with a later version")
     lite = database.is_sqlite
     types = {
         "time": "TEXT" if lite else "TIMESTAMP WITH TIME ZONE",

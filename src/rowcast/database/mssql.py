@@ -38,6 +38,7 @@ _SMALL = 1_024
 _TOGETHER = 10_000  # rows that travel in one statement
 _COPIED = 4_000  # rows that bulk copy commits at once: fewer locks than make the server lock a whole table
 _COPY_SECONDS = 600
+_PATIENCE = 10_000  # milliseconds that a lock is waited for
 _LOGIN_SECONDS = 15
 _STALE = timedelta(days=1)  # rows staged longer ago were left by a process that is gone
 # What Python can hold, and a day at each end for time zones.
@@ -75,7 +76,7 @@ class MSSQL(Connection):
 
     def _prepare(self) -> None:
         # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
-        wait = 1_000 if is_stopping() else 10_000
+        wait = min(_PATIENCE, 1_000) if is_stopping() else _PATIENCE
         self._statement(
             "SET NOCOUNT ON; SET XACT_ABORT ON; SET ARITHABORT ON;"
             f" SET LOCK_TIMEOUT {wait}; SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
@@ -119,7 +120,7 @@ class MSSQL(Connection):
                     self._statement("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
     def lock(self, table: sa.Table, name: str) -> None:
-        wait = 1_000 if is_stopping() else 10_000
+        wait = min(_PATIENCE, 1_000) if is_stopping() else _PATIENCE
         sql = (
             "DECLARE @held int; EXEC @held = sp_getapplock @Resource = {}, @LockMode = N'Exclusive',"
             " @LockOwner = N'Transaction', @LockTimeout = {}; SELECT @held AS held"
