@@ -21,7 +21,7 @@ INTEGERS = ("tinyint", "smallint", "int", "bigint")
 CHARACTERS = ("char", "varchar", "nchar", "nvarchar")
 _BINARIES = ("binary", "varbinary", "timestamp", "rowversion")
 # The style by which CONVERT writes a value so that it reads back the same.
-_STYLES = {"float": 3, "real": 3, "money": 2, "smallmoney": 2, "date": 23, "time": 114, "datetimeoffset": 121}
+_STYLES = {"float": 3, "real": 3, "money": 2, "smallmoney": 2, "date": 23, "time": 121, "datetimeoffset": 121}
 _STYLES |= dict.fromkeys(("datetime", "smalldatetime", "datetime2"), 126) | dict.fromkeys(_BINARIES, 1)
 
 
@@ -135,7 +135,10 @@ def rendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any
 
 def unrendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
     """The value that was rendered as a text."""
-    plain: sa.ColumnElement[Any] = sa.literal_column(spelled.split(" COLLATE ")[0])
+    type_, _, collation = spelled.partition(" COLLATE ")
+    plain: sa.ColumnElement[Any] = sa.literal_column(type_)
+    if collation and base(spelled) in ("char", "varchar"):  # it names the code page, which may not be the database's
+        value = value.op("COLLATE")(sa.literal_column(collation))
     style = _STYLES.get(base(spelled))
     if base(spelled) in ("float", "real", "money", "smallmoney", "datetimeoffset"):
         style = None  # needed to write only
