@@ -1,6 +1,7 @@
 """The demo's tables hold what was simulated or read, and a demo replaces nothing but a demo."""
 
 import gzip
+import math
 import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -46,13 +47,16 @@ def multiset(rows: list[dict[str, Any]]) -> Counter[str]:
 
 
 def test_every_simulated_row_arrives_as_it_was_drawn_infinite_values_included(database: Place) -> None:
+    infinities = (float("inf"), float("-inf"))
     db = database.connect()
     simulation = simulate(FAB, chunk_rows=250)
     assert demo.write_simulation(db, "wafers", simulation) == 600
     drawn = [{n: micros(v) for n, v in row.items()} for batch in simulation.batches() for row in batch.to_pylist()]
-    assert multiset(contents(db, "wafers")) == multiset(drawn)
-    infinite = sum(value in (float("inf"), float("-inf")) for row in contents(db, "wafers") for value in row.values())
+    infinite = sum(value in infinities for row in drawn for value in row.values())
     assert infinite == sum(bad.kind == "infinite_value" for bad in simulation.truth.bad) > 0
+    if database.is_mssql:  # it knows no such number
+        drawn = [{n: math.copysign(1e308, v) if v in infinities else v for n, v in row.items()} for row in drawn]
+    assert multiset(contents(db, "wafers")) == multiset(drawn)
 
 
 def test_time_and_key_are_indexed_and_the_key_may_repeat(database: Place) -> None:
