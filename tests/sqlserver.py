@@ -9,7 +9,8 @@ from functools import cached_property
 import pytest
 from sqlalchemy.engine import make_url
 
-from rowcast.database import Database, connect, tsql
+from rowcast.database import Database, connect
+from rowcast.database.mssql import tsql
 from rowcast.errors import DatabaseError
 
 VARIABLE = "ROWCAST_TEST_MSSQL_URL"

@@ -353,8 +353,9 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
     yield Finding("ok", f"the store has version {found}{upgrade}")
     if missing:
         yield Finding("ok", f"the next run creates {', '.join(missing)}")
-    for what, way_out in store.advice():
-        yield Finding("warning", what, way_out)
+    for db in (store,) if store is source.db else (source.db, store):
+        for what, way_out in db.advice():
+            yield Finding("warning", what, way_out)
     present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
     for table in present:
         for grant in store.ungranted(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):

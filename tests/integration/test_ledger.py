@@ -501,7 +501,7 @@ def test_two_never_plan_at_once(ledger, other, database, monkeypatch):
     if database.is_sqlite:
         monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.0)
     elif database.is_mssql:
-        monkeypatch.setattr("rowcast.database.mssql._PATIENCE", 10)
+        monkeypatch.setattr("rowcast.database.mssql.server._PATIENCE", 10)
     else:
         other.db.arrow("SET lock_timeout = '10ms'")
 

@@ -116,7 +116,7 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
     for module in (runs, batches):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
-    monkeypatch.setattr("rowcast.database.mssql.secrets.token_hex", lambda _: "0123456789abcdef")
+    monkeypatch.setattr("rowcast.database.mssql.server.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
         server.answers("SYSUTCDATETIME", {"now": NOW})
         server.answers("OBJECT_ID(N'[", {"id": 1})

@@ -5,7 +5,6 @@ under a name used once, and from there in the transaction that publishes them. R
 SNAPSHOT where the database allows it.
 """
 
-import json
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +17,14 @@ import mssql_python as driver
 import pyarrow as pa
 import sqlalchemy as sa
 import structlog
-from sqlalchemy.dialects.mssql import DATETIME2
 from sqlalchemy.sql import quoted_name
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed, tsql
+from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.connection import Connection, as_batch
 from rowcast.database.mixed import not_mixed
-from rowcast.database.tsql_errors import fault
+from rowcast.database.mssql import address, arrow, catalog, tsql
+from rowcast.database.mssql.faults import fault
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.stopping import is_stopping
 
@@ -45,8 +44,6 @@ _STALE = timedelta(days=1)  # rows staged longer ago were left by a process that
 _SECONDS = (-62135510400, 253402214400)
 _DAYS = (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
 _FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
-_MICROSECONDS, _MILLISECONDS = DATETIME2(6), DATETIME2(3)  # type: ignore[no-untyped-call]
-_OPTIONS = {"encrypt": "yes", "trustservercertificate": "no"}  # where the URL does not say otherwise
 
 
 class MSSQL(Connection):
@@ -61,7 +58,7 @@ class MSSQL(Connection):
     def __init__(self, url: sa.URL) -> None:
         self.shown = f"mssql://{url.host or 'localhost'}:{url.port or 1433}/{url.database or ''}"
         self.dialect = tsql.dialect()
-        self._target = _target(url)
+        self._target = address.target(url)
         self._names: dict[str, tuple[str | None, str]] = {}  # tables as the config spells them, once looked up
         self.open()
 
@@ -70,7 +67,7 @@ class MSSQL(Connection):
             return driver.connect(self._target, autocommit=True, timeout=_LOGIN_SECONDS)
         except driver.ConnectionStringParseError as error:
             said = "; ".join(error.errors).replace("Unknown keyword", "unknown option")
-            raise ConfigError(f"the url of {self.shown} is not one: {said}", hint=_URL_HINT) from None
+            raise ConfigError(f"the url of {self.shown} is not one: {said}", hint=address.HINT) from None
         except self.faults as error:
             raise self.explained(error) from None
 
@@ -86,7 +83,7 @@ class MSSQL(Connection):
         return self._connection.cursor()
 
     def _result(self, cursor: Any) -> pa.Table:
-        return _plain(cursor.arrow(_SMALL)) if cursor.description else pa.table({})
+        return arrow.plain(cursor.arrow(_SMALL)) if cursor.description else pa.table({})
 
     def _cancel(self, cursor: Any) -> None:
         if not cursor.closed and cursor.hstmt is not None:
@@ -104,8 +101,10 @@ class MSSQL(Connection):
     def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
         if kind == "write":
             return ["BEGIN TRANSACTION"]
-        if not self._isolation()["snapshot"]:
-            log.warning("no snapshot: rows that arrive meanwhile may be counted twice or not at all", hint=_SNAPSHOT)
+        if not catalog.isolation(self.arrow)["snapshot"]:
+            log.warning(
+                "no snapshot: rows that arrive meanwhile may be counted twice or not at all", hint=catalog.SNAPSHOT
+            )
             return ["BEGIN TRANSACTION"]
         return ["SET TRANSACTION ISOLATION LEVEL SNAPSHOT", "BEGIN TRANSACTION"]
 
@@ -142,14 +141,6 @@ class MSSQL(Connection):
 
         return self._guard(fetched)
 
-    def _isolation(self) -> dict[str, Any]:
-        found = self.arrow(
-            "SELECT CAST(CASE WHEN snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS int) AS snapshot,"
-            " CAST(is_read_committed_snapshot_on AS int) AS versions"
-            " FROM sys.databases WHERE database_id = DB_ID()"
-        ).to_pylist()
-        return found[0] if found else {"snapshot": 0, "versions": 0}
-
     # Reading and writing
 
     def read(
@@ -159,7 +150,7 @@ class MSSQL(Connection):
         self._running = cursor
         try:
             self._guard(lambda: cursor.execute(self.literal(statement.limit(most))))
-            return as_batch(_plain(self._guard(lambda: cursor.arrow(min(most, _READ))))), []
+            return as_batch(arrow.plain(self._guard(lambda: cursor.arrow(min(most, _READ))))), []
         finally:
             self._running = self._cursor
             cursor.close()
@@ -170,27 +161,25 @@ class MSSQL(Connection):
             self._guard(lambda: cursor.execute(self.literal(statement)))
             reader = self._guard(lambda: cursor.arrow_reader(chunk))
             while (batch := self._next(reader)) is not None:
-                yield as_batch(_plain(pa.Table.from_batches([batch])))
+                yield as_batch(arrow.plain(pa.Table.from_batches([batch])))
         finally:
             cursor.close()
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         not_mixed(rows)
         columns = [table.c[name] for name in rows.schema.names]
-        given = [field.type for field in rows.schema]
         fields, values = [], []
-        for place, (column, arrow) in enumerate(zip(columns, given, strict=True)):
-            spelled = self._spelled(column)
-            as_text = _is_text(arrow) and tsql.base(spelled) not in tsql.CHARACTERS
-            declared = "NVARCHAR(max)" if _is_text(arrow) else spelled
-            name = f"v{place}"
-            fields.append(f"{name} {declared} '$[{place}]'")
+        for place, (column, given) in enumerate(zip(columns, rows.schema.types, strict=True)):
+            spelled, name = self._spelled(column), f"v{place}"
+            fields.append(f"{name} {'NVARCHAR(max)' if arrow.is_text(given) else spelled} '$[{place}]'")
             value: sa.ColumnElement[Any] = sa.literal_column(name)
-            values.append(str(tsql.unrendered(value, spelled).compile(dialect=self.dialect)) if as_text else name)
+            if arrow.is_text(given) and tsql.base(spelled) not in tsql.CHARACTERS:
+                value = tsql.unrendered(value, spelled)
+            values.append(str(value.compile(dialect=self.dialect)))
         into = f"INSERT INTO {self._table(table)} ({', '.join(tsql.quoted(column.name) for column in columns)})"
         sql = f"{into} SELECT {', '.join(values)} FROM OPENJSON(?) WITH ({', '.join(fields)})"  # noqa: S608
         for start in range(0, rows.num_rows, _TOGETHER):
-            self._guard(partial(self._cursor.execute, sql, [_json(rows.slice(start, _TOGETHER))]))
+            self._guard(partial(self._cursor.execute, sql, [arrow.as_json(rows.slice(start, _TOGETHER))]))
 
     def temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         made = sa.Table(f"#{name}", sa.MetaData(), *columns)
@@ -214,7 +203,9 @@ class MSSQL(Connection):
         mine, stale = staging.c[0] == name, staging.c[0] < f"{now - _STALE:%Y%m%dT%H%M%S}"
         names = list(rows.schema.names)
         values = [
-            tsql.unrendered(staging.c[n], self._spelled(table.c[n])) if _is_key_text(table.c[n]) else staging.c[n]
+            tsql.unrendered(staging.c[n], self._spelled(table.c[n]))
+            if table.c[n].info.get("travels_as_text")
+            else staging.c[n]
             for n in names
         ]
 
@@ -223,6 +214,10 @@ class MSSQL(Connection):
             self.execute(staging.delete().where(sa.or_(mine, stale)))
 
         return append
+
+    def _arrived(self, staged: sa.Column[Any], column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+        """A staged value as the column takes it."""
+        return tsql.unrendered(staged, self._spelled(column)) if column.info.get("travels_as_text") else staged
 
     def _copied(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, together: int) -> None:
         """Copy rows in bulk, on a connection of its own; columns are matched by name."""
@@ -268,65 +263,14 @@ class MSSQL(Connection):
         return (quoted_name(schema[0], True) if schema else None), name
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
-        if table is None:
-            return Relation(self._described_query(str(query)))
-        schema, name = self.named(table)
-        full = tsql.quoted(name)
-        database = ""
-        if schema is not None:
-            *other, owner = tsql.parts(schema) if schema.startswith("[") else [schema]
-            full = f"{tsql.quoted(owner)}.{full}"
-            database = f"{tsql.quoted(other[0])}." if other else ""
-        columns = self.arrow(
-            "SELECT c.name, COALESCE(t.name, u.name) AS type,"  # noqa: S608
-            " CAST(c.max_length AS int) AS length, CAST(c.precision AS int) AS precision,"
-            " CAST(c.scale AS int) AS scale, c.collation_name AS collation"
-            f" FROM {database}sys.columns AS c JOIN {database}sys.types AS u ON u.user_type_id = c.user_type_id"
-            f" LEFT JOIN {database}sys.types AS t ON t.user_type_id = c.system_type_id"  # of a type of the user's own
-            f" WHERE c.object_id = OBJECT_ID({tsql.text(database + full)}) AND c.is_column_set = 0"
-            " ORDER BY c.column_id"
-        ).to_pylist()
-        if not columns:
-            return None
-        found = tuple(_column(**column) for column in columns)
-        indexes = self.arrow(
-            "SELECT CAST(i.index_id AS int) AS number, CAST(i.is_unique AS int) AS is_unique, c.name"  # noqa: S608
-            f" FROM {database}sys.indexes AS i"
-            f" JOIN {database}sys.index_columns AS ic ON ic.object_id = i.object_id AND ic.index_id = i.index_id"
-            f" JOIN {database}sys.columns AS c ON c.object_id = ic.object_id AND c.column_id = ic.column_id"
-            f" WHERE i.object_id = OBJECT_ID({tsql.text(database + full)}) AND i.type IN (1, 2)"
-            " AND i.is_disabled = 0 AND i.has_filter = 0 AND ic.key_ordinal > 0"
-            " ORDER BY i.index_id, ic.key_ordinal"
-        ).to_pylist()
-        members: dict[int, list[str]] = {}
-        for row in indexes:
-            members.setdefault(row["number"], []).append(row["name"])
-        unique = {row["number"] for row in indexes if row["is_unique"]}
-        return Relation(
-            found,
-            tuple(frozenset(members[index]) for index in sorted(unique)),
-            tuple(tuple(names) for names in members.values()),
-        )
-
-    def _described_query(self, query: str) -> tuple[Column, ...]:
-        whole = f"SELECT * FROM {bracketed(query)} AS q"  # noqa: S608
+        if table is not None:
+            return catalog.table(self.arrow, *self.named(table))
+        whole = f"SELECT * FROM {bracketed(str(query))} AS q"  # noqa: S608
         try:
-            found = self._last_result(f"EXEC sp_describe_first_result_set @tsql = {tsql.text(whole)}").to_pylist()
+            return catalog.query(self._last_result(f"EXEC sp_describe_first_result_set @tsql = {tsql.text(whole)}"))
         except DatabaseError as error:
             hint = "as a subquery it can have no WITH and no ORDER BY, and needs a name for each column; or use a view"
             raise DatabaseError(error.what, hint=error.hint or hint, reason=error.reason) from None
-        return tuple(
-            _column(
-                row["name"],
-                row["system_type_name"],
-                int(row["max_length"]),
-                int(row["precision"]),
-                int(row["scale"]),
-                row["collation_name"],
-            )
-            for row in found
-            if not row["is_hidden"]
-        )
 
     # Expressions
 
@@ -347,13 +291,13 @@ class MSSQL(Connection):
         # Compared as UTC without a zone; the server takes that for UTC beside a datetimeoffset as well.
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
-            return _since_1970(sa.case((self.has_event_time(column), value)))
+            return tsql.since_1970(sa.case((self.has_event_time(column), value)))
         if self._is_utc(column, timezone):
             return value
         if timezone == "UTC" or tsql.base(column.type) == "datetimeoffset":
-            return sa.cast(value, _MILLISECONDS)
-        zoned = sa.cast(value, _MICROSECONDS).op("AT TIME ZONE")(sa.literal_column(tsql.text(_zone(timezone))))
-        return sa.cast(zoned.op("AT TIME ZONE")(sa.literal_column("N'UTC'")), _MICROSECONDS)
+            return sa.cast(value, tsql.MILLISECONDS)
+        zoned = sa.cast(value, tsql.MICROSECONDS).op("AT TIME ZONE")(sa.literal_column(tsql.text(tsql.zone(timezone))))
+        return sa.cast(zoned.op("AT TIME ZONE")(sa.literal_column("N'UTC'")), tsql.MICROSECONDS)
 
     def _is_utc(self, column: Column, timezone: str) -> bool:
         """Whether the column itself can be compared with UTC, so that an index on it serves.
@@ -365,7 +309,7 @@ class MSSQL(Connection):
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
         wall = moment.astimezone(UTC).replace(tzinfo=None)
-        return sa.cast(sa.literal_column(tsql.text(wall.isoformat("T", "microseconds"))), _MICROSECONDS)
+        return sa.cast(sa.literal_column(tsql.text(wall.isoformat("T", "microseconds"))), tsql.MICROSECONDS)
 
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
         for unit, count in (("day", by.days), ("second", by.seconds), ("microsecond", by.microseconds)):
@@ -447,60 +391,16 @@ class MSSQL(Connection):
         return made
 
     def rights(self, schema: str) -> list[str]:
-        found = self.arrow(
-            f"SELECT SCHEMA_ID({tsql.text(schema)}) AS there, USER_NAME() AS me, DB_NAME() AS here,"
-            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA') AS create_schema,"
-            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') AS create_table,"
-            f" HAS_PERMS_BY_NAME({tsql.text(tsql.quoted(schema))}, N'SCHEMA', N'ALTER') AS alter_schema"
-        ).to_pylist()[0]
-        me, here = tsql.quoted(found["me"]), tsql.quoted(found["here"])
-        missing = []
-        if found["there"] is None and not found["create_schema"]:
-            missing.append(f"{me} may not create schema {schema}: GRANT CREATE SCHEMA TO {me} in {here}")
-        if not found["create_table"]:
-            missing.append(f"{me} may not create tables: GRANT CREATE TABLE TO {me} in {here}")
-        if found["there"] is not None and not found["alter_schema"]:
-            missing.append(f"{me} may not alter schema {schema}: GRANT ALTER ON SCHEMA::{tsql.quoted(schema)} TO {me}")
-        return missing
+        return catalog.rights(self.arrow, schema)
 
     def ungranted(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
-        full = f"{schema if schema and schema.startswith('[') else tsql.quoted(schema)}." if schema else ""
-        full += tsql.quoted(table)
-        asked = ", ".join(
-            f"HAS_PERMS_BY_NAME({tsql.text(full)}, N'OBJECT', {tsql.text(right)}) AS {right.lower()}_right"
-            for right in rights
-        )
-        found = self.arrow(f"SELECT USER_NAME() AS me, {asked}").to_pylist()[0]
-        missing = [right for right in rights if not found[f"{right.lower()}_right"]]
-        return [f"GRANT {', '.join(missing)} ON {full} TO {tsql.quoted(found['me'])}"] if missing else []
+        return catalog.ungranted(self.arrow, schema, table, rights)
 
     def version(self) -> str:
-        found = self.arrow(
-            "SELECT CAST(SERVERPROPERTY(N'ProductVersion') AS nvarchar(60)) AS number,"
-            " CAST(SERVERPROPERTY(N'Edition') AS nvarchar(100)) AS edition"
-        ).to_pylist()[0]
-        state = self._isolation()
-        reads = "row versions" if state["versions"] else "locks"
-        return f"SQL Server {found['number']} {found['edition']}, READ COMMITTED by {reads}"
+        return catalog.version(self.arrow)
 
     def advice(self) -> list[tuple[str, str]]:
-        state, here = self._isolation(), tsql.quoted(self.arrow("SELECT DB_NAME() AS n").column(0)[0].as_py())
-        found = []
-        if not state["versions"]:
-            found.append(
-                (
-                    "READ COMMITTED SNAPSHOT is off: rowcast and whoever writes the table wait for each other",
-                    f"ALTER DATABASE {here} SET READ_COMMITTED_SNAPSHOT ON",
-                )
-            )
-        if not state["snapshot"]:
-            found.append(("an audit cannot see one moment: snapshot isolation is not allowed", _SNAPSHOT))
-        try:
-            self.arrow("SELECT value FROM OPENJSON(N'[1]')")
-        except DatabaseError:
-            what = "OPENJSON, which rowcast needs, is not there: SQL Server 2016 or newer has it, at level 130 or more"
-            found.append((what, f"ALTER DATABASE {here} SET COMPATIBILITY_LEVEL = 130"))
-        return found
+        return catalog.advice(self.arrow)
 
     # Errors
 
@@ -513,81 +413,3 @@ class MSSQL(Connection):
             return int(self._cursor.execute("SELECT @@ERROR").fetchall()[0][0]) or None
         except (*self.faults, AttributeError):  # the connection is gone, busy with a result, or was never made
             return None
-
-
-_UTC = pa.timestamp("us", "UTC")
-_URL_HINT = "write mssql://user:password@host:1433/database?Encrypt=yes&TrustServerCertificate=no"
-_SNAPSHOT = "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON"
-
-
-def _target(url: sa.URL) -> str:
-    """The driver's connection string."""
-    options = {**_OPTIONS, **{name.lower(): str(value) for name, value in url.query.items()}}
-    named = {"server": f"{url.host or 'localhost'},{url.port or 1433}", "database": url.database}
-    named |= {"uid": url.username, "pwd": url.password}
-    if "server" in options or "pwd" in options or "uid" in options:
-        raise ConfigError("server, user and password stand in the url's own places", hint=_URL_HINT)
-    return ";".join(f"{name}={_braced(str(value))}" for name, value in (named | options).items() if value is not None)
-
-
-def _braced(value: str) -> str:
-    return "{" + value.replace("}", "}}") + "}" if re.search(r"[;{}=\s]|^$", value) else value
-
-
-def _zone(timezone: str) -> str:
-    """The server's own name of a time zone: it takes those of Windows."""
-    from tzlocal.windows_tz import tz_win
-
-    if timezone not in tz_win:
-        raise ConfigError(
-            f"SQL Server knows no time zone {timezone}", hint="name a city of the same zone, such as Europe/Berlin"
-        )
-    return str(tz_win[timezone])
-
-
-def _since_1970(seconds: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The instant so many seconds after 1970: DATEADD takes no more than an int at a time."""
-    exact = sa.cast(seconds, sa.Double)
-    whole = sa.func.FLOOR(exact)
-    days = sa.func.FLOOR(whole / 86_400.0)
-    found: sa.ColumnElement[Any] = sa.cast(sa.literal_column("N'1970-01-01'"), _MICROSECONDS)
-    rest = sa.func.ROUND((exact - whole) * 1e6, 0)
-    for unit, count in (("day", days), ("second", whole - days * 86_400.0), ("microsecond", rest)):
-        found = sa.func.DATEADD(sa.literal_column(unit), sa.cast(count, sa.Integer), found)
-    return found
-
-
-def _column(name: str, type: str, length: int, precision: int, scale: int, collation: str | None) -> Column:
-    base = tsql.base(type)
-    spelled = tsql.spelled(base, length, precision, scale, collation)
-    return Column(name, tsql.kind(base), spelled, base in tsql.INTEGERS)
-
-
-def _plain(table: pa.Table) -> pa.Table:
-    """With texts and bytes of the usual width, and times as what they are, UTC."""
-    kinds = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary(), pa.timestamp("us"): _UTC}
-    kinds[pa.timestamp("us", "+00:00")] = _UTC
-    schema = pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in table.schema])
-    return table if schema == table.schema else table.cast(schema)
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _is_key_text(column: sa.Column[Any]) -> bool:
-    return bool(column.info.get("travels_as_text"))
-
-
-def _json(rows: pa.RecordBatch | pa.Table) -> str:
-    """A list of rows, each a list of values, as OPENJSON reads it."""
-    columns = []
-    for values in rows.columns:
-        kind = values.type
-        if pa.types.is_timestamp(kind):
-            columns.append([v if v is None else v.isoformat("T", "microseconds") for v in values.to_pylist()])
-        elif pa.types.is_floating(kind):
-            columns.append([v if v is not None and abs(v) < float("inf") else None for v in values.to_pylist()])
-        else:
-            columns.append(values.to_pylist())
-    return json.dumps(list(zip(*columns, strict=True)), ensure_ascii=False, allow_nan=False)

@@ -4,10 +4,14 @@ import re
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.mssql import DATETIME2
 from sqlalchemy.dialects.mssql.base import MSSQLCompiler, MSTypeCompiler
 from sqlalchemy.dialects.mssql.mssqlpython import MSDialect_mssqlpython
 
 from rowcast.database import ColumnKind
+from rowcast.errors import ConfigError
+
+MICROSECONDS, MILLISECONDS = DATETIME2(6), DATETIME2(3)  # type: ignore[no-untyped-call]
 
 _KINDS: dict[str, ColumnKind] = {
     **dict.fromkeys(("tinyint", "smallint", "int", "bigint", "decimal", "numeric"), "number"),
@@ -149,3 +153,26 @@ def parts(table: str) -> list[str]:
     """The parts of a table's name, however they are quoted: [Messwerte Anlage 3].[Wafer Ä] has two."""
     found = re.findall(r'\[((?:[^\]]|\]\])*)\](?:\.|$)|"((?:[^"]|"")*)"(?:\.|$)|([^.\["][^.]*)(?:\.|$)', table)
     return [one.replace("]]", "]") or two.replace('""', '"') or three for one, two, three in found]
+
+
+def zone(timezone: str) -> str:
+    """The server's own name of a time zone: it takes those of Windows."""
+    from tzlocal.windows_tz import tz_win
+
+    if timezone not in tz_win:
+        raise ConfigError(
+            f"SQL Server knows no time zone {timezone}", hint="name a city of the same zone, such as Europe/Berlin"
+        )
+    return str(tz_win[timezone])
+
+
+def since_1970(seconds: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The instant so many seconds after 1970: DATEADD takes no more than an int at a time."""
+    exact = sa.cast(seconds, sa.Double)
+    whole = sa.func.FLOOR(exact)
+    days = sa.func.FLOOR(whole / 86_400.0)
+    found: sa.ColumnElement[Any] = sa.cast(sa.literal_column("N'1970-01-01'"), MICROSECONDS)
+    rest = sa.func.ROUND((exact - whole) * 1e6, 0)
+    for unit, count in (("day", days), ("second", whole - days * 86_400.0), ("microsecond", rest)):
+        found = sa.func.DATEADD(sa.literal_column(unit), sa.cast(count, sa.Integer), found)
+    return found
