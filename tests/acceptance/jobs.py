@@ -165,7 +165,7 @@ class Job:
             env=self.environment(**(environment or {})),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
         )
         return Done(done.returncode, done.stdout, done.stderr)
 

@@ -9,7 +9,7 @@ from conftest import Place, quoted
 from jobs import Done, Job
 
 
-def ended(process: "Popen[str]", seconds: float = 60) -> Done:
+def ended(process: "Popen[str]", seconds: float = 180) -> Done:
     """What a command came to that ends by itself."""
     out, err = process.communicate(timeout=seconds)
     assert "Traceback" not in err, err
