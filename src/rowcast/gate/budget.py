@@ -1,11 +1,11 @@
 """The error that gates may make within a year, and how much of it one of them may.
 
 Every gate that tests is one more chance that a challenger which is no better looks better. The levels at which they
-test add up to no more than `yearly_error` within any 365 days; by Bonferroni's inequality the chance that any such
-challenger is promoted within a year is then no larger, however much the gates' rows and the challengers have in common.
+test add up to no more than `yearly_error` within any year of 52 weeks. By Bonferroni's inequality the chance that any
+such challenger is promoted within a year is then no larger, however much rows and challengers have in common.
 
 It is alpha-spending (Foster and Stine 2008, Journal of the Royal Statistical Society B 70(2)) by the calendar (Lan and
-DeMets 1983, Biometrika 70(3)): each day brings its 365th part, and a gate spends what has come in since the last one
+DeMets 1983, Biometrika 70(3)): each day brings its 364th part, and a gate spends what has come in since the last one
 that tested. So a gate that cannot decide, or is not held, leaves its part to the next. A gate that promotes spends
 nothing either: its level was either not needed, since the challenger is better, or there is no more to protect; that is
 the online fallback procedure (Tian and Ramdas 2021, Statistical Methods in Medical Research 30(4)).
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-YEAR = timedelta(days=365)
+YEAR = timedelta(weeks=52)  # so that a gate every week spends a 52nd part
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Allowance:
 
 
 def allowance(yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> Allowance:
-    """What a gate may spend as of `now`, by the decisions on record (`decided_at`, `decided_by`, `decision`, `evidence`).
+    """What a gate may spend as of `now`, by the decisions on record (their `decided_at`, `decision` and `evidence`).
 
     The first decision begins the count. Time that a gate has spent for is never spent again: as of a moment before the
     latest test there is nothing.

@@ -284,7 +284,8 @@ def _blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
     """What rows share luck: the group where one is named, else the day; without a time column each stands alone."""
     if GROUP in rows.schema.names or job.source.time is None:
         return _groups(rows)
-    return rows.column(TIME).to_numpy() // _DAY
+    days: npt.NDArray[np.int64] = rows.column(TIME).to_numpy() // _DAY
+    return days
 
 
 def saved_contract(work: WorkDir) -> Contract:
