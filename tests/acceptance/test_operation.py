@@ -594,7 +594,7 @@ def test_what_a_gate_spends_of_the_years_error_is_on_record_and_never_spent_twic
     assert (kept["version"], kept["decision"]) == (2, "kept")
     assert kept["evidence"]["level"] == pytest.approx(0.05 * 29 / 364)
     assert kept["evidence"]["left"] == pytest.approx(0.05 - 0.05 * 29 / 364)
-    assert "% of the year's 5 % is left" in kept["reason"]
+    assert "% of the year's error of 5 % is left" in kept["reason"]
     plain.ok("step", "gate")  # the same rows are not judged again
     assert len(plain.ok("models", "--json")["promotions"]) == 2
     before = judged("2026-01-31")

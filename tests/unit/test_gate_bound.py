@@ -58,7 +58,7 @@ def test_few_blocks_cannot_tell_at_a_small_level_and_nothing_is_spent() -> None:
     place = np.arange(80) // 10
     decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place, allowed=Allowance(0.05, 0.001, 0.04))
     assert (decision.outcome, decision.evidence["level"], decision.evidence["left"]) == ("undecided", None, 0.04)
-    assert "this gate may err with a chance of 0.1 %; 8 blocks on which the two differ are too few" in decision.reason
+    assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in decision.reason
     assert decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place).promote
 
 
@@ -67,7 +67,7 @@ def test_nothing_left_to_spend_leaves_it_undecided() -> None:
     scores = np.zeros(800), np.ones(800)
     decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, allowed=Allowance(0.05, 0.0, 0.0))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "this gate may err with a chance of 0 %" in decision.reason
+    assert "none of the year's error of 5 % is left for this gate" in decision.reason
 
 
 def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
@@ -80,12 +80,12 @@ def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
     allowed = Allowance(0.05, 0.004, 0.03)
     better = decide(outcome, champion, challenger, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
     assert (better.outcome, better.evidence["level"], better.evidence["left"]) == ("promoted", 0.004, 0.03)
-    assert "this gate may err with a chance of 0.4 %" in better.reason
-    assert "3 % of the year's 5 % is left" in better.reason
+    assert "at an allowed error of 0.4 % it is above" in better.reason
+    assert "3 % of the year's error of 5 % is left" in better.reason
     worse = decide(outcome, challenger, champion, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
     assert (worse.outcome, worse.evidence["level"]) == ("kept", 0.004)
     assert worse.evidence["left"] == pytest.approx(0.026)
-    assert "2.6 % of the year's 5 % is left" in worse.reason
+    assert "2.6 % of the year's error of 5 % is left" in worse.reason
     bound = better.evidence["gain_bound"]
     for more, word in ((0.9, "promoted"), (1.1, "kept")):
         again = decide(

@@ -113,7 +113,9 @@ def decide(
         beyond_doubt = lower_bound(Blocks.of(gained, rows, units, max(cost_missed, cost_false_alarm)), allowed.level)
     if beyond_doubt is None:
         what = "rows" if blocks is None else "blocks"
-        reason = f"undecided: {_budget(allowed)}; {units} {what} on which the two differ are too few to tell by it"
+        reason = f"undecided: {_budget(allowed)}, {units} {what} on which the two differ are too few to tell"
+        if not allowed.level:
+            reason = f"undecided: none of the year's error of {_percent(allowed.yearly)} is left for this gate"
         return Decision(False, "undecided", reason, evidence)
     low, high = _interval(gained, rows, units, seed)
     return _decision({**evidence, "gain_low": low, "gain_high": high, "gain_bound": beyond_doubt}, allowed)
@@ -130,7 +132,7 @@ def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> s
 
 
 def _budget(allowed: Allowance) -> str:
-    return f"this gate may err with a chance of {_percent(allowed.level)}"
+    return f"at an allowed error of {_percent(allowed.level)}"
 
 
 def _percent(share: float) -> str:
@@ -147,8 +149,9 @@ def _decision(evidence: dict[str, Any], allowed: Allowance) -> Decision:
         f"{word}: the challenger costs {evidence['cost_challenger']:.4g} per row, the champion "
         f"{evidence['cost_champion']:.4g}, a gain of {evidence['gain']:.3g} "
         f"({CONFIDENCE:.0%} interval {evidence['gain_low']:.3g} to {evidence['gain_high']:.3g}) "
-        f"on {evidence['rows']} rows, {evidence['positives']} positive; {_budget(allowed)}, and by that the gain is "
-        f"above {evidence['gain_bound']:.3g}{needed}; {_percent(left)} of the year's {_percent(allowed.yearly)} is left"
+        f"on {evidence['rows']} rows, {evidence['positives']} positive; {_budget(allowed)} it is above "
+        f"{evidence['gain_bound']:.3g}{needed}; "
+        f"{_percent(left)} of the year's error of {_percent(allowed.yearly)} is left"
     )
     return Decision(promote, word, reason, {**evidence, "level": allowed.level, "left": left})
 

@@ -97,10 +97,11 @@ def _tilt(blocks: Blocks, beyond: Floats) -> float:
     That loss is as large as what the worst block changed, for better or worse, and at least `worst`. It is the dual
     form: the largest sum of log(1 + tilt * gain) for tilts at which that loss would not yet ruin.
     """
-    largest = 1 / max(blocks.worst, float(np.abs(beyond).max()))
-    low, high = 0.0, largest * (1 - 1e-9)
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        rising = (blocks.count * beyond / (1 + middle * beyond)).sum() > 0
-        low, high = (middle, high) if rising else (low, middle)
-    return float(blocks.count @ np.log1p(low * beyond))
+    from scipy.optimize import brentq
+
+    def slope(tilt: float) -> float:
+        return float((blocks.count * beyond / (1 + tilt * beyond)).sum())
+
+    most = (1 - 1e-9) / max(blocks.worst, float(np.abs(beyond).max()))
+    best = most if slope(most) >= 0 else brentq(slope, 0.0, most, xtol=most * 1e-12)
+    return float(blocks.count @ np.log1p(best * beyond))
