@@ -107,15 +107,15 @@ def _one(fab: Fab, weeks: int, level: float, seed: int) -> bool:
     return value is not None and value <= level
 
 
-TAILS = ((8, 0.0), (8, 0.33), (30, 0.0), (30, 0.33), (30, -0.33), (90, 0.33))
+TAILS = ((8, 0.07, 0.0), (30, 0.07, 0.0), (30, 0.07, 0.33), (30, 0.07, -0.33), (60, 0.01, 0.15), (60, 0.004, 0.15))
 TAIL_LEVELS = (0.05, 0.01, 0.001)
 _GATES, _RESAMPLES = 10_000, 20_000
 
 
 def _tail(place: int) -> list[dict[str, Any]]:
     """The same gates by a plain bootstrap of the blocks, by Student's t and by the gate's bound."""
-    blocks, trade = TAILS[place]
-    fab = Fab(rows=350, trade=trade)
+    blocks, failures, trade = TAILS[place]
+    fab = Fab(failures=failures, trade=trade)
     random = np.random.default_rng(place)
     drawn = random.multinomial(blocks, np.full(blocks, 1 / blocks), size=_RESAMPLES).astype(np.float32)
     found: dict[str, list[float]] = {"bootstrap": [], "Student's t": [], "the gate": []}
