@@ -3,13 +3,14 @@
 # make crash  the long forms: 500 killed runs on each database, every server fault, any order of events; two hours
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
+# make study  the gate over simulated years: its errors, its power; the tables of docs/models.md, in minutes
 
 PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-mssql lint crash bench clean
+.PHONY: demo test test-mssql lint crash bench study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -34,6 +35,9 @@ crash: .venv/installed-test
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
+
+study: .venv/installed
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m studies
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; echo "needs Python 3.11 or newer with venv (Debian: apt-get install python3-venv)"; exit 1; }

@@ -163,6 +163,13 @@ class Retrain(_Section):
     min_new_labels: int = Field(default=50, ge=1)
 
 
+class Gate(_Section):
+    """When a challenger takes the champion's place."""
+
+    yearly_error: float = Field(default=0.05, gt=0, lt=1)
+    min_gain: float = Field(default=0.0, ge=0)
+
+
 class Infer(_Section):
     """How rows are scored."""
 
@@ -186,6 +193,7 @@ class Settings(BaseSettings):
     check: Check = Check()
     model: Model = Model()
     retrain: Retrain = Retrain()
+    gate: Gate = Gate()
     infer: Infer = Infer()
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
 

@@ -74,7 +74,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: i
             export=_secret(url, folder),
             bad_rows=len(truth.bad),
             drifts=truth.drifts,
-            moments=(fab.start + timedelta(days=int(fab.days * 2 / 3)), None),
+            moments=(fab.start + timedelta(days=int(fab.days / 3)), fab.end),
             **facts,
         )
 

@@ -579,6 +579,37 @@ def test_a_gate_that_is_asked_again_after_its_promotion_lets_it_stand(untrained:
     assert [promotion["decision"] for promotion in before] == ["promoted"]
 
 
+def test_what_a_gate_spends_of_the_years_error_is_on_record_and_never_spent_twice(plain: Job) -> None:
+    plain.estimator("quick", gate={"min_gain": 9.0})  # more than any challenger gains
+    plain.ok("retrain", "--as-of", "2026-01-03")
+    plain.add(wafers(LABELLED + PENDING + 1, 4_000, True))
+
+    def judged(as_of: str) -> dict[str, object]:
+        plain.ok("retrain", "--as-of", as_of)
+        newest: dict[str, object] = plain.ok("models", "--json")["promotions"][0]
+        assert newest["decision"] in str(plain.call("models").out)
+        return newest
+
+    kept = judged("2026-02-01")
+    assert (kept["version"], kept["decision"]) == (2, "kept")
+    assert kept["evidence"]["level"] == pytest.approx(0.05 * 29 / 364)
+    assert kept["evidence"]["left"] == pytest.approx(0.05 - 0.05 * 29 / 364)
+    assert "% of the year's error of 5 % is left" in kept["reason"]
+    plain.ok("step", "gate")  # the same rows are not judged again
+    assert len(plain.ok("models", "--json")["promotions"]) == 2
+    before = judged("2026-01-31")
+    assert (before["version"], before["decision"], before["evidence"]["level"]) == (3, "undecided", None)
+    assert judged("2026-02-08")["evidence"]["level"] == pytest.approx(0.05 * 7 / 364)
+
+
+def test_a_gate_promotes_nobody_where_another_decision_was_recorded_since_it_began(trained: Job) -> None:
+    with opened(load(trained.folder / "rowcast.toml")) as job:
+        about = {"at": job.store.now(), "by": "gate", "reason": "late", "evidence": {}}
+        job.registry.keep(1, **about, decision="undecided")
+        assert not job.registry.promote(1, **about, decision="promoted", against=1, knowing=1)
+        assert job.registry.promote(1, **about, decision="promoted", against=1, knowing=2)
+
+
 def test_explain_says_that_a_row_of_the_future_waits_for_its_time(trained: Job) -> None:
     trained.add([{**wafers(500, 1, False)[0], "measured_at": "2999-01-01 00:00:00Z"}, *wafers(501, 1, False)])
     found = trained.ok("explain", "500", "--json")

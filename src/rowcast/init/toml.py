@@ -133,6 +133,11 @@ _REST = """
 # every = "7d"
 # min_new_labels = 50
 
+[gate]
+# The chance, at most, that a year of gates promotes a model that is no better; cost per row that a new model must save.
+# yearly_error = 0.05
+# min_gain = 0.0
+
 [infer]
 # Rows that are read, scored and published at once, and processes that work side by side.
 # batch_rows = 50_000

@@ -124,16 +124,18 @@ class Registry:
         reason: str,
         evidence: Any,
         against: int | Literal["anyone"] | None = "anyone",
+        knowing: int | None = None,
     ) -> bool:
         """Put a version in service and record who decided so and why, in one transaction.
 
-        `against` is the champion that it was judged against; False, and nothing done, where another serves by now.
+        `against` is the champion that it was judged against, `knowing` how many decisions were on record; False, and
+        nothing done, where another serves by now, or a decision was added.
         """
         self.version(version)
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)  # what is read of the job stays so until the end
             previous = self.champion()
-            if against not in ("anyone", previous):
+            if against not in ("anyone", previous) or knowing not in (None, len(self.promotions())):
                 return False
             if previous is not None and previous != version:
                 self._set_status(previous, "retired")
@@ -150,6 +152,7 @@ class Registry:
     def keep(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
         """Record that a challenger was not promoted; one that was refused no longer waits."""
         with self.db.transaction("write"):
+            self.db.lock(self.tables.job, self.job)
             if decision == "kept":
                 self._set_status(version, "refused")
             self._record(version, self.champion(), at, by, decision, reason, evidence)

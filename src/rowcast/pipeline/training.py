@@ -32,6 +32,7 @@ PART = "rowcast.part"  # beside each training row: what it serves
 TRAIN, GATE, NEITHER = 0, 1, 2
 OUTCOME = "rowcast.outcome"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY = 86_400_000_000  # microseconds
 _EXAMPLES = 20
 
 # What each step saves; a step can go on where the file of the one before is there.
@@ -198,11 +199,10 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
 
 def _gate(run: Run, about: Recorded) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
-    champion = run.job.registry.champion()
-    if champion == version.version:  # it was promoted before, by this gate or by a person: that stands
-        made = next(made for made in run.job.registry.promotions() if made["version"] == champion)
-        about.note = f"v{champion} is champion already: {made['reason']}"
-        run.work.save_json(SAVED["gate"], {name: made[name] for name in ("version", "decision", "reason")})
+    champion, decisions = run.job.registry.champion(), run.job.registry.promotions()
+    if stands := _stands(version.version, champion, decisions):
+        about.note = f"v{version.version} was decided on before: {stands['reason']}"
+        run.work.save_json(SAVED["gate"], {name: stands[name] for name in ("version", "decision", "reason")})
         return
     judged = run.work.json("train/champion.json")
     if champion != judged:
@@ -210,14 +210,15 @@ def _gate(run: Run, about: Recorded) -> None:
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
-        decision = _compared(run.job, run.job.registry.version(champion), version, run.work, about)
+        allowed = gate.allowance(run.job.settings.gate.yearly_error, run.now, decisions)
+        decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().has_scope:
         scope_from, after = fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since)
         run.job.ledger.fix_scope(scope_from, after)
     if decision.promote and not run.job.registry.promote(
-        version.version, **_said(decision), at=run.now, by="gate", against=champion
+        version.version, **_said(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
     ):
-        decision = _undecided("another version was promoted while this one was judged")
+        decision = _undecided("another version was decided on while this one was judged")
     if not decision.promote:
         run.job.registry.keep(version.version, **_said(decision), at=run.now, by="gate")
     run.work.save_json(
@@ -226,6 +227,17 @@ def _gate(run: Run, about: Recorded) -> None:
     )
     about.metrics = decision.evidence
     about.note = f"v{version.version} {decision.reason}"
+
+
+def _stands(version: int, champion: int | None, decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The decision that a gate asked again lets stand: to judge the same rows twice would be a second chance.
+
+    That is what made the version champion, be it this gate or a person, or a test of this gate's that it did not pass.
+    """
+    about_it = [made for made in decisions if made["version"] == version]
+    if champion == version:
+        return about_it[0]
+    return next((made for made in about_it if made["decided_by"] == "gate" and made["decision"] != "undecided"), None)
 
 
 def _undecided(why: str) -> gate.Decision:
@@ -240,7 +252,9 @@ def _name(version: int | None) -> str:
     return "none" if version is None else f"v{version}"
 
 
-def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, about: Recorded) -> gate.Decision:
+def _compared(
+    job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: Recorded
+) -> gate.Decision:
     """Both models on the same rows, later than what either was trained on."""
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
@@ -260,8 +274,18 @@ def _compared(job: Job, champion: Version, challenger: Version, work: WorkDir, a
         models[1].threshold,
         job.settings.task.cost_missed,
         job.settings.task.cost_false_alarm,
-        blocks=_groups(rows),
+        blocks=_blocks(job, rows),
+        allowed=allowed,
+        min_gain=job.settings.gate.min_gain,
     )
+
+
+def _blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
+    """What rows share luck: the group where one is named, else the day; without a time column each stands alone."""
+    if GROUP in rows.schema.names or job.source.time is None:
+        return _groups(rows)
+    days: npt.NDArray[np.int64] = rows.column(TIME).to_numpy() // _DAY
+    return days
 
 
 def saved_contract(work: WorkDir) -> Contract:

@@ -1,4 +1,7 @@
-"""Champion against challenger on rows that neither was trained on: does the challenger cost less, beyond luck?"""
+"""Champion against challenger on rows that neither was trained on: does the challenger cost less, beyond luck?
+
+How much luck is allowed for is the budget's to say (`budget`), how sure one may be of a gain the bound's (`bound`).
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -6,11 +9,17 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from rowcast.gate.bound import Blocks, least_doubt, lower_bound
+from rowcast.gate.budget import Allowance, allowance
+
+__all__ = ["Allowance", "Decision", "allowance", "decide", "first"]
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 RESAMPLES = 2_000
-CONFIDENCE = 0.90  # of the two-sided interval; its lower bound is a one-sided 95 % one
+CONFIDENCE = 0.90  # of the two-sided interval that is shown
+ONE_GATE = Allowance(yearly=0.05, level=0.05, left=0.05)
 _CHUNK = 4_000_000  # numbers drawn at a time, so that memory does not grow with the rows
 
 
@@ -45,18 +54,23 @@ def decide(
     cost_missed: float,
     cost_false_alarm: float,
     blocks: npt.NDArray[np.int64] | None = None,
+    allowed: Allowance = ONE_GATE,
+    min_gain: float = 0.0,
     seed: int = 0,
     min_positives: int = 5,
     min_blocks: int = 8,
     min_differing: int = 8,
 ) -> Decision:
-    """Promote where the gain per row is above 0 with one-sided 95 % confidence.
+    """Promote where the gain per row is above `min_gain`, with a chance of error of at most `allowed.level`.
 
     All arrays have shape (n,); costs are per row in the config's units; `blocks` names rows that belong together.
-    The gain is bootstrapped in pairs (Efron and Tibshirani 1993, An Introduction to the Bootstrap), whole blocks at a
-    time where there are any (after Künsch 1989, Annals of Statistics 17(3)), and its interval widened as a t interval
-    is (Hesterberg 2015, The American Statistician 69(4)), counting only rows or blocks on which the two differ: the
-    others cannot tell them apart. Too few positives, blocks or differences leave it undecided.
+    Rows are paired, and whole blocks are what may vary. The bound that decides is `lower_bound`; the interval shown is
+    a paired bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap), whole blocks at a time (after
+    Künsch 1989, Annals of Statistics 17(3)), widened as a t interval is (Hesterberg 2015, The American Statistician
+    69(4)), counting only rows or blocks on which the two differ: the others cannot tell them apart.
+
+    Too few positives, blocks or differences, or nothing left to spend, leave it undecided. Nothing that does so
+    depends on who is ahead: a gate that could not have promoted has used up none of the budget.
     """
     champion = _cost(outcome, champion_score >= champion_threshold, cost_missed, cost_false_alarm)
     challenger = _cost(outcome, challenger_score >= challenger_threshold, cost_missed, cost_false_alarm)
@@ -79,6 +93,11 @@ def decide(
         "gain_high": None,
         "auc_champion": _auc(outcome, champion_score),
         "auc_challenger": _auc(outcome, challenger_score),
+        "yearly_error": allowed.yearly,
+        "level": None,  # what the gate spent: nothing, unless it tests
+        "left": allowed.left,
+        "gain_bound": None,
+        "min_gain": min_gain,
     }
     lacking = _lacking(evidence, min_positives, min_blocks)
     if lacking:
@@ -89,8 +108,17 @@ def decide(
         what = "rows" if blocks is None else "blocks"
         reason = f"undecided: the two decide differently in only {units} of {len(rows)} {what}"
         return Decision(False, "undecided", reason, evidence)
+    beyond_doubt = None
+    if least_doubt(units) <= allowed.level:
+        beyond_doubt = lower_bound(Blocks.of(gained, rows, units, max(cost_missed, cost_false_alarm)), allowed.level)
+    if beyond_doubt is None:
+        what = "rows" if blocks is None else "blocks"
+        reason = f"undecided: {_budget(allowed)}, {units} {what} on which the two differ are too few to tell"
+        if not allowed.level:
+            reason = f"undecided: none of the year's error of {_percent(allowed.yearly)} is left for this gate"
+        return Decision(False, "undecided", reason, evidence)
     low, high = _interval(gained, rows, units, seed)
-    return _decision({**evidence, "gain_low": low, "gain_high": high})
+    return _decision({**evidence, "gain_low": low, "gain_high": high, "gain_bound": beyond_doubt}, allowed)
 
 
 def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> str:
@@ -103,16 +131,29 @@ def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> s
     return ""
 
 
-def _decision(evidence: dict[str, Any]) -> Decision:
-    promote = evidence["gain_low"] > 0
+def _budget(allowed: Allowance) -> str:
+    return f"at an allowed error of {_percent(allowed.level)}"
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.3g} %"
+
+
+def _decision(evidence: dict[str, Any], allowed: Allowance) -> Decision:
+    """A gate that promotes gives its level back: see `budget`."""
+    promote = evidence["gain_bound"] > evidence["min_gain"]
     word: Literal["promoted", "kept"] = "promoted" if promote else "kept"
+    left = allowed.left if promote else allowed.left - allowed.level
+    needed = f" where more than {evidence['min_gain']:.3g} is asked for" if evidence["min_gain"] else ""
     reason = (
         f"{word}: the challenger costs {evidence['cost_challenger']:.4g} per row, the champion "
         f"{evidence['cost_champion']:.4g}, a gain of {evidence['gain']:.3g} "
         f"({CONFIDENCE:.0%} interval {evidence['gain_low']:.3g} to {evidence['gain_high']:.3g}) "
-        f"on {evidence['rows']} rows, {evidence['positives']} positive"
+        f"on {evidence['rows']} rows, {evidence['positives']} positive; {_budget(allowed)} it is above "
+        f"{evidence['gain_bound']:.3g}{needed}; "
+        f"{_percent(left)} of the year's error of {_percent(allowed.yearly)} is left"
     )
-    return Decision(promote, word, reason, evidence)
+    return Decision(promote, word, reason, {**evidence, "level": allowed.level, "left": left})
 
 
 def _cost(outcome: Bools, flagged: Bools, missed: float, false_alarm: float) -> Floats:

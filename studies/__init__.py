@@ -1,0 +1,1 @@
+"""How often the gate errs within a year, and how soon it sees what is better: simulations of whole years of gates."""

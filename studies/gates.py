@@ -1,0 +1,92 @@
+"""Gates over simulated years: the pipeline's rows, the gate's own bound and budget, and plainer rules beside it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from rowcast.gate import Allowance, allowance
+from rowcast.gate.bound import Blocks, doubt, least_doubt
+from studies.fab import MISSED, Fab, Floats, Year
+
+YEARLY = 0.05
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+Decisions = list[Mapping[str, Any]]
+Rule = Callable[[datetime, Decisions], Allowance]
+
+
+def budgeted(now: datetime, decisions: Decisions) -> Allowance:
+    return allowance(YEARLY, now, decisions)
+
+
+def bonferroni(_now: datetime, _decisions: Decisions) -> Allowance:
+    """52 gates a year, each at a 52nd of the same error."""
+    return Allowance(YEARLY, YEARLY / 52, YEARLY)
+
+
+def unbudgeted(_now: datetime, _decisions: Decisions) -> Allowance:
+    """Each gate at 5 %."""
+    return Allowance(YEARLY, YEARLY, YEARLY)
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one gate came to."""
+
+    week: int
+    tested: bool
+    promoted: bool
+
+
+def year(
+    fab: Fab, rule: Rule, seed: int, every: int = 1, after: int = 0, decisions: Decisions | None = None
+) -> list[Gate]:
+    """Gates to the end of the year, up to the first that promotes, each with a challenger of its own.
+
+    They are against one champion, which came after so many weeks; `decisions` are those on record by then.
+    """
+    simulated, gates = Year(fab, 52 - after, seed), list[Gate]()
+    decisions = decisions or [decision(BEGIN, "promoted", None)]  # the first version
+    for week in range(after + every, 52 + 1, every):
+        now, end = BEGIN + timedelta(days=7 * week), fab.rows * (week - after)
+        begin = end // 2  # the later half of what came after the champion's training
+        allowed = rule(now, decisions)
+        value = judged(simulated, begin, end, allowed.level)
+        promoted = value is not None and value <= allowed.level
+        gates.append(Gate(week, value is not None, promoted))
+        word = "promoted" if promoted else "undecided" if value is None else "kept"
+        decisions.append(decision(now, word, None if value is None else allowed.level))
+        if promoted:
+            break
+    return gates
+
+
+def year_of_two(fab: Fab, better: float, rule: Rule, seed: int) -> list[Gate]:
+    """As `year`, with challengers that are better until one of them is champion, and no better from then on."""
+    decisions: Decisions = [decision(BEGIN, "promoted", None)]
+    gates = year(replace(fab, gain=better), rule, seed, decisions=decisions)
+    if not gates[-1].promoted or gates[-1].week == 52:
+        return [replace(gates[-1], promoted=False)]
+    return year(fab, rule, 500_000 + seed, after=gates[-1].week, decisions=decisions)
+
+
+def decision(at: datetime, word: str, level: float | None) -> Mapping[str, Any]:
+    """As the store keeps it."""
+    return {"decided_at": at, "decided_by": "gate", "decision": word, "evidence": {"level": level}}
+
+
+def judged(simulated: Year, begin: int, end: int, level: float) -> float | None:
+    gain = simulated.gain(begin, end)
+    return p_value(simulated.outcome[begin:end], gain, simulated.block[begin:end], level)
+
+
+def p_value(outcome: Any, gain: Floats, block: Any, level: float) -> float | None:
+    """Of what `rowcast.gate.decide` tests, without bootstrap and AUC; None where it does not decide."""
+    place = block - block[0]
+    units = int((np.bincount(place, weights=gain != 0) > 0).sum())
+    rows = np.bincount(place)
+    if outcome.sum() < 5 or len(rows) < 8 or units < 8 or least_doubt(units) > level:
+        return None
+    return doubt(Blocks.of(np.bincount(place, weights=gain), rows, units, MISSED), 0.0)

@@ -1,0 +1,129 @@
+"""The bound of a gain holds at the levels that the budget leaves, and is not so wide that nothing passes it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from rowcast.gate import Allowance, decide
+from rowcast.gate.bound import Blocks, doubt, least_doubt, lower_bound
+from studies.fab import MISSED, Fab, Year
+from studies.gates import bonferroni, budgeted, p_value, unbudgeted, year
+
+
+def blocks(gained: np.ndarray, rows: int = 50) -> Blocks:
+    return Blocks.of(gained, np.full(len(gained), rows), int((gained != 0).sum()), MISSED)
+
+
+def traded(random: np.random.Generator, count: int = 60) -> np.ndarray:
+    """Gains of blocks where 20 false alarms are saved for each missed failure: nothing is gained in expectation."""
+    return random.poisson(0.6, count) - MISSED * random.poisson(0.03, count)
+
+
+def test_the_bound_is_where_the_doubt_is_the_level() -> None:
+    random = np.random.default_rng(1)
+    for level in (0.05, 0.001):
+        found = blocks(random.normal(5, 20, 40))
+        low = lower_bound(found, level)
+        assert low is not None
+        assert low < found.mean
+        assert doubt(found, low) == pytest.approx(level, rel=1e-6)
+
+
+def test_where_values_are_normal_it_is_students_t() -> None:
+    from scipy.stats import t
+
+    random = np.random.default_rng(2)
+    gained = random.normal(10, 40, 400)
+    found = Blocks.of(gained, np.ones(400, dtype=int), 400, 1.0)
+    expected = gained.mean() - gained.std(ddof=1) / 20 * t.isf(0.001, 399)
+    assert lower_bound(found, 0.001) == pytest.approx(expected, abs=0.3)
+
+
+def test_a_loss_that_no_row_shows_is_allowed_for() -> None:
+    """Most gates hold no more than a miss or two; by Student's t alone far more than 1 of 100 would promote."""
+    random = np.random.default_rng(3)
+    gates = [blocks(traded(random)) for _ in range(2_000)]
+    assert sum(doubt(each, 0.0) <= 0.01 for each in gates) <= binom.ppf(0.999, 2_000, 0.01)
+    by_t = [each.gained @ each.count / np.sqrt(each.gained**2 @ each.count) for each in gates]
+    assert sum(value > 2.4 for value in by_t) > 2 * binom.ppf(0.999, 2_000, 0.01)
+
+
+def test_few_blocks_cannot_tell_at_a_small_level_and_nothing_is_spent() -> None:
+    assert lower_bound(blocks(np.full(8, 100.0)), least_doubt(8) / 2) is None
+    assert lower_bound(blocks(np.full(8, 100.0)), least_doubt(8) * 1.1) is not None
+    outcome = np.ones(80, dtype=bool)
+    scores = np.zeros(80), np.ones(80)
+    place = np.arange(80) // 10
+    decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place, allowed=Allowance(0.05, 0.001, 0.04))
+    assert (decision.outcome, decision.evidence["level"], decision.evidence["left"]) == ("undecided", None, 0.04)
+    assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in decision.reason
+    assert decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place).promote
+
+
+def test_nothing_left_to_spend_leaves_it_undecided() -> None:
+    outcome = np.ones(800, dtype=bool)
+    scores = np.zeros(800), np.ones(800)
+    decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, allowed=Allowance(0.05, 0.0, 0.0))
+    assert (decision.promote, decision.outcome) == (False, "undecided")
+    assert "none of the year's error of 5 % is left for this gate" in decision.reason
+
+
+def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
+    simulated = Year(Fab(gain=0.4), 20, 1)
+    outcome, gain = simulated.outcome, simulated.gain(0, 7_000)
+    # Scores that decide as the simulated pair did: 1 is a flag.
+    champion = np.where(outcome, simulated.champion == 0, simulated.champion > 0).astype(float)
+    cost = simulated.champion - gain
+    challenger = np.where(outcome, cost == 0, cost > 0).astype(float)
+    allowed = Allowance(0.05, 0.004, 0.03)
+    better = decide(outcome, champion, challenger, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+    assert (better.outcome, better.evidence["level"], better.evidence["left"]) == ("promoted", 0.004, 0.03)
+    assert "at an allowed error of 0.4 % it is above" in better.reason
+    assert "3 % of the year's error of 5 % is left" in better.reason
+    worse = decide(outcome, challenger, champion, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+    assert (worse.outcome, worse.evidence["level"]) == ("kept", 0.004)
+    assert worse.evidence["left"] == pytest.approx(0.026)
+    assert "2.6 % of the year's error of 5 % is left" in worse.reason
+    bound = better.evidence["gain_bound"]
+    for more, word in ((0.9, "promoted"), (1.1, "kept")):
+        again = decide(
+            *(outcome, champion, challenger, 0.5, 0.5, MISSED, 1.0), blocks=simulated.block, allowed=allowed,
+            min_gain=bound * more,
+        )  # fmt: skip
+        assert again.outcome == word
+        assert f"where more than {bound * more:.3g} is asked for" in again.reason
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_studies_test_as_the_gate_does(seed: int) -> None:
+    simulated = Year(replace(Fab(rows=140), gain=0.25), 12, seed)
+    gain, outcome = simulated.gain(0, 1_680), simulated.outcome
+    cost = simulated.champion - gain
+    scores = [np.where(outcome, paid == 0, paid > 0).astype(float) for paid in (simulated.champion, cost)]
+    for level in (0.05, 0.005, 0.0005):
+        allowed = Allowance(0.05, level, 0.05)
+        decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+        value = p_value(outcome, gain, simulated.block, level)
+        assert decision.promote == (value is not None and value <= level)
+
+
+def test_few_simulated_years_promote_a_challenger_that_is_no_better() -> None:
+    """`make study` has the long form. With a gate every week at 5 % most years promote one."""
+    fab, years = Fab(rows=140), 40
+    budget = sum(year(fab, budgeted, seed)[-1].promoted for seed in range(years))
+    assert budget <= binom.ppf(0.99, years, 0.05)
+    plain = sum(year(fab, unbudgeted, seed)[-1].promoted for seed in range(20))
+    assert plain > binom.ppf(0.9999, 20, 0.05)
+
+
+def test_a_better_challenger_is_seen_as_soon_as_by_bonferroni_and_sooner_where_gates_are_few() -> None:
+    fab = Fab(gain=0.3)
+    for every, sooner in ((1, 0.0), (4, 1.0)):
+        weeks = [
+            np.mean([each[-1].week if each[-1].promoted else 53 for each in found])
+            for found in ([year(fab, rule, seed, every) for seed in range(15)] for rule in (budgeted, bonferroni))
+        ]
+        assert weeks[0] < 26
+        assert weeks[0] <= weeks[1] - sooner
