@@ -30,7 +30,7 @@ _PARTS = re.compile(
 )
 _NAME = r"((?:\w|\.|\"(?:[^\"]|\"\")*\")+)"
 _RENAMES = (
-    (re.compile(rf"^ALTER TABLE {_NAME} RENAME TO {_NAME}$"), "EXEC sp_rename {}, {}"),
+    (re.compile(rf"^ALTER TABLE {_NAME} RENAME TO {_NAME}$"), "EXEC sp_rename {}, {}, 'OBJECT'"),
     (re.compile(rf"^ALTER TABLE {_NAME} RENAME COLUMN {_NAME} TO {_NAME}$"), "EXEC sp_rename {}, {}, 'COLUMN'"),
 )
 
@@ -123,6 +123,12 @@ def in_tsql(sql: str) -> str:
             new = new[1:-1].replace('""', '"') if new.startswith('"') else new
             return renamed.format(tsql.text(".".join(old)), tsql.text(new))
     return _PARTS.sub(written, sql)
+
+
+def waits(milliseconds: int) -> str:
+    """Statements that take so long, and a processor: Babelfish has no WAITFOR."""
+    until = f"DECLARE @until datetime2 = DATEADD(millisecond, {milliseconds}, SYSUTCDATETIME())"
+    return f"{until}; WHILE SYSUTCDATETIME() < @until SET @until = @until"
 
 
 def emptied(db: Database) -> None:

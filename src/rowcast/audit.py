@@ -9,6 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rowcast.database import equal
 from rowcast.pipeline.changes import Changes
 from rowcast.pipeline.job import Job
 
@@ -96,7 +97,7 @@ def _rows(job: Job) -> Any:
 
 
 def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:
-    return [one.c[column.name] == other.c[column.name] for column in job.source.key]
+    return [equal(one.c[column.name], other.c[column.name]) for column in job.source.key]
 
 
 def _joined(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from conftest import Place, quoted
 from jobs import Done, Job
+from sqlserver import waits
 
 
 def ended(process: "Popen[str]", seconds: float = 180) -> Done:
@@ -74,8 +75,7 @@ def slow(job: Job, milliseconds: int = 40) -> None:
         job.sql(f"CREATE TRIGGER slow BEFORE INSERT ON {prediction} BEGIN {body}; END")
         return
     if job.place.is_mssql:  # once for all rows of a statement, which are a batch
-        delay = f"WAITFOR DELAY '00:00:0{40 * milliseconds / 1000:.3f}'"
-        job.sql(f"CREATE TRIGGER rowcast.slow ON {prediction} AFTER INSERT AS BEGIN {delay} END")
+        job.sql(f"CREATE TRIGGER rowcast.slow ON {prediction} AFTER INSERT AS BEGIN {waits(40 * milliseconds)} END")
         return
     job.sql(
         "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"

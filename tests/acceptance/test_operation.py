@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import quoted
 from jobs import ESTIMATORS, LABELLED, PENDING, SENSORS, Job, wafers
+from sqlserver import waits
 
 from rowcast.config import load
 from rowcast.pipeline import scoring
@@ -264,8 +265,8 @@ def stall(job: Job, wafer: int) -> Callable[[], None]:
         job.sql(f"CREATE TRIGGER stall BEFORE INSERT ON {prediction} WHEN NEW.wafer = {wafer} BEGIN {endless}; END")
         return lambda: job.sql("DROP TRIGGER stall").clear()
     if job.place.is_mssql:
-        waits = f"IF EXISTS (SELECT 1 FROM inserted WHERE wafer = {wafer}) WAITFOR DELAY '00:10:00'"
-        job.sql(f"CREATE TRIGGER rowcast.stall ON {prediction} AFTER INSERT AS BEGIN {waits} END")
+        stalls = f"IF EXISTS (SELECT 1 FROM inserted WHERE wafer = {wafer}) BEGIN {waits(600_000)} END"
+        job.sql(f"CREATE TRIGGER rowcast.stall ON {prediction} AFTER INSERT AS BEGIN {stalls} END")
 
         def let_go() -> None:
             assert job.place.mssql is not None

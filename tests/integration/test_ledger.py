@@ -24,7 +24,7 @@ from rowcast.migrations import upgrade
 from rowcast.tables import job_tables, tables
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-KEY = (Column("id", "number", "int", True),)
+KEY = (Column("id", "number", "bigint", True),)
 RANGE = KeyRange(("1",), ("9",), 9)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+from sqlalchemy.sql import operators
 
 from rowcast.contract import Misfit
 from rowcast.errors import ConfigError
@@ -303,6 +304,11 @@ def bracketed(query: str) -> str:
 
 
 # Not every system compares row values, so composite keys are expanded; the outer comparison lets an index serve.
+
+
+def equal(one: sa.ColumnElement[Any], other: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+    """one = other, in this order: SQLite compares by the collation of the first, and `==` may turn them round."""
+    return one.operate(operators.eq, other)
 
 
 def at_least(keys: Sequence[sa.ColumnElement[Any]], low: Sequence[sa.ColumnElement[Any]]) -> sa.ColumnElement[bool]:

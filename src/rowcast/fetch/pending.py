@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, Database, RawType
+from rowcast.database import Column, Database, RawType, equal
 from rowcast.database.mixed import mixed
 from rowcast.errors import DatabaseError
 from rowcast.fetch.source import Fetched, Source, key_values, store_key
@@ -142,7 +142,7 @@ class Pending:
         """
         found = []
         for own in (self.own.prediction, self.own.quarantine):
-            same = [table.c[c.name] == own.c[c.name] for c in self.source.key]
+            same = [equal(table.c[c.name], own.c[c.name]) for c in self.source.key]
             if keys is not None:
                 same.append(self.source.between(keys, own))
             found.append(~sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same)))

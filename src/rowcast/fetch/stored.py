@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import Column, RawType
+from rowcast.database import Column, RawType, equal
 from rowcast.errors import DatabaseError
 from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.source import Fetched, Source, key_values, store_key
@@ -52,7 +52,7 @@ def walk(
         table = source.table()
         parts = [source.own_key(table, of_source), source.in_scope(job), *of_source, *within]
         if pending.together:
-            same = [table.c[c.name] == own.c[c.name] for c in source.key]
+            same = [equal(table.c[c.name], own.c[c.name]) for c in source.key]
             parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
         features = [source.db.feature(c).label(c.name) for c in columns]
         chosen = [*key_values(source, pending.store), *features, *source.rendered_keys()]

@@ -19,13 +19,13 @@ WHERE [job].[job] = ?
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
-WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_prediction] ON [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot]
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_prediction] ON [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]
 -- 1, 0;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
-WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_quarantine] ON [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot]
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_quarantine] ON [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]
 -- 1, 0;
 
 SELECT COUNT_BIG(*) AS [count_1] 
@@ -34,9 +34,9 @@ FROM [Messwerte Anlage 3].[Wafer Ä] AS [s]
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
 WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM [rowcast].[wafers_prediction] 
-WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
+WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot])) AND [keyed].[rowcast.in_scope] != ?
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] != ?
 -- 1, 0, 1, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
@@ -45,9 +45,9 @@ FROM [Messwerte Anlage 3].[Wafer Ä] AS [s]
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
 WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM [rowcast].[wafers_prediction] 
-WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
+WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot])) AND [keyed].[rowcast.in_scope] = ?
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] = ?
 -- 1, 0, 1, 1, 1;
 
 SELECT CAST(coalesce(sum([anon_1].[beyond]), ?) AS BIGINT) AS [coalesce_1] 
@@ -65,7 +65,7 @@ WHERE NOT (EXISTS (SELECT ? AS [anon_1]
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
-WHERE [wafers_prediction].[lot] = [keyed].[lot] AND [wafers_prediction].[slot] = [keyed].[slot]))
+WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]))
 -- 1, 1, 0;
 
 SELECT COUNT_BIG(*) AS [count_1] 
@@ -74,7 +74,7 @@ WHERE NOT (EXISTS (SELECT ? AS [anon_1]
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
-WHERE [wafers_quarantine].[lot] = [keyed].[lot] AND [wafers_quarantine].[slot] = [keyed].[slot]))
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]))
 -- 1, 1, 0;
 
 SELECT COUNT_BIG(*) AS [count_1] 

@@ -4,9 +4,9 @@ FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], 0 + CASE WHEN ([lot] >= C
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) BETWEEN CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'2026-05-01T06:00:00.000000' AS DATETIME2(6)) AND NOT ([lot] >= CONVERT(nvarchar(20), N'L050') AND ([lot] > CONVERT(nvarchar(20), N'L050') OR [slot] >= 1) AND [lot] <= CONVERT(nvarchar(20), N'L060') AND ([lot] < CONVERT(nvarchar(20), N'L060') OR [slot] <= 25)) AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM [rowcast].[wafers_prediction] 
-WHERE [wafers_prediction].[lot] = [s].[lot] AND [wafers_prediction].[slot] = [s].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
+WHERE [s].[lot] = [wafers_prediction].[lot] AND [s].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_2] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [wafers_quarantine].[lot] = [s].[lot] AND [wafers_quarantine].[slot] = [s].[slot]))) AS [found]) AS [numbered] 
+WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot]))) AS [found]) AS [numbered] 
 WHERE ([numbered].[n] - ?) % ? = ? OR [numbered].[n] % ? = ? OR [numbered].[n] = [numbered].[total] ORDER BY [numbered].[gap], [numbered].[n]
 -- 1, 0, 1, 1, 1, 50000, 0, 50000, 0;
 
