@@ -185,7 +185,8 @@ def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
 def _is_zoneless(look: Look, name: str) -> bool:
     column = look.relation[name]
     if not look.is_sqlite:
-        return column.kind == "time" and not column.type.endswith("with time zone")
+        has_zone = column.type.endswith("with time zone") or column.type.startswith("datetimeoffset")
+        return column.kind == "time" and not has_zone
     texts = look.values(name)
     return column.kind != "number" and bool(texts) and not all(_ZONED.search(text[10:]) for text in texts)
 
