@@ -135,7 +135,9 @@ class Registry:
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)  # what is read of the job stays so until the end
             previous = self.champion()
-            if against not in ("anyone", previous) or knowing not in (None, len(self.promotions())):
+            if against not in ("anyone", previous):
+                return False
+            if knowing is not None and knowing != len(self.promotions()):
                 return False
             if previous is not None and previous != version:
                 self._set_status(previous, "retired")
