@@ -22,11 +22,6 @@ FROM [rowcast].[job]
 WHERE [job].[job] = ?
 -- 'wafers';
 
-SELECT [promotion].[promotion_id], [promotion].[job], [promotion].[version], [promotion].[previous], [promotion].[decided_at], [promotion].[decided_by], [promotion].[decision], [promotion].[reason], [promotion].[evidence] 
-FROM [rowcast].[promotion] 
-WHERE [promotion].[job] = ? ORDER BY [promotion].[promotion_id] DESC
--- 'wafers';
-
 UPDATE [rowcast].[model] SET [status]=? WHERE [model].[job] = ? AND [model].[version] = ?
 -- 'champion', 'wafers', 2;
 
