@@ -123,10 +123,23 @@ class Store(_Section):
 class Task(_Section):
     """What the label means and what mistakes cost."""
 
-    kind: Literal["binary"] = "binary"
+    kind: Literal["binary", "multiclass", "regression"] = "binary"
     positive: Scalar = 1
+    normal: Scalar | None = None  # of several classes, the one that needs no action; default: the most frequent
     cost_missed: float = Field(default=20.0, gt=0)
     cost_false_alarm: float = Field(default=1.0, gt=0)
+    low: float | None = None  # a predicted value below it is flagged …
+    high: float | None = None  # … or above it
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Task":
+        if self.normal is not None and self.kind != "multiclass":
+            raise ValueError("'normal' is for kind = \"multiclass\"")
+        if (self.low, self.high) != (None, None) and self.kind != "regression":
+            raise ValueError("'low' and 'high' are for kind = \"regression\"")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("'low' must be below 'high'")
+        return self
 
 
 class ColumnCheck(_Section):
@@ -153,6 +166,7 @@ class Model(_Section):
     max_features: int = Field(default=60, ge=1)
     min_train_rows: int = Field(default=100, ge=20)
     max_train_rows: int = Field(default=100_000, ge=100)
+    window: Duration | None = None  # how far back training rows go; default: to the first
 
 
 class Retrain(_Section):
@@ -196,6 +210,12 @@ class Settings(BaseSettings):
     gate: Gate = Gate()
     infer: Infer = Infer()
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
+
+    @model_validator(mode="after")
+    def _window_needs_time(self) -> "Settings":
+        if self.model.window is not None and self.source.time is None:
+            raise ValueError("'model.window' needs 'source.time'")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -258,12 +258,21 @@ def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
 
 def _labels(source: fetch.Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
     label, known = source.label.name, source.known(source.db.now())
+    yield from _known_labels(settings, label, n)
+    if settings.task.kind == "regression":
+        if source.label.kind != "number":
+            way_out = 'cast it in a query, or set [task] kind = "multiclass"'
+            yield Finding("problem", f"{label} is {source.label.type}: a regression needs numbers", way_out)
+        return
     column = source.db.feature(source.label).label("label")
     counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
     found = sorted(source.db.rows(counted), key=lambda row: -int(row["n"]))
     classes = {row["label"]: int(row["n"]) for row in found}
     values = pa.array(list(classes))
     yield from _guarded(_classes(values, classes, settings, label))
+
+
+def _known_labels(settings: Settings, label: str, n: dict[str, int]) -> Iterator[Finding]:
     share = f"{n['known']:,} of {n['rows']:,} rows ({n['known'] / n['rows']:.1%}) have a known {label}"
     if n["known"] < settings.model.min_train_rows:
         yield Finding(
@@ -287,9 +296,17 @@ def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, labe
         some = ", ".join(repr(value) for value in list(classes)[:5])
         yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
         return
-    positive, _ = process.outcome(values, settings.task.positive)
-    rare = sum(n for n, is_positive in zip(classes.values(), positive, strict=True) if is_positive)
+    target = process.target(values, settings.task)
     shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
+    if target.kind == "multiclass":
+        few = [f"{value!r}" for value, n in classes.items() if n < _FEW]
+        if few:
+            way_out = f"below {_FEW} of a class, what a model learns of it is mostly chance: wait for more"
+            yield Finding("warning", f"{label} is {shown}: few are {', '.join(few)}", way_out)
+        else:
+            yield Finding("ok", f"{label} is {shown}")
+        return
+    rare = sum(n for n, is_positive in zip(classes.values(), target.values, strict=True) if is_positive)
     if rare < _FEW:
         way_out = f"below {_FEW} of them, what a model learns is mostly chance: wait for more"
         yield Finding("warning", f"{label} is {shown}: few are {settings.task.positive!r}", way_out)

@@ -110,7 +110,7 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
     again, contributions = None, None
     if len(checked.kept):
         matrix = process.process(checked.good, model.contract, model.features)
-        again = float(model.score(matrix)[0])
+        again = float(model.scored(matrix).score[0])
         found = model.contributions(matrix)
         contributions = None if found is None else infer.leading(model.features, found[0], len(model.features))
     values = pa.RecordBatch.to_pylist(rows)[0]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,30 +10,36 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rowcast.contract import Failure
-from rowcast.models.artifact import Model
+from rowcast.models.artifact import Model, Scored
 from rowcast.models.matrix import Matrix
 
 TOP = 10  # contributions kept for a flagged row
 MOST_EXPLAINED = 500  # flagged rows of a batch that carry contributions: exact ones cost as much as 40 scores
 
 
-def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> pa.RecordBatch:
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of a batch's good rows, as they are stored."""
+
+    rows: pa.RecordBatch
+    flagged: int
+
+
+def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> Predictions:
     """Scores of n good rows, `keys` and `row_hash` (n,) beside them.
 
     The flagged rows with the highest scores carry their leading contributions; `rowcast explain` gives any row's.
     """
-    score = model.score(matrix)
-    flagged = score >= model.threshold
-    negative, positive = model.classes
-    predicted = pa.array([negative, positive]).take(pa.array(flagged.astype(np.int8)))
+    scored = model.scored(matrix)
+    score = pa.array(scored.score)
     columns = {
         "row_hash": pa.array(row_hash),
-        "score": pa.array(score),
-        "predicted": predicted,
-        "threshold": pa.repeat(model.threshold, len(score)),
-        "contributions": _contributions(model, matrix, score, flagged),
+        "score": score,
+        "predicted": score if scored.place is None else pa.array(model.classes).take(pa.array(scored.place)),
+        "threshold": pa.repeat(pa.scalar(model.threshold, pa.float64()), len(matrix)),
+        "contributions": _contributions(model, matrix, scored),
     }
-    return _beside(keys, columns)
+    return Predictions(_beside(keys, columns), int(scored.flagged.sum()))
 
 
 def quarantined(
@@ -67,12 +74,10 @@ def leading(names: Sequence[str], contributions: npt.NDArray[np.float64], top: i
     return {names[place]: float(f"{contributions[place]:.6g}") for place in order if contributions[place] != 0}
 
 
-def _contributions(
-    model: Model, matrix: Matrix, score: npt.NDArray[np.float64], flagged: npt.NDArray[np.bool_]
-) -> pa.Array:
+def _contributions(model: Model, matrix: Matrix, scored: Scored) -> pa.Array:
     texts: list[str | None] = [None] * len(matrix)
-    places = np.flatnonzero(flagged)
-    places = places[np.argsort(-score[places], kind="stable")[:MOST_EXPLAINED]]
+    places = np.flatnonzero(scored.flagged)
+    places = places[np.argsort(-scored.score[places], kind="stable")[:MOST_EXPLAINED]]
     found = model.contributions(matrix.take(places)) if len(places) else None
     if found is not None:
         for place, row in zip(places, found, strict=True):

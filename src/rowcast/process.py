@@ -1,6 +1,6 @@
 """Rows to feature matrix: the same code for training and for scoring. Nothing is fitted here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from rowcast.config import Scalar, Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError
 from rowcast.models.matrix import Matrix
+from rowcast.models.target import Kind, Target
 
 # Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
 BLOCK = 32
+MOST_CLASSES = 50
 
 
 def process(rows: pa.RecordBatch, contract: Contract, names: Sequence[str]) -> Matrix:
@@ -60,16 +63,72 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
     return numbers
 
 
-def outcome(labels: pa.Array, positive: bool | int | float | str) -> tuple[npt.NDArray[np.bool_], tuple[Any, Any]]:
-    """Which of n labels are the positive class, shape (n,), and (negative, positive) as the source spells them.
-
-    Raises TrainingError unless the labels have just two values, one of them `positive`.
+def learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]:
+    """Which of n known labels a model can learn from, shape (n,): of several classes those of `least` rows and more;
+    of values the finite numbers.
     """
-    found = {_plain(value): value for value in labels.unique().to_pylist()}
-    wanted = _plain(positive)
-    shown = ", ".join(repr(value) for value in list(found.values())[:6]) + (" …" if len(found) > 6 else "")
-    if not found:
+    if kind == "regression":
+        numbers = _values(labels)
+        return np.isfinite(numbers)
+    if kind == "binary":
+        return np.ones(len(labels), dtype=bool)
+    counts = labels.value_counts()
+    enough = counts.field("values").filter(pc.greater_equal(counts.field("counts"), least))
+    found: npt.NDArray[np.bool_] = pc.is_in(labels, enough).to_numpy(zero_copy_only=False)
+    return found.astype(np.bool_)
+
+
+def target(labels: pa.Array, task: Task) -> Target:
+    """What n known labels say. Raises TrainingError where they are not of the task's kind."""
+    if not len(labels):
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
+    if task.kind == "regression":
+        return Target("regression", _values(labels))
+    if task.kind == "multiclass":
+        classes = _classes(labels, task.normal)
+        return Target("multiclass", places(labels, classes), classes)
+    classes = _two_classes(labels, task.positive)
+    return Target("binary", is_positive(labels, task.positive), classes)
+
+
+def _values(labels: pa.Array) -> npt.NDArray[np.float64]:
+    try:
+        numbers: npt.NDArray[Any] = labels.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        raise TrainingError(
+            f"the label is {labels.type}: a regression needs numbers",
+            hint='cast it in a query, or set [task] kind = "multiclass"',
+        ) from None
+    return numbers.astype(np.float64)
+
+
+def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
+    """The one that needs no action first, the others in order."""
+    counts = {pair["values"]: pair["counts"] for pair in labels.value_counts().to_pylist()}
+    if len(counts) < 2:
+        raise TrainingError(
+            f"the label has one value: {_shown(counts)}", hint="wait until several outcomes have been seen often enough"
+        )
+    if len(counts) > MOST_CLASSES:
+        raise TrainingError(
+            f"the label has {len(counts)} values: {_shown(counts)}",
+            hint='set [task] kind = "regression" where they are amounts; a query can put classes together',
+        )
+    first = max(counts, key=lambda label: (counts[label], str(label)))
+    if normal is not None:
+        same = [label for label in counts if _plain(label) == _plain(normal)]
+        if not same:
+            raise TrainingError(
+                f"no label is {normal!r}: the labels are {_shown(counts)}",
+                hint="set [task] normal to the one that needs no action",
+            )
+        first = same[0]
+    return (first, *sorted((label for label in counts if label != first), key=lambda label: (str(type(label)), label)))
+
+
+def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
+    found = {_plain(value): value for value in labels.unique().to_pylist()}
+    wanted, shown = _plain(positive), _shown(found.values())
     if wanted not in found:
         raise TrainingError(
             f"no label is {positive!r}: the labels are {shown}",
@@ -77,18 +136,30 @@ def outcome(labels: pa.Array, positive: bool | int | float | str) -> tuple[npt.N
         )
     if len(found) != 2:
         hint = (
-            "wait until both outcomes have been seen" if len(found) == 1 else "only two label values can be told apart"
+            "wait until both outcomes have been seen"
+            if len(found) == 1
+            else '[task] kind = "multiclass" tells several apart, "regression" learns amounts'
         )
         raise TrainingError(f"the label has {len(found)} value{'s' * (len(found) > 1)}: {shown}", hint=hint)
-    negative = next(value for plain, value in found.items() if plain != wanted)
-    return is_positive(labels, positive), (negative, found[wanted])
+    return next(value for plain, value in found.items() if plain != wanted), found[wanted]
 
 
-def is_positive(labels: pa.Array, positive: bool | int | float | str) -> npt.NDArray[np.bool_]:
+def _shown(labels: Iterable[Any]) -> str:
+    known = list(labels)
+    return ", ".join(repr(value) for value in known[:6]) + (" …" if len(known) > 6 else "")
+
+
+def places(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.int64]:
+    """The place of each label in `classes`, shape (n,); of one that is not among them, the number of classes."""
+    known = {_plain(value): place for place, value in enumerate(classes)}
+    coded = labels.dictionary_encode()
+    of = [known.get(_plain(value), len(classes)) for value in coded.dictionary.to_pylist()]
+    return np.array(of, dtype=np.int64)[np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)]
+
+
+def is_positive(labels: pa.Array, positive: Scalar) -> npt.NDArray[np.bool_]:
     """Which of n labels are the positive class, shape (n,)."""
-    same = [value for value in labels.unique().to_pylist() if _plain(value) == _plain(positive)]
-    found: npt.NDArray[np.bool_] = pc.is_in(labels, pa.array(same, labels.type)).to_numpy(zero_copy_only=False)
-    return found.astype(np.bool_)
+    return np.equal(places(labels, (positive,)), 0)
 
 
 def _plain(value: object) -> str:

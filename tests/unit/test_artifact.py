@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import pickle
 import re
@@ -11,16 +12,21 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from rowcast.build.candidates import fit_logistic, fit_trees
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import ModelError
-from rowcast.models import artifact
-from rowcast.models.artifact import REVIEWED, Engine, Model, to_frame
-from rowcast.models.calibration import Isotonic, Sigmoid
+from rowcast.models import storage
+from rowcast.models.artifact import Member, Model
+from rowcast.models.calibration import Identity, Isotonic, Sigmoid, Softmax
+from rowcast.models.decision import Costs
+from rowcast.models.estimators import Engine, raw_contributions, raw_scores, to_frame
 from rowcast.models.matrix import Matrix
+from rowcast.models.storage import REVIEWED
 
 RANDOM = np.random.default_rng(0)
 KNOWN = ("a", "b", 'ä "quoted"', "d", "e")
@@ -44,8 +50,9 @@ CONTRACT = Contract(
 
 
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
-    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), **other}
-    return Model(features=features, contract=CONTRACT, estimator=estimator, engine=engine, **given)
+    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "kind": "binary", **other}
+    given = {"members": (Member(engine, estimator),), **given}
+    return Model(features=features, contract=CONTRACT, **given)
 
 
 def linear() -> Model:
@@ -137,10 +144,10 @@ def built(name: str) -> Model:
 def test_the_bytes_bring_back_the_same_model(make: Callable[[], Model]) -> None:
     before = make()
     after = load(before.to_bytes())
-    for name in ("features", "contract", "engine", "calibration", "threshold", "classes"):
+    for name in ("kind", "features", "contract", "calibration", "threshold", "classes"):
         assert getattr(after, name) == getattr(before, name)
     new = rows(100)
-    np.testing.assert_allclose(after.score(new), before.score(new), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.scored(new).score, before.scored(new).score, rtol=0, atol=1e-12)
     np.testing.assert_allclose(after.contributions(new), before.contributions(new), rtol=0, atol=1e-12)
     assert after.to_bytes() == before.to_bytes()
 
@@ -150,7 +157,7 @@ def test_estimators_of_scikit_learn_come_back_the_same(name: str) -> None:
     before = built(name)
     after = load(before.to_bytes())
     new = rows(50) if "columns" in name else filled(rows(50))
-    np.testing.assert_allclose(after.score(new), before.score(new), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.scored(new).score, before.scored(new).score, rtol=0, atol=1e-12)
     assert after.contributions(new) is None
 
 
@@ -158,7 +165,9 @@ def test_every_type_on_the_allow_list_is_one_that_some_estimator_needs() -> None
     import skops.io
 
     needed = {
-        name for each in ESTIMATORS for name in skops.io.get_untrusted_types(data=skops.io.dumps(built(each).estimator))
+        name
+        for each in ESTIMATORS
+        for name in skops.io.get_untrusted_types(data=skops.io.dumps(built(each).members[0].estimator))
     }
     assert needed == set(REVIEWED)
     assert list(REVIEWED) == sorted(REVIEWED)
@@ -180,7 +189,10 @@ def test_equal_models_have_equal_bytes_in_every_process() -> None:
 
 def test_isotonic_calibration_text_classes_and_odd_names_survive() -> None:
     before = model(
-        "lightgbm", trees().estimator, calibration=Isotonic((-1.5, 0.1 + 0.2), (0.01, 0.7)), classes=("gut", "Ausschuß")
+        "lightgbm",
+        trees().members[0].estimator,
+        calibration=Isotonic((-1.5, 0.1 + 0.2), (0.01, 0.7)),
+        classes=("gut", "Ausschuß"),
     )
     after = load(before.to_bytes())
     assert (after.calibration, after.classes) == (before.calibration, before.classes)
@@ -192,21 +204,21 @@ def test_isotonic_calibration_text_classes_and_odd_names_survive() -> None:
 @pytest.mark.parametrize("make", [linear, trees, lambda: built("columns")], ids=["linear", "lightgbm", "sklearn"])
 def test_neither_batch_size_nor_threads_nor_column_order_change_a_score(make: Callable[[], Model]) -> None:
     of, new = make(), rows(200)
-    whole = of.score(new)
-    single = np.concatenate([of.score(new.take(np.array([row]))) for row in range(200)])
+    whole = of.scored(new).score
+    single = np.concatenate([of.scored(new.take(np.array([row]))).score for row in range(200)])
     assert np.abs(single - whole).max() < 1e-9
-    assert np.abs(of.score(new, num_threads=2) - whole).max() < 1e-9
+    assert np.abs(of.scored(new, num_threads=2).score - whole).max() < 1e-9
     turned = new.select(new.names[::-1])
-    np.testing.assert_array_equal(of.score(turned), whole)
-    if of.engine != "sklearn":
+    np.testing.assert_array_equal(of.scored(turned).score, whole)
+    if of.members[0].engine != "sklearn":
         np.testing.assert_array_equal(of.contributions(turned), of.contributions(new))
-    assert of.score(new.take(np.array([], dtype=int))).shape == (0,)
+    assert of.scored(new.take(np.array([], dtype=int))).score.shape == (0,)
 
 
 def test_scores_are_probabilities_of_the_calibration() -> None:
     of = linear()
-    raw = of.estimator.decision_function(ROWS.values)
-    np.testing.assert_allclose(of.score(ROWS), 1 / (1 + np.exp(-(0.7 * raw - 1.2))), rtol=0, atol=1e-12)
+    raw = of.members[0].estimator.decision_function(ROWS.values)
+    np.testing.assert_allclose(of.scored(ROWS).score, 1 / (1 + np.exp(-(0.7 * raw - 1.2))), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [linear, trees], ids=["linear", "lightgbm"])
@@ -215,7 +227,7 @@ def test_contributions_add_up_to_the_raw_score(make: Callable[[], Model]) -> Non
     contributions = of.contributions(ROWS)
     assert contributions is not None
     assert contributions.shape == (300, 5)
-    raw = artifact.raw_scores(of.engine, of.estimator, ROWS)
+    raw = of.raw(ROWS)
     rest = raw - contributions.sum(axis=1)
     assert np.abs(rest - rest[0]).max() < 1e-9
     assert np.abs(contributions).mean(axis=0).argmax() == 0
@@ -225,7 +237,7 @@ def test_linear_contributions_are_coefficient_times_distance_from_the_mean() -> 
     values = RANDOM.normal(size=(500, 2)).astype(np.float32)
     of = Matrix(values, ("s1", "s2"), {})
     fitted = fit_logistic(of, values[:, 0] > 0, 0.1).estimator
-    shares = artifact.raw_contributions("linear", fitted, of)
+    shares = raw_contributions("linear", fitted, of)
     low, high = np.nanquantile(values.astype(float), (0.005, 0.995), axis=0)
     clipped = np.clip(values, low, high)
     scaled = (clipped - clipped.mean(axis=0)) / clipped.std(axis=0)
@@ -234,7 +246,7 @@ def test_linear_contributions_are_coefficient_times_distance_from_the_mean() -> 
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ModelError, match="needs column 's2', which the rows lack") as caught:
-        linear().score(ROWS.select(("s1", "s3", "tool", "s4")))
+        linear().scored(ROWS.select(("s1", "s3", "tool", "s4")))
     assert "retrain" in caught.value.hint
 
 
@@ -242,7 +254,7 @@ def test_categories_in_another_order_are_refused_instead_of_scored_wrongly() -> 
     turned = Matrix(ROWS.values, ROWS.names, {"tool": KNOWN[::-1]})
     for other in (turned, Matrix(ROWS.values, ROWS.names, {})):
         with pytest.raises(ModelError, match="'tool' is coded differently"):
-            trees().score(other)
+            trees().scored(other)
 
 
 # Bytes that were changed
@@ -256,7 +268,7 @@ def test_a_changed_byte_is_refused(place: int) -> None:
     with pytest.raises(ModelError, match="bytes were changed") as caught:
         Model.from_bytes(bytes(changed), sha(data))
     assert "rowcast promote V" in caught.value.hint
-    assert Model.from_bytes(data, sha(data).upper()).engine == "linear"
+    assert Model.from_bytes(data, sha(data).upper()).kind == "binary"
 
 
 def parts_of(data: bytes) -> dict[str, bytes]:
@@ -285,8 +297,8 @@ def zipped(parts: dict[str, bytes]) -> bytes:
         lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"linear"', b'"lightgbm"')}),
         lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"s1"', b'"nowhere"', 1)}),
         lambda parts: zipped({**parts, "model.json": parts["model.json"].replace(b'"slope": 0.7', b'"slope": -1')}),
-        lambda parts: zipped({**parts, "sklearn.skops": b"PK"}),
-        lambda parts: zipped({**parts, "sklearn.skops": zipped({"schema.json": b"{}"})}),
+        lambda parts: zipped({**parts, "0.skops": b"PK"}),
+        lambda parts: zipped({**parts, "0.skops": zipped({"schema.json": b"{}"})}),
         lambda parts: zipped({**parts, "more.pkl": b""}),
     ],
 )
@@ -299,18 +311,18 @@ def test_malformed_bytes_are_refused(broken: Callable[[dict[str, bytes]], bytes]
 
 def test_a_newer_format_says_to_upgrade() -> None:
     parts = parts_of(trees().to_bytes())
-    with pytest.raises(ModelError, match="format 2") as caught:
-        load(zipped({**parts, "model.json": parts["model.json"].replace(b'"format": 1', b'"format": 2')}))
+    with pytest.raises(ModelError, match="format 3") as caught:
+        load(zipped({**parts, "model.json": parts["model.json"].replace(b'"format": 2', b'"format": 3')}))
     assert caught.value.hint == "upgrade rowcast"
 
 
 @pytest.mark.parametrize("deep", [False, True], ids=["outer", "inner"])
 def test_a_zip_bomb_is_refused_before_it_unpacks(deep: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = parts_of(linear().to_bytes())
-    monkeypatch.setattr(artifact, "MAX_PART_BYTES", 4_000_000)
+    monkeypatch.setattr(storage, "MAX_PART_BYTES", 4_000_000)
     bomb = b"\0" * 5_000_000
-    inner = {**parts_of(parts["sklearn.skops"]), "zeros.npy": bomb}
-    data = zipped({**parts, "sklearn.skops": zipped(inner)} if deep else {**parts, "zeros": bomb})
+    inner = {**parts_of(parts["0.skops"]), "zeros.npy": bomb}
+    data = zipped({**parts, "0.skops": zipped(inner)} if deep else {**parts, "zeros": bomb})
     assert len(data) < 500_000
     with pytest.raises(ModelError, match="unpack to more than"):
         load(data)
@@ -355,7 +367,7 @@ def test_a_forbidden_type_is_refused_by_name_when_it_is_loaded(planted: Callable
 
     parts = parts_of(linear().to_bytes())
     with pytest.raises(ModelError, match=rf"{named}.* is not on the allow-list"):
-        load(zipped({**parts, "sklearn.skops": skops.io.dumps(planted())}))
+        load(zipped({**parts, "0.skops": skops.io.dumps(planted())}))
 
 
 def _transformer(function: Any) -> Any:
@@ -372,13 +384,13 @@ def test_a_pickle_is_never_unpickled() -> None:
     objects = io.BytesIO()
     np.save(objects, np.array([Bomb()], dtype=object), allow_pickle=True)
     parts = parts_of(linear().to_bytes())
-    inner = parts_of(parts["sklearn.skops"])
+    inner = parts_of(parts["0.skops"])
     arrays = {name: objects.getvalue() if name.endswith(".npy") else content for name, content in inner.items()}
     for data in (
         pickled,
-        zipped({**parts, "sklearn.skops": pickled}),
+        zipped({**parts, "0.skops": pickled}),
         zipped({**parts, "model.json": pickled}),
-        zipped({**parts, "sklearn.skops": zipped(arrays)}),
+        zipped({**parts, "0.skops": zipped(arrays)}),
         zipped({**parts, "estimator.pkl": pickled}),
     ):
         with pytest.raises(ModelError):
@@ -394,6 +406,126 @@ def test_lightgbm_inside_a_pipeline_is_refused_with_the_way_out() -> None:
     with pytest.raises(ModelError, match="lightgbm") as caught:
         theirs(make_pipeline(lightgbm.LGBMClassifier(n_estimators=2, verbose=-1))).to_bytes()
     assert "LGBMClassifier itself" in caught.value.hint
+
+
+# Several classes, values, several estimators
+
+
+def several(estimator: Any, engine: Engine = "sklearn") -> Model:
+    costs = Costs(missed=20, false_alarm=1)
+    return model(
+        engine,
+        estimator,
+        kind="multiclass",
+        calibration=Softmax(0.9, (0.0, 0.2, -0.1)),
+        classes=("ok", "scratch", "void"),
+        threshold=None,
+        costs=costs,
+    )
+
+
+PLACE = (ROWS.values[:, 3] == 2) + 2 * (np.nan_to_num(ROWS.values[:, 0]) > 1)
+PLACE = np.minimum(PLACE, 2).astype(int)
+
+
+def _boosted(objective: str, label: np.ndarray, **more: Any) -> Any:
+    parameters = {"objective": objective, "verbosity": -1, "num_threads": 1, "deterministic": True, **more}
+    data = lightgbm.Dataset(ROWS.values, label, categorical_feature=[3], params=parameters)
+    return lightgbm.train(parameters, data, num_boost_round=10)
+
+
+def test_several_classes_are_decided_by_what_they_cost_and_come_back_the_same() -> None:
+    before = several(_boosted("multiclass", PLACE, num_class=3), "lightgbm")
+    after = load(before.to_bytes())
+    scored, again = before.scored(ROWS), after.scored(ROWS)
+    np.testing.assert_allclose(again.probability, scored.probability, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(scored.probability.sum(axis=1), 1)
+    expected = scored.probability @ np.array([[0, 1, 1], [20, 0, 1], [20, 1, 0]])
+    np.testing.assert_array_equal(scored.place, expected.argmin(axis=1))
+    np.testing.assert_array_equal(scored.flagged, scored.place > 0)
+    np.testing.assert_array_equal(scored.score, scored.probability[np.arange(len(ROWS)), scored.place])
+
+
+def test_a_class_that_a_users_estimator_has_not_seen_is_all_but_impossible() -> None:
+    seen = PLACE != 1
+    frame = to_frame(ROWS.select(("s1", "s2", "s3"))).fillna(0)
+    estimator = LogisticRegression().fit(frame[seen], PLACE[seen])
+    raw = raw_scores("sklearn", estimator, filled(ROWS.select(("s1", "s2", "s3"))), kind="multiclass", classes=3)
+    assert raw.shape == (len(ROWS), 3)
+    assert (raw[:, 1] < raw[:, [0, 2]].min(axis=1) - 10).all()
+    np.testing.assert_allclose(np.exp(raw[:, [0, 2]]), estimator.predict_proba(frame), atol=1e-6)
+
+
+def test_contributions_of_several_classes_tell_the_one_decided_on_from_the_one_that_needs_no_action() -> None:
+    of = several(_boosted("multiclass", PLACE, num_class=3), "lightgbm")
+    scored, raw = of.scored(ROWS), of.raw(ROWS)
+    rows = np.flatnonzero(scored.place == 2)
+    assert len(rows) > 5
+    difference = raw[rows, 2] - raw[rows, 0]
+    constant = difference - of.contributions(ROWS.take(rows)).sum(axis=1)
+    np.testing.assert_allclose(constant, constant[0], atol=1e-9)
+
+
+def test_values_come_back_the_same_and_are_flagged_outside_their_limits() -> None:
+    booster = _boosted("regression", np.nan_to_num(ROWS.values[:, 0]))
+    of = model(
+        "lightgbm",
+        booster,
+        kind="regression",
+        calibration=Identity(),
+        classes=(),
+        threshold=None,
+        limits=(None, 0.5),
+    )
+    scored = load(of.to_bytes()).scored(ROWS)
+    np.testing.assert_allclose(scored.score, booster.predict(ROWS.values), atol=1e-12)
+    np.testing.assert_array_equal(scored.flagged, scored.score > 0.5)
+    assert 0 < scored.flagged.sum() < len(ROWS)
+    assert scored.place is None
+
+
+def test_the_average_of_several_estimators_adds_up_as_one() -> None:
+    members = (
+        Member("linear", linear().members[0].estimator, 0.5, (0.1,)),
+        Member("lightgbm", trees().members[0].estimator, 1.5, (-0.3,)),
+    )
+    of = load(model("linear", None, members=members).to_bytes())
+    expected = (0.5 * linear().raw(ROWS) + 0.1 + 1.5 * trees().raw(ROWS) - 0.3) / 2
+    np.testing.assert_allclose(of.raw(ROWS), expected, atol=1e-12)
+    constant = of.raw(ROWS) - of.contributions(ROWS).sum(axis=1)
+    np.testing.assert_allclose(constant, constant[0], atol=1e-9)
+
+
+def test_a_model_of_the_first_format_is_still_read() -> None:
+    parts = parts_of(trees().to_bytes())
+    described = json.loads(parts["model.json"])
+    old = {key: described[key] for key in ("features", "contract", "calibration", "threshold", "classes")}
+    first = {
+        "model.json": json.dumps({"format": 1, "engine": "lightgbm", **old}).encode(),
+        "lightgbm.txt": parts["0.lightgbm.txt"],
+    }
+    np.testing.assert_array_equal(load(zipped(first)).scored(ROWS).score, trees().scored(ROWS).score)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"kind": "regression"},
+        {"kind": "multiclass"},
+        {"threshold": None},
+        {"members": []},
+        {"classes": [0]},
+        {"calibration": {"kind": "identity"}},
+        {"calibration": {"kind": "softmax", "slope": 1, "intercept": [0, 0]}},
+    ],
+)
+def test_parts_that_do_not_fit_one_another_are_refused(change: dict[str, Any]) -> None:
+    parts = parts_of(linear().to_bytes())
+    described = {**json.loads(parts["model.json"]), **change}
+    if change == {"members": []}:
+        del parts["0.skops"]
+    with pytest.raises(ModelError, match="do not fit"):
+        load(zipped({**parts, "model.json": json.dumps(described).encode()}))
 
 
 # Trees that point outside of themselves
@@ -422,21 +554,21 @@ def test_lightgbm_inside_a_pipeline_is_refused_with_the_way_out() -> None:
 )
 def test_lightgbm_text_that_leaves_its_arrays_is_refused(find: str, put: str) -> None:
     parts = parts_of(trees().to_bytes())
-    text = parts["lightgbm.txt"].decode()
+    text = parts["0.lightgbm.txt"].decode()
     changed = re.sub(find, put, text, count=1, flags=re.MULTILINE)
     assert changed != text
     sizes = [len(tree) for tree in re.split(r"^(?=Tree=)", changed.split("end of trees")[0], flags=re.MULTILINE)[1:]]
     if "tree_sizes" not in put:
         changed = re.sub(r"^tree_sizes=.*$", f"tree_sizes={' '.join(map(str, sizes))}", changed, flags=re.MULTILINE)
     with pytest.raises(ModelError, match="LightGBM text"):
-        load(zipped({**parts, "lightgbm.txt": changed.encode()}))
+        load(zipped({**parts, "0.lightgbm.txt": changed.encode()}))
 
 
 @pytest.mark.parametrize("field", ["left_child", "right_child", "feature", "node_count"])
 @pytest.mark.parametrize("name", ["forest", "boosting", "bagging"])
 def test_a_tree_of_scikit_learn_that_leaves_its_arrays_is_refused(name: str, field: str) -> None:
     before = built(name)
-    member = np.ravel(np.array(before.estimator.estimators_, dtype=object))[0]
+    member = np.ravel(np.array(before.members[0].estimator.estimators_, dtype=object))[0]
     _bend(member.tree_, field)
     with pytest.raises(ModelError, match="points outside of itself"):
         load(before.to_bytes())
@@ -455,7 +587,7 @@ def _bend(tree: Any, field: str) -> None:
 @pytest.mark.parametrize("field", ["left", "right", "feature_idx", "is_categorical"])
 def test_a_histogram_tree_that_leaves_its_arrays_is_refused(field: str) -> None:
     before = built("histogram")
-    before.estimator._predictors[0][0].nodes[field][0] = 1 if field == "is_categorical" else 200
+    before.members[0].estimator._predictors[0][0].nodes[field][0] = 1 if field == "is_categorical" else 200
     with pytest.raises(ModelError, match="points outside of itself"):
         load(before.to_bytes())
 
@@ -465,13 +597,13 @@ def test_trees_of_more_columns_than_their_forest_is_given_are_refused() -> None:
     for name in ("forest", "boosting"):
         before = built(name)
         other = _estimators()[name]().fit(wide, OUTCOME)
-        before.estimator.estimators_ = other.estimators_
+        before.members[0].estimator.estimators_ = other.estimators_
         with pytest.raises(ModelError, match="points outside of itself"):
             load(before.to_bytes())
 
 
 def test_boosting_with_more_trees_a_stage_than_it_has_scores_is_refused() -> None:
     before = built("boosting")
-    before.estimator.estimators_ = np.repeat(before.estimator.estimators_, 3, axis=1)
+    before.members[0].estimator.estimators_ = np.repeat(before.members[0].estimator.estimators_, 3, axis=1)
     with pytest.raises(ModelError, match="points outside of itself"):
         load(before.to_bytes())

@@ -23,8 +23,9 @@ from rowcast.build.reduction import reduce
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import EstimatorError, ModelError, TrainingError
 from rowcast.models import calibration
-from rowcast.models.artifact import raw_scores
+from rowcast.models.estimators import raw_scores
 from rowcast.models.matrix import Matrix
+from rowcast.models.target import Target
 
 TASK = config.Task(cost_missed=20.0, cost_false_alarm=1.0)
 
@@ -46,8 +47,13 @@ def contract(of: Matrix) -> Contract:
 
 def trained(of: Matrix, outcome: np.ndarray, *, task: config.Task = TASK, **options: Any) -> Built:
     group, time = options.pop("group", None), options.pop("time", np.arange(len(outcome)))
-    seed = options.pop("seed", 0)
-    return build(Training(of, outcome, time, group), contract(of), config.Model(**options), task, ("ok", "bad"), seed)
+    seed, known = options.pop("seed", 0), options.pop("known", time)
+    training = Training(of, binary(outcome), time, known, group)
+    return build(training, contract(of), config.Model(**options), task, seed)
+
+
+def binary(outcome: np.ndarray) -> Target:
+    return Target("binary", outcome, ("ok", "bad"))
 
 
 def planted(rows: int = 600, columns: int = 12, seed: int = 0, strength: float = 2.0) -> tuple[Matrix, np.ndarray]:
@@ -88,19 +94,23 @@ def histories(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray | None, np.ndarra
 
 
 @settings(deadline=None, max_examples=300)
-@given(histories())
+@given(histories(), st.sampled_from([0, 0, 1, 20]), st.sampled_from([None, None, 30]))
 def test_folds_part_neither_times_nor_groups_and_learn_only_from_the_past(
-    history: tuple[np.ndarray, np.ndarray | None, np.ndarray],
+    history: tuple[np.ndarray, np.ndarray | None, np.ndarray], delay: int, window: int | None
 ) -> None:
     time, group, outcome = history
-    split = folds(time, group, outcome)
+    known = time + delay
+    split = folds(time, known, group, binary(outcome), window)
     seen = np.concatenate([fold.test for fold in split]) if split else np.empty(0)
     assert len(np.unique(seen)) == len(seen)
     for fold in split:
-        assert time[: fold.train].max() < time[fold.test].min()
-        assert min(outcome[: fold.train].sum(), (~outcome[: fold.train]).sum()) >= 3
+        begins = time[fold.test].min()
+        assert time[fold.train].max() < begins
+        assert known[fold.train].max() <= begins
+        assert window is None or group is not None or time[fold.train].min() >= begins - window
+        assert min(outcome[fold.train].sum(), (~outcome[fold.train]).sum()) >= 3
         if group is not None:
-            assert not set(group[: fold.train]) & set(group[fold.test])
+            assert not set(group[fold.train]) & set(group[fold.test])
             for other in split:
                 assert other is fold or not set(group[other.test]) & set(group[fold.test])
         else:
@@ -110,20 +120,33 @@ def test_folds_part_neither_times_nor_groups_and_learn_only_from_the_past(
 
 def test_five_folds_cover_the_later_two_thirds() -> None:
     outcome = np.arange(1000) % 5 == 0
-    split = folds(np.arange(1000), None, outcome)
-    assert [fold.train for fold in split] == [350, 480, 610, 740, 870]
+    split = folds(np.arange(1000), np.arange(1000), None, binary(outcome))
+    assert [len(fold.train) for fold in split] == [350, 480, 610, 740, 870]
     assert np.concatenate([fold.test for fold in split]).tolist() == list(range(350, 1000))
 
 
 def test_the_first_fold_waits_until_a_quarter_of_the_rarer_class_was_seen() -> None:
     outcome = np.arange(1000) >= 900
-    split = folds(np.arange(1000), None, outcome)
-    assert split[0].train == 925
+    split = folds(np.arange(1000), np.arange(1000), None, binary(outcome))
+    assert len(split[0].train) == 925
     assert len(split) == 5
 
 
 def test_rows_of_one_time_allow_no_fold() -> None:
-    assert folds(np.zeros(100, dtype=np.int64), None, np.arange(100) % 2 == 0) == []
+    assert folds(np.zeros(100, dtype=np.int64), np.zeros(100), None, binary(np.arange(100) % 2 == 0)) == []
+
+
+def test_between_training_and_test_lies_as_much_time_as_labels_take() -> None:
+    time, outcome = np.arange(1000), np.arange(1000) % 5 == 0
+    split = folds(time, time + 100, None, binary(outcome))
+    assert [fold.train.max() for fold in split] == [250, 380, 510, 640, 770]
+    late = np.where(time % 2 == 0, time, 10_000)  # every second label never comes in time
+    assert all((fold.train % 2 == 0).all() for fold in folds(time, late, None, binary(outcome)))
+
+
+def test_values_are_validated_in_the_same_folds() -> None:
+    split = folds(np.arange(1000), np.arange(1000), None, Target("regression", np.arange(1000) * 0.5))
+    assert [len(fold.train) for fold in split] == [350, 480, 610, 740, 870]
 
 
 # No leakage
@@ -157,7 +180,7 @@ def test_what_comes_later_changes_no_earlier_prediction() -> None:
     other[240:] = np.random.default_rng(9).normal(size=other[240:].shape) * 50
     one, two = (
         _out_of_fold(
-            Training(Matrix(values, of.names, {}), outcome, np.arange(500)),
+            Training(Matrix(values, of.names, {}), binary(outcome), np.arange(500), np.arange(500)),
             default(0),
             config.Model(max_features=10),
             0,
@@ -248,7 +271,7 @@ def test_a_planted_cause_is_found_and_pays() -> None:
     )
     assert [each["chosen"] for each in built.candidates].count(True) == 1
     later, truth = planted(3000, seed=1)
-    flagged = built.model.score(later) >= built.model.threshold
+    flagged = built.model.scored(later).score >= built.model.threshold
     cost = (20 * (truth & ~flagged).sum() + (~truth & flagged).sum()) / 3000
     assert cost == pytest.approx(built.metrics["cost_per_row"], rel=0.25)
 
@@ -276,7 +299,7 @@ def test_a_repeat_gives_the_same_bytes(kind: str) -> None:
     if kind == "interaction":
         outcome = np.nan_to_num(of.values[:, 0] * of.values[:, 1]) > 0.5
     one, two = (trained(of, outcome, max_features=10) for _ in range(2))
-    assert one.model.engine == ("linear" if kind == "linear" else "lightgbm")
+    assert one.model.members[0].engine == ("linear" if kind == "linear" else "lightgbm")
     assert one.model.to_bytes() == two.model.to_bytes()
     assert (one.metrics, one.features_ranked) == (two.metrics, two.features_ranked)
 
@@ -373,7 +396,7 @@ def test_calibration_makes_probabilities_honest(rows: int) -> None:
     random = np.random.default_rng(14)
     raw = random.normal(size=rows) * 3 + 5
     truth = 1 / (1 + np.exp(-(0.7 * raw - 5.5)))
-    fitted = calibration.fit(raw, random.random(rows) < truth)
+    fitted = calibration.fit(raw, binary(random.random(rows) < truth))
     assert isinstance(fitted, calibration.Isotonic if rows == 20_000 else calibration.Sigmoid)
     assert np.abs(fitted(raw) - truth).mean() < 0.01
     ordered = fitted(np.linspace(-20, 30, 1000))
@@ -386,14 +409,14 @@ def test_isotonic_calibration_follows_what_no_sigmoid_can() -> None:
     raw = random.uniform(-4, 4, 30_000)
     truth = np.where(raw < 0, 0.1, np.where(raw < 2, 0.3, 0.8))
     outcome = random.random(30_000) < truth
-    isotonic, sigmoid = calibration.fit(raw, outcome), calibration._sigmoid(raw, outcome)
+    isotonic, sigmoid = calibration.fit(raw, binary(outcome)), calibration._sigmoid(raw, outcome)
     assert np.abs(isotonic(raw) - truth).mean() < 0.02 < np.abs(sigmoid(raw) - truth).mean()
     assert np.abs(isotonic(raw + 1e-14) - isotonic(raw)).max() < 1e-10
 
 
 def test_calibration_survives_json_and_refuses_what_is_not_monotone() -> None:
     raw, outcome = np.arange(40.0), np.arange(40) % 3 == 0
-    for fitted in (calibration.fit(raw, outcome), calibration.Isotonic((0.0, 1.0), (0.2, 0.4))):
+    for fitted in (calibration.fit(raw, binary(outcome)), calibration.Isotonic((0.0, 1.0), (0.2, 0.4))):
         assert calibration.from_dict(json.loads(json.dumps(calibration.to_dict(fitted)))) == fitted
     for broken in (
         {"kind": "sigmoid", "slope": -1.0, "intercept": 0.0},
@@ -410,7 +433,7 @@ def test_probabilities_of_a_built_model_are_honest_on_later_rows() -> None:
     of, outcome = planted(4000, 6)
     model = trained(of, outcome).model
     later, truth = planted(20_000, 6, seed=1)
-    score = model.score(later)
+    score = model.scored(later).score
     order = np.argsort(score)
     for part in np.array_split(order, 5):
         assert score[part].mean() == pytest.approx(truth[part].mean(), abs=0.03)
@@ -489,7 +512,7 @@ def test_a_users_pipeline_goes_through_the_same_folds(estimator: Callable[[Calla
     values[:, 3] = np.where(np.arange(500) % 7 == 0, np.nan, np.arange(500) % 3)
     of = matrix(values, c3=("a", "b", "c"))
     built = trained(of, outcome, estimator=estimator(factory), max_features=3)
-    assert built.model.engine == "sklearn"
+    assert built.model.members[0].engine == "sklearn"
     assert built.metrics["candidate"] == "their_models:factory"
     assert built.metrics["auc"] > 0.8
     assert len(built.model.features) == 3
@@ -502,7 +525,7 @@ def test_a_users_lightgbm_is_stored_as_its_own_text(estimator: Callable[[Callabl
     of, outcome = planted(500, 6)
     spec = estimator(lambda: lightgbm.LGBMClassifier(n_estimators=30, num_leaves=7, verbose=-1))
     built = trained(of, outcome, estimator=spec)
-    assert built.model.engine == "lightgbm"
+    assert built.model.members[0].engine == "lightgbm"
     assert built.metrics["auc"] > 0.75
 
 
@@ -512,7 +535,7 @@ def test_a_users_estimator_is_seeded_where_it_is_not(estimator: Callable[[Callab
     of, outcome = planted(300, 4)
     spec = estimator(lambda: RandomForestClassifier(10))
     one, two = (trained(of, outcome, estimator=spec, seed=5) for _ in range(2))
-    np.testing.assert_array_equal(one.model.score(of), two.model.score(of))
+    np.testing.assert_array_equal(one.model.scored(of).score, two.model.scored(of).score)
 
 
 def test_an_estimator_without_probabilities_is_calibrated_from_its_decision(
@@ -525,7 +548,7 @@ def test_an_estimator_without_probabilities_is_calibrated_from_its_decision(
     of, outcome = planted(500, 4)
     built = trained(of, outcome, estimator=estimator(lambda: make_pipeline(SimpleImputer(), RidgeClassifier())))
     assert built.metrics["auc"] > 0.8
-    assert built.model.score(of).mean() == pytest.approx(outcome.mean(), abs=0.05)
+    assert built.model.scored(of).score.mean() == pytest.approx(outcome.mean(), abs=0.05)
 
 
 def test_warnings_of_a_users_estimator_stop_nothing(estimator: Callable[[Callable[[], Any]], str]) -> None:
@@ -539,7 +562,7 @@ def test_warnings_of_a_users_estimator_stop_nothing(estimator: Callable[[Callabl
         built = trained(
             of, outcome, estimator=estimator(lambda: make_pipeline(SimpleImputer(), MLPClassifier((2,), max_iter=3)))
         )
-    assert built.model.engine == "sklearn"
+    assert built.model.members[0].engine == "sklearn"
 
 
 def test_an_estimator_that_cannot_be_imported_is_named() -> None:

@@ -6,7 +6,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rowcast.gate import Decision, decide, first
+from rowcast.gate import Decision, decide, first, losses
+from rowcast.models.artifact import Scored
+from rowcast.models.decision import Costs
 
 MISSED, ALARM = 20.0, 1.0
 
@@ -19,8 +21,15 @@ def rows(random: np.random.Generator, count: int = 1000, share: float = 0.08) ->
     return random.random(count) < share
 
 
+def lost(outcome: np.ndarray, score: np.ndarray, threshold: float = 0.8, missed: float = MISSED) -> np.ndarray:
+    """What each row costs where it is flagged from a threshold on."""
+    flagged = score >= threshold
+    return losses(outcome, Scored(score, flagged.astype(int), flagged, score), Costs(missed, ALARM))
+
+
 def gate(outcome: np.ndarray, champion: np.ndarray, challenger: np.ndarray, **options: object) -> Decision:
-    return decide(outcome, champion, challenger, 0.8, 0.8, MISSED, ALARM, **options)  # type: ignore[arg-type]
+    costs = lost(outcome, champion), lost(outcome, challenger)
+    return decide(*costs, positive=outcome, worst=MISSED, **options)  # type: ignore[arg-type]
 
 
 def test_a_better_challenger_is_promoted() -> None:
@@ -30,7 +39,6 @@ def test_a_better_challenger_is_promoted() -> None:
     assert decision.promote
     assert decision.outcome == "promoted"
     assert decision.evidence["gain_low"] > 0
-    assert decision.evidence["auc_challenger"] > decision.evidence["auc_champion"]
 
 
 def test_a_worse_challenger_is_not_promoted() -> None:
@@ -113,7 +121,7 @@ def test_each_model_is_judged_at_its_own_threshold() -> None:
     random = np.random.default_rng(6)
     outcome = rows(random)
     score = noisy(outcome, 3.0, random)
-    decision = decide(outcome, score, score, 1.0, 0.8, MISSED, ALARM)
+    decision = decide(lost(outcome, score, 1.0), lost(outcome, score), outcome)
     assert decision.promote
     assert decision.evidence["cost_champion"] == pytest.approx(MISSED * outcome.mean())
 
@@ -125,7 +133,8 @@ def test_costs_decide_and_not_accuracy() -> None:
     champion, challenger = np.zeros(2000), np.zeros(2000)
     challenger[:40] = challenger[100:500] = 1.0
     assert gate(outcome, champion, challenger).promote
-    assert not decide(outcome, champion, challenger, 0.8, 0.8, 10.0, ALARM).promote
+    cheap = [lost(outcome, score, missed=10.0) for score in (champion, challenger)]
+    assert not decide(*cheap, outcome).promote
 
 
 def test_the_interval_is_that_of_a_plain_bootstrap_where_rows_are_many() -> None:
@@ -173,4 +182,24 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
     assert (decision.promote, decision.outcome) == (True, "promoted")
     assert decision.reason.startswith("first, unproven")
     assert all(number in decision.reason for number in ("0.6123", "1.42", "0.93", "712", "25"))
-    assert decision.evidence == {**metrics, **counts}
+    assert decision.evidence == {**metrics, **counts, "cost_per_row_constant": None}
+
+
+def test_values_are_judged_by_how_far_off_they_are() -> None:
+    random = np.random.default_rng(9)
+    truth = random.normal(size=500)
+    lost = [
+        losses(truth, Scored(truth + random.normal(size=500) * error, None, np.zeros(500, bool), truth), Costs(20, 1))
+        for error in (1.0, 0.5)
+    ]
+    decision = decide(*lost, blocks=np.arange(500) // 20)
+    assert decision.promote
+    assert decision.evidence["positives"] is None
+    assert "on 500 rows;" in decision.reason
+    assert not decide(*lost[::-1], blocks=np.arange(500) // 20).promote
+
+
+def test_of_several_classes_a_missed_failure_costs_more_than_one_taken_for_another() -> None:
+    truth, place = np.array([0, 0, 1, 1, 2, 3]), np.array([0, 1, 0, 1, 1, 0])
+    scored = Scored(np.ones(6), place, place > 0, np.ones((6, 3)))
+    assert losses(truth, scored, Costs(20, 1)).tolist() == [0, 1, 20, 0, 1, 20]

@@ -54,18 +54,18 @@ def test_few_blocks_cannot_tell_at_a_small_level_and_nothing_is_spent() -> None:
     assert lower_bound(blocks(np.full(8, 100.0)), least_doubt(8) / 2) is None
     assert lower_bound(blocks(np.full(8, 100.0)), least_doubt(8) * 1.1) is not None
     outcome = np.ones(80, dtype=bool)
-    scores = np.zeros(80), np.ones(80)
+    costs = np.full(80, MISSED), np.zeros(80)
     place = np.arange(80) // 10
-    decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place, allowed=Allowance(0.05, 0.001, 0.04))
+    decision = decide(*costs, outcome, MISSED, blocks=place, allowed=Allowance(0.05, 0.001, 0.04))
     assert (decision.outcome, decision.evidence["level"], decision.evidence["left"]) == ("undecided", None, 0.04)
     assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in decision.reason
-    assert decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=place).promote
+    assert decide(*costs, outcome, MISSED, blocks=place).promote
 
 
 def test_nothing_left_to_spend_leaves_it_undecided() -> None:
     outcome = np.ones(800, dtype=bool)
-    scores = np.zeros(800), np.ones(800)
-    decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, allowed=Allowance(0.05, 0.0, 0.0))
+    costs = np.full(800, MISSED), np.zeros(800)
+    decision = decide(*costs, outcome, MISSED, allowed=Allowance(0.05, 0.0, 0.0))
     assert (decision.promote, decision.outcome) == (False, "undecided")
     assert "none of the year's error of 5 % is left for this gate" in decision.reason
 
@@ -73,25 +73,20 @@ def test_nothing_left_to_spend_leaves_it_undecided() -> None:
 def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
     simulated = Year(Fab(gain=0.4), 20, 1)
     outcome, gain = simulated.outcome, simulated.gain(0, 7_000)
-    # Scores that decide as the simulated pair did: 1 is a flag.
-    champion = np.where(outcome, simulated.champion == 0, simulated.champion > 0).astype(float)
-    cost = simulated.champion - gain
-    challenger = np.where(outcome, cost == 0, cost > 0).astype(float)
+    champion, challenger = simulated.champion, simulated.champion - gain
+    about = {"positive": outcome, "worst": MISSED, "blocks": simulated.block}
     allowed = Allowance(0.05, 0.004, 0.03)
-    better = decide(outcome, champion, challenger, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+    better = decide(champion, challenger, **about, allowed=allowed)
     assert (better.outcome, better.evidence["level"], better.evidence["left"]) == ("promoted", 0.004, 0.03)
     assert "at an allowed error of 0.4 % it is above" in better.reason
     assert "3 % of the year's error of 5 % is left" in better.reason
-    worse = decide(outcome, challenger, champion, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+    worse = decide(challenger, champion, **about, allowed=allowed)
     assert (worse.outcome, worse.evidence["level"]) == ("kept", 0.004)
     assert worse.evidence["left"] == pytest.approx(0.026)
     assert "2.6 % of the year's error of 5 % is left" in worse.reason
     bound = better.evidence["gain_bound"]
     for more, word in ((0.9, "promoted"), (1.1, "kept")):
-        again = decide(
-            *(outcome, champion, challenger, 0.5, 0.5, MISSED, 1.0), blocks=simulated.block, allowed=allowed,
-            min_gain=bound * more,
-        )  # fmt: skip
+        again = decide(champion, challenger, **about, allowed=allowed, min_gain=bound * more)
         assert again.outcome == word
         assert f"where more than {bound * more:.3g} is asked for" in again.reason
 
@@ -100,11 +95,10 @@ def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
 def test_the_studies_test_as_the_gate_does(seed: int) -> None:
     simulated = Year(replace(Fab(rows=140), gain=0.25), 12, seed)
     gain, outcome = simulated.gain(0, 1_680), simulated.outcome
-    cost = simulated.champion - gain
-    scores = [np.where(outcome, paid == 0, paid > 0).astype(float) for paid in (simulated.champion, cost)]
+    costs = simulated.champion, simulated.champion - gain
     for level in (0.05, 0.005, 0.0005):
         allowed = Allowance(0.05, level, 0.05)
-        decision = decide(outcome, *scores, 0.5, 0.5, MISSED, 1.0, blocks=simulated.block, allowed=allowed)
+        decision = decide(*costs, outcome, MISSED, blocks=simulated.block, allowed=allowed)
         value = p_value(outcome, gain, simulated.block, level)
         assert decision.promote == (value is not None and value <= level)
 

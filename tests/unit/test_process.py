@@ -1,15 +1,17 @@
 """Rows become the matrix that the model sees, the same whichever way they arrive."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rowcast.config import Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError
-from rowcast.process import outcome as outcome_of
-from rowcast.process import process
+from rowcast.process import learnable, places, process, target
 
 CONTRACT = Contract(
     (
@@ -163,9 +165,9 @@ def test_values_do_not_depend_on_the_split_of_rows_or_the_order_of_columns(value
 def test_the_positive_label_is_found_however_the_source_spells_it(
     labels: list[object], positive: object, outcome: list[bool], classes: tuple[object, object]
 ) -> None:
-    found, spelled = outcome_of(pa.array(labels), positive)
-    assert found.tolist() == outcome
-    assert spelled == classes
+    found = target(pa.array(labels), Task(positive=positive))
+    assert found.values.tolist() == outcome
+    assert found.classes == classes
 
 
 @pytest.mark.parametrize(
@@ -179,4 +181,44 @@ def test_the_positive_label_is_found_however_the_source_spells_it(
 )
 def test_labels_that_are_not_two_classes_are_refused_by_what_they_are(labels: list[int], said: str) -> None:
     with pytest.raises(TrainingError, match=said):
-        outcome_of(pa.array(labels, pa.int64()), 1)
+        target(pa.array(labels, pa.int64()), Task())
+
+
+def test_several_classes_begin_with_the_one_that_needs_no_action() -> None:
+    labels = pa.array(["scratch", "ok", "void", "ok", "ok"])
+    found = target(labels, Task(kind="multiclass"))
+    assert found.classes == ("ok", "scratch", "void")
+    assert found.values.tolist() == [1, 0, 2, 0, 0]
+    assert target(labels, Task(kind="multiclass", normal="void")).classes == ("void", "ok", "scratch")
+    assert target(pa.array([3, 1, 1, 2]), Task(kind="multiclass", normal=2)).classes == (2, 1, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "normal", "said"),
+    [
+        (["ok", "ok"], None, "has one value: 'ok'"),
+        (["ok", "void"], "good", "no label is 'good': the labels are 'ok', 'void'"),
+        ([f"{place / 7}" for place in range(51)], None, "has 51 values"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused_by_what_they_are(labels: list[str], normal: Any, said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        target(pa.array(labels), Task(kind="multiclass", normal=normal))
+
+
+def test_a_label_that_is_not_among_a_models_classes_has_a_place_of_its_own() -> None:
+    assert places(pa.array(["void", "ok", "new"]), ("ok", "void")).tolist() == [1, 0, 2]
+    assert places(pa.array([1.0, 0.0]), (0, 1)).tolist() == [1, 0]
+
+
+def test_values_are_numbers_or_refused() -> None:
+    found = target(pa.array([1, 2]), Task(kind="regression"))
+    assert (found.values.dtype, found.classes) == (np.float64, ())
+    with pytest.raises(TrainingError, match="a regression needs numbers"):
+        target(pa.array(["high"]), Task(kind="regression"))
+
+
+def test_rare_classes_and_values_that_are_no_numbers_are_not_learned_from() -> None:
+    assert learnable(pa.array(["a", "a", "b"]), "multiclass", 2).tolist() == [True, True, False]
+    assert learnable(pa.array([1.0, float("inf"), float("nan")]), "regression", 2).tolist() == [True, False, False]
+    assert learnable(pa.array([0, 1]), "binary", 2).all()

@@ -5,6 +5,7 @@ over is then fitted in the same way on all of them.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,19 @@ import numpy.typing as npt
 from rowcast import config
 from rowcast.build.candidates import Candidate, Fitted, default, user
 from rowcast.build.folds import Fold, folds
-from rowcast.build.quality import OutOfFold, best, cheapest_threshold, honest, metrics
+from rowcast.build.out_of_fold import OutOfFold
+from rowcast.build.quality import OutOfFold as Binary
+from rowcast.build.quality import best, cheapest_threshold, honest, metrics
 from rowcast.build.reduction import Reduced, reduce
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.models import calibration
-from rowcast.models.artifact import Model
+from rowcast.models.artifact import Member, Model
+from rowcast.models.decision import Costs
 from rowcast.models.matrix import Matrix
+from rowcast.models.target import Target
 
-MIN_RARER = 10  # rows of the rarer class in all
+LEAST = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
 _EXPLAINED = 2_000  # rows over which contributions are averaged
 
@@ -31,9 +36,11 @@ class Training:
     """Labelled rows in time order."""
 
     matrix: Matrix  # n rows, all candidate columns
-    outcome: npt.NDArray[np.bool_]  # (n,), True is the positive class
+    target: Target
     time: npt.NDArray[np.int64]  # (n,), ascending; equal where no order is known
+    known: npt.NDArray[np.int64]  # (n,), when each label arrived, in the unit of `time`
     group: npt.NDArray[np.int64] | None = None  # (n,), rows that belong together
+    block: npt.NDArray[np.int64] | None = None  # (n,), rows that share luck: of a group, else of a day; None: none do
 
 
 @dataclass(frozen=True)
@@ -47,64 +54,65 @@ class Built:
     features_ranked: list[tuple[str, float]]  # most important first
 
 
-def build(
-    training: Training,
-    contract: Contract,
-    model: config.Model,
-    task: config.Task,
-    classes: tuple[Any, Any],
-    seed: int = 0,
-) -> Built:
-    """Train, validate and choose; `classes` are (negative, positive) as the source spells them.
+def build(training: Training, contract: Contract, model: config.Model, task: config.Task, seed: int = 0) -> Built:
+    """Train, validate and choose.
 
     A repeat with the same rows, config and seed gives the same model. Raises TrainingError where the rows do not
     allow a model, EstimatorError where a user's estimator fails, ModelError where it could not be stored.
     """
-    _check_enough(training, model, classes)
+    target = training.target
+    _check_enough(target, model)
     tried = default(seed) if model.estimator == "default" else [user(model.estimator, seed)]
     scores = _out_of_fold(training, tried, model, seed)
-    chosen = best(scores)
-    judged = honest(scores, task)
-    reduced = _reduced(training.matrix, training.outcome, model, seed)
+    binary = Binary(scores.target.values, scores.fold, scores.raw)
+    chosen = best(binary)
+    judged = honest(binary, task)
+    reduced = _reduced(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
-    fitted = next(each for each in tried if each.name == chosen).fit(matrix, training.outcome)
-    to_probability = calibration.fit(scores.raw[chosen], scores.outcome)
+    fitted = next(each for each in tried if each.name == chosen).fit(matrix, target.values)
+    to_probability = calibration.fit(scores.raw[chosen], scores.target)
     challenger = Model(
+        kind=target.kind,
         features=reduced.kept,
         contract=contract,
-        estimator=fitted.estimator,
-        engine=fitted.engine,
+        members=(Member(fitted.engine, fitted.estimator),),
         calibration=to_probability,
-        threshold=cheapest_threshold(to_probability(scores.raw[chosen]), scores.outcome, task),
-        classes=classes,
+        classes=target.classes,
+        threshold=cheapest_threshold(to_probability(scores.raw[chosen]), scores.target.values, task),
+        costs=Costs(task.cost_missed, task.cost_false_alarm),
+        limits=(task.low, task.high),
     )
-    counts = {"rows": len(training.outcome), "positives": int(training.outcome.sum()), "features": len(reduced.kept)}
+    counts = {"rows": len(target), "positives": int(target.values.sum()), "features": len(reduced.kept)}
     return Built(
         model=challenger,
-        metrics={"candidate": chosen, **counts, **metrics(scores, chosen, judged, task)},
-        candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
+        metrics={"candidate": chosen, **counts, **metrics(binary, chosen, judged, task)},
+        candidates=[_figures(binary, name, name == chosen, task) for name in scores.raw],
         dropped=reduced.dropped,
         features_ranked=_ranked(challenger, matrix, reduced),
     )
 
 
-def _check_enough(training: Training, model: config.Model, classes: tuple[Any, Any]) -> None:
-    rows, positives = len(training.outcome), int(training.outcome.sum())
+def _check_enough(target: Target, model: config.Model) -> None:
+    rows = len(target)
     if rows < model.min_train_rows:
         raise TrainingError(
             f"{rows} labelled rows are too few to train on: min_train_rows is {model.min_train_rows}",
             hint="wait for more labels, or lower [model] min_train_rows",
         )
-    for name, count in ((classes[1], positives), (classes[0], rows - positives)):
-        if count < MIN_RARER:
+    if target.kind == "regression":
+        return
+    needing = int(target.counts[1:].sum())
+    named = f"{target.classes[1]!r}" if target.kind == "binary" else f"other than {target.classes[0]!r}"
+    for name, count in ((named, needing), (f"{target.classes[0]!r}", rows - needing)):
+        if count < LEAST:
             raise TrainingError(
-                f"only {count} of {rows} labelled rows are {name!r}: {MIN_RARER} are needed of each class",
+                f"only {count} of {rows} labelled rows are {name}: {LEAST} are needed of each class",
                 hint="wait for more labels, raise [model] max_train_rows, or check [task] positive",
             )
 
 
-def _reduced(matrix: Matrix, outcome: npt.NDArray[np.bool_], model: config.Model, seed: int) -> Reduced:
-    reduced = reduce(matrix, outcome, model.max_features, seed)
+def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> Reduced:
+    reduced = reduce(matrix, target.values, model.max_features, seed)
     if not reduced.kept:
         raise TrainingError(
             f"none of {len(matrix.names)} columns tells anything in {len(matrix)} rows: all are constant or missing",
@@ -115,26 +123,32 @@ def _reduced(matrix: Matrix, outcome: npt.NDArray[np.bool_], model: config.Model
 
 def _out_of_fold(training: Training, tried: list[Candidate], model: config.Model, seed: int) -> OutOfFold:
     """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone."""
-    matrix, outcome = training.matrix, training.outcome
-    split = folds(training.time, training.group, outcome)
-    _check_folds(split, outcome)
-    raw = {candidate.name: np.full(len(outcome), np.nan) for candidate in tried}
-    fold_of = np.full(len(outcome), -1)
+    matrix, target = training.matrix, training.target
+    window = None if model.window is None else model.window // timedelta(microseconds=1)
+    split = folds(training.time, training.known, training.group, target, window)
+    _check_folds(split, target)
+    shape = (len(target), len(target.classes)) if target.kind == "multiclass" else (len(target),)
+    raw = {candidate.name: np.full(shape, np.nan) for candidate in tried}
+    fold_of = np.full(len(target), -1)
     for number, fold in enumerate(split):
-        earlier, known = Matrix(matrix.values[: fold.train], matrix.names, matrix.categories), outcome[: fold.train]
+        earlier, known = matrix.take(fold.train), target.take(fold.train)
         kept = _reduced(earlier, known, model, seed).kept
         earlier, later = earlier.select(kept), matrix.take(fold.test).select(kept)
         fold_of[fold.test] = number
         for candidate in tried:
-            fitted: Fitted = candidate.fit(earlier, known)
+            fitted: Fitted = candidate.fit(earlier, known.values)
             raw[candidate.name][fold.test] = fitted.raw(later)
     seen = fold_of >= 0
-    return OutOfFold(outcome[seen], fold_of[seen], {name: values[seen] for name, values in raw.items()})
+    block = np.arange(len(target)) if training.block is None else training.block
+    return OutOfFold(target, fold_of, block, raw).take(seen)
 
 
-def _check_folds(split: list[Fold], outcome: npt.NDArray[np.bool_]) -> None:
-    tested = outcome[np.concatenate([fold.test for fold in split])] if split else outcome[:0]
-    rarer = min(int(tested.sum()), int((~tested).sum()))
+def _check_folds(split: list[Fold], target: Target) -> None:
+    tested = target.take(np.concatenate([fold.test for fold in split])) if split else target.take(slice(0))
+    if target.kind == "regression" and len(tested):
+        return
+    needing = int((tested.values > 0).sum())
+    rarer = min(needing, len(tested) - needing)
     if rarer < MIN_RARER_OUT_OF_FOLD:
         raise TrainingError(
             f"the rows cannot be validated in time order: only {rarer} of the rarer class come late enough",
@@ -142,8 +156,8 @@ def _check_folds(split: list[Fold], outcome: npt.NDArray[np.bool_]) -> None:
         )
 
 
-def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
-    alone = OutOfFold(scores.outcome, scores.fold, {name: scores.raw[name]})
+def _figures(scores: Binary, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
+    alone = Binary(scores.outcome, scores.fold, {name: scores.raw[name]})
     figures = metrics(alone, name, honest(alone, task), task)
     shown = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "cost_per_row")
     return {"name": name, **{key: figures[key] for key in shown}, "chosen": chosen}

@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.errors import EstimatorError
-from rowcast.models.artifact import Engine, one_line, raw_scores, storable, to_frame
 from rowcast.models.calibration import Floats
+from rowcast.models.estimators import Engine, one_line, raw_scores, to_frame
 from rowcast.models.matrix import Matrix
+from rowcast.models.storage import storable
 
 Bools = npt.NDArray[np.bool_]
 

@@ -6,43 +6,65 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from rowcast.models.target import Target
+
 FOLDS = 5
-FIRST = 0.35  # of the rows are never predicted: the first fold's model is trained on them
-MIN_RARER = 3  # rows of the rarer class below which a fold's model is not trained
+FIRST = 0.35  # of the rows are never predicted: the first fold's models are trained on them
+MIN_RARER = 3  # rows that need action, and rows that do not, below which a fold's models are not trained
+MIN_ROWS = 20  # of a regression
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One split. The training rows are the first `train` rows; the rows to predict are named by index."""
+    """One split, by index."""
 
-    train: int
-    test: npt.NDArray[np.int64]
+    train: npt.NDArray[np.int64]  # rows whose outcome was known before the first row to predict came
+    test: npt.NDArray[np.int64]  # rows to predict
 
 
 def folds(
-    time: npt.NDArray[np.int64], group: npt.NDArray[np.int64] | None, outcome: npt.NDArray[np.bool_]
+    time: npt.NDArray[np.int64],
+    known: npt.NDArray[np.int64],
+    group: npt.NDArray[np.int64] | None,
+    target: Target,
+    window: int | None = None,
 ) -> list[Fold]:
-    """Expanding windows over rows in time order; `time`, `group` and `outcome` have shape (n,), `time` ascending.
+    """Windows over n rows in time order: what was known when a period began is trained on, the period is predicted.
 
-    The rows of one time are never parted. A group is predicted in the fold of its first row, and by a model that saw
-    only rows before that fold: no row is trained on while one of its group, or one of an earlier or equal time, is
-    predicted. A fold whose training rows hold too few of either class is left out. The list may be empty.
+    `time` (n,) ascends, `known` (n,) is when each label arrived, both in the same unit, as is `window`: how far back
+    training rows go (None: to the first). So there is a gap between both sides as long as labels take. The rows of one
+    time are never parted. A group is predicted in the fold of its first row, and by models that saw only rows before
+    that fold: no row is trained on while one of its group, or one of an earlier or equal time, is predicted. A fold
+    whose training rows hold too little is left out. The list may be empty.
     Source: rolling origin, Tashman 2000, International Journal of Forecasting 16(4).
     """
     assert (np.diff(time) >= 0).all(), "rows must come in time order"
     rows = len(time)
     new_time = np.flatnonzero(np.diff(time)) + 1
-    rarer = np.flatnonzero(outcome == (2 * int(outcome.sum()) <= rows))
-    if not len(rarer) or not len(new_time):
+    rare = _rarer(target)
+    if not len(rare) or not len(new_time):
         return []
-    # Where the rarer class comes late, the first model waits for a quarter of it.
-    needed = int(rarer[max(5, -(-len(rarer) // 4)) - 1]) + 1 if len(rarer) > 5 else rows
+    # Where the rarer outcome comes late, the first models wait for a quarter of it.
+    needed = int(rare[max(5, -(-len(rare) // 4)) - 1]) + 1 if len(rare) > 5 else rows
     wanted = np.linspace(max(FIRST * rows, needed), rows, FOLDS + 1)[:-1]
     place = np.searchsorted(new_time, np.ceil(wanted))
     bounds = [*np.unique(new_time[place[place < len(new_time)]]).tolist(), rows]
     first = _first_rows(group) if group is not None else np.arange(rows)
-    split = [Fold(start, np.flatnonzero((first >= start) & (first < end))) for start, end in pairwise(bounds)]
-    return [fold for fold in split if len(fold.test) and _trainable(outcome[: fold.train])]
+    split = []
+    for start, end in pairwise(bounds):
+        trains = known[:start] <= time[start]
+        if window is not None:
+            trains &= time[:start] >= time[start] - window
+        split.append(Fold(np.flatnonzero(trains), np.flatnonzero((first >= start) & (first < end))))
+    return [fold for fold in split if len(fold.test) and _trainable(target.take(fold.train))]
+
+
+def _rarer(target: Target) -> npt.NDArray[np.int64]:
+    """Rows that the folds must not run short of: the rarer of those that need action and those that do not."""
+    if target.kind == "regression":
+        return np.arange(len(target))
+    acts = target.values > 0
+    return np.flatnonzero(acts == (2 * int(acts.sum()) <= len(acts)))
 
 
 def _first_rows(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -51,6 +73,8 @@ def _first_rows(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray(first[place], dtype=np.int64)
 
 
-def _trainable(outcome: npt.NDArray[np.bool_]) -> bool:
-    positives = int(outcome.sum())
-    return min(positives, len(outcome) - positives) >= MIN_RARER
+def _trainable(target: Target) -> bool:
+    if target.kind == "regression":
+        return len(target) >= MIN_ROWS
+    acts = int((target.values > 0).sum())
+    return min(acts, len(target) - acts) >= MIN_RARER

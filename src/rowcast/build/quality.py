@@ -8,6 +8,7 @@ import numpy.typing as npt
 from rowcast.config import Task
 from rowcast.models import calibration
 from rowcast.models.calibration import Floats
+from rowcast.models.target import Target
 
 Bools = npt.NDArray[np.bool_]
 Metrics = dict[str, float | int | str | None]
@@ -58,7 +59,7 @@ def honest(scores: OutOfFold, task: Task) -> Honest:
     for here in _parts(scores):
         others = OutOfFold(scores.outcome[~here], scores.fold[~here], {n: raw[~here] for n, raw in scores.raw.items()})
         raw = scores.raw[best(others)]
-        to_probability = calibration.fit(raw[~here], others.outcome)
+        to_probability = calibration.fit(raw[~here], Target("binary", others.outcome, (0, 1)))
         threshold = cheapest_threshold(to_probability(raw[~here]), others.outcome, task)
         probability[here] = to_probability(raw[here])
         flagged[here] = probability[here] >= threshold
@@ -78,7 +79,7 @@ def _parts(scores: OutOfFold) -> list[Bools]:
 
 
 def _calibrated_loss(raw: Floats, outcome: Bools) -> float:
-    return log_loss(calibration.fit(raw, outcome)(raw), outcome)
+    return log_loss(calibration.fit(raw, Target("binary", outcome, (0, 1)))(raw), outcome)
 
 
 def log_loss(probability: Floats, outcome: Bools) -> float:

@@ -7,6 +7,7 @@ from rowcast.fetch.stored import Stored, walk
 from rowcast.fetch.training import (
     FRESH,
     GROUP,
+    KNOWN,
     LABEL,
     TIME,
     initial_scope,
@@ -19,6 +20,7 @@ from rowcast.fetch.training import (
 __all__ = [
     "FRESH",
     "GROUP",
+    "KNOWN",
     "LABEL",
     "TIME",
     "Fetched",

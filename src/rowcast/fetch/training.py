@@ -15,7 +15,8 @@ from rowcast.fetch.source import Fetched, Source
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
-TIME, LABEL, GROUP, FRESH = "rowcast.time", "rowcast.label", "rowcast.group", "rowcast.fresh"  # beside the features
+TIME, KNOWN, LABEL = "rowcast.time", "rowcast.known", "rowcast.label"  # beside the features
+GROUP, FRESH = "rowcast.group", "rowcast.fresh"
 
 
 def newest_event(source: Source, now: datetime) -> datetime | None:
@@ -74,8 +75,9 @@ def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ..
 def training_rows(source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None) -> Fetched:
     """The latest labelled rows, oldest first, with every feature.
 
-    Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `LABEL`, `GROUP` where
-    one is named, and `FRESH`: later than what the champion was trained on.
+    Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `KNOWN` (in the same
+    unit: when the label arrived), `LABEL`, `GROUP` where one is named, and `FRESH`: later than what the champion was
+    trained on.
     """
     source_settings, table = source.settings, source.table()
     later: sa.ColumnElement[Any] = sa.false()
@@ -91,6 +93,9 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     order = [source.event_time().desc(), *[key.desc() for key in keys]] if source.time else [key.desc() for key in keys]
     if source.time:
         columns.append(source.event_time().label(TIME))
+        if source_settings.label_time:
+            arrived = source.db.event_time(source.relation[source_settings.label_time], source_settings.timezone)
+            columns.append(arrived.label(KNOWN))
     else:
         columns += source.rendered_keys()
     wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
@@ -98,12 +103,19 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     rows, misfits = source.db.read(wanted.order_by(*order), kinds, most)
     rows = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))
     misfits = [Misfit(rows.num_rows - 1 - misfit.row, misfit.column, misfit.value) for misfit in misfits]
-    if source.time:
-        place = rows.schema.get_field_index(TIME)
-        rows = rows.set_column(place, TIME, rows.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
-    else:
-        rows = rows.append_column(TIME, pa.array(np.arange(rows.num_rows)))
-    return Fetched(rows, misfits)
+    if not source.time:
+        place = pa.array(np.arange(rows.num_rows))
+        return Fetched(rows.append_column(TIME, place).append_column(KNOWN, place), misfits)
+    rows = _in_microseconds(rows, TIME)
+    if source_settings.label_time:
+        return Fetched(_in_microseconds(rows, KNOWN), misfits)
+    delay = source_settings.label_delay // timedelta(microseconds=1)
+    return Fetched(rows.append_column(KNOWN, pa.array(rows.column(TIME).to_numpy() + delay)), misfits)
+
+
+def _in_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    place = rows.schema.get_field_index(name)
+    return rows.set_column(place, name, rows.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
 
 
 def instant(text: str, timezone: str) -> datetime:

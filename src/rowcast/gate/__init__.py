@@ -11,8 +11,10 @@ import numpy.typing as npt
 
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
 from rowcast.gate.budget import Allowance, allowance
+from rowcast.models.artifact import Scored
+from rowcast.models.decision import Costs, row_costs
 
-__all__ = ["Allowance", "Decision", "allowance", "decide", "first"]
+__all__ = ["Allowance", "Decision", "allowance", "auc", "decide", "first", "losses"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -35,24 +37,34 @@ class Decision:
 
 def first(metrics: dict[str, Any]) -> Decision:
     """The first version has nobody to beat; `metrics` are those of its build."""
-    reason = (
-        f"first, unproven: out of fold it costs {metrics['cost_per_row']:.4g} per row, "
-        f"flagging none {metrics['cost_per_row_flag_none']:.4g}, flagging all {metrics['cost_per_row_flag_all']:.4g} "
-        f"({metrics['rows_out_of_fold']} rows, {metrics['positives_out_of_fold']} positive)"
-    )
-    names = ("cost_per_row", "cost_per_row_flag_none", "cost_per_row_flag_all", "auc", "auc_low", "auc_high")
-    counts = ("rows_out_of_fold", "positives_out_of_fold")
-    return Decision(True, "promoted", reason, {name: metrics.get(name) for name in (*names, *counts)})
+    against = {
+        "cost_per_row_flag_none": "flagging none",
+        "cost_per_row_flag_all": "flagging all",
+        "cost_per_row_constant": "saying the median",
+    }
+    others = "".join(f", {what} {metrics[name]:.4g}" for name, what in against.items() if metrics.get(name) is not None)
+    positive = metrics.get("positives_out_of_fold")
+    rows = f"{metrics['rows_out_of_fold']} rows" + ("" if positive is None else f", {positive} positive")
+    reason = f"first, unproven: out of fold it costs {metrics['cost_per_row']:.4g} per row{others} ({rows})"
+    names = ("cost_per_row", *against, "auc", "auc_low", "auc_high", "rows_out_of_fold", "positives_out_of_fold")
+    return Decision(True, "promoted", reason, {name: metrics.get(name) for name in names})
+
+
+def losses(truth: npt.NDArray[Any], scored: Scored, costs: Costs) -> Floats:
+    """What each decision cost, shape (n,); `truth` holds places of the model's classes, or values.
+
+    Of values the loss is how far off they are, in the label's unit.
+    """
+    if scored.place is None:
+        return np.asarray(np.abs(truth - scored.score), dtype=np.float64)
+    return row_costs(truth, scored.place, costs)
 
 
 def decide(
-    outcome: Bools,
-    champion_score: Floats,
-    challenger_score: Floats,
-    champion_threshold: float,
-    challenger_threshold: float,
-    cost_missed: float,
-    cost_false_alarm: float,
+    champion: Floats,
+    challenger: Floats,
+    positive: Bools | None = None,
+    worst: float | None = None,
     blocks: npt.NDArray[np.int64] | None = None,
     allowed: Allowance = ONE_GATE,
     min_gain: float = 0.0,
@@ -63,27 +75,26 @@ def decide(
 ) -> Decision:
     """Promote where the gain per row is above `min_gain`, with a chance of error of at most `allowed.level`.
 
-    All arrays have shape (n,); costs are per row in the config's units; `blocks` names rows that belong together.
-    Rows are paired, and whole blocks are what may vary. The bound that decides is `lower_bound`; the interval shown is
-    a paired bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap), whole blocks at a time (after
-    Künsch 1989, Annals of Statistics 17(3)), widened as a t interval is (Hesterberg 2015, The American Statistician
-    69(4)), counting only rows or blocks on which the two differ: the others cannot tell them apart.
+    All arrays have shape (n,). `champion` and `challenger` are what each row cost, in the config's units; `positive`
+    says which rows needed action (None for a regression), `worst` what a row can cost at most (None: the most seen),
+    `blocks` which rows belong together. Rows are paired, and whole blocks are what may vary. The bound that decides is
+    `lower_bound`; the interval shown is a paired bootstrap (Efron and Tibshirani 1993, An Introduction to the
+    Bootstrap), whole blocks at a time (after Künsch 1989, Annals of Statistics 17(3)), widened as a t interval is
+    (Hesterberg 2015, The American Statistician 69(4)), counting only rows or blocks on which the two differ: the others
+    cannot tell them apart.
 
     Too few positives, blocks or differences, or nothing left to spend, leave it undecided. Nothing that does so
     depends on who is ahead: a gate that could not have promoted has used up none of the budget.
     """
-    champion = _cost(outcome, champion_score >= champion_threshold, cost_missed, cost_false_alarm)
-    challenger = _cost(outcome, challenger_score >= challenger_threshold, cost_missed, cost_false_alarm)
     gain = champion - challenger
     differing = int((gain != 0).sum())
-    place = np.arange(len(outcome)) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    place = np.arange(len(gain)) if blocks is None else np.unique(blocks, return_inverse=True)[1]
     gained = np.bincount(place, weights=gain).astype(np.float64)
     rows = np.bincount(place)
     units = int((np.bincount(place, weights=gain != 0) > 0).sum())
-    positives = int(outcome.sum())
     evidence: dict[str, Any] = {
-        "rows": len(outcome),
-        "positives": positives,
+        "rows": len(gain),
+        "positives": None if positive is None else int(positive.sum()),
         "blocks": None if blocks is None else len(rows),
         "differing": differing,
         "cost_champion": _mean(champion),
@@ -91,8 +102,6 @@ def decide(
         "gain": _mean(gain),
         "gain_low": None,
         "gain_high": None,
-        "auc_champion": _auc(outcome, champion_score),
-        "auc_challenger": _auc(outcome, challenger_score),
         "yearly_error": allowed.yearly,
         "level": None,  # what the gate spent: nothing, unless it tests
         "left": allowed.left,
@@ -103,14 +112,15 @@ def decide(
     if lacking:
         return Decision(False, "undecided", f"undecided: {lacking}", evidence)
     if differing == 0:
-        return Decision(False, "kept", f"kept: both decide alike on all {len(outcome)} rows", evidence)
+        return Decision(False, "kept", f"kept: both decide alike on all {len(gain)} rows", evidence)
     if units < (min_differing if blocks is None else min_blocks):
         what = "rows" if blocks is None else "blocks"
         reason = f"undecided: the two decide differently in only {units} of {len(rows)} {what}"
         return Decision(False, "undecided", reason, evidence)
     beyond_doubt = None
     if least_doubt(units) <= allowed.level:
-        beyond_doubt = lower_bound(Blocks.of(gained, rows, units, max(cost_missed, cost_false_alarm)), allowed.level)
+        most = float(max(champion.max(), challenger.max())) if worst is None else worst
+        beyond_doubt = lower_bound(Blocks.of(gained, rows, units, most), allowed.level)
     if beyond_doubt is None:
         what = "rows" if blocks is None else "blocks"
         reason = f"undecided: {_budget(allowed)}, {units} {what} on which the two differ are too few to tell"
@@ -124,7 +134,7 @@ def decide(
 def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> str:
     """What there is too little of, in words; empty if nothing."""
     rows, positives, blocks = evidence["rows"], evidence["positives"], evidence["blocks"]
-    if positives < min_positives:
+    if positives is not None and positives < min_positives:
         return f"{positives} of {rows} rows are positive, {min_positives} are needed"
     if blocks is not None and blocks < min_blocks:
         return f"the {rows} rows are of {blocks} groups, {min_blocks} are needed"
@@ -149,22 +159,23 @@ def _decision(evidence: dict[str, Any], allowed: Allowance) -> Decision:
         f"{word}: the challenger costs {evidence['cost_challenger']:.4g} per row, the champion "
         f"{evidence['cost_champion']:.4g}, a gain of {evidence['gain']:.3g} "
         f"({CONFIDENCE:.0%} interval {evidence['gain_low']:.3g} to {evidence['gain_high']:.3g}) "
-        f"on {evidence['rows']} rows, {evidence['positives']} positive; {_budget(allowed)} it is above "
+        f"on {evidence['rows']} rows{_positive(evidence['positives'])}; {_budget(allowed)} it is above "
         f"{evidence['gain_bound']:.3g}{needed}; "
         f"{_percent(left)} of the year's error of {_percent(allowed.yearly)} is left"
     )
     return Decision(promote, word, reason, {**evidence, "level": allowed.level, "left": left})
 
 
-def _cost(outcome: Bools, flagged: Bools, missed: float, false_alarm: float) -> Floats:
-    return np.where(outcome, np.where(flagged, 0.0, missed), np.where(flagged, false_alarm, 0.0))
+def _positive(positives: int | None) -> str:
+    return "" if positives is None else f", {positives} positive"
 
 
 def _mean(values: Floats) -> float | None:
     return float(values.mean()) if len(values) else None
 
 
-def _auc(outcome: Bools, score: Floats) -> float | None:
+def auc(outcome: Bools, score: Floats) -> float | None:
+    """Area under the ROC curve, None where one class is missing."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(outcome, score)) if 0 < outcome.sum() < len(outcome) else None

@@ -1,102 +1,147 @@
-"""What a trained model is, and its bytes.
-
-The bytes are a zip of `model.json` and one estimator: LightGBM's text, or skops. Neither is trusted: the SHA-256 is
-checked first, then every type against the list below, then that every tree stays inside its own arrays, since both
-LightGBM and scikit-learn follow a tree's indices unchecked.
-"""
+"""What a trained model is, and its bytes: a zip of `model.json` and one part for each estimator in it."""
 
 import hashlib
-import io
 import json
-import os
-import warnings
 import zipfile
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from rowcast.contract import Contract
-from rowcast.errors import EstimatorError, ModelError, RowcastError
+from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
 from rowcast.models.calibration import Calibration, Floats
+from rowcast.models.decision import Costs, cheapest
+from rowcast.models.estimators import Engine, one_line, raw_contributions, raw_scores
 from rowcast.models.matrix import Matrix
-from rowcast.models.soundness import RETRAIN, check_lightgbm, check_sklearn
+from rowcast.models.soundness import RETRAIN
+from rowcast.models.storage import SUFFIX, dumped, loaded, unzip, zipped
+from rowcast.models.target import Kind
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # 13 times faster where cores are shared; read once, at import
+FORMAT = 2
 
-Engine = Literal["lightgbm", "linear", "sklearn"]
 
-FORMAT = 1
-MAX_PART_BYTES = 1 << 30
-_PARTS: dict[Engine, str] = {"lightgbm": "lightgbm.txt", "linear": "sklearn.skops", "sklearn": "sklearn.skops"}
+@dataclass(frozen=True)
+class Member:
+    """A fitted estimator, and the line that brings its raw score to the scale that members share."""
 
-# Beyond what skops trusts itself (scikit-learn's estimators, numbers, strings, arrays, containers). Each was read for
-# what its construction, attributes and call can do. No name of a general callable (functools, operator) may enter.
-REVIEWED = (
-    "numpy.clip",
-    "numpy.dtype",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.compose._column_transformer.make_column_selector",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # its indices are checked below
-    "sklearn.feature_selection._mutual_info.mutual_info_classif",
-    "sklearn.feature_selection._univariate_selection.chi2",
-    "sklearn.feature_selection._univariate_selection.f_classif",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.tree._tree.Tree",  # its indices are checked below
-    "sklearn.utils._bunch.Bunch",
-)
+    engine: Engine
+    estimator: Any  # lightgbm.Booster or a fitted scikit-learn estimator
+    slope: float = 1.0
+    intercept: tuple[float, ...] = (0.0,)  # one, or one for each class
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a model makes of n rows."""
+
+    score: Floats  # (n,) probability of the positive class, of the class decided on, or the value
+    place: npt.NDArray[np.int64] | None  # (n,) the class decided on; None for a regression
+    flagged: npt.NDArray[np.bool_]  # (n,) rows that need action
+    probability: Floats  # (n,) of the positive class, (n, k) of every class, or the value
 
 
 @dataclass(frozen=True)
 class Model:
     """One version of a model: everything that turns a feature matrix into a decision."""
 
-    features: tuple[str, ...]  # in the order that the estimator was fitted on
+    kind: Kind
+    features: tuple[str, ...]  # in the order that the estimators were fitted on
     contract: Contract  # of all candidate columns, not of the features alone
-    estimator: Any  # lightgbm.Booster or a fitted scikit-learn estimator
-    engine: Engine  # "linear" is rowcast's own pipeline, which can explain itself
+    members: tuple[Member, ...]  # their plain average, where there are several
     calibration: Calibration
-    threshold: float  # on the calibrated probability: a row is flagged where score >= threshold
-    classes: tuple[Any, Any]  # (negative, positive) as the source spells them
+    classes: tuple[Any, ...] = ()  # as the source spells them, the one that needs no action first
+    threshold: float | None = None  # two classes: a row is flagged where score >= threshold
+    costs: Costs | None = None  # several classes: by which the decision is made
+    limits: tuple[float | None, float | None] = (None, None)  # a regression: a row is flagged below or above
 
-    def score(self, matrix: Matrix, num_threads: int = 1) -> Floats:
-        """Calibrated probability of the positive class, shape (n,), float64; columns are found by name.
+    def scored(self, matrix: Matrix, num_threads: int = 1) -> Scored:
+        """Score and decide n rows; columns are found by name.
 
         The size of a batch changes a score by less than 1e-9. `num_threads` holds for LightGBM. Raises ModelError
         where a feature is missing or coded otherwise, EstimatorError where a user's estimator fails.
         """
-        return self.calibration(raw_scores(self.engine, self.estimator, self._select(matrix), num_threads))
+        found = self.calibration(self.raw(matrix, num_threads))
+        if self.kind == "regression":
+            low, high = self.limits
+            outside = np.zeros(len(found), dtype=bool)
+            outside |= False if low is None else found < low
+            outside |= False if high is None else found > high
+            return Scored(found, None, outside, found)
+        if self.kind == "binary":
+            assert self.threshold is not None
+            flagged = found >= self.threshold
+            return Scored(found, flagged.astype(np.int64), flagged, found)
+        assert self.costs is not None
+        place = cheapest(found, self.costs)
+        return Scored(found[np.arange(len(found)), place], place, place > 0, found)
+
+    def raw(self, matrix: Matrix, num_threads: int = 1) -> Floats:
+        """Score before calibration, shape (n,) or (n, k): the mean of the members'."""
+        selected, several = self._select(matrix), len(self.members) > 1
+        total: Floats | float = 0.0
+        for member in self.members:
+            own = raw_scores(member.engine, member.estimator, selected, num_threads, self.kind, len(self.classes))
+            total = total + (member.slope * own + self._offset(member) if several else own)
+        return np.asarray(total / len(self.members), dtype=np.float64)
+
+    def _offset(self, member: Member) -> Floats | float:
+        return np.array(member.intercept) if self.kind == "multiclass" else member.intercept[0]
 
     def contributions(self, matrix: Matrix, num_threads: int = 1) -> Floats | None:
-        """Share of each feature in the raw score (log-odds before calibration), shape (n, f), in `features` order.
+        """Share of each feature in the raw score, shape (n, f), in `features` order.
 
-        They sum to the raw score less a constant of the model. LightGBM: exact tree SHAP values (Lundberg et al. 2020,
-        Nature Machine Intelligence 2). Linear: coefficient times distance from the training mean, the parts made of
-        one column added up. None for a user's own estimator.
+        They sum to the raw score less a constant of the model: log-odds of the positive class, before calibration; of
+        the class decided on against the one that needs no action (or, where that was decided on, the next likely); or
+        the label's unit. LightGBM: exact tree SHAP values (Lundberg et al. 2020, Nature Machine Intelligence 2).
+        Linear: coefficient times distance from the training mean, the parts made of one column added up. Members
+        that cannot tell are left out; None where none can.
         """
-        return raw_contributions(self.engine, self.estimator, self._select(matrix), num_threads)
+        selected, several = self._select(matrix), len(self.members) > 1
+        place, against = self._compared(matrix) if self.kind == "multiclass" else (None, None)
+        found = [
+            (member, raw_contributions(member.engine, member.estimator, selected, num_threads, place, against))
+            for member in self.members
+        ]
+        shares = [(member.slope if several else 1.0) * share for member, share in found if share is not None]
+        return np.asarray(sum(shares) / len(self.members), dtype=np.float64) if shares else None
+
+    def _compared(self, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        scored = self.scored(matrix)
+        assert scored.place is not None
+        others = scored.probability.copy()
+        others[np.arange(len(others)), scored.place] = -1
+        return scored.place, np.where(scored.place > 0, 0, others.argmax(axis=1))
 
     def to_bytes(self) -> bytes:
         """Serialise; equal models give equal bytes. Raises ModelError for an estimator that could not be loaded."""
+        places = [f"{place}.{SUFFIX[member.engine]}" for place, member in enumerate(self.members)]
         described = {
             "format": FORMAT,
-            "engine": self.engine,
+            "kind": self.kind,
             "features": self.features,
             "contract": json.loads(self.contract.to_json()),
+            "members": [
+                {"engine": member.engine, "part": part, "slope": member.slope, "intercept": member.intercept}
+                for member, part in zip(self.members, places, strict=True)
+            ],
             "calibration": calibrations.to_dict(self.calibration),
-            "threshold": self.threshold,
             "classes": self.classes,
+            "threshold": self.threshold,
+            "costs": None if self.costs is None else [self.costs.missed, self.costs.false_alarm],
+            "limits": self.limits,
         }
-        if self.engine == "lightgbm":
-            text = self.estimator.model_to_string()
-            check_lightgbm(text, len(self.features))
-            part = text.encode()
-        else:
-            part = storable(self.estimator)
         text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
-        return _zip({"model.json": text.encode(), _PARTS[self.engine]: part}, zipfile.ZIP_DEFLATED)
+        parts = {
+            part: dumped(member.engine, member.estimator, len(self.features), self._scores())
+            for member, part in zip(self.members, places, strict=True)
+        }
+        return zipped({"model.json": text.encode(), **parts}, zipfile.ZIP_DEFLATED)
+
+    def _scores(self) -> int:
+        return _scores_of(self.kind, len(self.classes))
 
     @classmethod
     def from_bytes(cls, data: bytes, sha256: str) -> "Model":
@@ -112,29 +157,53 @@ class Model:
 
     @classmethod
     def _read(cls, data: bytes) -> "Model":
-        parts = _unzip(data)
-        described = json.loads(parts.pop("model.json"))
-        if described["format"] != FORMAT:
-            raise ModelError(
-                f"the model has format {described['format']!r}, this rowcast reads {FORMAT}", hint="upgrade rowcast"
+        parts = unzip(data)
+        described = _upgraded(json.loads(parts.pop("model.json")))
+        features, classes = tuple(described["features"]), tuple(described["classes"])
+        kind: Kind = described["kind"]
+        members = tuple(
+            Member(
+                each["engine"],
+                loaded(each["engine"], parts.pop(each["part"]), len(features), _scores_of(kind, len(classes))),
+                float(each["slope"]),
+                tuple(map(float, each["intercept"])),
             )
-        engine: Engine = described["engine"]
-        part = parts.pop(_PARTS[engine])
+            for each in described["members"]
+        )
         if parts:
             raise ModelError(f"the model's bytes hold an unknown part: {sorted(parts)[0]!r}", hint=RETRAIN)
-        features = tuple(described["features"])
         contract = Contract.from_json(json.dumps(described["contract"]))
         contract.select(features)
-        negative, positive = described["classes"]
-        return cls(
+        low, high = described["limits"]
+        read = cls(
+            kind=kind,
             features=features,
             contract=contract,
-            estimator=_load_lightgbm(part, len(features)) if engine == "lightgbm" else _load_sklearn(part),
-            engine=engine,
+            members=members,
             calibration=calibrations.from_dict(described["calibration"]),
-            threshold=float(described["threshold"]),
-            classes=(negative, positive),
+            classes=classes,
+            threshold=None if described["threshold"] is None else float(described["threshold"]),
+            costs=None if described["costs"] is None else Costs(*map(float, described["costs"])),
+            limits=(low, high),
         )
+        read._check()
+        return read
+
+    def _check(self) -> None:
+        """Raise ModelError where the parts do not fit one another."""
+        several = self.kind == "multiclass"
+        sound = bool(self.members) and all(
+            np.isfinite([member.slope, *member.intercept]).all()
+            and (not several or len(self.members) == 1 or len(member.intercept) == len(self.classes))
+            for member in self.members
+        )
+        of = {"binary": (calibrations.Sigmoid, calibrations.Isotonic), "multiclass": (calibrations.Softmax,)}
+        sound = sound and isinstance(self.calibration, of.get(self.kind, (calibrations.Identity,)))
+        sound = sound and (self.kind != "binary" or (len(self.classes) == 2 and self.threshold is not None))
+        if isinstance(self.calibration, calibrations.Softmax):
+            sound = sound and len(self.calibration.intercept) == len(self.classes) and self.costs is not None
+        if not sound:
+            raise ModelError("the model's parts do not fit one another", hint=RETRAIN)
 
     def _select(self, matrix: Matrix) -> Matrix:
         absent = [name for name in self.features if name not in matrix.names]
@@ -155,178 +224,20 @@ class Model:
         return selected
 
 
-def raw_scores(engine: Engine, estimator: Any, matrix: Matrix, num_threads: int = 1) -> Floats:
-    """The estimator's score of each row before calibration, shape (n,); log-odds where it has them.
-
-    Raises EstimatorError where a user's estimator raises or returns something else than n finite numbers.
-    """
-    if len(matrix) == 0:
-        return np.empty(0)
-    if engine == "lightgbm":
-        return np.asarray(estimator.predict(matrix.values, raw_score=True, num_threads=num_threads), dtype=np.float64)
-    if engine == "linear":
-        # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
-        parts, _ = _linear_parts(estimator, matrix)
-        return np.asarray(parts.sum(axis=1) + float(estimator[-1].intercept_[0]), dtype=np.float64)
-    return _user_scores(estimator, matrix)
+def _scores_of(kind: Kind, classes: int) -> int:
+    """How many raw scores a row has."""
+    return classes if kind == "multiclass" else 1
 
 
-def raw_contributions(engine: Engine, estimator: Any, matrix: Matrix, num_threads: int = 1) -> Floats | None:
-    """See `Model.contributions`."""
-    if engine == "sklearn":
-        return None
-    if len(matrix) == 0:
-        return np.empty(matrix.values.shape)
-    if engine == "lightgbm":
-        shares = estimator.predict(matrix.values, pred_contrib=True, num_threads=num_threads)
-        return np.asarray(shares[:, :-1], dtype=np.float64)
-    parts, origin = _linear_parts(estimator, matrix)
-    folded = np.zeros(matrix.values.shape)
-    for place, column in enumerate(origin):
-        folded[:, column] += parts[:, place]
-    return folded
-
-
-def _linear_parts(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
-    """Coefficient times scaled input, shape (n, inputs), and for each input the column that it was made of."""
-    prepare, scale, regression = (step for _, step in pipeline.steps)
-    origin: list[int] = []
-    for name, _, columns in prepare.transformers_:
-        made = prepare.output_indices_[name]
-        origin += list(columns) if len(columns) == made.stop - made.start else [columns[0]] * (made.stop - made.start)
-    scaled = scale.transform(prepare.transform(matrix.values))
-    return np.ascontiguousarray(scaled * regression.coef_[0], dtype=np.float64), origin
-
-
-def _user_scores(estimator: Any, matrix: Matrix) -> Floats:
-    steps = getattr(estimator, "steps", None)
-    name = f"Pipeline of {type(steps[-1][1]).__name__}" if steps else type(estimator).__name__
-    frame = to_frame(matrix)
-    wanted: tuple[int, ...] = (len(matrix),)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a user's estimator may warn; it may not stop a run that way
-            if hasattr(estimator, "predict_proba"):
-                found, wanted = np.asarray(estimator.predict_proba(frame)), (len(matrix), 2)
-            else:
-                method = estimator.decision_function if hasattr(estimator, "decision_function") else estimator.predict
-                found = np.asarray(method(frame))
-    except Exception as error:
-        raise EstimatorError(
-            f"estimator {name} raised while scoring: {one_line(error)}",
-            hint="missing numbers and texts arrive as NaN: it must take both",
-        ) from error
-    if found.shape != wanted or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
-        what = "values that are not finite numbers" if found.shape == wanted else f"shape {found.shape}"
-        raise EstimatorError(
-            f"estimator {name} returned {what} where {wanted} numbers are needed",
-            hint="predict_proba gives two columns, decision_function and predict one number for each row",
+def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
+    """What `model.json` says, in the present format. Raises ModelError for a later one."""
+    if described["format"] == FORMAT:
+        return described
+    if described["format"] != 1:
+        raise ModelError(
+            f"the model has format {described['format']!r}, this rowcast reads up to {FORMAT}", hint="upgrade rowcast"
         )
-    if found.ndim == 1:
-        return found.astype(np.float64)
-    probability = np.clip(found[:, 1].astype(np.float64), 1e-6, 1 - 1e-6)
-    return np.asarray(np.log(probability / (1 - probability)), dtype=np.float64)
-
-
-def to_frame(matrix: Matrix) -> Any:
-    """The pandas DataFrame that a user's estimator is given. Raises EstimatorError where pandas is not installed."""
-    try:
-        # A fixed type: text that is missing in all rows of a batch must be missing in the same way as in some.
-        return matrix.to_pandas().astype(dict.fromkeys(matrix.categories, "str"))
-    except ModuleNotFoundError:
-        raise EstimatorError(
-            "your own estimator is given a pandas DataFrame, and pandas is not installed",
-            hint="pip install 'rowcast[estimator]'",
-        ) from None
-
-
-def storable(estimator: Any) -> bytes:
-    """A scikit-learn estimator as skops bytes. Raises ModelError naming the first type that would not be loaded."""
-    import skops.io
-
-    try:
-        data = _canonical(skops.io.dumps(estimator))
-    except Exception as error:
-        name = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-        raise ModelError(f"estimator {name} cannot be saved: {one_line(error)}", hint=_only_sklearn()) from error
-    _check_types(data)
-    return data
-
-
-def _check_types(data: bytes) -> list[str]:
-    import skops.io
-
-    found: list[str] = skops.io.get_untrusted_types(data=data)
-    for name in found:
-        if name not in REVIEWED:
-            raise ModelError(f"the model holds type {name}, which is not on the allow-list", hint=_only_sklearn())
-    return found
-
-
-def _only_sklearn() -> str:
-    return (
-        "a model file must not be able to run code: build the estimator from scikit-learn's own classes "
-        "(Pipeline, ColumnTransformer, ...), or return a lightgbm.LGBMClassifier itself"
-    )
-
-
-def _load_sklearn(data: bytes) -> Any:
-    import skops.io
-
-    _unzip(data)  # its parts too have a size limit
-    estimator = skops.io.loads(data, trusted=_check_types(data))
-    if not hasattr(estimator, "predict"):
-        raise ModelError("the model's estimator cannot predict", hint=RETRAIN)
-    check_sklearn(estimator)
-    return estimator
-
-
-def _load_lightgbm(part: bytes, width: int) -> Any:
-    import lightgbm
-
-    text = part.decode()
-    check_lightgbm(text, width)
-    return lightgbm.Booster(model_str=text)
-
-
-def _zip(parts: dict[str, bytes], compression: int) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in parts.items():
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            archive.writestr(entry, content, compress_type=compression)
-    return out.getvalue()
-
-
-def _unzip(data: bytes) -> dict[str, bytes]:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > MAX_PART_BYTES:
-            raise ModelError(f"the model's bytes unpack to more than {MAX_PART_BYTES >> 20} MiB", hint=RETRAIN)
-        return {entry.filename: archive.read(entry) for entry in archive.infolist()}
-
-
-def _canonical(data: bytes) -> bytes:
-    """skops names parts and objects by memory address; number them in order, so that equal models have equal bytes."""
-    parts = _unzip(data)
-    schema = json.loads(parts.pop("schema.json"))
-    names: dict[str, str] = {}
-    numbers: dict[int, int] = {}
-
-    def walk(node: Any) -> None:
-        if isinstance(node, dict):
-            if "__id__" in node:
-                node["__id__"] = numbers.setdefault(node["__id__"], len(numbers) + 1)
-            if isinstance(node.get("file"), str):
-                suffix = node["file"].rpartition(".")[2]
-                node["file"] = names.setdefault(node["file"], f"{len(names) + 1}.{suffix}")
-        for below in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-            walk(below)
-
-    walk(schema)
-    renamed = {new: parts[old] for old, new in names.items()}
-    return _zip({"schema.json": json.dumps(schema).encode(), **renamed}, zipfile.ZIP_STORED)
-
-
-def one_line(error: BaseException) -> str:
-    """Type and message of an exception on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    engine = described["engine"]
+    part = "lightgbm.txt" if engine == "lightgbm" else "sklearn.skops"
+    member = {"engine": engine, "part": part, "slope": 1.0, "intercept": [0.0]}
+    return {**described, "kind": "binary", "members": [member], "costs": None, "limits": [None, None]}

@@ -1,4 +1,4 @@
-"""From a model's raw score to a probability: a monotone map in a handful of plain numbers."""
+"""From a model's raw score to a probability: a map in a handful of plain numbers that keeps the order of the scores."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.errors import ModelError
+from rowcast.models.target import Target
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -40,30 +41,68 @@ class Isotonic:
         return _inside(np.interp(raw, self.raw, self.probability))
 
 
-Calibration = Sigmoid | Isotonic
+@dataclass(frozen=True)
+class Softmax:
+    """softmax(slope * raw + intercept) over k classes, slope > 0."""
+
+    slope: float
+    intercept: tuple[float, ...]  # k
+
+    def __call__(self, raw: Floats) -> Floats:
+        from scipy.special import softmax
+
+        return np.asarray(softmax(self.slope * raw + np.array(self.intercept), axis=1), dtype=np.float64)
 
 
-def fit(raw: Floats, outcome: Bools) -> Calibration:
-    """Fit out-of-fold raw scores (n,) to outcomes (n,): a sigmoid, or isotonic where both classes are many."""
-    rarer = min(int(outcome.sum()), int((~outcome).sum()))
-    return _isotonic(raw, outcome) if rarer >= ISOTONIC_POSITIVES else _sigmoid(raw, outcome)
+@dataclass(frozen=True)
+class Identity:
+    """A regression's value is what it predicts."""
+
+    def __call__(self, raw: Floats) -> Floats:
+        return raw
+
+
+Calibration = Sigmoid | Isotonic | Softmax | Identity
+_NAMES: dict[str, type[Any]] = {"sigmoid": Sigmoid, "isotonic": Isotonic, "softmax": Softmax, "identity": Identity}
+
+
+def fit(raw: Floats, target: Target) -> Calibration:
+    """Fit out-of-fold raw scores to their outcomes.
+
+    Two classes: raw (n,), a sigmoid, or isotonic where both classes are many. More: raw (n, k), one temperature and an
+    offset for each class (Alexandari, Kundaje and Shrikumar 2020, ICML). Values stay as they are.
+    """
+    if target.kind == "regression":
+        return Identity()
+    if target.kind == "multiclass":
+        return _softmax(raw, target.values)
+    rarer = int(target.counts.min())
+    return _isotonic(raw, target.values) if rarer >= ISOTONIC_POSITIVES else _sigmoid(raw, target.values)
 
 
 def to_dict(calibration: Calibration) -> dict[str, Any]:
-    return {"kind": "sigmoid" if isinstance(calibration, Sigmoid) else "isotonic", **asdict(calibration)}
+    return {"kind": type(calibration).__name__.lower(), **asdict(calibration)}
 
 
 def from_dict(values: dict[str, Any]) -> Calibration:
     """The reverse of `to_dict`. Raises ModelError where the map is unknown, not finite or not monotone."""
     try:
-        if values["kind"] == "sigmoid":
+        kind = _NAMES[values["kind"]]
+        read: Calibration
+        if kind is Identity:
+            read, sound = Identity(), True
+        elif kind is Softmax:
+            offsets = np.array([values["slope"], *values["intercept"]], dtype=np.float64)
+            read = Softmax(float(offsets[0]), tuple(offsets[1:].tolist()))
+            sound = bool(np.isfinite(offsets).all() and offsets[0] > 0 and len(offsets) > 2)
+        elif kind is Sigmoid:
             numbers = np.array([values["slope"], values["intercept"]], dtype=np.float64)
-            read: Calibration = Sigmoid(*numbers.tolist())
+            read = Sigmoid(*numbers.tolist())
             sound = bool(np.isfinite(numbers).all() and numbers[0] > 0)
         else:
             raw, probability = (np.array(values[name], dtype=np.float64) for name in ("raw", "probability"))
             read = Isotonic(tuple(raw.tolist()), tuple(probability.tolist()))
-            sound = values["kind"] == "isotonic" and raw.ndim == 1 and raw.shape == probability.shape and len(raw) > 0
+            sound = raw.ndim == 1 and raw.shape == probability.shape and len(raw) > 0
             sound = sound and bool(np.isfinite(raw).all() and np.isfinite(probability).all())
             sound = sound and bool((np.diff(raw) > 0).all() and (np.diff(probability) >= 0).all())
     except (KeyError, TypeError, ValueError):
@@ -97,6 +136,33 @@ def _sigmoid(raw: Floats, outcome: Bools) -> Sigmoid:
     options = {"ftol": 1e-14, "gtol": 1e-10, "maxiter": 500}
     slope, intercept = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return Sigmoid(float(slope / scale), float(intercept - slope * centre / scale))
+
+
+def _softmax(raw: Floats, place: npt.NDArray[np.int64]) -> Softmax:
+    from scipy.optimize import minimize
+    from scipy.special import log_softmax
+
+    rows, classes = raw.shape
+    scale = float((raw - raw.mean(axis=1, keepdims=True)).std()) or 1.0
+    scaled = raw / scale
+    truth = np.zeros((rows, classes))
+    truth[np.arange(rows), place] = 1
+    # As Platt's smoothed targets: no class is so sure, nor so rare, that its offset could run away.
+    truth = (truth * rows + 1) / (rows + classes)
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        logs = log_softmax(parameters[0] * scaled + parameters[1:], axis=1)
+        error = np.exp(logs) - truth
+        slopes = np.array([float((error * scaled).sum()), *error.sum(axis=0)])
+        return float(-(truth * logs).sum()) / rows, slopes / rows
+
+    bounds = [(0.01, None), *[(None, None)] * classes]
+    options = {"ftol": 1e-14, "gtol": 1e-10, "maxiter": 500}
+    found = minimize(
+        loss, np.array([1.0] + [0.0] * classes), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    ).x
+    offsets = found[1:] - found[1]
+    return Softmax(float(found[0] / scale), tuple(offsets.tolist()))
 
 
 def _isotonic(raw: Floats, outcome: Bools) -> Isotonic:

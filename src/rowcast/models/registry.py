@@ -114,6 +114,14 @@ class Registry:
         found: int | None = self.db.scalar(sa.select(table.c.champion).where(table.c.job == self.job))
         return found
 
+    def champion_as_of(self, now: datetime) -> int | None:
+        """Which version served at a moment before some decision of the gate; without such, the one that serves."""
+        made = self.promotions()
+        if not any(each["decided_at"] > now and each["decided_by"] == "gate" for each in made):
+            return self.champion()
+        served = [each for each in made if each["decided_at"] <= now and each["decision"] == "promoted"]
+        return served[0]["version"] if served else None
+
     def promote(
         self,
         version: int,

@@ -60,7 +60,7 @@ def _check_item(item: Any) -> None:
         trees = [getattr(member, "tree_", None) for member in members]
         sound = all(tree is None or tree.n_features == len(own) for tree, own in zip(trees, given, strict=True))
         if isinstance(item, ensemble.GradientBoostingClassifier | ensemble.GradientBoostingRegressor):
-            sound = sound and item.estimators_.shape == (len(trees), 1) and item.n_trees_per_iteration_ == 1
+            sound = sound and item.estimators_.ndim == 2 and item.estimators_.shape[1] == item.n_trees_per_iteration_
             sound = sound and all(tree.value.shape[1:] == (1, 1) for tree in trees)
     if not sound:
         raise ModelError(f"a {type(item).__name__} in the model points outside of itself", hint=RETRAIN)
@@ -87,8 +87,11 @@ def _histogram_tree_is_sound(tree: Any, known: npt.NDArray[np.bool_]) -> bool:
     )
 
 
-def check_lightgbm(text: str, width: int) -> None:
-    """Raise ModelError unless every tree of the text stays inside its own arrays and the model's `width` columns."""
+def check_lightgbm(text: str, width: int, classes: int) -> None:
+    """Raise ModelError unless every tree of the text stays inside its own arrays and the model's `width` columns.
+
+    `classes` is how many scores a row gets.
+    """
     head, *blocks = re.split(r"^(?=Tree=)", text, flags=re.MULTILINE)
     header = dict(line.split("=", 1) for line in head.splitlines() if "=" in line)
     last, ending, _ = blocks[-1].partition("end of trees\n") if blocks else ("", "", "")
@@ -96,10 +99,11 @@ def check_lightgbm(text: str, width: int) -> None:
     sizes = [str(len(tree.encode())) for tree in trees]
     sound = bool(blocks) and bool(ending) and "\0" not in text and "\r" not in text
     sound = sound and header.get("tree_sizes") == " ".join(sizes) and header.get("max_feature_idx") == str(width - 1)
-    sound = sound and header.get("num_class") == "1" and header.get("num_tree_per_iteration") == "1"
+    sound = sound and header.get("num_class") == header.get("num_tree_per_iteration") == str(classes)
+    sound = sound and len(trees) % classes == 0
     if not sound or not all(_text_tree_is_sound(tree, width) for tree in trees):
         raise ModelError(
-            "the model's LightGBM text is not a binary classifier that stays inside its own arrays",
+            f"the model's LightGBM text does not hold {classes} tree(s) a round that stay inside their own arrays",
             hint=RETRAIN,
         )
 

@@ -157,15 +157,15 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
             left: Callable[[], list[KeyRange]] = list
             if found.fetched > most_rows:
                 left = partial(job.pending.plan, state, order.now, None, most_rows, [], batch.keys)
-            if not job.ledger.publish(batch, predictions, quarantined, most, also_read, left):
+            if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
         except RowcastError as error:
             if found.broken and not isinstance(error, DatabaseError):
                 error.what += "; most often " + ", ".join(f"{what} ({n})" for what, n in found.broken.most_common(3))
             raise
-    found.scored, found.quarantined = predictions.num_rows, quarantined.num_rows
-    found.flagged = int((predictions.column("score").to_numpy() >= model.threshold).sum())
+    found.scored, found.quarantined = predictions.rows.num_rows, quarantined.num_rows
+    found.flagged = predictions.flagged
     found.peak_rss_mb = peak_rss_mb()
     return found
 

@@ -180,14 +180,14 @@ def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
     examined = batches.Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
     most, also_read = job.settings.check.max_quarantine, batches.also_checked(job, model)
-    if not job.ledger.publish(batch, predictions, quarantined, most, also_read):
+    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )
     log.info(
-        "published", batch=batch.batch_id, rows=predictions.num_rows, seconds=round(time.perf_counter() - begun, 2)
+        "published", batch=batch.batch_id, rows=predictions.rows.num_rows, seconds=round(time.perf_counter() - begun, 2)
     )
-    return int(predictions.num_rows)
+    return int(predictions.rows.num_rows)
 
 
 def _failure(row: int, saved: dict[str, Any]) -> Failure:

@@ -111,11 +111,15 @@ def described(settings: Settings, source: fetch.Source, store: Database) -> tupl
         )
     shared = tables(store, settings.store.schema_)
     key = fetch.store_key(source, store)
-    return shared, job_tables(store, shared, settings.store.schema_, settings.name, key, _predicted(source.label))
+    return shared, job_tables(
+        store, shared, settings.store.schema_, settings.name, key, _predicted(source.label, settings)
+    )
 
 
-def _predicted(label: Column) -> Any:
-    """The predicted class is written as the source writes its label, so that the two compare."""
+def _predicted(label: Column, settings: Settings) -> Any:
+    """What is predicted is written as the source writes its label, so that the two compare."""
+    if settings.task.kind == "regression":
+        return sa.Double
     if label.kind == "number":
         return sa.BigInteger if label.integer else sa.Double
     return sa.Boolean if label.kind == "boolean" else sa.Text

@@ -18,9 +18,12 @@ import structlog
 from rowcast import build, check, fetch, gate, process
 from rowcast.contract import Contract
 from rowcast.errors import ModelError, SourceError, TrainingError
-from rowcast.fetch import FRESH, GROUP, LABEL, TIME, Fetched
+from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
+from rowcast.models.artifact import Model
+from rowcast.models.decision import Costs
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Version
+from rowcast.models.target import Target
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
 from rowcast.pipeline.run import Run
@@ -62,33 +65,38 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
 
 
 def _fetch(run: Run, about: Recorded) -> None:
-    champion = run.job.registry.champion()
+    champion = run.job.registry.champion_as_of(run.now)
     until = run.job.registry.version(champion).trained_until if champion is not None else None
     run.work.save_json("train/champion.json", champion)
     fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
-    part = pa.array(_parts(fetched.rows), pa.int8())
+    part = pa.array(_parts(fetched.rows, run.job.settings.model.window), pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
     about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
 
 
-def _parts(rows: pa.RecordBatch) -> npt.NDArray[np.int8]:
+def _parts(rows: pa.RecordBatch, window: timedelta | None) -> npt.NDArray[np.int8]:
     """The later half of what came after the champion's training serves the gate alone, the rest trains.
 
-    Neither ties in time nor groups are split: a group that reaches over the border serves neither on its later side.
+    What trains was known when the gate's first row came, and no older than `window`: between both lies as much time as
+    labels take. Neither ties in time nor groups are split: a group that reaches over the border serves neither on its
+    later side.
     """
     parts = np.full(rows.num_rows, TRAIN, dtype=np.int8)
-    fresh = np.flatnonzero(rows.column(FRESH).to_numpy())
-    if len(fresh) < 2:
-        return parts
-    time = rows.column(TIME).to_numpy()
-    border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
-    parts[border:] = GATE
-    if GROUP in rows.schema.names:
-        group = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
-        reaching = np.isin(group, group[:border]) & (group >= 0)
-        parts[border:][reaching[border:]] = NEITHER
+    time, fresh = rows.column(TIME).to_numpy(), np.flatnonzero(rows.column(FRESH).to_numpy())
+    border = rows.num_rows
+    if len(fresh) > 1:
+        border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
+        parts[border:] = GATE
+        parts[:border][rows.column(KNOWN).to_numpy()[:border] > time[border]] = NEITHER
+        if GROUP in rows.schema.names:
+            group = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            reaching = np.isin(group, group[:border]) & (group >= 0)
+            parts[border:][reaching[border:]] = NEITHER
+    if window is not None and border:
+        oldest = time[min(border, rows.num_rows - 1)] - window // timedelta(microseconds=1)
+        parts[:border][time[:border] < oldest] = NEITHER
     return parts
 
 
@@ -123,31 +131,39 @@ def _check(run: Run, about: Recorded) -> None:
 
 def _process(run: Run, about: Recorded) -> None:
     rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
-    outcome, classes = process.outcome(rows.column(LABEL), run.job.settings.task.positive)
-    known = set(contract.names)
+    task, known = run.job.settings.task, set(contract.names)
+    learnable = process.learnable(rows.column(LABEL), task.kind, build.LEAST)
+    about.rows_in, about.note = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
+    rows = rows.filter(pa.array(learnable))
+    target = process.target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
     matrix = process.process(rows, contract, names)
     columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
-    columns |= {OUTCOME: pa.array(outcome), TIME: rows.column(TIME), PART: rows.column(PART)}
+    columns |= {OUTCOME: pa.array(target.values), **{name: rows.column(name) for name in (TIME, KNOWN, PART)}}
     if GROUP in rows.schema.names:
         columns[GROUP] = rows.column(GROUP).dictionary_encode().indices
     run.work.save_rows(SAVED["data-process"], Fetched(pa.RecordBatch.from_pydict(columns), []))
-    run.work.save_json("train/classes.json", classes)
-    about.rows_in, about.rows_out, about.columns = rows.num_rows, len(matrix), len(names)
+    run.work.save_json("train/classes.json", target.classes)
+    about.rows_out, about.columns = len(matrix), len(names)
+
+
+def _left_out(labels: pa.Array) -> str:
+    """Rows whose outcome no model can learn from."""
+    shown = [f"{pair['values']!r} ({pair['counts']})" for pair in labels.value_counts().to_pylist()[:5]]
+    return f"not learned from, since it is rare or no number: {', '.join(shown)}" if shown else ""
 
 
 def _build(run: Run, about: Recorded) -> None:
     rows, contract = run.work.rows(SAVED["data-process"]).rows, saved_contract(run.work)
     trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
-    matrix = saved_matrix(trains, contract)
-    outcome = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
-    group = _groups(trains)
-    time = trains.column(TIME).to_numpy()
-    classes = tuple(run.work.json("train/classes.json"))
-    settings = run.job.settings
-    training = build.Training(matrix, outcome, time, group)
+    matrix, settings = saved_matrix(trains, contract), run.job.settings
+    values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
+    target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
+    time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
+    blocks = _blocks(run.job, trains)
+    training = build.Training(matrix, target, time, known, _groups(trains), blocks)
     with _importable(settings.folder):
-        built = build.build(training, contract, settings.model, settings.task, (classes[0], classes[1]))
+        built = build.build(training, contract, settings.model, settings.task)
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
@@ -173,9 +189,13 @@ def _build(run: Run, about: Recorded) -> None:
     run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
     about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
     about.metrics = built.metrics
-    figures = built.metrics
-    interval = f"{figures['auc']:.3f} ({figures['auc_low']:.3f} to {figures['auc_high']:.3f})"
-    about.note = f"v{version}: {figures['candidate']}, out-of-fold AUC {interval}"
+    about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
+
+
+def _quality(figures: dict[str, Any]) -> str:
+    """The figure that people know, with its interval."""
+    name = "auc" if "auc" in figures else "mae"
+    return f"{name.upper()} {figures[name]:.3g} ({figures[f'{name}_low']:.3g} to {figures[f'{name}_high']:.3g})"
 
 
 @contextmanager
@@ -258,26 +278,42 @@ def _compared(
     """Both models on the same rows, later than what either was trained on."""
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
-    outcome = process.is_positive(rows.column(LABEL), job.settings.task.positive)
+    task = job.settings.task
+    costs = Costs(task.cost_missed, task.cost_false_alarm)
     try:
         models = [job.registry.load(version.version) for version in (champion, challenger)]
-        scores = [model.score(process.process(rows, model.contract, model.features)) for model in models]
+        if models[0].kind != models[1].kind:
+            raise ModelError(f"it is a {models[0].kind} model, and [task] kind is {models[1].kind}")
+        scored = [model.scored(process.process(rows, model.contract, model.features)) for model in models]
     except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
         reason = f"undecided: v{champion.version} cannot be compared with: {error.what}; 'rowcast promote' can decide"
         return gate.Decision(False, "undecided", reason, {"rows": rows.num_rows})
     about.rows_in = about.rows_out = rows.num_rows
-    return gate.decide(
-        outcome,
-        scores[0],
-        scores[1],
-        models[0].threshold,
-        models[1].threshold,
-        job.settings.task.cost_missed,
-        job.settings.task.cost_false_alarm,
+    truth = [_truth(rows.column(LABEL), model, task.positive) for model in models]
+    lost = [gate.losses(what, found, costs) for what, found in zip(truth, scored, strict=True)]
+    classified = models[0].kind != "regression"
+    decision = gate.decide(
+        lost[0],
+        lost[1],
+        positive=truth[0] > 0 if classified else None,
+        worst=max(task.cost_missed, task.cost_false_alarm) if classified else None,
         blocks=_blocks(job, rows),
         allowed=allowed,
         min_gain=job.settings.gate.min_gain,
     )
+    if models[0].kind == "binary":
+        aucs = [gate.auc(truth[0] > 0, found.score) for found in scored]
+        decision.evidence.update(auc_champion=aucs[0], auc_challenger=aucs[1])
+    return decision
+
+
+def _truth(labels: pa.Array, model: Model, positive: Any) -> npt.NDArray[Any]:
+    """What happened, in the form that a model decides: places of its classes, or values."""
+    if model.kind == "regression":
+        return labels.cast(pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
+    if model.kind == "binary":
+        return process.is_positive(labels, positive).astype(np.int64)
+    return process.places(labels, model.classes)
 
 
 def _blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:

@@ -1,0 +1,39 @@
+"""What wrong decisions cost, and the decision that costs least."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Of one row, in the config's units."""
+
+    missed: float  # a row that needs action, and none was taken
+    false_alarm: (
+        float  # action that was not needed; of one kind of failure taken for another, somebody looks all the same
+    )
+
+
+def matrix(costs: Costs, classes: int) -> Floats:
+    """Cost of deciding class j where class i is true, shape (k, k); class 0 needs no action."""
+    cost = np.full((classes, classes), costs.false_alarm)
+    cost[1:, 0] = costs.missed
+    np.fill_diagonal(cost, 0.0)
+    return cost
+
+
+def cheapest(probability: Floats, costs: Costs) -> npt.NDArray[np.int64]:
+    """The class of least expected cost for each row of `probability` (n, k); of equal ones the first."""
+    expected = probability @ matrix(costs, probability.shape[1])
+    return np.asarray(expected.round(12).argmin(axis=1), dtype=np.int64)
+
+
+def row_costs(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs) -> Floats:
+    """Cost of each decision, shape (n,); both are places of classes, of which 0 needs no action."""
+    wrong = np.where((truth > 0) & (decided == 0), costs.missed, costs.false_alarm)
+    return np.where(truth == decided, 0.0, wrong)
