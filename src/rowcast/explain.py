@@ -81,9 +81,8 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
         check_columns(job, job.registry.version(of["model_version"]).features)
         raise SourceError("the source lacks a column that was read when this row was scored")
     columns = [column for column in job.source.relation.columns if column.name in names]
-    chosen = [job.source.db.feature(column).label(column.name) for column in columns]
-    kinds = {column.name: column.kind for column in columns}
-    rows, misfits = job.source.db.read(job.source.select(*chosen).where(*this), kinds, 1)
+    statement = job.source.select(*job.source.values(columns)).where(*this)
+    rows, misfits = job.source.db.read(statement, job.source.kinds(columns), 1)
     return names, rows, misfits, int(fetch.row_hash(rows, misfits, names)[0]) != stored["row_hash"]
 
 

@@ -12,7 +12,7 @@ from rowcast.config import Scalar, Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError
 from rowcast.models.matrix import Matrix
-from rowcast.models.target import Kind, Target
+from rowcast.models.target import Kind, Target, plain
 
 # Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
 BLOCK = 32
@@ -116,7 +116,7 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
         )
     first = max(counts, key=lambda label: (counts[label], str(label)))
     if normal is not None:
-        same = [label for label in counts if _plain(label) == _plain(normal)]
+        same = [label for label in counts if plain(label) == plain(normal)]
         if not same:
             raise TrainingError(
                 f"no label is {normal!r}: the labels are {_shown(counts)}",
@@ -127,8 +127,8 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
 
 
 def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
-    found = {_plain(value): value for value in labels.unique().to_pylist()}
-    wanted, shown = _plain(positive), _shown(found.values())
+    found = {plain(value): value for value in labels.unique().to_pylist()}
+    wanted, shown = plain(positive), _shown(found.values())
     if wanted not in found:
         raise TrainingError(
             f"no label is {positive!r}: the labels are {shown}",
@@ -151,19 +151,12 @@ def _shown(labels: Iterable[Any]) -> str:
 
 def places(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.int64]:
     """The place of each label in `classes`, shape (n,); of one that is not among them, the number of classes."""
-    known = {_plain(value): place for place, value in enumerate(classes)}
+    known = {plain(value): place for place, value in enumerate(classes)}
     coded = labels.dictionary_encode()
-    of = [known.get(_plain(value), len(classes)) for value in coded.dictionary.to_pylist()]
+    of = [known.get(plain(value), len(classes)) for value in coded.dictionary.to_pylist()]
     return np.array(of, dtype=np.int64)[np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)]
 
 
 def is_positive(labels: pa.Array, positive: Scalar) -> npt.NDArray[np.bool_]:
     """Which of n labels are the positive class, shape (n,)."""
     return np.equal(places(labels, (positive,)), 0)
-
-
-def _plain(value: object) -> str:
-    """One spelling for 1, 1.0, true and '1'."""
-    if isinstance(value, bool | int | float) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()

@@ -21,7 +21,7 @@ from rowcast.config import Source as SourceSettings
 from rowcast.contract import Misfit
 from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
-from rowcast.fetch import FRESH, GROUP, LABEL, TIME
+from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME
 from rowcast.ledger import Job, KeyRange, Ledger
 from rowcast.migrations import upgrade
 from rowcast.tables import job_tables, tables
@@ -188,7 +188,8 @@ def test_a_range_that_grew_is_read_up_to_the_batch_and_the_rest_stays_pending(fa
 
 def test_many_chunks_of_keys_travel_between_databases(fab, monkeypatch):
     monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 3)
-    wafers(fab, 20, x=[None] * 5 + [1] * 5 + [0.5] * 5 + [2] * 5, s=[None] * 6 + ["a"] * 14).open(time="at")
+    wafers(fab, 20, x=[None] * 5 + [1] * 5 + [0.5] * 5 + [2] * 5, s=[None] * 6 + ["a"] * 14)
+    fab.open(time="at", exclude=["y_at"])
     fab.publish(4, bad=lambda place: place % 2)
     assert (fab.count("prediction"), fab.count("quarantine")) == (10, 10)
     fab.place.fill("t", id=list(range(100, 120)), at=[at(1)] * 20, x=[1] * 4 + [0.5] * 16)
@@ -501,6 +502,33 @@ def test_keys_times_labels_and_excluded_columns_are_no_features(one):
     )
     one.open(time="at", label_time="y_at", group="g", exclude=["note"])
     assert [column.name for column in one.source.features] == ["x", "s"]
+
+
+def test_a_time_among_the_features_is_the_hours_before_the_event(one):
+    later = (NOW + timedelta(minutes=30)).strftime("%Y-%m-%d %H:%M:%S")
+    wafers(one, 4, at=[at(0)] * 4, y_at=[at(0), at(1.5), None, later], y=[0, 1, 0, 1]).open(time="at", timezone="UTC")
+    assert training(one).column("y_at").to_pylist() == [0, 36, None, None]  # what comes later was not known then
+    [keys] = one.plan()
+    assert one.read(keys).rows.column("y_at").to_pylist() == [0, 36, None, None]
+
+
+def test_without_an_event_time_no_time_is_a_feature(one):
+    wafers(one, 2).open()
+    assert [column.name for column in one.source.features] == ["x", "s"]
+
+
+def test_when_a_label_was_known_comes_along(one):
+    wafers(one, 2, at=[at(3), at(2)], y=[0, 1], y_at=[at(1.5), at(1)]).open(time="at", label_time="y_at")
+    days = [(known - time) / 86_400e6 for time, known in zip(*columns(training(one), TIME, KNOWN), strict=True)]
+    assert days == [1.5, 1]
+    one.open(time="at", label_delay="2h")
+    assert [k - t for t, k in zip(*columns(training(one), TIME, KNOWN), strict=True)] == [7_200_000_000] * 2
+    one.open()
+    assert columns(training(one), TIME, KNOWN) == [[0, 1], [0, 1]]
+
+
+def columns(rows, *names):
+    return [rows.column(name).to_pylist() for name in names]
 
 
 # ---- where scoring begins

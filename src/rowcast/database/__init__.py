@@ -170,6 +170,10 @@ class Database(Protocol):
 
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]: ...
 
+    def hours(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """The time between two instants in the form that `event_time` has, as a float."""
+        ...
+
     def not_before(
         self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
     ) -> sa.ColumnElement[bool]:

@@ -220,6 +220,9 @@ class PostgreSQL(Adbc):
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
         return event_time + sa.cast(sa.literal(f"{by.total_seconds()} seconds", sa.Text), sa.Interval)
 
+    def hours(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.cast(sa.extract("epoch", until - since), sa.Double) / 3600.0
+
     def not_before(
         self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
     ) -> sa.ColumnElement[bool]:

@@ -297,6 +297,9 @@ class SQLite(Adbc):
     def later(self, event_time: sa.ColumnElement[Any], by: timedelta) -> sa.ColumnElement[Any]:
         return event_time + sa.literal(by // _MICROSECOND, sa.Integer)
 
+    def hours(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return (until - since) / sa.literal(3.6e9, sa.Double)
+
     def not_before(
         self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
     ) -> sa.ColumnElement[bool]:

@@ -180,12 +180,12 @@ class Pending:
         rendered: bool = False,
     ) -> Fetched:
         source = self.source
-        chosen = [*key_values(source, self.store), *[source.db.feature(c).label(c.name) for c in columns]]
+        chosen = [*key_values(source, self.store), *source.values(columns)]
         if rendered:
             chosen += source.rendered_keys()
         parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(job, now)]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
-        return Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, most))
+        return Fetched(*source.db.read(statement, source.kinds(columns), most))
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
         keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rowcast import config
 from rowcast.contract import Misfit
-from rowcast.database import Column, Database, Relation, after, at_least, at_most, bracketed
+from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, bracketed
 from rowcast.errors import SourceError, UsageError
 from rowcast.ledger import Job, KeyRange
 
@@ -51,10 +51,27 @@ class Source:
         """Every column that a model may use."""
         named = self.settings
         taken = {*named.key, named.time, named.label, named.label_time, named.group, *named.exclude}
-        usable = ("number", "category", "boolean")
+        usable = ("number", "category", "boolean", *(("time",) if self.time else ()))
         return tuple(c for c in self.relation.columns if c.name not in taken and c.kind in usable)
 
     # Parts of statements
+
+    def values(self, columns: Sequence[Column]) -> list[sa.ColumnElement[Any]]:
+        """Columns as they are read: a time as the hours that it lies before the event, else NULL.
+
+        What is written after the event was not known at it.
+        """
+        return [self._value(column).label(column.name) for column in columns]
+
+    def _value(self, column: Column) -> sa.ColumnElement[Any]:
+        if column.kind != "time" or self.time is None:
+            return self.db.feature(column)
+        moment, event = self.db.event_time(column, self.settings.timezone), self.event_time()
+        return sa.case((sa.and_(self.db.has_event_time(column), moment <= event), self.db.hours(moment, event)))
+
+    def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
+        """What each of these columns is once it is read."""
+        return {c.name: "number" if c.kind == "time" and self.time else c.kind for c in columns}
 
     def table(self, alias: str = "s") -> sa.FromClause:
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]

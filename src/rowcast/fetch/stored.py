@@ -54,10 +54,10 @@ def walk(
         if pending.together:
             same = [equal(table.c[c.name], own.c[c.name]) for c in source.key]
             parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
-        features = [source.db.feature(c).label(c.name) for c in columns]
+        features = source.values(columns)
         chosen = [*key_values(source, pending.store), *features, *source.rendered_keys()]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
-        return Fetched(*source.db.read(statement, {c.name: c.kind for c in columns}, _CHUNK))
+        return Fetched(*source.db.read(statement, source.kinds(columns), _CHUNK))
 
     reader = _Reader(source, columns, read)
     while True:

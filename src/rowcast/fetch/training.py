@@ -85,7 +85,7 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
         later = source.event_time() > source.db.instant(trained_to)
     elif trained_to:
         later = source.after_key(trained_to)
-    columns: list[sa.ColumnElement[Any]] = [source.db.feature(c).label(c.name) for c in source.features]
+    columns: list[sa.ColumnElement[Any]] = source.values(source.features)
     columns += [source.db.feature(source.label).label(LABEL), sa.case((later, 1), else_=0).label(FRESH)]
     if source_settings.group:
         columns.append(source.db.feature(source.relation[source_settings.group]).label(GROUP))
@@ -99,8 +99,7 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     else:
         columns += source.rendered_keys()
     wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
-    kinds = {c.name: c.kind for c in source.features}
-    rows, misfits = source.db.read(wanted.order_by(*order), kinds, most)
+    rows, misfits = source.db.read(wanted.order_by(*order), source.kinds(source.features), most)
     rows = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))
     misfits = [Misfit(rows.num_rows - 1 - misfit.row, misfit.column, misfit.value) for misfit in misfits]
     if not source.time:

@@ -93,7 +93,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
     group = _group(look, taken)
     taken |= set(group.columns)
     exclude = dict(_excluded(look, [c for c in look.columns if c.name not in taken], times, label))
-    features = [c for c in look.columns if c.name not in taken | set(exclude) and c.kind != "time"]
+    features = [c for c in look.columns if c.name not in taken | set(exclude) and (c.kind != "time" or time.columns)]
     return Guess(
         url=SecretStr(url),
         table=table,

@@ -31,6 +31,7 @@ class Member:
     estimator: Any  # lightgbm.Booster or a fitted scikit-learn estimator
     slope: float = 1.0
     intercept: tuple[float, ...] = (0.0,)  # one, or one for each class
+    order: tuple[int, ...] = ()  # places of the classes that the estimator tells apart; (): as it numbers them
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,9 @@ class Model:
         selected, several = self._select(matrix), len(self.members) > 1
         total: Floats | float = 0.0
         for member in self.members:
-            own = raw_scores(member.engine, member.estimator, selected, num_threads, self.kind, len(self.classes))
+            own = raw_scores(
+                member.engine, member.estimator, selected, num_threads, self.kind, len(self.classes), member.order
+            )
             total = total + (member.slope * own + self._offset(member) if several else own)
         return np.asarray(total / len(self.members), dtype=np.float64)
 
@@ -102,7 +105,10 @@ class Model:
         selected, several = self._select(matrix), len(self.members) > 1
         place, against = self._compared(matrix) if self.kind == "multiclass" else (None, None)
         found = [
-            (member, raw_contributions(member.engine, member.estimator, selected, num_threads, place, against))
+            (
+                member,
+                raw_contributions(member.engine, member.estimator, selected, num_threads, place, against, member.order),
+            )
             for member in self.members
         ]
         shares = [(member.slope if several else 1.0) * share for member, share in found if share is not None]
@@ -124,7 +130,13 @@ class Model:
             "features": self.features,
             "contract": json.loads(self.contract.to_json()),
             "members": [
-                {"engine": member.engine, "part": part, "slope": member.slope, "intercept": member.intercept}
+                {
+                    "engine": member.engine,
+                    "part": part,
+                    "slope": member.slope,
+                    "intercept": member.intercept,
+                    "order": member.order,
+                }
                 for member, part in zip(self.members, places, strict=True)
             ],
             "calibration": calibrations.to_dict(self.calibration),
@@ -167,6 +179,7 @@ class Model:
                 loaded(each["engine"], parts.pop(each["part"]), len(features), _scores_of(kind, len(classes))),
                 float(each["slope"]),
                 tuple(map(float, each["intercept"])),
+                tuple(map(int, each["order"])),
             )
             for each in described["members"]
         )
@@ -195,6 +208,7 @@ class Model:
         sound = bool(self.members) and all(
             np.isfinite([member.slope, *member.intercept]).all()
             and (not several or len(self.members) == 1 or len(member.intercept) == len(self.classes))
+            and (not member.order or sorted(member.order) == list(range(len(self.classes))))
             for member in self.members
         )
         of = {"binary": (calibrations.Sigmoid, calibrations.Isotonic), "multiclass": (calibrations.Softmax,)}
@@ -239,5 +253,5 @@ def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
         )
     engine = described["engine"]
     part = "lightgbm.txt" if engine == "lightgbm" else "sklearn.skops"
-    member = {"engine": engine, "part": part, "slope": 1.0, "intercept": [0.0]}
+    member = {"engine": engine, "part": part, "slope": 1.0, "intercept": [0.0], "order": []}
     return {**described, "kind": "binary", "members": [member], "costs": None, "limits": [None, None]}

@@ -24,24 +24,38 @@ _SURE = 1e-6  # no estimator is surer than this: the log of a probability stays 
 
 
 def raw_scores(
-    engine: Engine, estimator: Any, matrix: Matrix, num_threads: int = 1, kind: Kind = "binary", classes: int = 2
+    engine: Engine,
+    estimator: Any,
+    matrix: Matrix,
+    num_threads: int = 1,
+    kind: Kind = "binary",
+    classes: int = 2,
+    order: tuple[int, ...] = (),
 ) -> Floats:
     """The estimator's score of each row before calibration: see this module.
 
-    `classes` is k, of which the estimator may not have seen all. Raises EstimatorError where a user's estimator raises
+    `classes` is k, of which the estimator may not have seen all; `order` names the place of each that it tells apart,
+    where it numbers them otherwise. Raises EstimatorError where a user's estimator raises
     or returns something else than finite numbers of that shape.
     """
     if len(matrix) == 0:
         return np.empty((0, classes) if kind == "multiclass" else 0)
     if engine == "lightgbm":
-        return np.asarray(estimator.predict(matrix.values, raw_score=True, num_threads=num_threads), dtype=np.float64)
+        found = np.asarray(estimator.predict(matrix.values, raw_score=True, num_threads=num_threads), dtype=np.float64)
+        return found if not order else found[:, np.argsort(order)] if kind == "multiclass" else _towards(found, order)
     if engine == "linear":
         # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
         scaled, _ = _scaled(estimator, matrix)
         weights, intercept = _regression(estimator)
         found = np.stack([(scaled * own).sum(axis=1) for own in weights], axis=1) + intercept
         return _of_all(found, estimator[-1].classes_, classes) if kind == "multiclass" else found[:, 0]
-    return _user_scores(estimator, matrix, kind, classes)
+    numbered: Any = order or getattr(estimator, "classes_", range(classes))
+    return _user_scores(estimator, matrix, kind, classes, np.array(numbered))
+
+
+def _towards(found: Floats, order: npt.NDArray[Any] | tuple[int, ...]) -> Floats:
+    """Log-odds of the positive class, from those of the estimator's second one."""
+    return found if order[1] == 1 else -found
 
 
 def raw_contributions(
@@ -51,6 +65,7 @@ def raw_contributions(
     num_threads: int = 1,
     place: npt.NDArray[np.int64] | None = None,
     against: npt.NDArray[np.int64] | None = None,
+    order: tuple[int, ...] = (),
 ) -> Floats | None:
     """Share of each feature in the raw score, shape (n, f), less a constant of the model; None for a user's estimator.
 
@@ -65,13 +80,18 @@ def raw_contributions(
         shares = np.asarray(
             estimator.predict(matrix.values, pred_contrib=True, num_threads=num_threads), dtype=np.float64
         ).reshape(len(matrix), -1, width + 1)[:, :, :-1]
-        return shares[:, 0] if place is None else shares[rows, place] - shares[rows, against]
+        if place is None:
+            return _towards(shares[:, 0], order or (0, 1))
+        column = np.argsort(order) if order else np.arange(shares.shape[1])
+        return shares[rows, column[place]] - shares[rows, column[against]]
     scaled, origin = _scaled(estimator, matrix)
     weights, _ = _regression(estimator)
-    own = weights[0] if place is None else weights[place] - weights[against]
+    if place is not None and len(weights) == 1:  # one log-odds stands for both of two classes
+        weights = np.vstack([np.zeros_like(weights), weights])
+    parts = scaled * (weights[0] if place is None else weights[place] - weights[against])
     folded = np.zeros(matrix.values.shape)
-    for at, column in enumerate(origin):
-        folded[:, column] += (scaled * own)[:, at]
+    for made, of in enumerate(origin):
+        folded[:, of] += parts[:, made]
     return folded
 
 
@@ -96,15 +116,13 @@ def _of_all(found: Floats, seen: npt.NDArray[Any], classes: int) -> Floats:
     """Scores of all k classes, from those of the classes that an estimator has seen."""
     if found.shape[1] == 1 and len(seen) == 2:  # one log-odds stands for both
         found = np.column_stack([np.zeros(len(found)), found[:, 0]])
-    if len(seen) == classes:
-        return found
     every = np.repeat(found.min(axis=1, keepdims=True) + np.log(_SURE), classes, axis=1)
     every[:, seen] = found
     return every
 
 
-def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int) -> Floats:
-    seen = getattr(estimator, "classes_", np.arange(classes))
+def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int, seen: npt.NDArray[Any]) -> Floats:
+    """`seen` are the places of the classes that the estimator tells apart, as it numbers them."""
     frame = to_frame(matrix)
     wanted: tuple[int, ...] = (len(matrix),)
     try:
@@ -133,9 +151,9 @@ def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int) -> Fl
     found = found.astype(np.float64)
     if kind != "regression" and hasattr(estimator, "predict_proba"):
         found = np.log(np.clip(found, _SURE, 1 - _SURE))
-        return found[:, 1] - found[:, 0] if kind == "binary" else _of_all(found, seen, classes)
+        return _towards(found[:, 1] - found[:, 0], seen) if kind == "binary" else _of_all(found, seen, classes)
     if kind != "multiclass":
-        return found
+        return _towards(found, seen) if kind == "binary" else found
     if not hasattr(estimator, "decision_function"):
         found = np.where(found[:, None] == seen, 0.0, np.log(_SURE))
     return _of_all(found.reshape(len(matrix), -1), seen, classes)

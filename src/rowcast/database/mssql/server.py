@@ -317,6 +317,9 @@ class MSSQL(Connection):
                 event_time = sa.func.DATEADD(sa.literal_column(unit), sa.literal_column(str(count)), event_time)
         return event_time
 
+    def hours(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return sa.func.DATEDIFF_BIG(sa.literal_column("microsecond"), since, until) / sa.literal_column("3.6e9")
+
     def not_before(
         self, column: Column, timezone: str, moment: datetime, until: datetime | None = None
     ) -> sa.ColumnElement[bool]:
