@@ -54,6 +54,7 @@ COLUMNS = [
     ("tool", "varchar", 8, 0, 0, "Latin1_General_CI_AS"),
     ("temperature", "float", 8, 53, 0, None),
     ("pressure", "decimal", 9, 12, 4, None),
+    ("cleaned_at", "datetime2", 8, 27, 7, None),
     ("row version", "timestamp", 8, 0, 0, None),
 ]
 BATCH = {
