@@ -170,8 +170,27 @@ def test_a_place_on_a_die_and_a_yield_are_no_labels(database: Place) -> None:
     types = {"id": "INTEGER PRIMARY KEY", "die_y": "INTEGER", "target": "REAL"}
     make(database, types, [(n, n % 2, n / 3) for n in range(50)])
     guess = looked(database)
-    assert guess.unknown == ("label",)
-    assert guess.label.why == "target has more than two values: a query can make two of them"
+    assert (guess.label.column, guess.kind) == ("target", "regression")
+    assert guess.label.why == "by its name; it has 50 values in a sample"
+
+
+@pytest.mark.parametrize(
+    ("type_", "values", "kind"),
+    [
+        ("TEXT", ["ok", "scratch", "void"], "multiclass"),
+        ("INTEGER", [1, 2, 3], "multiclass"),
+        ("REAL", [n / 7 for n in range(60)], "regression"),
+        ("INTEGER", [0, 1], "binary"),
+    ],
+)
+def test_what_is_to_be_learned_follows_from_the_labels_values(
+    type_: str, values: list[Any], kind: str, database: Place, tmp_path: Path
+) -> None:
+    types = {"id": "INTEGER PRIMARY KEY", "measured": stamp(database), "s1": "REAL", "result": type_}
+    make(database, types, [(n, moment(n), n / 3, values[n % len(values)]) for n in range(60)])
+    guess = looked(database)
+    assert (guess.label.column, guess.kind) == ("result", kind)
+    assert written(guess, tmp_path)["task"]["kind"] == kind
 
 
 def test_what_would_give_the_outcome_away_and_free_text_are_excluded(database: Place) -> None:

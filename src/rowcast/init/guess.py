@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from rowcast.config import Scalar
 from rowcast.database import Column
 from rowcast.init.look import Look
+from rowcast.models.target import Kind
 
 _LONGEST_NAME = 48  # bytes of a job's name
 
@@ -34,6 +35,7 @@ _BAD += ("bad", "fehler", "ausschuss")
 _LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
 _KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
 _GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
+_CODES = 12  # different numbers, up to which they may be codes of classes
 _TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
 _TIME |= {"processed", "start", "started", "end", "ended", "finished", "created", "at", "zeit", "datum", "epoch"}
 _KNOWN = {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
@@ -67,6 +69,7 @@ class Guess:
     time: Pick
     zoneless: bool  # whether the times carry no zone
     label: Pick
+    kind: Kind
     positive: Scalar
     positive_why: str
     label_time: Pick
@@ -103,6 +106,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
         time=time,
         zoneless=bool(time.column) and _is_zoneless(look, str(time.column)),
         label=label,
+        kind=_kind(look, label),
         positive=positive,
         positive_why=positive_why,
         label_time=label_time,
@@ -204,9 +208,18 @@ def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
     if len(gaps) == 1:
         return Pick((gaps[0].name,), "the only column with two values, and NULL in some rows"), look.counts(gaps[0])
     if named:
-        return Pick((), f"{named[0].name} has more than two values: a query can make two of them"), {}
+        name = named[0].name
+        return Pick((name,), f"by its name; it has {look.different(name)} values in a sample"), {}
     several = f"; with two values and NULL: {', '.join(c.name for c in gaps[:5])}" if gaps else ""
     return Pick((), f"no column looks like an outcome{several}"), {}
+
+
+def _kind(look: Look, label: Pick) -> Kind:
+    """What is to be learned of the label: many numbers are amounts, other values are classes."""
+    if label.column is None or look.different(label.column) <= 2:
+        return "binary"
+    is_number = look.relation[label.column].kind == "number"
+    return "regression" if is_number and look.different(label.column) > _CODES else "multiclass"
 
 
 def _seen(counts: dict[Any, int]) -> str:

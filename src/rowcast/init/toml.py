@@ -93,8 +93,17 @@ def _setting(guess: Guess, name: str, meaning: str) -> Iterator[str]:
 
 
 def _task_section(guess: Guess) -> Iterator[str]:
-    yield from ("", "[task]", "# The label's value that is to be found, such as a failure.")
-    yield f"positive = {quoted(guess.positive)}  # guess: {_flat(guess.positive_why)}"
+    yield from ("", "[task]", "# binary (two outcomes), multiclass (several) or regression (an amount).")
+    yield f"kind = {quoted(guess.kind)}"
+    if guess.kind == "regression":
+        yield "# The least and the most that need no action: a row whose predicted value lies outside is flagged."
+        yield from ("# low = 0.0", "# high = 1.0")
+        return
+    if guess.kind == "multiclass":
+        yield from ("# The outcome that needs no action: by default the most frequent.", '# normal = "…"')
+    else:
+        yield "# The label's value that is to be found, such as a failure."
+        yield f"positive = {quoted(guess.positive)}  # guess: {_flat(guess.positive_why)}"
     yield "# What a mistake costs, in any unit: a failure that was missed, and a good row that was flagged."
     yield from ("# Their ratio sets the threshold.", "cost_missed = 20.0", "cost_false_alarm = 1.0")
 
@@ -124,6 +133,8 @@ _REST = """
 # max_features = 60
 # The latest labelled rows that it learns from.
 # max_train_rows = 100_000
+# How far back they may go, such as "180d".
+# window = "180d"
 # Your own scikit-learn compatible estimator, as "package.module:factory".
 # estimator = "default"
 
