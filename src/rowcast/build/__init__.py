@@ -152,7 +152,8 @@ def _check_folds(split: list[Fold], target: Target) -> None:
     if rarer < MIN_RARER_OUT_OF_FOLD:
         raise TrainingError(
             f"the rows cannot be validated in time order: only {rarer} of the rarer class come late enough",
-            hint="wait for more labels; check that [source] time has many values and [source] group is not one group",
+            hint="wait for more labels; check that they take less time than the rows span, that [source] time has many "
+            "values, and that [source] group is not one group",
         )
 
 
