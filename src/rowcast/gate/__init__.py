@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
-from rowcast.gate.budget import Allowance, allowance
+from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
+from rowcast.gate.watch import Watch, watching
 
-__all__ = ["Allowance", "Decision", "allowance", "decide", "first"]
+__all__ = ["Allowance", "Decision", "Watch", "allowance", "allowance_of_watch", "decide", "first", "watching"]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
