@@ -182,6 +182,7 @@ class Gate(_Section):
 
     yearly_error: float = Field(default=0.05, gt=0, lt=1)
     min_gain: float = Field(default=0.0, ge=0)
+    watch_days: int = Field(default=28, ge=0, le=3650)  # 0: nobody is watched
 
 
 class Infer(_Section):

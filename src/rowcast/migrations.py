@@ -1,6 +1,12 @@
-"""Creates the store's tables, and leads an older store to the present version one step at a time."""
+"""Creates the store's tables, and leads an older store to the present version one step at a time.
+
+The tables that jobs share are led up together. A job's own tables gain what they lack when that job is opened, since
+the store does not know the keys of the others. What may be NULL only since then stays NOT NULL in older tables, whose
+rows always have it: SQLite would have to copy them whole.
+"""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -25,6 +31,21 @@ def _options(db: Database, tables: Tables) -> list[str]:
     return [_added(db, tables.run, "options"), _added(db, tables.batch, "deaths")]
 
 
+def _own_tables(_db: Database, _tables: Tables) -> list[str]:
+    """To version 4: nothing that jobs share; their own tables gain the shadow, and columns."""
+    return []
+
+
+def _lacking(db: Database, own: JobTables) -> list[str]:
+    """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
+    found = []
+    for table in filter(db.has_table, own.all):
+        everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
+        there = db.read(everything, {}, 0)[0].schema.names
+        found += [_added(db, table, column.name) for column in table.c if column.nullable and column.name not in there]
+    return found
+
+
 def _added(db: Database, table: sa.Table, column: str) -> str:
     """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
     name = db.dialect.identifier_preparer.format_table(table)
@@ -32,7 +53,7 @@ def _added(db: Database, table: sa.Table, column: str) -> str:
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
-STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options)
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables)
 VERSION = 1 + len(STEPS)
 
 
@@ -69,13 +90,13 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             hint="install the newer rowcast that upgraded it",
         )
     missing = [table for table in own.all if not db.has_table(table)]
-    if found < VERSION or missing:
+    if found < VERSION or missing or _lacking(db, own):
         with db.transaction("write"):
             # The version's row is the lock: another process may be upgrading just now.
             db.execute(tables.version.update().values(created_at=tables.version.c.created_at))
-            for step in STEPS[(version(db, tables) or found) - 1 :]:
-                for statement in step(db, tables):
-                    db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
+            statements = [s for step in STEPS[(version(db, tables) or found) - 1 :] for s in step(db, tables)]
+            for statement in [*statements, *_lacking(db, own)]:
+                db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
             if version(db, tables) != VERSION:
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
             _create(db, missing)
@@ -97,6 +118,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
         missing = [*tables.shared, *own.all]
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
+        statements += _lacking(db, own)
         missing = [table for table in own.all if not db.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())

@@ -60,6 +60,7 @@ class JobTables:
     prediction: sa.Table
     quarantine: sa.Table
     history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
+    shadow: sa.Table  # what versions that are not in service make of the rows that the champion scored
     staging: tuple[sa.Table, ...] = ()  # through which bulk copies come, where the database needs it
 
     @property
@@ -68,7 +69,7 @@ class JobTables:
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
-        return (*self.kept, *self.staging)
+        return (*self.kept, self.shadow, *self.staging)
 
 
 def tables(db: Database, schema: str) -> Tables:
@@ -203,7 +204,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
     """A job's own tables; `key` are the source's key columns as this store declares them."""
     prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
 
-    def table(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    def table(name: str, *columns: sa.Column[Any] | sa.PrimaryKeyConstraint) -> sa.Table:
         keys = [sa.Column(column.name, RawType(column.type), primary_key=True, autoincrement=False) for column in key]
         # With a rowid, SQLite would let nothing but integers into a key that the source declares INTEGER.
         options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False, "info": {"many_rows": True}}
@@ -211,7 +212,10 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
 
     big = sa.BigInteger
     lineage = {"run_id": big, "batch_id": big}
-    scored = {"score": sa.Double, "predicted": predicted, "threshold": sa.Double, "contributions": sa.Text}
+    scored = {"score": sa.Double, "predicted": predicted, "threshold": sa.Double}
+    # Whether the model could tell; the classes that the row may have, as a JSON list; or between what its value lies.
+    sure = {"uncertain": sa.Boolean, "possible": sa.Text, "low": sa.Double, "high": sa.Double}
+    explained = {"contributions": sa.Text, **sure}
     set_aside = {"reasons": sa.Text, "row_values": sa.Text}
 
     def columns(types: Mapping[str, Any], nullable: Sequence[str] = ()) -> list[sa.Column[Any]]:
@@ -221,8 +225,8 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
         prediction=table(
             "prediction",
             *columns(
-                {"model_version": sa.Integer, **lineage, "scored_at": Instant, "row_hash": big, **scored},
-                nullable=["contributions"],
+                {"model_version": sa.Integer, **lineage, "scored_at": Instant, "row_hash": big, **scored, **explained},
+                nullable=["threshold", *explained],
             ),
         ),
         quarantine=table("quarantine", *columns({**lineage, "quarantined_at": Instant, "row_hash": big, **set_aside})),
@@ -230,10 +234,20 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
             "history",
             sa.Column("batch_id", big, primary_key=True, autoincrement=False),
             *columns({"run_id": big, "was": sa.Text, "since": Instant, "until": Instant, "row_hash": big}),
-            *columns({"model_version": sa.Integer, **scored, **set_aside}, [*scored, *set_aside, "model_version"]),
+            *columns(
+                {"model_version": sa.Integer, **scored, **explained, **set_aside},
+                nullable=["model_version", *scored, *explained, *set_aside],
+            ),
+        ),
+        shadow=table(
+            "shadow",
+            sa.Column("model_version", sa.Integer, primary_key=True, autoincrement=False),
+            *columns({**lineage, "scored_at": Instant, "row_hash": big, **scored}, nullable=["threshold"]),
+            # By version first: a version's rows are written, read and thrown away together.
+            sa.PrimaryKeyConstraint("model_version", *[column.name for column in key]),
         ),
     )
-    staging = [db.staging(into, key) for into in (own.prediction, own.quarantine)]
+    staging = [db.staging(into, key) for into in (own.prediction, own.quarantine, own.shadow)]
     return replace(own, staging=tuple(made for made in staging if made is not None))
 
 

@@ -529,6 +529,66 @@ def test_a_plan_that_fails_leaves_no_batches(ledger):
     assert ledger.open_ranges() == []
 
 
+# ---- versions that are not in service
+
+
+def shadow(score: float, *keys: int) -> pa.RecordBatch:
+    rows = predictions(*keys).drop_columns(["contributions"])
+    return rows.set_column(rows.schema.get_field_index("score"), "score", pa.array([score] * len(keys)))
+
+
+def shadow_rows(ledger: Ledger) -> dict[tuple[int, int], float]:
+    found = {(row["id"], row["model_version"]): row["score"] for row in rows(ledger, ledger.own.shadow)}
+    assert len(found) == len(rows(ledger, ledger.own.shadow))
+    return found
+
+
+def test_what_other_versions_make_of_a_batch_is_kept_with_its_lineage(ledger):
+    batch = claimed(ledger, 5)
+    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    ledger.shadow(batch, 2, shadow(0.5, 1, 2))
+    ledger.shadow(batch, 3, shadow(0.75, 1))
+    ledger.shadow(batch, 4, shadow(0.75))
+    assert shadow_rows(ledger) == {(1, 2): 0.5, (2, 2): 0.5, (1, 3): 0.75}
+    [found] = [row for row in rows(ledger, ledger.own.shadow) if row["model_version"] == 3]
+    lineage = {"run_id": 5, "batch_id": batch.batch_id, "row_hash": 7, "predicted": 1, "threshold": 0.5}
+    assert lineage.items() <= found.items()
+    assert abs(found["scored_at"] - ledger.db.now()) < timedelta(minutes=1)
+
+
+def test_what_a_version_makes_of_a_row_once_more_takes_the_place_of_what_it_made_of_it(ledger):
+    batch, later = claimed(ledger), claimed(ledger)
+    ledger.shadow(batch, 2, shadow(0.25, 1, 2))
+    ledger.shadow(batch, 3, shadow(0.25, 2))
+    for _ in range(2):
+        ledger.shadow(later, 2, shadow(0.5, 2, 3))
+    assert shadow_rows(ledger) == {(1, 2): 0.25, (2, 2): 0.5, (2, 3): 0.25, (3, 2): 0.5}
+    of = {row["id"]: row["batch_id"] for row in rows(ledger, ledger.own.shadow) if row["model_version"] == 2}
+    assert of == {1: batch.batch_id, 2: later.batch_id, 3: later.batch_id}
+
+
+def test_what_versions_made_of_rows_is_thrown_away_by_version(ledger):
+    batch = claimed(ledger)
+    for version in (2, 3, 4):
+        ledger.shadow(batch, version, shadow(0.5, 1))
+    ledger.forget_shadow([])
+    ledger.forget_shadow([7])
+    assert set(shadow_rows(ledger)) == {(1, 2), (1, 3), (1, 4)}
+    ledger.forget_shadow({2, 4, 5})
+    assert set(shadow_rows(ledger)) == {(1, 3)}
+
+
+def test_a_prediction_takes_into_history_what_stood_beside_it(ledger):
+    batch = claimed(ledger)
+    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    ledger.shadow(batch, 2, shadow(0.5, 1, 2))
+    keys = ledger.db.temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
+    ledger.db.ingest(keys, pa.RecordBatch.from_pydict({"id": pa.array([2, 3], pa.int64())}))
+    assert ledger.move_to_history(ledger.own.prediction, keys) == 1
+    assert [row["id"] for row in rows(ledger, ledger.own.history)] == [2]
+    assert set(shadow_rows(ledger)) == {(1, 2)}
+
+
 # ---- any order of events
 
 

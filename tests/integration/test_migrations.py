@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 
 from rowcast import migrations
+from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.ledger import Ledger
 from rowcast.tables import job_tables, tables
@@ -161,13 +162,98 @@ def test_many_may_lead_a_store_up_at_once(version_1):
 def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_1):
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
-    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 7 + ["CREATE"] * 3 + ["INSERT"]
+    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 7 + ["CREATE"] * 4 + ["INSERT"]
     for statement in statements:
         version_1.run(statement)
     assert migrations.ddl(db, *described(db), "rowcast") == []
     ledger = opened(db)
     [batch_id] = ledger.open_batches()
     assert ledger.publish(ledger.claim(batch_id, 1, 5), predictions(1), bad(2), None)
+
+
+# A job's own tables as version 3 made them; the key is that of these tests.
+OWN_OF_VERSION_3 = {
+    "prediction": "id BIGINT NOT NULL PRIMARY KEY, model_version INTEGER NOT NULL, run_id BIGINT NOT NULL,"
+    " batch_id BIGINT NOT NULL, scored_at {time} NOT NULL, row_hash BIGINT NOT NULL, score {real} NOT NULL,"
+    " predicted BIGINT NOT NULL, threshold {real} NOT NULL, contributions {text}",
+    "quarantine": "id BIGINT NOT NULL PRIMARY KEY, run_id BIGINT NOT NULL, batch_id BIGINT NOT NULL,"
+    " quarantined_at {time} NOT NULL, row_hash BIGINT NOT NULL, reasons {text} NOT NULL, row_values {text} NOT NULL",
+    "history": "id BIGINT NOT NULL, batch_id BIGINT NOT NULL, run_id BIGINT NOT NULL, was {text} NOT NULL,"
+    " since {time} NOT NULL, until {time} NOT NULL, row_hash BIGINT NOT NULL, model_version INTEGER, score {real},"
+    " predicted BIGINT, threshold {real}, contributions {text}, reasons {text}, row_values {text},"
+    " PRIMARY KEY (id, batch_id)",
+}
+SINCE_4 = {"uncertain", "possible", "low", "high"}
+
+
+@pytest.fixture
+def version_3(database):
+    """A store of version 3 with two jobs that scored a row each."""
+    db = database.connect()
+    for job in ("wafers", "lots"):
+        shared, own = described(db, job)
+        migrations.upgrade(db, shared, own, "rowcast")
+        for table in own.all:
+            db.execute(sa.schema.DropTable(table))
+        lite = {"time": "TEXT", "real": "REAL", "text": "TEXT"}
+        postgres = {"time": "TIMESTAMP WITH TIME ZONE", "real": "double precision", "text": "TEXT"}
+        server = {"time": "DATETIMEOFFSET(6)", "real": "double precision", "text": "NVARCHAR(max)"}
+        types = {"sqlite": lite, "postgresql": postgres, "mssql": server}[database.system]
+        for name, columns in OWN_OF_VERSION_3.items():
+            made = db.dialect.identifier_preparer.format_table(getattr(own, name))
+            database.run(f"CREATE TABLE {made} ({columns.format(**types)})")
+        scored = {"id": 1, "model_version": 1, "run_id": 1, "batch_id": 1, "row_hash": 7, "score": 0.25}
+        scored |= {"predicted": 1, "threshold": 0.5, "scored_at": db.now()}
+        db.execute(own.prediction.insert().values(**scored))
+    db.execute(shared.version.update().values(version=3))
+    return database
+
+
+def columns_of(db, table):
+    return set(db.read(sa.select(sa.literal_column("*")).select_from(table), {}, 0)[0].schema.names)
+
+
+def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
+    db = version_3.connect()
+    both = {job: described(db, job)[1] for job in ("wafers", "lots")}
+    ledger = opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION == 4
+    assert columns_of(db, both["wafers"].history) >= SINCE_4
+    assert not columns_of(db, both["lots"].prediction) & SINCE_4
+    assert not db.has_table(both["lots"].shadow)
+    for job in ("wafers", "lots"):
+        ledger = opened(db, job)
+        batch = claimed(ledger)
+        assert ledger.publish(batch, predictions(2), bad(3), None)
+        ledger.shadow(batch, 2, predictions(2).drop_columns(["contributions"]))
+        found = db.rows(sa.select(both[job].prediction).order_by(both[job].prediction.c.id))
+        assert [(row["id"], row["score"], row["uncertain"], row["low"]) for row in found] == [
+            *((1, 0.25, None, None), (2, 0.25, None, None))
+        ]
+        db.execute(both[job].prediction.update().values(uncertain=True, possible='["a"]', low=0.5, high=1.5))
+        assert [row["uncertain"] for row in db.rows(sa.select(both[job].prediction))] == [True, True]
+
+
+def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
+    db = version_3.connect()
+    for job, also in (("wafers", ["INSERT"]), ("lots", [])):
+        statements = migrations.ddl(db, *described(db, job), "rowcast")
+        if not version_3.is_mssql:  # there tables for staging are made too
+            assert [statement.split()[0] for statement in statements] == ["ALTER"] * 8 + ["CREATE"] + also
+        for statement in statements:
+            version_3.run(statement)
+        assert migrations.ddl(db, *described(db, job), "rowcast") == []
+        ledger = opened(db, job)
+        assert ledger.publish(claimed(ledger), predictions(2), bad(3), None)
+
+
+def test_a_key_column_that_the_tables_lack_is_not_added(db):
+    migrations.upgrade(db, *described(db), "rowcast")
+    shared = tables(db, "rowcast")
+    own = job_tables(db, shared, "rowcast", "wafers", (*KEY, Column("slot", "number", "bigint", True)), sa.BigInteger)
+    migrations.upgrade(db, shared, own, "rowcast")
+    assert "slot" not in columns_of(db, own.prediction)
+    assert migrations.ddl(db, shared, own, "rowcast") == []
 
 
 def test_a_step_that_fails_leaves_the_old_store(db, monkeypatch):

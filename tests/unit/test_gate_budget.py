@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rowcast.gate import Allowance, allowance
+from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, watching
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 WEEK = 0.05 / 52
@@ -88,6 +88,109 @@ def test_as_of_a_moment_before_the_latest_test_there_is_nothing_to_spend() -> No
     assert asked(20, made).level == 0
     assert asked(-30, made).level == 0
     assert asked(21, made[::-1]).level == pytest.approx(WEEK)  # the order they are listed in does not matter
+
+
+# Watches
+
+MONTH = timedelta(weeks=4)
+
+
+def promotion(weeks: float, version: int = 2, by: str = "gate") -> dict[str, Any]:
+    return decision(weeks, "promoted", 0.001, by) | {"version": version, "previous": version - 1}
+
+
+def of_watch(weeks: float, level: float, word: str = "kept") -> dict[str, Any]:
+    made = decision(weeks, word, level)
+    return made | {"evidence": made["evidence"] | {"shadow": "watched"}}
+
+
+def shared(weeks: float, decisions: list[dict[str, Any]]) -> tuple[float, float]:
+    """What a gate and the watch may spend."""
+    watch = watching(decisions[::-1], MONTH)
+    now = BEGIN + timedelta(weeks=weeks)
+    for_watch = allowance_of_watch(0.05, now, decisions, watch).level if watch else 0.0
+    return allowance(0.05, now, decisions, MONTH).level, for_watch
+
+
+def test_a_gates_promotion_is_watched_for_as_long_as_is_said() -> None:
+    at = BEGIN + timedelta(weeks=10)
+    assert watching([promotion(10), FIRST], MONTH) == Watch(1, 2, at, at + MONTH)
+    assert watching([promotion(10), FIRST], timedelta(0)) is None
+    judged = promotion(10) | {"evidence": {"level": 0.001, "judged_to": "2026-03-11T00:00:00+00:00"}}
+    found = watching([decision(12, "undecided"), judged, FIRST], MONTH)
+    assert found is not None
+    assert found.judged_to == "2026-03-11T00:00:00+00:00"
+
+
+def test_nobody_watches_the_first_version_nor_what_a_person_put_in_service() -> None:
+    assert watching([], MONTH) is None
+    assert watching([FIRST | {"version": 1, "previous": None}], MONTH) is None
+    assert watching([promotion(11, 3, by="Ada"), promotion(10), FIRST], MONTH) is None
+
+
+def test_what_was_rolled_back_to_is_not_watched() -> None:
+    back = decision(11, "rolled back", 0.001) | {"version": 1, "previous": 2}
+    assert watching([back, promotion(10), FIRST], MONTH) is None
+
+
+def test_gate_and_watch_share_what_comes_in_while_a_watch_lasts() -> None:
+    made = [FIRST, decision(8, "kept", 8 * WEEK), promotion(10)]
+    assert shared(10, made) == pytest.approx((2 * WEEK, 0))
+    assert shared(12, made) == pytest.approx((3 * WEEK, WEEK))
+    assert shared(14, made) == pytest.approx((4 * WEEK, 2 * WEEK))
+    assert shared(20, made) == pytest.approx((10 * WEEK, 2 * WEEK))  # what has come in for it waits for late labels
+    assert allowance(0.05, BEGIN + timedelta(weeks=20), made).level == pytest.approx(12 * WEEK)  # without watches
+
+
+def test_neither_gate_nor_watch_uses_up_what_is_the_others() -> None:
+    made = [FIRST, promotion(10), of_watch(12, WEEK)]
+    assert shared(12, made) == pytest.approx((11 * WEEK, 0))
+    assert shared(13, made) == pytest.approx((11.5 * WEEK, WEEK / 2))
+    made.append(decision(13, "kept", 11.5 * WEEK))
+    assert shared(14, made) == pytest.approx((WEEK / 2, WEEK))
+    assert shared(15, made) == pytest.approx((1.5 * WEEK, WEEK))
+
+
+def test_a_watch_ends_where_another_version_comes_into_service() -> None:
+    made = [FIRST, promotion(10), promotion(12, 3)]
+    assert shared(14, made) == pytest.approx((12 * WEEK, WEEK))
+    assert shared(17, made) == pytest.approx((14 * WEEK, 2 * WEEK))
+    by_hand = [FIRST, promotion(10), promotion(12, 1, by="Ada")]
+    assert shared(14, by_hand) == pytest.approx((13 * WEEK, 0))
+
+
+def test_a_watch_that_rolls_back_gives_its_part_back() -> None:
+    made = [FIRST, promotion(10), of_watch(12, WEEK, "rolled back")]
+    assert asked(13, made).left == pytest.approx(0.05)
+
+
+def test_as_of_before_a_watch_began_it_has_nothing_to_spend() -> None:
+    assert shared(8, [FIRST, promotion(10)])[1] == 0
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_year_holds_more_than_its_error_when_watches_test_too(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    made, version = [FIRST], 1
+    weeks = np.cumsum(random.exponential(random.choice([0.2, 1, 4]), size=200))
+    asked_at = weeks + random.normal(0, 2, size=200) * (seed % 2)  # as of moments in any order, too
+    for week in asked_at:
+        for_gate, for_watch = shared(week, made)
+        if random.random() < 0.5 and for_watch:
+            word = random.choice(["kept", "kept", "kept", "rolled back"])
+            made.append(of_watch(week, for_watch, word) | {"version": version - 1, "previous": version})
+        elif random.random() < 0.1:
+            version += 1
+            made.append(promotion(week, version))
+        else:
+            made.append(decision(week, "kept", for_gate))
+    spent = [(each["decided_at"], each["evidence"]["level"]) for each in made[1:] if each["decision"] == "kept"]
+    assert {"watched", None} == {each["evidence"].get("shadow") for each in made[1:] if each["decision"] == "kept"}
+    year = timedelta(weeks=52)
+    assert max(sum(level for at, level in spent if 0 * year <= at - begin < year) for begin, _ in spent) <= 0.05 + 1e-12
+    if not seed % 2:  # nor do the two together ever spend faster than it comes in
+        total = np.cumsum([level for _, level in spent])
+        assert (total <= 0.05 * np.array([(at - BEGIN) / year for at, _ in spent]) + 1e-12).all()
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -10,11 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
-from rowcast.gate.budget import Allowance, allowance
+from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
+from rowcast.gate.watch import Watch, watching
 from rowcast.models.artifact import Scored
 from rowcast.models.decision import Costs, row_costs
 
-__all__ = ["Allowance", "Decision", "allowance", "auc", "decide", "first", "losses"]
+__all__ = [
+    "Allowance",
+    "Decision",
+    "Watch",
+    "allowance",
+    "allowance_of_watch",
+    "auc",
+    "decide",
+    "first",
+    "losses",
+    "watching",
+]
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

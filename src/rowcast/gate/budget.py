@@ -9,6 +9,10 @@ DeMets 1983, Biometrika 70(3)): each day brings its 364th part, and a gate spend
 that tested. So a gate that cannot decide, or is not held, leaves its part to the next. A gate that promotes spends
 nothing either: its level was either not needed, since the challenger is better, or there is no more to protect; that is
 the online fallback procedure (Tian and Ramdas 2021, Statistical Methods in Medical Research 30(4)).
+
+While a former champion is watched, half of each day's part is for the tests of the watch, the other half for the gates:
+neither can use up what is the other's, and together they spend no more than before. To roll back to a version that is
+no better is an error like any other. What a watch leaves when it ends is not spent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,7 +20,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from rowcast.gate.watch import Watch, watches
+
 YEAR = timedelta(weeks=52)  # so that a gate every week spends a 52nd part
+WATCH = 0.5  # of what comes in while a former champion is watched: for the tests of the watch
 
 
 @dataclass(frozen=True)
@@ -28,20 +35,45 @@ class Allowance:
     left: float  # of the year's, before this gate
 
 
-def allowance(yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> Allowance:
+def allowance(
+    yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]], watching: timedelta = timedelta(0)
+) -> Allowance:
     """What a gate may spend as of `now`, by the decisions on record (their `decided_at`, `decision` and `evidence`).
 
     The first decision begins the count. Time that a gate has spent for is never spent again: as of a moment before the
-    latest test there is nothing.
+    latest gate's test there is nothing. `watching` is how long a watch lasts after a promotion.
     """
     made = list(decisions)
-    spent = [(each["decided_at"], each["evidence"]["level"]) for each in made if spends(each)]
-    left = max(0.0, yearly - sum(level for at, level in spent if now - at < YEAR))
-    since = max((at for at, _ in spent), default=min((each["decided_at"] for each in made), default=now))
-    come_in = yearly * min(max(now - since, timedelta(0)), YEAR) / YEAR
-    return Allowance(yearly, min(come_in, left), left)
+    tests = [each["decided_at"] for each in made if spends(each) and not is_of_watch(each)]
+    since = max(tests, default=min((each["decided_at"] for each in made), default=now))
+    waited = min(max(now - since, timedelta(0)), YEAR)
+    shared = sum((_overlap(now - waited, now, *times) for times in watches(made, watching)), timedelta(0))
+    return _allowance(yearly, now, made, waited - WATCH * shared)
+
+
+def allowance_of_watch(yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]], watch: Watch) -> Allowance:
+    """What a test of this watch may spend: what came in for it since it began, or since its last test."""
+    made = list(decisions)
+    tests = [each["decided_at"] for each in made if spends(each) and is_of_watch(each)]
+    since = max([watch.since, *tests])
+    return _allowance(yearly, now, made, WATCH * max(min(now, watch.until) - since, timedelta(0)))
+
+
+def _allowance(yearly: float, now: datetime, made: list[Mapping[str, Any]], time: timedelta) -> Allowance:
+    """What came in over this time, as far as the tests of a year leave it: those of gates and of watches alike."""
+    spent = sum(each["evidence"]["level"] for each in made if spends(each) and now - each["decided_at"] < YEAR)
+    left = max(0.0, yearly - spent)
+    return Allowance(yearly, min(yearly * (time / YEAR), left), left)
+
+
+def _overlap(begin: datetime, end: datetime, since: datetime, until: datetime) -> timedelta:
+    return max(min(end, until) - max(begin, since), timedelta(0))
 
 
 def spends(decision: Mapping[str, Any]) -> bool:
-    """Whether a decision used up some of the budget: the gate tested, and did not promote."""
+    """Whether a decision used up some of the budget: a gate or a watch tested, and changed nothing."""
     return decision["decision"] == "kept" and bool((decision["evidence"] or {}).get("level"))
+
+
+def is_of_watch(decision: Mapping[str, Any]) -> bool:
+    return (decision["evidence"] or {}).get("shadow") == "watched"

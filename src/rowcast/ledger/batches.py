@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -333,8 +333,8 @@ class Ledger:
     def move_to_history(self, own: sa.Table, keys: sa.Table) -> int:
         """Take rows out of the prediction or the quarantine table, so that they are pending again; how many."""
         history = self.own.history
-        same = sa.and_(*[keys.c[c.name] == own.c[c.name] for c in own.primary_key])
-        theirs = sa.exists(sa.select(sa.literal(1)).select_from(keys).where(same))
+        self._index(keys)
+        theirs = _among(own, keys)
         count: int = self.db.scalar(sa.select(sa.func.count()).select_from(own).where(theirs))
         was, at = ("scored", "scored_at") if own is self.own.prediction else ("quarantined", "quarantined_at")
         values: dict[str, Any] = {column.name: column for column in own.c if column.name in history.c}
@@ -342,7 +342,44 @@ class Ledger:
         moved = sa.select(*[value.label(name) for name, value in values.items()]).where(theirs)
         self.db.execute(history.insert().from_select(list(values), moved))
         self.db.execute(own.delete().where(theirs))
+        if own is self.own.prediction:  # what stood beside it goes with it
+            self.db.execute(self.own.shadow.delete().where(_among(self.own.shadow, keys)))
         return count
+
+    # Versions that are not in service
+
+    def shadow(self, batch: Batch, model_version: int, rows: pa.RecordBatch) -> None:
+        """Keep what a version that is not in service makes of a published batch, in place of what it made of its rows.
+
+        `rows` carry the key columns and a row's own values, like predictions.
+        """
+        own = self.own.shadow
+        lineage = {"model_version": model_version, "run_id": batch.run_id, "batch_id": batch.batch_id}
+        append = self.db.staged(own, with_constants(rows, **lineage, scored_at=self.db.now()))
+        try:
+            with self.db.transaction("write"):
+                append()
+        except DatabaseError as error:
+            if error.reason != "duplicate":
+                raise
+            names = [column.name for column in own.primary_key if column.name in rows.schema.names]
+            with self.db.transaction("write"):
+                keys = self.db.temporary("rowcast_shadowed", *[sa.Column(name, own.c[name].type) for name in names])
+                self.db.ingest(keys, rows.select(names))
+                self._index(keys)
+                self.db.execute(own.delete().where(own.c.model_version == model_version, _among(own, keys)))
+                append()
+
+    def forget_shadow(self, versions: Collection[int]) -> None:
+        """Throw away what versions made of rows in the shadow; nothing is written where there is nothing."""
+        own = self.own.shadow
+        theirs = own.c.model_version.in_(sorted(versions))
+        if versions and self.db.rows(sa.select(own.c.model_version).where(theirs).limit(1)):
+            self.db.execute(own.delete().where(theirs))
+
+    def _index(self, keys: sa.Table) -> None:
+        """Keep SQLite from looking through all of a temporary table's keys for each row."""
+        self.db.execute(sa.schema.CreateIndex(sa.Index(f"ix_{keys.name}", *keys.c)))
 
     def _close(self, batch_id: int, held_by: str, **values: Any) -> bool:
         table = self.tables.batch
@@ -379,6 +416,12 @@ class Ledger:
 def new_worker() -> str:
     """A name for whoever works on one batch: of this process, and used for nothing else."""
     return f"{process_name()}/{os.urandom(4).hex()}"
+
+
+def _among(own: sa.Table, keys: sa.Table) -> sa.ColumnElement[bool]:
+    """Rows of a job's table that have one of these keys."""
+    same = sa.and_(*[column == own.c[column.name] for column in keys.c])
+    return sa.exists(sa.select(sa.literal(1)).select_from(keys).where(same))
 
 
 def _range(row: Mapping[str, Any]) -> KeyRange:

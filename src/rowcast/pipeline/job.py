@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 _OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
 _OWN |= {"n", "total", "gap", "place"}  # of planning
 _OWN |= {"threshold", "contributions", "reasons", "row_values", "was", "since", "until"}
+_OWN |= {"uncertain", "possible", "low", "high"}
 
 
 @dataclass(frozen=True)

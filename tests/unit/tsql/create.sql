@@ -136,8 +136,12 @@ CREATE TABLE [rowcast].[wafers_prediction] (
 	[row_hash] BIGINT NOT NULL, 
 	[score] DOUBLE PRECISION NOT NULL, 
 	[predicted] BIT NOT NULL, 
-	[threshold] DOUBLE PRECISION NOT NULL, 
+	[threshold] DOUBLE PRECISION NULL, 
 	[contributions] NVARCHAR(max) NULL, 
+	[uncertain] BIT NULL, 
+	[possible] NVARCHAR(max) NULL, 
+	[low] DOUBLE PRECISION NULL, 
+	[high] DOUBLE PRECISION NULL, 
 	CONSTRAINT [pk_wafers_prediction] PRIMARY KEY ([lot], [slot])
 );
 
@@ -171,12 +175,32 @@ CREATE TABLE [rowcast].[wafers_history] (
 	[predicted] BIT NULL, 
 	[threshold] DOUBLE PRECISION NULL, 
 	[contributions] NVARCHAR(max) NULL, 
+	[uncertain] BIT NULL, 
+	[possible] NVARCHAR(max) NULL, 
+	[low] DOUBLE PRECISION NULL, 
+	[high] DOUBLE PRECISION NULL, 
 	[reasons] NVARCHAR(max) NULL, 
 	[row_values] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_wafers_history] PRIMARY KEY ([lot], [slot], [batch_id])
 );
 
 ALTER TABLE [rowcast].[wafers_history] SET (LOCK_ESCALATION = DISABLE);
+
+CREATE TABLE [rowcast].[wafers_shadow] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[scored_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[score] DOUBLE PRECISION NOT NULL, 
+	[predicted] BIT NOT NULL, 
+	[threshold] DOUBLE PRECISION NULL, 
+	CONSTRAINT [pk_wafers_shadow] PRIMARY KEY ([model_version], [lot], [slot])
+);
+
+ALTER TABLE [rowcast].[wafers_shadow] SET (LOCK_ESCALATION = DISABLE);
 
 CREATE TABLE [rowcast].[wafers_prediction_staging] (
 	[stage] NVARCHAR(40) NOT NULL, 
@@ -189,8 +213,12 @@ CREATE TABLE [rowcast].[wafers_prediction_staging] (
 	[row_hash] BIGINT NOT NULL, 
 	[score] DOUBLE PRECISION NOT NULL, 
 	[predicted] BIT NOT NULL, 
-	[threshold] DOUBLE PRECISION NOT NULL, 
-	[contributions] NVARCHAR(max) NULL
+	[threshold] DOUBLE PRECISION NULL, 
+	[contributions] NVARCHAR(max) NULL, 
+	[uncertain] BIT NULL, 
+	[possible] NVARCHAR(max) NULL, 
+	[low] DOUBLE PRECISION NULL, 
+	[high] DOUBLE PRECISION NULL
 );
 
 CREATE CLUSTERED INDEX [ix_wafers_prediction_staging] ON [rowcast].[wafers_prediction_staging] ([stage]);
@@ -213,4 +241,22 @@ CREATE CLUSTERED INDEX [ix_wafers_quarantine_staging] ON [rowcast].[wafers_quara
 
 ALTER TABLE [rowcast].[wafers_quarantine_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (3, SYSDATETIMEOFFSET());
+CREATE TABLE [rowcast].[wafers_shadow_staging] (
+	[stage] NVARCHAR(40) NOT NULL, 
+	[lot] NVARCHAR(450) NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	[scored_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[score] DOUBLE PRECISION NOT NULL, 
+	[predicted] BIT NOT NULL, 
+	[threshold] DOUBLE PRECISION NULL
+);
+
+CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_staging] ([stage]);
+
+ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
+
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (4, SYSDATETIMEOFFSET());
