@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rowcast.models.usual import number
 from rowcast.pipeline import Result
 
 
@@ -47,7 +48,7 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return number(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

@@ -44,7 +44,8 @@ CONTRACT = Contract(
 
 
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
-    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), **other}
+    usual = {"s1": [-1.5, 1.5], "tool": {"ä": 0.2}}
+    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "usual": usual, **other}
     return Model(features=features, contract=CONTRACT, estimator=estimator, engine=engine, **given)
 
 
@@ -137,7 +138,7 @@ def built(name: str) -> Model:
 def test_the_bytes_bring_back_the_same_model(make: Callable[[], Model]) -> None:
     before = make()
     after = load(before.to_bytes())
-    for name in ("features", "contract", "engine", "calibration", "threshold", "classes"):
+    for name in ("features", "contract", "engine", "calibration", "threshold", "classes", "usual"):
         assert getattr(after, name) == getattr(before, name)
     new = rows(100)
     np.testing.assert_allclose(after.score(new), before.score(new), rtol=0, atol=1e-12)

@@ -20,6 +20,7 @@ from rowcast.errors import TrainingError
 from rowcast.models import calibration
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
+from rowcast.models.usual import usual
 
 MIN_RARER = 10  # rows of the rarer class in all
 MIN_RARER_OUT_OF_FOLD = 3
@@ -77,6 +78,7 @@ def build(
         calibration=to_probability,
         threshold=cheapest_threshold(to_probability(scores.raw[chosen]), scores.outcome, task),
         classes=classes,
+        usual=usual(matrix),
     )
     counts = {"rows": len(training.outcome), "positives": int(training.outcome.sum()), "features": len(reduced.kept)}
     return Built(

@@ -115,6 +115,7 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
 def _explained(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
     from rowcast import report
+    from rowcast.models import usual
 
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
     shown = {"job": found["job"], "key": ", ".join(found["key"].values())} | shown
@@ -123,9 +124,12 @@ def _explained(found: dict[str, Any]) -> str:
         parts.append(f"why it was set aside\n{report.table(reasons, ['column', 'rule', 'value', 'limit'])}")
     if contributions := found.get("contributions"):
         top = list(contributions.items())[:15]
-        rows = [{"column": c, "value": found["values"][c], "contribution": v} for c, v in top]
+        rows = [
+            {**one, "column": name, "value": found["values"][name], "usual": usual.text(one["usual"])}
+            for name, one in top
+        ]
         heading = "contributions to the score, on the log-odds scale (the first 15)"
-        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'contribution'])}")
+        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'usual', 'contribution'])}")
     if earlier := found.get("earlier"):
         columns = ["was", "since", "until", "model_version", "score"]
         parts.append(f"before that\n{report.table(earlier, columns)}")

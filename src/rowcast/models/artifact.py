@@ -11,7 +11,7 @@ import json
 import os
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -19,9 +19,11 @@ import numpy as np
 from rowcast.contract import Contract
 from rowcast.errors import EstimatorError, ModelError, RowcastError
 from rowcast.models import calibration as calibrations
+from rowcast.models import usual as usuals
 from rowcast.models.calibration import Calibration, Floats
 from rowcast.models.matrix import Matrix
 from rowcast.models.soundness import RETRAIN, check_lightgbm, check_sklearn
+from rowcast.models.usual import Usual
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # 13 times faster where cores are shared; read once, at import
 
@@ -60,6 +62,7 @@ class Model:
     calibration: Calibration
     threshold: float  # on the calibrated probability: a row is flagged where score >= threshold
     classes: tuple[Any, Any]  # (negative, positive) as the source spells them
+    usual: Usual = field(default_factory=dict)  # of the features, in the training rows
 
     def score(self, matrix: Matrix, num_threads: int = 1) -> Floats:
         """Calibrated probability of the positive class, shape (n,), float64; columns are found by name.
@@ -88,6 +91,7 @@ class Model:
             "calibration": calibrations.to_dict(self.calibration),
             "threshold": self.threshold,
             "classes": self.classes,
+            "usual": self.usual,
         }
         if self.engine == "lightgbm":
             text = self.estimator.model_to_string()
@@ -134,6 +138,7 @@ class Model:
             calibration=calibrations.from_dict(described["calibration"]),
             threshold=float(described["threshold"]),
             classes=(negative, positive),
+            usual=usuals.from_dict(described.get("usual", {})),
         )
 
     def _select(self, matrix: Matrix) -> Matrix:
