@@ -6,6 +6,7 @@ import numpy as np
 
 from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
+from rowcast.shown import number, percent
 
 # column -> [low, high] of its middle 90 %, or category -> share of the rows for the most common ones
 Usual = dict[str, list[float] | dict[str, float]]
@@ -49,13 +50,8 @@ def from_dict(values: Any) -> Usual:
 def text(of: list[float] | dict[str, float] | None) -> str:
     """What is usual for one column, for people: '1.2 to 2.9', or 'A 52 %, B 31 %'."""
     if isinstance(of, dict):
-        return ", ".join(f"{label} {100 * share:.2g} %" for label, share in of.items())
+        return ", ".join(f"{label} {percent(share)}" for label, share in of.items())
     return "-" if of is None else " to ".join(map(number, of))
-
-
-def number(value: float) -> str:
-    """A number for people: four significant digits, in plain figures up to ten million."""
-    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:,.4g}"
 
 
 def _sound(of: Any) -> bool:
