@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast import check, fetch, infer, process
+from rowcast import check, fetch, process
 from rowcast.errors import DatabaseError, SourceError
+from rowcast.models.leading import leading
 from rowcast.pipeline.batch import check_columns
 from rowcast.pipeline.changes import Changes
 from rowcast.pipeline.job import Job
@@ -111,7 +112,8 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
         matrix = process.process(checked.good, model.contract, model.features)
         again = float(model.scored(matrix).score[0])
         found = model.contributions(matrix)
-        contributions = None if found is None else infer.leading(model.features, found[0], len(model.features))
+        if found is not None:
+            contributions = leading(matrix, 0, found[0], model.usual, len(model.features))
     values = pa.RecordBatch.to_pylist(rows)[0]
     return {
         "score": stored["score"],

@@ -1,7 +1,7 @@
 """inference: a checked batch to predictions with contributions, and its bad rows to quarantine with reasons."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rowcast.contract import Failure
 from rowcast.models.artifact import Model, Scored
+from rowcast.models.leading import leading
 from rowcast.models.matrix import Matrix
 
 TOP = 10  # contributions kept for a flagged row
@@ -68,20 +69,15 @@ def quarantined(
     return _beside(keys.take(pa.array(rows)), columns)
 
 
-def leading(names: Sequence[str], contributions: npt.NDArray[np.float64], top: int = TOP) -> dict[str, float]:
-    """The contributions of one row that weigh most, on the log-odds scale, by column."""
-    order = np.argsort(-np.abs(contributions), kind="stable")[:top]
-    return {names[place]: float(f"{contributions[place]:.6g}") for place in order if contributions[place] != 0}
-
-
 def _contributions(model: Model, matrix: Matrix, scored: Scored) -> pa.Array:
     texts: list[str | None] = [None] * len(matrix)
     places = np.flatnonzero(scored.flagged)
     places = places[np.argsort(-scored.score[places], kind="stable")[:MOST_EXPLAINED]]
-    found = model.contributions(matrix.take(places)) if len(places) else None
+    explained = matrix.take(places).select(model.features)
+    found = model.contributions(explained) if len(places) else None
     if found is not None:
-        for place, row in zip(places, found, strict=True):
-            texts[place] = json.dumps(leading(model.features, row), ensure_ascii=False)
+        for row, place in enumerate(places):
+            texts[place] = json.dumps(leading(explained, row, found[row], model.usual, TOP), ensure_ascii=False)
     return pa.array(texts, pa.string())
 
 

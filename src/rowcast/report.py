@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.pipeline import Result
+from rowcast.shown import number
 
 
 def as_json(value: Any) -> str:
@@ -47,7 +48,7 @@ def text(value: Any) -> str:
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
-        return f"{value:,.4g}"
+        return number(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 

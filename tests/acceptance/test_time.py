@@ -2,7 +2,6 @@
 
 from jobs import LABELLED, PENDING, Job, wafers
 
-
 pytest_plugins = ("job_fixtures",)
 
 

@@ -50,7 +50,15 @@ CONTRACT = Contract(
 
 
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
-    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "kind": "binary", **other}
+    usual = {"s1": [-1.5, 1.5], "tool": {"ä": 0.2}}
+    given = {
+        "calibration": Sigmoid(0.7, -1.2),
+        "threshold": 0.1 + 0.2,
+        "classes": (-1, 1),
+        "kind": "binary",
+        "usual": usual,
+        **other,
+    }
     given = {"members": (Member(engine, estimator),), **given}
     return Model(features=features, contract=CONTRACT, **given)
 
@@ -144,7 +152,7 @@ def built(name: str) -> Model:
 def test_the_bytes_bring_back_the_same_model(make: Callable[[], Model]) -> None:
     before = make()
     after = load(before.to_bytes())
-    for name in ("kind", "features", "contract", "calibration", "threshold", "classes"):
+    for name in ("kind", "features", "contract", "calibration", "threshold", "classes", "usual"):
         assert getattr(after, name) == getattr(before, name)
     new = rows(100)
     np.testing.assert_allclose(after.scored(new).score, before.scored(new).score, rtol=0, atol=1e-12)

@@ -240,8 +240,10 @@ def test_an_interaction_that_no_column_shows_alone_survives_the_cut() -> None:
 
 def test_the_features_keep_the_order_of_the_table() -> None:
     of, outcome = planted(400, 40, seed=6)
-    features = trained(of, outcome, max_features=7).model.features
+    model = trained(of, outcome, max_features=7).model
+    features = model.features
     assert len(features) == 7
+    assert tuple(model.usual) == features
     assert {"c0", "c1"} <= set(features)
     assert list(features) == sorted(features, key=of.names.index)
 

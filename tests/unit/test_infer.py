@@ -23,7 +23,8 @@ def model() -> Model:
     data = lightgbm.Dataset(values, (values[:, 0] > 0).astype(np.float32))
     booster = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, num_boost_round=10)
     contract = Contract((ColumnRule("a", "number"), ColumnRule("b", "number")))
-    return Model(("a", "b"), contract, booster, "lightgbm", Sigmoid(1.0, 0.0), 0.5, ("pass", "fail"))
+    usual = {"a": [-1.6, 1.6], "b": [-1.6, 1.6]}
+    return Model(("a", "b"), contract, booster, "lightgbm", Sigmoid(1.0, 0.0), 0.5, ("pass", "fail"), usual)
 
 
 def matrix_of(*rows: tuple[float, float]) -> Matrix:
@@ -45,7 +46,9 @@ def test_a_flagged_row_is_predicted_as_the_positive_class_in_the_sources_own_spe
 def test_only_flagged_rows_carry_contributions_and_the_column_that_decides_leads(model: Model) -> None:
     flagged, passed = predict(model, matrix_of((2, 0), (-2, 0))).column("contributions").to_pylist()
     assert passed is None
-    assert next(iter(json.loads(flagged))) == "a"
+    column, leads = next(iter(json.loads(flagged).items()))
+    assert (column, leads["value"], leads["usual"]) == ("a", 2.0, [-1.6, 1.6])
+    assert leads["contribution"] > 0
 
 
 def test_of_many_flagged_rows_those_with_the_highest_scores_are_explained(

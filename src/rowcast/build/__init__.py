@@ -25,6 +25,7 @@ from rowcast.models.artifact import Member, Model
 from rowcast.models.decision import Costs
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
+from rowcast.models.usual import usual
 
 LEAST = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
@@ -81,6 +82,7 @@ def build(training: Training, contract: Contract, model: config.Model, task: con
         threshold=cheapest_threshold(to_probability(scores.raw[chosen]), scores.target.values, task),
         costs=Costs(task.cost_missed, task.cost_false_alarm),
         limits=(task.low, task.high),
+        usual=usual(matrix),
     )
     counts = {"rows": len(target), "positives": int(target.values.sum()), "features": len(reduced.kept)}
     return Built(

@@ -1,4 +1,4 @@
-"""Commands that only look: status, runs, audit, explain, models."""
+"""Commands that only look: status, runs, audit, explain."""
 
 from typing import Annotated, Any
 
@@ -115,6 +115,7 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
 def _explained(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
     from rowcast import report
+    from rowcast.models import usual
 
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
     shown = {"job": found["job"], "key": ", ".join(found["key"].values())} | shown
@@ -123,9 +124,12 @@ def _explained(found: dict[str, Any]) -> str:
         parts.append(f"why it was set aside\n{report.table(reasons, ['column', 'rule', 'value', 'limit'])}")
     if contributions := found.get("contributions"):
         top = list(contributions.items())[:15]
-        rows = [{"column": c, "value": found["values"][c], "contribution": v} for c, v in top]
+        rows = [
+            {**one, "column": name, "value": found["values"][name], "usual": usual.text(one["usual"])}
+            for name, one in top
+        ]
         heading = "contributions to the score, on the log-odds scale (the first 15)"
-        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'contribution'])}")
+        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'usual', 'contribution'])}")
     if earlier := found.get("earlier"):
         columns = ["was", "since", "until", "model_version", "score"]
         parts.append(f"before that\n{report.table(earlier, columns)}")
@@ -133,56 +137,3 @@ def _explained(found: dict[str, Any]) -> str:
         way_out = "'rowcast infer --rescore'" if found["state"] == "scored" else "'rowcast requeue KEY'"
         parts.append(f"The row has changed at the source since then: {way_out} scores it again.")
     return "\n\n".join(parts)
-
-
-@app.command
-def models(*, json: Json = False, common: Common = COMMON) -> int:
-    """Model versions, and who decided what about them."""
-    from rowcast import report
-
-    with opened_job(common) as job:
-        versions, promotions = job.registry.versions(), job.registry.promotions()
-        if json:
-            print(report.as_json({"models": [vars(version) for version in versions], "promotions": promotions}))
-            return 0
-        if not versions:
-            print("no model yet: 'rowcast retrain' trains the first")
-            return 0
-        rows = [
-            {
-                **vars(version),
-                "version": f"v{version.version}",
-                "kind": version.metrics.get("candidate", version.estimator),
-                "features": len(version.features),
-                "auc": version.metrics.get("auc"),
-                "95 %": _interval(version.metrics),
-                "cost/row": version.metrics.get("cost_per_row"),
-            }
-            for version in versions
-        ]
-        print(
-            report.table(
-                rows,
-                [
-                    "version",
-                    "status",
-                    "kind",
-                    "created_at",
-                    "trained_to",
-                    "rows",
-                    "features",
-                    "auc",
-                    "95 %",
-                    "cost/row",
-                ],
-            )
-        )
-        print()
-        decisions = [{**p, "version": f"v{p['version']}"} for p in promotions]
-        print(report.table(decisions, ["version", "decision", "decided_at", "decided_by", "reason"]))
-    return 0
-
-
-def _interval(metrics: dict[str, Any]) -> str:
-    low, high = metrics.get("auc_low"), metrics.get("auc_high")
-    return f"{low:.3f} to {high:.3f}" if low is not None and high is not None else "-"

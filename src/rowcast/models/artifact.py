@@ -3,7 +3,7 @@
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from rowcast.contract import Contract
 from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
+from rowcast.models import usual as usuals
 from rowcast.models.calibration import Calibration, Floats
 from rowcast.models.decision import Costs, cheapest
 from rowcast.models.estimators import Engine, one_line, raw_contributions, raw_scores
@@ -19,6 +20,7 @@ from rowcast.models.matrix import Matrix
 from rowcast.models.soundness import RETRAIN
 from rowcast.models.storage import SUFFIX, dumped, loaded, unzip, zipped
 from rowcast.models.target import Kind
+from rowcast.models.usual import Usual
 
 FORMAT = 2
 
@@ -57,6 +59,7 @@ class Model:
     threshold: float | None = None  # two classes: a row is flagged where score >= threshold
     costs: Costs | None = None  # several classes: by which the decision is made
     limits: tuple[float | None, float | None] = (None, None)  # a regression: a row is flagged below or above
+    usual: Usual = field(default_factory=dict)  # of the features, in the training rows
 
     def scored(self, matrix: Matrix, num_threads: int = 1) -> Scored:
         """Score and decide n rows; columns are found by name.
@@ -144,6 +147,7 @@ class Model:
             "threshold": self.threshold,
             "costs": None if self.costs is None else [self.costs.missed, self.costs.false_alarm],
             "limits": self.limits,
+            "usual": self.usual,
         }
         text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
         parts = {
@@ -198,6 +202,7 @@ class Model:
             threshold=None if described["threshold"] is None else float(described["threshold"]),
             costs=None if described["costs"] is None else Costs(*map(float, described["costs"])),
             limits=(low, high),
+            usual=usuals.from_dict(described["usual"]),
         )
         read._check()
         return read
@@ -254,4 +259,4 @@ def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
     engine = described["engine"]
     part = "lightgbm.txt" if engine == "lightgbm" else "sklearn.skops"
     member = {"engine": engine, "part": part, "slope": 1.0, "intercept": [0.0], "order": []}
-    return {**described, "kind": "binary", "members": [member], "costs": None, "limits": [None, None]}
+    return {**described, "kind": "binary", "members": [member], "costs": None, "limits": [None, None], "usual": {}}

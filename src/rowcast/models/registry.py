@@ -2,16 +2,21 @@
 
 import hashlib
 import json
+import platform
 from dataclasses import dataclass
 from datetime import datetime
+from importlib import metadata
 from typing import Any, Literal
 
 import sqlalchemy as sa
 
+import rowcast
 from rowcast.database import Database
 from rowcast.errors import ModelError
 from rowcast.models.artifact import Model
 from rowcast.tables import Tables
+
+_LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy")
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Registry:
             version = (newest or 0) + 1
             waiting = sa.and_(table.c.job == self.job, table.c.status == "challenger")
             self.db.execute(table.update().where(waiting).values(status="replaced"))
-            values["metrics"] = json.dumps(values["metrics"], ensure_ascii=False)
+            values["metrics"] = json.dumps({**values["metrics"], "versions": _versions()}, ensure_ascii=False)
             if values.get("trained_to_key") is not None:
                 values["trained_to_key"] = json.dumps(values["trained_to_key"], ensure_ascii=False)
             self.db.execute(
@@ -193,6 +198,12 @@ class Registry:
                 evidence=json.dumps(evidence, ensure_ascii=False),
             )
         )
+
+
+def _versions() -> dict[str, str]:
+    """Of what a model was made with: the same code and libraries make the same model."""
+    libraries = {name: metadata.version(name) for name in _LIBRARIES}
+    return {"rowcast": rowcast.__version__, "python": platform.python_version(), **libraries}
 
 
 def _version(row: dict[str, Any]) -> Version:

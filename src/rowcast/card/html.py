@@ -1,0 +1,447 @@
+"""The card as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from itertools import chain
+from typing import Any
+
+import rowcast
+from rowcast.card import charts, words
+from rowcast.card.beware import beware
+from rowcast.card.charts import Span
+from rowcast.card.figures import Figure, between, changes, columns_changed, figures, headlines
+from rowcast.card.markup import Markup, element, joined
+from rowcast.card.record import Card, day
+from rowcast.models import usual
+from rowcast.shown import number, percent
+
+FIRST_COLUMNS = 15  # shown at once; the others unfold
+_MOST_NAMED = 40  # columns that came in or went out
+
+
+def page(card: Card) -> str:
+    """The whole file."""
+    sections: list[tuple[str, str, Sequence[Markup | None]]] = [
+        ("quality", "Quality", _quality(card)),
+        ("observed", "Predicted and observed", _observed(card)),
+        ("cost", "Cost and threshold", _cost(card)),
+        ("sure", "How sure", _coverage(card)),
+        ("columns", "Columns", _columns(card)),
+        ("change", "Against the champion before", _change(card)),
+        ("decisions", "Decisions", _decisions(card)),
+        ("repeat", "How to repeat it", _origin(card)),
+    ]
+    there = [(name, heading, joined(content)) for name, heading, content in sections if content]
+    links = [element("a", heading, href=f"#{name}") for name, heading, _ in there]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{words.title(card)}: model card"),
+        element("style", Markup(_style())),
+    )
+    body = element(
+        "body",
+        element(
+            "main",
+            _first_screen(card),
+            element("nav", *links, aria_label="Sections"),
+            *(element("section", element("h2", heading), content, id=name) for name, heading, content in there),
+            element("footer", f"Written by rowcast {rowcast.__version__} from the record in the store."),
+        ),
+    )
+    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _style() -> str:
+    return files("rowcast.card").joinpath("card.css").read_text(encoding="utf-8")
+
+
+def _first_screen(card: Card) -> Markup:
+    status = element("span", card.version.status, class_=f"status {card.version.status}")
+    sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
+    warnings = [element("li", sentence) for sentence in beware(card)]
+    lacking = words.lacking(card)
+    return element(
+        "header",
+        element("p", "Model card", class_="kicker"),
+        element("h1", card.job, " ", element("span", f"v{card.version.version}"), " ", status),
+        *(element("p", sentence) for sentence in sentences if sentence),
+        element("div", *map(_tile, headlines(card)), class_="tiles"),
+        element(
+            "div",
+            _trivial(card),
+            element("aside", element("h2", "What to beware of"), element("ul", *warnings), class_="beware")
+            if warnings
+            else element("aside", element("h2", "What to beware of"), element("p", "Nothing on record.")),
+            class_="pair",
+        ),
+        element("p", lacking, class_="soft") if lacking else None,
+    )
+
+
+def _tile(figure: Figure) -> Markup:
+    return element(
+        "div",
+        element("p", figure.name, class_="tile-name"),
+        element("p", figure.shown, class_="tile-value"),
+        element("p", figure.interval, class_="tile-interval") if figure.interval else None,
+        element("p", figure.meaning, class_="soft"),
+        class_="tile",
+    )
+
+
+def _trivial(card: Card) -> Markup | None:
+    """The model's cost beside what it costs to do nothing, and to look at everything."""
+    metrics = card.metrics
+    names = {"cost_per_row": "this model", "cost_per_row_flag_none": "flag none", "cost_per_row_flag_all": "flag all"}
+    rows = [
+        Span(name, metrics[key], metrics.get(f"{key}_low"), metrics.get(f"{key}_high"), key == "cost_per_row")
+        for key, name in names.items()
+        if metrics.get(key) is not None
+    ]
+    if len(rows) < 2:
+        return None
+    task = card.task
+    price = f"A missed positive costs {number(task.cost_missed)}, a false alarm {number(task.cost_false_alarm)}."
+    return _picture(charts.spans(rows, "Cost per row", "cost per row", "cost-beside", zero=True), price)
+
+
+def _quality(card: Card) -> list[Markup | None]:
+    periods = card.metrics.get("over_time") or []
+    kinds = [
+        ("auc", "auc", "AUC", (0.5, "chance")),
+        ("mae", "mae", "mean absolute error", None),
+        ("cost_per_row", "cost", "cost per row", None),
+    ]
+    pictures = [
+        _picture(
+            charts.over_time(periods, key, bounds, title, f"time-{bounds}", level),
+            f"{title[0].upper()}{title[1:]} in each period, by models that had seen only what came before it.",
+        )
+        for key, bounds, title, level in kinds
+        if any(each.get(key) is not None for each in periods)
+    ]
+    rows = [[each.name, each.shown, each.interval, each.meaning] for each in figures(card.metrics)]
+    parts: list[Markup | None] = []
+    if pictures:
+        parts += [element("div", *pictures, class_="pair"), _folded("Numbers over time", _periods(periods))]
+    if rows:
+        parts.append(_table(["figure", "value", "95 % interval", "what it is"], rows, numbers=(1, 2)))
+    return [*parts, *_candidates(card)]
+
+
+def _periods(periods: Sequence[Mapping[str, Any]]) -> Markup:
+    def row(each: Mapping[str, Any]) -> list[str]:
+        shown = [str(each.get(key) or "-")[:10] for key in ("from", "to")]
+        for key, bounds in (("auc", "auc"), ("mae", "mae"), ("cost_per_row", "cost")):
+            interval = between(each.get(f"{bounds}_low"), each.get(f"{bounds}_high"))
+            shown.append(_or_dash(each.get(key)) + (f" ({interval})" if interval else ""))
+        counts = [f"{each[key]:,}" if each.get(key) is not None else "-" for key in ("rows", "positives")]
+        return shown[:2] + counts + shown[2:]
+
+    headings = ["from", "to", "rows", "positives", "AUC", "mean absolute error", "cost per row"]
+    return _filled(headings, [row(each) for each in periods], numbers=(2, 3, 4, 5, 6))
+
+
+def _candidates(card: Card) -> list[Markup | None]:
+    tried = card.metrics.get("candidates") or []
+    if not tried:
+        return []
+    rows = [
+        Span(each["name"], each["auc"], each.get("auc_low"), each.get("auc_high"), bool(each.get("chosen")))
+        for each in tried
+        if each.get("auc") is not None
+    ]
+    choice = card.metrics.get("choice")
+    keys = [key for key in tried[0] if key not in ("name", "chosen") and not key.endswith(("_low", "_high"))]
+    shown = [
+        [element("b", each["name"], " (chosen)") if each.get("chosen") else each["name"]]
+        + [_or_dash(each.get(key)) for key in keys]
+        for each in tried
+    ]
+    table = _filled(["candidate", *(key.replace("_", " ") for key in keys)], shown, range(1, len(keys) + 1))
+    picture = None
+    if rows:
+        lines = [(0.5, "chance")] if min(row.low or row.value for row in rows) < 0.55 else []
+        picture = charts.spans(rows, "AUC of each candidate", "AUC, 95 % interval", "candidates", lines=lines)
+    return [
+        element("h3", "What was tried"),
+        element("p", choice) if choice else None,
+        element("div", _picture(picture, None) if picture else None, element("div", table), class_="pair"),
+    ]
+
+
+def _observed(card: Card) -> list[Markup]:
+    bins = card.metrics.get("reliability") or []
+    if not bins:
+        return []
+    if card.kind == "regression":
+        picture, caption = (
+            charts.residuals(bins, "residuals"),
+            ("Points on the dashed line are right on average; above it the model says too little."),
+        )
+    else:
+        picture, caption = (
+            charts.reliability(bins, "reliability"),
+            ("Points on the dashed line are honest: of rows that are given 10\u00a0%, 10\u00a0% turn out positive."),
+        )
+    text = number if card.kind == "regression" else percent
+    rows = [
+        [
+            f"{text(each['low'])} to {text(each['high'])}",
+            f"{each['rows']:,}",
+            text(each["predicted"]),
+            text(each["observed"]),
+            f"{text(each['observed_low'])} to {text(each['observed_high'])}",
+        ]
+        for each in bins
+    ]
+    table = _filled(["predicted", "rows", "on average", "observed", "95 % interval"], rows, (1, 2, 3, 4))
+    return [element("div", _picture(picture, caption), element("div", table), class_="pair")]
+
+
+def _cost(card: Card) -> list[Markup]:
+    curve, confusion = card.metrics.get("cost_curve") or [], card.metrics.get("confusion") or []
+    parts: list[Markup] = []
+    if curve:
+        rows = [
+            [
+                number(each["threshold"]),
+                percent(each["flagged_share"]),
+                percent(each["recall"]) if each.get("recall") is not None else "-",
+                number(each["cost_per_row"]),
+                between(each.get("cost_low"), each.get("cost_high")),
+            ]
+            for each in curve
+        ]
+        caption = (
+            "What a row costs by how many rows are flagged: none at the left, all at the right. The curve is of the "
+            "rows that the threshold was chosen on; the cost per row above is not."
+        )
+        numbers = _filled(["threshold", "flagged", "recall", "cost per row", "95 % interval"], rows, range(5))
+        picture = charts.cost_curve(curve, card.threshold, "cost-curve")
+        parts.append(_picture(picture, caption, numbers))
+    if confusion:
+        parts.append(element("div", element("h3", "Truth and prediction"), _confusion(confusion)))
+    return [element("div", *parts, class_="pair")] if parts else []
+
+
+def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
+    """Truth by prediction; a cell is the darker the larger its share of the rows with that truth."""
+    classes = list(dict.fromkeys(str(each["truth"]) for each in cells))
+    predicted = list(dict.fromkeys(chain(classes, (str(each["predicted"]) for each in cells))))
+    at = {(str(each["truth"]), str(each["predicted"])): each for each in cells}
+
+    def cell(truth: str, said: str) -> Markup:
+        each = at.get((truth, said))
+        if each is None:
+            return element("td", "0", class_="num")
+        interval = between(each.get("low"), each.get("high"), is_share=True)
+        return element(
+            "td",
+            element("b", f"{each['rows']:,}"),
+            element("br"),
+            percent(each["share"]),
+            element("small", f" ({interval})") if interval else None,
+            class_="cell right" if truth == said else "cell",
+            style=f"--share:{float(each['share']):.3f}",
+        )
+
+    head = element(
+        "tr", element("th", "truth"), *(element("th", f"predicted {name}", scope="col") for name in predicted)
+    )
+    rows = [
+        element("tr", element("th", name, scope="row"), *(cell(name, said) for said in predicted)) for name in classes
+    ]
+    caption = element("caption", "Rows, and their share of all rows with that truth (95 % interval).")
+    return _scrolling(element("table", caption, element("thead", head), element("tbody", *rows), class_="confusion"))
+
+
+def _coverage(card: Card) -> list[Markup]:
+    kept = card.metrics.get("coverage") or []
+    if not kept:
+        return []
+    spans = [
+        Span(str(each["of"]), each["covered"], each.get("low"), each.get("high"), True, each["promised"])
+        for each in kept
+    ]
+    rows = [
+        [
+            str(each["of"]),
+            f"{each['rows']:,}",
+            percent(each["promised"]),
+            percent(each["covered"]),
+            between(each.get("low"), each.get("high"), is_share=True),
+            percent(each["uncertain"]) if each.get("uncertain") is not None else "-",
+        ]
+        for each in kept
+    ]
+    axis = "rows whose set or interval held the truth, 95 % interval"
+    picture = charts.spans(spans, "Coverage beside the promise", axis, "coverage", is_share=True)
+    table = _filled(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
+    caption = "The upright stroke is the promise. Uncertain are rows of which the model cannot tell."
+    return [element("div", _picture(picture, caption), element("div", table), class_="pair")]
+
+
+def _columns(card: Card) -> list[Markup]:
+    weights = dict(card.metrics.get("importance") or [])
+    most = max(weights.values(), default=0.0)
+    suspects = {each["column"]: each["why"] for each in card.metrics.get("suspects") or []}
+    ranges = card.part.usual or {}
+    ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
+
+    def row(name: str) -> list[object]:
+        shown: list[object] = [
+            joined([element("code", name), _tag("suspect", suspects[name]) if name in suspects else ""])
+        ]
+        if weights:
+            weight = weights.get(name)
+            bar = charts.share_bar(weight / most) if weight is not None and most > 0 else ""
+            shown += [bar, _or_dash(weight)]
+        return [*shown, usual.text(ranges.get(name))] if ranges else shown
+
+    headings = ["column", *(["", "weight"] if weights else []), *(["usual"] if ranges else [])]
+    numbers = (2,) if weights else ()
+    parts = [element("p", _about_columns(bool(weights), bool(ranges)), class_="soft")]
+    parts.append(_filled(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
+    if rest := ranked[FIRST_COLUMNS:]:
+        parts.append(_folded(f"{len(rest)} more columns", _filled(headings, map(row, rest), numbers)))
+    if dropped := card.metrics.get("dropped") or {}:
+        rows = [[element("code", name), why] for name, why in dropped.items()]
+        parts.append(_folded(f"{len(dropped)} columns not used, and why", _filled(["column", "why"], rows)))
+    return parts
+
+
+def _about_columns(weighted: bool, ranged: bool) -> str:
+    said = []
+    if weighted:
+        said.append(
+            "Weight: the mean size of a column's contribution to the score, or, where the estimator shows none, how "
+            "much the column tells on its own."
+        )
+    else:
+        said.append("How much each column weighs is not on record.")
+    if ranged:
+        said.append("Usual: between which values nine in ten training rows lie, or the most common categories.")
+    return " ".join(said)
+
+
+def _change(card: Card) -> list[Markup]:
+    if card.before is None:
+        return [element("p", "There was no champion before it.", class_="soft")]
+    came, went = columns_changed(card)
+    rows = [[change.what, change.before, change.now] for change in changes(card)]
+    then, now = f"v{card.before.version}", f"v{card.version.version}"
+    return [
+        _filled(["", then, now], rows, numbers=(1, 2)),
+        element(
+            "p",
+            "Figures of two versions are each of their own out-of-fold rows; the gate compares both on the same.",
+            class_="soft",
+        ),
+        _names(f"{len(came)} columns came in", came),
+        _names(f"{len(went)} columns went out", went),
+    ]
+
+
+def _names(heading: str, names: Sequence[str]) -> Markup:
+    if not names:
+        return element("p", f"{heading}.")
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return element("p", f"{heading}: ", *chain(*((element("code", name), " ") for name in names[:_MOST_NAMED])), more)
+
+
+def _decisions(card: Card) -> list[Markup]:
+    if not card.decisions:
+        return [element("p", "Nobody has decided about it yet.", class_="soft")]
+    return [_decision(each, place) for place, each in enumerate(card.decisions)]
+
+
+def _decision(decision: Mapping[str, Any], place: int) -> Markup:
+    against = f" (champion then: v{decision['previous']})" if decision["previous"] is not None else ""
+    heading = f"{day(decision['decided_at'])}: {decision['decision']} by {decision['decided_by']}{against}"
+    rows = words.evidence(decision)
+    held = decision["evidence"] or {}
+    picture = None
+    if held.get("gain_low") is not None:
+        spans = [Span("gain", held["gain"], held["gain_low"], held["gain_high"], True)]
+        if held.get("gain_bound") is not None:
+            spans.append(Span("lower bound", held["gain_bound"]))
+        asked = held.get("min_gain") or 0.0
+        lines = [(asked, "asked for" if asked else "no gain")]
+        picture = charts.spans(spans, "Gain per row", "gain per row, 90 % interval", f"gain-{place}", lines=lines)
+    return element(
+        "article",
+        element("h3", heading),
+        element("p", decision["reason"]),
+        element(
+            "div",
+            _picture(picture, None) if picture else None,
+            element("div", _folded("Evidence", _filled(["", ""], rows, numbers=(1,)), is_open=picture is not None)),
+            class_="pair",
+        )
+        if rows
+        else None,
+    )
+
+
+def _origin(card: Card) -> list[Markup]:
+    pairs = [(element("dt", name), element("dd", element("code", value))) for name, value in words.origin(card)]
+    return [element("dl", *chain(*pairs))]
+
+
+# What sections are made of
+
+
+def _picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> Markup:
+    return element(
+        "figure",
+        svg,
+        element("figcaption", caption) if caption else None,
+        _folded("Numbers", numbers) if numbers else None,
+    )
+
+
+def _folded(summary: str, content: Markup, is_open: bool = False) -> Markup:
+    return element("details", element("summary", summary), content, open="open" if is_open else None)
+
+
+def _filled(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+    """A table without the columns that hold nothing in any row."""
+    kept = list(rows)
+    places = [place for place in range(len(headings)) if any(row[place] not in ("", "-") for row in kept)]
+    right = set(numbers)
+    narrowed = [[row[place] for place in places] for row in kept]
+    return _table(
+        [headings[place] for place in places], narrowed, [n for n, place in enumerate(places) if place in right]
+    )
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+    right = set(numbers)
+
+    def cells(row: Sequence[object], name: str) -> Markup:
+        scope = "col" if name == "th" else None
+        made = (
+            element(name, cell, class_="num" if place in right else None, scope=scope) for place, cell in enumerate(row)
+        )
+        return element("tr", *made)
+
+    head = element("thead", cells(headings, "th")) if any(headings) else None
+    return _scrolling(element("table", head, element("tbody", *(cells(row, "td") for row in rows))))
+
+
+def _scrolling(table: Markup) -> Markup:
+    return element("div", table, class_="scrolling")
+
+
+def _tag(text: str, why: str) -> Markup:
+    return element("span", text, class_="tag", title=why)
+
+
+def _or_dash(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

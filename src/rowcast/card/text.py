@@ -1,0 +1,95 @@
+"""The card on a terminal, and as JSON."""
+
+from collections.abc import Iterable
+from textwrap import fill
+from typing import Any
+
+from rowcast import report
+from rowcast.card import words
+from rowcast.card.beware import beware
+from rowcast.card.figures import changes, columns_changed, figures
+from rowcast.card.record import Card, day
+from rowcast.models import usual
+
+_WIDTH = 100
+_COLUMNS = 10  # shown; the HTML file has all
+
+
+def summary(card: Card) -> str:
+    """What the first screen of the HTML file says, and the most important tables."""
+    sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
+    parts = [f"{words.title(card)} ({card.version.status})", _wrapped(sentence for sentence in sentences if sentence)]
+    if found := beware(card):
+        parts.append("what to beware of\n" + _wrapped(found, "- "))
+    if rows := [
+        {"figure": each.name, "value": each.shown, "95 % interval": each.interval or "-", "what it is": each.meaning}
+        for each in figures(card.metrics)
+    ]:
+        parts.append(report.table(rows, list(rows[0])))
+    parts.append(_columns(card))
+    if card.before is not None:
+        came, went = columns_changed(card)
+        then, now = f"v{card.before.version}", f"v{card.version.version}"
+        changed = [{"": each.what, then: each.before, now: each.now} for each in changes(card)]
+        parts.append(report.table(changed, ["", then, now]))
+        parts.append(f"columns in: {', '.join(came) or 'none'}\ncolumns out: {', '.join(went) or 'none'}")
+    decided = [f"{day(each['decided_at'])} {each['decided_by']}: {each['reason']}" for each in card.decisions]
+    if decided:
+        parts.append("decisions\n" + _wrapped(decided, "- "))
+    parts.append(report.facts(dict(words.origin(card))))
+    return "\n\n".join(parts)
+
+
+def as_dict(card: Card) -> dict[str, Any]:
+    """Everything on the card, JSON-safe but for moments."""
+    version = card.version
+    about: dict[str, Any] = {
+        "job": card.job,
+        "version": version.version,
+        "status": version.status,
+        "kind": card.kind,
+        "classes": list(card.classes),
+        "threshold": card.threshold,
+        "predicts": words.predicts(card),
+        "service": [{"from": since, "until": until} for since, until in card.service],
+        "created_at": version.created_at,
+        "trained_from": version.trained_from,
+        "trained_to": version.trained_until,
+        "beware": beware(card),
+        "usual": card.part.usual,
+        "features": list(version.features),
+        "metrics": version.metrics,
+        "decisions": [
+            {key: each[key] for key in ("decided_at", "decided_by", "decision", "previous", "reason", "evidence")}
+            for each in card.decisions
+        ],
+        "origin": dict(words.origin(card)),
+    }
+    if card.before is not None:
+        came, went = columns_changed(card)
+        about["against"] = {
+            "version": card.before.version,
+            "columns_in": came,
+            "columns_out": went,
+            "changes": [vars(each) for each in changes(card)],
+        }
+    return about
+
+
+def _columns(card: Card) -> str:
+    weights, ranges = dict(card.metrics.get("importance") or []), card.part.usual or {}
+    ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
+    rows = [
+        {"column": name, "weight": weights.get(name), "usual": usual.text(ranges.get(name))}
+        for name in ranked[:_COLUMNS]
+    ]
+    dropped = len(card.metrics.get("dropped") or {})
+    rest = f"\n{max(0, len(ranked) - _COLUMNS)} more columns; {dropped} not used: --html or --json has all"
+    return report.table(rows, ["column", "weight", "usual"]) + rest
+
+
+def _wrapped(sentences: Iterable[str], bullet: str = "") -> str:
+    return "\n".join(
+        fill(sentence, _WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False)
+        for sentence in sentences
+    )

@@ -1,0 +1,161 @@
+"""What a card says in words: what the model predicts, since when it serves, who decided so, how to repeat it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rowcast.card.record import Card, Spell, day
+from rowcast.shown import number
+
+
+def title(card: Card) -> str:
+    return f"{card.job} v{card.version.version}"
+
+
+def predicts(card: Card) -> str:
+    """What the model predicts, from what."""
+    columns = f"from {len(card.version.features)} columns"
+    if card.kind == "regression":
+        return f"Predicts the number {card.label} of each row of {card.source}, {columns}."
+    classes = card.classes
+    if card.kind == "multiclass" or not classes:
+        among = f": {', '.join(map(str, classes))}" if classes else ""
+        return f"Predicts which {card.label} each row of {card.source} will have, {columns}{among}."
+    at = f" It flags a row from a probability of {number(card.threshold)} on." if card.threshold is not None else ""
+    return (
+        f"Predicts for each row of {card.source} how probable it is that {card.label} will be {classes[1]} "
+        f"(positive) and not {classes[0]}, {columns}.{at}"
+    )
+
+
+def in_service(card: Card) -> str:
+    """Since when, until when, or why not."""
+    if card.service:
+        since, until = card.service[-1]
+        earlier = f", and {len(card.service) - 1} times before" if len(card.service) > 1 else ""
+        if until is None:
+            return f"In service since {day(since)}{earlier}."
+        return f"Out of service since {day(until)}; it served from {day(since)} on{earlier}."
+    waits = {
+        "challenger": "it waits as the challenger",
+        "refused": "the gate did not promote it",
+        "replaced": "a newer challenger took its place",
+    }
+    return f"Not in service: {waits.get(card.version.status, card.version.status)}."
+
+
+def trained_on(card: Card) -> str:
+    """The data window."""
+    metrics, version = card.metrics, card.version
+    positives = f", {metrics['positives']:,} of them positive" if metrics.get("positives") is not None else ""
+    window = ""
+    if version.trained_from and version.trained_to:
+        window = f", {day(version.trained_from)} to {day(version.trained_to)}"
+    elif version.trained_to_key:
+        window = f", up to key {', '.join(version.trained_to_key)}"
+    return f"Trained on {version.rows:,} rows{positives}{window}."
+
+
+def measured_on(card: Card) -> str:
+    """What the figures are of; empty where there are none."""
+    metrics = card.metrics
+    if metrics.get("rows_out_of_fold") is None:
+        return ""
+    positives = metrics.get("positives_out_of_fold")
+    among = f", {positives:,} of them positive" if positives is not None else ""
+    return (
+        f"Every figure is out of fold: of {metrics['rows_out_of_fold']:,} rows{among}, "
+        "each later than all that the model which judged it had seen. Intervals are of 95 %."
+    )
+
+
+_SECTIONS = {
+    "over_time": "quality over time",
+    "reliability": "reliability",
+    "cost_curve": "cost curve",
+    "confusion": "confusion",
+    "coverage": "conformal coverage",
+}
+
+
+def lacking(card: Card) -> str:
+    """Which parts of a card this version has no record for, in one sentence; empty if none."""
+    binary_only = {"cost_curve", "confusion"}
+    absent = [
+        name
+        for key, name in _SECTIONS.items()
+        if not card.metrics.get(key) and not (card.kind == "regression" and key in binary_only)
+    ]
+    if not absent:
+        return ""
+    return f"Not on record for this version: {', '.join(absent)}."
+
+
+_EVIDENCE = {
+    "rows": "rows that both scored",
+    "positives": "of them positive",
+    "blocks": "blocks (days or groups)",
+    "differing": "rows on which they differ",
+    "cost_champion": "the champion's cost per row",
+    "cost_challenger": "this version's cost per row",
+    "gain": "gain per row",
+    "gain_low": "its 90 % interval",
+    "auc_champion": "the champion's AUC",
+    "auc_challenger": "this version's AUC",
+    "gain_bound": "lower bound of the gain",
+    "min_gain": "gain asked for",
+    "level": "error at which the bound holds",
+    "left": "left of the year's error",
+    "yearly_error": "the year's error",
+}
+
+
+def evidence(decision: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a decision was made on, named for people; what is not known by name keeps its key."""
+    held = decision["evidence"] or {}
+    known = [*(key for key in _EVIDENCE if key in held), *(key for key in held if key not in _EVIDENCE)]
+    keys = [key for key in known if held[key] is not None and not (key.endswith("_high") and _lower(key) in held)]
+    return [(_EVIDENCE.get(key, key.replace("_", " ")), _bounded(held, key)) for key in keys]
+
+
+def _lower(key: str) -> str:
+    return f"{key.removesuffix('_high')}_low"
+
+
+def _bounded(held: Mapping[str, Any], key: str) -> str:
+    """A value; a lower bound with the upper one."""
+    high = held.get(f"{key.removesuffix('_low')}_high") if key.endswith("_low") else None
+    return _plain(held[key]) + (f" to {_plain(high)}" if high is not None else "")
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def origin(card: Card) -> list[tuple[str, str]]:
+    """What must be the same for the same model to come out, and by what it is known."""
+    version, run = card.version, card.run or {}
+    versions = card.metrics.get("versions") or {}
+    known = {
+        "repeat it": f"rowcast retrain --as-of {version.created_at.isoformat()}",
+        "while champion was": f"v{card.before.version}" if card.before else "none",
+        "run": str(version.run_id),
+        "estimator": version.estimator,
+        "rowcast": run.get("rowcast_version") or versions.get("rowcast"),
+        "libraries": ", ".join(f"{name} {of}" for name, of in versions.items() if name != "rowcast"),
+        "SHA-256 of the model": version.artifact_sha256,
+        "SHA-256 of its contract": card.part.contract_sha256,
+        "SHA-256 of the config": run.get("config_sha256"),
+    }
+    return [(name, str(value)) for name, value in known.items() if value]
+
+
+def spells(card: Card) -> list[str]:
+    """Each time in service."""
+    return [_spell(each) for each in card.service]
+
+
+def _spell(spell: Spell) -> str:
+    since, until = spell
+    return f"{day(since)} to {day(until)}" if until else f"since {day(since)}"

@@ -1,0 +1,89 @@
+"""Commands about model versions: models, models show."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.errors import ModelError, UsageError
+
+versions = App(name="models", help="Model versions, and who decided what about them.")
+app.command(versions)
+
+
+@versions.default
+def models(*, json: Json = False, common: Common = COMMON) -> int:
+    """Model versions, and who decided what about them."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        found, promotions = job.registry.versions(), job.registry.promotions()
+    if json:
+        print(report.as_json({"models": [vars(version) for version in found], "promotions": promotions}))
+        return 0
+    if not found:
+        print("no model yet: 'rowcast retrain' trains the first")
+        return 0
+    rows = [
+        {
+            **vars(version),
+            "version": f"v{version.version}",
+            "kind": version.metrics.get("candidate", version.estimator),
+            "features": len(version.features),
+            "auc": version.metrics.get("auc"),
+            "95 %": _interval(version.metrics),
+            "cost/row": version.metrics.get("cost_per_row"),
+        }
+        for version in found
+    ]
+    print(report.table(rows, _VERSION))
+    print()
+    decisions = [{**p, "version": f"v{p['version']}"} for p in promotions]
+    print(report.table(decisions, ["version", "decision", "decided_at", "decided_by", "reason"]))
+    return 0
+
+
+_VERSION = ("version", "status", "kind", "created_at", "trained_to", "rows", "features", "auc", "95 %", "cost/row")
+
+
+def _interval(metrics: dict[str, Any]) -> str:
+    low, high = metrics.get("auc_low"), metrics.get("auc_high")
+    return f"{low:.3f} to {high:.3f}" if low is not None and high is not None else "-"
+
+
+@versions.command
+def show(
+    version: int | None = None,
+    /,
+    *,
+    html: Annotated[Path | None, Parameter(help="Write the card as one HTML file, with pictures.")] = None,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """The card of a model version, by default the champion's: how good it is, what it costs, what to beware of."""
+    from rowcast import card, report
+
+    with opened_job(common) as job:
+        wanted = job.registry.champion() if version is None else version
+        if wanted is None:
+            raise ModelError("no model is in service yet", hint="name a version of 'rowcast models'")
+        found = card.gather(job, wanted)
+    if html is not None:
+        from rowcast.card.html import page
+
+        try:
+            html.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+    if json:
+        from rowcast.card.text import as_dict
+
+        print(report.as_json(as_dict(found)))
+    elif html is not None:
+        print(f"wrote {html}")
+    else:
+        from rowcast.card.text import summary
+
+        print(summary(found))
+    return 0
