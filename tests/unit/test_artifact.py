@@ -51,15 +51,8 @@ CONTRACT = Contract(
 
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
     usual = {"s1": [-1.5, 1.5], "tool": {"ä": 0.2}}
-    given = {
-        "calibration": Sigmoid(0.7, -1.2),
-        "threshold": 0.1 + 0.2,
-        "classes": (-1, 1),
-        "kind": "binary",
-        "usual": usual,
-        **other,
-    }
-    given = {"members": (Member(engine, estimator),), **given}
+    given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "kind": "binary"}
+    given |= {"members": (Member(engine, estimator),), "usual": usual, **other}
     return Model(features=features, contract=CONTRACT, **given)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from rowcast import check, infer
 from rowcast.contract import ColumnRule, Contract, Failure
-from rowcast.models.artifact import Model
+from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Sigmoid
 from rowcast.models.matrix import Matrix
 
@@ -24,7 +24,16 @@ def model() -> Model:
     booster = lightgbm.train({"objective": "binary", "verbosity": -1, "num_threads": 1}, data, num_boost_round=10)
     contract = Contract((ColumnRule("a", "number"), ColumnRule("b", "number")))
     usual = {"a": [-1.6, 1.6], "b": [-1.6, 1.6]}
-    return Model(("a", "b"), contract, booster, "lightgbm", Sigmoid(1.0, 0.0), 0.5, ("pass", "fail"), usual)
+    return Model(
+        "binary",
+        ("a", "b"),
+        contract,
+        (Member("lightgbm", booster),),
+        Sigmoid(1.0, 0.0),
+        ("pass", "fail"),
+        threshold=0.5,
+        usual=usual,
+    )
 
 
 def matrix_of(*rows: tuple[float, float]) -> Matrix:
@@ -33,7 +42,7 @@ def matrix_of(*rows: tuple[float, float]) -> Matrix:
 
 def predict(model: Model, matrix: Matrix) -> pa.RecordBatch:
     keys = pa.record_batch({"wafer": [f"w{place}" for place in range(len(matrix))]})
-    return infer.predictions(model, matrix, keys, np.arange(len(matrix), dtype=np.int64))
+    return infer.predictions(model, matrix, keys, np.arange(len(matrix), dtype=np.int64)).rows
 
 
 def test_a_flagged_row_is_predicted_as_the_positive_class_in_the_sources_own_spelling(model: Model) -> None:
@@ -65,7 +74,7 @@ def test_of_many_flagged_rows_those_with_the_highest_scores_are_explained(
 def test_a_batch_without_rows_gives_predictions_without_rows(model: Model) -> None:
     empty = Matrix(np.empty((0, 2), dtype=np.float32), ("a", "b"), {})
     keys = pa.record_batch({"wafer": pa.array([], pa.string())})
-    assert infer.predictions(model, empty, keys, np.empty(0, dtype=np.int64)).num_rows == 0
+    assert infer.predictions(model, empty, keys, np.empty(0, dtype=np.int64)).rows.num_rows == 0
 
 
 def test_a_quarantined_row_shows_its_reasons_and_the_text_that_the_column_could_not_hold() -> None:
