@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -77,6 +78,24 @@ def test_no_bad_row_is_scored_where_the_model_reads_what_is_bad_in_it(folder: Pa
     wrong_values = {bad.wafer_id for bad in truth.bad if bad.kind in ("impossible_value", "infinite_value")}
     assert quarantined
     assert quarantined <= wrong_values
+
+
+def test_its_champion_has_a_card_that_shows_what_the_gate_saw(folder: Path) -> None:
+    files = ("--html", str(folder / "card.html"), "--config", str(folder / "rowcast.toml"))
+    done = subprocess.run(
+        [sys.executable, "-m", "rowcast", "models", "show", "2", *files],
+        capture_output=True,
+        text=True,
+        env={},
+        check=True,
+    )
+    assert done.stdout == f"wrote {folder / 'card.html'}\n"
+    text = (folder / "card.html").read_text(encoding="utf-8")
+    titles = [each.text for each in ElementTree.fromstring(text.partition("\n")[2]).iter("title")]
+    assert titles[0] == "wafers v2: model card"
+    assert {"Cost per row", "AUC of each candidate", "Gain per row"} <= set(titles)
+    assert "In service since 2026-07-04." in text
+    assert "15 columns came in" in text
 
 
 def test_a_second_run_finds_nothing_new(folder: Path) -> None:

@@ -279,7 +279,12 @@ def of_every_kind() -> dict[str, Card]:
         "regression": card(regression(), part=Part(usual={})),
         "first": first(),
         "old": card(old()),
-        "imported": card(imported(), run=None, before=None, decisions=()),
+        "imported": card(
+            run=None,
+            before=None,
+            decisions=(),
+            version=version(metrics=imported(), rows=0, trained_from=None, trained_to=None, estimator="model.txt"),
+        ),
         "theirs": card(theirs, part=Part(0.05, (0, 1), None)),
         "waiting": replace(waiting, version=version(status="challenger")),
         "damaged": card(part=Part(fault="model v2 of job 'wafers': the model's bytes were changed")),

@@ -78,5 +78,5 @@ def test_what_is_not_sound_is_refused(wrong: Any) -> None:
 
 def test_people_read_it_in_plain_figures() -> None:
     assert text([0.0022, 145_145.0]) == "0.0022 to 145,145"
-    assert text({"ETCH-01": 0.336495, "B": 0.05}) == "ETCH-01 34 %, B 5 %"
+    assert text({"ETCH-01": 0.336495, "B": 0.05}) == "ETCH-01 34 %, B 5.0 %"
     assert text(None) == "-"

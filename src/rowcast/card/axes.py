@@ -53,6 +53,12 @@ class Frame:
         return f"{self.x(x):.2f},{self.y(y):.2f}"
 
 
+def framed(x: tuple[float, float], y: tuple[float, float], texts: Sequence[Tick], bottom: float = 250) -> Frame:
+    """A frame with room for the texts of y's ticks at its left."""
+    left = max(len(text) for _, text in texts) * LETTER + 14
+    return Frame(Scale(*x, left, WIDTH - 14), Scale(*y, bottom, 34))
+
+
 def step_of(low: float, high: float, most: int) -> float:
     """The smallest of …, 0.1, 0.2, 0.5, 1, 2, 5, … that parts low to high into at most `most` steps."""
     rough = (high - low) / most
@@ -86,16 +92,21 @@ def written(value: float, step: float, is_share: bool = False) -> str:
     """A tick's value with as many digits as its step has."""
     value, step, unit = (100 * value, 100 * step, " %") if is_share else (value, step, "")
     if max(abs(value), step) >= 1e7 or step < 1e-6:
-        return f"{value:.2g}{unit}"
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    return f"{value + 0.0:,.{digits}f}{unit}"
+        digits = _power(value) - _power(step) + 1 if value else 1
+        return f"{value:.{max(1, digits)}g}{unit}"
+    return f"{value + 0.0:,.{max(0, -_power(step))}f}{unit}"
+
+
+def _power(value: float) -> int:
+    """Of ten, in a value's scientific notation."""
+    return math.floor(math.log10(abs(value)) + 1e-9)
 
 
 _HOURS = (1, 2, 3, 6, 12, 24, 48, 24 * 7, 24 * 14)
 _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 
 
-def moments(low: datetime, high: datetime, most: int = 5) -> list[tuple[datetime, str]]:
+def moments(low: datetime, high: datetime, most: int = 6) -> list[tuple[datetime, str]]:
     """Round moments from low to high: full hours, days, Mondays, first days of months or years."""
     hours = (high - low).total_seconds() / 3600
     for step in _HOURS:

@@ -14,6 +14,7 @@ from rowcast.card.axes import (
     Tick,
     axes,
     domain,
+    framed,
     label,
     line,
     moments,
@@ -43,8 +44,8 @@ class Span:
 def reliability(bins: Rows, name: str) -> Markup:
     """Predicted against observed share, bin by bin, with the diagonal on which they are equal."""
     top = domain([each[key] for each in bins for key in ("predicted", "observed_high")], zero=True, ceiling=1.0)[1]
-    frame = Frame(Scale(0, top, 58, WIDTH - 14), Scale(0, top, 250, 34))
     steps = ticks(0, top, is_share=True)
+    frame = framed((0, top), (0, top), steps)
     about = [f"predicted {percent(each['predicted'])}, observed {percent(each['observed'])}" for each in bins]
     return svg(
         name,
@@ -69,7 +70,7 @@ def residuals(bins: Rows, name: str) -> Markup:
         points.append((of, each["observed"] - of, low - of, high - of, _rows(each)))
     spread = domain([value for point in points for value in point[1:4]] + [0.0])
     span = domain([point[0] for point in points])
-    frame = Frame(Scale(*span, 68, WIDTH - 14), Scale(*spread, 250, 34))
+    frame = framed(span, spread, ticks(*spread))
     about = [f"at {number(x)} observed is {number(y)} above predicted" for x, y, *_ in points]
     return svg(
         name,
@@ -88,7 +89,7 @@ def cost_curve(points: Rows, threshold: float | None, name: str) -> Markup:
     rows = sorted(points, key=lambda each: (each["flagged_share"], -each["threshold"]))
     values = [value for each in rows for value in (each["cost_per_row"], *_bounds(each, "cost", "cost_per_row"))]
     span = domain(values, zero=True)
-    frame = Frame(Scale(0, 1, 58, WIDTH - 14), Scale(*span, 244, 34))
+    frame = framed((0, 1), span, ticks(*span), bottom=244)
     shares, costs = [each["flagged_share"] for each in rows], [each["cost_per_row"] for each in rows]
     steps: list[Tick] = [(value, percent(value)) for value in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
     below = [
@@ -166,7 +167,7 @@ def over_time(
         first, last = 0.5, len(shown) + 0.5
         steps = [(float(place), str(place)) for place in range(1, len(shown) + 1)]
         extents = [(place - 0.4, place + 0.4) for place in range(1, len(shown) + 1)]
-    frame = Frame(Scale(first, last, 58, WIDTH - 14), Scale(*span, 250, 34))
+    frame = framed((first, last), span, ticks(*span))
     points = [
         ((start + end) / 2, each[key], *_bounds(each, bounds, key), _period(each))
         for each, (start, end) in zip(shown, extents, strict=True)

@@ -34,11 +34,12 @@ class Figure:
 
 
 def between(low: float | None, high: float | None, is_share: bool = False) -> str:
-    """'0.56 to 0.78'; empty where there is no interval."""
+    """'0.56 to 0.78', or '56 to 78 %'; empty where there is no interval."""
     if low is None or high is None:
         return ""
-    text = percent if is_share else number
-    return f"{text(low)} to {text(high)}"
+    if is_share:
+        return f"{percent(low).removesuffix(' %')} to {percent(high)}"
+    return f"{number(low)} to {number(high)}"
 
 
 # What the record holds under which key: name, meaning, whether it is a share of rows.
@@ -79,7 +80,7 @@ def headlines(card: Card) -> list[Figure]:
     """The few figures that say how good it is, each with its meaning in plain words."""
     metrics = card.metrics
     plain = {
-        "auc": ("ranking (AUC)", "How often it puts a positive row above another one; 50 % is chance."),
+        "auc": ("ranking (AUC)", "How often a positive row ranks above one that is not; 50 % is chance."),
         "mae": ("error (mean absolute)", "So far off is a prediction on average."),
         "cost_per_row": ("cost per row", _against_trivial(metrics)),
         "recall": ("found (recall)", "This share of the positive rows is flagged."),

@@ -1,6 +1,6 @@
 """The card as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from itertools import chain
 from typing import Any
@@ -11,6 +11,7 @@ from rowcast.card.beware import beware
 from rowcast.card.charts import Span
 from rowcast.card.figures import Figure, between, changes, columns_changed, figures, headlines
 from rowcast.card.markup import Markup, element, joined
+from rowcast.card.parts import filled, folded, or_dash, picture, scrolling, table, tag
 from rowcast.card.record import Card, day
 from rowcast.models import usual
 from rowcast.shown import number, percent
@@ -105,7 +106,7 @@ def _trivial(card: Card) -> Markup | None:
         return None
     task = card.task
     price = f"A missed positive costs {number(task.cost_missed)}, a false alarm {number(task.cost_false_alarm)}."
-    return _picture(charts.spans(rows, "Cost per row", "cost per row", "cost-beside", zero=True), price)
+    return picture(charts.spans(rows, "Cost per row", "cost per row", "cost-beside", zero=True), price)
 
 
 def _quality(card: Card) -> list[Markup | None]:
@@ -116,7 +117,7 @@ def _quality(card: Card) -> list[Markup | None]:
         ("cost_per_row", "cost", "cost per row", None),
     ]
     pictures = [
-        _picture(
+        picture(
             charts.over_time(periods, key, bounds, title, f"time-{bounds}", level),
             f"{title[0].upper()}{title[1:]} in each period, by models that had seen only what came before it.",
         )
@@ -126,9 +127,9 @@ def _quality(card: Card) -> list[Markup | None]:
     rows = [[each.name, each.shown, each.interval, each.meaning] for each in figures(card.metrics)]
     parts: list[Markup | None] = []
     if pictures:
-        parts += [element("div", *pictures, class_="pair"), _folded("Numbers over time", _periods(periods))]
+        parts += [element("div", *pictures, class_="pair"), folded("Numbers over time", _periods(periods))]
     if rows:
-        parts.append(_table(["figure", "value", "95 % interval", "what it is"], rows, numbers=(1, 2)))
+        parts.append(table(["figure", "value", "95 % interval", "what it is"], rows, numbers=(1, 2)))
     return [*parts, *_candidates(card)]
 
 
@@ -137,12 +138,12 @@ def _periods(periods: Sequence[Mapping[str, Any]]) -> Markup:
         shown = [str(each.get(key) or "-")[:10] for key in ("from", "to")]
         for key, bounds in (("auc", "auc"), ("mae", "mae"), ("cost_per_row", "cost")):
             interval = between(each.get(f"{bounds}_low"), each.get(f"{bounds}_high"))
-            shown.append(_or_dash(each.get(key)) + (f" ({interval})" if interval else ""))
+            shown.append(or_dash(each.get(key)) + (f" ({interval})" if interval else ""))
         counts = [f"{each[key]:,}" if each.get(key) is not None else "-" for key in ("rows", "positives")]
         return shown[:2] + counts + shown[2:]
 
     headings = ["from", "to", "rows", "positives", "AUC", "mean absolute error", "cost per row"]
-    return _filled(headings, [row(each) for each in periods], numbers=(2, 3, 4, 5, 6))
+    return filled(headings, [row(each) for each in periods], numbers=(2, 3, 4, 5, 6))
 
 
 def _candidates(card: Card) -> list[Markup | None]:
@@ -158,18 +159,18 @@ def _candidates(card: Card) -> list[Markup | None]:
     keys = [key for key in tried[0] if key not in ("name", "chosen") and not key.endswith(("_low", "_high"))]
     shown = [
         [element("b", each["name"], " (chosen)") if each.get("chosen") else each["name"]]
-        + [_or_dash(each.get(key)) for key in keys]
+        + [or_dash(each.get(key)) for key in keys]
         for each in tried
     ]
-    table = _filled(["candidate", *(key.replace("_", " ") for key in keys)], shown, range(1, len(keys) + 1))
-    picture = None
+    numbers = filled(["candidate", *(key.replace("_", " ") for key in keys)], shown, range(1, len(keys) + 1))
+    chart = None
     if rows:
         lines = [(0.5, "chance")] if min(row.low or row.value for row in rows) < 0.55 else []
-        picture = charts.spans(rows, "AUC of each candidate", "AUC, 95 % interval", "candidates", lines=lines)
+        chart = charts.spans(rows, "AUC of each candidate", "AUC, 95 % interval", "candidates", lines=lines)
     return [
         element("h3", "What was tried"),
         element("p", choice) if choice else None,
-        element("div", _picture(picture, None) if picture else None, element("div", table), class_="pair"),
+        element("div", picture(chart, None) if chart else None, element("div", numbers), class_="pair"),
     ]
 
 
@@ -178,28 +179,29 @@ def _observed(card: Card) -> list[Markup]:
     if not bins:
         return []
     if card.kind == "regression":
-        picture, caption = (
+        chart, caption = (
             charts.residuals(bins, "residuals"),
             ("Points on the dashed line are right on average; above it the model says too little."),
         )
     else:
-        picture, caption = (
+        chart, caption = (
             charts.reliability(bins, "reliability"),
             ("Points on the dashed line are honest: of rows that are given 10\u00a0%, 10\u00a0% turn out positive."),
         )
-    text = number if card.kind == "regression" else percent
+    is_share = card.kind != "regression"
+    text = percent if is_share else number
     rows = [
         [
-            f"{text(each['low'])} to {text(each['high'])}",
+            between(each["low"], each["high"], is_share),
             f"{each['rows']:,}",
             text(each["predicted"]),
             text(each["observed"]),
-            f"{text(each['observed_low'])} to {text(each['observed_high'])}",
+            between(each["observed_low"], each["observed_high"], is_share),
         ]
         for each in bins
     ]
-    table = _filled(["predicted", "rows", "on average", "observed", "95 % interval"], rows, (1, 2, 3, 4))
-    return [element("div", _picture(picture, caption), element("div", table), class_="pair")]
+    numbers = filled(["predicted", "rows", "on average", "observed", "95 % interval"], rows, (1, 2, 3, 4))
+    return [element("div", picture(chart, caption), element("div", numbers), class_="pair")]
 
 
 def _cost(card: Card) -> list[Markup]:
@@ -220,9 +222,9 @@ def _cost(card: Card) -> list[Markup]:
             "What a row costs by how many rows are flagged: none at the left, all at the right. The curve is of the "
             "rows that the threshold was chosen on; the cost per row above is not."
         )
-        numbers = _filled(["threshold", "flagged", "recall", "cost per row", "95 % interval"], rows, range(5))
-        picture = charts.cost_curve(curve, card.threshold, "cost-curve")
-        parts.append(_picture(picture, caption, numbers))
+        numbers = filled(["threshold", "flagged", "recall", "cost per row", "95 % interval"], rows, range(5))
+        chart = charts.cost_curve(curve, card.threshold, "cost-curve")
+        parts.append(picture(chart, caption, numbers))
     if confusion:
         parts.append(element("div", element("h3", "Truth and prediction"), _confusion(confusion)))
     return [element("div", *parts, class_="pair")] if parts else []
@@ -244,7 +246,7 @@ def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
             element("b", f"{each['rows']:,}"),
             element("br"),
             percent(each["share"]),
-            element("small", f" ({interval})") if interval else None,
+            element("small", element("br"), interval) if interval else None,
             class_="cell right" if truth == said else "cell",
             style=f"--share:{float(each['share']):.3f}",
         )
@@ -256,7 +258,7 @@ def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
         element("tr", element("th", name, scope="row"), *(cell(name, said) for said in predicted)) for name in classes
     ]
     caption = element("caption", "Rows, and their share of all rows with that truth (95 % interval).")
-    return _scrolling(element("table", caption, element("thead", head), element("tbody", *rows), class_="confusion"))
+    return scrolling(element("table", caption, element("thead", head), element("tbody", *rows), class_="confusion"))
 
 
 def _coverage(card: Card) -> list[Markup]:
@@ -279,10 +281,10 @@ def _coverage(card: Card) -> list[Markup]:
         for each in kept
     ]
     axis = "rows whose set or interval held the truth, 95 % interval"
-    picture = charts.spans(spans, "Coverage beside the promise", axis, "coverage", is_share=True)
-    table = _filled(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
+    chart = charts.spans(spans, "Coverage beside the promise", axis, "coverage", is_share=True)
+    numbers = filled(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
     caption = "The upright stroke is the promise. Uncertain are rows of which the model cannot tell."
-    return [element("div", _picture(picture, caption), element("div", table), class_="pair")]
+    return [element("div", picture(chart, caption), element("div", numbers), class_="pair")]
 
 
 def _columns(card: Card) -> list[Markup]:
@@ -294,23 +296,23 @@ def _columns(card: Card) -> list[Markup]:
 
     def row(name: str) -> list[object]:
         shown: list[object] = [
-            joined([element("code", name), _tag("suspect", suspects[name]) if name in suspects else ""])
+            joined([element("code", name), tag("suspect", suspects[name]) if name in suspects else ""])
         ]
         if weights:
             weight = weights.get(name)
             bar = charts.share_bar(weight / most) if weight is not None and most > 0 else ""
-            shown += [bar, _or_dash(weight)]
+            shown += [bar, or_dash(weight)]
         return [*shown, usual.text(ranges.get(name))] if ranges else shown
 
     headings = ["column", *(["", "weight"] if weights else []), *(["usual"] if ranges else [])]
     numbers = (2,) if weights else ()
     parts = [element("p", _about_columns(bool(weights), bool(ranges)), class_="soft")]
-    parts.append(_filled(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
+    parts.append(filled(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
     if rest := ranked[FIRST_COLUMNS:]:
-        parts.append(_folded(f"{len(rest)} more columns", _filled(headings, map(row, rest), numbers)))
+        parts.append(folded(f"{len(rest)} more columns", filled(headings, map(row, rest), numbers)))
     if dropped := card.metrics.get("dropped") or {}:
         rows = [[element("code", name), why] for name, why in dropped.items()]
-        parts.append(_folded(f"{len(dropped)} columns not used, and why", _filled(["column", "why"], rows)))
+        parts.append(folded(f"{len(dropped)} columns not used, and why", filled(["column", "why"], rows)))
     return parts
 
 
@@ -335,7 +337,7 @@ def _change(card: Card) -> list[Markup]:
     rows = [[change.what, change.before, change.now] for change in changes(card)]
     then, now = f"v{card.before.version}", f"v{card.version.version}"
     return [
-        _filled(["", then, now], rows, numbers=(1, 2)),
+        filled(["", then, now], rows, numbers=(1, 2)),
         element(
             "p",
             "Figures of two versions are each of their own out-of-fold rows; the gate compares both on the same.",
@@ -364,22 +366,22 @@ def _decision(decision: Mapping[str, Any], place: int) -> Markup:
     heading = f"{day(decision['decided_at'])}: {decision['decision']} by {decision['decided_by']}{against}"
     rows = words.evidence(decision)
     held = decision["evidence"] or {}
-    picture = None
+    chart = None
     if held.get("gain_low") is not None:
         spans = [Span("gain", held["gain"], held["gain_low"], held["gain_high"], True)]
         if held.get("gain_bound") is not None:
             spans.append(Span("lower bound", held["gain_bound"]))
         asked = held.get("min_gain") or 0.0
         lines = [(asked, "asked for" if asked else "no gain")]
-        picture = charts.spans(spans, "Gain per row", "gain per row, 90 % interval", f"gain-{place}", lines=lines)
+        chart = charts.spans(spans, "Gain per row", "gain per row, 90 % interval", f"gain-{place}", lines=lines)
     return element(
         "article",
         element("h3", heading),
         element("p", decision["reason"]),
         element(
             "div",
-            _picture(picture, None) if picture else None,
-            element("div", _folded("Evidence", _filled(["", ""], rows, numbers=(1,)), is_open=picture is not None)),
+            picture(chart, None) if chart else None,
+            element("div", folded("Evidence", filled(["", ""], rows, numbers=(1,)), is_open=chart is not None)),
             class_="pair",
         )
         if rows
@@ -390,58 +392,3 @@ def _decision(decision: Mapping[str, Any], place: int) -> Markup:
 def _origin(card: Card) -> list[Markup]:
     pairs = [(element("dt", name), element("dd", element("code", value))) for name, value in words.origin(card)]
     return [element("dl", *chain(*pairs))]
-
-
-# What sections are made of
-
-
-def _picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> Markup:
-    return element(
-        "figure",
-        svg,
-        element("figcaption", caption) if caption else None,
-        _folded("Numbers", numbers) if numbers else None,
-    )
-
-
-def _folded(summary: str, content: Markup, is_open: bool = False) -> Markup:
-    return element("details", element("summary", summary), content, open="open" if is_open else None)
-
-
-def _filled(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
-    """A table without the columns that hold nothing in any row."""
-    kept = list(rows)
-    places = [place for place in range(len(headings)) if any(row[place] not in ("", "-") for row in kept)]
-    right = set(numbers)
-    narrowed = [[row[place] for place in places] for row in kept]
-    return _table(
-        [headings[place] for place in places], narrowed, [n for n, place in enumerate(places) if place in right]
-    )
-
-
-def _table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
-    right = set(numbers)
-
-    def cells(row: Sequence[object], name: str) -> Markup:
-        scope = "col" if name == "th" else None
-        made = (
-            element(name, cell, class_="num" if place in right else None, scope=scope) for place, cell in enumerate(row)
-        )
-        return element("tr", *made)
-
-    head = element("thead", cells(headings, "th")) if any(headings) else None
-    return _scrolling(element("table", head, element("tbody", *(cells(row, "td") for row in rows))))
-
-
-def _scrolling(table: Markup) -> Markup:
-    return element("div", table, class_="scrolling")
-
-
-def _tag(text: str, why: str) -> Markup:
-    return element("span", text, class_="tag", title=why)
-
-
-def _or_dash(value: Any) -> str:
-    if value is None or value == "":
-        return "-"
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

@@ -19,7 +19,7 @@ def predicts(card: Card) -> str:
     classes = card.classes
     if card.kind == "multiclass" or not classes:
         among = f": {', '.join(map(str, classes))}" if classes else ""
-        return f"Predicts which {card.label} each row of {card.source} will have, {columns}{among}."
+        return f"Predicts the class {card.label} of each row of {card.source}, {columns}{among}."
     at = f" It flags a row from a probability of {number(card.threshold)} on." if card.threshold is not None else ""
     return (
         f"Predicts for each row of {card.source} how probable it is that {card.label} will be {classes[1]} "
@@ -46,6 +46,8 @@ def in_service(card: Card) -> str:
 def trained_on(card: Card) -> str:
     """The data window."""
     metrics, version = card.metrics, card.version
+    if not version.rows:
+        return "It was fitted elsewhere; on which rows is not on record."
     positives = f", {metrics['positives']:,} of them positive" if metrics.get("positives") is not None else ""
     window = ""
     if version.trained_from and version.trained_to:
@@ -137,9 +139,12 @@ def origin(card: Card) -> list[tuple[str, str]]:
     """What must be the same for the same model to come out, and by what it is known."""
     version, run = card.version, card.run or {}
     versions = card.metrics.get("versions") or {}
-    known = {
+    repeated = {
         "repeat it": f"rowcast retrain --as-of {version.created_at.isoformat()}",
         "while champion was": f"v{card.before.version}" if card.before else "none",
+    }
+    known = {
+        **(repeated if version.rows else {}),  # one that was fitted elsewhere cannot be
         "run": str(version.run_id),
         "estimator": version.estimator,
         "rowcast": run.get("rowcast_version") or versions.get("rowcast"),

@@ -116,6 +116,7 @@ def demo(
 _NEXT = (
     ("status", "what is in service, and what is pending"),
     ("models", "each version, and why the gate let it in or not"),
+    ("models show", "how good the champion is, and what to beware of; with --html a page"),
     ("runs", "what ran, step by step, with rows, seconds and memory"),
     ("explain {}", "why this wafer got the highest score"),
     ("run", "again: nothing is new, nothing is scored twice"),

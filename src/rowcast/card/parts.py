@@ -1,0 +1,59 @@
+"""What the sections of the page are made of: figures, tables, and what unfolds."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rowcast.card.markup import Markup, element
+from rowcast.shown import number
+
+
+def picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> Markup:
+    return element(
+        "figure",
+        svg,
+        element("figcaption", caption) if caption else None,
+        folded("Numbers", numbers) if numbers else None,
+    )
+
+
+def folded(summary: str, content: Markup, is_open: bool = False) -> Markup:
+    return element("details", element("summary", summary), content, open="open" if is_open else None)
+
+
+def filled(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+    """A table without the columns that hold nothing in any row."""
+    kept = list(rows)
+    places = [place for place in range(len(headings)) if any(row[place] not in ("", "-") for row in kept)]
+    right = set(numbers)
+    narrowed = [[row[place] for place in places] for row in kept]
+    return table(
+        [headings[place] for place in places], narrowed, [n for n, place in enumerate(places) if place in right]
+    )
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+    right = set(numbers)
+
+    def cells(row: Sequence[object], name: str) -> Markup:
+        scope = "col" if name == "th" else None
+        made = (
+            element(name, cell, class_="num" if place in right else None, scope=scope) for place, cell in enumerate(row)
+        )
+        return element("tr", *made)
+
+    head = element("thead", cells(headings, "th")) if any(headings) else None
+    return scrolling(element("table", head, element("tbody", *(cells(row, "td") for row in rows))))
+
+
+def scrolling(content: Markup) -> Markup:
+    return element("div", content, class_="scrolling")
+
+
+def tag(text: str, why: str) -> Markup:
+    return element("span", text, class_="tag", title=why)
+
+
+def or_dash(value: Any) -> str:
+    if value is None or value == "":
+        return "-"
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
