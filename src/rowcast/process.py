@@ -64,18 +64,23 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
 
 
 def learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]:
-    """Which of n known labels a model can learn from, shape (n,): of several classes those of `least` rows and more;
-    of values the finite numbers.
+    """Which of n known labels a model can learn from, shape (n,).
+
+    Of several classes those of `least` rows and more, of values the finite numbers. Raises TrainingError where there
+    are labels, and none of them will do.
     """
+    found: npt.NDArray[np.bool_] = np.ones(len(labels), dtype=bool)
     if kind == "regression":
-        numbers = _values(labels)
-        return np.isfinite(numbers)
-    if kind == "binary":
-        return np.ones(len(labels), dtype=bool)
-    counts = labels.value_counts()
-    enough = counts.field("values").filter(pc.greater_equal(counts.field("counts"), least))
-    found: npt.NDArray[np.bool_] = pc.is_in(labels, enough).to_numpy(zero_copy_only=False)
-    return found.astype(np.bool_)
+        found = np.isfinite(_values(labels))
+    elif kind == "multiclass":
+        counts = labels.value_counts()
+        if len(counts) <= MOST_CLASSES:  # more are no classes
+            enough = counts.field("values").filter(pc.greater_equal(counts.field("counts"), least))
+            found = pc.is_in(labels, enough).to_numpy(zero_copy_only=False).astype(np.bool_)
+    if len(found) and not found.any():
+        what = "is a finite number" if kind == "regression" else f"was seen in {least} rows"
+        raise TrainingError(f"no label {what}", hint="wait for more labels, or check [task] kind")
+    return found
 
 
 def target(labels: pa.Array, task: Task) -> Target:

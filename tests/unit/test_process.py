@@ -222,3 +222,5 @@ def test_rare_classes_and_values_that_are_no_numbers_are_not_learned_from() -> N
     assert learnable(pa.array(["a", "a", "b"]), "multiclass", 2).tolist() == [True, True, False]
     assert learnable(pa.array([1.0, float("inf"), float("nan")]), "regression", 2).tolist() == [True, False, False]
     assert learnable(pa.array([0, 1]), "binary", 2).all()
+    with pytest.raises(TrainingError, match="no label was seen in 3 rows"):
+        learnable(pa.array(["a", "a", "b"]), "multiclass", 3)
