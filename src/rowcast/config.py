@@ -128,6 +128,8 @@ class Task(_Section):
     normal: Scalar | None = None  # of several classes, the one that needs no action; default: the most frequent
     cost_missed: float = Field(default=20.0, gt=0)
     cost_false_alarm: float = Field(default=1.0, gt=0)
+    max_flagged: float | None = Field(default=None, gt=0, lt=1)
+    min_recall: float | None = Field(default=None, gt=0, lt=1)
     low: float | None = None  # a predicted value below it is flagged …
     high: float | None = None  # … or above it
 
@@ -139,6 +141,10 @@ class Task(_Section):
             raise ValueError("'low' and 'high' are for kind = \"regression\"")
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise ValueError("'low' must be below 'high'")
+        if (self.max_flagged, self.min_recall) != (None, None) and self.kind != "binary":
+            raise ValueError("'max_flagged' and 'min_recall' are for kind = \"binary\"")
+        if self.max_flagged is not None and self.min_recall is not None:
+            raise ValueError("'max_flagged' and 'min_recall' each set the threshold: name one of them")
         return self
 
 
@@ -192,6 +198,7 @@ class Infer(_Section):
     workers: int = Field(default=2, ge=1)
     engine: Literal["local"] = "local"
     since: str | None = None
+    confidence: float = Field(default=0.9, gt=0, lt=1)
 
 
 class Settings(BaseSettings):

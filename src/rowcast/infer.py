@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from rowcast.contract import Failure
 from rowcast.models.artifact import Model, Scored
+from rowcast.models.conformal import Sets
 from rowcast.models.leading import leading
 from rowcast.models.matrix import Matrix
 
@@ -38,6 +39,7 @@ def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: np
         "score": score,
         "predicted": score if scored.place is None else pa.array(model.classes).take(pa.array(scored.place)),
         "threshold": pa.repeat(pa.scalar(model.threshold, pa.float64()), len(matrix)),
+        **_sure(model, scored),
         "contributions": _contributions(model, matrix, scored),
     }
     return Predictions(_beside(keys, columns), int(scored.flagged.sum()))
@@ -67,6 +69,30 @@ def quarantined(
         "row_values": pa.array([json.dumps(row, ensure_ascii=False, default=str) for row in shown], pa.string()),
     }
     return _beside(keys.take(pa.array(rows)), columns)
+
+
+def _sure(model: Model, scored: Scored) -> dict[str, pa.Array]:
+    """Which rows the model cannot tell, and what each may be: a JSON list of classes, or the ends of an interval."""
+    rows, how = len(scored.score), model.conformal
+    kinds = {"uncertain": pa.bool_(), "possible": pa.string(), "low": pa.float64(), "high": pa.float64()}
+    columns = {name: pa.nulls(rows, kind) for name, kind in kinds.items()}
+    if how is None:
+        return columns
+    columns["uncertain"] = pa.array(how.uncertain(scored.probability))
+    if isinstance(how, Sets):
+        columns["possible"] = _possible(model, how.sets(scored.probability))
+    else:
+        low, high = (np.where(np.isfinite(end), end, np.nan) for end in how.interval(scored.score))
+        columns |= {"low": pa.array(low, from_pandas=True), "high": pa.array(high, from_pandas=True)}
+    return columns
+
+
+def _possible(model: Model, sets: npt.NDArray[np.bool_]) -> pa.Array:
+    """Each row's set as text; few sets are different."""
+    kinds, place = np.unique(sets, axis=0, return_inverse=True)
+    named = [[label for label, there in zip(model.classes, kind, strict=True) if there] for kind in kinds]
+    texts = [json.dumps(labels, ensure_ascii=False) for labels in named]
+    return pa.array(texts, pa.string()).take(pa.array(place.ravel()))
 
 
 def _contributions(model: Model, matrix: Matrix, scored: Scored) -> pa.Array:

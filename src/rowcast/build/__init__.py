@@ -13,10 +13,12 @@ import numpy.typing as npt
 
 from rowcast import config
 from rowcast.build.candidates import Candidate, Fitted, default, user
+from rowcast.build.choice import best
 from rowcast.build.folds import Fold, folds
+from rowcast.build.honest import honest
+from rowcast.build.judged import Judged, judge
 from rowcast.build.out_of_fold import OutOfFold
-from rowcast.build.quality import OutOfFold as Binary
-from rowcast.build.quality import best, cheapest_threshold, honest, metrics
+from rowcast.build.quality import figures
 from rowcast.build.reduction import Reduced, reduce
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
@@ -29,6 +31,7 @@ from rowcast.models.usual import usual
 
 LEAST = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
+_SHOWN = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "r2", "cost_per_row")
 _EXPLAINED = 2_000  # rows over which contributions are averaged
 
 
@@ -42,6 +45,7 @@ class Training:
     known: npt.NDArray[np.int64]  # (n,), when each label arrived, in the unit of `time`
     group: npt.NDArray[np.int64] | None = None  # (n,), rows that belong together
     block: npt.NDArray[np.int64] | None = None  # (n,), rows that share luck: of a group, else of a day; None: none do
+    is_dated: bool = False  # whether `time` is microseconds since 1970, and not the row's place
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,15 @@ class Built:
     features_ranked: list[tuple[str, float]]  # most important first
 
 
-def build(training: Training, contract: Contract, model: config.Model, task: config.Task, seed: int = 0) -> Built:
-    """Train, validate and choose.
+def build(
+    training: Training,
+    contract: Contract,
+    model: config.Model,
+    task: config.Task,
+    confidence: float = 0.9,
+    seed: int = 0,
+) -> Built:
+    """Train, validate and choose; `confidence` is how often a prediction's set or interval is to hold the truth.
 
     A repeat with the same rows, config and seed gives the same model. Raises TrainingError where the rows do not
     allow a model, EstimatorError where a user's estimator fails, ModelError where it could not be stored.
@@ -64,33 +75,39 @@ def build(training: Training, contract: Contract, model: config.Model, task: con
     target = training.target
     _check_enough(target, model)
     tried = default(seed) if model.estimator == "default" else [user(model.estimator, seed)]
-    scores = _out_of_fold(training, tried, model, seed)
-    binary = Binary(scores.target.values, scores.fold, scores.raw)
-    chosen = best(binary)
-    judged = honest(binary, task)
+    scores, when = _out_of_fold(training, tried, model, seed)
+    judged = judge(scores, best, task, confidence, when)
     reduced = _reduced(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
-    fitted = next(each for each in tried if each.name == chosen).fit(matrix, target.values)
-    to_probability = calibration.fit(scores.raw[chosen], scores.target)
-    challenger = Model(
-        kind=target.kind,
-        features=reduced.kept,
-        contract=contract,
-        members=(Member(fitted.engine, fitted.estimator),),
-        calibration=to_probability,
-        classes=target.classes,
-        threshold=cheapest_threshold(to_probability(scores.raw[chosen]), scores.target.values, task),
-        costs=Costs(task.cost_missed, task.cost_false_alarm),
-        limits=(task.low, task.high),
-        usual=usual(matrix),
-    )
-    counts = {"rows": len(target), "positives": int(target.values.sum()), "features": len(reduced.kept)}
+    fitted = next(each for each in tried if each.name == judged.candidate).fit(matrix, target.values)
+    members = (Member(fitted.engine, fitted.estimator),)
+    challenger = _model(target, contract, matrix, members, judged, task)
+    counts = {"rows": len(target), "features": len(reduced.kept)}
+    counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
     return Built(
         model=challenger,
-        metrics={"candidate": chosen, **counts, **metrics(binary, chosen, judged, task)},
-        candidates=[_figures(binary, name, name == chosen, task) for name in scores.raw],
+        metrics={"candidate": judged.candidate, "kind": target.kind, **counts, **judged.record},
+        candidates=[_figures(scores, name, name == judged.candidate, task) for name in scores.raw],
         dropped=reduced.dropped,
         features_ranked=_ranked(challenger, matrix, reduced),
+    )
+
+
+def _model(
+    target: Target, contract: Contract, matrix: Matrix, members: tuple[Member, ...], judged: Judged, task: config.Task
+) -> Model:
+    return Model(
+        kind=target.kind,
+        features=matrix.names,
+        contract=contract,
+        members=members,
+        calibration=judged.calibration,
+        classes=target.classes,
+        threshold=judged.threshold,
+        costs=Costs(task.cost_missed, task.cost_false_alarm),
+        limits=(task.low, task.high),
+        conformal=judged.conformal,
+        usual=usual(matrix),
     )
 
 
@@ -123,8 +140,13 @@ def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> 
     return reduced
 
 
-def _out_of_fold(training: Training, tried: list[Candidate], model: config.Model, seed: int) -> OutOfFold:
-    """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone."""
+def _out_of_fold(
+    training: Training, tried: list[Candidate], model: config.Model, seed: int
+) -> tuple[OutOfFold, npt.NDArray[np.int64] | None]:
+    """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone.
+
+    Beside the scores, when their rows came, where times are known.
+    """
     matrix, target = training.matrix, training.target
     window = None if model.window is None else model.window // timedelta(microseconds=1)
     split = folds(training.time, training.known, training.group, target, window)
@@ -140,9 +162,11 @@ def _out_of_fold(training: Training, tried: list[Candidate], model: config.Model
         for candidate in tried:
             fitted: Fitted = candidate.fit(earlier, known.values)
             raw[candidate.name][fold.test] = fitted.raw(later)
-    seen = fold_of >= 0
     block = np.arange(len(target)) if training.block is None else training.block
-    return OutOfFold(target, fold_of, block, raw).take(seen)
+    order = np.argsort(fold_of, kind="stable")
+    seen = order[fold_of[order] >= 0]  # a group's later rows come with its first
+    scores = OutOfFold(target, fold_of, block, raw).take(seen)
+    return scores, training.time[seen] if training.is_dated else None
 
 
 def _check_folds(split: list[Fold], target: Target) -> None:
@@ -159,11 +183,9 @@ def _check_folds(split: list[Fold], target: Target) -> None:
         )
 
 
-def _figures(scores: Binary, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
-    alone = Binary(scores.outcome, scores.fold, {name: scores.raw[name]})
-    figures = metrics(alone, name, honest(alone, task), task)
-    shown = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "cost_per_row")
-    return {"name": name, **{key: figures[key] for key in shown}, "chosen": chosen}
+def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
+    found = figures(honest(scores, lambda _: name, task, calibration.fit), task)
+    return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
 
 
 def _ranked(model: Model, matrix: Matrix, reduced: Reduced) -> list[tuple[str, float]]:

@@ -1,6 +1,7 @@
 """What candidates said of rows that came after all that they were fitted on."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ class OutOfFold:
     block: npt.NDArray[np.int64]  # (m,), rows that share luck: those of a group, else of a day
     raw: dict[str, Floats]  # candidate -> (m,) log-odds or value, or (m, k) log-probabilities up to a constant
 
-    def take(self, rows: npt.NDArray[np.bool_]) -> "OutOfFold":
-        """Just these rows."""
+    def take(self, rows: npt.NDArray[Any]) -> "OutOfFold":
+        """Just these rows, by index or mask."""
         raw = {name: values[rows] for name, values in self.raw.items()}
         return OutOfFold(self.target.take(rows), self.fold[rows], self.block[rows], raw)

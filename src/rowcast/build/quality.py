@@ -1,137 +1,179 @@
-"""How good out-of-fold scores are, and where to draw the line."""
+"""How good out-of-fold scores are: figures, and where each will lie on later rows."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
+from rowcast.build.honest import Bools, Floats, Honest, Places, loss
+from rowcast.build.later import Periods, Scale, Spread, general, periods, ratio
 from rowcast.config import Task
-from rowcast.models import calibration
-from rowcast.models.calibration import Floats
-from rowcast.models.target import Target
 
-Bools = npt.NDArray[np.bool_]
 Metrics = dict[str, float | int | str | None]
 
 
-@dataclass(frozen=True)
-class OutOfFold:
-    """Rows that were predicted by a model that had not seen them, and what each candidate said."""
+def figures(judged: Honest, task: Task) -> Metrics:
+    """Figures of the out-of-fold rows, each with `_low` and `_high`: where that of as many later rows will lie, 95 %.
 
-    outcome: Bools  # (m,)
-    fold: npt.NDArray[np.int64]  # (m,), which model predicted the row
-    raw: dict[str, Floats]  # candidate -> score before calibration, (m,)
-
-
-@dataclass(frozen=True)
-class Honest:
-    """For each row a probability and a decision by calibration, choice and threshold of the other folds' rows."""
-
-    probability: Floats  # (m,)
-    flagged: Bools  # (m,)
-
-
-def cheapest_threshold(probability: Floats, outcome: Bools, task: Task) -> float:
-    """The threshold with the least cost on these rows, in [0, 1]; 0 flags every row, 1 none.
-
-    It lies in the middle between two neighbouring scores. Of equally cheap places the one nearest to where the costs
-    alone would put it (Elkan 2001, "The foundations of cost-sensitive learning") is taken.
+    `interval_rows` says how many rows that is. Means and shares are of all rows; AUC, average precision, rank
+    correlation and r2 are those of a fold's rows on average, since no later row will be ranked among these. Costs are
+    per row, in the units of the config; what costs the same whoever predicts (flag none, flag all, the median) stands
+    beside. A figure that no fold has is None.
     """
-    score, place = np.unique(probability, return_inverse=True)
-    missed = np.bincount(place, weights=outcome, minlength=len(score)) * task.cost_missed
-    alarms = np.bincount(place, weights=~outcome, minlength=len(score)) * task.cost_false_alarm
-    # Place k flags score[k] and all above it.
-    cost = np.concatenate([[0.0], np.cumsum(missed)]) + np.concatenate([np.cumsum(alarms[::-1])[::-1], [0.0]])
-    threshold = np.concatenate([[0.0], (score[1:] + score[:-1]) / 2, [1.0]])
-    ideal = task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed)
-    cheapest = threshold[cost <= cost.min() * (1 + 1e-12)]
-    return float(cheapest[np.argmin(np.abs(cheapest - ideal))])
+    of = periods(judged.fold, judged.block)
+    rows = len(judged.target)
+    found: Metrics = {"rows_out_of_fold": rows, "interval_rows": rows}
+    of_kind = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[judged.target.kind]
+    return found | of_kind(judged, task, of)
 
 
-def best(scores: OutOfFold) -> str:
-    """The candidate with the least log loss after calibration; of equals the simpler, which is named first."""
-    return min(scores.raw, key=lambda name: round(_calibrated_loss(scores.raw[name], scores.outcome), 9))
-
-
-def honest(scores: OutOfFold, task: Task) -> Honest:
-    """Cross-fit all that is chosen on out-of-fold rows, so that no row is judged by a choice that it took part in."""
-    probability, flagged = np.empty(len(scores.outcome)), np.zeros(len(scores.outcome), dtype=bool)
-    for here in _parts(scores):
-        others = OutOfFold(scores.outcome[~here], scores.fold[~here], {n: raw[~here] for n, raw in scores.raw.items()})
-        raw = scores.raw[best(others)]
-        to_probability = calibration.fit(raw[~here], Target("binary", others.outcome, (0, 1)))
-        threshold = cheapest_threshold(to_probability(raw[~here]), others.outcome, task)
-        probability[here] = to_probability(raw[here])
-        flagged[here] = probability[here] >= threshold
-    return Honest(probability, flagged)
-
-
-def _parts(scores: OutOfFold) -> list[Bools]:
-    """Masks of rows that are judged together: the folds, or halves in time where the rest would lack a class."""
-    folds = [scores.fold == fold for fold in np.unique(scores.fold)]
-    if len(folds) > 1 and all(len(np.unique(scores.outcome[~here])) == 2 for here in folds):
-        return folds
-    # Every second row of each class: the time order is lost, that no row judges itself is not.
-    rank = np.empty(len(scores.outcome), dtype=np.int64)
-    for side in (scores.outcome, ~scores.outcome):
-        rank[side] = np.arange(int(side.sum()))
-    return [rank % 2 == 0, rank % 2 == 1]
-
-
-def _calibrated_loss(raw: Floats, outcome: Bools) -> float:
-    return log_loss(calibration.fit(raw, Target("binary", outcome, (0, 1)))(raw), outcome)
-
-
-def log_loss(probability: Floats, outcome: Bools) -> float:
-    """Mean negative log-likelihood in nats."""
-    return float(-np.mean(np.log(np.where(outcome, probability, 1 - probability))))
-
-
-def auc_interval(raw: Floats, outcome: Bools) -> tuple[float, float, float]:
-    """Area under the ROC curve with its 95 % interval.
-
-    DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44(3), by the ranks of Sun and Xu 2014, IEEE Signal Processing
-    Letters 21(11).
-    """
-    from scipy.stats import rankdata
-
-    positive, negative = raw[outcome], raw[~outcome]
-    ranks = rankdata(np.concatenate([positive, negative]))
-    above = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
-    below = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
-    auc = float(above.mean())
-    variance = sum(float(part.var(ddof=1)) / len(part) for part in (above, below) if len(part) > 1)
-    reach = 1.96 * float(np.sqrt(variance))
-    return auc, max(0.0, auc - reach), min(1.0, auc + reach)
-
-
-def metrics(scores: OutOfFold, chosen: str, judged: Honest, task: Task) -> Metrics:
-    """Figures of the out-of-fold rows. AUC and average precision are of the chosen candidate's scores; the others are
-    of the cross-fitted probabilities and decisions. Costs are per row, in the units of the config."""
-    from sklearn.metrics import average_precision_score
-
-    outcome, flagged, rows = scores.outcome, judged.flagged, len(scores.outcome)
-    positives, hits = int(outcome.sum()), int((outcome & flagged).sum())
-    auc, low, high = auc_interval(scores.raw[chosen], outcome)
+def _binary(judged: Honest, task: Task, of: Periods) -> Metrics:
+    outcome, flagged, probability = judged.target.values, judged.predicted, judged.probability
+    every = np.ones(len(outcome))
+    average = ranking(average_precision, judged.raw, outcome, of, lambda positives, _: positives)
+    none, all_ = (float(loss(judged.target, np.full(len(outcome), each), task).mean()) for each in (False, True))
     return {
-        "rows_out_of_fold": rows,
-        "positives_out_of_fold": positives,
-        "auc": auc,
-        "auc_low": low,
-        "auc_high": high,
-        "average_precision": float(average_precision_score(outcome, scores.raw[chosen])),
-        "brier": float(np.mean((judged.probability - outcome) ** 2)),
-        "log_loss": log_loss(judged.probability, outcome),
-        "cost_per_row": cost(outcome, flagged, task),
-        "cost_per_row_flag_none": cost(outcome, np.zeros_like(flagged), task),
-        "cost_per_row_flag_all": cost(outcome, np.ones_like(flagged), task),
-        "flagged_share": float(flagged.mean()),
-        "precision": hits / int(flagged.sum()) if flagged.any() else None,
-        "recall": hits / positives,
+        "positives_out_of_fold": int(outcome.sum()),
+        **_shown("auc", auc_spread(judged, of), "share"),
+        **_shown("average_precision", average, "share"),
+        **_shown("brier", ratio((probability - outcome) ** 2, every, of), "share"),
+        **_shown("log_loss", ratio(-np.log(np.where(outcome, probability, 1 - probability)), every, of), "amount"),
+        **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
+        "cost_per_row_flag_none": none,
+        "cost_per_row_flag_all": all_,
+        **_shown("flagged_share", ratio(flagged, every, of, worst=1), "share"),
+        **_shown("precision", ratio(outcome & flagged, flagged, of, worst=1), "share"),
+        **_shown("recall", ratio(outcome & flagged, outcome, of, worst=1), "share"),
     }
 
 
-def cost(outcome: Bools, flagged: Bools, task: Task) -> float:
-    """Mean cost of a row."""
-    missed, alarms = int((outcome & ~flagged).sum()), int((~outcome & flagged).sum())
-    return (missed * task.cost_missed + alarms * task.cost_false_alarm) / len(outcome)
+def _multiclass(judged: Honest, task: Task, of: Periods) -> Metrics:
+    truth, predicted = judged.target.values, judged.predicted
+    every, right = np.ones(len(truth)), truth == predicted
+    likelihood = np.take_along_axis(judged.probability, truth[:, None], axis=1)[:, 0]
+    balanced = by_class(lambda rows: _balanced(truth[rows], right[rows]), truth, of)
+    return {
+        "positives_out_of_fold": int((truth > 0).sum()),
+        **_shown("auc", auc_spread(judged, of), "share"),
+        **_shown("log_loss", ratio(-np.log(likelihood), every, of), "amount"),
+        **_shown("accuracy", ratio(right, every, of, worst=1), "share"),
+        **_shown("balanced_accuracy", balanced, "share"),
+        **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
+        "cost_per_row_flag_none": float(loss(judged.target, np.zeros_like(truth), task).mean()),
+    }
+
+
+def _regression(judged: Honest, task: Task, of: Periods) -> Metrics:
+    label, value = judged.target.values, judged.predicted
+    every, off = np.ones(len(label)), np.abs(label - value)
+    mean = np.bincount(of.period, weights=label) / np.bincount(of.period)
+    unexplained = ratio(off**2, (label - mean[of.period]) ** 2, of)
+    rank = general(lambda rows: _rank_correlation(label[rows], value[rows]), lambda rows: float(len(rows)), of)
+    error = _shown("mae", ratio(off, every, of), "amount")
+    square = _shown("rmse", ratio(off**2, every, of), "amount")
+    return {
+        **error,
+        **{name.replace("mae", "cost_per_row"): figure for name, figure in error.items()},
+        **{name: None if figure is None else float(np.sqrt(figure)) for name, figure in square.items()},
+        **_explained(unexplained),
+        **_shown("spearman", rank, "any", limit=1.0),
+        "cost_per_row_median": float(loss(judged.target, judged.blind, task).mean()),
+    }
+
+
+def auc_spread(judged: Honest, of: Periods) -> Spread | None:
+    """Area under the ROC curve; of more than two classes the mean of each against the rest."""
+    if judged.target.kind == "binary":
+        return ranking(auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1))
+    truth = judged.target.values
+
+    def macro(rows: Places) -> float:
+        each = [auc(judged.probability[rows, place], truth[rows] == place) for place in np.unique(truth[rows])]
+        return float(np.mean(each))
+
+    return by_class(macro, truth, of)
+
+
+def cost_spread(judged: Honest, task: Task, of: Periods) -> Spread | None:
+    """Cost of a row."""
+    worst = 0.0 if judged.target.kind == "regression" else max(task.cost_missed, task.cost_false_alarm)
+    return ratio(loss(judged.target, judged.predicted, task), np.ones(len(judged.target)), of, worst)
+
+
+def by_class(figure: Callable[[Places], float], truth: Places, of: Periods) -> Spread | None:
+    """A mean over the classes that a period has. Rows that lack one of them tell nothing of its variance."""
+    classes = [len(np.unique(truth[of.period == period])) for period in range(of.count)]
+
+    def complete(rows: Places) -> float:
+        whole = len(rows) > 0 and len(np.unique(truth[rows])) == classes[of.period[rows[0]]]
+        return figure(rows) if whole else float("nan")
+
+    return general(complete, lambda rows: float((truth[rows] > 0).sum()), of, worst=0.5)
+
+
+def ranking(
+    figure: Callable[[Floats, Bools], float],
+    score: Floats,
+    outcome: Bools,
+    of: Periods,
+    support: Callable[[float, float], float],
+) -> Spread | None:
+    """A figure of how scores rank outcomes; `support` from positives and negatives."""
+
+    def carried(rows: Places) -> float:
+        positives = float(outcome[rows].sum())
+        return support(positives, len(rows) - positives)
+
+    found = general(lambda rows: figure(score[rows], outcome[rows]), carried, of, worst=0.5)
+    # Where no period has both classes, the rows as a whole still do.
+    return found or general(lambda rows: figure(score[rows], outcome[rows]), carried, of.whole, worst=0.5)
+
+
+def auc(score: Floats, outcome: Bools) -> float:
+    """Chance that a positive scores above a negative, ties counted half; NaN where a class is missing."""
+    from scipy.stats import rankdata
+
+    positives = int(outcome.sum())
+    negatives = len(outcome) - positives
+    if not positives or not negatives:
+        return float("nan")
+    above = float(rankdata(score)[outcome].sum()) - positives * (positives + 1) / 2
+    return above / (positives * negatives)
+
+
+def average_precision(score: Floats, outcome: Bools) -> float:
+    """Mean precision at the positives, ties taken together; NaN where there is none."""
+    if not outcome.any():
+        return float("nan")
+    order = np.argsort(-score, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    found = np.cumsum(outcome[order])[last]
+    return float(np.diff(found, prepend=0) @ (found / (last + 1)) / found[-1])
+
+
+def _balanced(truth: Places, right: Bools) -> float:
+    count = np.bincount(truth)
+    return float((np.bincount(truth, weights=right)[count > 0] / count[count > 0]).mean())
+
+
+def _rank_correlation(label: Floats, value: Floats) -> float:
+    from scipy.stats import rankdata
+
+    one, two = (ranks - ranks.mean() for ranks in (rankdata(label), rankdata(value)))
+    scale = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / scale if scale else float("nan")
+
+
+def _explained(unexplained: Spread | None) -> Metrics:
+    """1 less what is left of the variance around each fold's own mean."""
+    left = _shown("left", unexplained, "amount")
+    turned = {"r2": left["left"], "r2_low": left["left_high"], "r2_high": left["left_low"]}
+    return {name: None if each is None else 1 - float(each) for name, each in turned.items()}
+
+
+def _shown(name: str, spread: Spread | None, scale: Scale, limit: float = np.inf) -> Metrics:
+    low, high = (None, None) if spread is None else spread.later(scale)
+    return {
+        name: None if spread is None else spread.value,
+        f"{name}_low": None if low is None else max(low, -limit),
+        f"{name}_high": None if high is None else min(high, limit),
+    }

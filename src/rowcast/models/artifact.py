@@ -12,8 +12,10 @@ import numpy.typing as npt
 from rowcast.contract import Contract
 from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
+from rowcast.models import conformal as conformals
 from rowcast.models import usual as usuals
 from rowcast.models.calibration import Calibration, Floats
+from rowcast.models.conformal import Bands, Conformal, Sets
 from rowcast.models.decision import Costs, cheapest
 from rowcast.models.estimators import Engine, one_line, raw_contributions, raw_scores
 from rowcast.models.matrix import Matrix
@@ -59,6 +61,7 @@ class Model:
     threshold: float | None = None  # two classes: a row is flagged where score >= threshold
     costs: Costs | None = None  # several classes: by which the decision is made
     limits: tuple[float | None, float | None] = (None, None)  # a regression: a row is flagged below or above
+    conformal: Conformal | None = None  # which predictions it cannot be sure of
     usual: Usual = field(default_factory=dict)  # of the features, in the training rows
 
     def scored(self, matrix: Matrix, num_threads: int = 1) -> Scored:
@@ -147,6 +150,7 @@ class Model:
             "threshold": self.threshold,
             "costs": None if self.costs is None else [self.costs.missed, self.costs.false_alarm],
             "limits": self.limits,
+            "conformal": None if self.conformal is None else conformals.to_dict(self.conformal),
             "usual": self.usual,
         }
         text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
@@ -202,6 +206,7 @@ class Model:
             threshold=None if described["threshold"] is None else float(described["threshold"]),
             costs=None if described["costs"] is None else Costs(*map(float, described["costs"])),
             limits=(low, high),
+            conformal=None if described["conformal"] is None else conformals.from_dict(described["conformal"]),
             usual=usuals.from_dict(described["usual"]),
         )
         read._check()
@@ -221,6 +226,9 @@ class Model:
         sound = sound and (self.kind != "binary" or (len(self.classes) == 2 and self.threshold is not None))
         if isinstance(self.calibration, calibrations.Softmax):
             sound = sound and len(self.calibration.intercept) == len(self.classes) and self.costs is not None
+        if isinstance(self.conformal, Sets):
+            sound = sound and len(self.conformal.least) == len(self.classes)
+        sound = sound and (self.conformal is None or isinstance(self.conformal, Bands) == (self.kind == "regression"))
         if not sound:
             raise ModelError("the model's parts do not fit one another", hint=RETRAIN)
 
@@ -259,4 +267,5 @@ def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
     engine = described["engine"]
     part = "lightgbm.txt" if engine == "lightgbm" else "sklearn.skops"
     member = {"engine": engine, "part": part, "slope": 1.0, "intercept": [0.0], "order": []}
-    return {**described, "kind": "binary", "members": [member], "costs": None, "limits": [None, None], "usual": {}}
+    added: dict[str, Any] = {"costs": None, "limits": [None, None], "conformal": None, "usual": {}}
+    return {**described, "kind": "binary", "members": [member], **added}

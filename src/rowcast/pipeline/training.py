@@ -161,9 +161,9 @@ def _build(run: Run, about: Recorded) -> None:
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     blocks = _blocks(run.job, trains)
-    training = build.Training(matrix, target, time, known, _groups(trains), blocks)
+    training = build.Training(matrix, target, time, known, _groups(trains), blocks, run.job.source.time is not None)
     with _importable(settings.folder):
-        built = build.build(training, contract, settings.model, settings.task)
+        built = build.build(training, contract, settings.model, settings.task, settings.infer.confidence)
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
@@ -188,7 +188,7 @@ def _build(run: Run, about: Recorded) -> None:
     )
     run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
     about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
-    about.metrics = built.metrics
+    about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
     about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
 
 

@@ -1,0 +1,75 @@
+"""Where to draw the line: a threshold on a probability, or the class that costs least."""
+
+import numpy as np
+import numpy.typing as npt
+
+from rowcast.config import Task
+from rowcast.models.decision import Costs, cheapest, matrix
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+
+def threshold(probability: Floats, outcome: Bools, task: Task) -> float:
+    """The threshold in [0, 1] that the task asks for, from rows (n,) it is chosen on; 0 flags every row, 1 none.
+
+    `max_flagged` is a capacity: the riskiest rows up to that share are flagged, as many as it holds and never more,
+    whatever they cost. `min_recall` flags as few rows as let a later positive be flagged with that probability. With
+    neither, the rows' costs decide. It lies in the middle between two scores, so that no last bit of a score matters.
+    """
+    if task.max_flagged is not None:
+        return _capacity(probability, task.max_flagged)
+    if task.min_recall is not None:
+        return _recall(probability, outcome, task.min_recall)
+    return _cheapest(probability, outcome, task)
+
+
+def decide(probability: Floats, task: Task) -> npt.NDArray[np.int64]:
+    """For each row the class of least expected cost, (n,), by its place, from probabilities (n, k).
+
+    The first class needs no action. To take another for it costs `cost_missed`; to take it for another, or one of the
+    others for another, costs `cost_false_alarm`: somebody looks either way. Of equals the first.
+    """
+    return cheapest(probability, Costs(task.cost_missed, task.cost_false_alarm))
+
+
+def costs(classes: int, task: Task) -> Floats:
+    """What it costs to predict the class of the column for a row of the class of the row, shape (k, k)."""
+    return matrix(Costs(task.cost_missed, task.cost_false_alarm), classes)
+
+
+def _cheapest(probability: Floats, outcome: Bools, task: Task) -> float:
+    """The least cost on these rows.
+
+    Of equally cheap places the one nearest to where the costs alone would put it (Elkan 2001, "The foundations of
+    cost-sensitive learning"). That place itself, or ones between the two, cost no less on later rows: docs/models.md.
+    """
+    score, place = np.unique(probability, return_inverse=True)
+    missed = np.bincount(place, weights=outcome, minlength=len(score)) * task.cost_missed
+    alarms = np.bincount(place, weights=~outcome, minlength=len(score)) * task.cost_false_alarm
+    # Place k flags score[k] and all above it.
+    cost = np.concatenate([[0.0], np.cumsum(missed)]) + np.concatenate([np.cumsum(alarms[::-1])[::-1], [0.0]])
+    ideal = task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed)
+    cheapest = _between(score)[cost <= cost.min() * (1 + 1e-12)]
+    return float(cheapest[np.argmin(np.abs(cheapest - ideal))])
+
+
+def _capacity(probability: Floats, most: float) -> float:
+    score, count = np.unique(probability, return_counts=True)
+    flagged = np.concatenate([np.cumsum(count[::-1])[::-1], [0]])
+    return float(_between(score)[np.argmax(flagged <= most * len(probability) + 1e-9)])
+
+
+def _recall(probability: Floats, outcome: Bools, least: float) -> float:
+    """Of n positives the m-th lowest is the last to be flagged: a next one lies below it with chance m / (n + 1)."""
+    positive = np.sort(probability[outcome])
+    m = int((1 - least) * (len(positive) + 1) + 1e-9)
+    if not m:
+        return 0.0  # too few to know where a share of them lies
+    score = np.unique(probability)
+    return float(_between(score)[np.searchsorted(score, positive[m - 1])])
+
+
+def _between(score: Floats) -> Floats:
+    """Thresholds that part k ascending scores in all ways, shape (k + 1,): the first flags all, the last none."""
+    return np.concatenate([[0.0], (score[1:] + score[:-1]) / 2, [1.0]])
