@@ -49,7 +49,7 @@ def trained(of: Matrix, outcome: np.ndarray, *, task: config.Task = TASK, **opti
     group, time = options.pop("group", None), options.pop("time", np.arange(len(outcome)))
     seed, known = options.pop("seed", 0), options.pop("known", time)
     training = Training(of, binary(outcome), time, known, group)
-    return build(training, contract(of), config.Model(**options), task, seed)
+    return build(training, contract(of), config.Model(**options), task, seed=seed)
 
 
 def binary(outcome: np.ndarray) -> Target:

@@ -26,7 +26,7 @@ DAY = 86_400_000_000
 def calibrate(raw: np.ndarray, target: Target) -> Any:
     """As a build does it for two classes; of many classes the scores are taken at their word."""
     if target.kind == "binary":
-        return calibration.fit(raw, target.values)
+        return calibration.fit(raw, target)
     if target.kind == "regression":
         return lambda raw: raw
     return lambda raw: np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
@@ -223,12 +223,12 @@ def test_intervals_hold_the_figures_of_later_rows(positives: int, drifts: bool) 
 
 def test_a_record_is_json_and_complete() -> None:
     when = np.arange(1000) * DAY // 10
-    found = judge(binary(), only, TASK, 0.9, calibrate, when)
+    found = judge(binary(), only, TASK, 0.9, when)
     json.dumps(found.record, allow_nan=False)
     assert (found.candidate, 0 < found.threshold < 1) == ("model", True)
     assert {"reliability", "cost_curve", "confusion", "over_time", "coverage"} <= set(found.record)
     for make in (many, value):
-        found = judge(make(), only, TASK, 0.9, calibrate)
+        found = judge(make(), only, TASK, 0.9)
         json.dumps(found.record, allow_nan=False)
         assert found.threshold is None
         assert "cost_curve" not in found.record
