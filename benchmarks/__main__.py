@@ -30,6 +30,8 @@ QUICK = ((20_000, 590), (100_000, 50))
 PROTECTED = 200_000  # rows of 50 sensors, scored with and without the ledger
 QUICK_PROTECTED = 50_000
 BATCHES = (1_000, 10_000, 50_000)
+SHADOWED = ((200_000, 50), (100_000, 590))
+QUICK_SHADOWED = ((50_000, 50),)
 GROWTH = (200_000, 2_000_000)  # rows of 50 sensors, for peak memory
 CONFIG = """
 [source]
@@ -64,12 +66,20 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=2)
     parser.add_argument("--no-growth", action="store_true", help="leave out the memory of 2,000,000 rows")
     parser.add_argument("--ledger", action="store_true", help="only the cost of the ledger")
+    parser.add_argument("--shadow", action="store_true", help="only the cost of a version that scores in the shadow")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     server = Server()
     try:
         with tempfile.TemporaryDirectory() as folder:
             rows = []
+            if given.shadow:
+                for system in ("sqlite", "postgresql"):
+                    for size in QUICK_SHADOWED if given.quick else SHADOWED:
+                        rows.append(_shadowed(server, system, Path(folder), *size, repeat=given.repeat))
+                print("the cost of one version that scores in the shadow, batches of 50,000, one process")
+                print(table(rows, list(rows[0])), flush=True)
+                return
             for system in () if given.ledger else ("sqlite", "postgresql"):
                 for size in QUICK if given.quick else SIZES:
                     rows += _compared(server, system, Path(folder), *size, repeat=given.repeat)
@@ -158,6 +168,45 @@ def _protected(server: Server, system: str, folder: Path, rows: int, repeat: int
     del os.environ["ROWCAST_INFER__BATCH_ROWS"]
     print(f"  measured the ledger on {system}", file=sys.stderr, flush=True)
     return found
+
+
+def _shadowed(server: Server, system: str, folder: Path, rows: int, sensors: int, repeat: int) -> Row:
+    """`rowcast infer` with a challenger that waits, trained on half of the rows, and without it, in turn."""
+    path, features = _prepared(server, system, folder / f"{system}_shadowed_{rows}_{sensors}", rows, sensors)
+    os.environ["ROWCAST_MODEL__MAX_TRAIN_ROWS"] = str(LABELLED // 2)
+    pipeline.run(config.load(path), "retrain")
+    del os.environ["ROWCAST_MODEL__MAX_TRAIN_ROWS"]
+    command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1"]
+    best: dict[str, Measured] = {}
+    with opened(config.load(path)) as job:
+        more = len(set(job.registry.version(2).features) - set(features))
+    for _ in range(repeat):
+        for status in ("retired", "challenger"):
+            _forget(path)
+            with opened(config.load(path)) as job:
+                model = job.tables.model
+                job.store.execute(model.update().where(model.c.version == 2).values(status=status))
+            found = _measured([*command, "--log-level", "error"])
+            best[status] = min(best.get(status, found), found, key=lambda m: m.seconds)
+    _check(path, rows)
+    with opened(config.load(path)) as job:
+        assert job.store.scalar(sa.select(sa.func.count()).select_from(job.own.shadow)) == rows
+        metric = job.tables.metric
+        spent = sa.select(metric.c.value).where(metric.c.name == "shadow_s").order_by(metric.c.value).limit(1)
+        in_shadow = job.store.scalar(spent)
+    print(f"  measured the shadow on {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
+    alone, beside = best["retired"], best["challenger"]
+    return {
+        "database": system,
+        "table": f"{rows:,} x {sensors}",
+        "columns": len(features),
+        "more": more,
+        "without, s": round(alone.seconds, 2),
+        "with, s": round(beside.seconds, 2),
+        "cost": f"{beside.seconds / alone.seconds - 1:.0%}",
+        "in the shadow, s": round(in_shadow, 2),
+        "peak MB": f"{alone.peak_mb:.0f}, {beside.peak_mb:.0f}",
+    }
 
 
 def _growth(server: Server, folder: Path) -> list[Row]:

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from rowcast import config, process
 from rowcast.fetch import Fetched, store_key
-from rowcast.pipeline.batch import columns_needed, examine, results
+from rowcast.pipeline.batch import results
+from rowcast.pipeline.examine import columns_needed, examine
 from rowcast.pipeline.job import opened
 from rowcast.tables import job_tables, with_constants
 

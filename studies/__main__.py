@@ -13,8 +13,24 @@ from scipy.stats import binom, t
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
 from studies.fab import MISSED, Fab, Floats, Year
-from studies.gates import YEARLY, Gate, Rule, bonferroni, budgeted, judged, unbudgeted, year, year_of_two
+from studies.gates import (
+    YEARLY,
+    Gate,
+    Rule,
+    WatchRule,
+    bonferroni,
+    budgeted,
+    evenly,
+    judged,
+    late,
+    unbudgeted,
+    watch,
+    year,
+    year_of_two,
+    year_watched,
+)
 
+WATCHES: dict[str, WatchRule] = {"late": late, "evenly": evenly}
 RULES: dict[str, Rule] = {"budget": budgeted, "Bonferroni": bonferroni, "5 % each": unbudgeted}
 SMALL, MIDDLE, LARGE = Fab(rows=70), Fab(rows=350), Fab(rows=1_400)
 BETTER = 0.3
@@ -55,6 +71,12 @@ def main() -> None:
         print(table(found, list(found[0])))
         print("\nOne gate: share of challengers promoted, at the first gate after so many weeks\n")
         found = [_first(run, fab, weeks, years) for fab in (SMALL, MIDDLE, LARGE) for weeks in (4, 9, 26)]
+        print(table(found, list(found[0])))
+        print("\nWatch: share of promotions taken back within 4 weeks, by what the champion before saves\n")
+        found = [_watch(run, fab, spent, years) for fab in (SMALL, MIDDLE, LARGE) for spent in WATCHES]
+        print(table(found, list(found[0])))
+        print(f"\nNull: years of {years} with gates and, each quarter, a watch, all over versions alike, in which …\n")
+        found = [_null_watched(run, fab, years) for fab in (SMALL, MIDDLE, LARGE)]
         print(table(found, list(found[0])))
         print("\nTail: how often a gate errs at a level, over that level, where nothing is gained\n")
         found = [row for each in pool.map(_tail, range(len(TAILS))) for row in each]
@@ -99,6 +121,22 @@ def _first(run: Callable[..., Any], fab: Fab, weeks: int, years: int) -> dict[st
         found = run(partial(_one, replace(fab, gain=gain), weeks, level), range(2_000, 2_000 + years))
         row[f"gain {gain:.0%}"] = f"{np.mean(found):.0%}"
     return row
+
+
+def _watch(run: Callable[..., Any], fab: Fab, spent: str, years: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"rows a week": fab.rows, "spent": spent}
+    for gain in (0.0, 0.2, 0.3, 0.5, 0.7):
+        found = run(partial(watch, replace(fab, gain=gain), rule=WATCHES[spent]), range(3_000, 3_000 + years))
+        weeks = [week for week in found if week is not None]
+        row[f"{gain:.0%}"] = f"{len(weeks) / years:.0%}" + (f" (week {np.mean(weeks):.1f})" if weeks else "")
+    return row
+
+
+def _null_watched(run: Callable[..., Any], fab: Fab, years: int) -> dict[str, Any]:
+    found = np.array(run(partial(year_watched, fab), range(4_000, 4_000 + years)))
+    either = int(found.any(axis=1).sum())
+    promoted, back = (int(count) for count in found.sum(axis=0))
+    return {"rows a week": fab.rows, "a gate promotes": promoted, "a watch rolls back": back, "one of both": either}
 
 
 def _one(fab: Fab, weeks: int, level: float, seed: int) -> bool:

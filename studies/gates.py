@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.gate import Allowance, allowance
+from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, watching
 from rowcast.gate.bound import Blocks, doubt, least_doubt
+from rowcast.gate.budget import WATCH, YEAR, is_of_watch
 from studies.fab import MISSED, Fab, Floats, Year
 
 YEARLY = 0.05
+WATCHED = 4  # weeks after a promotion
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 Decisions = list[Mapping[str, Any]]
 Rule = Callable[[datetime, Decisions], Allowance]
+WatchRule = Callable[[datetime, Decisions, Watch], Allowance]
 
 
 def budgeted(now: datetime, decisions: Decisions) -> Allowance:
@@ -72,9 +75,67 @@ def year_of_two(fab: Fab, better: float, rule: Rule, seed: int) -> list[Gate]:
     return year(fab, rule, 500_000 + seed, after=gates[-1].week, decisions=decisions)
 
 
-def decision(at: datetime, word: str, level: float | None) -> Mapping[str, Any]:
+def late(now: datetime, decisions: Decisions, watch: Watch) -> Allowance:
+    return allowance_of_watch(YEARLY, now, decisions, watch)
+
+
+def evenly(now: datetime, decisions: Decisions, watch: Watch) -> Allowance:
+    """What has come in for the watch since its last test, as gates spend it."""
+    since = max([watch.since, *(each["decided_at"] for each in decisions if is_of_watch(each))])
+    return Allowance(YEARLY, YEARLY * WATCH * ((now - since) / YEAR), YEARLY)
+
+
+def watch(fab: Fab, seed: int, rule: WatchRule = late) -> int | None:
+    """In which week the champion before, better by the fab's gain, is rolled back to after a promotion; None for never.
+
+    The watch tests each week, on all rows since the promotion.
+    """
+    simulated, decisions = Year(fab, WATCHED, seed), [_promotion(BEGIN)]
+    for week in range(1, WATCHED + 1):
+        if _watched(simulated, decisions, week, week, rule):
+            return week
+    return None
+
+
+def year_watched(fab: Fab, seed: int) -> tuple[bool, bool]:
+    """Whether a gate promotes, and whether a watch rolls back, in a year in which nobody is better than another.
+
+    There is a gate each week, and at the beginning of each quarter another champion, whatever the gate thinks of it.
+    """
+    promoted, back = False, False
+    decisions: Decisions = []
+    for quarter in range(0, 52, 13):
+        decisions.append(_promotion(BEGIN + timedelta(weeks=quarter)))
+        simulated = Year(fab, 13, 1_000 * seed + quarter)
+        for week in range(1, 14):
+            back |= week <= WATCHED and _watched(simulated, decisions, quarter + week, week)
+            now = BEGIN + timedelta(weeks=quarter + week)
+            allowed = allowance(YEARLY, now, decisions, timedelta(weeks=WATCHED))
+            end = fab.rows * week
+            value = judged(simulated, end // 2, end, allowed.level)
+            promoted |= value is not None and value <= allowed.level
+            decisions.append(decision(now, "undecided" if value is None else "kept", value and allowed.level))
+    return promoted, back
+
+
+def _watched(simulated: Year, decisions: Decisions, week: int, since: int, rule: WatchRule = late) -> bool:
+    """Whether a watch rolls back in this week, so many after the promotion; where it does not, that is on record."""
+    now, watch = BEGIN + timedelta(weeks=week), watching(decisions[::-1], timedelta(weeks=WATCHED))
+    assert watch is not None
+    allowed = rule(now, decisions, watch)
+    value = judged(simulated, 0, simulated.fab.rows * since, allowed.level)
+    if value is not None:
+        decisions.append(decision(now, "kept", allowed.level, shadow="watched"))
+    return value is not None and value <= allowed.level
+
+
+def _promotion(at: datetime) -> Mapping[str, Any]:
+    return {**decision(at, "promoted", None), "version": 2, "previous": 1}
+
+
+def decision(at: datetime, word: str, level: float | None, **evidence: Any) -> Mapping[str, Any]:
     """As the store keeps it."""
-    return {"decided_at": at, "decided_by": "gate", "decision": word, "evidence": {"level": level}}
+    return {"decided_at": at, "decided_by": "gate", "decision": word, "evidence": {"level": level, **evidence}}
 
 
 def judged(simulated: Year, begin: int, end: int, level: float) -> float | None:

@@ -31,6 +31,7 @@ class Audit:
     batches_wrong: int  # published with other counts than rows
     unpublished: int  # predictions and quarantined rows that no published batch accounts for
     history: int  # earlier predictions and quarantined rows that were replaced
+    shadow: int  # rows scored by versions that are not in service, each version's for itself
     changed: int | None = None  # scored rows whose values at the source have changed since; only by a full audit
     changed_quarantined: int | None = None  # quarantined ones
     not_comparable: int | None = None  # both, where the source lacks a column or cannot compute it
@@ -83,6 +84,7 @@ def audit(job: Job, *, full: bool = False) -> Audit:
             deleted=sum(store.scalar(_orphans(job, rows, own)) for own in both_tables),
             batches=store.scalar(_published(job)),
             history=store.scalar(sa.select(sa.func.count()).select_from(job.own.history)),
+            shadow=store.scalar(sa.select(sa.func.count()).select_from(job.own.shadow)),
             **_batches(job),
             **counts,
         )

@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from rowcast import check, fetch, process
 from rowcast.errors import DatabaseError, SourceError
 from rowcast.models.leading import leading
-from rowcast.pipeline.batch import check_columns
 from rowcast.pipeline.changes import Changes
+from rowcast.pipeline.examine import check_columns
 from rowcast.pipeline.job import Job
 
 _TOLERANCE = 1e-9  # of a score computed again

@@ -33,16 +33,25 @@ def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: np
     The flagged rows with the highest scores carry their leading contributions; `rowcast explain` gives any row's.
     """
     scored = model.scored(matrix)
-    score = pa.array(scored.score)
+    columns = {**_sure(model, scored), "contributions": _contributions(model, matrix, scored)}
+    rows = _beside(scores(model, scored, keys, row_hash), columns)
+    return Predictions(rows, int(scored.flagged.sum()))
+
+
+def scores(model: Model, scored: Scored, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> pa.RecordBatch:
+    """What was made of each row, without how sure that is and why."""
     columns = {
         "row_hash": pa.array(row_hash),
-        "score": score,
-        "predicted": score if scored.place is None else pa.array(model.classes).take(pa.array(scored.place)),
-        "threshold": pa.repeat(pa.scalar(model.threshold, pa.float64()), len(matrix)),
-        **_sure(model, scored),
-        "contributions": _contributions(model, matrix, scored),
+        "score": pa.array(scored.score),
+        "predicted": predicted(model, scored),
+        "threshold": pa.repeat(pa.scalar(model.threshold, pa.float64()), len(scored.score)),
     }
-    return Predictions(_beside(keys, columns), int(scored.flagged.sum()))
+    return _beside(keys, columns)
+
+
+def predicted(model: Model, scored: Scored) -> pa.Array:
+    """The decisions as the source spells its labels, or a regression's values."""
+    return pa.array(scored.score) if scored.place is None else pa.array(model.classes).take(pa.array(scored.place))
 
 
 def quarantined(

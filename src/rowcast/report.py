@@ -57,6 +57,8 @@ def summary(result: Result) -> dict[str, Any]:
     about: dict[str, Any] = {"run": result.run_id, "pipeline": result.pipeline, "status": result.status}
     if result.retrain:
         about["retrain"] = result.retrain
+    if result.judged:
+        about["judged"] = "; ".join(result.judged)
     if result.champion is not None:
         about["champion"] = f"v{result.champion}"
     if result.requeued is not None:
@@ -64,6 +66,10 @@ def summary(result: Result) -> dict[str, Any]:
     if result.outcome is not None:
         outcome = result.outcome
         about |= {"scored": outcome.scored, "flagged": outcome.flagged, "quarantined": outcome.quarantined}
+        if outcome.shadow_scored or outcome.shadow_failed:
+            about["shadow_scored"] = outcome.shadow_scored
+        if outcome.shadow_failed:
+            about["shadow_failed"] = outcome.shadow_failed
         if outcome.broken:
             about["set_aside_for"] = ", ".join(f"{what} ({n})" for what, n in outcome.broken.most_common(5))
         if not outcome.fetched:

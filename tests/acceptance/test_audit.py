@@ -32,6 +32,7 @@ def test_it_holds_after_a_run(scored: Job) -> None:
         "batches_wrong": 0,
         "unpublished": 0,
         "history": 0,
+        "shadow": 0,
         "holds": True,
     }
 

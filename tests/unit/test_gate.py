@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from rowcast.gate import Decision, decide, first, losses
-from rowcast.models.artifact import Scored
 from rowcast.models.decision import Costs
 
 MISSED, ALARM = 20.0, 1.0
@@ -23,8 +22,7 @@ def rows(random: np.random.Generator, count: int = 1000, share: float = 0.08) ->
 
 def lost(outcome: np.ndarray, score: np.ndarray, threshold: float = 0.8, missed: float = MISSED) -> np.ndarray:
     """What each row costs where it is flagged from a threshold on."""
-    flagged = score >= threshold
-    return losses(outcome, Scored(score, flagged.astype(int), flagged, score), Costs(missed, ALARM))
+    return losses(outcome, score >= threshold, Costs(missed, ALARM))
 
 
 def gate(outcome: np.ndarray, champion: np.ndarray, challenger: np.ndarray, **options: object) -> Decision:
@@ -188,10 +186,7 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
 def test_values_are_judged_by_how_far_off_they_are() -> None:
     random = np.random.default_rng(9)
     truth = random.normal(size=500)
-    lost = [
-        losses(truth, Scored(truth + random.normal(size=500) * error, None, np.zeros(500, bool), truth), Costs(20, 1))
-        for error in (1.0, 0.5)
-    ]
+    lost = [losses(truth, truth + random.normal(size=500) * error, None) for error in (1.0, 0.5)]
     decision = decide(*lost, blocks=np.arange(500) // 20)
     assert decision.promote
     assert decision.evidence["positives"] is None
@@ -201,5 +196,4 @@ def test_values_are_judged_by_how_far_off_they_are() -> None:
 
 def test_of_several_classes_a_missed_failure_costs_more_than_one_taken_for_another() -> None:
     truth, place = np.array([0, 0, 1, 1, 2, 3]), np.array([0, 1, 0, 1, 1, 0])
-    scored = Scored(np.ones(6), place, place > 0, np.ones((6, 3)))
-    assert losses(truth, scored, Costs(20, 1)).tolist() == [0, 1, 20, 0, 1, 20]
+    assert losses(truth, place, Costs(20, 1)).tolist() == [0, 1, 20, 0, 1, 20]

@@ -136,24 +136,32 @@ def test_what_was_rolled_back_to_is_not_watched() -> None:
 def test_gate_and_watch_share_what_comes_in_while_a_watch_lasts() -> None:
     made = [FIRST, decision(8, "kept", 8 * WEEK), promotion(10)]
     assert shared(10, made) == pytest.approx((2 * WEEK, 0))
-    assert shared(12, made) == pytest.approx((3 * WEEK, WEEK))
+    assert shared(12, made) == pytest.approx((3 * WEEK, WEEK / 2))
     assert shared(14, made) == pytest.approx((4 * WEEK, 2 * WEEK))
     assert shared(20, made) == pytest.approx((10 * WEEK, 2 * WEEK))  # what has come in for it waits for late labels
     assert allowance(0.05, BEGIN + timedelta(weeks=20), made).level == pytest.approx(12 * WEEK)  # without watches
 
 
 def test_neither_gate_nor_watch_uses_up_what_is_the_others() -> None:
-    made = [FIRST, promotion(10), of_watch(12, WEEK)]
+    made = [FIRST, promotion(10), of_watch(12, WEEK / 2)]
     assert shared(12, made) == pytest.approx((11 * WEEK, 0))
-    assert shared(13, made) == pytest.approx((11.5 * WEEK, WEEK / 2))
+    assert shared(13, made) == pytest.approx((11.5 * WEEK, (9 / 8 - 1 / 2) * WEEK))
     made.append(decision(13, "kept", 11.5 * WEEK))
-    assert shared(14, made) == pytest.approx((WEEK / 2, WEEK))
-    assert shared(15, made) == pytest.approx((1.5 * WEEK, WEEK))
+    assert shared(14, made) == pytest.approx((WEEK / 2, 1.5 * WEEK))
+    assert shared(15, made) == pytest.approx((1.5 * WEEK, 1.5 * WEEK))
+
+
+def test_a_watch_keeps_most_of_its_part_for_its_end() -> None:
+    made = [FIRST, promotion(10)]
+    for week in (11, 12, 13, 14, 15):
+        made.append(of_watch(week, shared(week, made)[1]))
+    spent = np.array([each["evidence"]["level"] for each in made[2:]])
+    assert spent / WEEK == pytest.approx([1 / 8, 3 / 8, 5 / 8, 7 / 8, 0])
 
 
 def test_a_watch_ends_where_another_version_comes_into_service() -> None:
     made = [FIRST, promotion(10), promotion(12, 3)]
-    assert shared(14, made) == pytest.approx((12 * WEEK, WEEK))
+    assert shared(14, made) == pytest.approx((12 * WEEK, WEEK / 2))
     assert shared(17, made) == pytest.approx((14 * WEEK, 2 * WEEK))
     by_hand = [FIRST, promotion(10), promotion(12, 1, by="Ada")]
     assert shared(14, by_hand) == pytest.approx((13 * WEEK, 0))

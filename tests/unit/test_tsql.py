@@ -233,6 +233,20 @@ def publish(fab: Fab) -> None:
     fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"])
 
 
+def shadow(fab: Fab) -> None:
+    """What a version that is not in service makes of a batch, and what goes when it no longer is of interest."""
+    batch, rows = Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS.drop_columns(["contributions"])
+    fab.ledger.shadow(batch, 1, rows)
+    fab.server.answers("TOP 1", {"model_version": 1})
+    fab.ledger.forget_shadow([1, 3])
+
+
+def judge(fab: Fab) -> None:
+    """Rows whose labels are known, beside what two versions made of them."""
+    fetch.matured(fab.job.pending, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
+    fab.job.runs.last_done("gate", "score", NOW)
+
+
 def requeue(fab: Fab) -> None:
     moved = fab.job.store.temporary("rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer))
     fab.job.store.ingest(moved, PREDICTIONS.select(["lot", "slot"]))
@@ -291,6 +305,8 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         claim,
         read,
         publish,
+        shadow,
+        judge,
         requeue,
         count,
         run,

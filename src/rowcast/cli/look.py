@@ -14,6 +14,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
 
     with opened_job(common) as job:
         from rowcast.audit import audit
+        from rowcast.pipeline import judging
 
         champion = job.registry.champion()
         counts = audit(job)
@@ -25,6 +26,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "source": f"{job.source.identity} in {job.source.db.shown}",
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
             "trained_to": _text(version.trained_until) if version else None,
+            **judging.told(job, job.store.now()),
             "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
             "scored": counts.scored,
             "quarantined": counts.quarantined,

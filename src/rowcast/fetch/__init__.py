@@ -1,5 +1,6 @@
 """data-fetch: the user's table as Arrow batches, and pending rows planned into key ranges."""
 
+from rowcast.fetch.matured import CHALLENGER, CHAMPION, matured
 from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.row_hash import row_hash
 from rowcast.fetch.source import Fetched, Source, open_source, store_key
@@ -18,6 +19,8 @@ from rowcast.fetch.training import (
 )
 
 __all__ = [
+    "CHALLENGER",
+    "CHAMPION",
     "FRESH",
     "GROUP",
     "KNOWN",
@@ -30,6 +33,7 @@ __all__ = [
     "initial_scope",
     "instant",
     "labels_known",
+    "matured",
     "newest_event",
     "open_source",
     "row_hash",

@@ -1,5 +1,6 @@
 """Labelled rows for training, and what their labels and times say: where scoring begins, how much is known."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -9,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.contract import Misfit
-from rowcast.database import at_least
+from rowcast.database import ColumnKind, at_least
 from rowcast.errors import ConfigError
 from rowcast.fetch.source import Fetched, Source
 
@@ -89,27 +90,30 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     columns += [source.db.feature(source.label).label(LABEL), sa.case((later, 1), else_=0).label(FRESH)]
     if source_settings.group:
         columns.append(source.db.feature(source.relation[source_settings.group]).label(GROUP))
+    if source_settings.label_time:
+        arrived = source.db.event_time(source.relation[source_settings.label_time], source_settings.timezone)
+        columns.append(arrived.label(KNOWN))
+    wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
+    found = in_time_order(source, wanted, table, source.kinds(source.features), most)
+    if source_settings.label_time:
+        return Fetched(_in_microseconds(found.rows, KNOWN), found.misfits)
+    delay = source_settings.label_delay // timedelta(microseconds=1)  # none without a time column
+    return Fetched(found.rows.append_column(KNOWN, pa.array(found.rows.column(TIME).to_numpy() + delay)), found.misfits)
+
+
+def in_time_order(
+    source: Source, wanted: sa.Select[Any], table: sa.FromClause, kinds: Mapping[str, ColumnKind], most: int
+) -> Fetched:
+    """The latest of the wanted rows, oldest first, with `TIME`; without a time column with their rendered keys too."""
     keys = source.keys(table)
     order = [source.event_time().desc(), *[key.desc() for key in keys]] if source.time else [key.desc() for key in keys]
-    if source.time:
-        columns.append(source.event_time().label(TIME))
-        if source_settings.label_time:
-            arrived = source.db.event_time(source.relation[source_settings.label_time], source_settings.timezone)
-            columns.append(arrived.label(KNOWN))
-    else:
-        columns += source.rendered_keys()
-    wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
-    rows, misfits = source.db.read(wanted.order_by(*order), source.kinds(source.features), most)
+    wanted = wanted.add_columns(*([source.event_time().label(TIME)] if source.time else source.rendered_keys()))
+    rows, misfits = source.db.read(wanted.order_by(*order), kinds, most)
     rows = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))
     misfits = [Misfit(rows.num_rows - 1 - misfit.row, misfit.column, misfit.value) for misfit in misfits]
-    if not source.time:
-        place = pa.array(np.arange(rows.num_rows))
-        return Fetched(rows.append_column(TIME, place).append_column(KNOWN, place), misfits)
-    rows = _in_microseconds(rows, TIME)
-    if source_settings.label_time:
-        return Fetched(_in_microseconds(rows, KNOWN), misfits)
-    delay = source_settings.label_delay // timedelta(microseconds=1)
-    return Fetched(rows.append_column(KNOWN, pa.array(rows.column(TIME).to_numpy() + delay)), misfits)
+    if source.time:
+        return Fetched(_in_microseconds(rows, TIME), misfits)
+    return Fetched(rows.append_column(TIME, pa.array(np.arange(rows.num_rows))), misfits)
 
 
 def _in_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
 from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
 from rowcast.gate.watch import Watch, watching
-from rowcast.models.artifact import Scored
 from rowcast.models.decision import Costs, row_costs
 
 __all__ = [
@@ -42,7 +41,7 @@ class Decision:
     """What the gate decides, and on what."""
 
     promote: bool
-    outcome: Literal["promoted", "kept", "undecided"]  # undecided: the rows do not suffice to tell
+    outcome: Literal["promoted", "rolled back", "kept", "undecided"]  # undecided: the rows do not suffice to tell
     reason: str  # one sentence with the numbers
     evidence: dict[str, Any]  # JSON-safe
 
@@ -62,14 +61,12 @@ def first(metrics: dict[str, Any]) -> Decision:
     return Decision(True, "promoted", reason, {name: metrics.get(name) for name in names})
 
 
-def losses(truth: npt.NDArray[Any], scored: Scored, costs: Costs) -> Floats:
-    """What each decision cost, shape (n,); `truth` holds places of the model's classes, or values.
+def losses(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
+    """What each decision cost, shape (n,): both hold places of classes, of which the first needs no action.
 
-    Of values the loss is how far off they are, in the label's unit.
+    Without `costs` they are values, and the loss is how far off they are, in the label's unit.
     """
-    if scored.place is None:
-        return np.asarray(np.abs(truth - scored.score), dtype=np.float64)
-    return row_costs(truth, scored.place, costs)
+    return np.asarray(np.abs(truth - decided), dtype=np.float64) if costs is None else row_costs(truth, decided, costs)
 
 
 def decide(

@@ -11,8 +11,9 @@ nothing either: its level was either not needed, since the challenger is better,
 the online fallback procedure (Tian and Ramdas 2021, Statistical Methods in Medical Research 30(4)).
 
 While a former champion is watched, half of each day's part is for the tests of the watch, the other half for the gates:
-neither can use up what is the other's, and together they spend no more than before. To roll back to a version that is
-no better is an error like any other. What a watch leaves when it ends is not spent.
+neither can use up what is the other's, and together they spend no faster than before. To roll back to a version that is
+no better is an error like any other. A watch keeps most of its part for its end, when it has most rows: after half of
+its time it may have spent a quarter (power family, Kim and DeMets 1987, Biometrika 74(1)). What it leaves is not spent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -48,22 +49,24 @@ def allowance(
     since = max(tests, default=min((each["decided_at"] for each in made), default=now))
     waited = min(max(now - since, timedelta(0)), YEAR)
     shared = sum((_overlap(now - waited, now, *times) for times in watches(made, watching)), timedelta(0))
-    return _allowance(yearly, now, made, waited - WATCH * shared)
+    return _at_most(yearly, now, made, yearly * ((waited - WATCH * shared) / YEAR))
 
 
 def allowance_of_watch(yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]], watch: Watch) -> Allowance:
-    """What a test of this watch may spend: what came in for it since it began, or since its last test."""
+    """What a test of this watch may spend as of `now`, after those that it has made."""
     made = list(decisions)
-    tests = [each["decided_at"] for each in made if spends(each) and is_of_watch(each)]
-    since = max([watch.since, *tests])
-    return _allowance(yearly, now, made, WATCH * max(min(now, watch.until) - since, timedelta(0)))
+    length = watch.until - watch.since
+    elapsed = min(max((now - watch.since) / length, 0.0), 1.0)
+    of_watch = [each for each in made if spends(each) and is_of_watch(each) and each["decided_at"] >= watch.since]
+    spent = sum(each["evidence"]["level"] for each in of_watch)
+    return _at_most(yearly, now, made, max(0.0, yearly * WATCH * (length / YEAR) * elapsed**2 - spent))
 
 
-def _allowance(yearly: float, now: datetime, made: list[Mapping[str, Any]], time: timedelta) -> Allowance:
-    """What came in over this time, as far as the tests of a year leave it: those of gates and of watches alike."""
+def _at_most(yearly: float, now: datetime, made: list[Mapping[str, Any]], level: float) -> Allowance:
+    """This level, as far as the tests of a year leave it, those of gates and of watches alike."""
     spent = sum(each["evidence"]["level"] for each in made if spends(each) and now - each["decided_at"] < YEAR)
     left = max(0.0, yearly - spent)
-    return Allowance(yearly, min(yearly * (time / YEAR), left), left)
+    return Allowance(yearly, min(level, left), left)
 
 
 def _overlap(begin: datetime, end: datetime, since: datetime, until: datetime) -> timedelta:

@@ -148,6 +148,8 @@ _REST = """
 # The chance, at most, that a year of gates promotes a model that is no better; cost per row that a new model must save.
 # yearly_error = 0.05
 # min_gain = 0.0
+# For so long the champion before scores along; if it turns out to have been better, it serves again. 0 switches it off.
+# watch_days = 28
 
 [infer]
 # Rows that are read, scored and published at once, and processes that work side by side.

@@ -156,6 +156,15 @@ class Runs:
         rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
         return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
 
+    def last_done(self, name: str, row_set: str, now: datetime) -> datetime | None:
+        """As of when a step was last done by any run of this job, as far as that is known `now`."""
+        run, step = self.tables.run, self.tables.step
+        mine = sa.and_(step.c.job == self.job, step.c.name == name, step.c.row_set == row_set, step.c.status == "done")
+        joined = step.join(run, run.c.run_id == step.c.run_id)
+        done = sa.select(run.c.as_of).select_from(joined).where(mine, run.c.as_of <= now)
+        found = self.db.rows(done.order_by(run.c.as_of.desc()).limit(1))
+        return found[0]["as_of"] if found else None
+
     def failed_training(self) -> tuple[datetime, str] | None:
         """As of when the newest run that trained failed to, and why; None where it did not fail."""
         run, step = self.tables.run, self.tables.step

@@ -164,13 +164,29 @@ class Registry:
             self._record(version, previous, at, by, decision, reason, evidence)
         return True
 
-    def keep(self, version: int, *, at: datetime, by: str, decision: str, reason: str, evidence: Any) -> None:
-        """Record that a challenger was not promoted; one that was refused no longer waits."""
+    def keep(
+        self,
+        version: int,
+        *,
+        at: datetime,
+        by: str,
+        decision: str,
+        reason: str,
+        evidence: Any,
+        knowing: int | None = None,
+    ) -> bool:
+        """Record that a version was not promoted; a challenger that was refused no longer waits.
+
+        `knowing` is how many decisions were on record; False, and nothing done, where one was added.
+        """
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)
+            if knowing is not None and knowing != len(self.promotions()):
+                return False
             if decision == "kept":
-                self._set_status(version, "refused")
+                self._set_status(version, "refused", "challenger")
             self._record(version, self.champion(), at, by, decision, reason, evidence)
+        return True
 
     def promotions(self) -> list[dict[str, Any]]:
         """Every decision, the newest first."""
@@ -178,9 +194,12 @@ class Registry:
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.promotion_id.desc()))
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
-    def _set_status(self, version: int, status: str) -> None:
+    def _set_status(self, version: int, status: str, before: str | None = None) -> None:
+        """Give a version a status, where `before` is given only if it has that one."""
         table = self.tables.model
         this = sa.and_(table.c.job == self.job, table.c.version == version)
+        if before is not None:
+            this = sa.and_(this, table.c.status == before)
         self.db.execute(table.update().where(this).values(status=status))
 
     def _record(

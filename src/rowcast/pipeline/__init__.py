@@ -16,9 +16,10 @@ from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
-from rowcast.pipeline import by_hand, scoring, training
+from rowcast.pipeline import by_hand, judging, scoring, shadow, training
 from rowcast.pipeline import requeue as requeueing
-from rowcast.pipeline.batch import Order, Outcome, check_columns, check_overrides
+from rowcast.pipeline.batch import Order, Outcome
+from rowcast.pipeline.examine import check_columns, check_overrides
 from rowcast.pipeline.job import Job, moment, now_of, opened
 from rowcast.pipeline.record import said
 from rowcast.pipeline.run import Run
@@ -45,6 +46,7 @@ class Result:
     status: str = "done"  # done, failed, partial
     retrain: str = ""  # what became of retraining, or why it was not due
     decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
+    judged: list[str] = field(default_factory=list)  # what became of versions by what they scored in the shadow
     requeued: int | None = None  # rows that are scored once more
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
@@ -243,13 +245,28 @@ def _begun(
 
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
-    """Retrain where it is due. A failed retrain never keeps a champion from scoring."""
+    """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
     reason = "asked for" if forced else job.retried(lambda: _due(job, now, result))
+    _judge(job, result, now, training=bool(reason))
     if not reason:
         log.info("retraining is not due", reason=result.retrain)
         return
     log.info("retraining", reason=reason)
     _train_or_go_on(job, result, now, set(), forced)
+
+
+def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
+    try:
+        result.judged = judging.judge(job, result.run_id, now, training=training)
+    except Exception as error:  # whatever it is: the champion can still score
+        known = _known(error)
+        result.status, result.error = "partial", known
+        log.error("what was scored in the shadow could not be judged", error=known.what)
+        log.debug("where it failed", exc_info=True)
+
+
+def _known(error: Exception) -> RowcastError:
+    return error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
 
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
@@ -265,7 +282,7 @@ def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str
     except Exception as error:  # whatever it is: the champion can still score, and if it cannot it says so itself
         if forced or job.registry.champion() is None:
             raise
-        known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+        known = _known(error)
         result.status, result.error = "partial", known
         result.retrain = f"failed: {known.what}"
         log.error("retraining failed, the champion goes on scoring", error=known.what)
@@ -318,6 +335,8 @@ def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescor
         return champion
 
     order = replace(order, champion=job.retried(checked))
+    order = replace(order, shadows=job.retried(lambda: shadow.versions(job, order.now)))
+    shadow.forget(job, order.now)
     if rescore:
         run = Run(job, result.run_id, order.now, _work(job, result.run_id))
         result.requeued = job.retried(lambda: requeueing.changed_predictions(run))

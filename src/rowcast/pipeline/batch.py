@@ -1,11 +1,10 @@
 """One batch from claim to publish: it streams through fetch, check, process and inference, and is published whole."""
 
 import atexit
-import difflib
 import multiprocessing
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,14 +15,15 @@ import structlog
 
 from rowcast import check, fetch, infer, logs, process
 from rowcast.config import Settings
-from rowcast.database import Column
 from rowcast.database.retry import retried
-from rowcast.errors import ConfigError, DatabaseError, EstimatorError, RowcastError, RunError
+from rowcast.errors import DatabaseError, EstimatorError, RowcastError, RunError
 from rowcast.fetch import Fetched
 from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
-from rowcast.pipeline.job import Job, opened
+from rowcast.pipeline import shadow
+from rowcast.pipeline.examine import Examined, also_checked, columns_needed, examine
+from rowcast.pipeline.job import opened
 from rowcast.pipeline.record import peak_rss_mb
 
 log = structlog.get_logger("rowcast")
@@ -37,6 +37,7 @@ class Order:
     run_id: int
     now: datetime
     champion: int = 0
+    shadows: tuple[int, ...] = ()  # versions that score in the champion's shadow
     accept_quarantine: bool = False
     since: datetime | None = None  # rows older than late_arrival are looked for back to here
     logging: logs.Present | None = field(default_factory=logs.present)
@@ -60,6 +61,8 @@ class Outcome:
     broken: Counter[str] = field(default_factory=Counter)  # by column and rule
     peak_rss_mb: float = 0.0
     retries: int = 0  # after a transient error of a database
+    shadow_scored: int = 0  # rows that versions scored in the shadow, and that they failed over; each version counts
+    shadow_failed: int = 0
     failed: dict[int, RowcastError] = field(default_factory=dict)  # batches, given back, whose rows raise this
 
     def add(self, other: "Outcome") -> None:
@@ -74,18 +77,11 @@ class Outcome:
         self.broken.update(other.broken)
         self.peak_rss_mb = max(self.peak_rss_mb, other.peak_rss_mb)
         self.retries += other.retries
+        self.shadow_scored += other.shadow_scored
+        self.shadow_failed += other.shadow_failed
 
     def tried_again(self) -> None:
         self.retries += 1
-
-
-@dataclass(frozen=True)
-class Examined:
-    """A batch that went through data-check."""
-
-    checked: check.Checked
-    keys: pa.RecordBatch  # of all fetched rows
-    values: pa.RecordBatch  # of all fetched rows, as read
 
 
 def score_batch(order: Order, batch_id: int) -> Outcome:
@@ -140,11 +136,13 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
     model = worker.model(batch.model_version)
     columns = columns_needed(job, model)
     names = [column.name for column in columns]
+    versions = [version for version in order.shadows if version != batch.model_version]
     with _timed(found, "data-fetch"):
         # One row more tells whether others, which the plan did not count, have taken its rows' room.
         state, most_rows = job.ledger.state(), order.settings.infer.batch_rows
-        fetched = job.pending.read(batch.keys, columns, state, order.now, most_rows + 1)
-        found.fetched, found.columns = fetched.rows.num_rows, len(columns)
+        read = partial(job.pending.read, batch.keys, job=state, now=order.now, batch_rows=most_rows + 1)
+        fetched, shadows = shadow.read(lambda chosen: read(columns=chosen), columns, worker.shadows.able(versions))
+        found.fetched, found.columns = fetched.rows.num_rows, fetched.rows.num_columns - len(job.source.key)
     with _timed(found, "data-check"):
         examined = examine(job, model, fetched, names)
     with _timed(found, "data-process"):
@@ -166,51 +164,12 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
             raise
     found.scored, found.quarantined = predictions.rows.num_rows, quarantined.num_rows
     found.flagged = predictions.flagged
+    with _timed(found, "shadow"):
+        beside = shadow.score(job, batch, shadows, fetched, examined.checked, predictions.rows)
+    found.shadow_scored = beside.rows
+    found.shadow_failed = beside.failed + (len(versions) - len(shadows)) * predictions.rows.num_rows
     found.peak_rss_mb = peak_rss_mb()
     return found
-
-
-def columns_needed(job: Job, model: Model) -> list[Column]:
-    """Only what the model uses and what the config's checks name is read."""
-    check_columns(job, model.features)
-    wanted = {*model.features, *also_checked(job, model)}
-    return [column for column in job.source.relation.columns if column.name in wanted]
-
-
-def also_checked(job: Job, model: Model) -> list[str]:
-    """Columns that only the config's checks name."""
-    known = set(model.contract.names) - set(model.features)
-    return [name for name in job.source.relation.names if name in job.settings.check.columns and name in known]
-
-
-def check_columns(job: Job, features: Sequence[str]) -> None:
-    """Raise RunError where the source lacks a column that a model needs."""
-    missing = [name for name in features if name not in job.source.relation.names]
-    if missing:
-        raise RunError(
-            f"the source no longer has column '{missing[0]}', which the model needs",
-            hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
-        )
-
-
-def check_overrides(job: Job, version: int) -> None:
-    """Raise ConfigError where what [check.columns] says cannot be applied to the rows that this version scores."""
-    overrides = job.settings.check.columns
-    for name in overrides:
-        if name not in job.source.relation.names:
-            near = difflib.get_close_matches(name, job.source.relation.names, n=1, cutoff=0.0)
-            raise ConfigError(
-                f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
-            )
-    if overrides:
-        check.must_apply(job.registry.load(version).contract, overrides)
-
-
-def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:
-    contract = check.in_force(model.contract.select(names), job.settings.check.columns)
-    checked = check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)
-    keys = fetched.rows.select([column.name for column in job.source.key])
-    return Examined(checked, keys, fetched.rows.select(names))
 
 
 def results(
@@ -253,6 +212,7 @@ class _Worker:
         self._stack = ExitStack()
         self.job = self._stack.enter_context(opened(settings, prepare=False))
         self._models: dict[int, Model] = {}
+        self.shadows = shadow.Shadows(self.job, self.model)
 
     def model(self, version: int) -> Model:
         if version not in self._models:

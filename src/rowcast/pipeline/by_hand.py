@@ -18,7 +18,8 @@ from rowcast.ledger import Batch
 from rowcast.ledger import Job as State
 from rowcast.models.artifact import Model
 from rowcast.pipeline import batch as batches
-from rowcast.pipeline import scoring, training
+from rowcast.pipeline import scoring, shadow, training
+from rowcast.pipeline.examine import Examined, also_checked, check_overrides, columns_needed
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
 from rowcast.pipeline.run import Run
@@ -140,8 +141,9 @@ def _infer(run: Run, about: Recorded) -> None:
         raise scoring.no_champion(run.job)
     if not run.work.has("score/batches.json"):
         raise RunError(f"run {run.run_id} has no saved rows to score", hint="begin with 'rowcast step data-fetch'")
-    batches.check_overrides(run.job, champion)
+    check_overrides(run.job, champion)
     model = run.job.registry.load(champion)
+    shadows = shadow.Shadows(run.job, run.job.registry.load).able(shadow.versions(run.job, run.now))
     about.rows_in = about.rows_out = 0
     for batch_id in run.work.json("score/batches.json"):
         batch = run.job.ledger.claim(batch_id, run.run_id, champion)
@@ -149,7 +151,7 @@ def _infer(run: Run, about: Recorded) -> None:
             log.info("already taken by another run", batch=batch_id)
             continue
         try:
-            scored = _published(run.job, model, batch, run.work)
+            scored = _published(run.job, model, shadows, batch, run.work)
         except BaseException:
             run.job.ledger.release(batch.batch_id, batch.worker)
             raise
@@ -159,10 +161,10 @@ def _infer(run: Run, about: Recorded) -> None:
     about.metrics = {"scored": about.rows_out}
 
 
-def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
+def _published(job: Job, model: Model, shadows: list[shadow.Shadow], batch: Batch, work: WorkDir) -> int:
     folder = f"score/{batch.batch_id}"
     fetched = work.rows(f"{folder}/fetched.arrow")
-    names = [column.name for column in batches.columns_needed(job, model)]
+    names = [column.name for column in columns_needed(job, model)]
     begun = time.perf_counter()
     contract = Contract.from_json(work.json("score/contract.json")) if work.has("score/contract.json") else None
     if contract == model.contract and work.has(f"{folder}/matrix.arrow"):
@@ -177,13 +179,14 @@ def _published(job: Job, model: Model, batch: Batch, work: WorkDir) -> int:
         checked = _checked(job, model.contract, fetched)
         matrix = process.process(checked.good, model.contract, model.features)
     keys = fetched.rows.select([column.name for column in job.source.key])
-    examined = batches.Examined(checked, keys, fetched.rows.select(names))
+    examined = Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
-    most, also_read = job.settings.check.max_quarantine, batches.also_checked(job, model)
+    most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
     if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )
+    shadow.score(job, batch, shadows, fetched, checked, predictions.rows)
     log.info(
         "published", batch=batch.batch_id, rows=predictions.rows.num_rows, seconds=round(time.perf_counter() - begun, 2)
     )

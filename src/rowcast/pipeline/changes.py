@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast import fetch
 from rowcast.database import Column
 from rowcast.fetch import Stored
-from rowcast.pipeline.batch import also_checked
+from rowcast.pipeline.examine import also_checked
 from rowcast.pipeline.job import Job
 
 

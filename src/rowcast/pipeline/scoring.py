@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -15,7 +16,8 @@ from rowcast.engines import Engine
 from rowcast.errors import DeadWorkerError, RowcastError, RunError
 from rowcast.ledger import Job as State
 from rowcast.ledger import KeyRange, new_worker
-from rowcast.pipeline.batch import Order, Outcome, close_worker, columns_needed, score_batch
+from rowcast.pipeline.batch import Order, Outcome, close_worker, score_batch
+from rowcast.pipeline.examine import columns_needed
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, said, write
 
@@ -147,6 +149,7 @@ class _Scoring:
                     failed |= self._engaged(left, progress, apart=is_apart)
                     break
                 except DeadWorkerError as error:
+                    self._leave_the_shadow()
                     dead = self._buried(progress)
                     idle += not dead
                     if idle == _DEADLY:  # whatever kills them, it is no batch
@@ -180,6 +183,12 @@ class _Scoring:
     def _open(self, batches: Sequence[int]) -> list[int]:
         still_open = set(self.job.retried(self.job.ledger.open_batches))
         return [batch_id for batch_id in batches if batch_id in still_open]
+
+    def _leave_the_shadow(self) -> None:
+        """Go on without versions that score in the shadow: they may be what a worker died of."""
+        if self.order.shadows:
+            log.warning("nobody scores in the shadow any more in this run", versions=list(self.order.shadows))
+            self.order = replace(self.order, shadows=())
 
     def _buried(self, progress: Callable[[], None]) -> list[int]:
         """The batches over which workers have just died, given back; and what others published without being heard."""
@@ -288,6 +297,9 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
         if name == "inference":
             about.metrics = {"scored": total.scored, "flagged": total.flagged, "batches": total.batches}
             about.metrics |= {"retries": total.retries, "batches_left": len(total.failed)}
+            if total.shadow_scored or total.shadow_failed:
+                about.metrics |= {"shadow_scored": total.shadow_scored, "shadow_failed": total.shadow_failed}
+                about.metrics["shadow_s"] = round(total.seconds["shadow"], 3)
             if total.failed:
                 status, what = "partial", said(next(iter(total.failed.values())))
         if failed is not None and place == broken_at:

@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,15 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from rowcast import build, check, fetch, gate, process
+from rowcast import build, check, fetch, gate, infer, process
 from rowcast.contract import Contract
 from rowcast.errors import ModelError, SourceError, TrainingError
 from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
-from rowcast.models.artifact import Model
-from rowcast.models.decision import Costs
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Version
 from rowcast.models.target import Target
+from rowcast.pipeline import shadow
+from rowcast.pipeline.comparison import blocks, compared, groups
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
 from rowcast.pipeline.run import Run
@@ -35,7 +36,6 @@ PART = "rowcast.part"  # beside each training row: what it serves
 TRAIN, GATE, NEITHER = 0, 1, 2
 OUTCOME = "rowcast.outcome"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY = 86_400_000_000  # microseconds
 _EXAMPLES = 20
 
 # What each step saves; a step can go on where the file of the one before is there.
@@ -160,8 +160,9 @@ def _build(run: Run, about: Recorded) -> None:
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
-    blocks = _blocks(run.job, trains)
-    training = build.Training(matrix, target, time, known, _groups(trains), blocks, run.job.source.time is not None)
+    training = build.Training(
+        matrix, target, time, known, groups(trains), blocks(run.job, trains), run.job.source.time is not None
+    )
     with _importable(settings.folder):
         built = build.build(training, contract, settings.model, settings.task, settings.infer.confidence)
     last = run.work.rows(SAVED["data-fetch"]).rows
@@ -230,7 +231,7 @@ def _gate(run: Run, about: Recorded) -> None:
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
-        allowed = gate.allowance(run.job.settings.gate.yearly_error, run.now, decisions)
+        allowed = shadow.allowance(run.job, run.now, decisions)
         decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().has_scope:
         scope_from, after = fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since)
@@ -278,50 +279,29 @@ def _compared(
     """Both models on the same rows, later than what either was trained on."""
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
-    task = job.settings.task
-    costs = Costs(task.cost_missed, task.cost_false_alarm)
     try:
         models = [job.registry.load(version.version) for version in (champion, challenger)]
-        if models[0].kind != models[1].kind:
-            raise ModelError(f"it is a {models[0].kind} model, and [task] kind is {models[1].kind}")
         scored = [model.scored(process.process(rows, model.contract, model.features)) for model in models]
+        said = [infer.predicted(model, found) for model, found in zip(models, scored, strict=True)]
+        decision = compared(job, rows, said[0], said[1], models, allowed)
     except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
         reason = f"undecided: v{champion.version} cannot be compared with: {error.what}; 'rowcast promote' can decide"
         return gate.Decision(False, "undecided", reason, {"rows": rows.num_rows})
     about.rows_in = about.rows_out = rows.num_rows
-    truth = [_truth(rows.column(LABEL), model, task.positive) for model in models]
-    lost = [gate.losses(what, found, costs) for what, found in zip(truth, scored, strict=True)]
-    classified = models[0].kind != "regression"
-    decision = gate.decide(
-        lost[0],
-        lost[1],
-        positive=truth[0] > 0 if classified else None,
-        worst=max(task.cost_missed, task.cost_false_alarm) if classified else None,
-        blocks=_blocks(job, rows),
-        allowed=allowed,
-        min_gain=job.settings.gate.min_gain,
-    )
+    evidence = {**decision.evidence, "judged_to": _newest(job, rows)}
     if models[0].kind == "binary":
-        aucs = [gate.auc(truth[0] > 0, found.score) for found in scored]
-        decision.evidence.update(auc_champion=aucs[0], auc_challenger=aucs[1])
-    return decision
+        positive = process.is_positive(rows.column(LABEL), job.settings.task.positive)
+        aucs = [gate.auc(positive, found.score) for found in scored]
+        evidence |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
+    return replace(decision, evidence=evidence)
 
 
-def _truth(labels: pa.Array, model: Model, positive: Any) -> npt.NDArray[Any]:
-    """What happened, in the form that a model decides: places of its classes, or values."""
-    if model.kind == "regression":
-        return labels.cast(pa.float64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    if model.kind == "binary":
-        return process.is_positive(labels, positive).astype(np.int64)
-    return process.places(labels, model.classes)
-
-
-def _blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
-    """What rows share luck: the group where one is named, else the day; without a time column each stands alone."""
-    if GROUP in rows.schema.names or job.source.time is None:
-        return _groups(rows)
-    days: npt.NDArray[np.int64] = rows.column(TIME).to_numpy() // _DAY
-    return days
+def _newest(job: Job, rows: pa.RecordBatch) -> Any:
+    """The newest of these rows, as JSON takes it: its time, or without a time column its key."""
+    if not rows.num_rows:
+        return None
+    window = _window(job, rows)
+    return window["trained_to"].isoformat() if "trained_to" in window else window["trained_to_key"]
 
 
 def saved_contract(work: WorkDir) -> Contract:
@@ -336,14 +316,6 @@ def saved_matrix(rows: pa.RecordBatch, contract: Contract) -> Matrix:
         values[:, place] = rows.column(name).to_numpy(zero_copy_only=False)
     rules = contract.select(names).rules
     return Matrix(values, names, {rule.name: rule.categories for rule in rules if rule.kind == "category"})
-
-
-def _groups(rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
-    if GROUP not in rows.schema.names:
-        return None
-    found = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    # Rows without a group stand alone.
-    return np.where(found >= 0, found, -1 - np.arange(len(found)))
 
 
 def _moment(microseconds: Any) -> datetime:

@@ -86,6 +86,9 @@ SELECT COUNT_BIG(*) AS [count_1]
 FROM [rowcast].[wafers_history];
 
 SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_shadow];
+
+SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_prediction] 
 WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM [rowcast].[batch] 
