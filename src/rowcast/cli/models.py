@@ -18,9 +18,13 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     from rowcast import report
 
     with opened_job(common) as job:
+        from rowcast.pipeline import judging
+
         found, promotions = job.registry.versions(), job.registry.promotions()
+        shadow = judging.told(job, job.store.now())
     if json:
-        print(report.as_json({"models": [vars(version) for version in found], "promotions": promotions}))
+        models = [vars(version) for version in found]
+        print(report.as_json({"models": models, "promotions": promotions, "shadow": shadow}))
         return 0
     if not found:
         print("no model yet: 'rowcast retrain' trains the first")
@@ -39,6 +43,8 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     ]
     print(report.table(rows, _VERSION))
     print()
+    if shadow:
+        print(f"{report.facts(shadow)}\n")
     decisions = [{**p, "version": f"v{p['version']}"} for p in promotions]
     print(report.table(decisions, ["version", "decision", "decided_at", "decided_by", "reason"]))
     return 0

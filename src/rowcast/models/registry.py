@@ -124,7 +124,7 @@ class Registry:
         made = self.promotions()
         if not any(each["decided_at"] > now and each["decided_by"] == "gate" for each in made):
             return self.champion()
-        served = [each for each in made if each["decided_at"] < now and each["decision"] == "promoted"]
+        served = [each for each in made if each["decided_at"] < now and each["decision"] in ("promoted", "rolled back")]
         return served[0]["version"] if served else None
 
     def promote(

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rowcast import gate, process
+from rowcast.config import Task
 from rowcast.errors import ModelError
 from rowcast.fetch import GROUP, LABEL, TIME
 from rowcast.models.artifact import Model
@@ -33,7 +34,7 @@ def compared(
         if model.kind != task.kind:
             raise ModelError(f"one is a {model.kind} model, and [task] kind is {task.kind}")
     classes = tuple(dict.fromkeys(label for model in models for label in model.classes))
-    truth, *said = (_in_form(labels, task.kind, classes) for labels in (rows.column(LABEL), champion, challenger))
+    truth, *said = (_in_form(labels, task, classes) for labels in (rows.column(LABEL), champion, challenger))
     costs = Costs(task.cost_missed, task.cost_false_alarm)
     lost = [gate.losses(truth, each, None if task.kind == "regression" else costs) for each in said]
     classified = task.kind != "regression"
@@ -48,10 +49,12 @@ def compared(
     )
 
 
-def _in_form(labels: pa.Array, kind: str, classes: tuple[Any, ...]) -> npt.NDArray[Any]:
+def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDArray[Any]:
     """Labels as places of classes, of which the first needs no action, or as values."""
-    if kind == "regression":
+    if task.kind == "regression":
         return np.asarray(labels.cast(pa.float64()).to_numpy(zero_copy_only=False))
+    if task.kind == "binary":
+        return process.is_positive(labels, task.positive).astype(np.int64)
     return process.places(labels, classes)
 
 

@@ -160,9 +160,8 @@ def _build(run: Run, about: Recorded) -> None:
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
-    training = build.Training(
-        matrix, target, time, known, groups(trains), blocks(run.job, trains), run.job.source.time is not None
-    )
+    is_dated = run.job.source.time is not None
+    training = build.Training(matrix, target, time, known, groups(trains), blocks(run.job, trains), is_dated)
     with _importable(settings.folder):
         built = build.build(training, contract, settings.model, settings.task, settings.infer.confidence)
     last = run.work.rows(SAVED["data-fetch"]).rows
