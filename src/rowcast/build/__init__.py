@@ -14,7 +14,7 @@ import numpy.typing as npt
 from rowcast import config
 from rowcast.build.candidates import Candidate, Fitted, default, user
 from rowcast.build.choice import best
-from rowcast.build.folds import Fold, folds
+from rowcast.build.folds import FOLDS, Fold, folds
 from rowcast.build.honest import honest
 from rowcast.build.judged import Judged, judge
 from rowcast.build.out_of_fold import OutOfFold
@@ -25,6 +25,8 @@ from rowcast.errors import TrainingError
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.decision import Costs
+from rowcast.models.estimators import raw_scores
+from rowcast.models.imported import Imported
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.models.usual import usual
@@ -91,6 +93,62 @@ def build(
         dropped=reduced.dropped,
         features_ranked=_ranked(challenger, matrix, reduced),
     )
+
+
+def imported(
+    training: Training,
+    contract: Contract,
+    estimator: Imported,
+    model: config.Model,
+    task: config.Task,
+    confidence: float = 0.9,
+) -> Built:
+    """An estimator that was fitted elsewhere, calibrated and judged on rows that it has not seen: those of `training`.
+
+    Raises TrainingError where the rows are too few or lack a column, EstimatorError where the estimator fails.
+    """
+    target = training.target
+    _check_enough(target, model)
+    matrix = _columns(training.matrix, estimator)
+    raw = raw_scores(
+        estimator.engine, estimator.estimator, matrix, 1, target.kind, len(target.classes), estimator.order
+    )
+    # All rows are later than what it has seen; parts of them judge one another's calibration and threshold.
+    part = np.searchsorted(training.time, training.time) * FOLDS // len(target)
+    block = np.arange(len(target)) if training.block is None else training.block
+    scores = OutOfFold(target, part, block, {"imported": raw})
+    judged = judge(scores, best, task, confidence, training.time if training.is_dated else None)
+    members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
+    challenger = _model(target, contract, matrix, members, judged, task)
+    counts = {"rows": len(target), "features": len(matrix.names)}
+    counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
+    shares = challenger.contributions(matrix.take(_spread(len(matrix))))
+    return Built(
+        model=challenger,
+        metrics={"candidate": "imported", "kind": target.kind, **counts, **judged.record},
+        candidates=[],
+        dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
+        features_ranked=[] if shares is None else _sorted(matrix.names, np.abs(shares).mean(axis=0).tolist()),
+    )
+
+
+def _columns(matrix: Matrix, estimator: Imported) -> Matrix:
+    """The columns that an imported estimator was fitted on."""
+    absent = [name for name in estimator.features if name not in matrix.names]
+    if absent:
+        raise TrainingError(
+            f"the model was fitted on column '{absent[0]}', which the rows lack"
+            + (f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""),
+            hint="its columns must have the source's names; one that holds hardly any value in these rows counts as "
+            "lacking",
+        )
+    texts = [name for name in estimator.features if name in matrix.categories]
+    if texts and estimator.engine == "lightgbm":
+        raise TrainingError(
+            f"the model reads column '{texts[0]}' as a number, and it holds categories",
+            hint="let a scikit-learn pipeline encode texts, and import that by skops",
+        )
+    return matrix.select(estimator.features)
 
 
 def _model(
@@ -190,13 +248,20 @@ def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> d
 
 def _ranked(model: Model, matrix: Matrix, reduced: Reduced) -> list[tuple[str, float]]:
     """Features by mean absolute contribution; a user's estimator shows none, so by their own relevance."""
-    rows = matrix.take(np.linspace(0, len(matrix) - 1, min(len(matrix), _EXPLAINED)).astype(np.int64))
-    shares = model.contributions(rows)
+    shares = model.contributions(matrix.take(_spread(len(matrix))))
     if shares is None:
         weight = [reduced.relevance[name] for name in model.features]
     else:
         weight = np.abs(shares).mean(axis=0).tolist()
-    return sorted(zip(model.features, weight, strict=True), key=lambda item: -item[1])
+    return _sorted(model.features, weight)
 
 
-__all__ = ["Built", "Training", "build"]
+def _spread(rows: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)
+
+
+def _sorted(names: tuple[str, ...], weight: list[float]) -> list[tuple[str, float]]:
+    return sorted(zip(names, weight, strict=True), key=lambda item: -item[1])
+
+
+__all__ = ["LEAST", "Built", "Training", "build", "imported"]
