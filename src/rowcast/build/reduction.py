@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.build.candidates import fit_ranking_trees
+from rowcast.build.candidates.boosted import gains
 from rowcast.models.matrix import Matrix
+from rowcast.models.target import Target
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -26,7 +27,7 @@ class Reduced:
     relevance: dict[str, float]  # of each column that is neither empty, constant nor a duplicate: see `_relevance`
 
 
-def reduce(matrix: Matrix, outcome: Bools, max_features: int, seed: int) -> Reduced:
+def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Reduced:
     """Drop near-empty, constant and near-duplicate columns, then keep the `max_features` most useful ones.
 
     Useful is what either of two rankings puts high: the column on its own (rank test of its values and of its being
@@ -34,22 +35,22 @@ def reduce(matrix: Matrix, outcome: Bools, max_features: int, seed: int) -> Redu
     """
     share = np.isnan(matrix.values).mean(axis=0)
     dropped = _unusable(matrix, share)
-    sample = _sample(outcome)
+    sample = _sample(target)
     usable = tuple(name for name in matrix.names if name not in dropped)
     rows = Matrix(matrix.values[sample], matrix.names, matrix.categories).select(usable)
-    outcome = outcome[sample]
+    target = target.take(sample)
     share = dict(zip(matrix.names, share, strict=True))
     ranks = _ranks(rows.values)
     duplicates = _duplicates(rows, ranks, np.array([share[name] for name in usable]))
     dropped |= duplicates
-    own = _relevance(rows, ranks, outcome)
+    own = _relevance(rows, ranks, target)
     single = np.array([name not in duplicates for name in usable], dtype=bool)
     usable = tuple(name for name in usable if name not in duplicates)
     own = own[single]
     relevance = dict(zip(usable, own.tolist(), strict=True))
     if len(usable) <= max_features:
         return Reduced(usable, dropped, relevance)
-    gain = fit_ranking_trees(rows.select(usable), outcome, seed)
+    gain = gains(rows.select(usable), target, seed)
     by_own, by_gain = _place(own), _place(gain)
     order = np.lexsort((by_own + by_gain, np.minimum(by_own, by_gain)))
     cut = {usable[place] for place in order[max_features:]}
@@ -68,11 +69,13 @@ def _unusable(matrix: Matrix, share: npt.NDArray[np.floating]) -> dict[str, str]
     return reasons
 
 
-def _sample(outcome: Bools) -> npt.NDArray[np.int64]:
+def _sample(target: Target) -> npt.NDArray[np.int64]:
     """Rows that decide, in order: all of them, or up to half of them of the rarer class and the rest evenly spread."""
-    if len(outcome) <= SAMPLE:
-        return np.arange(len(outcome))
-    positive, negative = np.flatnonzero(outcome), np.flatnonzero(~outcome)
+    if len(target) <= SAMPLE:
+        return np.arange(len(target))
+    if not target.classes:
+        return _evenly(np.arange(len(target)), SAMPLE)
+    positive, negative = np.flatnonzero(target.values > 0), np.flatnonzero(target.values == 0)
     rarer, other = sorted((positive, negative), key=len)
     rarer = _evenly(rarer, SAMPLE // 2)
     return np.sort(np.concatenate([rarer, _evenly(other, SAMPLE - len(rarer))]))
@@ -114,10 +117,57 @@ def _duplicates(rows: Matrix, ranks: Floats, share: Floats) -> dict[str, str]:
     return found
 
 
-def _relevance(rows: Matrix, ranks: Floats, outcome: Bools) -> Floats:
-    """How far each column is from telling nothing of the outcome, in standard errors, shape (f,).
+def _relevance(rows: Matrix, ranks: Floats, target: Target) -> Floats:
+    """How far each column is from telling nothing of the target, in standard errors, shape (f,).
 
-    Numbers: the larger of two rank tests (Mann and Whitney 1947, ties accounted for), of the values and of being
+    Of several classes, the most that it tells of any one; of values, what it tells of their ranks.
+    """
+    if target.kind == "binary":
+        return _of_class(rows, ranks, target.values)
+    if target.kind == "multiclass":
+        each = [_of_class(rows, ranks, target.values == place) for place in range(len(target.classes))]
+        return np.asarray(np.max(each, axis=0), dtype=np.float64)
+    return _of_values(rows, ranks, target.values)
+
+
+def _of_values(rows: Matrix, ranks: Floats, values: Floats) -> Floats:
+    """Numbers: the larger of two rank correlations (Spearman 1904), of the values and of being missing, over their
+    standard error. Categories: the rank analysis of variance of Kruskal and Wallis 1952, brought to the normal scale.
+    """
+    from scipy.stats import rankdata
+
+    order = rankdata(values)
+    missing = np.isnan(ranks)
+    relevance = np.fmax(_correlation(ranks, order), _correlation(missing.astype(np.float64), order))
+    for place in rows.categorical:
+        codes = np.nan_to_num(rows.values[:, place], nan=len(rows.categories[rows.names[place]])).astype(np.int64)
+        count = np.bincount(codes)
+        mean = np.bincount(codes, weights=order)[count > 0] / count[count > 0]
+        between = float((count[count > 0] * (mean - order.mean()) ** 2).sum()) / float(order.var() or 1.0)
+        relevance[place] = _normal(between, len(mean) - 1)
+    return relevance
+
+
+def _correlation(ranks: Floats, order: Floats) -> Floats:
+    known = ~np.isnan(ranks)
+    rows = np.maximum(known.sum(axis=0), 1)
+    own = np.where(known, ranks - np.nansum(ranks, axis=0) / rows, 0.0)
+    other = np.where(known, order[:, None] - (known * order[:, None]).sum(axis=0) / rows, 0.0)
+    spread = np.sqrt((own**2).sum(axis=0) * (other**2).sum(axis=0))
+    rho = (own * other).sum(axis=0) / np.where(spread > 0, spread, np.inf)
+    return np.asarray(np.abs(rho) * np.sqrt(np.maximum(rows - 1, 0)), dtype=np.float64)
+
+
+def _normal(chi: float, freedom: int) -> float:
+    """A chi-squared value on the normal scale (Wilson and Hilferty 1931)."""
+    if freedom <= 0:
+        return 0.0
+    spread = 2 / (9 * freedom)
+    return float(max(0.0, ((chi / freedom) ** (1 / 3) - 1 + spread) / np.sqrt(spread)))
+
+
+def _of_class(rows: Matrix, ranks: Floats, outcome: Bools) -> Floats:
+    """Numbers: the larger of two rank tests (Mann and Whitney 1947, ties accounted for), of the values and of being
     missing. Categories, missing being one of them: chi-squared brought to the normal scale (Wilson and Hilferty 1931).
     """
     missing = np.isnan(ranks)
@@ -127,11 +177,8 @@ def _relevance(rows: Matrix, ranks: Floats, outcome: Bools) -> Floats:
         count = np.bincount(codes)
         seen = np.bincount(codes, weights=outcome)[count > 0]
         expected = count[count > 0] * outcome.mean()
-        freedom = len(expected) - 1
-        if freedom > 0:
-            chi = float(((seen - expected) ** 2 / expected).sum() / (1 - outcome.mean()))
-            spread = 2 / (9 * freedom)
-            relevance[place] = max(0.0, ((chi / freedom) ** (1 / 3) - 1 + spread) / np.sqrt(spread))
+        chi = float(((seen - expected) ** 2 / expected).sum() / (1 - outcome.mean()))
+        relevance[place] = _normal(chi, len(expected) - 1)
     return relevance
 
 

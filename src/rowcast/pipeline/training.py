@@ -1,6 +1,7 @@
 """The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -165,13 +166,16 @@ def _build(run: Run, about: Recorded) -> None:
     matrix, settings = saved_matrix(trains, contract), run.job.settings
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
-    time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
+    event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     is_dated = run.job.source.time is not None
-    training = build.Training(matrix, target, time, known, groups(trains), blocks(run.job, trains), is_dated)
+    training = build.Training(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
     model = foreign.kept(run.work)
     if model is None:
         with _importable(settings.folder):
-            built = build.build(training, contract, settings.model, settings.task, settings.infer.confidence)
+            confidence = settings.infer.confidence
+            built = build.build(
+                training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
+            )
     else:
         theirs = imported.read(model.name, model.data, target.kind, target.classes)
         built = build.imported(training, contract, theirs, settings.model, settings.task, settings.infer.confidence)
@@ -207,6 +211,18 @@ def _quality(figures: dict[str, Any]) -> str:
     """The figure that people know, with its interval."""
     name = "auc" if "auc" in figures else "mae"
     return f"{name.upper()} {figures[name]:.3g} ({figures[f'{name}_low']:.3g} to {figures[f'{name}_high']:.3g})"
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds since now."""
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
+def _ran(run: Run) -> int | None:
+    """How many candidates ran where this very moment was trained as of before, whatever the time they took."""
+    same = [each for each in run.job.registry.versions() if each.created_at == run.now]
+    return next((each.metrics["ran"] for each in same if "ran" in each.metrics), None)
 
 
 @contextmanager
