@@ -64,6 +64,7 @@ def test_a_source_is_all_that_is_needed(load):
     assert (settings.model.estimator, settings.model.max_features) == ("default", 60)
     assert (settings.retrain.policy, settings.retrain.every) == ("every", timedelta(days=7))
     assert (settings.infer.batch_rows, settings.infer.workers, settings.infer.since) == (50_000, 2, None)
+    assert (settings.task.max_flagged, settings.task.min_recall, settings.infer.confidence) == (None, None, 0.9)
 
 
 def test_every_key_of_the_design_can_be_set(write):
@@ -91,6 +92,7 @@ kind = "binary"
 positive = "fail"
 cost_missed = 5
 cost_false_alarm = 0.5
+max_flagged = 0.05
 [check]
 max_quarantine = 0.5
 [check.columns.s001]
@@ -114,13 +116,14 @@ batch_rows = 100
 workers = 4
 engine = "local"
 since = "2026-05-01"
+confidence = 0.95
 """
     settings = config.load(write(text))
     assert settings.source.key == ("lot", "wafer")
     assert settings.source.missing == (-9999.0, 1e30)
     assert settings.source.late_arrival == timedelta(hours=12)
     assert settings.store.schema_ == "quality"
-    assert settings.task.positive == "fail"
+    assert (settings.task.positive, settings.task.max_flagged, settings.infer.confidence) == ("fail", 0.05, 0.95)
     assert settings.check.columns["s001"].max == 3200.0
     assert settings.check.columns["s001"].nullable is False
     assert settings.check.columns["tool id"].values == ("A", "B")

@@ -1,18 +1,18 @@
 """Where a figure will lie on later rows, from the same figure of several periods in time order.
 
 Rows of later periods differ by more than luck: a line drifts. A later period is therefore taken as one more draw from
-what the periods seen so far were drawn from, a random effect, beside the luck of its own rows. How much periods differ
-is itself known from a handful of them: it is not put at its best estimate but averaged over its confidence
-distribution. That is the prediction interval of Nagashima, Noma and Furukawa 2019, Statistical Methods in Medical
-Research 28(6), after Higgins, Thompson and Spiegelhalter 2009, Journal of the Royal Statistical Society A 172(1).
-The luck of the rows is a jackknife of runs of whole blocks: Kuensch 1989, Annals of Statistics 17(3).
+what the periods seen so far were drawn from, a random effect, beside the luck of its own rows: the prediction interval
+of Higgins, Thompson and Spiegelhalter 2009, Journal of the Royal Statistical Society A 172(1), in its Bayesian form. A
+handful of periods says little of how much periods differ. So that is not put at its best estimate but averaged over
+what the periods leave possible, from a weak expectation with a heavy tail (Roever, Bender, Dias and others 2021,
+Research Synthesis Methods 12(4)). The luck of the rows is a jackknife of runs of whole blocks: Kuensch 1989, Annals of
+Statistics 17(3).
 
 `python -m studies coverage` measures how often it holds; docs/models.md has the figures.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -27,7 +27,8 @@ PERIODS = 5  # that rows are cut into where folds are too few to tell periods ap
 FEWEST = 3
 RUNS = 20  # of each period, left out in turn
 MIN_BLOCKS = 5  # of a period, that its runs be made of whole blocks
-_DRAWS = 64  # of the confidence distribution, evenly spaced
+DRIFT = 0.25  # of the spread among single rows: the deviation between periods that is exceeded as often as not
+_DRAWS = 128  # of that deviation, evenly likely before the periods are looked at
 _STEPS = 32  # halvings
 
 
@@ -110,44 +111,31 @@ class Spread:
         return bounds(self.value, self._reach(float(self.support.sum())), scale)
 
     def _reach(self, ahead: float) -> float:
+        """Half the interval's width: drift and luck of these periods and of the later one, of support `ahead`."""
         from scipy.special import ndtr
 
-        luck = self.unit / self.support
-        weight = self.support / self.support.sum()
-        drift = _drift(self.figure, luck)
-        variance = drift * (1 + weight @ weight) + weight**2 @ luck + self.unit / ahead
-        deviation = np.sqrt(np.maximum(variance, 1e-300))
+        luck, weight = self.unit / self.support, self.support / self.support.sum()
+        drift, likely = self._drift(luck)
+        deviation = np.sqrt(drift * (1 + weight @ weight) + weight**2 @ luck + self.unit / ahead)
         low, high = 0.0, 12 * float(deviation.max())
         for _ in range(_STEPS):
             middle = (low + high) / 2
-            outside = float(ndtr(-middle / deviation).mean())
+            outside = float(likely @ ndtr(-middle / np.maximum(deviation, 1e-300)))
             low, high = (middle, high) if outside > (1 - LEVEL) / 2 else (low, middle)
         return high
 
-
-def _drift(figure: Floats, luck: Floats) -> Floats:
-    """The confidence distribution of the variance between periods, as evenly likely values.
-
-    Each solves Q(drift) = a quantile of chi-squared (Viechtbauer 2007, Statistics in Medicine 26(1)); 0 where Q at 0 is
-    already less, for then luck alone explains as much.
-    """
-    wanted = _quantiles(len(figure) - 1)
-    low = np.zeros(len(wanted))
-    high = np.full(len(wanted), float(((figure - figure.mean()) ** 2).sum()) / wanted[0])
-    for _ in range(_STEPS):
-        middle = (low + high) / 2
-        weight = 1 / np.maximum(luck + middle[:, None], 1e-300)
-        centre = weight @ figure / weight.sum(axis=1)
-        above = (weight * (figure - centre[:, None]) ** 2).sum(axis=1) > wanted
-        low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return low
-
-
-@lru_cache
-def _quantiles(freedom: int) -> Floats:
-    from scipy.stats import chi2
-
-    return np.asarray(chi2.ppf((np.arange(_DRAWS) + 0.5) / _DRAWS, freedom), dtype=np.float64)
+    def _drift(self, luck: Floats) -> tuple[Floats, Floats]:
+        """Variances between periods, and how likely each is given theirs: a half-Cauchy before, a normal likelihood."""
+        expected = DRIFT * np.sqrt(self.unit) or float(self.figure.std())
+        evenly = (np.arange(_DRAWS) + 0.5) / _DRAWS
+        drift = (expected * np.tan(np.pi / 2 * evenly)) ** 2
+        variance = np.maximum(luck + drift[:, None], 1e-300)
+        total = (1 / variance).sum(axis=1)
+        centre = (self.figure / variance).sum(axis=1) / total
+        misfit = ((self.figure - centre[:, None]) ** 2 / variance).sum(axis=1)
+        logarithm = -(np.log(variance).sum(axis=1) + np.log(total) + misfit) / 2
+        likely = np.exp(logarithm - logarithm.max())
+        return drift, likely / likely.sum()
 
 
 def bounds(value: float, reach: float, scale: Scale) -> tuple[float, float]:
