@@ -14,15 +14,18 @@ OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "reg
 _METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2"}
 
 _LATER = 0.2  # of the rows, the last in time, tell how many trees pay
-_ROUNDS = (30, 60, 400)  # fewest; where the later rows cannot tell; most
+_ROUNDS = (50, 80, 400)  # fewest; where the later rows cannot tell; most
 _PATIENCE = 40  # rounds without gain
-_FEW = 3  # rows of each class that the later rows must have to tell
+# Rows of each class, or of a regression, that the later rows must have to tell: with fewer the number of trees is luck,
+# and the scores of folds with different numbers are on different scales.
+_TELLING = 200
 
 
 def fit_boosted(matrix: Matrix, target: Target, seed: int) -> Fitted:
     """LightGBM (Ke et al. 2017, NeurIPS 30), shallow and slow enough for few positives in many columns.
 
-    The number of trees is found by early stopping on the last fifth of the rows, all of which are then fitted with it.
+    The number of trees is found by early stopping on the last fifth of the rows, where that holds enough of each class
+    to tell; all rows are then fitted with it.
     """
     many = len(matrix) > LARGE
     leaf = 50 if many else max(5, min(30, len(matrix) // 50))
@@ -47,7 +50,7 @@ def _rounds(matrix: Matrix, target: Target, parameters: dict[str, Any]) -> int:
     fewest, unknown, most = _ROUNDS
     border = int(len(matrix) * (1 - _LATER))
     early, late = target.take(slice(border)), target.take(slice(border, None))
-    if target.classes and min(early.counts.min(), late.counts.min()) < _FEW:
+    if (min(late.counts.min(), early.counts.min()) if target.classes else len(late)) < _TELLING:
         return unknown
     parameters = _complete(parameters, target, border) | {"metric": _METRICS[target.kind]}
     data = _data(matrix, target, parameters, slice(border))
