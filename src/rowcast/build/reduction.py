@@ -15,6 +15,10 @@ Bools = npt.NDArray[np.bool_]
 MAX_MISSING = 0.95
 RANK_MISSING = 0.01  # a value that is constant where measured still tells, if this share is missing and not missing
 MAX_CORRELATION = 0.999
+STABLE = 0.6  # of the resamples, at least, in which a column must be chosen
+LEAST = 20  # columns that are kept in any case, where there are as many
+CHOSEN = 20  # columns that a ranking chooses in a resample
+BLOCKS, PAIRS, GAINED = 10, 5, 4  # of time; of halves; halves in which boosted trees rank too
 SAMPLE = 20_000  # rows that decide; more of them change the choice little and its time much
 
 
@@ -28,10 +32,9 @@ class Reduced:
 
 
 def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Reduced:
-    """Drop near-empty, constant and near-duplicate columns, then keep the `max_features` most useful ones.
+    """Drop near-empty, constant and near-duplicate columns, then keep those that are chosen in most resamples.
 
-    Useful is what either of two rankings puts high: the column on its own (rank test of its values and of its being
-    missing), or the gain it brings to boosted trees, which see interactions that no column shows alone.
+    At most `max_features`, and fewer where only fewer are chosen often enough. Rows come in time order.
     """
     share = np.isnan(matrix.values).mean(axis=0)
     dropped = _unusable(matrix, share)
@@ -46,16 +49,59 @@ def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Redu
     own = _relevance(rows, ranks, target)
     single = np.array([name not in duplicates for name in usable], dtype=bool)
     usable = tuple(name for name in usable if name not in duplicates)
-    own = own[single]
+    rows, ranks, own = rows.select(usable), ranks[:, single], own[single]
     relevance = dict(zip(usable, own.tolist(), strict=True))
     if len(usable) <= max_features:
         return Reduced(usable, dropped, relevance)
-    gain = gains(rows.select(usable), target, seed)
-    by_own, by_gain = _place(own), _place(gain)
-    order = np.lexsort((by_own + by_gain, np.minimum(by_own, by_gain)))
-    cut = {usable[place] for place in order[max_features:]}
-    dropped |= {name: f"not among the {max_features} most useful" for name in usable if name in cut}
-    return Reduced(tuple(name for name in usable if name not in cut), dropped, relevance)
+    often = _often(rows, ranks, target, seed)
+    order = np.lexsort((-own, -often))
+    stable = int((often[order] >= STABLE).sum())
+    count = min(max_features, max(stable, min(LEAST, len(usable))))
+    for place in order[count:]:
+        dropped[usable[place]] = f"chosen in {often[place]:.0%} of resamples: {_why(count, stable, max_features)}"
+    kept = set(order[:count].tolist())
+    return Reduced(tuple(name for place, name in enumerate(usable) if place in kept), dropped, relevance)
+
+
+def _why(count: int, stable: int, max_features: int) -> str:
+    if count == max_features < stable:
+        return f"not among the {max_features} chosen most often"
+    return f"{STABLE:.0%} are asked for" if count == stable else f"not among the first {count}"
+
+
+def _often(rows: Matrix, ranks: Floats, target: Target, seed: int) -> Floats:
+    """How often each column is chosen, shape (f,): stability selection (Meinshausen and Bühlmann 2010, Journal of the
+    Royal Statistical Society B 72(4)) by complementary halves (Shah and Samworth 2013, B 75(1)).
+
+    The halves are of whole blocks of time, so that what tells in one block alone is not chosen. In each half two
+    rankings choose: the column on its own, and the gain that it brings to boosted trees, which see interactions that no
+    column shows alone. What counts is the ranking that chooses the column more often.
+    """
+    by_own, by_gain = list[Bools](), list[Bools]()
+    for number, half in enumerate(_halves(target, seed)):
+        part, known = rows.take(half), target.take(half)
+        by_own.append(_first(_relevance(part, ranks[half], known)))
+        if number < GAINED:
+            by_gain.append(_first(gains(part, known, seed + number)))
+    none = np.zeros(len(rows.names))
+    return np.fmax(np.mean(by_own, axis=0) if by_own else none, np.mean(by_gain, axis=0) if by_gain else none)
+
+
+def _first(value: Floats) -> Bools:
+    """The `CHOSEN` columns that tell most, of those that tell anything."""
+    return np.asarray((_place(value) < CHOSEN) & (value > 0))
+
+
+def _halves(target: Target, seed: int) -> list[npt.NDArray[np.int64]]:
+    """Row numbers of halves and their complements, each of every second block of time in a random order."""
+    random = np.random.default_rng(seed)
+    block = np.arange(len(target)) * BLOCKS // len(target)
+    halves = []
+    for _ in range(PAIRS):
+        chosen = np.isin(block, random.permutation(BLOCKS)[: BLOCKS // 2])
+        halves += [np.flatnonzero(chosen), np.flatnonzero(~chosen)]
+    enough = [half for half in halves if not target.classes or np.sort(target.take(half).counts)[-2] >= 3]
+    return enough
 
 
 def _unusable(matrix: Matrix, share: npt.NDArray[np.floating]) -> dict[str, str]:
