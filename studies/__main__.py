@@ -1,4 +1,4 @@
-"""python -m studies [--years N]: prints the tables of docs/models.md. Seeded: equal numbers on equal libraries."""
+"""python -m studies [NAME …] [--years N]: prints the tables of docs/models.md. Seeded: a repeat prints the same."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -12,6 +12,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
+from studies import coverage
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -52,10 +53,16 @@ GAINS = (0.05, 0.1, 0.2, 0.3)
 
 
 def main() -> None:
-    """Simulate and print."""
+    """Simulate and print the studies named, or all."""
     parser = argparse.ArgumentParser(prog="python -m studies")
+    parser.add_argument("study", nargs="*", choices=[*STUDIES, []], help="all where none is named")
     parser.add_argument("--years", type=int, default=200)
-    years = parser.parse_args().years
+    given = parser.parse_args()
+    for name in given.study or STUDIES:
+        STUDIES[name](given.years)
+
+
+def _gates(years: int) -> None:
     with Pool(2) as pool:
         run = partial(pool.map, chunksize=5)
         most = int(binom.ppf(0.99, years, YEARLY))
@@ -178,6 +185,8 @@ def _student(gained: Floats, units: int) -> float:
     deviation = gained.std(ddof=1)
     return float(t.sf(gained.mean() / deviation * np.sqrt(len(gained)), units - 1)) if deviation and units > 7 else 1.0
 
+
+STUDIES: dict[str, Callable[[int], None]] = {"gates": _gates, "coverage": lambda _: coverage.study()}
 
 if __name__ == "__main__":
     main()

@@ -18,7 +18,9 @@ def of(rows: list[tuple[int, bool]]) -> tuple[np.ndarray, np.ndarray]:
 
 @settings(deadline=None, max_examples=200)
 @given(ROWS, st.floats(0.1, 100), st.floats(0.1, 100))
-def test_no_threshold_is_cheaper_than_the_chosen_one(rows: list[tuple[int, bool]], missed: float, alarm: float) -> None:
+def test_no_threshold_is_cheaper_than_the_chosen_one_but_for_luck(
+    rows: list[tuple[int, bool]], missed: float, alarm: float
+) -> None:
     score, outcome = of(rows)
 
     def cost(line: float) -> float:
@@ -28,7 +30,28 @@ def test_no_threshold_is_cheaper_than_the_chosen_one(rows: list[tuple[int, bool]
     chosen = threshold(score, outcome, Task(cost_missed=missed, cost_false_alarm=alarm))
     assert 0 <= chosen <= 1
     assert not np.isclose(score, chosen, atol=1e-6).any()  # in the middle: the last bits of a score cannot matter
-    assert all(cost(chosen) <= cost(other) + 1e-6 for other in [0.0, 1.0, *score, *(score + 1e-9)])
+
+    def luck(other: float) -> float:
+        between = (score >= chosen) != (score >= other)
+        return float(np.sqrt(missed**2 * outcome[between].sum() + alarm**2 * (~outcome[between]).sum()))
+
+    least = min(cost(other) for other in (0.0, 1.0, *score))
+    cheapest = [other for other in (0.0, 1.0, *score) if cost(other) <= least + 1e-6]
+    assert any(cost(chosen) <= least + luck(other) / 2 + 1e-6 for other in cheapest)
+
+
+def test_what_luck_cannot_explain_is_cheapest() -> None:
+    """Twenty failures at 0.2, where the costs alone would draw the line at 0.5."""
+    score = np.repeat([0.1, 0.2, 0.7], [100, 30, 10])
+    outcome = np.concatenate([np.zeros(100), np.ones(20), np.zeros(10), np.ones(10)]).astype(bool)
+    assert 0.1 < threshold(score, outcome, Task(cost_missed=1, cost_false_alarm=1)) < 0.2
+
+
+def test_what_luck_can_explain_is_left_to_the_costs() -> None:
+    """Sixteen failures of thirty: flagging them saves 2, give or take 5.5."""
+    score = np.repeat([0.1, 0.2, 0.7], [100, 30, 10])
+    outcome = np.concatenate([np.zeros(100), np.ones(16), np.zeros(14), np.ones(10)]).astype(bool)
+    assert 0.2 < threshold(score, outcome, Task(cost_missed=1, cost_false_alarm=1)) < 0.7
 
 
 def test_a_model_that_knows_nothing_flags_all_or_none() -> None:

@@ -14,10 +14,10 @@ Metrics = dict[str, float | int | str | None]
 def figures(judged: Honest, task: Task) -> Metrics:
     """Figures of the out-of-fold rows, each with `_low` and `_high`: where that of as many later rows will lie, 95 %.
 
-    `interval_rows` says how many rows that is. Means and shares are of all rows; AUC, average precision, rank
-    correlation and r2 are those of a fold's rows on average, since no later row will be ranked among these. Costs are
-    per row, in the units of the config; what costs the same whoever predicts (flag none, flag all, the median) stands
-    beside. A figure that no fold has is None.
+    `interval_rows` says how many rows that is. They are of all rows, but that AUC, average precision and balanced
+    accuracy are those of a fold's rows on average: scores of two folds are two models'. Costs are per row, in the units
+    of the config; what costs the same whoever predicts (flag none, flag all, the median) stands beside. A figure that
+    no fold has is None.
     """
     of = periods(judged.fold, judged.block)
     rows = len(judged.target)
@@ -65,16 +65,15 @@ def _multiclass(judged: Honest, task: Task, of: Periods) -> Metrics:
 def _regression(judged: Honest, task: Task, of: Periods) -> Metrics:
     label, value = judged.target.values, judged.predicted
     every, off = np.ones(len(label)), np.abs(label - value)
-    mean = np.bincount(of.period, weights=label) / np.bincount(of.period)
-    unexplained = ratio(off**2, (label - mean[of.period]) ** 2, of)
-    rank = general(lambda rows: _rank_correlation(label[rows], value[rows]), lambda rows: float(len(rows)), of)
+    one, two = _standard_ranks(label), _standard_ranks(value)
+    rank = ratio(one * two, (one**2 + two**2) / 2, of)  # the correlation of the ranks, since their variances are equal
     error = _shown("mae", ratio(off, every, of), "amount")
     square = _shown("rmse", ratio(off**2, every, of), "amount")
     return {
         **error,
         **{name.replace("mae", "cost_per_row"): figure for name, figure in error.items()},
         **{name: None if figure is None else float(np.sqrt(figure)) for name, figure in square.items()},
-        **_explained(unexplained),
+        **_explained(ratio(off**2, (label - label.mean()) ** 2, of)),
         **_shown("spearman", rank, "any", limit=1.0),
         "cost_per_row_median": float(loss(judged.target, judged.blind, task).mean()),
     }
@@ -155,16 +154,15 @@ def _balanced(truth: Places, right: Bools) -> float:
     return float((np.bincount(truth, weights=right)[count > 0] / count[count > 0]).mean())
 
 
-def _rank_correlation(label: Floats, value: Floats) -> float:
+def _standard_ranks(values: Floats) -> Floats:
     from scipy.stats import rankdata
 
-    one, two = (ranks - ranks.mean() for ranks in (rankdata(label), rankdata(value)))
-    scale = float(np.sqrt((one @ one) * (two @ two)))
-    return float(one @ two) / scale if scale else float("nan")
+    ranks = rankdata(values)
+    return np.asarray((ranks - ranks.mean()) / (ranks.std() or 1.0), dtype=np.float64)
 
 
 def _explained(unexplained: Spread | None) -> Metrics:
-    """1 less what is left of the variance around each fold's own mean."""
+    """1 less what is left of the variance."""
     left = _shown("left", unexplained, "amount")
     turned = {"r2": left["left"], "r2_low": left["left_high"], "r2_high": left["left_low"]}
     return {name: None if each is None else 1 - float(each) for name, each in turned.items()}

@@ -9,6 +9,8 @@ from rowcast.models.decision import Costs, cheapest, matrix
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+TOLERATED = 0.5  # standard errors
+
 
 def threshold(probability: Floats, outcome: Bools, task: Task) -> float:
     """The threshold in [0, 1] that the task asks for, from rows (n,) it is chosen on; 0 flags every row, 1 none.
@@ -39,19 +41,29 @@ def costs(classes: int, task: Task) -> Floats:
 
 
 def _cheapest(probability: Floats, outcome: Bools, task: Task) -> float:
-    """The least cost on these rows.
+    """The least cost on these rows, but for luck.
 
-    Of equally cheap places the one nearest to where the costs alone would put it (Elkan 2001, "The foundations of
-    cost-sensitive learning"). That place itself, or ones between the two, cost no less on later rows: docs/models.md.
+    A few positives put the cheapest place where they happen to lie. Of those that are no more than half a standard
+    error dearer the one is taken that is nearest to where the costs alone would put it (Elkan 2001, "The foundations of
+    cost-sensitive learning"): docs/models.md has what each costs on later rows.
     """
     score, place = np.unique(probability, return_inverse=True)
-    missed = np.bincount(place, weights=outcome, minlength=len(score)) * task.cost_missed
-    alarms = np.bincount(place, weights=~outcome, minlength=len(score)) * task.cost_false_alarm
+    positive, negative = (np.bincount(place, weights=each, minlength=len(score)) for each in (outcome, ~outcome))
+    missed, alarms = positive * task.cost_missed, negative * task.cost_false_alarm
     # Place k flags score[k] and all above it.
     cost = np.concatenate([[0.0], np.cumsum(missed)]) + np.concatenate([np.cumsum(alarms[::-1])[::-1], [0.0]])
-    ideal = task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed)
-    cheapest = _between(score)[cost <= cost.min() * (1 + 1e-12)]
-    return float(cheapest[np.argmin(np.abs(cheapest - ideal))])
+    line = _between(score)
+    off = np.abs(line - task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed))
+    cheapest = _first(off, cost <= cost.min() * (1 + 1e-12))
+    # Only rows between two places cost otherwise under one than under the other.
+    square = np.concatenate([[0.0], np.cumsum(missed * task.cost_missed + alarms * task.cost_false_alarm)])
+    luck = TOLERATED * np.sqrt(np.abs(square - square[cheapest]))
+    return float(line[_first(off, cost <= cost[cheapest] * (1 + 1e-12) + luck)])
+
+
+def _first(off: Floats, allowed: Bools) -> int:
+    """The least of those allowed."""
+    return int(np.argmin(np.where(allowed, off, np.inf)))
 
 
 def _capacity(probability: Floats, most: float) -> float:

@@ -1,0 +1,367 @@
+"""Whether what a build says of later rows comes true: intervals of figures, conformal sets; what a threshold costs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing import Pool
+from typing import Any
+from unittest import mock
+
+import numpy as np
+
+from rowcast.build import threshold as thresholds
+from rowcast.build.honest import Honest, honest
+from rowcast.build.judged import Judged, judge
+from rowcast.build.quality import figures
+from rowcast.build.threshold import decide, threshold
+from rowcast.config import Task
+from rowcast.models import calibration
+from rowcast.models.conformal import Bands, Sets
+from rowcast.models.target import Target
+from rowcast.report import table
+from studies.histories import DATA, REAL, SIMULATED, Build, Floats, Simulated, build
+
+CONFIDENCE = 0.9
+TIMES = 200  # that each simulation is built
+SHUFFLES = 20
+STARTS = np.linspace(0.4, 0.75, 12)  # of the rows, that a build on real rows is on
+FIGURES = {
+    "binary": ("auc", "cost_per_row", "average_precision", "recall", "precision"),
+    "multiclass": ("auc", "cost_per_row", "accuracy"),
+    "regression": ("mae", "rmse", "r2", "spearman"),
+}
+MARKET = 17_760  # the row of elec2 from which on prices of the neighbouring market are there
+
+
+@dataclass(frozen=True)
+class Held:
+    """What one build said, and what came."""
+
+    name: str
+    kind: str
+    figures: dict[str, tuple[bool, bool | None, float, float | None]]  # held, held by luck alone, both widths
+    covered: dict[Any, dict[str, tuple[int, int, int]]]  # class -> way -> rows, covered, uncertain
+    recorded: dict[Any, bool]  # class -> whether its coverage lay where the record said
+
+
+def study() -> None:
+    """Print the tables of docs/models.md."""
+    if not DATA.exists():
+        print(f"(no data in {DATA}: simulations only)\n")
+    work: list[Callable[[], list[Held]]] = [partial(_simulated, each) for each in SIMULATED]
+    if DATA.exists():
+        work += [partial(_shuffled, name) for name in ("secom", "ai4i")]
+        work += [partial(_real, name) for name in REAL]
+    with Pool(2) as pool:
+        started = [pool.apply_async(each) for each in work]
+        line = [pool.apply_async(_lines, (positives,)) for positives in (30, 100, 300)]
+        found = [held for each in started for held in each.get()]
+        _print_intervals(found)
+        _print_sure(found)
+        print("\nThreshold: cost on later rows, percent over the best there is\n")
+        rows = [row for each in line for row in each.get()]
+        print(table(rows, list(rows[0])))
+
+
+def _simulated(each: Simulated) -> list[Held]:
+    return [_held(one) for one in each.builds(TIMES)]
+
+
+def _shuffled(name: str) -> list[Held]:
+    history = REAL[name]()
+    rows = int(0.6 * len(history.block))
+    return [_held(build(history.shuffled(seed), rows)) for seed in range(SHUFFLES)]
+
+
+def _real(name: str) -> list[Held]:
+    history, found = REAL[name](), []
+    starts = STARTS if name != "elec2" else np.linspace(0.25, 0.88, 22)
+    for start in starts:
+        rows = int(start * len(history.block))
+        one = build(history, rows)
+        if name == "elec2":
+            one = _renamed(one, rows)
+        found.append(_held(one))
+    return found
+
+
+def _renamed(one: Build, rows: int) -> Build:
+    judged = rows - len(one.scores.target)
+    when = "the change is still to come" if rows < MARKET else "the change is among the folds"
+    assert judged < MARKET
+    return Build(f"elec2, {when}", one.task, one.scores, one.raw, one.later)
+
+
+def _first(_scores: Any) -> str:
+    return "m"
+
+
+def _held(one: Build) -> Held:
+    judged = judge(one.scores, _first, one.task, CONFIDENCE)
+    of = honest(one.scores, _first, one.task, calibration.fit)
+    came = _came(one, judged)
+    said, alone = judged.record, _by_luck_alone(of, one.task)
+    found = {}
+    for name in FIGURES[one.later.kind]:
+        low, high, value = said[f"{name}_low"], said[f"{name}_high"], came[name]
+        if value is None or low is None:
+            continue
+        narrow = alone.get(name)
+        by_luck = None if narrow is None else bool(narrow[0] <= value <= narrow[1])
+        width = None if narrow is None else narrow[1] - narrow[0]
+        found[name] = (bool(low <= value <= high), by_luck, high - low, width)
+    covered, recorded = _covered(one, judged)
+    return Held(one.name, one.later.kind, found, covered, recorded)
+
+
+def _came(one: Build, judged: Judged) -> dict[str, Any]:
+    """The figures of the later rows: those of a single fold, whatever it is that they are compared with."""
+    probability = judged.calibration(one.raw)
+    predicted = probability
+    if one.later.kind == "binary":
+        predicted = probability >= judged.threshold
+    elif one.later.kind == "multiclass":
+        predicted = decide(probability, one.task)
+    rows = len(one.later)
+    blind = np.zeros(rows if one.later.kind == "regression" else 0)
+    # Three folds alike: a single one would be cut into parts.
+    thrice = Honest(
+        Target(one.later.kind, np.tile(one.later.values, 3), one.later.classes),
+        np.repeat(np.arange(3), rows),
+        np.arange(3 * rows),
+        np.concatenate([one.raw] * 3),
+        np.concatenate([probability] * 3),
+        np.concatenate([predicted] * 3),
+        np.tile(blind, 3),
+    )
+    return figures(thrice, one.task)
+
+
+def _by_luck_alone(of: Honest, task: Task) -> dict[str, tuple[float, float]]:
+    """What is usually printed: all rows taken as independent, and later ones as no different."""
+    if of.target.kind == "regression":
+        return {"mae": _mean(np.abs(of.target.values - of.predicted))}
+    truth, predicted = of.target.values.astype(np.int64), of.predicted.astype(np.int64)
+    missed, alarm = (truth > 0) & (predicted == 0), (truth != predicted) & (predicted > 0)
+    found = {"cost_per_row": _mean(missed * task.cost_missed + alarm * task.cost_false_alarm)}
+    if of.target.kind == "multiclass":
+        return found | {"accuracy": _mean(truth == predicted)}
+    return found | {
+        "auc": _delong(of.raw, of.target.values),
+        "recall": _mean(predicted[truth == 1]),
+        "precision": _mean(truth[predicted == 1]),
+    }
+
+
+def _mean(values: Any) -> tuple[float, float]:
+    if len(values) == 0:
+        return 0.0, 1.0
+    reach = 1.96 * float(np.std(values)) / np.sqrt(len(values))
+    return float(np.mean(values)) - reach, float(np.mean(values)) + reach
+
+
+def _delong(raw: Floats, outcome: Any) -> tuple[float, float]:
+    """DeLong, DeLong and Clarke-Pearson 1988, Biometrics 44(3), by the ranks of Sun and Xu 2014."""
+    from scipy.stats import rankdata
+
+    positive, negative = raw[outcome], raw[~outcome]
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[: len(positive)] - rankdata(positive)) / len(negative)
+    below = 1 - (ranks[len(positive) :] - rankdata(negative)) / len(positive)
+    reach = 1.96 * np.sqrt(above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below))
+    return float(above.mean() - reach), float(above.mean() + reach)
+
+
+# How sure
+
+WAYS = ("plain", "recent", "last two", "kept")
+
+
+def _covered(one: Build, judged: Judged) -> tuple[dict[Any, dict[str, tuple[int, int, int]]], dict[Any, bool]]:
+    probability = judged.calibration(one.raw)
+    counted: dict[Any, dict[str, tuple[int, int, int]]] = {}
+    for way in WAYS:
+        conformal = judged.conformal if way == "kept" else _plainer(one, judged, way)
+        uncertain = conformal.uncertain(probability)
+        if isinstance(conformal, Sets):
+            inside = np.take_along_axis(
+                conformal.sets(probability), one.later.values.astype(np.int64)[:, None], axis=1
+            )[:, 0]
+            of = {label: one.later.values == place for place, label in enumerate(one.later.classes)}
+        else:
+            low, high = conformal.interval(probability)
+            inside = (low <= one.later.values) & (one.later.values <= high)
+            of = {"all": np.ones(len(inside), dtype=bool)}
+        for label, rows in of.items():
+            found = (int(rows.sum()), int(inside[rows].sum()), int(uncertain[rows].sum()))
+            counted.setdefault(label, {})[way] = found
+    recorded = {}
+    for row in judged.record["coverage"]:
+        if row["of"] in counted and row["low"] is not None and counted[row["of"]]["kept"][0]:
+            rows, inside_, _ = counted[row["of"]]["kept"]
+            recorded[row["of"]] = bool(row["low"] <= inside_ / rows <= row["high"])
+    return counted, recorded
+
+
+def _plainer(one: Build, judged: Judged, way: str) -> Sets | Bands:
+    """Split conformal without any look at later folds: of all rows, the recent ones weighing more, or the last folds.
+
+    Weights after Barber, Candes, Ramdas and Tibshirani 2023, Annals of Statistics 51(2).
+    """
+    target, fold = one.scores.target, one.scores.fold
+    age = fold.max() - fold
+    weight = {"plain": np.ones(len(age)), "recent": 0.6**age, "last two": (age < 2).astype(np.float64)}[way]
+    probability = judged.calibration(one.scores.raw["m"])
+    if target.kind == "regression":
+        off = np.abs(target.values - probability)
+        blind = _lowest(-np.abs(target.values - np.median(target.values)), np.ones(len(off)))
+        return Bands((), (-_lowest(-off, weight),), -blind)
+    each = np.stack([1 - probability, probability], axis=1) if target.kind == "binary" else probability
+    least = [
+        _lowest(each[target.values == place, place], weight[target.values == place])
+        for place in range(len(target.classes))
+    ]
+    return Sets(tuple(max(0.0, one) for one in least))
+
+
+def _lowest(score: Floats, weight: Floats) -> float:
+    """What the score of one more row, of the largest weight, reaches with the promised probability."""
+    score, weight = score[weight > 0], weight[weight > 0]
+    if not len(score):
+        return -np.inf
+    order = np.argsort(score)
+    reached = np.cumsum(weight[order])
+    place = np.searchsorted(reached, (1 - CONFIDENCE) * (reached[-1] + weight.max()) + 1e-9, side="right")
+    return float(score[order][place - 1]) if place else -np.inf
+
+
+# Where the line is drawn
+
+
+def _lines(positives: int) -> list[dict[str, Any]]:
+    """Scores whose calibration a sigmoid can be, and others; thresholds from `positives` of them, judged on many."""
+    sound = {"as a sigmoid has it": ("even", "far", "none"), "otherwise": ("half", "wide", "skewed", "heavy tails")}
+    found = []
+    for calibrated, shapes in sound.items():
+        over: dict[str, list[float]] = {name: [] for name in LINES}
+        for shape in shapes:
+            for share, task in ((0.07, Task()), (0.02, Task(cost_missed=50.0))):
+                outcome, raw = _drawn(shape, 200_000, share, np.random.default_rng(99))
+                order = np.argsort(raw)
+                cost = _costs(outcome[order], task)
+                for seed in range(30):
+                    known, seen = _drawn(shape, round(positives / share), share, np.random.default_rng(seed))
+                    target = Target("binary", known, ("good", "bad"))
+                    fitted = calibration.fit(seen, target)
+                    later = fitted(raw[order])
+                    for name, line in LINES.items():
+                        place = np.searchsorted(later, line(fitted(seen), known, task))
+                        over[name].append(float(cost[place] / cost.min() - 1))
+        found.append(
+            {"positives": positives, "calibration": calibrated}
+            | {name: f"{100 * np.mean(each):.1f}" for name, each in over.items()}
+        )
+    return found
+
+
+def _drawn(shape: str, rows: int, share: float, random: np.random.Generator) -> tuple[Any, Floats]:
+    outcome, noise = random.random(rows) < share, random.normal(size=rows)
+    if shape == "half":
+        return outcome, noise + 3 * (outcome & (random.random(rows) < 0.5))
+    if shape == "wide":
+        return outcome, np.where(outcome, 1 + 2 * noise, noise)
+    if shape == "skewed":
+        return outcome, noise + np.where(outcome, 1.5, 2.0 * (random.random(rows) < 0.1))
+    if shape == "heavy tails":
+        return outcome, random.standard_t(2, size=rows) + 1.5 * outcome
+    return outcome, noise + {"even": 1.0, "far": 2.2, "none": 0.0}[shape] * outcome
+
+
+def _costs(outcome: Any, task: Task) -> Floats:
+    """Of flagging all rows from each place on, rows in ascending order of score; the last flags none."""
+    missed = np.concatenate([[0], np.cumsum(outcome)]) * task.cost_missed
+    alarms = np.concatenate([np.cumsum(~outcome[::-1])[::-1], [0]]) * task.cost_false_alarm
+    return np.asarray(missed + alarms)
+
+
+def _elkan(_probability: Floats, _outcome: Any, task: Task) -> float:
+    return task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed)
+
+
+def _between(probability: Floats, outcome: Any, task: Task) -> float:
+    """The cheapest where each row counts half by its outcome and half by its probability."""
+    order = np.argsort(probability)
+    likely = (outcome + probability)[order] / 2
+    missed = np.concatenate([[0], np.cumsum(likely)]) * task.cost_missed
+    alarms = np.concatenate([np.cumsum(1 - likely[::-1])[::-1], [0]]) * task.cost_false_alarm
+    return float(np.append(probability[order], 1.0)[np.argmin(missed + alarms)])
+
+
+def _near(errors: float, probability: Floats, outcome: Any, task: Task) -> float:
+    """As `rowcast.build.threshold`, with so many standard errors tolerated."""
+    with mock.patch.object(thresholds, "TOLERATED", errors):
+        return threshold(probability, outcome, task)
+
+
+LINES: dict[str, Callable[[Floats, Any, Task], float]] = {
+    "cheapest": partial(_near, 0.0),
+    "half way": _between,
+    "kept": threshold,
+    "one error": partial(_near, 1.0),
+    "Elkan": _elkan,
+}
+
+
+# Tables
+
+
+def _by_name(found: list[Held]) -> Iterator[tuple[str, list[Held]]]:
+    for name in dict.fromkeys(held.name for held in found):
+        yield name, [held for held in found if held.name == name]
+
+
+def _print_intervals(found: list[Held]) -> None:
+    for kind, names in FIGURES.items():
+        rows = []
+        for name, held in _by_name([each for each in found if each.kind == kind]):
+            row: dict[str, Any] = {"rows": name, "builds": len(held)}
+            for figure in names:
+                said = [each.figures[figure] for each in held if figure in each.figures]
+                row[figure] = f"{np.mean([each[0] for each in said]):.0%}"
+                if said[0][1] is not None:
+                    row[f"{_SHORT[figure]} luck"] = f"{np.mean([each[1] for each in said]):.0%}"
+                if figure in ("auc", "mae"):
+                    row["width"] = f"{np.mean([each[2] for each in said]):.3f}"
+                if figure in ("auc", "mae") and said[0][3] is not None:
+                    row["w. luck"] = f"{np.mean([each[3] for each in said]):.3f}"
+            rows.append(row)
+        print(f"{'' if kind == 'binary' else chr(10)}Intervals, {kind}: share that held the figure of the later rows\n")
+        print(table(rows, list(rows[0])))
+
+
+_SHORT = {
+    "auc": "auc",
+    "cost_per_row": "cost",
+    "recall": "rec.",
+    "precision": "prec.",
+    "accuracy": "acc.",
+    "mae": "mae",
+}
+
+
+def _print_sure(found: list[Held]) -> None:
+    rows = []
+    for name, held in _by_name(found):
+        for label in held[0].covered:
+            row: dict[str, Any] = {"rows": name, "class": label}
+            total = {way: np.sum([each.covered[label][way] for each in held], axis=0) for way in WAYS}
+            if not total["kept"][0]:
+                continue
+            row["later rows"] = int(total["kept"][0])
+            row |= {way: f"{total[way][1] / total[way][0]:.1%}" for way in WAYS}
+            row |= {f"unc. {way}": f"{total[way][2] / total[way][0]:.0%}" for way in ("plain", "kept")}
+            said = [each.recorded[label] for each in held if label in each.recorded]
+            row["record held"] = f"{np.mean(said):.0%}" if said else "-"
+            rows.append(row)
+    print(f"\nHow sure: share of later rows whose truth was in the set or interval, {CONFIDENCE:.0%} promised\n")
+    print(table(rows, list(rows[0])))
