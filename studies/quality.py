@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _interval(values: Floats) -> tuple[float, float]:
 
 def _periods(task: Task, data: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
     bounds = [int(start * len(data.target)) for start in task.starts] + [len(data.target)]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         yield data.take(slice(start)), data.take(slice(start, end))
 
 
@@ -216,6 +217,39 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
         return float(np.abs(truth - decided).mean())
     costs_of = Costs(costs.cost_missed, costs.cost_false_alarm)
     return float(row_costs(truth.astype(int), decided.astype(int), costs_of).mean())
+
+
+# Columns
+
+
+def columns(times: int = 10) -> None:
+    """Which share of the columns that matter is kept, and which share of the kept ones matters; a twin counts."""
+    from rowcast.build.reduction import reduce
+
+    found: dict[str, list[list[float]]] = {}
+    for seed in range(1, times + 1):
+        data = sets.fab(2_000, 590, seed)
+        truth = sets.truth(2_000, 590, seed)
+        for most in (20, 30, 60):
+            kept = reduce(data.matrix, data.target, most, seed).kept
+            right = [name for name in kept if name in truth.matters or truth.twins.get(name) in truth.matters]
+            stand = {truth.twins.get(name, name) for name in kept} | set(kept)
+            recall = len(stand & set(truth.matters)) / len(truth.matters)
+            found.setdefault(f"{most}", []).append([len(kept), len(right) / len(kept), recall])
+    rows = []
+    for most, values in found.items():
+        count, precision, recall = (_interval(np.array(each)) for each in zip(*values, strict=True))
+        shown = {"max_features": most, "kept": f"{count[0]:.1f}", "precision": f"{precision[0]:.0%}"}
+        shown |= {"95 %": _reaching(precision), "recall": f"{recall[0]:.0%}", "95 % ": _reaching(recall)}
+        rows.append(shown)
+    print(
+        f"\nColumns: 590 sensors x 2,000 wafers, of which {len(truth.matters)} columns matter; {times} simulated fabs\n"
+    )
+    print(table(rows, list(rows[0])))
+
+
+def _reaching(of: tuple[float, float]) -> str:
+    return f"{of[0] - of[1]:.0%} to {of[0] + of[1]:.0%}"
 
 
 # Speed

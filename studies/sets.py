@@ -6,7 +6,7 @@ Read from ../shared/data beside the project; origin and licence of each stand in
 import csv
 import gzip
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rowcast import config
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
-from rowcast.simulate import Fab, simulate
+from rowcast.simulate import Fab, Truth, simulate
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 AI4I_CAUSES = ("TWF", "HDF", "PWF", "OSF", "RNF")  # they are told with the failure: each is a part of the label
@@ -29,7 +29,7 @@ class Dataset:
     matrix: Matrix
     target: Target
     time: npt.NDArray[np.int64]  # (n,), ascending: seconds, or the row's place
-    task: config.Task = config.Task()
+    task: config.Task = field(default_factory=config.Task)
 
     def take(self, rows: npt.NDArray[Any] | slice) -> "Dataset":
         """Just these rows."""
@@ -97,6 +97,11 @@ def kamyr() -> Dataset:
     return Dataset(_matrix(table), Target("regression", kappa), np.arange(len(kappa)))
 
 
+def truth(rows: int, sensors: int, seed: int) -> Truth:
+    """What nobody sees of `fab`: which columns matter, and which repeat another."""
+    return simulate(Fab(rows=rows, sensors=sensors, seed=seed, drift=False, bad_kinds=())).truth
+
+
 def fab(rows: int, sensors: int, seed: int = 7, drift: bool = False) -> Dataset:
     """The fab simulator's wafers with their true outcomes; tool, chamber and recipe are categories."""
     simulation = simulate(Fab(rows=rows, sensors=sensors, seed=seed, drift=drift, bad_kinds=()))
@@ -107,8 +112,8 @@ def fab(rows: int, sensors: int, seed: int = 7, drift: bool = False) -> Dataset:
     for batch in simulation.batches():
         for place, name in enumerate(names[3:]):
             values[done : done + len(batch), 3 + place] = batch.column(name).to_numpy(zero_copy_only=False)
-        for name, found in texts.items():
-            found += batch.column(name).to_pylist()
+        for name in texts:
+            texts[name] += batch.column(name).to_pylist()
         done += len(batch)
     categories = {}
     for place, (name, found) in enumerate(texts.items()):
