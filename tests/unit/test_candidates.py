@@ -1,0 +1,90 @@
+"""What is tried: each kind of model on each kind of target, the same one each time."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import logit
+
+from rowcast.build.candidates import default
+from rowcast.build.candidates.boosted import fit_boosted
+from rowcast.build.candidates.extra import fit_extra
+from rowcast.models.matrix import Matrix
+from rowcast.models.soundness import check_lightgbm
+from rowcast.models.storage import dumped, loaded
+from rowcast.models.target import Target
+
+RANDOM = np.random.default_rng(0)
+VALUES = RANDOM.normal(size=(600, 6)).astype(np.float32)
+VALUES[RANDOM.random(VALUES.shape) < 0.1] = np.nan
+VALUES[:, 5] = RANDOM.integers(0, 3, 600)
+ROWS = Matrix(VALUES, ("a", "b", "c", "d", "e", "tool"), {"tool": ("x", "y", "z")})
+LINE = np.nan_to_num(VALUES[:, 0]) + (VALUES[:, 5] == 1)
+TARGETS = {
+    "binary": Target("binary", LINE > 1, ("ok", "bad")),
+    "multiclass": Target("multiclass", np.digitize(LINE, [0.5, 1.5]), ("ok", "edge", "void")),
+    "regression": Target("regression", LINE + RANDOM.normal(size=600) * 0.1),
+}
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_every_candidate_learns_comes_back_from_its_bytes_and_is_the_same_each_time(kind: Any) -> None:
+    target = TARGETS[kind]
+    for candidate in default(kind, 0):
+        fitted, again = candidate.fit(ROWS, target), candidate.fit(ROWS, target)
+        raw = fitted.raw(ROWS)
+        assert raw.shape == ((600, 3) if kind == "multiclass" else (600,))
+        np.testing.assert_array_equal(raw, again.raw(ROWS))
+        if kind == "regression":
+            assert np.corrcoef(raw, target.values)[0, 1] > 0.7
+        else:
+            found = raw.argmax(axis=1) if kind == "multiclass" else raw > np.quantile(raw, 1 - target.values.mean())
+            assert (found == target.values).mean() > 0.75, candidate.name
+        scores = 3 if kind == "multiclass" else 1
+        part = dumped(fitted.engine, fitted.estimator, 6, scores)
+        same = type(fitted)(fitted.engine, loaded(fitted.engine, part, 6, scores), target)
+        np.testing.assert_allclose(same.raw(ROWS), raw, rtol=0, atol=1e-12)
+
+
+def test_the_simplest_come_first_and_names_are_different() -> None:
+    names = [candidate.name for candidate in default("regression", 0)]
+    assert names == ["ridge, penalty 1000", "ridge, penalty 10", "extra trees", "boosted trees"]
+
+
+def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
+    """The log-odds of each leaf, smoothed by one row of the base rate, on average; of values the forest's own mean."""
+    from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+    options = {"min_samples_leaf": 3, "max_leaf_nodes": 256, "max_features": 0.5, "random_state": 7}
+    forest = ExtraTreesRegressor(100, **options).fit(VALUES, TARGETS["regression"].values)
+    found = fit_extra(ROWS, TARGETS["regression"], 7).raw(ROWS)
+    np.testing.assert_allclose(found, forest.predict(VALUES), rtol=0, atol=1e-9)
+    outcome = TARGETS["binary"].values
+    base = outcome.mean()
+    classifier = ExtraTreesClassifier(100, **options).fit(VALUES, outcome.astype(int))
+    each = []
+    for tree in classifier.estimators_:
+        leaf = tree.apply(VALUES)
+        rows = tree.tree_.n_node_samples[leaf]
+        each.append(logit((tree.tree_.value[leaf, 0, 1] * rows + base) / (rows + 1)))
+    np.testing.assert_allclose(fit_extra(ROWS, TARGETS["binary"], 7).raw(ROWS), np.mean(each, axis=0), atol=1e-5)
+
+
+def test_the_contributions_of_extra_trees_are_exact() -> None:
+    fitted = fit_extra(ROWS, TARGETS["binary"], 0)
+    shares = fitted.estimator.predict(VALUES[:50], pred_contrib=True)
+    np.testing.assert_allclose(shares.sum(axis=1), fitted.raw(ROWS)[:50], atol=1e-9)
+    check_lightgbm(fitted.estimator.model_to_string(), 6, 1)
+
+
+def test_the_number_of_boosted_trees_is_found_on_later_rows_where_they_can_tell() -> None:
+    random = np.random.default_rng(1)
+    values = random.normal(size=(6_000, 5)).astype(np.float32)
+    rows = Matrix(values, tuple("abcde"), {})
+    noise = Target("binary", random.random(6_000) < 0.3, (0, 1))
+    clear = Target("binary", values[:, 0] * values[:, 1] > 0.3, (0, 1))
+    few = Target("binary", noise.values & (np.arange(6_000) % 10 == 0), (0, 1))
+    counts = [fit_boosted(rows, target, 0).estimator.num_trees() for target in (noise, clear, few)]
+    assert counts[0] == 50  # the fewest: more trees only learn noise
+    assert counts[1] > 150
+    assert counts[2] == 80  # too few positives to tell
