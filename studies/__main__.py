@@ -1,4 +1,7 @@
-"""python -m studies [NAME …] [--years N]: prints the tables of docs/models.md. Seeded: a repeat prints the same."""
+"""python -m studies [STUDY ...] [--years N]: prints the tables of docs/models.md.
+
+Seeded: equal numbers on equal libraries.
+"""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -12,7 +15,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import coverage
+from studies import coverage, quality
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -186,7 +189,14 @@ def _student(gained: Floats, units: int) -> float:
     return float(t.sf(gained.mean() / deviation * np.sqrt(len(gained)), units - 1)) if deviation and units > 7 else 1.0
 
 
-STUDIES: dict[str, Callable[[int], None]] = {"gates": _gates, "coverage": lambda _: coverage.study()}
+STUDIES: dict[str, Callable[[int], None]] = {
+    "gates": _gates,
+    "coverage": lambda _: coverage.study(),
+    "quality": lambda _: quality.study(),
+    "columns": lambda _: quality.columns(),
+    "leaks": lambda _: quality.leaks(),
+    "speed": lambda _: quality.speed(),
+}
 
 if __name__ == "__main__":
     main()

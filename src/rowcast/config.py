@@ -172,6 +172,7 @@ class Model(_Section):
     max_features: int = Field(default=60, ge=1)
     min_train_rows: int = Field(default=100, ge=20)
     max_train_rows: int = Field(default=100_000, ge=100)
+    budget: Duration | None = None  # time after which no further candidate is tried
     window: Duration | None = None  # how far back training rows go; default: to the first
 
 

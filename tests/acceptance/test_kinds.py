@@ -29,18 +29,25 @@ def _amount(row: dict[str, Any]) -> float:
     return round(10 + 2 * row["s01"] - row["s02"], 3)
 
 
+KINDS: dict[str, Any] = {
+    "classes": (several, {"task": {"kind": "multiclass", "cost_missed": 5.0}}),
+    "values": (amounts, {"task": {"kind": "regression", "high": 13.0}}),
+}
+
+
 @pytest.fixture
 def classes(empty: Job) -> Job:
-    return filled(empty, several, "TEXT", {"task": {"kind": "multiclass", "cost_missed": 5.0}})
+    return filled(empty, "classes")
 
 
 @pytest.fixture
 def values(empty: Job) -> Job:
-    label = "REAL" if empty.place.is_sqlite else "double precision"
-    return filled(empty, amounts, label, {"task": {"kind": "regression", "high": 13.0}})
+    return filled(empty, "values")
 
 
-def filled(job: Job, outcome: Callable[..., Any], label: str, settings: dict[str, dict[str, Any]]) -> Job:
+def filled(job: Job, what: str) -> Job:
+    outcome, settings = KINDS[what]
+    label = "TEXT" if what == "classes" else "REAL" if job.place.is_sqlite else "double precision"
     create(job.place, label=label)
     job.add(outcome(wafers(1, 2 * LABELLED, True), True))
     job.add(outcome(wafers(2 * LABELLED + 1, PENDING, False), False))
@@ -83,20 +90,18 @@ def test_amounts_are_predicted_in_their_unit_and_flagged_outside_their_limits(va
     assert values.ok("explain", str(next(iter(rows))), "--json")["reproduced"]
 
 
-@pytest.mark.parametrize("kind", ["classes", "values"])
-def test_a_challenger_of_any_kind_meets_the_champion_in_the_gate(
-    kind: str, make_job: Callable[..., Job], request: pytest.FixtureRequest
-) -> None:
-    job: Job = request.getfixturevalue(kind)
+@pytest.mark.parametrize("what", KINDS)
+def test_a_challenger_of_any_kind_meets_the_champion_in_the_gate(what: str, empty: Job) -> None:
+    job = filled(empty, what)
     job.ok("retrain")
-    job.add({"classes": several, "values": amounts}[kind](wafers(2 * LABELLED + PENDING + 1, 2_000, True), True))
+    job.add(KINDS[what][0](wafers(2 * LABELLED + PENDING + 1, 2_000, True), True))
     job.ok("retrain")
     newest = job.ok("models", "--json")["promotions"][0]
     assert newest["version"] == 2
     assert newest["evidence"]["rows"] > 900
     assert newest["evidence"]["cost_challenger"] is not None
     assert job.call("models").code == 0
-    assert job.call("models", "show", "2").code == 0
+    assert job.call("models", "show", "2", "--html", str(job.folder / "card.html")).code == 0
 
 
 def test_a_class_that_was_hardly_ever_seen_is_left_out_and_said_so(classes: Job) -> None:
@@ -108,7 +113,8 @@ def test_a_class_that_was_hardly_ever_seen_is_left_out_and_said_so(classes: Job)
     assert {row["predicted"] for row in predictions(classes).values()} == set(CLASSES)
 
 
-def test_a_label_that_is_not_of_the_tasks_kind_is_refused(values: Job, classes: Job) -> None:
+def test_a_label_that_is_not_of_the_tasks_kind_is_refused(make_job: Callable[[str, str], Job]) -> None:
+    classes, values = (filled(make_job("sqlite", "empty"), what) for what in KINDS)
     classes.configure({"task": {"kind": "regression"}})
     assert "a regression needs numbers" in classes.refused("retrain")
     values.configure({"task": {"kind": "multiclass"}})

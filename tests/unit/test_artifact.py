@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from rowcast.build.candidates import fit_logistic, fit_trees
+from rowcast.build.candidates.boosted import fit_boosted
+from rowcast.build.candidates.linear import fit_linear
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import ModelError
 from rowcast.models import storage
@@ -27,6 +28,7 @@ from rowcast.models.decision import Costs
 from rowcast.models.estimators import Engine, raw_contributions, raw_scores, to_frame
 from rowcast.models.matrix import Matrix
 from rowcast.models.storage import REVIEWED
+from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)
 KNOWN = ("a", "b", 'ä "quoted"', "d", "e")
@@ -49,6 +51,10 @@ CONTRACT = Contract(
 )
 
 
+def binary(outcome: np.ndarray) -> Target:
+    return Target("binary", outcome, (-1, 1))
+
+
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
     usual = {"s1": [-1.5, 1.5], "tool": {"ä": 0.2}}
     given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "kind": "binary"}
@@ -57,11 +63,11 @@ def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names
 
 
 def linear() -> Model:
-    return model("linear", fit_logistic(ROWS, OUTCOME, 0.1).estimator)
+    return model("linear", fit_linear(ROWS, binary(OUTCOME), 10).estimator)
 
 
 def trees() -> Model:
-    return model("lightgbm", fit_trees(ROWS, OUTCOME, 0).estimator)
+    return model("lightgbm", fit_boosted(ROWS, binary(OUTCOME), 0).estimator)
 
 
 def theirs(estimator: Any, numbers: bool = True) -> Model:
@@ -237,7 +243,7 @@ def test_contributions_add_up_to_the_raw_score(make: Callable[[], Model]) -> Non
 def test_linear_contributions_are_coefficient_times_distance_from_the_mean() -> None:
     values = RANDOM.normal(size=(500, 2)).astype(np.float32)
     of = Matrix(values, ("s1", "s2"), {})
-    fitted = fit_logistic(of, values[:, 0] > 0, 0.1).estimator
+    fitted = fit_linear(of, binary(values[:, 0] > 0), 10).estimator
     shares = raw_contributions("linear", fitted, of)
     low, high = np.nanquantile(values.astype(float), (0.005, 0.995), axis=0)
     clipped = np.clip(values, low, high)

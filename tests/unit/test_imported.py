@@ -44,7 +44,7 @@ def booster(path: Path, objective: str, label: np.ndarray, **more: Any) -> Path:
 
 
 def imported(path: Path, kind: Any = "binary", classes: tuple[Any, ...] = ("pass", "fail")) -> Imported:
-    return read(path, path.read_bytes(), kind, classes)
+    return read(path.name, path.read_bytes(), kind, classes)
 
 
 def scores(found: Imported, kind: Any = "binary", classes: int = 2) -> np.ndarray:

@@ -4,6 +4,7 @@ Whatever is fitted to judge a model is fitted inside a fold, on rows before thos
 over is then fitted in the same way on all of them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,18 +14,22 @@ import numpy.typing as npt
 
 from rowcast import config
 from rowcast.build.candidates import Candidate, Fitted, default, user
-from rowcast.build.choice import best
-from rowcast.build.folds import Fold, folds
+from rowcast.build.choice import AVERAGE, best, choose, with_average
+from rowcast.build.folds import FOLDS, Fold, folds
 from rowcast.build.honest import honest
 from rowcast.build.judged import Judged, judge
 from rowcast.build.out_of_fold import OutOfFold
 from rowcast.build.quality import figures
 from rowcast.build.reduction import Reduced, reduce
+from rowcast.build.suspects import suspects
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
+from rowcast.models.calibration import Floats
 from rowcast.models.decision import Costs
+from rowcast.models.estimators import raw_scores
+from rowcast.models.imported import Imported
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.models.usual import usual
@@ -53,7 +58,7 @@ class Built:
     """A challenger and all that was learned on the way."""
 
     model: Model
-    metrics: dict[str, float | int | str | None]  # out of fold; JSON-safe
+    metrics: dict[str, Any]  # out of fold; JSON-safe
     candidates: list[dict[str, Any]]  # name, auc, auc_low, auc_high, log_loss, cost_per_row, chosen
     dropped: dict[str, str]  # column -> why the model does not use it
     features_ranked: list[tuple[str, float]]  # most important first
@@ -66,31 +71,105 @@ def build(
     task: config.Task,
     confidence: float = 0.9,
     seed: int = 0,
+    spent: Callable[[], float] = lambda: 0.0,
+    most: int | None = None,
 ) -> Built:
     """Train, validate and choose; `confidence` is how often a prediction's set or interval is to hold the truth.
 
-    A repeat with the same rows, config and seed gives the same model. Raises TrainingError where the rows do not
-    allow a model, EstimatorError where a user's estimator fails, ModelError where it could not be stored.
+    `spent` says how many seconds have passed: once they are more than the model's budget, no further candidate is
+    tried. `most` is how many are tried at most: as many as ran then, where a build is repeated. The same rows, config
+    and seed give the same model. Raises TrainingError where the rows do not allow one, EstimatorError where a user's
+    estimator fails, ModelError where it could not be stored.
     """
     target = training.target
     _check_enough(target, model)
-    tried = default(seed) if model.estimator == "default" else [user(model.estimator, seed)]
-    scores, when = _out_of_fold(training, tried, model, seed)
+    tried = default(target.kind, seed) if model.estimator == "default" else [user(model.estimator, seed)]
+    scores, when = _out_of_fold(training, tried[:most], model, seed, spent)
+    tried = tried[: len(scores.raw)]
+    scores = with_average(scores)
     judged = judge(scores, best, task, confidence, when)
     reduced = _reduced(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
-    fitted = next(each for each in tried if each.name == judged.candidate).fit(matrix, target.values)
-    members = (Member(fitted.engine, fitted.estimator),)
+    members = tuple(
+        _member(candidate, scores, matrix, target, judged.candidate == AVERAGE)
+        for candidate in tried
+        if judged.candidate in (candidate.name, AVERAGE)
+    )
     challenger = _model(target, contract, matrix, members, judged, task)
-    counts = {"rows": len(target), "features": len(reduced.kept)}
+    counts = {"rows": len(target), "features": len(reduced.kept), "ran": len(tried)}
     counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
+    about = {"candidate": judged.candidate, "kind": target.kind, "choice": choose(scores).reason}
     return Built(
         model=challenger,
-        metrics={"candidate": judged.candidate, "kind": target.kind, **counts, **judged.record},
+        metrics={**about, **counts, "suspects": suspects(matrix, target), **judged.record},
         candidates=[_figures(scores, name, name == judged.candidate, task) for name in scores.raw],
         dropped=reduced.dropped,
         features_ranked=_ranked(challenger, matrix, reduced),
     )
+
+
+def _member(candidate: Candidate, scores: OutOfFold, matrix: Matrix, target: Target, is_one_of_several: bool) -> Member:
+    fitted = candidate.fit(matrix, target)
+    if not is_one_of_several:
+        return Member(fitted.engine, fitted.estimator)
+    slope, intercept = calibration.line(scores.raw[candidate.name], scores.target)
+    return Member(fitted.engine, fitted.estimator, slope, intercept)
+
+
+def imported(
+    training: Training,
+    contract: Contract,
+    estimator: Imported,
+    model: config.Model,
+    task: config.Task,
+    confidence: float = 0.9,
+) -> Built:
+    """An estimator that was fitted elsewhere, calibrated and judged on rows that it has not seen: those of `training`.
+
+    Raises TrainingError where the rows are too few or lack a column, EstimatorError where the estimator fails.
+    """
+    target = training.target
+    _check_enough(target, model)
+    matrix = _columns(training.matrix, estimator)
+    raw = raw_scores(
+        estimator.engine, estimator.estimator, matrix, 1, target.kind, len(target.classes), estimator.order
+    )
+    # All rows are later than what it has seen; parts of them judge one another's calibration and threshold.
+    part = np.searchsorted(training.time, training.time) * FOLDS // len(target)
+    block = np.arange(len(target)) if training.block is None else training.block
+    scores = OutOfFold(target, part, block, {"imported": raw})
+    judged = judge(scores, best, task, confidence, training.time if training.is_dated else None)
+    members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
+    challenger = _model(target, contract, matrix, members, judged, task)
+    counts = {"rows": len(target), "features": len(matrix.names)}
+    counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
+    shares = challenger.contributions(matrix.take(_spread(len(matrix))))
+    return Built(
+        model=challenger,
+        metrics={"candidate": "imported", "kind": target.kind, **counts, **judged.record},
+        candidates=[],
+        dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
+        features_ranked=[] if shares is None else _sorted(matrix.names, np.abs(shares).mean(axis=0).tolist()),
+    )
+
+
+def _columns(matrix: Matrix, estimator: Imported) -> Matrix:
+    """The columns that an imported estimator was fitted on."""
+    absent = [name for name in estimator.features if name not in matrix.names]
+    if absent:
+        raise TrainingError(
+            f"the model was fitted on column '{absent[0]}', which the rows lack"
+            + (f" (and {len(absent) - 1} more)" if len(absent) > 1 else ""),
+            hint="its columns must have the source's names; one that holds hardly any value in these rows counts as "
+            "lacking",
+        )
+    texts = [name for name in estimator.features if name in matrix.categories]
+    if texts and estimator.engine == "lightgbm":
+        raise TrainingError(
+            f"the model reads column '{texts[0]}' as a number, and it holds categories",
+            hint="let a scikit-learn pipeline encode texts, and import that by skops",
+        )
+    return matrix.select(estimator.features)
 
 
 def _model(
@@ -131,7 +210,7 @@ def _check_enough(target: Target, model: config.Model) -> None:
 
 
 def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> Reduced:
-    reduced = reduce(matrix, target.values, model.max_features, seed)
+    reduced = reduce(matrix, target, model.max_features, seed)
     if not reduced.kept:
         raise TrainingError(
             f"none of {len(matrix.names)} columns tells anything in {len(matrix)} rows: all are constant or missing",
@@ -141,7 +220,7 @@ def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> 
 
 
 def _out_of_fold(
-    training: Training, tried: list[Candidate], model: config.Model, seed: int
+    training: Training, tried: list[Candidate], model: config.Model, seed: int, spent: Callable[[], float]
 ) -> tuple[OutOfFold, npt.NDArray[np.int64] | None]:
     """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone.
 
@@ -151,17 +230,20 @@ def _out_of_fold(
     window = None if model.window is None else model.window // timedelta(microseconds=1)
     split = folds(training.time, training.known, training.group, target, window)
     _check_folds(split, target)
+    kept = [_reduced(matrix.take(fold.train), target.take(fold.train), model, seed).kept for fold in split]
     shape = (len(target), len(target.classes)) if target.kind == "multiclass" else (len(target),)
-    raw = {candidate.name: np.full(shape, np.nan) for candidate in tried}
+    raw: dict[str, Floats] = {}
+    for candidate in tried:
+        if raw and model.budget is not None and spent() > model.budget.total_seconds():
+            break
+        raw[candidate.name] = np.full(shape, np.nan)
+        for fold, names in zip(split, kept, strict=True):
+            chosen = matrix.select(names)
+            fitted: Fitted = candidate.fit(chosen.take(fold.train), target.take(fold.train))
+            raw[candidate.name][fold.test] = fitted.raw(chosen.take(fold.test))
     fold_of = np.full(len(target), -1)
     for number, fold in enumerate(split):
-        earlier, known = matrix.take(fold.train), target.take(fold.train)
-        kept = _reduced(earlier, known, model, seed).kept
-        earlier, later = earlier.select(kept), matrix.take(fold.test).select(kept)
         fold_of[fold.test] = number
-        for candidate in tried:
-            fitted: Fitted = candidate.fit(earlier, known.values)
-            raw[candidate.name][fold.test] = fitted.raw(later)
     block = np.arange(len(target)) if training.block is None else training.block
     order = np.argsort(fold_of, kind="stable")
     seen = order[fold_of[order] >= 0]  # a group's later rows come with its first
@@ -190,13 +272,20 @@ def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> d
 
 def _ranked(model: Model, matrix: Matrix, reduced: Reduced) -> list[tuple[str, float]]:
     """Features by mean absolute contribution; a user's estimator shows none, so by their own relevance."""
-    rows = matrix.take(np.linspace(0, len(matrix) - 1, min(len(matrix), _EXPLAINED)).astype(np.int64))
-    shares = model.contributions(rows)
+    shares = model.contributions(matrix.take(_spread(len(matrix))))
     if shares is None:
         weight = [reduced.relevance[name] for name in model.features]
     else:
         weight = np.abs(shares).mean(axis=0).tolist()
-    return sorted(zip(model.features, weight, strict=True), key=lambda item: -item[1])
+    return _sorted(model.features, weight)
 
 
-__all__ = ["Built", "Training", "build"]
+def _spread(rows: int) -> npt.NDArray[np.int64]:
+    return np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)
+
+
+def _sorted(names: tuple[str, ...], weight: list[float]) -> list[tuple[str, float]]:
+    return sorted(zip(names, weight, strict=True), key=lambda item: -item[1])
+
+
+__all__ = ["LEAST", "Built", "Training", "build", "imported"]

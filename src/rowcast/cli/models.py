@@ -1,11 +1,12 @@
-"""Commands about model versions: models, models show."""
+"""Commands about model versions: models, models show, models import."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+from rowcast.cli.terminal import finish, logging_to_file
 from rowcast.errors import ModelError, UsageError
 
 versions = App(name="models", help="Model versions, and who decided what about them.")
@@ -93,3 +94,28 @@ def show(
 
         print(summary(found))
     return 0
+
+
+@versions.command(name="import")
+def import_(
+    file: Path,
+    /,
+    *,
+    trained_to: Annotated[
+        str, Parameter(help="The event time of the newest row that it was fitted on: only later ones judge it.")
+    ],
+    as_of: AsOf = None,
+    common: Common = COMMON,
+) -> int:
+    """Take a model that was fitted elsewhere as a challenger: calibrate it on later rows, and let the gate decide.
+
+    Parameters
+    ----------
+    file
+        LightGBM's text, or scikit-learn by skops. A pickle is refused.
+    """
+    from rowcast import pipeline
+
+    settings = common.settings()
+    with logging_to_file(settings, common):
+        return finish(pipeline.import_model(settings, file, trained_to, as_of=as_of))

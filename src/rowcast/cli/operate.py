@@ -1,7 +1,6 @@
 """Commands that work on the table: run, retrain, infer, step, resume, requeue, watch."""
 
 import contextlib
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -9,12 +8,12 @@ import structlog
 from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, AsOf, Common, app
-from rowcast.cli.terminal import logging_to_file
+from rowcast.cli.terminal import finish, logging_to_file
 from rowcast.config import duration
 from rowcast.errors import RowcastError, UsageError
 
 if TYPE_CHECKING:
-    from rowcast.pipeline import Result
+    pass
 
 log = structlog.get_logger("rowcast")
 
@@ -77,7 +76,7 @@ def step(
     with logging_to_file(settings, common):
         result = pipeline.step(settings, name, as_of=as_of, run_id=run_id)
         saved = pipeline.work_root(settings) / str(result.run_id)
-        return _finish(result, {"step": name, "saved_in": str(saved)})
+        return finish(result, {"step": name, "saved_in": str(saved)})
 
 
 @app.command
@@ -87,7 +86,7 @@ def resume(run_id: int | None = None, /, *, common: Common = COMMON) -> int:
 
     settings = common.settings()
     with logging_to_file(settings, common) as progress:
-        return _finish(pipeline.resume(settings, run_id, progress=progress))
+        return finish(pipeline.resume(settings, run_id, progress=progress))
 
 
 @app.command
@@ -114,7 +113,7 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
             while True:
                 due = time.monotonic() + pause
                 try:
-                    _finish(pipeline.run(settings, "full-pipeline", progress=progress))
+                    finish(pipeline.run(settings, "full-pipeline", progress=progress))
                 except RowcastError as error:
                     log.error(error.what, hint=error.hint or None)
                 except Exception as error:
@@ -154,7 +153,7 @@ def requeue(
     with logging_to_file(settings, common):
         result = pipeline.requeue(settings, chosen)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
-        return _finish(result, {"note": note})
+        return finish(result, {"note": note})
 
 
 def _pipeline(name: Any, common: Common, workers: int | None, **given: Any) -> int:
@@ -162,13 +161,4 @@ def _pipeline(name: Any, common: Common, workers: int | None, **given: Any) -> i
 
     settings = common.settings(**({"infer": {"workers": workers}} if workers is not None else {}))
     with logging_to_file(settings, common) as progress:
-        return _finish(pipeline.run(settings, name, progress=progress, **given))
-
-
-def _finish(result: "Result", more: dict[str, Any] | None = None) -> int:
-    """Say what a run came to: a summary for people, one line of JSON elsewhere."""
-    from rowcast import report
-
-    about = {**report.summary(result), **(more or {})}
-    print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
-    return 0 if result.status == "done" else 1
+        return finish(pipeline.run(settings, name, progress=progress, **given))

@@ -13,7 +13,7 @@ from rowcast.cli.app import Common
 from rowcast.config import Settings
 
 if TYPE_CHECKING:
-    from rowcast.pipeline import Progress
+    from rowcast.pipeline import Progress, Result
 
 _PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
 
@@ -113,3 +113,12 @@ def _password(url: str) -> str | None:
         return make_url(url).password
     except (ArgumentError, ValueError):
         return None
+
+
+def finish(result: "Result", more: dict[str, Any] | None = None) -> int:
+    """Say what a run came to: a summary for people, one line of JSON elsewhere."""
+    from rowcast import report
+
+    about = {**report.summary(result), **(more or {})}
+    print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
+    return 0 if result.status == "done" else 1

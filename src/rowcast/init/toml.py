@@ -133,6 +133,8 @@ _REST = """
 # max_features = 60
 # The latest labelled rows that it learns from.
 # max_train_rows = 100_000
+# Time after which no further kind of model is tried.
+# budget = "5m"
 # How far back they may go, such as "180d".
 # window = "180d"
 # Your own scikit-learn compatible estimator, as "package.module:factory".

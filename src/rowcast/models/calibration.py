@@ -80,6 +80,19 @@ def fit(raw: Floats, target: Target) -> Calibration:
     return _isotonic(raw, target.values) if rarer >= ISOTONIC_POSITIVES else _sigmoid(raw, target.values)
 
 
+def line(raw: Floats, target: Target) -> tuple[float, tuple[float, ...]]:
+    """Slope and intercept that bring raw scores to log-odds, or to log-probabilities up to a constant of the row; of
+    several classes one intercept each. Values stay as they are.
+    """
+    if target.kind == "regression":
+        return 1.0, (0.0,)
+    if target.kind == "multiclass":
+        found = _softmax(raw, target.values)
+        return found.slope, found.intercept
+    sigmoid = _sigmoid(raw, target.values)
+    return sigmoid.slope, (sigmoid.intercept,)
+
+
 def to_dict(calibration: Calibration) -> dict[str, Any]:
     return {"kind": type(calibration).__name__.lower(), **asdict(calibration)}
 

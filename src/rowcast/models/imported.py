@@ -1,8 +1,8 @@
 """A model that was fitted elsewhere, from its file: LightGBM's text or skops, never a pickle."""
 
+import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rowcast.errors import ModelError
@@ -46,7 +46,7 @@ class Imported:
     order: tuple[int, ...]  # the places of the classes, as the estimator numbers them; () for values
 
 
-def read(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def read(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
     """The estimator in a file's bytes; `classes` are those of the labels.
 
     LightGBM's text does not name classes: 0 and 1 are negative and positive, more are numbered in their sorted order,
@@ -55,32 +55,41 @@ def read(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Impor
     Raises ModelError for a pickle, with the way to convert it, for what is not on the allow-list, and for a model that
     does not name its columns or is of another kind.
     """
-    if data.startswith(b"tree\n"):
-        return _lightgbm(path, data, kind, classes)
-    if zipfile.is_zipfile(path) and b"schema.json" in data:
-        return _sklearn(path, data, kind, classes)
-    if data.startswith(_PICKLES) or zipfile.is_zipfile(path):
-        raise ModelError(f"{path.name} is a pickle, or holds one: loading it would run whatever it says", hint=_CONVERT)
-    raise ModelError(f"{path.name} is neither LightGBM's text nor a skops file", hint=_CONVERT)
+    refuse_pickle(name, data)
+    return _lightgbm(name, data, kind, classes) if _is_text(data) else _sklearn(name, data, kind, classes)
 
 
-def _lightgbm(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def refuse_pickle(name: str, data: bytes) -> None:
+    """Raise ModelError for a file that is neither LightGBM's text nor skops, with the way to convert it."""
+    is_zip = zipfile.is_zipfile(io.BytesIO(data))
+    if _is_text(data) or (is_zip and b"schema.json" in data):
+        return
+    if is_zip or data.startswith(_PICKLES):
+        raise ModelError(f"{name} is a pickle, or holds one: loading it would run whatever it says", hint=_CONVERT)
+    raise ModelError(f"{name} is neither LightGBM's text nor a skops file", hint=_CONVERT)
+
+
+def _is_text(data: bytes) -> bool:
+    return data.startswith(b"tree\n")
+
+
+def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
     header = dict(line.split("=", 1) for line in data.decode(errors="replace").splitlines()[:40] if "=" in line)
     objective, names = header.get("objective", "").split(" ")[0], tuple(header.get("feature_names", "").split(" "))
     if objective not in _OBJECTIVES[kind]:
         raise ModelError(
-            f"{path.name} was trained for {objective or 'nothing known'!r}, and [task] kind is {kind}",
+            f"{name} was trained for {objective or 'nothing known'!r}, and [task] kind is {kind}",
             hint=f"LightGBM's objectives for it are {', '.join(_OBJECTIVES[kind])}",
         )
-    if all(name == f"Column_{place}" for place, name in enumerate(names)):
+    if all(column == f"Column_{place}" for place, column in enumerate(names)):
         raise ModelError(
-            f"{path.name} does not name its columns", hint="train on a DataFrame, or give Dataset(feature_name=[…])"
+            f"{name} does not name its columns", hint="train on a DataFrame, or give Dataset(feature_name=[…])"
         )
     if any(
         int(line.split("=", 1)[1]) > 0 for line in data.decode(errors="replace").splitlines() if line[:8] == "num_cat="
     ):
         raise ModelError(
-            f"{path.name} splits on categories by codes that it does not explain",
+            f"{name} splits on categories by codes that it does not explain",
             hint="train on numbers only; or let a scikit-learn pipeline encode texts, and import that by skops",
         )
     estimator = loaded("lightgbm", data, len(names), len(classes) if kind == "multiclass" else 1)
@@ -88,16 +97,16 @@ def _lightgbm(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> 
     return Imported("lightgbm", estimator, names, order)
 
 
-def _sklearn(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
     from sklearn.base import is_classifier, is_regressor
 
     estimator = loaded("sklearn", data, 0, 1)
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
-        raise ModelError(f"{path.name} does not name its columns", hint="fit it on a pandas DataFrame")
+        raise ModelError(f"{name} does not name its columns", hint="fit it on a pandas DataFrame")
     if not (is_regressor(estimator) if kind == "regression" else is_classifier(estimator)):
         raise ModelError(
-            f"{path.name} holds a {type(estimator).__name__}, and [task] kind is {kind}",
+            f"{name} holds a {type(estimator).__name__}, and [task] kind is {kind}",
             hint="import a classifier for classes, a regressor for values",
         )
     order: tuple[int, ...] = ()
@@ -106,7 +115,7 @@ def _sklearn(path: Path, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> I
         told = [plain(label) for label in estimator.classes_.tolist()]
         if sorted(told) != sorted(places):
             raise ModelError(
-                f"{path.name} tells {', '.join(told)} apart, and the labels are {', '.join(places)}",
+                f"{name} tells {', '.join(told)} apart, and the labels are {', '.join(places)}",
                 hint="import a model of the same outcome, trained on labels spelled as the source spells them",
             )
         order = tuple(places[label] for label in told)

@@ -16,7 +16,8 @@ from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
-from rowcast.pipeline import by_hand, judging, scoring, shadow, training
+from rowcast.models import imported
+from rowcast.pipeline import by_hand, foreign, judging, scoring, shadow, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
@@ -28,6 +29,7 @@ from rowcast.pipeline.workdir import WorkDir
 log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
+_TRAINS = ("retrain", "import")  # and nothing else
 HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
 Progress = Callable[[int, int], None]
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
@@ -116,16 +118,39 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
                 return result
             begun = [s for s in job.runs.steps(result.run_id) if s["row_set"] != "score"]
             if result.pipeline != "infer" and ("gate", "-") not in done:
-                if begun or result.pipeline == "retrain":
-                    _train_or_go_on(job, result, now, done, result.pipeline == "retrain")
+                if result.pipeline == "import" and foreign.kept(_work(job, result.run_id)) is None:
+                    raise RunError("the model's file is no longer kept", hint="'rowcast models import' takes it again")
+                if begun or result.pipeline in _TRAINS:
+                    _train_or_go_on(job, result, now, done, result.pipeline in _TRAINS)
                 else:
                     _train(job, result, now, forced=False)
-            if result.pipeline != "retrain":
+            if result.pipeline not in _TRAINS:
                 asked = json.loads(found["options"] or "{}")
                 since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
                 order = Order(settings, result.run_id, now, since=since)
                 # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
                 _score(job, result, order, progress, rescore=asked.get("rescore", False))
+        return result
+
+
+def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str | None = None) -> Result:
+    """A model that was fitted elsewhere as a challenger: calibrated on rows later than `trained_to`, then the gate."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    with opened(settings) as job:
+        if job.source.time is None:
+            raise UsageError(
+                "a model can be imported only where source.time is named: else nobody knows which rows it has not seen"
+            )
+        seen = moment("--trained-to", trained_to, settings.source.timezone)
+        imported.refuse_pickle(path.name, data)  # before anything is recorded
+        now = now_of(settings, as_of, job.store)
+        result = Result("import")
+        with _begun(job, result, now):
+            foreign.keep(_work(job, result.run_id), foreign.Foreign(path.name, data, seen))
+            _train_or_go_on(job, result, now, set(), forced=True)
         return result
 
 

@@ -1,6 +1,7 @@
 """The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from rowcast import build, check, fetch, gate, infer, process
 from rowcast.contract import Contract
 from rowcast.errors import ModelError, SourceError, TrainingError
 from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
+from rowcast.models import imported
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Version
 from rowcast.models.target import Target
-from rowcast.pipeline import shadow
+from rowcast.pipeline import foreign, shadow
 from rowcast.pipeline.comparison import blocks, compared, groups
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
@@ -69,22 +71,27 @@ def _fetch(run: Run, about: Recorded) -> None:
     until = run.job.registry.version(champion).trained_until if champion is not None else None
     run.work.save_json("train/champion.json", champion)
     fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
-    part = pa.array(_parts(fetched.rows, run.job.settings.model.window), pa.int8())
+    model = foreign.kept(run.work)
+    parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
+    part = pa.array(parts, pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
     about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
 
 
-def _parts(rows: pa.RecordBatch, window: timedelta | None) -> npt.NDArray[np.int8]:
+def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
     """The later half of what came after the champion's training serves the gate alone, the rest trains.
 
     What trains was known when the gate's first row came, and no older than `window`: between both lies as much time as
     labels take. Neither ties in time nor groups are split: a group that reaches over the border serves neither on its
-    later side.
+    later side. Rows up to `seen_to` serve nothing: a model that was fitted elsewhere may have seen them.
     """
     parts = np.full(rows.num_rows, TRAIN, dtype=np.int8)
     time, fresh = rows.column(TIME).to_numpy(), np.flatnonzero(rows.column(FRESH).to_numpy())
+    if seen_to is not None:
+        parts[time <= seen_to] = NEITHER
+        fresh = fresh[time[fresh] > seen_to]
     border = rows.num_rows
     if len(fresh) > 1:
         border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
@@ -159,11 +166,19 @@ def _build(run: Run, about: Recorded) -> None:
     matrix, settings = saved_matrix(trains, contract), run.job.settings
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
-    time, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
+    event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     is_dated = run.job.source.time is not None
-    training = build.Training(matrix, target, time, known, groups(trains), blocks(run.job, trains), is_dated)
-    with _importable(settings.folder):
-        built = build.build(training, contract, settings.model, settings.task, settings.infer.confidence)
+    training = build.Training(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
+    model = foreign.kept(run.work)
+    if model is None:
+        with _importable(settings.folder):
+            confidence = settings.infer.confidence
+            built = build.build(
+                training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
+            )
+    else:
+        theirs = imported.read(model.name, model.data, target.kind, target.classes)
+        built = build.imported(training, contract, theirs, settings.model, settings.task, settings.infer.confidence)
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
@@ -180,8 +195,8 @@ def _build(run: Run, about: Recorded) -> None:
             built.model,
             created_at=run.now,
             run_id=run.run_id,
-            estimator=settings.model.estimator,
-            rows=len(matrix),
+            estimator=settings.model.estimator if model is None else model.name,
+            rows=len(matrix) if model is None else 0,  # those that it was fitted on are not known
             metrics=about_it,
             **window,
         )
@@ -196,6 +211,18 @@ def _quality(figures: dict[str, Any]) -> str:
     """The figure that people know, with its interval."""
     name = "auc" if "auc" in figures else "mae"
     return f"{name.upper()} {figures[name]:.3g} ({figures[f'{name}_low']:.3g} to {figures[f'{name}_high']:.3g})"
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds since now."""
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
+def _ran(run: Run) -> int | None:
+    """How many candidates ran where this very moment was trained as of before, whatever the time they took."""
+    same = [each for each in run.job.registry.versions() if each.created_at == run.now]
+    return next((each.metrics["ran"] for each in same if "ran" in each.metrics), None)
 
 
 @contextmanager

@@ -1,0 +1,35 @@
+"""A way to fit a model, and what comes of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rowcast.models.calibration import Floats
+from rowcast.models.estimators import Engine, raw_scores
+from rowcast.models.matrix import Matrix
+from rowcast.models.target import Target
+
+LARGE = 20_000  # rows from which more trees and a second thread pay
+THREADS = 2
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """An estimator that was fitted, how it is scored, and on what."""
+
+    engine: Engine
+    estimator: Any
+    target: Target
+
+    def raw(self, matrix: Matrix) -> Floats:
+        """Scores before calibration, shape (n,), or (n, k) of several classes."""
+        kind, classes = self.target.kind, len(self.target.classes)
+        return raw_scores(self.engine, self.estimator, matrix, THREADS, kind, classes)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A way to fit a model: training matrix and target to a fitted one, the same one each time."""
+
+    name: str
+    fit: Callable[[Matrix, Target], Fitted]
