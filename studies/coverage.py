@@ -1,7 +1,7 @@
 """Whether what a build says of later rows comes true: intervals of figures, conformal sets; what a threshold costs."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import Pool
 from typing import Any
@@ -19,7 +19,8 @@ from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
 from rowcast.models.target import Target
 from rowcast.report import table
-from studies.histories import DATA, REAL, SIMULATED, Build, Floats, Simulated, build
+from studies.histories import REAL, SIMULATED, Build, Floats, Simulated, build
+from studies.sets import DATA
 
 CONFIDENCE = 0.9
 TIMES = 200  # that each simulation is built
@@ -30,7 +31,28 @@ FIGURES = {
     "multiclass": ("auc", "cost_per_row", "accuracy"),
     "regression": ("mae", "rmse", "r2", "spearman"),
 }
-MARKET = 17_760  # the row of elec2 from which on prices of the neighbouring market are there
+ELEC2 = 27_187  # rows
+MARKET = 17_760  # of them come before the neighbouring market's prices do
+ELEC2_STARTS = np.linspace(0.25, 0.95, 15)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A figure's interval, and the figure of the later rows."""
+
+    low: float
+    high: float
+    came: float
+    luck: tuple[float, float] | None  # the interval by the luck of the judged rows alone
+
+    @property
+    def held(self) -> bool:
+        return self.low <= self.came <= self.high
+
+    @property
+    def held_by_luck(self) -> bool:
+        assert self.luck is not None
+        return self.luck[0] <= self.came <= self.luck[1]
 
 
 @dataclass(frozen=True)
@@ -39,7 +61,8 @@ class Held:
 
     name: str
     kind: str
-    figures: dict[str, tuple[bool, bool | None, float, float | None]]  # held, held by luck alone, both widths
+    rows: int  # later ones
+    figures: dict[str, Said]
     covered: dict[Any, dict[str, tuple[int, int, int]]]  # class -> way -> rows, covered, uncertain
     recorded: dict[Any, bool]  # class -> whether its coverage lay where the record said
 
@@ -50,14 +73,17 @@ def study() -> None:
         print(f"(no data in {DATA}: simulations only)\n")
     work: list[Callable[[], list[Held]]] = [partial(_simulated, each) for each in SIMULATED]
     if DATA.exists():
-        work += [partial(_shuffled, name) for name in ("secom", "ai4i")]
-        work += [partial(_real, name) for name in REAL]
+        work += [partial(_shuffled, name) for name in ("SECOM", "AI4I")]
+        work += [partial(_real, name) for name in REAL if name != "elec2"]
     with Pool(2) as pool:
         started = [pool.apply_async(each) for each in work]
         line = [pool.apply_async(_lines, (positives,)) for positives in (30, 100, 300)]
-        found = [held for each in started for held in each.get()]
+        elec2 = pool.map(_elec2, ELEC2_STARTS if DATA.exists() else [], chunksize=1)
+        found = [*(held for each in started for held in each.get()), *elec2]
         _print_intervals(found)
         _print_sure(found)
+        if elec2:
+            _print_elec2(list(zip(ELEC2_STARTS, elec2, strict=True)))
         print("\nThreshold: cost on later rows, percent over the best there is\n")
         rows = [row for each in line for row in each.get()]
         print(table(rows, list(rows[0])))
@@ -74,22 +100,16 @@ def _shuffled(name: str) -> list[Held]:
 
 
 def _real(name: str) -> list[Held]:
-    history, found = REAL[name](), []
-    starts = STARTS if name != "elec2" else np.linspace(0.25, 0.88, 22)
-    for start in starts:
-        rows = int(start * len(history.block))
-        one = build(history, rows)
-        if name == "elec2":
-            one = _renamed(one, rows)
-        found.append(_held(one))
-    return found
+    history = REAL[name]()
+    return [_held(build(history, int(start * len(history.block)))) for start in STARTS]
 
 
-def _renamed(one: Build, rows: int) -> Build:
-    judged = rows - len(one.scores.target)
-    when = "the change is still to come" if rows < MARKET else "the change is among the folds"
-    assert judged < MARKET
-    return Build(f"elec2, {when}", one.task, one.scores, one.raw, one.later)
+def _elec2(start: float) -> Held:
+    """A build before or after the market changed; later rows are few where it is late."""
+    history = REAL["elec2"]()
+    rows = int(start * len(history.block))
+    held = _held(build(history, rows))
+    return replace(held, name=f"elec2, {'a change to come' if rows < MARKET else 'a change among the folds'}")
 
 
 def _first(_scores: Any) -> str:
@@ -106,12 +126,9 @@ def _held(one: Build) -> Held:
         low, high, value = said[f"{name}_low"], said[f"{name}_high"], came[name]
         if value is None or low is None:
             continue
-        narrow = alone.get(name)
-        by_luck = None if narrow is None else bool(narrow[0] <= value <= narrow[1])
-        width = None if narrow is None else narrow[1] - narrow[0]
-        found[name] = (bool(low <= value <= high), by_luck, high - low, width)
+        found[name] = Said(low, high, value, alone.get(name))
     covered, recorded = _covered(one, judged)
-    return Held(one.name, one.later.kind, found, covered, recorded)
+    return Held(one.name, one.later.kind, len(one.later), found, covered, recorded)
 
 
 def _came(one: Build, judged: Judged) -> dict[str, Any]:
@@ -327,26 +344,49 @@ def _print_intervals(found: list[Held]) -> None:
             row: dict[str, Any] = {"rows": name, "builds": len(held)}
             for figure in names:
                 said = [each.figures[figure] for each in held if figure in each.figures]
-                row[figure] = f"{np.mean([each[0] for each in said]):.0%}"
-                if said[0][1] is not None:
-                    row[f"{_SHORT[figure]} luck"] = f"{np.mean([each[1] for each in said]):.0%}"
+                row[_SHORT[figure]] = f"{np.mean([each.held for each in said]):.0%}"
+                if said[0].luck is not None:
+                    row["luck" + " " * sum(key.startswith("luck") for key in row)] = (
+                        f"{np.mean([each.held_by_luck for each in said]):.0%}"
+                    )
                 if figure in ("auc", "mae"):
-                    row["width"] = f"{np.mean([each[2] for each in said]):.3f}"
-                if figure in ("auc", "mae") and said[0][3] is not None:
-                    row["w. luck"] = f"{np.mean([each[3] for each in said]):.3f}"
+                    row["width"] = f"{np.mean([each.high - each.low for each in said]):.3f}"
+                    if said[0].luck is not None:
+                        row["of luck"] = f"{np.mean([each.luck[1] - each.luck[0] for each in said if each.luck]):.3f}"
             rows.append(row)
-        print(f"{'' if kind == 'binary' else chr(10)}Intervals, {kind}: share that held the figure of the later rows\n")
-        print(table(rows, list(rows[0])))
+        print(f"Intervals, {kind}: share that held the figure of the later rows\n")
+        print(table(rows, list(rows[0])) + "\n")
 
 
-_SHORT = {
-    "auc": "auc",
+_SHORT = {name: name for names in FIGURES.values() for name in names} | {
     "cost_per_row": "cost",
-    "recall": "rec.",
-    "precision": "prec.",
-    "accuracy": "acc.",
-    "mae": "mae",
+    "average_precision": "av. prec.",
 }
+
+
+def _print_elec2(found: list[tuple[float, Held]]) -> None:
+    rows = []
+    for start, held in found:
+        said, (up, covered, uncertain) = held.figures, held.covered["1"]["kept"]
+        rows.append(
+            {
+                "built on": int(start * ELEC2),
+                "later rows": held.rows,
+                **{
+                    f"{name} {word}": text
+                    for name, figure in (("auc", said["auc"]), ("cost", said["cost_per_row"]))
+                    for word, text in (
+                        ("said", f"{figure.low:.2f} to {figure.high:.2f}"),
+                        ("came", f"{figure.came:.2f}"),
+                    )
+                },
+                "up covered": f"{covered / up:.0%}",
+                "plain": f"{held.covered['1']['plain'][1] / up:.0%}",
+                "uncertain": f"{uncertain / up:.0%}",
+            }
+        )
+    print(f"\nelec2, build by build: the market changes at row {MARKET:,}\n")
+    print(table(rows, list(rows[0])))
 
 
 def _print_sure(found: list[Held]) -> None:

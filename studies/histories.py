@@ -1,11 +1,7 @@
 """Rows in time order to build on and to be held against: real ones from ../shared/data, and simulated ones."""
 
-import csv
-import gzip
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +11,8 @@ from rowcast.build.folds import folds
 from rowcast.build.out_of_fold import OutOfFold
 from rowcast.config import Task
 from rowcast.models.target import Target
-
-DATA = Path(__file__).parents[1].parent / "shared" / "data"
+from studies import sets
+from studies.sets import Dataset
 
 Floats = npt.NDArray[np.float64]
 Fit = Callable[[Floats, Target], Callable[[Floats], Floats]]
@@ -108,126 +104,37 @@ def linear(features: Floats, target: Target) -> Callable[[Floats], Floats]:
     return lambda rows: np.asarray(model.decision_function(np.clip(rows, low, high)))
 
 
-# Real rows
+# Real rows, in time order or, where no time is known, in row order
 
 
-def secom() -> History:
-    names, rows = _read("secom/secom.csv.gz")
-    rows.sort(key=lambda row: row[0])
-    features = _numbers(rows, range(2, len(names)))
-    failed = np.array([row[1] == "1" for row in rows])
-    return History("SECOM", features, Target("binary", failed, ("pass", "fail")), Task(), _days(rows, 0), linear)
+def _dated(name: str, rows: Dataset, fit: Fit) -> History:
+    return replace(_undated(name, rows, fit), block=rows.time // 86_400)
 
 
-def elec2() -> History:
-    names, rows = _read("elec2/elec2.csv.gz")
-    up = Target("binary", np.array([row[-1] == "1" for row in rows]), ("down", "up"))
-    features = _numbers(rows, range(1, len(names) - 1))
-    return History("elec2", features, up, Task(cost_missed=1, cost_false_alarm=1), _days(rows, 0), trees)
+def _undated(name: str, rows: Dataset, fit: Fit) -> History:
+    features = rows.matrix.values.astype(np.float64)
+    return History(name, features, rows.target, rows.task, np.arange(len(rows.time)), fit)
 
 
-def ai4i() -> History:
-    _, rows = _read("ai4i2020/ai4i2020.csv.gz")
-    failed = Target("binary", np.array([row[8] == "1" for row in rows]), ("works", "fails"))
-    return History("AI4I", _machine(rows), failed, Task(), np.arange(len(rows)), trees)
+def _car_loans(shifting: bool) -> History:
+    rows = replace(sets.car_loans(), task=Task(cost_missed=5, cost_false_alarm=1))
+    if shifting:
+        return _dated("car loans, a shift to come", rows, trees)
+    return _dated("car loans", rows.take(slice(0, CAR_LOANS_AS_THEY_WERE)), trees)
 
 
-def ai4i_kinds() -> History:
-    """Heat dissipation, power and overstrain failures told apart."""
-    _, rows = _read("ai4i2020/ai4i2020.csv.gz")
-    kind = np.select([np.array([row[column] == "1" for row in rows]) for column in (10, 11, 12)], [1, 2, 3])
-    target = Target("multiclass", kind, ("works", "heat", "power", "strain"))
-    return History("AI4I, kinds", _machine(rows), target, Task(), np.arange(len(rows)), trees)
-
-
-def aps() -> History:
-    names, rows = _read("aps/aps.csv.gz")
-    failed = Target("binary", np.array([row[0] == "pos" for row in rows]), ("neg", "pos"))
-    task = Task(cost_missed=500, cost_false_alarm=10)
-    return History("APS", _numbers(rows, range(1, len(names))), failed, task, np.arange(len(rows)), trees)
-
-
-def car_loans() -> History:
-    """Before the shift."""
-    history = car_loans_shifting()
-    rows = slice(0, 50_000)
-    target = history.target.take(rows)
-    return replace(history, name="car loans", features=history.features[rows], target=target, block=history.block[rows])
-
-
-def car_loans_shifting() -> History:
-    names, rows = _read("car_loan/synthetic_car_loan_reference.csv.gz")
-    columns = ["timestamp", "repaid", *(name for name in names if name in CAR)]
-    known = [[row[names.index(column)] for column in columns] for row in rows]
-    names, rows = _read("car_loan/synthetic_car_loan_analysis.csv.gz")
-    repaid = dict(_read("car_loan/synthetic_car_loan_analysis_target.csv.gz")[1])
-    known += [
-        [row[names.index("timestamp")], repaid[row[0]], *(row[names.index(column)] for column in columns[2:])]
-        for row in rows
-    ]
-    features = np.stack([_numbers_or_codes([row[place] for row in known]) for place in range(2, len(columns))], axis=1)
-    unpaid = Target("binary", np.array([float(row[1]) == 0 for row in known]), ("repaid", "not"))
-    return History(
-        "car loans, a shift to come", features, unpaid, Task(cost_missed=5, cost_false_alarm=1), _days(known, 0), trees
-    )
-
-
-def kamyr() -> History:
-    names, rows = _read("openmv/kamyr-digester.csv")
-    label = Target("regression", _numbers(rows, [1])[:, 0])
-    return History("kamyr digester", _numbers(rows, range(2, len(names))), label, Task(), np.arange(len(rows)), trees)
-
-
-def flotation() -> History:
-    """The pulp level from feed, pH, copper sulphate and air."""
-    _, rows = _read("openmv/flotation-cell.csv")
-    label = Target("regression", _numbers(rows, [4])[:, 0])
-    return History("flotation cell", _numbers(rows, [1, 2, 3, 5]), label, Task(), np.arange(len(rows)), linear)
-
-
-CAR = (
-    "car_value",
-    "salary_range",
-    "debt_to_income_ratio",
-    "loan_length",
-    "repaid_loan_on_prev_car",
-    "size_of_downpayment",
-    "driver_tenure",
-)
-_ALL = (secom, elec2, ai4i, ai4i_kinds, aps, car_loans, car_loans_shifting, kamyr, flotation)
-REAL = {each.__name__: each for each in _ALL}
-
-
-@cache
-def _read(name: str) -> tuple[list[str], list[list[str]]]:
-    path = DATA / name
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
-        lines = list(csv.reader(file))
-    return lines[0], lines[1:]
-
-
-def _numbers(rows: list[list[str]], columns: Any) -> Floats:
-    return np.array([[_number(row[column]) for column in columns] for row in rows])
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _numbers_or_codes(texts: list[str]) -> Floats:
-    values = np.array([_number(text) for text in texts])
-    return np.unique(texts, return_inverse=True)[1].astype(np.float64) if np.isnan(values).all() else values
-
-
-def _machine(rows: list[list[str]]) -> Floats:
-    return np.column_stack([_numbers_or_codes([row[2] for row in rows]), _numbers(rows, range(3, 8))])
-
-
-def _days(rows: list[list[str]], column: int) -> npt.NDArray[np.int64]:
-    return np.array([row[column][:10] for row in rows], dtype="datetime64[D]").astype(np.int64)
+CAR_LOANS_AS_THEY_WERE = 50_000
+REAL: dict[str, Callable[[], History]] = {
+    "SECOM": lambda: _dated("SECOM", sets.secom(), linear),
+    "elec2": lambda: _dated("elec2", sets.elec2(), trees),
+    "AI4I": lambda: _undated("AI4I", sets.ai4i(), trees),
+    "AI4I, causes": lambda: _undated("AI4I, causes", sets.ai4i_causes(), trees),
+    "APS": lambda: _undated("APS", sets.aps(), trees),
+    "car loans": lambda: _car_loans(shifting=False),
+    "car loans, a shift to come": lambda: _car_loans(shifting=True),
+    "kamyr digester": lambda: _undated("kamyr digester", sets.kamyr(), trees),
+    "flotation cell": lambda: _undated("flotation cell", sets.flotation(), linear),
+}
 
 
 # Simulated scores

@@ -97,6 +97,14 @@ def kamyr() -> Dataset:
     return Dataset(_matrix(table), Target("regression", kappa), np.arange(len(kappa)))
 
 
+def flotation() -> Dataset:
+    """A flotation cell, every half minute: how high is the pulp, from feed, pH, copper sulphate and air?"""
+    table = _read("openmv/flotation-cell.csv")
+    del table["Date and time"]
+    level = table.pop("Pulp level").astype(np.float64)
+    return Dataset(_matrix(table), Target("regression", level), np.arange(len(level)))
+
+
 def truth(rows: int, sensors: int, seed: int) -> Truth:
     """What nobody sees of `fab`: which columns matter, and which repeat another."""
     return simulate(Fab(rows=rows, sensors=sensors, seed=seed, drift=False, bad_kinds=())).truth

@@ -66,7 +66,8 @@ def _regression(judged: Honest, task: Task, of: Periods) -> Metrics:
     label, value = judged.target.values, judged.predicted
     every, off = np.ones(len(label)), np.abs(label - value)
     one, two = _standard_ranks(label), _standard_ranks(value)
-    rank = ratio(one * two, (one**2 + two**2) / 2, of)  # the correlation of the ranks, since their variances are equal
+    size = (one**2 + two**2) / 2  # of equal variance, so that the ratio is the correlation of the ranks, from 0 to 1
+    rank = _shown("spearman", ratio((one * two + size) / 2, size, of), "share")
     error = _shown("mae", ratio(off, every, of), "amount")
     square = _shown("rmse", ratio(off**2, every, of), "amount")
     return {
@@ -74,7 +75,7 @@ def _regression(judged: Honest, task: Task, of: Periods) -> Metrics:
         **{name.replace("mae", "cost_per_row"): figure for name, figure in error.items()},
         **{name: None if figure is None else float(np.sqrt(figure)) for name, figure in square.items()},
         **_explained(ratio(off**2, (label - label.mean()) ** 2, of)),
-        **_shown("spearman", rank, "any", limit=1.0),
+        **{name: None if each is None else 2 * float(each) - 1 for name, each in rank.items()},
         "cost_per_row_median": float(loss(judged.target, judged.blind, task).mean()),
     }
 
@@ -168,10 +169,6 @@ def _explained(unexplained: Spread | None) -> Metrics:
     return {name: None if each is None else 1 - float(each) for name, each in turned.items()}
 
 
-def _shown(name: str, spread: Spread | None, scale: Scale, limit: float = np.inf) -> Metrics:
+def _shown(name: str, spread: Spread | None, scale: Scale) -> Metrics:
     low, high = (None, None) if spread is None else spread.later(scale)
-    return {
-        name: None if spread is None else spread.value,
-        f"{name}_low": None if low is None else max(low, -limit),
-        f"{name}_high": None if high is None else min(high, limit),
-    }
+    return {name: None if spread is None else spread.value, f"{name}_low": low, f"{name}_high": high}
