@@ -180,7 +180,7 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
     assert (decision.promote, decision.outcome) == (True, "promoted")
     assert decision.reason.startswith("first, unproven")
     assert all(number in decision.reason for number in ("0.6123", "1.42", "0.93", "712", "25"))
-    assert decision.evidence == {**metrics, **counts, "cost_per_row_constant": None}
+    assert decision.evidence == {**metrics, **counts, "cost_per_row_median": None}
 
 
 def test_values_are_judged_by_how_far_off_they_are() -> None:

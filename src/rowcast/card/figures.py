@@ -47,6 +47,12 @@ _KNOWN = {
     "auc": ("AUC", "how often a positive row is ranked above one that is not; 0.5 is chance", False),
     "average_precision": ("average precision", "precision over all recalls; chance is the share of positives", False),
     "mae": ("mean absolute error", "how far off a prediction is on average", False),
+    "rmse": ("root mean squared error", "how far off, large errors counting more", False),
+    "r2": ("R²", "share of the label's variance that is explained", False),
+    "spearman": ("rank correlation", "of predicted and true values", False),
+    "accuracy": ("accuracy", "how many are predicted right", True),
+    "balanced_accuracy": ("balanced accuracy", "the same, each class counting alike", True),
+    "cost_per_row_median": ("cost per row, the median", "what saying the same of every row costs", False),
     "brier": ("Brier score", "mean squared error of the probability; lower is better", False),
     "log_loss": ("log loss", "of the probability, in nats; lower is better", False),
     "cost_per_row": ("cost per row", "at the threshold, in the units of the config", False),
@@ -57,6 +63,7 @@ _KNOWN = {
     "precision": ("precision", "of the flagged, how many are positive", True),
 }
 _COUNTS = {"rows", "positives", "features", "rows_out_of_fold", "positives_out_of_fold", "labels_known", "threshold"}
+_COUNTS |= {"ran", "interval_rows"}
 
 
 def figures(metrics: dict[str, Any]) -> list[Figure]:

@@ -51,7 +51,7 @@ def first(metrics: dict[str, Any]) -> Decision:
     against = {
         "cost_per_row_flag_none": "flagging none",
         "cost_per_row_flag_all": "flagging all",
-        "cost_per_row_constant": "saying the median",
+        "cost_per_row_median": "saying the median",
     }
     others = "".join(f", {what} {metrics[name]:.4g}" for name, what in against.items() if metrics.get(name) is not None)
     positive = metrics.get("positives_out_of_fold")
