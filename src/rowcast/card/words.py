@@ -66,7 +66,8 @@ def measured_on(card: Card) -> str:
     among = f", {positives:,} of them positive" if positives is not None else ""
     return (
         f"Every figure is out of fold: of {metrics['rows_out_of_fold']:,} rows{among}, "
-        "each later than all that the model which judged it had seen. Intervals say where those of as many later rows will lie, 95 %."
+        "each later than all that the model which judged it had seen. Intervals say where those of as many later rows "
+        "will lie, 95 %."
     )
 
 
