@@ -109,7 +109,7 @@ def test_a_regression_has_its_error_over_time_and_its_residuals_and_no_classes()
     assert [figure.name for figure in headlines(of)] == ["error (mean absolute)"]
     assert words.lacking(of) == ""
     assert "Truth and prediction" not in said(of)
-    assert {figure.name for figure in figures(of.metrics)} == {"mean absolute error", "rmse"}
+    assert {figure.name for figure in figures(of.metrics)} == {"mean absolute error", "root mean squared error"}
 
 
 def test_the_confusion_of_three_classes_is_three_by_three() -> None:
