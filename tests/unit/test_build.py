@@ -238,7 +238,7 @@ def test_an_interaction_that_no_column_shows_alone_survives_the_cut() -> None:
     reduced = reduce(matrix(values), binary(outcome), 10, 0)
     assert {"c40", "c41"} <= set(reduced.kept)
     assert max(reduced.relevance["c40"], reduced.relevance["c41"]) < 4
-    assert reduced.dropped["c0"] == "not among the 10 most useful"
+    assert reduced.dropped["c0"] .endswith("not among the 10 chosen most often")
 
 
 def test_the_features_keep_the_order_of_the_table() -> None:
@@ -623,7 +623,7 @@ def test_real_wafers_give_an_honest_figure() -> None:
     outcome = np.array([line[1] == "1" for line in lines])
     time = np.unique([line[0] for line in lines], return_inverse=True)[1]
     built = trained(matrix(values), outcome, time=time)
-    assert len(built.model.features) == 60
+    assert 20 <= len(built.model.features) <= 60
     assert 0.45 < built.metrics["auc"] < 0.8
     assert built.metrics["auc_high"] - built.metrics["auc_low"] > 0.1
     assert built.metrics["cost_per_row"] < built.metrics["cost_per_row_flag_all"]
