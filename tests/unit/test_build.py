@@ -238,7 +238,7 @@ def test_an_interaction_that_no_column_shows_alone_survives_the_cut() -> None:
     reduced = reduce(matrix(values), binary(outcome), 10, 0)
     assert {"c40", "c41"} <= set(reduced.kept)
     assert max(reduced.relevance["c40"], reduced.relevance["c41"]) < 4
-    assert reduced.dropped["c0"] .endswith("not among the 10 chosen most often")
+    assert reduced.dropped["c0"].endswith("not among the 10 chosen most often")
 
 
 def test_the_features_keep_the_order_of_the_table() -> None:
