@@ -112,11 +112,11 @@ def read(
     more = {c.name: c for shadow in shadows for c in shadow.columns if c.name not in names}
     try:
         return rows([*columns, *more.values()]), shadows
-    except DatabaseError as error:
-        if not more or error.is_transient:
+    except Exception as error:  # whatever it is, the champion may not need what raised it
+        if not more or (isinstance(error, DatabaseError) and error.is_transient):
             raise
         fetched = rows(columns)
-        log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=error.what)
+        log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=said(error))
         return fetched, ()
 
 
