@@ -45,7 +45,7 @@ def mentions(said: str, *words: str) -> None:
         ({"source": {"timezone": "Mars/Olympus"}}, ["'source.timezone'", "no such time zone", "Europe/Berlin"]),
         ({"retrain": {"every": "weekly"}}, ["'retrain.every'", "'30d'"]),
         ({"retrain": {"policy": "on-drift"}}, ["'retrain.policy'", "'never' or 'every'"]),
-        ({"task": {"kind": "regression"}}, ["'task.kind'", "'binary'"]),
+        ({"task": {"kind": "ranking"}}, ["'task.kind'", "'binary'"]),
         ({"model": {"estimator": "mine.py"}}, ["'model.estimator'", "'package.module:factory'"]),
         ({"source": {"url": "fab.db"}}, ["the database URL is not one", "sqlite:///fab.db"]),
         ({"source": {"url": "oracle://me:s3cret@fab/x"}}, ["'oracle' is not a database", "postgresql"]),
@@ -398,7 +398,7 @@ def test_zoned_and_zoneless_times_are_instants(trained: Job) -> None:
         ("failed = 1 WHERE failed = 0", ["the label has 1 value: 1", "wait until both outcomes have been seen"]),
         ("failed = NULL", ["no row has a known label yet", "[source] label"]),
         ("failed = NULL WHERE wafer > 49", ["49 labelled rows are too few", "[model] min_train_rows"]),
-        ("failed = 2 WHERE wafer = 7", ["the label has 3 values", "only two label values"]),
+        ("failed = 2 WHERE wafer = 7", ["the label has 3 values", "multiclass"]),
         ("failed = 0 WHERE wafer > 8", ["are 1: 10 are needed of each class", "wait for more labels"]),
         ("s01 = NULL, s02 = NULL", None),
     ],
@@ -770,7 +770,7 @@ def test_a_full_disk_is_named_and_the_next_run_scores_what_is_left(lite: Job) ->
 
 ESTIMATOR_FAULTS = {
     "raising": ["estimator 'mine:raising' raised in fit", "C"],
-    "misshapen": ["Pipeline of GaussianMixture returned shape (", ", 3) where (", "predict_proba gives two"],
+    "misshapen": ["Pipeline of GaussianMixture returned shape (", ", 3) where (", "predict_proba gives a column"],
     "blind": ["Pipeline of PCA raised while scoring"],
     "unlisted": ["mine.Own", "not on the allow-list", "scikit-learn's own classes"],
     "impossible": ["estimator 'mine:impossible' cannot be built", "no licence for this model"],

@@ -410,9 +410,9 @@ def is_not_tried_again(job: Job, done: Done, *words: str) -> None:
 def test_a_column_that_is_missing_in_the_store_is_not_tried_again(trained: Job, start: Start, workers: int) -> None:
     trained.configure({"infer": {"batch_rows": 40, "workers": workers}})
     prediction = trained.table("wafers_prediction")
-    trained.sql(f"ALTER TABLE {prediction} RENAME COLUMN contributions TO lost")
-    is_not_tried_again(trained, ended(start(trained, "infer")), "contributions")
-    trained.sql(f"ALTER TABLE {prediction} RENAME COLUMN lost TO contributions")
+    trained.sql(f"ALTER TABLE {prediction} RENAME COLUMN score TO lost")
+    is_not_tried_again(trained, ended(start(trained, "infer")), "score")
+    trained.sql(f"ALTER TABLE {prediction} RENAME COLUMN lost TO score")
     assert trained.ok("infer")["scored"] == PENDING
     is_exactly_once(trained.place, WAFERS)
 
