@@ -1,31 +1,34 @@
-"""Whether what a build says of later rows comes true: intervals of figures, conformal sets; what a threshold costs."""
+"""Whether what a build says of later rows comes true: intervals of figures, conformal sets."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing import Pool
 from typing import Any
-from unittest import mock
 
 import numpy as np
 
-from rowcast.build import threshold as thresholds
+from rowcast import config
+from rowcast.build import Training
+from rowcast.build import build as build_model
 from rowcast.build.honest import Honest, honest
 from rowcast.build.judged import Judged, judge
-from rowcast.build.quality import figures
-from rowcast.build.threshold import decide, threshold
+from rowcast.build.quality import auc, figures
+from rowcast.build.threshold import decide
 from rowcast.config import Task
 from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
 from rowcast.models.target import Target
 from rowcast.report import table
+from studies import lines, sets
 from studies.histories import REAL, SIMULATED, Build, Floats, Simulated, build
+from studies.quality import contract
 from studies.sets import DATA
 
 CONFIDENCE = 0.9
 TIMES = 200  # that each simulation is built
 SHUFFLES = 20
-STARTS = np.linspace(0.4, 0.75, 12)  # of the rows, that a build on real rows is on
+STARTS = np.linspace(0.4, 0.75, 8)  # of the rows, that a build on real rows is on
 FIGURES = {
     "binary": ("auc", "cost_per_row", "average_precision", "recall", "precision"),
     "multiclass": ("auc", "cost_per_row", "accuracy"),
@@ -77,13 +80,17 @@ def study() -> None:
         work += [partial(_real, name) for name in REAL if name != "elec2"]
     with Pool(2) as pool:
         started = [pool.apply_async(each) for each in work]
-        line = [pool.apply_async(_lines, (positives,)) for positives in (30, 100, 300)]
+        own = [pool.apply_async(_own, (name,)) for name in OWN if DATA.exists()]
+        line = [pool.apply_async(lines.study, (positives,)) for positives in (30, 100, 300)]
         elec2 = pool.map(_elec2, ELEC2_STARTS if DATA.exists() else [], chunksize=1)
         found = [*(held for each in started for held in each.get()), *elec2]
         _print_intervals(found)
         _print_sure(found)
         if elec2:
             _print_elec2(list(zip(ELEC2_STARTS, elec2, strict=True)))
+            print("\nWhole builds, candidates and all, beside what came\n")
+            rows = [row for each in own for row in each.get()]
+            print(table(rows, list(rows[0])))
         print("\nThreshold: cost on later rows, percent over the best there is\n")
         rows = [row for each in line for row in each.get()]
         print(table(rows, list(rows[0])))
@@ -189,6 +196,40 @@ def _delong(raw: Floats, outcome: Any) -> tuple[float, float]:
     return float(above.mean() - reach), float(above.mean() + reach)
 
 
+# Whole builds
+
+OWN = {"SECOM": sets.secom, "APS": sets.aps, "elec2": sets.elec2}
+OWN_STARTS = (0.5, 0.6, 0.7, 0.8)
+
+
+def _own(name: str) -> list[dict[str, Any]]:
+    """What `rowcast.build` says of as many later rows as it judged, or of all that are left."""
+    data, found = OWN[name](), []
+    for start in OWN_STARTS:
+        rows = int(start * len(data.target))
+        known = data.take(slice(rows))
+        block = known.time // 86_400 if name != "APS" else np.arange(rows)
+        training = Training(known.matrix, known.target, known.time, known.time, block=block)
+        built = build_model(training, contract(known.matrix), config.Model(), data.task)
+        said = built.metrics
+        later = data.take(slice(rows, rows + said["rows_out_of_fold"]))
+        scored, outcome = built.model.scored(later.matrix), later.target.values
+        cost = np.where(outcome, data.task.cost_missed * ~scored.flagged, data.task.cost_false_alarm * scored.flagged)
+        came = {"auc": auc(scored.probability, outcome), "cost_per_row": float(cost.mean())}
+        row: dict[str, Any] = {"rows": name, "built on": rows, "later rows": len(outcome), "pos.": int(outcome.sum())}
+        for figure, value in came.items():
+            row[f"{_SHORT[figure]} said"] = f"{said[f'{figure}_low']:.2f} to {said[f'{figure}_high']:.2f}"
+            row[f"{_SHORT[figure]} came"] = f"{value:.2f}"
+        conformal = built.model.conformal
+        assert isinstance(conformal, Sets)
+        inside, uncertain = conformal.sets(scored.probability), conformal.uncertain(scored.probability)
+        for place, label in enumerate(("neg.", "pos.")):
+            of = outcome == bool(place)
+            row[f"{label} covered"] = f"{inside[of, place].mean():.0%}"
+        found.append(row | {"uncertain": f"{uncertain.mean():.0%}"})
+    return found
+
+
 # How sure
 
 WAYS = ("plain", "recent", "last two", "kept")
@@ -250,83 +291,6 @@ def _lowest(score: Floats, weight: Floats) -> float:
     reached = np.cumsum(weight[order])
     place = np.searchsorted(reached, (1 - CONFIDENCE) * (reached[-1] + weight.max()) + 1e-9, side="right")
     return float(score[order][place - 1]) if place else -np.inf
-
-
-# Where the line is drawn
-
-
-def _lines(positives: int) -> list[dict[str, Any]]:
-    """Scores whose calibration a sigmoid can be, and others; thresholds from `positives` of them, judged on many."""
-    sound = {"as a sigmoid has it": ("even", "far", "none"), "otherwise": ("half", "wide", "skewed", "heavy tails")}
-    found = []
-    for calibrated, shapes in sound.items():
-        over: dict[str, list[float]] = {name: [] for name in LINES}
-        for shape in shapes:
-            for share, task in ((0.07, Task()), (0.02, Task(cost_missed=50.0))):
-                outcome, raw = _drawn(shape, 200_000, share, np.random.default_rng(99))
-                order = np.argsort(raw)
-                cost = _costs(outcome[order], task)
-                for seed in range(30):
-                    known, seen = _drawn(shape, round(positives / share), share, np.random.default_rng(seed))
-                    target = Target("binary", known, ("good", "bad"))
-                    fitted = calibration.fit(seen, target)
-                    later = fitted(raw[order])
-                    for name, line in LINES.items():
-                        place = np.searchsorted(later, line(fitted(seen), known, task))
-                        over[name].append(float(cost[place] / cost.min() - 1))
-        found.append(
-            {"positives": positives, "calibration": calibrated}
-            | {name: f"{100 * np.mean(each):.1f}" for name, each in over.items()}
-        )
-    return found
-
-
-def _drawn(shape: str, rows: int, share: float, random: np.random.Generator) -> tuple[Any, Floats]:
-    outcome, noise = random.random(rows) < share, random.normal(size=rows)
-    if shape == "half":
-        return outcome, noise + 3 * (outcome & (random.random(rows) < 0.5))
-    if shape == "wide":
-        return outcome, np.where(outcome, 1 + 2 * noise, noise)
-    if shape == "skewed":
-        return outcome, noise + np.where(outcome, 1.5, 2.0 * (random.random(rows) < 0.1))
-    if shape == "heavy tails":
-        return outcome, random.standard_t(2, size=rows) + 1.5 * outcome
-    return outcome, noise + {"even": 1.0, "far": 2.2, "none": 0.0}[shape] * outcome
-
-
-def _costs(outcome: Any, task: Task) -> Floats:
-    """Of flagging all rows from each place on, rows in ascending order of score; the last flags none."""
-    missed = np.concatenate([[0], np.cumsum(outcome)]) * task.cost_missed
-    alarms = np.concatenate([np.cumsum(~outcome[::-1])[::-1], [0]]) * task.cost_false_alarm
-    return np.asarray(missed + alarms)
-
-
-def _elkan(_probability: Floats, _outcome: Any, task: Task) -> float:
-    return task.cost_false_alarm / (task.cost_false_alarm + task.cost_missed)
-
-
-def _between(probability: Floats, outcome: Any, task: Task) -> float:
-    """The cheapest where each row counts half by its outcome and half by its probability."""
-    order = np.argsort(probability)
-    likely = (outcome + probability)[order] / 2
-    missed = np.concatenate([[0], np.cumsum(likely)]) * task.cost_missed
-    alarms = np.concatenate([np.cumsum(1 - likely[::-1])[::-1], [0]]) * task.cost_false_alarm
-    return float(np.append(probability[order], 1.0)[np.argmin(missed + alarms)])
-
-
-def _near(errors: float, probability: Floats, outcome: Any, task: Task) -> float:
-    """As `rowcast.build.threshold`, with so many standard errors tolerated."""
-    with mock.patch.object(thresholds, "TOLERATED", errors):
-        return threshold(probability, outcome, task)
-
-
-LINES: dict[str, Callable[[Floats, Any, Task], float]] = {
-    "cheapest": partial(_near, 0.0),
-    "half way": _between,
-    "kept": threshold,
-    "one error": partial(_near, 1.0),
-    "Elkan": _elkan,
-}
 
 
 # Tables

@@ -137,6 +137,15 @@ def test_the_level_rises_where_the_promise_would_not_have_been_kept_forward_in_t
     assert np.mean(found["raised"]) > np.mean(found["plain"]) + 0.06
 
 
+def test_one_fold_unlike_all_others_does_not_make_every_row_uncertain() -> None:
+    """After a break no level would have held: the sets stay sets, and the record tells."""
+    probability, target = scored(np.random.default_rng(15), 3000, 0.2, 4.0, np.where(folds(3000) == 3, -4.0, 0.0))
+    fitted = fit(probability, target, folds(3000), 0.9)
+    assert fitted.level[1] == pytest.approx(0.99)
+    assert 0.1 < fitted.conformal.uncertain(probability).mean() < 0.9
+    assert not fitted.conformal.sets(probability)[:, 1].all()
+
+
 def test_many_classes_are_each_covered() -> None:
     random, held = np.random.default_rng(8), []
     for _ in range(20):

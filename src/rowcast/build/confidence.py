@@ -25,7 +25,7 @@ Places = npt.NDArray[np.int64]
 
 RANGES = 5  # of a predicted value, at most
 ROWS_OF_RANGE = 100
-_LEVELS = 10  # steps from the promise to certainty
+_LEVELS = 10  # steps from the promise to certainty, the last of which is not taken
 _ALIKE = 1e-9  # of a score: what differs by less is the same one, computed in another batch
 
 
@@ -68,13 +68,18 @@ def fit(probability: Floats, target: Target, fold: Places, confidence: float) ->
 
 
 def _raised(confidence: float, fold: Places, covered: Callable[[float, Bools, Bools], Bools]) -> float:
-    """The least level that held the promise, over all folds but the first; `covered` takes it, and rows as masks."""
+    """The least level that held the promise, over all folds but the first; `covered` takes it, and rows as masks.
+
+    At most nine tenths of the way to certainty: where not even that held, one fold is unlike all before it, and sets
+    that hold every class of every row would only hide it.
+    """
+    level = confidence
     for step in range(_LEVELS, 0, -1):
         level = 1 - (1 - confidence) * step / _LEVELS
         held = [covered(level, fold < number, fold == number) for number in np.unique(fold)[1:]]
         if not held or np.concatenate(held).mean() >= confidence:
-            return level
-    return 1.0
+            break
+    return level
 
 
 def _lowest(score: Floats, level: float) -> float:
