@@ -354,7 +354,9 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     assert "judged" not in found
     assert "shadow_scored" not in found  # what was rolled back is not watched
     assert shadow(job) == {}
-    assert "watched" not in job.ok("status", "--json")
+    status = job.ok("status", "--json")
+    assert "watched" not in status
+    assert status["in_service"].endswith(", rolled back by gate")
 
 
 def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: Job) -> None:
@@ -421,6 +423,19 @@ def test_only_rows_that_nobody_was_trained_or_judged_by_and_whose_labels_are_kno
     assert judged_rows(job, at(THEN + 3 * DAY)) == 2 * DAY - 2
 
 
+def test_without_a_time_column_a_row_is_later_by_its_key(untrained: Job) -> None:
+    job = promoted(untrained, source={"time": None})
+    job.ok("infer", "--as-of", at(THEN))
+    assert len(shadow(job)) == 100 + 20 * DAY
+    assert judged_rows(job, at(THEN)) == 0  # all of them served the training or the gate
+    job.add(days(THEN, 10, None))
+    job.ok("infer", "--as-of", at(LATER))
+    assert judged_rows(job, at(LATER)) == 0
+    label(job, THEN, A)
+    assert judged_rows(job, at(LATER)) == 10 * DAY
+    assert job.ok("run", "--as-of", at(LATER))["champion"] == "v1"
+
+
 def test_a_persons_decision_ends_the_watch_and_begins_none(plain: Job) -> None:
     job = promoted(plain)
     job.call("rollback", "--by", "Ada")
@@ -462,6 +477,19 @@ def test_status_and_models_say_who_is_watched(plain: Job) -> None:
     assert job.ok("models", "--json")["shadow"] == {"watched": said}
     assert said in job.call("models").out
     assert said in job.call("status").out
+
+
+def test_two_that_judge_at_once_record_but_one_test(plain: Job) -> None:
+    job = promoted(plain)
+    with opened(load(job.folder / "rowcast.toml")) as one:
+        about = {"at": one.store.now(), "by": "gate", "decision": "kept", "reason": "", "evidence": {"level": 0.001}}
+        assert one.registry.keep(1, **about, knowing=2)
+        assert not one.registry.keep(1, **about, knowing=2)
+        about["decision"] = "rolled back"
+        assert not one.registry.promote(1, **about, against=2, knowing=2)
+    assert decisions(job)[0] == (1, "kept", "gate")
+    assert len(decisions(job)) == 3
+    assert statuses(job) == {1: "retired", 2: "champion"}
 
 
 def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(plain: Job) -> None:

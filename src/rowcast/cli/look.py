@@ -25,6 +25,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "job": job.settings.name,
             "source": f"{job.source.identity} in {job.source.db.shown}",
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
+            "in_service": _since(job.registry.promotions(), champion),
             "trained_to": _text(version.trained_until) if version else None,
             **judging.told(job, job.store.now()),
             "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
@@ -38,6 +39,14 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
         }
         print(report.as_json(about) if json else report.facts(about))
     return 0
+
+
+def _since(decisions: list[dict[str, Any]], champion: int | None) -> str | None:
+    """Since when the champion serves, and by whose decision."""
+    for made in decisions:
+        if made["version"] == champion and made["decision"] in ("promoted", "rolled back"):
+            return f"since {made['decided_at']:%Y-%m-%d %H:%M}, {made['decision']} by {made['decided_by']}"
+    return None
 
 
 def _text(moment_or_key: Any) -> Any:
