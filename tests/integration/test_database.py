@@ -1003,6 +1003,23 @@ def test_a_refused_statement_rolls_the_whole_write_back_and_the_connection_goes_
     assert db.rows(sa.select(table)) == []
 
 
+def test_a_refused_statement_with_values_rolls_the_whole_write_back_too(database):
+    db = database.connect()
+    table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.BigInteger), sa.Column("s", sa.Text, nullable=False))
+    db.execute(sa.schema.CreateTable(table))
+
+    def write():
+        with db.transaction("write"):
+            db.execute(table.insert().values(n=1, s="one"))
+            db.execute(table.insert().values(n=2, s=None))
+
+    refused(write)
+    assert db.rows(sa.select(table)) == []
+    with db.transaction("write"):
+        db.execute(table.insert().values(n=3, s="three"))
+    assert database.run("SELECT n FROM t") == [{"n": 3}]
+
+
 @pytest.mark.parametrize("value", ["a value", None])
 @pytest.mark.parametrize("name", ["n", "x", "s", "flag", "at", "wall", "day", "bytes"])
 def test_no_parameter_ends_the_transaction_that_it_is_in(database, name, value):

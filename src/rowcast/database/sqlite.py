@@ -93,6 +93,15 @@ class SQLite(Adbc):
                     raise
                 time.sleep(0.02)
 
+    def _run(self, cursor: driver.Cursor, statement: sa.Executable) -> None:
+        try:
+            super()._run(cursor, statement)
+        except DatabaseError:
+            if cursor is self._cursor:  # it keeps the values bound to it, and would not take even a ROLLBACK
+                self._cursor = self._running = self._new_cursor()
+                cursor.close()
+            raise
+
     def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
         return ["BEGIN IMMEDIATE" if kind == "write" else "BEGIN"]
 
