@@ -11,13 +11,14 @@ import numpy as np
 from rowcast import config
 from rowcast.build import Training
 from rowcast.build import build as build_model
+from rowcast.build.choice import Choice
 from rowcast.build.honest import Honest, honest
 from rowcast.build.judged import Judged, judge
 from rowcast.build.quality import auc, figures
-from rowcast.build.threshold import decide
 from rowcast.config import Task
 from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
+from rowcast.models.decision import Costs, cheapest
 from rowcast.models.target import Target
 from rowcast.report import table
 from studies import lines, sets
@@ -119,8 +120,8 @@ def _elec2(start: float) -> Held:
     return replace(held, name=f"elec2, {'a change to come' if rows < MARKET else 'a change among the folds'}")
 
 
-def _first(_scores: Any) -> str:
-    return "m"
+def _first(_scores: Any) -> Choice:
+    return Choice("m", "")
 
 
 def _held(one: Build) -> Held:
@@ -145,7 +146,7 @@ def _came(one: Build, judged: Judged) -> dict[str, Any]:
     if one.later.kind == "binary":
         predicted = probability >= judged.threshold
     elif one.later.kind == "multiclass":
-        predicted = decide(probability, one.task)
+        predicted = cheapest(probability, Costs.of(one.task))
     rows = len(one.later)
     blind = np.zeros(rows if one.later.kind == "regression" else 0)
     # Three folds alike: a single one would be cut into parts.

@@ -22,7 +22,7 @@ from rowcast.build.choice import choose
 from rowcast.contract import ColumnRule, Contract
 from rowcast.gate import auc
 from rowcast.models.artifact import Model
-from rowcast.models.decision import Costs, row_costs
+from rowcast.models.decision import Costs, losses
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.report import table
@@ -215,8 +215,7 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
         return float((truth == decided).mean())
     if task.figure == "mae":
         return float(np.abs(truth - decided).mean())
-    costs_of = Costs(costs.cost_missed, costs.cost_false_alarm)
-    return float(row_costs(truth.astype(int), decided.astype(int), costs_of).mean())
+    return float(losses(truth.astype(int), decided.astype(int), Costs.of(costs)).mean())
 
 
 # Columns

@@ -16,6 +16,12 @@ from rowcast.pipeline.examine import check_columns
 from rowcast.pipeline.job import Job
 
 _TOLERANCE = 1e-9  # of a score computed again
+_SURE = ("uncertain", "possible", "low", "high")
+_UNITS = {
+    "binary": "log-odds of the positive class",
+    "multiclass": "log-odds of the class decided on, against the one that needs no action or the next likely",
+    "regression": "the label's unit",
+}
 
 
 def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
@@ -119,6 +125,7 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
         "score": stored["score"],
         "predicted": stored["predicted"],
         "threshold": stored["threshold"],
+        **{name: stored[name] for name in _SURE if stored[name] is not None},
         "model_version": version.version,
         "model_status": version.status,
         "trained_to": version.trained_to.isoformat() if version.trained_to else None,
@@ -131,5 +138,6 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
         "reproduced": again is not None and bool(np.isclose(again, stored["score"], rtol=0, atol=_TOLERANCE)),
         "changed": changed,
         "contributions": contributions,
+        "contributions_in": _UNITS[model.kind] if contributions else None,
         "values": {name: values[name] for name in contributions} if contributions else None,
     }

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rowcast import config
 from rowcast.build import Built, Training, _out_of_fold, build
 from rowcast.build.candidates import default
-from rowcast.build.candidates.boosted import fit_boosted
+from rowcast.build.candidates.boosted import fit_boosted, gains
 from rowcast.build.candidates.linear import fit_linear
 from rowcast.build.folds import folds
 from rowcast.build.quality import auc
@@ -262,6 +262,26 @@ def test_relevance_is_the_rank_test_of_scipy() -> None:
         assert relevance[name] == pytest.approx(-norm.ppf(test.pvalue / 2), rel=1e-3)
 
 
+def test_relevance_to_values_is_the_rank_correlation_of_scipy() -> None:
+    from scipy.stats import spearmanr
+
+    random = np.random.default_rng(7)
+    values = np.round(random.normal(size=(200, 3)), 1)
+    label = values[:, 0] + random.normal(size=200)
+    relevance = reduce(matrix(values), Target("regression", label), 10, 0).relevance
+    for place, name in enumerate(("c0", "c1", "c2")):
+        correlation = abs(spearmanr(values[:, place], label).statistic)
+        assert relevance[name] == pytest.approx(correlation * np.sqrt(199), rel=1e-9)
+
+
+def test_a_resample_that_lacks_a_class_still_ranks_the_columns() -> None:
+    random = np.random.default_rng(7)
+    values, label = random.normal(size=(300, 5)), np.zeros(300, dtype=np.int64)
+    label[values[:, 2] > 0] = 2  # of class 1 there is no row
+    found = gains(matrix(values), Target("multiclass", label, ("ok", "edge", "void")), 0)
+    assert (found.shape, found.argmax()) == ((5,), 2)
+
+
 # Training
 
 
@@ -297,6 +317,24 @@ def test_trees_are_chosen_where_the_cause_is_an_interaction() -> None:
     assert built.metrics["candidate"] in ("extra trees", "boosted trees")
     assert built.metrics["candidate"] in built.metrics["choice"]
     assert built.metrics["auc"] > 0.9
+
+
+def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None:
+    of, outcome = planted(400)
+    time = np.arange(400)
+    training = Training(of, binary(outcome), time, time)
+    passed = iter((50.0, 70.0))  # asked before the second candidate, and before the third
+
+    def run(minute: config.Model, **options: Any) -> Built:
+        return build(training, contract(of), minute, TASK, **options)
+
+    cut = run(config.Model(budget="1m"), spent=lambda: next(passed))
+    assert cut.metrics["ran"] == 2
+    assert [each["name"] for each in cut.candidates] == [*(c.name for c in default("binary", 0)[:2]), "average of all"]
+    again = run(config.Model(budget="1m"), most=cut.metrics["ran"])
+    assert again.model.to_bytes() == cut.model.to_bytes()
+    assert run(config.Model(budget="1m"), spent=lambda: 1e9).metrics["ran"] == 1  # one always runs
+    assert run(config.Model(), spent=lambda: 1e9).metrics["ran"] == len(default("binary", 0))
 
 
 @pytest.mark.parametrize("kind", ["linear", "interaction"])

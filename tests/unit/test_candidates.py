@@ -1,12 +1,15 @@
 """What is tried: each kind of model on each kind of target, the same one each time."""
 
+import sys
+import types
 from typing import Any
 
 import numpy as np
 import pytest
+from lightgbm import LGBMClassifier
 from scipy.special import logit
 
-from rowcast.build.candidates import default
+from rowcast.build.candidates import default, user
 from rowcast.build.candidates.boosted import fit_boosted
 from rowcast.build.candidates.extra import fit_extra
 from rowcast.models.matrix import Matrix
@@ -44,6 +47,21 @@ def test_every_candidate_learns_comes_back_from_its_bytes_and_is_the_same_each_t
         part = dumped(fitted.engine, fitted.estimator, 6, scores)
         same = type(fitted)(fitted.engine, loaded(fitted.engine, part, 6, scores), target)
         np.testing.assert_allclose(same.raw(ROWS), raw, rtol=0, atol=1e-12)
+
+
+def test_a_users_lightgbm_is_scored_for_classes_that_its_rows_lack() -> None:
+    module = types.ModuleType("mine")
+    module.make = lambda: LGBMClassifier(n_estimators=20, n_jobs=1, verbosity=-1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "mine", module)
+        candidate = user("mine:make", 0)
+    numbers = ROWS.select(("a", "b", "c"))
+    target = Target("multiclass", np.digitize(np.nan_to_num(VALUES[:, 0]), [-0.5, 0.5]), ("ok", "edge", "void"))
+    there = np.flatnonzero(target.values != 1)
+    raw = candidate.fit(numbers.take(there), target.take(there)).raw(numbers)
+    assert raw.shape == (600, 3)
+    assert (raw[:, 1] < raw[:, [0, 2]].min(axis=1)).all()
+    assert (raw[there].argmax(axis=1) == target.values[there]).mean() > 0.9
 
 
 def test_the_simplest_come_first_and_names_are_different() -> None:

@@ -1,6 +1,8 @@
 """Predictions and quarantined rows, as they are handed to the ledger."""
 
 import json
+import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,8 @@ import pytest
 from rowcast import check, infer
 from rowcast.contract import ColumnRule, Contract, Failure
 from rowcast.models.artifact import Member, Model
-from rowcast.models.calibration import Sigmoid
+from rowcast.models.calibration import Identity, Sigmoid
+from rowcast.models.conformal import Bands, Sets
 from rowcast.models.matrix import Matrix
 
 
@@ -34,6 +37,37 @@ def model() -> Model:
         threshold=0.5,
         usual=usual,
     )
+
+
+def test_a_row_carries_the_classes_that_cannot_be_ruled_out(model: Model) -> None:
+    one = replace(model, conformal=Sets((0.7, 0.2)))
+    rows = predict(one, matrix_of((2, 0), (-2, 0), (0, 0)))
+    probability = rows.column("score").to_numpy()
+    possible = [json.loads(text) for text in rows.column("possible").to_pylist()]
+    assert possible == [["pass"] * int(1 - p >= 0.7) + ["fail"] * int(p >= 0.2) for p in probability]
+    assert possible[:2] == [["fail"], ["pass"]]
+    assert rows.column("uncertain").to_pylist() == [len(each) != 1 for each in possible]
+    assert rows.column("low").null_count == rows.column("high").null_count == 3
+
+
+def test_of_many_classes_each_row_carries_its_own_set(model: Model) -> None:
+    labels = tuple(f"d{place}" for place in range(20))
+    sets = np.random.default_rng(0).random((300, 20)) < 0.3
+    found = infer._possible(replace(model, classes=labels), sets)
+    for text, there in zip(found.to_pylist(), sets, strict=True):
+        assert json.loads(text) == [label for label, is_in in zip(labels, there, strict=True) if is_in]
+
+
+def test_a_value_carries_its_interval_where_it_has_an_end(model: Model) -> None:
+    bands = Bands(edges=(0.0,), reach=(0.5, math.inf), blind=2.0)
+    rows = predict(
+        replace(model, kind="regression", calibration=Identity(), conformal=bands), matrix_of((2, 0), (-2, 0))
+    )
+    high, low = rows.column("score").to_pylist()
+    assert rows.column("low").to_pylist() == [None, low - 0.5]
+    assert rows.column("high").to_pylist() == [None, low + 0.5]
+    assert rows.column("uncertain").to_pylist() == [True, False]
+    assert (high > 0, rows.column("predicted").to_pylist()) == (True, [high, low])
 
 
 def matrix_of(*rows: tuple[float, float]) -> Matrix:

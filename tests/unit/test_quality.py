@@ -10,14 +10,16 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 from sklearn import metrics
 
+from rowcast.build.choice import Choice
 from rowcast.build.honest import Honest, honest
 from rowcast.build.judged import judge
 from rowcast.build.out_of_fold import OutOfFold
 from rowcast.build.quality import auc, average_precision, figures
 from rowcast.build.record import confusion, cost_curve, over_time, reliability
-from rowcast.build.threshold import decide, threshold
+from rowcast.build.threshold import threshold
 from rowcast.config import Task
 from rowcast.models import calibration
+from rowcast.models.decision import Costs, cheapest
 from rowcast.models.target import Target
 
 TASK = Task(cost_missed=20.0, cost_false_alarm=1.0)
@@ -33,8 +35,8 @@ def calibrate(raw: np.ndarray, target: Target) -> Any:
     return lambda raw: np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
 
 
-def only(scores: OutOfFold) -> str:
-    return next(iter(scores.raw))
+def only(scores: OutOfFold) -> Choice:
+    return Choice(next(iter(scores.raw)), "there is no other")
 
 
 def binary(rows: int = 1000, seed: int = 0, share: float = 0.1, apart: float = 1.5, shift: Any = 0.0) -> OutOfFold:
@@ -88,10 +90,10 @@ def test_the_candidate_that_judges_a_row_was_chosen_without_it() -> None:
     lucky = np.random.default_rng(4).normal(size=1000) + 9.0 * scores.target.values * (scores.fold == 4)
     scores.raw["lucky"] = lucky
 
-    def choose(of: OutOfFold) -> str:
-        return max(of.raw, key=lambda name: auc(of.raw[name], of.target.values))
+    def choose(of: OutOfFold) -> Choice:
+        return Choice(max(of.raw, key=lambda name: auc(of.raw[name], of.target.values)), "it ranks best")
 
-    assert choose(scores) == "lucky"
+    assert choose(scores).name == "lucky"
     of = honest(scores, choose, TASK, calibrate)
     here = scores.fold == 4
     assert auc(of.raw[here], scores.target.values[here]) == pytest.approx(0.5, abs=0.15)
@@ -152,7 +154,7 @@ def test_figures_of_many_classes_are_those_of_the_field() -> None:
     scores = many()
     of = judged(scores)
     found, truth = figures(of, TASK), scores.target.values
-    assert of.predicted.tolist() == decide(of.probability, TASK).tolist()
+    assert of.predicted.tolist() == cheapest(of.probability, Costs.of(TASK)).tolist()
     assert found["accuracy"] == pytest.approx((truth == of.predicted).mean())
     assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, of.probability))
     assert found["auc"] == pytest.approx(metrics.roc_auc_score(truth, of.probability, multi_class="ovr"), abs=0.02)
@@ -226,7 +228,7 @@ def test_a_record_is_json_and_complete() -> None:
     when = np.arange(1000) * DAY // 10
     found = judge(binary(), only, TASK, 0.9, when)
     json.dumps(found.record, allow_nan=False)
-    assert (found.candidate, 0 < found.threshold < 1) == ("model", True)
+    assert (found.choice.name, 0 < found.threshold < 1) == ("model", True)
     assert {"reliability", "cost_curve", "confusion", "over_time", "coverage"} <= set(found.record)
     for make in (many, value):
         found = judge(make(), only, TASK, 0.9)

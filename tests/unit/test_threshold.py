@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rowcast.build.threshold import costs, decide, threshold
+from rowcast.build.threshold import threshold
 from rowcast.config import Task
 
 ROWS = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=40)
@@ -103,21 +103,3 @@ def test_a_recall_that_few_positives_cannot_show_flags_every_row() -> None:
 def test_a_capacity_and_a_recall_at_once_are_refused() -> None:
     with pytest.raises(ValidationError, match="name one of them"):
         Task(max_flagged=0.1, min_recall=0.9)
-
-
-def test_of_many_classes_the_one_with_the_least_expected_cost_is_taken() -> None:
-    random = np.random.default_rng(2)
-    task = Task(cost_missed=7, cost_false_alarm=2)
-    probability = random.dirichlet([1, 1, 1, 1], 300)
-    paid = {
-        place: sum(probability[:, truth] * (0 if truth == place else 7 if place == 0 else 2) for truth in range(4))
-        for place in range(4)
-    }
-    expected = np.array([paid[place] for place in range(4)]).argmin(axis=0)
-    assert decide(probability, task).tolist() == expected.tolist()
-    assert set(expected) == {0, 1, 2, 3}
-
-
-def test_what_needs_no_action_is_dear_to_miss_and_a_defect_taken_for_another_is_looked_at_anyway() -> None:
-    assert costs(3, Task(cost_missed=20, cost_false_alarm=1)).tolist() == [[0, 1, 1], [20, 0, 1], [20, 1, 0]]
-    assert decide(np.array([[0.9, 0.06, 0.04], [0.97, 0.02, 0.01]]), Task()).tolist() == [1, 0]

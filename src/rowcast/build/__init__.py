@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from rowcast import config
 from rowcast.build.candidates import Candidate, Fitted, default, user
-from rowcast.build.choice import AVERAGE, best, choose, with_average
+from rowcast.build.choice import AVERAGE, Choice, choose, with_average
 from rowcast.build.folds import FOLDS, Fold, folds
 from rowcast.build.honest import honest
 from rowcast.build.judged import Judged, judge
@@ -37,6 +37,7 @@ from rowcast.models.usual import usual
 LEAST = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
 _SHOWN = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "r2", "cost_per_row")
+_IMPORTED = "imported"
 _EXPLAINED = 2_000  # rows over which contributions are averaged
 
 
@@ -87,25 +88,29 @@ def build(
     scores, when = _out_of_fold(training, tried[:most], model, seed, spent)
     tried = tried[: len(scores.raw)]
     scores = with_average(scores)
-    judged = judge(scores, best, task, confidence, when)
+    judged = judge(scores, choose, task, confidence, when)
     reduced = _reduced(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
+    chosen = judged.choice.name
     members = tuple(
-        _member(candidate, scores, matrix, target, judged.candidate == AVERAGE)
+        _member(candidate, scores, matrix, target, chosen == AVERAGE)
         for candidate in tried
-        if judged.candidate in (candidate.name, AVERAGE)
+        if chosen in (candidate.name, AVERAGE)
     )
     challenger = _model(target, contract, matrix, members, judged, task)
-    counts = {"rows": len(target), "features": len(reduced.kept), "ran": len(tried)}
-    counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
-    about = {"candidate": judged.candidate, "kind": target.kind, "choice": choose(scores).reason}
+    more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": suspects(matrix, target)}
     return Built(
         model=challenger,
-        metrics={**about, **counts, "suspects": suspects(matrix, target), **judged.record},
-        candidates=[_figures(scores, name, name == judged.candidate, task) for name in scores.raw],
+        metrics={**_about(chosen, target, matrix), **more, **judged.record},
+        candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
         dropped=reduced.dropped,
-        features_ranked=_ranked(challenger, matrix, reduced),
+        features_ranked=_ranked(challenger, matrix, reduced.relevance),
     )
+
+
+def _about(candidate: str, target: Target, matrix: Matrix) -> dict[str, Any]:
+    about = {"candidate": candidate, "kind": target.kind, "rows": len(target), "features": len(matrix.names)}
+    return about | ({"positives": int(target.values.sum())} if target.kind == "binary" else {})
 
 
 def _member(candidate: Candidate, scores: OutOfFold, matrix: Matrix, target: Target, is_one_of_several: bool) -> Member:
@@ -137,20 +142,21 @@ def imported(
     # All rows are later than what it has seen; parts of them judge one another's calibration and threshold.
     part = np.searchsorted(training.time, training.time) * FOLDS // len(target)
     block = np.arange(len(target)) if training.block is None else training.block
-    scores = OutOfFold(target, part, block, {"imported": raw})
-    judged = judge(scores, best, task, confidence, training.time if training.is_dated else None)
+    scores = OutOfFold(target, part, block, {_IMPORTED: raw})
+    judged = judge(scores, _imported, task, confidence, training.time if training.is_dated else None)
     members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
     challenger = _model(target, contract, matrix, members, judged, task)
-    counts = {"rows": len(target), "features": len(matrix.names)}
-    counts |= {"positives": int(target.values.sum())} if target.kind == "binary" else {}
-    shares = challenger.contributions(matrix.take(_spread(len(matrix))))
     return Built(
         model=challenger,
-        metrics={"candidate": "imported", "kind": target.kind, **counts, **judged.record},
+        metrics={**_about(_IMPORTED, target, matrix), **judged.record},
         candidates=[],
         dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
-        features_ranked=[] if shares is None else _sorted(matrix.names, np.abs(shares).mean(axis=0).tolist()),
+        features_ranked=_ranked(challenger, matrix, {}),
     )
+
+
+def _imported(_: OutOfFold) -> Choice:
+    return Choice(_IMPORTED, "it is the one that was imported")
 
 
 def _columns(matrix: Matrix, estimator: Imported) -> Matrix:
@@ -183,7 +189,7 @@ def _model(
         calibration=judged.calibration,
         classes=target.classes,
         threshold=judged.threshold,
-        costs=Costs(task.cost_missed, task.cost_false_alarm),
+        costs=Costs.of(task),
         limits=(task.low, task.high),
         conformal=judged.conformal,
         usual=usual(matrix),
@@ -266,26 +272,18 @@ def _check_folds(split: list[Fold], target: Target) -> None:
 
 
 def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
-    found = figures(honest(scores, lambda _: name, task, calibration.fit), task)
+    found = figures(honest(scores, lambda _: Choice(name, ""), task, calibration.fit), task)
     return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
 
 
-def _ranked(model: Model, matrix: Matrix, reduced: Reduced) -> list[tuple[str, float]]:
-    """Features by mean absolute contribution; a user's estimator shows none, so by their own relevance."""
-    shares = model.contributions(matrix.take(_spread(len(matrix))))
-    if shares is None:
-        weight = [reduced.relevance[name] for name in model.features]
-    else:
-        weight = np.abs(shares).mean(axis=0).tolist()
-    return _sorted(model.features, weight)
-
-
-def _spread(rows: int) -> npt.NDArray[np.int64]:
-    return np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)
-
-
-def _sorted(names: tuple[str, ...], weight: list[float]) -> list[tuple[str, float]]:
-    return sorted(zip(names, weight, strict=True), key=lambda item: -item[1])
+def _ranked(model: Model, matrix: Matrix, relevance: dict[str, float]) -> list[tuple[str, float]]:
+    """Features by mean absolute contribution; where an estimator tells none, by what is known of their relevance."""
+    rows = len(matrix)
+    shares = model.contributions(matrix.take(np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)))
+    if shares is not None:
+        relevance = dict(zip(model.features, np.abs(shares).mean(axis=0).tolist(), strict=True))
+    known = [(name, relevance[name]) for name in model.features if name in relevance]
+    return sorted(known, key=lambda item: -item[1])
 
 
 __all__ = ["LEAST", "Built", "Training", "build", "imported"]

@@ -21,7 +21,11 @@ class Choice:
 
 
 def with_average(scores: OutOfFold) -> OutOfFold:
-    """The scores, and the plain average of all candidates' on the scale that they share, where there are several."""
+    """The scores, and the plain average of all candidates', where there are several.
+
+    The lines that bring them to one scale are fitted on all rows, those that are judged by them among them: two
+    or a few numbers for each candidate, for which later rows pay little.
+    """
     if len(scores.raw) < 2:
         return scores
     mean = sum(on_line(raw, scores.target) for raw in scores.raw.values()) / len(scores.raw)
@@ -58,11 +62,6 @@ def choose(scores: OutOfFold) -> Choice:
             why = f"{name} is the simplest within a standard error ({error:.2g}) of {best}, which has a {told}: "
             return Choice(name, f"{why}it has {mean[name]:.4g}")
     return Choice(best, f"{best} has the least {told}, and no simpler candidate is within a standard error of it")
-
-
-def best(scores: OutOfFold) -> str:
-    """Just the name of what `choose` takes."""
-    return choose(scores).name
 
 
 def _loss(raw: Floats, target: Target) -> Floats:

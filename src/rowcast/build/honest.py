@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rowcast.build.choice import Choice
 from rowcast.build.out_of_fold import OutOfFold
-from rowcast.build.threshold import costs, decide, threshold
+from rowcast.build.threshold import threshold
 from rowcast.config import Task
+from rowcast.models.decision import Costs, cheapest, losses
 from rowcast.models.target import Target
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 Calibrate = Callable[[Floats, Target], Callable[[Floats], Floats]]  # raw scores and outcomes to a map of raw scores
-Choose = Callable[[OutOfFold], str]  # the name of the candidate that would be taken
+Choose = Callable[[OutOfFold], Choice]
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,14 @@ class Honest:
 
 def honest(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) -> Honest:
     """Cross-fit all that is chosen on out-of-fold rows, so that no row is judged by a choice that it took part in."""
-    name = choose(scores)
-    raw, probability = scores.raw[name].copy(), np.empty_like(scores.raw[name])
+    shape = next(iter(scores.raw.values())).shape
+    raw, probability = np.empty(shape), np.empty(shape)
     predicted = np.empty_like(scores.target.values)
     blind = np.empty(len(raw) if scores.target.kind == "regression" else 0)
     parts, whole = _parts(scores)
     for here in parts:
         others = scores.take(~here)
-        name = choose(others) if whole else name
+        name = choose(others if whole else scores).name
         raw[here] = scores.raw[name][here]
         calibrated = calibrate(others.raw[name], others.target)
         probability[here] = calibrated(raw[here])
@@ -49,7 +51,7 @@ def honest(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) 
             line = threshold(calibrated(others.raw[name]), others.target.values, task)
             predicted[here] = probability[here] >= line
         elif scores.target.kind == "multiclass":
-            predicted[here] = decide(probability[here], task)
+            predicted[here] = cheapest(probability[here], Costs.of(task))
         else:
             predicted[here] = probability[here]
             blind[here] = np.median(others.target.values)
@@ -58,10 +60,7 @@ def honest(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) 
 
 def loss(target: Target, predicted: npt.NDArray[Any], task: Task) -> Floats:
     """What each row costs, (m,): by the task's costs, or a regression's absolute error."""
-    if target.kind == "regression":
-        return np.asarray(np.abs(target.values - predicted), dtype=np.float64)
-    table = costs(len(target.classes), task)
-    return np.asarray(table[target.values.astype(np.int64), predicted.astype(np.int64)])
+    return losses(target.values, predicted, None if target.kind == "regression" else Costs.of(task))
 
 
 def _parts(scores: OutOfFold) -> tuple[list[Bools], bool]:

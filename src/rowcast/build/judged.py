@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowcast.build import record
+from rowcast.build.choice import Choice
 from rowcast.build.confidence import coverage, fit
 from rowcast.build.honest import Choose, Places, honest
 from rowcast.build.out_of_fold import OutOfFold
@@ -19,7 +20,7 @@ from rowcast.models.conformal import Conformal
 class Judged:
     """What a model is handed over with."""
 
-    candidate: str
+    choice: Choice
     calibration: Calibration
     threshold: float | None  # None unless binary
     conformal: Conformal
@@ -31,7 +32,8 @@ def judge(scores: OutOfFold, choose: Choose, task: Task, confidence: float, when
 
     `when` (m,) says when the rows came, in microseconds since 1970, where that is known.
     """
-    name = choose(scores)
+    choice = choose(scores)
+    name = choice.name
     raw, target = scores.raw[name], scores.target
     fitted_map = calibration.fit(raw, target)
     probability = fitted_map(raw)
@@ -47,7 +49,7 @@ def judge(scores: OutOfFold, choose: Choose, task: Task, confidence: float, when
     if target.kind == "binary":
         kept["cost_curve"] = record.cost_curve(judged, task)
     return Judged(
-        candidate=name,
+        choice=choice,
         calibration=fitted_map,
         threshold=threshold(probability, target.values, task) if target.kind == "binary" else None,
         conformal=fitted.conformal,

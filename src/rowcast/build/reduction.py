@@ -93,15 +93,14 @@ def _first(value: Floats) -> Bools:
 
 
 def _halves(target: Target, seed: int) -> list[npt.NDArray[np.int64]]:
-    """Row numbers of halves and their complements, each of every second block of time in a random order."""
+    """Row numbers of halves of the blocks of time, drawn at random, and of the other halves."""
     random = np.random.default_rng(seed)
     block = np.arange(len(target)) * BLOCKS // len(target)
     halves = []
     for _ in range(PAIRS):
         chosen = np.isin(block, random.permutation(BLOCKS)[: BLOCKS // 2])
         halves += [np.flatnonzero(chosen), np.flatnonzero(~chosen)]
-    enough = [half for half in halves if not target.classes or np.sort(target.take(half).counts)[-2] >= 3]
-    return enough
+    return [half for half in halves if not target.classes or np.sort(target.take(half).counts)[-2] >= 3]
 
 
 def _unusable(matrix: Matrix, share: npt.NDArray[np.floating]) -> dict[str, str]:
@@ -137,9 +136,8 @@ def _ranks(values: npt.NDArray[np.float32]) -> Floats:
     """Average rank of each value among the measured ones of its column; NaN where missing. Shape as `values`."""
     from scipy.stats import rankdata
 
-    ranks = rankdata(
-        np.where(np.isnan(values), np.inf, values), axis=0
-    )  # the missing come last: the others keep theirs
+    # The missing come last: the others keep their ranks.
+    ranks = rankdata(np.where(np.isnan(values), np.inf, values), axis=0)
     ranks[np.isnan(values)] = np.nan
     return np.asarray(ranks, dtype=np.float64)
 

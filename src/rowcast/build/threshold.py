@@ -1,10 +1,9 @@
-"""Where to draw the line: a threshold on a probability, or the class that costs least."""
+"""Where to draw the line between two classes: a threshold on a probability."""
 
 import numpy as np
 import numpy.typing as npt
 
 from rowcast.config import Task
-from rowcast.models.decision import Costs, cheapest, matrix
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -24,20 +23,6 @@ def threshold(probability: Floats, outcome: Bools, task: Task) -> float:
     if task.min_recall is not None:
         return _recall(probability, outcome, task.min_recall)
     return _cheapest(probability, outcome, task)
-
-
-def decide(probability: Floats, task: Task) -> npt.NDArray[np.int64]:
-    """For each row the class of least expected cost, (n,), by its place, from probabilities (n, k).
-
-    The first class needs no action. To take another for it costs `cost_missed`; to take it for another, or one of the
-    others for another, costs `cost_false_alarm`: somebody looks either way. Of equals the first.
-    """
-    return cheapest(probability, Costs(task.cost_missed, task.cost_false_alarm))
-
-
-def costs(classes: int, task: Task) -> Floats:
-    """What it costs to predict the class of the column for a row of the class of the row, shape (k, k)."""
-    return matrix(Costs(task.cost_missed, task.cost_false_alarm), classes)
 
 
 def _cheapest(probability: Floats, outcome: Bools, task: Task) -> float:

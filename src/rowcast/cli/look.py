@@ -129,6 +129,7 @@ def _explained(found: dict[str, Any]) -> str:
     from rowcast.models import usual
 
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
+    unit = shown.pop("contributions_in", None)
     shown = {"job": found["job"], "key": ", ".join(found["key"].values())} | shown
     parts = [report.facts(shown)]
     if reasons := found.get("reasons"):
@@ -139,7 +140,7 @@ def _explained(found: dict[str, Any]) -> str:
             {**one, "column": name, "value": found["values"][name], "usual": usual.text(one["usual"])}
             for name, one in top
         ]
-        heading = "contributions to the score, on the log-odds scale (the first 15)"
+        heading = f"the leading contributions to the score, in {unit}"
         parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'usual', 'contribution'])}")
     if earlier := found.get("earlier"):
         columns = ["was", "since", "until", "model_version", "score"]

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import structlog
 from cyclopts import Parameter, validators
@@ -11,9 +11,6 @@ from rowcast.cli.app import COMMON, AsOf, Common, app
 from rowcast.cli.terminal import finish, logging_to_file
 from rowcast.config import duration
 from rowcast.errors import RowcastError, UsageError
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger("rowcast")
 

@@ -13,8 +13,7 @@ from rowcast.fetch.pending import Pending
 from rowcast.fetch.source import Source, key_values, store_key
 from rowcast.fetch.training import GROUP, LABEL, TIME, in_time_order
 
-CHAMPION, CHALLENGER = "champion_", "challenger_"  # before the names of what each made of a row
-_MADE = ("score", "predicted", "threshold")
+CHAMPION, CHALLENGER = "champion_predicted", "challenger_predicted"
 
 Bound = datetime | tuple[str, ...] | None  # an event time, or a key where there is no time column
 
@@ -25,8 +24,8 @@ def matured(
     """The latest rows, oldest first, that one version predicted and the other scored in its shadow.
 
     Both scored the same values: the row's hash tells. The rows are later than every bound of `later`, and their labels
-    are known `now`. Columns: `TIME`, `LABEL`, `GROUP` where one is named, and for each version score, predicted and
-    threshold, under names that begin with `CHAMPION` and `CHALLENGER`.
+    are known `now`. Columns: `TIME`, `LABEL`, `GROUP` where one is named, and what each version predicted, as
+    `CHAMPION` and `CHALLENGER`.
     """
     labelled = _labelled(pending, now, later, challenger, most)
     keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(pending.source, pending.store)]
@@ -73,8 +72,7 @@ def _made(pending: Pending, staged: sa.Table, names: Sequence[str], champion: in
     joined: sa.FromClause = staged
     for own in (prediction, shadow):
         joined = joined.join(own, sa.and_(*[staged.c[name] == own.c[name] for name in names]))
-    columns = [prediction.c[name].label(f"{CHAMPION}{name}") for name in _MADE]
-    columns += [shadow.c[name].label(f"{CHALLENGER}{name}") for name in _MADE]
+    columns = [prediction.c.predicted.label(CHAMPION), shadow.c.predicted.label(CHALLENGER)]
     both = [prediction.c.model_version == champion, shadow.c.model_version == challenger]
     alike = shadow.c.row_hash == prediction.c.row_hash
     return sa.select(staged.c.place, *columns).select_from(joined).where(*both, alike).order_by(staged.c.place)

@@ -12,7 +12,6 @@ import numpy.typing as npt
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
 from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
 from rowcast.gate.watch import Watch, watching
-from rowcast.models.decision import Costs, row_costs
 
 __all__ = [
     "Allowance",
@@ -59,14 +58,6 @@ def first(metrics: dict[str, Any]) -> Decision:
     reason = f"first, unproven: out of fold it costs {metrics['cost_per_row']:.4g} per row{others} ({rows})"
     names = ("cost_per_row", *against, "auc", "auc_low", "auc_high", "rows_out_of_fold", "positives_out_of_fold")
     return Decision(True, "promoted", reason, {name: metrics.get(name) for name in names})
-
-
-def losses(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
-    """What each decision cost, shape (n,): both hold places of classes, of which the first needs no action.
-
-    Without `costs` they are values, and the loss is how far off they are, in the label's unit.
-    """
-    return np.asarray(np.abs(truth - decided), dtype=np.float64) if costs is None else row_costs(truth, decided, costs)
 
 
 def decide(

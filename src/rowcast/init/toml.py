@@ -106,6 +106,9 @@ def _task_section(guess: Guess) -> Iterator[str]:
         yield f"positive = {quoted(guess.positive)}  # guess: {_flat(guess.positive_why)}"
     yield "# What a mistake costs, in any unit: a failure that was missed, and a good row that was flagged."
     yield from ("# Their ratio sets the threshold.", "cost_missed = 20.0", "cost_false_alarm = 1.0")
+    if guess.kind == "binary":
+        yield "# Or the share of rows that may be flagged does; or min_recall, the share of failures to find."
+        yield "# max_flagged = 0.05"
 
 
 def _flat(text: str) -> str:
@@ -157,4 +160,6 @@ _REST = """
 # Rows that are read, scored and published at once, and processes that work side by side.
 # batch_rows = 50_000
 # workers = 2
+# How often what is said of a row, a set of outcomes or an interval, is to hold its true outcome.
+# confidence = 0.9
 """

@@ -1,10 +1,12 @@
 """What wrong decisions cost, and the decision that costs least."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+
+from rowcast.config import Task
 
 Floats = npt.NDArray[np.float64]
 
@@ -14,9 +16,12 @@ class Costs:
     """Of one row, in the config's units."""
 
     missed: float  # a row that needs action, and none was taken
-    false_alarm: (
-        float  # action that was not needed; of one kind of failure taken for another, somebody looks all the same
-    )
+    false_alarm: float  # action that was not needed, or of the wrong kind: somebody looks all the same
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """By the config."""
+        return cls(task.cost_missed, task.cost_false_alarm)
 
 
 def matrix(costs: Costs, classes: int) -> Floats:
@@ -33,7 +38,12 @@ def cheapest(probability: Floats, costs: Costs) -> npt.NDArray[np.int64]:
     return np.asarray(expected.round(12).argmin(axis=1), dtype=np.int64)
 
 
-def row_costs(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs) -> Floats:
-    """Cost of each decision, shape (n,); both are places of classes, of which 0 needs no action."""
+def losses(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
+    """Cost of each decision, shape (n,), from places of classes, of which 0 needs no action.
+
+    Without `costs` both are values, as a regression's, and the cost is how far they lie apart.
+    """
+    if costs is None:
+        return np.asarray(np.abs(truth - decided), dtype=np.float64)
     wrong = np.where((truth > 0) & (decided == 0), costs.missed, costs.false_alarm)
     return np.where(truth == decided, 0.0, wrong)

@@ -35,14 +35,17 @@ def raw_scores(
     """The estimator's score of each row before calibration: see this module.
 
     `classes` is k, of which the estimator may not have seen all; `order` names the place of each that it tells apart,
-    where it numbers them otherwise. Raises EstimatorError where a user's estimator raises
-    or returns something else than finite numbers of that shape.
+    where it numbers them otherwise. Raises EstimatorError where a user's estimator raises or returns something else
+    than finite numbers of that shape.
     """
     if len(matrix) == 0:
         return np.empty((0, classes) if kind == "multiclass" else 0)
     if engine == "lightgbm":
         found = np.asarray(estimator.predict(matrix.values, raw_score=True, num_threads=num_threads), dtype=np.float64)
-        return found if not order else found[:, np.argsort(order)] if kind == "multiclass" else _towards(found, order)
+        if not order:
+            return found
+        several = kind == "multiclass"
+        return _of_all(found.reshape(len(matrix), -1), np.array(order), classes) if several else _towards(found, order)
     if engine == "linear":
         # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
         scaled, _ = _scaled(estimator, matrix)

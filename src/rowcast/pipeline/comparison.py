@@ -11,7 +11,7 @@ from rowcast.config import Task
 from rowcast.errors import ModelError
 from rowcast.fetch import GROUP, LABEL, TIME
 from rowcast.models.artifact import Model
-from rowcast.models.decision import Costs
+from rowcast.models.decision import Costs, losses
 from rowcast.pipeline.job import Job
 
 _DAY = 86_400_000_000  # microseconds
@@ -35,9 +35,8 @@ def compared(
             raise ModelError(f"one is a {model.kind} model, and [task] kind is {task.kind}")
     classes = tuple(dict.fromkeys(label for model in models for label in model.classes))
     truth, *said = (_in_form(labels, task, classes) for labels in (rows.column(LABEL), champion, challenger))
-    costs = Costs(task.cost_missed, task.cost_false_alarm)
-    lost = [gate.losses(truth, each, None if task.kind == "regression" else costs) for each in said]
     classified = task.kind != "regression"
+    lost = [losses(truth, each, Costs.of(task) if classified else None) for each in said]
     return gate.decide(
         lost[0],
         lost[1],

@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from rowcast.pipeline.workdir import WorkDir
@@ -22,7 +22,7 @@ class Foreign:
     @property
     def seen_to(self) -> int:
         """In microseconds since 1970, as event times are read."""
-        return int((self.trained_to - _EPOCH).total_seconds() * 1_000_000)
+        return (self.trained_to - _EPOCH) // timedelta(microseconds=1)
 
 
 def keep(work: WorkDir, foreign: Foreign) -> None:

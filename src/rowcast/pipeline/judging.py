@@ -140,7 +140,7 @@ def _compared(job: Job, rows: pa.RecordBatch, each: Standing, allowed: gate.Allo
     if not rows.num_rows:
         evidence = {"rows": 0, "level": None}
         return gate.Decision(False, "undecided", "undecided: no row that both scored has its label yet", evidence)
-    said = [rows.column(f"{whose}predicted") for whose in (CHAMPION, CHALLENGER)]
+    said = [rows.column(whose) for whose in (CHAMPION, CHALLENGER)]
     try:
         models = [job.registry.load(version) for version in (each.champion, each.version)]
         return compared(job, rows, said[0], said[1], models, allowed)

@@ -19,7 +19,7 @@ import structlog
 
 from rowcast import build, check, fetch, gate, infer, process
 from rowcast.contract import Contract
-from rowcast.errors import ModelError, SourceError, TrainingError
+from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError
 from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
 from rowcast.models import imported
 from rowcast.models.matrix import Matrix
@@ -68,7 +68,7 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
 
 def _fetch(run: Run, about: Recorded) -> None:
     champion = run.job.registry.champion_as_of(run.now)
-    until = run.job.registry.version(champion).trained_until if champion is not None else None
+    until = None if champion is None else _until(run.job, run.job.registry.version(champion))
     run.work.save_json("train/champion.json", champion)
     fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     model = foreign.kept(run.work)
@@ -78,6 +78,17 @@ def _fetch(run: Run, about: Recorded) -> None:
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
     about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
+
+
+def _until(job: Job, champion: Version) -> datetime | tuple[str, ...] | None:
+    """Up to where the champion was trained. Raises ConfigError where its task is another one."""
+    kind, asked = champion.metrics.get("kind", "binary"), job.settings.task.kind
+    if kind != asked:
+        raise ConfigError(
+            f"the champion, version {champion.version}, is a {kind} model, and [task] kind is '{asked}'",
+            hint="another task is another job: give it a 'name' of its own, and it begins anew beside this one",
+        )
+    return champion.trained_until
 
 
 def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
@@ -210,7 +221,8 @@ def _build(run: Run, about: Recorded) -> None:
 def _quality(figures: dict[str, Any]) -> str:
     """The figure that people know, with its interval."""
     name = "auc" if "auc" in figures else "mae"
-    return f"{name.upper()} {figures[name]:.3g} ({figures[f'{name}_low']:.3g} to {figures[f'{name}_high']:.3g})"
+    value, low, high = (figures[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{name.upper()} unknown" if value is None else f"{name.upper()} {value:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _clock() -> Callable[[], float]:

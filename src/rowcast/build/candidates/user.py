@@ -74,7 +74,8 @@ def _fit_user(spec: str, template: Any, matrix: Matrix, target: Target) -> Fitte
             "(several classes: 0, 1, 2 …; a regression: the values)",
         ) from error
     if _is_lightgbm(estimator):
-        return Fitted("lightgbm", estimator.booster_, target)
+        seen = tuple(estimator.classes_.tolist()) if target.kind == "multiclass" else ()
+        return Fitted("lightgbm", estimator.booster_, target, seen)
     return Fitted("sklearn", estimator, target)
 
 
