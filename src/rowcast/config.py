@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
@@ -65,6 +66,18 @@ def _timezone(value: str) -> str:
 def _factory(value: str) -> str:
     if value != "default" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
         raise ValueError("an estimator is 'default' or 'package.module:factory'")
+    return value
+
+
+def _sns_topic(value: str) -> str:
+    if not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d{12}:[\w.-]+", value):
+        raise ValueError("an SNS topic is named by its ARN, such as 'arn:aws:sns:eu-central-1:123456789012:alarms'")
+    return value
+
+
+def _apprise_url(value: SecretStr) -> SecretStr:
+    if not re.match(r"[A-Za-z][A-Za-z0-9]*://\S", value.get_secret_value()):
+        raise ValueError("an Apprise URL begins with its service, such as 'mailto://' or 'slack://'")
     return value
 
 
@@ -202,6 +215,21 @@ class Infer(_Section):
     confidence: float = Field(default=0.9, gt=0, lt=1)
 
 
+class Notify(_Section):
+    """Who is told of trouble and of decisions."""
+
+    sns_topic: Annotated[str, AfterValidator(_sns_topic)] | None = None
+    urls: tuple[Annotated[SecretStr, AfterValidator(_apprise_url)], ...] = ()  # of Apprise
+    min_severity: Literal["info", "warning", "error"] = "info"
+    values: bool = False  # whether a message may show values of rows
+
+
+class Logs(_Section):
+    """What the log holds beside events."""
+
+    cloudwatch: bool = False
+
+
 class Settings(BaseSettings):
     """One job: one source, one task, one champion."""
 
@@ -218,6 +246,8 @@ class Settings(BaseSettings):
     retrain: Retrain = Retrain()
     gate: Gate = Gate()
     infer: Infer = Infer()
+    notify: Notify = Notify()
+    logs: Logs = Logs()
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
 
     @model_validator(mode="after")
@@ -269,6 +299,15 @@ class Settings(BaseSettings):
     def store_url(self) -> str:
         return self._located(self.store.url or self.source.url)
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What nobody may be shown, the longest first: passwords, and what looks like one in the URLs of [notify]."""
+        databases = [secret.get_secret_value() for secret in (self.source.url, self.store.url) if secret is not None]
+        sinks = [url.get_secret_value() for url in self.notify.urls]
+        found = {*sinks, *(part for url in sinks for part in _tokens(url))}
+        found |= {match[1] for url in (*databases, *sinks) if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
+        return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
+
     def _located(self, secret: SecretStr) -> str:
         """A relative SQLite path starts at the config's folder, wherever the command is run from."""
         url = secret.get_secret_value()
@@ -280,6 +319,13 @@ class Settings(BaseSettings):
     def sha256(self) -> str:
         """Of every setting but the secrets, so that two runs can be told to have had the same config."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _tokens(url: str) -> list[str]:
+    """Parts of an Apprise URL that are no plain word: many services carry their tokens where others name a host."""
+    parts = re.split(r"[/@:?&=#]+", url.partition("://")[2])
+    plain = r"[a-z.-]{1,15}|[\d.]{1,15}|(?:[a-z0-9-]+\.)+[a-z]{2,}"  # a word, a port or address, a host
+    return [part for part in parts if len(part) >= 6 and not re.fullmatch(plain, part)]
 
 
 def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from rowcast import fetch, migrations, process
+from rowcast import fetch, migrations, notify, process
 from rowcast.config import Settings
 from rowcast.database import Database, connect, same
 from rowcast.errors import DatabaseError, RowcastError
@@ -55,7 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
             findings += _guarded(_columns(source, settings))
         if store:
             findings += _guarded(_store(source, store, settings))
-    return findings
+    return [*findings, *_sinks(settings)]
 
 
 def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -124,6 +125,20 @@ def _new_file(url: str) -> Finding:
     if os.access(folder, os.W_OK):
         return Finding("ok", f"there is no store yet: the first run creates {path}")
     return Finding("problem", f"the store {path} may not be created", f"make {folder} writable for this user")
+
+
+def _sinks(settings: Settings) -> Iterator[Finding]:
+    """Who is told of trouble, and whether what that needs is installed."""
+    names = [sink.name for sink in notify.sinks(settings.notify)]
+    needed = ["boto3"] * bool(settings.notify.sns_topic) + ["apprise"] * bool(settings.notify.urls)
+    lacking = [package for package in needed if find_spec(package) is None]
+    if lacking:
+        told = f"nobody can be told: {' and '.join(lacking)} not installed"
+        yield Finding("problem", told, "pip install 'rowcast[notify]'")
+    elif names:
+        yield Finding("ok", f"trouble is told to {', '.join(names)}; 'rowcast notify --test' tries each")
+    else:
+        yield Finding("ok", "trouble is told to nobody: [notify] can name an SNS topic, a mail address or a webhook")
 
 
 # The source
@@ -352,7 +367,7 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
     schema = settings.store.schema_
     shared, own = described(settings, source, store)
     found = migrations.version(store, shared)
-    missing = [table.name for table in own.all if not store.has_table(table)]
+    missing = [table.name for table in (*shared.shared, *own.all) if not store.has_table(table)]
     if found is None or found < migrations.VERSION or missing:
         for lacking in store.rights(schema):
             yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")

@@ -12,6 +12,7 @@ RowcastError            what happened, where, and the way out
 ├── QuarantineError     too large a share of rows breaks the contract
 ├── DeadWorkerError     a process that was scoring is gone
 ├── RunError            a run cannot start, go on or be found
+├── NotifyError         a message could not be delivered
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
 
@@ -95,6 +96,10 @@ class DeadWorkerError(RowcastError):
 
 class RunError(RowcastError):
     """A run cannot start, be resumed or be found."""
+
+
+class NotifyError(RowcastError):
+    """A sink of messages is not installed, cannot be reached, or did not take a message; or none is configured."""
 
 
 class BusyError(RowcastError):

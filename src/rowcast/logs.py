@@ -1,18 +1,24 @@
 """One event, three renderings: console for people, JSON on one line elsewhere, and a rotating pipeline.log."""
 
+import json
 import logging
 import logging.handlers
+import math
 import re
 import sys
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 
+from rowcast.shown import ascii_only
+
 LEVELS = ("debug", "info", "warning", "error")
 _BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how many are kept
+_METRICS = 100  # that one line may hold
 _IN_URL = re.compile(r"(?<=://)[^/@\s:]+:[^@\s]+(?=@)")  # user:password of any URL
 
 
@@ -41,11 +47,13 @@ def configure(
     secrets: Iterable[str] = (),
     console: Any = None,
     rotates: bool = True,
+    cloudwatch: bool = False,
 ) -> None:
     """Send events of `level` and above to the stream, as JSON unless it is a terminal, and to the file.
 
     `secrets` are taken out of every event. `console` is a rich console that owns the terminal while a bar is drawn.
-    With `rotates` False the file is another process's, which may move it away.
+    With `rotates` False the file is another process's, which may move it away. `cloudwatch` adds the lines of `figures`
+    to the stream, unless it is a terminal.
     """
     stream = stream or sys.stderr
     hidden = tuple(secret for secret in secrets if secret)
@@ -83,6 +91,10 @@ def configure(
     root.setLevel(level.upper())
     root.propagate = False
     logging.raiseExceptions = False  # a full disk must not fill the terminal as well
+    lines = logging.getLogger("rowcast.figures")
+    lines.handlers[:] = [logging.StreamHandler(stream)] if cloudwatch and not stream.isatty() else []
+    lines.setLevel("INFO")
+    lines.propagate = False
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -99,11 +111,39 @@ def configure(
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
-    if not isinstance(value, str):
-        return value
+    return without(secrets, value) if isinstance(value, str) else value
+
+
+def without(secrets: Iterable[str], text: str) -> str:
+    """The text with secrets, and user and password of any URL, taken out."""
     for secret in secrets:
-        value = value.replace(secret, "***")
-    return _IN_URL.sub("***", value)
+        text = text.replace(secret, "***")
+    return _IN_URL.sub("***", text)
+
+
+def figures(dimensions: Mapping[str, str], values: Mapping[str, tuple[float | None, str]], **beside: Any) -> None:
+    """Figures with their units as one line of CloudWatch's embedded metric format, where it was asked for.
+
+    docs.aws.amazon.com, CloudWatch user guide: "Specification: Embedded metric format". CloudWatch takes dimensions in
+    ASCII alone. What is no finite number is left out.
+    """
+    lines = logging.getLogger("rowcast.figures")
+    given = {name: value for name, (value, _) in values.items()}
+    found = {name: value for name, value in given.items() if value is not None and math.isfinite(value)}
+    if not lines.handlers or not found:
+        return
+    directive = {
+        "Namespace": "rowcast",
+        "Dimensions": [list(dimensions)],
+        "Metrics": [{"Name": name, "Unit": values[name][1]} for name in list(found)[:_METRICS]],
+    }
+    line = {
+        "_aws": {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": [directive]},
+        **{name: ascii_only(value) for name, value in dimensions.items()},
+        **beside,
+        **found,
+    }
+    lines.info(json.dumps(line, ensure_ascii=False))
 
 
 def _for_people(_: Any, __: str, event: Any) -> str:

@@ -36,6 +36,11 @@ def _own_tables(_db: Database, _tables: Tables) -> list[str]:
     return []
 
 
+def _alerts(db: Database, tables: Tables) -> list[str]:
+    """To version 5: the table of alerts, and which decisions have become one."""
+    return [_added(db, tables.promotion, "told")]
+
+
 def _lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
@@ -53,7 +58,7 @@ def _added(db: Database, table: sa.Table, column: str) -> str:
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
-STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables)
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables, _alerts)
 VERSION = 1 + len(STEPS)
 
 
@@ -99,7 +104,7 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
                 db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
             if version(db, tables) != VERSION:
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
-            _create(db, missing)
+            _create(db, [*tables.shared, *missing])
 
 
 def version(db: Database, tables: Tables) -> int | None:
@@ -119,7 +124,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
         statements += _lacking(db, own)
-        missing = [table for table in own.all if not db.has_table(table)]
+        missing = [table for table in (*tables.shared, *own.all) if not db.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
         statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]

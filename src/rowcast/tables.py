@@ -47,10 +47,12 @@ class Tables:
     metric: sa.Table
     model: sa.Table
     promotion: sa.Table
+    alert: sa.Table
 
     @property
     def shared(self) -> tuple[sa.Table, ...]:
-        return (self.version, self.job, self.run, self.step, self.batch, self.metric, self.model, self.promotion)
+        about_runs = (self.version, self.job, self.run, self.step, self.batch, self.metric)
+        return (*about_runs, self.model, self.promotion, self.alert)
 
 
 @dataclass(frozen=True)
@@ -196,6 +198,26 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("decision", name, nullable=False),
             sa.Column("reason", text, nullable=False),
             sa.Column("evidence", text, nullable=False),
+            sa.Column("told", integer),  # 0 until it has become an alert; NULL where it is older than alerts
+        ),
+        alert=table(
+            "alert",
+            number("alert_id"),
+            sa.Column("job", name, nullable=False, index=True),
+            sa.Column("topic", name, nullable=False),  # by which the same trouble is recognised
+            sa.Column("state", name, nullable=False),  # once, or of what lasts: begins, changed, ended
+            sa.Column("severity", name, nullable=False),
+            sa.Column("what", text, nullable=False),
+            sa.Column("detail", text, nullable=False),  # JSON: the rest of the message
+            sa.Column("since", Instant, nullable=False),
+            sa.Column("run_id", big),
+            sa.Column("created_at", Instant, nullable=False),
+            sa.Column("waiting", text, nullable=False),  # JSON list: sinks that have not been told yet
+            sa.Column("attempts", integer, nullable=False),
+            sa.Column("next_try", Instant),  # NULL where nobody waits for it
+            sa.Column("worker", text),  # the process that is delivering it just now …
+            sa.Column("lease_until", Instant),  # … unless this has passed
+            sa.Column("delivered_at", Instant),
         ),
     )
 

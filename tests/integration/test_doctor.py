@@ -225,3 +225,13 @@ def test_a_check_of_an_unknown_column_and_a_wide_table_are_told(table: Place, tm
     findings = examine(settings(table, tmp_path, text))
     assert "[check.columns] names no column of the source: s99" in told(findings, "problem")
     assert "the table is wide: 1,000,000,000 training rows of 2 columns take 16.0 GB" in told(findings, "warning")
+
+
+def test_who_is_told_of_trouble_is_said_without_a_secret(table: Place, tmp_path: Path, monkeypatch: Any) -> None:
+    assert "trouble is told to nobody" in told(examine(settings(table, tmp_path)), "ok")
+    text = '[notify]\nsns_topic = "arn:aws:sns:r:123456789012:t"\nurls = ["mailto://me:s3cret@fab"]'
+    config = settings(table, tmp_path, text)
+    assert "trouble is told to sns, mailto; 'rowcast notify --test' tries each" in told(examine(config), "ok")
+    monkeypatch.setattr("rowcast.doctor.find_spec", lambda package: None)
+    said = told(examine(config), "problem")
+    assert "nobody can be told: boto3 and apprise not installed -> pip install 'rowcast[notify]'" in said

@@ -10,6 +10,7 @@ from rowcast import migrations
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.ledger import Ledger
+from rowcast.models.registry import Registry
 from rowcast.tables import job_tables, tables
 
 
@@ -96,6 +97,9 @@ VERSION_1 = {
     " status TEXT NOT NULL, key_from TEXT NOT NULL, key_to TEXT NOT NULL, worker TEXT, lease_until {time},"
     " attempts INTEGER NOT NULL, row_count BIGINT, scored BIGINT, quarantined BIGINT, started_at {time},"
     " finished_at {time}",
+    "promotion": "promotion_id {number} PRIMARY KEY, job TEXT NOT NULL, version INTEGER NOT NULL, previous INTEGER,"
+    " decided_at {time} NOT NULL, decided_by TEXT NOT NULL, decision TEXT NOT NULL, reason TEXT NOT NULL,"
+    " evidence TEXT NOT NULL",
 }
 
 
@@ -122,6 +126,8 @@ def version_1(database):
         f" VALUES ('wafers', 'infer', 'running', {at}, {at})",
         f"INSERT INTO {prefix}batch (job, run_id, model_version, status, key_from, key_to, attempts)"
         " VALUES ('wafers', 1, 4, 'planned', '[\"1\"]', '[\"9\"]', 0)",
+        f"INSERT INTO {prefix}promotion (job, version, decided_at, decided_by, decision, reason, evidence)"
+        f" VALUES ('wafers', 4, {at}, 'gate', 'promoted', 'it won', '{{}}')",
     )
     return database
 
@@ -130,6 +136,8 @@ def test_a_store_of_version_1_is_led_up_with_what_is_in_it(version_1):
     ledger = opened(version_1.connect())
     assert migrations.version(ledger.db, ledger.tables) == migrations.VERSION
     assert ledger.state().champion == 4
+    assert len(Registry(ledger.db, ledger.tables, "wafers").promotions()) == 1
+    assert Registry(ledger.db, ledger.tables, "wafers").untold() == []  # what was decided before alerts is old news
     [batch_id] = ledger.open_batches()
     assert ledger.publish(ledger.claim(batch_id, 1, 5), predictions(1), bad(2), None)
     runs = runs_of(ledger)
@@ -162,7 +170,7 @@ def test_many_may_lead_a_store_up_at_once(version_1):
 def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_1):
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
-    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 7 + ["CREATE"] * 4 + ["INSERT"]
+    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 8 + ["CREATE"] * 10 + ["INSERT"]
     for statement in statements:
         version_1.run(statement)
     assert migrations.ddl(db, *described(db), "rowcast") == []
@@ -205,6 +213,8 @@ def version_3(database):
         scored = {"id": 1, "model_version": 1, "run_id": 1, "batch_id": 1, "row_hash": 7, "score": 0.25}
         scored |= {"predicted": 1, "threshold": 0.5, "scored_at": db.now()}
         db.execute(own.prediction.insert().values(**scored))
+    db.execute(sa.schema.DropTable(shared.alert))
+    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(shared.promotion)} DROP COLUMN told")
     db.execute(shared.version.update().values(version=3))
     return database
 
@@ -217,7 +227,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
     db = version_3.connect()
     both = {job: described(db, job)[1] for job in ("wafers", "lots")}
     ledger = opened(db)
-    assert migrations.version(db, ledger.tables) == migrations.VERSION == 4
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
     assert columns_of(db, both["wafers"].history) >= SINCE_4
     assert not columns_of(db, both["lots"].prediction) & SINCE_4
     assert not db.has_table(both["lots"].shadow)
@@ -236,10 +246,11 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
-    for job, also in (("wafers", ["INSERT"]), ("lots", [])):
+    own = ["ALTER"] * 8 + ["CREATE"]
+    for job, wanted in (("wafers", ["ALTER", *own, "CREATE", "CREATE", "INSERT"]), ("lots", own)):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
         if not version_3.is_mssql:  # there tables for staging are made too
-            assert [statement.split()[0] for statement in statements] == ["ALTER"] * 8 + ["CREATE"] + also
+            assert [statement.split()[0] for statement in statements] == wanted
         for statement in statements:
             version_3.run(statement)
         assert migrations.ddl(db, *described(db, job), "rowcast") == []

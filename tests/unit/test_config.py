@@ -111,6 +111,13 @@ max_train_rows = 1000
 policy = "never"
 every = "2w"
 min_new_labels = 5
+[notify]
+sns_topic = "arn:aws:sns:eu-central-1:123456789012:alarms"
+urls = ["mailto://ops:pw@mail.fab?to=shift@fab.example"]
+min_severity = "warning"
+values = true
+[logs]
+cloudwatch = true
 [infer]
 batch_rows = 100
 workers = 4
@@ -129,6 +136,9 @@ confidence = 0.95
     assert settings.check.columns["tool id"].values == ("A", "B")
     assert settings.retrain.every == timedelta(weeks=2)
     assert settings.infer.since == "2026-05-01"
+    assert settings.notify.sns_topic == "arn:aws:sns:eu-central-1:123456789012:alarms"
+    assert settings.notify.urls[0].get_secret_value().startswith("mailto://")
+    assert (settings.notify.min_severity, settings.notify.values, settings.logs.cloudwatch) == ("warning", True, True)
 
 
 def test_settings_cannot_be_changed(load):
@@ -277,7 +287,7 @@ def test_what_is_no_toml_is_refused_with_its_place(write):
         ("[check.columns.s001]\nmaximum = 3", ["unknown key 'check.columns.s001.maximum'", "did you mean 'max'"]),
         ("[infer]\nzzz = 3", ["unknown key 'infer.zzz'", "known here: batch_rows, workers, engine, since"]),
         ("[monitor]\nfalse_alarms_per_month = 1", ["unknown key 'monitor'"]),
-        ("[notify]\nurls = []", ["unknown key 'notify'"]),
+        ("[notify]\nurl = []", ["unknown key 'notify.url'", "did you mean 'urls'"]),
         ("[infer]\npath = 'x'", ["unknown key 'infer.path'"]),
     ],
 )
@@ -297,6 +307,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[task]\nhigh = 1.0", ["'low' and 'high' are for kind"]),
         ("[task]\nkind = 'regression'\nlow = 2.0\nhigh = 1.0", ["'low' must be below 'high'"]),
         ("[model]\nwindow = '9d'", ["'model.window' needs 'source.time'"]),
+        ("[notify]\nsns_topic = 'alarms'", ["'notify.sns_topic'", "named by its ARN"]),
+        ("[notify]\nurls = ['ops-token-1234']", ["'notify.urls.0'", "begins with its service"]),
+        ("[notify]\nmin_severity = 'fatal'", ["'notify.min_severity'", "'error'"]),
         ("[task]\ncost_missed = 0", ["'task.cost_missed'", "greater than 0"]),
         ("[check]\nmax_quarantine = 1.5", ["'check.max_quarantine'", "less than or equal to 1"]),
         ("[check.columns.s001]\nmax = 'high'", ["'check.columns.s001.max'", "number"]),
@@ -442,3 +455,27 @@ def test_the_fingerprint_of_a_config_changes_with_it_but_not_with_its_secrets(lo
     one = config.load(write(SOURCE.replace("sqlite:///fab.db", "postgresql://me:one@host/x")))
     two = config.load(write(SOURCE.replace("sqlite:///fab.db", "postgresql://me:two@host/x")))
     assert one.sha256() == two.sha256()
+
+
+SLACK = "slack://xoxb-1234-1234-4ddbc191/#fab"
+HOOK = "json://ops:hunter%202@hooks.fab.example:8443/services/T1JJ3T3L2/A1BRTD4JD?to=line3"
+DATABASE = "postgresql://me:p%40ss-word@host/fab"
+
+
+def test_what_must_not_be_seen_is_known(load):
+    settings = load(f"[store]\nurl = '{DATABASE}'\n[notify]\nurls = ['{SLACK}', '{HOOK}']")
+    secrets = settings.secrets
+    assert {SLACK, HOOK, "xoxb-1234-1234-4ddbc191", "hunter%202", "hunter 2", "T1JJ3T3L2"} <= set(secrets)
+    assert {"p%40ss-word", "p@ss-word"} <= set(secrets)
+    assert not {"services", "line3", "8443", "hooks.fab.example", "ops"} & set(secrets)
+    assert list(secrets) == sorted(secrets, key=len, reverse=True)  # a part of one must not spoil the whole
+
+
+def test_a_url_of_a_sink_is_neither_shown_nor_in_the_hash_of_the_config(load):
+    settings = load(f"[notify]\nurls = ['{SLACK}']")
+    assert "xoxb" not in repr(settings)
+    assert settings.sha256() == load(f"[notify]\nurls = ['{HOOK}']").sha256()
+
+
+def test_a_wrong_url_of_a_sink_is_refused_without_being_shown(load):
+    assert "token" not in refused(lambda: load("[notify]\nurls = ['ops-token-1234']"), "'notify.urls.0'")

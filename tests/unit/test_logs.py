@@ -2,8 +2,10 @@
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
@@ -65,3 +67,43 @@ def test_a_log_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: P
     said, went_on = events(stream)
     assert "pipeline.log cannot be written" in str(said["event"])
     assert went_on["event"] == "goes on"
+
+
+def measured(stream: io.StringIO, *, cloudwatch: bool = True, job: str = "wafers", **values: tuple[float | None, str]):
+    logs.configure("warning", stream=stream, cloudwatch=cloudwatch)
+    logs.figures({"job": job, "step": "inference"}, values, run=12)
+
+
+def test_figures_are_a_line_of_cloudwatchs_embedded_metric_format() -> None:
+    stream = io.StringIO()
+    before = time.time()
+    measured(stream, duration_s=(1.5, "Seconds"), rows_out=(100, "Count"))
+    [line] = events(stream)
+    embedded: Any = line.pop("_aws")
+    assert line == {"job": "wafers", "step": "inference", "run": 12, "duration_s": 1.5, "rows_out": 100}
+    units = [{"Name": "duration_s", "Unit": "Seconds"}, {"Name": "rows_out", "Unit": "Count"}]
+    [directive] = embedded["CloudWatchMetrics"]
+    assert directive == {"Namespace": "rowcast", "Dimensions": [["job", "step"]], "Metrics": units}
+    assert int(before * 1000) <= embedded["Timestamp"] <= time.time() * 1000
+
+
+def test_figures_that_are_no_finite_number_are_left_out() -> None:
+    stream = io.StringIO()
+    measured(stream, a=(float("nan"), "None"), b=(None, "Count"), c=(float("inf"), "None"), d=(1, "Count"))
+    assert [name for name in events(stream)[0] if len(name) == 1] == ["d"]
+    measured(empty := io.StringIO(), a=(None, "Count"))
+    assert empty.getvalue() == ""
+
+
+def test_a_line_has_a_hundred_figures_at_most_and_dimensions_in_ascii() -> None:
+    stream = io.StringIO()
+    measured(stream, job="Größe", **{f"n{place}": (place, "Count") for place in range(120)})
+    [line] = events(stream)
+    assert len(line["_aws"]["CloudWatchMetrics"][0]["Metrics"]) == 100  # type: ignore[index]
+    assert line["job"] == "Grosse"
+
+
+def test_nobody_gets_figures_who_did_not_ask_for_them() -> None:
+    stream = io.StringIO()
+    measured(stream, cloudwatch=False, rows=(1, "Count"))
+    assert stream.getvalue() == ""

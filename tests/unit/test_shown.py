@@ -1,6 +1,8 @@
 """Numbers as people read them."""
 
-from rowcast.shown import number, percent
+import pytest
+
+from rowcast.shown import ascii_only, number, percent
 
 
 def test_numbers_have_four_digits_and_no_exponent_where_people_write_none() -> None:
@@ -26,3 +28,10 @@ def test_percents_are_finer_where_they_near_nothing_or_all() -> None:
         1: "100",
     }
     assert {share: percent(share) for share in shown} == {share: f"{text} %" for share, text in shown.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [("wafers", "wafers"), ("Größe Ä, ñ", "Grosse A, n"), ("晶圆 3", "?? 3"), ("ﬁne №", "fine No")]
+)
+def test_names_in_plain_letters(text: str, plain: str) -> None:
+    assert ascii_only(text) == plain

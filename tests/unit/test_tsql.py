@@ -25,6 +25,8 @@ from rowcast.database.mssql import MSSQL
 from rowcast.ledger import Batch, KeyRange, Ledger, Runs, batches, runs
 from rowcast.ledger import Job as State
 from rowcast.models.registry import Registry
+from rowcast.notify import Alerts, Event, alerts
+from rowcast.notify.alerts import Alert
 from rowcast.pipeline.job import Job, described
 
 KEPT = Path(__file__).parent / "tsql"
@@ -115,7 +117,7 @@ def opened(server: Server, db: MSSQL, settings: Settings) -> Job:
 @pytest.fixture
 def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
-    for module in (runs, batches):
+    for module in (runs, batches, alerts):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
     monkeypatch.setattr("rowcast.database.mssql.server.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
@@ -268,6 +270,26 @@ def run(fab: Fab) -> None:
     fab.job.runs.finish(3, "done")
 
 
+def tell(fab: Fab) -> None:
+    """Alerts: what is written, delivered and counted; and the figures of runs."""
+    event = Event("wafers", "infer", "infer failed", "no column", "error", NOW, "give it back", "rowcast resume 3", 3)
+    alerts = Alerts(fab.job.store, fab.job.tables, "wafers", ["sns"], "info")
+    alerts.raised([event], ["infer", "retrain"])
+    alerts.once(event, fab.job.registry.telling(9))
+    fab.job.registry.untold()
+    alerts.due()
+    alert = Alert(5, event, ("sns",), 0)
+    alerts.claim(alert)
+    alerts.close(alert, [])
+    fab.server.answers("COUNT_BIG", {"n": 0})
+    alerts.waiting()
+    fab.job.runs.died_before(3)
+    fab.job.runs.counts()
+    fab.job.runs.newest_ended()
+    fab.job.runs.figures(3)
+    fab.job.pending.oldest(fab.state, NOW)
+
+
 def models(fab: Fab) -> None:
     fab.job.registry.versions()
     fab.job.registry.promotions()
@@ -310,6 +332,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         requeue,
         count,
         run,
+        tell,
         models,
     )
 }

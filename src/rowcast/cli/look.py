@@ -21,6 +21,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
         runs = job.runs.newest(1)
         state = job.ledger.state()
         version = job.registry.version(champion) if champion is not None else None
+        standing = job.alerts.standing()
         about: dict[str, Any] = {
             "job": job.settings.name,
             "source": f"{job.source.identity} in {job.source.db.shown}",
@@ -36,6 +37,8 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
             "last_run_at": runs[0]["started_at"] if runs else None,
             "last_error": runs[0]["error"] if runs else None,
+            "trouble": "; ".join(f"{one.title} since {one.since:%Y-%m-%d %H:%M}" for one in standing) or None,
+            "alerts_waiting": job.alerts.waiting(),
         }
         print(report.as_json(about) if json else report.facts(about))
     return 0

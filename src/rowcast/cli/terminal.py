@@ -21,17 +21,16 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 @contextlib.contextmanager
 def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
-    secrets = [password for url in (settings.source_url, settings.store_url) if (password := _password(url))]
-    file = settings.folder / "pipeline.log"
+    how: dict[str, Any] = {"file": settings.folder / "pipeline.log", "secrets": settings.secrets}
     with _stoppable(), contextlib.ExitStack() as stack:
         if not sys.stderr.isatty():
-            logs.configure(common.log_level, file=file, secrets=secrets)
+            logs.configure(common.log_level, **how, cloudwatch=settings.logs.cloudwatch)
             yield lambda _done, _total: None
             return
         from rich.console import Console
 
         console = Console(stderr=True)
-        logs.configure(common.log_level, file=file, secrets=secrets, console=console)
+        logs.configure(common.log_level, **how, console=console)
         yield _bar(console, stack)
 
 
@@ -103,16 +102,6 @@ def _stoppable() -> Iterator[None]:
         thread.join()
         woken.close()
         stopping.begin()
-
-
-def _password(url: str) -> str | None:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).password
-    except (ArgumentError, ValueError):
-        return None
 
 
 def finish(result: "Result", more: dict[str, Any] | None = None) -> int:

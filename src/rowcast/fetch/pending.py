@@ -105,6 +105,22 @@ class Pending:
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith("rendered_")]
 
+    def oldest(self, job: Job, now: datetime) -> float | None:
+        """The age in hours of the oldest row that is pending at a moment; None without a time column, or such a row."""
+        source, table = self.source, self.source.table()
+        if source.time is None or not job.has_scope:
+            return None
+        age = source.db.hours(source.event_time(), source.db.instant(now)).label("age")
+        parts = [source.own_key(table), source.scored_by(job, now)]
+        if self.together:
+            statement = source.select(sa.func.max(age).label("oldest"), table=table)
+            found = self.store.scalar(statement.where(*parts, *self._absent(table)))
+        else:
+            chosen = source.select(*key_values(source, self.store), age, table=table).where(*parts)
+            staged = self._stage(chosen, {"age": sa.Double})
+            found = self.store.scalar(sa.select(sa.func.max(staged.c.age).label("oldest")).where(*self._absent(staged)))
+        return None if found is None else float(found)
+
     def keyed(
         self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, flag: sa.Label[Any]
     ) -> sa.FromClause:

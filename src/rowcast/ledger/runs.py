@@ -15,6 +15,7 @@ from rowcast.ledger.lease import LEASE
 from rowcast.ledger.process import is_gone, process_name
 from rowcast.tables import Tables, with_constants
 
+ENDED_UNHEARD = ("the process ended without a word", "its process could not say how it ended")  # errors of dead runs
 _ORDER = {"data-fetch": 1, "data-check": 2, "data-process": 3, "inference": 4}  # where steps begin together
 
 
@@ -90,9 +91,9 @@ class Runs:
         now = self.db.now() if running else None
         for row in running:
             if row["host"] == process_name():
-                self.finish(row["run_id"], "interrupted", "its process could not say how it ended")
+                self.finish(row["run_id"], "interrupted", ENDED_UNHEARD[1])
             elif now is not None and not _is_under_way(row, now):
-                self.finish(row["run_id"], "interrupted", "the process ended without a word")
+                self.finish(row["run_id"], "interrupted", ENDED_UNHEARD[0])
 
     def begin_training(self, run_id: int) -> None:
         """Train alone. Raises BusyError where another run of this job trains."""
@@ -119,6 +120,33 @@ class Runs:
         """The newest runs first."""
         table = self.tables.run
         return self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.run_id.desc()).limit(most))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many runs there have been, by pipeline and status."""
+        table = self.tables.run
+        by = (table.c.pipeline, table.c.status)
+        counted = sa.select(*by, sa.func.count().label("n")).where(table.c.job == self.job).group_by(*by)
+        return {(row["pipeline"], row["status"]): int(row["n"]) for row in self.db.rows(counted)}
+
+    def newest_ended(self) -> list[dict[str, Any]]:
+        """The newest run of each pipeline that is not under way."""
+        table = self.tables.run
+        ended = sa.and_(table.c.job == self.job, table.c.finished_at.is_not(None))
+        newest = sa.select(sa.func.max(table.c.run_id)).where(ended).group_by(table.c.pipeline)
+        return self.db.rows(sa.select(table).where(table.c.run_id.in_(newest)).order_by(table.c.run_id))
+
+    def figures(self, run_id: int) -> list[dict[str, Any]]:
+        """The figures of a run's steps: step, name and value."""
+        table = self.tables.metric
+        statement = sa.select(table.c.step, table.c.name, table.c.value).where(table.c.run_id == run_id)
+        return self.db.rows(statement.order_by(table.c.step, table.c.name))
+
+    def died_before(self, run_id: int) -> dict[str, Any] | None:
+        """The run before this one, where nobody knows how it ended; None where that is known."""
+        table = self.tables.run
+        earlier = sa.select(table).where(table.c.job == self.job, table.c.run_id < run_id)
+        found = self.db.rows(earlier.order_by(table.c.run_id.desc()).limit(1))
+        return found[0] if found and found[0]["error"] in ENDED_UNHEARD else None
 
     def get(self, run_id: int) -> dict[str, Any]:
         """One run. Raises RunError where this job has none such."""

@@ -191,8 +191,24 @@ class Registry:
     def promotions(self) -> list[dict[str, Any]]:
         """Every decision, the newest first."""
         table = self.tables.promotion
-        rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.promotion_id.desc()))
+        rows = self.db.rows(self._decisions().order_by(table.c.promotion_id.desc()))
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+
+    def untold(self) -> list[dict[str, Any]]:
+        """Decisions that have become no alert yet, the oldest first."""
+        table = self.tables.promotion
+        rows = self.db.rows(self._decisions().where(table.c.told == 0).order_by(table.c.promotion_id))
+        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+
+    def telling(self, promotion_id: int) -> sa.UpdateBase:
+        """The statement that says: a decision has become an alert. It returns a row to whoever says so first."""
+        table = self.tables.promotion
+        this = sa.and_(table.c.promotion_id == promotion_id, table.c.told == 0)
+        return table.update().where(this).values(told=1).returning(table.c.promotion_id)
+
+    def _decisions(self) -> sa.Select[Any]:
+        table = self.tables.promotion
+        return sa.select(*[column for column in table.c if column.name != "told"]).where(table.c.job == self.job)
 
     def _set_status(self, version: int, status: str, before: str | None = None) -> None:
         """Give a version a status, where `before` is given only if it has that one."""
@@ -215,6 +231,7 @@ class Registry:
                 decision=decision,
                 reason=reason,
                 evidence=json.dumps(evidence, ensure_ascii=False),
+                told=0,
             )
         )
 

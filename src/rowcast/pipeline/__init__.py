@@ -1,6 +1,7 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,14 +18,15 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, scoring, shadow, training
+from rowcast.pipeline import by_hand, foreign, judging, scoring, shadow, telling, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
 from rowcast.pipeline.job import Job, moment, now_of, opened
-from rowcast.pipeline.record import said
+from rowcast.pipeline.record import run_figures, said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
+from rowcast.pipeline.workdir import work_root as work_root
 
 log = structlog.get_logger("rowcast")
 
@@ -53,6 +55,7 @@ class Result:
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
     error: RowcastError | None = None
+    troubles: telling.Troubles = field(default_factory=dict)  # what was tried, and why it failed where it did
 
 
 def run(
@@ -72,12 +75,12 @@ def run(
 
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
-    with opened(settings) as job:
+    result = Result(pipeline)
+    with telling.unbegun(settings, result), opened(settings) as job:
         now = now_of(settings, as_of, job.store)
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise scoring.no_champion(job)
-        result = Result(pipeline)
         asked: dict[str, Any] = {"since": back_to.isoformat()} if back_to else {}
         asked |= {"rescore": True} if rescore else {}
         with _begun(job, result, now, options=asked):
@@ -201,6 +204,8 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
         job.registry.promote(
             version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
         )
+        telling.decided(job)
+        telling.deliver(job)
 
 
 def rollback(settings: Settings, *, by: str, reason: str) -> int:
@@ -215,10 +220,6 @@ def rollback(settings: Settings, *, by: str, reason: str) -> int:
         previous: int = before[-1]["previous"]  # the one before it first came into service: a second rollback goes on
     promote(settings, previous, by=by, reason=reason)
     return previous
-
-
-def work_root(settings: Settings) -> Path:
-    return settings.folder / ".rowcast" / settings.name
 
 
 def _work(job: Job, run_id: int) -> WorkDir:
@@ -243,6 +244,7 @@ def _begun(
     options: dict[str, Any] | None = None,
 ) -> Iterator[None]:
     """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
+    begun = time.perf_counter()
     try:
         if found is None:
             result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
@@ -250,11 +252,13 @@ def _begun(
             job.runs.reopen(found)
             result.run_id = found["run_id"]
         with kept(job.store, partial(job.runs.renewal, result.run_id)):
+            telling.began(job, result.run_id, now)
             yield
     except BaseException as error:
         if isinstance(error, BusyError) and not result.run_id:
             raise
         result.status = "failed" if isinstance(error, Exception) else "interrupted"
+        written = bool(result.run_id) and telling.ended(job, result, now, error)
         with suppress(RowcastError):  # a database that is away cannot be told so
             job.store.reconnect()  # an interruption can leave a transaction open
             if result.run_id:
@@ -262,11 +266,17 @@ def _begun(
             else:
                 job.runs.settle()  # it may have begun unheard
         log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=said(error))
+        run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+        if written:
+            telling.deliver(job)
         raise
     result.champion = job.retried(job.registry.champion)
     what = result.error.what if result.error else None
+    telling.ended(job, result, now)
     job.retried(lambda: job.runs.finish(result.run_id, result.status, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
+    run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+    telling.deliver(job)
 
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
@@ -296,9 +306,10 @@ def _known(error: Exception) -> RowcastError:
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
-        job.retried(lambda: job.runs.begin_training(result.run_id))
-        _train_from(job, result, now, done)
-        job.retried(lambda: job.runs.end_training(result.run_id))
+        with telling.attempted(result.troubles, "retrain"):
+            job.retried(lambda: job.runs.begin_training(result.run_id))
+            _train_from(job, result, now, done)
+            job.retried(lambda: job.runs.end_training(result.run_id))
     except BusyError as busy:
         if forced or job.registry.champion() is None:
             raise
@@ -359,15 +370,17 @@ def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescor
         check_overrides(job, champion)
         return champion
 
-    order = replace(order, champion=job.retried(checked))
-    order = replace(order, shadows=job.retried(lambda: shadow.versions(job, order.now)))
-    shadow.forget(job, order.now)
-    if rescore:
-        run = Run(job, result.run_id, order.now, _work(job, result.run_id))
-        result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
-        log.info("changed rows are scored once more", rows=result.requeued)
-    outcome = result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
+    with telling.attempted(result.troubles, "infer"):
+        order = replace(order, champion=job.retried(checked))
+        order = replace(order, shadows=job.retried(lambda: shadow.versions(job, order.now)))
+        shadow.forget(job, order.now)
+        if rescore:
+            run = Run(job, result.run_id, order.now, _work(job, result.run_id))
+            result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
+            log.info("changed rows are scored once more", rows=result.requeued)
+        outcome = result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
     if outcome.failed:
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
+        result.troubles["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = "partial", RunError(what, hint=first.hint)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
-from rowcast import fetch, migrations
+from rowcast import fetch, migrations, notify
 from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, same
 from rowcast.database.retry import retried
@@ -48,10 +48,20 @@ class Job:
         return fetch.Pending(self.source, self.store, self.own)
 
     @property
+    def alerts(self) -> notify.Alerts:
+        return alerts(self.settings, self.store, self.tables)
+
+    @property
     def checked_columns(self) -> list[str]:
         """The candidate features, and columns that only the config's checks name."""
         names = {column.name for column in self.source.features} | set(self.settings.check.columns)
         return [name for name in self.source.relation.names if name in names]
+
+
+def alerts(settings: Settings, store: Database, shared: Tables) -> notify.Alerts:
+    """What a job's people are told, by the config."""
+    names = [sink.name for sink in notify.sinks(settings.notify)]
+    return notify.Alerts(store, shared, settings.name, names, settings.notify.min_severity)
 
 
 @contextmanager

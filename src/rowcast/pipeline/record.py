@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from rowcast import logs
 from rowcast.database.retry import retried
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.ledger import Runs
@@ -85,6 +86,26 @@ def write(
     }
     step = name if row_set == "-" else f"{name} ({row_set})"
     log.info(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
+    counts = {name: getattr(about, name) for name in ("rows_in", "rows_out", "columns")}
+    found = {name: value for name, value in about.metrics.items() if isinstance(value, int | float)}
+    measured = {"duration_s": (round(duration_s, 3), "Seconds"), "peak_rss_mb": (peak, "Megabytes")}
+    units = {name: (value, "Count") for name, value in {**counts, "failed": int(status == "failed")}.items()}
+    logs.figures(
+        {"job": runs.job, "step": step},
+        {**{name: (value, "None") for name, value in found.items()}, **units, **measured},
+        run=run_id,
+        status=status,
+    )
+
+
+def run_figures(job: str, pipeline: str, status: str, duration_s: float, outcome: Any) -> None:
+    """A whole run's figures for CloudWatch, under the step `run`; its rows where it scored any."""
+    names = ("fetched", "scored", "flagged", "quarantined", "retries")
+    counts = {name: getattr(outcome, name) for name in names} if outcome is not None else {}
+    counts |= {name: int(status == name) for name in ("failed", "partial")}
+    units = {name: (value, "Count") for name, value in counts.items()}
+    measured = {"duration_s": (round(duration_s, 3), "Seconds"), "peak_rss_mb": (round(peak_rss_mb(), 1), "Megabytes")}
+    logs.figures({"job": job, "step": "run"}, {**measured, **units}, pipeline=pipeline, status=status)
 
 
 def said(error: BaseException) -> str:

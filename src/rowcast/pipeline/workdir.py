@@ -7,12 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
+from rowcast.config import Settings
 from rowcast.contract import Misfit
 from rowcast.errors import RunError
 from rowcast.fetch import Fetched
 
 _KEPT = 3  # runs whose files are kept
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def work_root(settings: Settings) -> Path:
+    """The folder of a job's files, beside its config."""
+    return settings.folder / ".rowcast" / settings.name
 
 
 class WorkDir:

@@ -121,10 +121,33 @@ CREATE TABLE [rowcast].[promotion] (
 	[decision] NVARCHAR(128) NOT NULL, 
 	[reason] NVARCHAR(max) NOT NULL, 
 	[evidence] NVARCHAR(max) NOT NULL, 
+	[told] INTEGER NULL, 
 	CONSTRAINT [pk_promotion] PRIMARY KEY ([promotion_id])
 );
 
 CREATE INDEX [ix_rowcast_promotion_job] ON [rowcast].[promotion] ([job]);
+
+CREATE TABLE [rowcast].[alert] (
+	[alert_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[topic] NVARCHAR(128) NOT NULL, 
+	[state] NVARCHAR(128) NOT NULL, 
+	[severity] NVARCHAR(128) NOT NULL, 
+	[what] NVARCHAR(max) NOT NULL, 
+	[detail] NVARCHAR(max) NOT NULL, 
+	[since] DATETIMEOFFSET(6) NOT NULL, 
+	[run_id] BIGINT NULL, 
+	[created_at] DATETIMEOFFSET(6) NOT NULL, 
+	[waiting] NVARCHAR(max) NOT NULL, 
+	[attempts] INTEGER NOT NULL, 
+	[next_try] DATETIMEOFFSET(6) NULL, 
+	[worker] NVARCHAR(max) NULL, 
+	[lease_until] DATETIMEOFFSET(6) NULL, 
+	[delivered_at] DATETIMEOFFSET(6) NULL, 
+	CONSTRAINT [pk_alert] PRIMARY KEY ([alert_id])
+);
+
+CREATE INDEX [ix_rowcast_alert_job] ON [rowcast].[alert] ([job]);
 
 CREATE TABLE [rowcast].[wafers_prediction] (
 	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
@@ -259,4 +282,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (4, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (5, SYSDATETIMEOFFSET());

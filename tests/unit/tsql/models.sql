@@ -31,7 +31,7 @@ UPDATE [rowcast].[job] SET [champion]=? WHERE [job].[job] = ?
 UPDATE [rowcast].[batch] SET [model_version]=NULL WHERE [batch].[job] = ? AND [batch].[status] = ?
 -- 'wafers', 'planned';
 
-INSERT INTO [rowcast].[promotion] ([job], [version], [previous], [decided_at], [decided_by], [decision], [reason], [evidence]) OUTPUT [inserted].[promotion_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 2, 2, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'gate', 'promoted', 'it wins', '{}';
+INSERT INTO [rowcast].[promotion] ([job], [version], [previous], [decided_at], [decided_by], [decision], [reason], [evidence], [told]) OUTPUT [inserted].[promotion_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- 'wafers', 2, 2, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'gate', 'promoted', 'it wins', '{}', 0;
 
 COMMIT;

@@ -1,0 +1,73 @@
+"""Commands by which people and other systems are told: notify, metrics."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from rowcast import logs
+from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.errors import NotifyError
+
+if TYPE_CHECKING:
+    from rowcast.notify import Event
+
+
+@app.command
+def notify(
+    *,
+    test: Annotated[bool, Parameter(negative="", help="Send a test message to every sink instead.")] = False,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """Deliver what waits, also what failed a short while ago; exit 1 where a sink does not take it."""
+    from rowcast import notify as telling
+    from rowcast import report
+
+    settings = common.settings()
+    sinks = telling.sinks(settings.notify)
+    if not sinks:
+        raise NotifyError("nobody is told anything yet", hint="name [notify] sns_topic or urls in rowcast.toml")
+    logs.configure("error", secrets=settings.secrets)
+    if test:
+        text = telling.message(_test_event(settings.name))
+        said = {sink.name: telling.tried(sink, text, settings.secrets) for sink in sinks}
+        if json:
+            found = [{"sink": name, "taken": not why, "error": why or None} for name, why in said.items()]
+            print(report.as_json(found))
+        else:
+            for name, why in said.items():
+                print(f"failed   {name}: {why}" if why else f"ok       {name}")
+        return 1 if any(said.values()) else 0
+    with opened_job(common) as job:
+        logs.configure("error", secrets=settings.secrets)
+        delivered = telling.deliver(job.alerts, sinks, settings.secrets, at_once=True)
+        about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
+    print(report.as_json(about) if json else report.facts(about))
+    return 1 if delivered.failed else 0
+
+
+def _test_event(job: str) -> "Event":
+    from rowcast.notify import Event
+
+    return Event(
+        job=job,
+        topic="test",
+        title="test message",
+        what="This is a test: whoever reads it will be told of trouble and of decisions.",
+        severity="info",
+        since=datetime.now(UTC),
+        todo="nothing needs to be done",
+        command="rowcast notify --test",
+        state="once",
+    )
+
+
+@app.command
+def metrics(*, common: Common = COMMON) -> int:
+    """Print the newest runs' figures in Prometheus' text format, for its textfile collector for example."""
+    from rowcast.metrics import exposition
+
+    with opened_job(common) as job:
+        print(exposition(job), end="")
+    return 0

@@ -1,0 +1,100 @@
+"""A job's figures in Prometheus' text exposition format, version 0.0.4: how its newest runs went, and what waits.
+
+prometheus.io/docs/instrumenting/exposition_formats
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from rowcast.audit import audit
+from rowcast.pipeline.job import Job
+
+Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
+
+# Every name with its type and what it says, in the order in which they are printed.
+_FAMILIES = {
+    "rowcast_runs_total": ("counter", "Runs so far, by how they ended."),
+    "rowcast_run_ok": ("gauge", "Whether the newest run of a pipeline that has ended is done: 1, else 0."),
+    "rowcast_run_duration_seconds": ("gauge", "How long it took."),
+    "rowcast_run_finished_timestamp_seconds": ("gauge", "When it ended, in seconds since 1970."),
+    "rowcast_step_ok": ("gauge", "Whether a step of that run is done: 1, else 0."),
+    "rowcast_step_duration_seconds": ("gauge", "How long the step took; scoring steps are added up over all batches."),
+    "rowcast_step_rows_in": ("gauge", "Rows that came into the step."),
+    "rowcast_step_rows_out": ("gauge", "Rows that left it."),
+    "rowcast_step_columns": ("gauge", "Columns that it worked on."),
+    "rowcast_step_peak_memory_bytes": ("gauge", "The most memory that its process had held by then."),
+    "rowcast_step_figure": ("gauge", "Another figure of the step, such as retries, rows set aside, or the AUC."),
+    "rowcast_rows": ("gauge", "Source rows by where they are."),
+    "rowcast_pending_oldest_age_seconds": ("gauge", "Age of the oldest pending row by its event time; 0 without one."),
+    "rowcast_champion_version": ("gauge", "The model version in service."),
+    "rowcast_champion_age_seconds": ("gauge", "Time since it came into service."),
+    "rowcast_alerts_waiting": ("gauge", "Alerts that have not reached every sink."),
+    "rowcast_troubles": ("gauge", "Troubles that have begun and not ended."),
+}
+
+
+def exposition(job: Job) -> str:
+    """All of it; counting the rows reads the keys of the whole table, as `rowcast status` does."""
+    now = job.store.now()
+    samples = [*_runs(job), *_rows(job, now), *_champion(job, now)]
+    samples += [
+        ("rowcast_alerts_waiting", {}, job.alerts.waiting()),
+        ("rowcast_troubles", {}, len(job.alerts.standing())),
+    ]
+    lines = []
+    for name, (kind, text) in _FAMILIES.items():
+        found = [(labels, value) for family, labels, value in samples if family == name and value is not None]
+        if found:
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+            lines += [_line(name, {"job": job.settings.name, **labels}, value) for labels, value in found]
+    return "\n".join(lines) + "\n"
+
+
+def _runs(job: Job) -> Iterator[Sample]:
+    for (pipeline, status), count in sorted(job.runs.counts().items()):
+        yield "rowcast_runs_total", {"pipeline": pipeline, "status": status}, count
+    for run in job.runs.newest_ended():
+        labels = {"pipeline": run["pipeline"]}
+        seconds = (run["finished_at"] - run["started_at"]).total_seconds()
+        yield "rowcast_run_ok", labels, int(run["status"] == "done")
+        yield "rowcast_run_duration_seconds", labels, seconds
+        yield "rowcast_run_finished_timestamp_seconds", labels, run["finished_at"].timestamp()
+        for step in job.runs.steps(run["run_id"]):
+            of_step = {**labels, "step": step["name"], "row_set": step["row_set"]}
+            yield "rowcast_step_ok", of_step, int(step["status"] == "done")
+            yield "rowcast_step_duration_seconds", of_step, step["duration_s"]
+            for name in ("rows_in", "rows_out", "columns"):
+                yield f"rowcast_step_{name}", of_step, step[name]
+            peak = step["peak_rss_mb"]
+            yield "rowcast_step_peak_memory_bytes", of_step, None if peak is None else round(peak * 1024**2)
+        for figure in job.runs.figures(run["run_id"]):
+            yield "rowcast_step_figure", {**labels, "step": figure["step"], "name": figure["name"]}, figure["value"]
+
+
+def _rows(job: Job, now: datetime) -> Iterator[Sample]:
+    counts = audit(job)
+    for place in ("scored", "quarantined", "pending", "out_of_scope", "unusable"):
+        yield "rowcast_rows", {"place": place}, getattr(counts, place)
+    if job.source.time is not None:
+        hours = job.pending.oldest(job.ledger.state(), now)
+        yield "rowcast_pending_oldest_age_seconds", {}, 0 if hours is None else hours * 3600
+
+
+def _champion(job: Job, now: datetime) -> Iterator[Sample]:
+    champion = job.registry.champion()
+    served = [made for made in job.registry.promotions() if made["version"] == champion]
+    since = next((made["decided_at"] for made in served if made["decision"] in ("promoted", "rolled back")), None)
+    yield "rowcast_champion_version", {}, champion
+    yield "rowcast_champion_age_seconds", {}, None if since is None else (now - since).total_seconds()
+
+
+def _line(name: str, labels: Mapping[str, Any], value: float) -> str:
+    shown = ",".join(f'{key}="{_escaped(str(text))}"' for key, text in labels.items())
+    number = repr(value) if math.isfinite(value) else {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
+    return f"{name}{{{shown}}} {number}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,247 @@
+"""Alerts in the store: news is told once, changes and ends are news, and what waits is delivered by one at a time."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+from conftest import Place
+from test_ledger import opened
+
+from rowcast.errors import DatabaseError, NotifyError
+from rowcast.models.registry import Registry
+from rowcast.notify import Alerts, Event, Severity, deliver
+from rowcast.notify.event import Message
+
+AT = datetime(2026, 6, 1, tzinfo=UTC)
+EVENT = Event("wafers", "infer", "infer failed", "40 of 400 rows are bad", "error", AT, "mend them", "rowcast runs", 7)
+ELSEWHERE = "elsewhere:12345678:1:1:1"
+
+
+@pytest.fixture
+def alerts(database: Place) -> Alerts:
+    return alerts_of(database)
+
+
+def alerts_of(database: Place, sinks: Sequence[str] = ("sns", "mailto"), least: Severity = "info") -> Alerts:
+    ledger = opened(database.connect())
+    return Alerts(ledger.db, ledger.tables, "wafers", sinks, least)
+
+
+def told(alerts: Alerts) -> list[tuple[str, str, str]]:
+    """What was written, in its order: topic, state and what."""
+    table = alerts.tables.alert
+    rows = alerts.db.rows(sa.select(table).order_by(table.c.alert_id))
+    return [(row["topic"], row["state"], row["what"]) for row in rows]
+
+
+class Sink:
+    """Keeps what it takes, unless it is told to refuse."""
+
+    def __init__(self, name: str, refuses: str = "") -> None:
+        self.name = name
+        self.refuses = refuses
+        self.asked = 0
+        self.taken: list[str] = []
+
+    def send(self, message: Message) -> None:
+        self.asked += 1
+        if self.refuses:
+            raise NotifyError(self.refuses)
+        self.taken.append(message.subject)
+
+
+# ---- what is news
+
+
+def test_trouble_is_told_when_it_begins_changes_and_ends_and_not_in_between(alerts):
+    alerts.raised([EVENT], ["infer"])
+    alerts.raised([replace(EVENT, what="50 of 500 rows are bad", run_id=8)], ["infer"])
+    assert told(alerts) == [("infer", "begins", EVENT.what)]
+    later = replace(EVENT, what="no column 's001'", since=AT + timedelta(hours=1), run_id=9)
+    alerts.raised([later], ["infer"])
+    alerts.raised([later], ["infer"])
+    assert [event.what for event in alerts.standing()] == ["no column 's001'"]
+    assert alerts.standing()[0].since == AT  # as long as anything was wrong
+    for _ in range(2):
+        alerts.raised([], ["infer"])
+    assert [state for _, state, _ in told(alerts)] == ["begins", "changed", "ended"]
+    assert alerts.standing() == []
+    alerts.raised([EVENT], ["infer"])
+    assert [state for _, state, _ in told(alerts)][3:] == ["begins"]
+
+
+def test_what_grows_worse_is_news_and_what_grows_milder_is_not(alerts):
+    for severity in ("warning", "error", "info"):
+        alerts.raised([replace(EVENT, severity=severity)])
+    assert [state for _, state, _ in told(alerts)] == ["begins", "changed"]
+
+
+def test_only_what_was_looked_at_can_have_ended(alerts):
+    alerts.raised([EVENT, replace(EVENT, topic="retrain")])
+    alerts.raised([], ["retrain", "drift"])
+    assert [event.topic for event in alerts.standing()] == ["infer"]
+
+
+def test_an_event_keeps_every_part_that_a_message_needs(alerts):
+    alerts.raised([EVENT])
+    assert alerts.standing() == [EVENT]
+    assert [alert.event for alert in alerts.due()] == [EVENT]
+
+
+def test_jobs_do_not_hear_of_each_other(alerts):
+    other = Alerts(alerts.db, alerts.tables, "lots", alerts.sinks, "info")
+    other.raised([replace(EVENT, job="lots")])
+    alerts.raised([], ["infer"])
+    assert (alerts.standing(), alerts.waiting(), alerts.due()) == ([], 0, [])
+    assert (len(other.standing()), other.waiting(), len(other.due())) == (1, 1, 1)
+
+
+def test_what_does_not_last_is_told_each_time_and_never_ends(alerts):
+    once = replace(EVENT, state="once")
+    alerts.raised([once])
+    alerts.raised([once], ["infer"])
+    assert [state for _, state, _ in told(alerts)] == ["once", "once"]
+    assert alerts.standing() == []
+
+
+def test_a_decision_becomes_an_alert_together_with_its_mark_and_once(alerts):
+    registry = Registry(alerts.db, alerts.tables, "wafers")
+    registry.keep(3, at=AT, by="gate", decision="kept", reason="it costs more", evidence={})
+    [made] = registry.untold()
+    assert (made["version"], made["reason"]) == (3, "it costs more")
+    with pytest.raises(DatabaseError):
+        alerts.once(replace(EVENT, since=None), registry.telling(made["promotion_id"]))
+    assert len(registry.untold()) == 1
+    for _ in range(2):
+        alerts.once(EVENT, registry.telling(made["promotion_id"]))
+    assert [state for _, state, _ in told(alerts)] == ["once"]
+    assert registry.untold() == []
+    assert "told" not in registry.promotions()[0]
+
+
+def test_two_processes_that_see_the_same_trouble_tell_it_once(database):
+    both = [alerts_of(database), alerts_of(database)]
+    start, failed = threading.Barrier(2), []
+
+    def tell(alerts: Alerts) -> None:
+        start.wait()
+        try:
+            alerts.raised([EVENT], ["infer"])
+        except Exception as error:  # whatever it is, the test shows it
+            failed.append(error)
+
+    threads = [threading.Thread(target=tell, args=[alerts]) for alerts in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert told(both[0]) == [("infer", "begins", EVENT.what)]
+
+
+# ---- who waits for it
+
+
+def test_what_is_less_severe_than_asked_for_is_kept_and_sent_to_nobody(database):
+    alerts = alerts_of(database, least="warning")
+    alerts.raised([replace(EVENT, severity="info"), replace(EVENT, topic="retrain", severity="warning")])
+    assert len(told(alerts)) == 2
+    assert [alert.event.topic for alert in alerts.due()] == ["retrain"]
+
+
+def test_without_sinks_nothing_waits_and_later_ones_hear_no_old_news(database):
+    alerts = alerts_of(database, sinks=[])
+    alerts.raised([EVENT])
+    assert (alerts.waiting(), alerts_of(database).due()) == (0, [])
+
+
+def test_who_knows_already_is_not_told(alerts):
+    alerts.raised([EVENT], told=["sns"])
+    assert [alert.waiting for alert in alerts.due()] == [("mailto",)]
+
+
+# ---- delivery
+
+
+def test_every_sink_gets_every_alert_in_its_order(alerts):
+    alerts.raised([EVENT])
+    alerts.raised([], ["infer"])
+    sinks = [Sink("sns"), Sink("mailto")]
+    assert deliver(alerts, sinks, []).alerts == 2
+    begins = "rowcast wafers: infer failed (run 7)"
+    assert [sink.taken for sink in sinks] == [[begins, "rowcast wafers: over: infer failed (run 7)"]] * 2
+    assert (deliver(alerts, sinks, []).alerts, alerts.waiting()) == (0, 0)
+    delivered = alerts.db.rows(sa.select(alerts.tables.alert.c.delivered_at))
+    assert all(row["delivered_at"] is not None for row in delivered)
+
+
+def test_a_sink_that_refuses_is_asked_once_and_keeps_no_other_from_its_messages(alerts):
+    alerts.raised([EVENT, replace(EVENT, topic="retrain")])
+    refuses, takes = Sink("sns", "no such topic"), Sink("mailto")
+    found = deliver(alerts, [refuses, takes], [])
+    assert (found.alerts, found.failed) == (0, {"sns": "no such topic"})
+    assert (refuses.asked, len(takes.taken), alerts.waiting()) == (1, 2, 2)
+    refuses.refuses = ""
+    assert deliver(alerts, [refuses, takes], [], at_once=True).alerts == 2
+    assert (len(refuses.taken), len(takes.taken), alerts.waiting()) == (2, 2, 0)
+
+
+def test_what_failed_is_not_tried_again_at_once_and_ever_later(alerts):
+    table = alerts.tables.alert
+    alerts.raised([EVENT])
+    waits = []
+    for _ in range(7):
+        deliver(alerts, [Sink("sns", "away"), Sink("mailto", "away")], [], at_once=True)
+        [row] = alerts.db.rows(sa.select(table.c.next_try))
+        waits.append(round((row["next_try"] - alerts.db.now()) / timedelta(minutes=1)))
+        assert alerts.due() == []
+    assert waits == [2, 8, 32, 128, 360, 360, 360]
+    alerts.db.execute(table.update().values(next_try=alerts.db.now() - timedelta(seconds=1)))
+    assert len(alerts.due()) == 1
+
+
+def test_nobody_waits_for_a_sink_that_is_no_longer_configured(alerts):
+    alerts.raised([EVENT])
+    sink = Sink("mailto")
+    assert deliver(alerts, [sink], []).alerts == 1
+    assert (len(sink.taken), alerts.waiting()) == (1, 0)
+
+
+def test_of_two_that_want_to_deliver_an_alert_one_does(database):
+    one, other = alerts_of(database), alerts_of(database)
+    one.raised([EVENT])
+    [seen], [seen_too] = one.due(), other.due()
+    assert (one.claim(seen), other.claim(seen_too)) == (True, False)
+    assert other.due(at_once=True) == []
+    one.db.execute(one.tables.alert.update().values(worker=ELSEWHERE))
+    assert other.due(at_once=True) == []
+
+
+@pytest.mark.parametrize("died", ["its lease has passed", "its process is gone"])
+def test_what_somebody_died_over_is_delivered_again(alerts, died):
+    alerts.raised([EVENT])
+    [alert] = alerts.due()
+    assert alerts.claim(alert)
+    table = alerts.tables.alert
+    values = {"worker": ELSEWHERE, "lease_until": alerts.db.now() - timedelta(seconds=1)}
+    if died == "its process is gone":
+        [row] = alerts.db.rows(sa.select(table.c.worker))
+        values = {"worker": row["worker"].rpartition(":")[0] + ":1"}  # of this machine, and begun at another time
+    alerts.db.execute(table.update().values(**values))
+    sinks = [Sink("sns"), Sink("mailto")]
+    assert deliver(alerts, sinks, []).alerts == 1
+    assert [len(sink.taken) for sink in sinks] == [1, 1]
+
+
+def test_who_lost_an_alert_to_another_does_not_close_it(alerts):
+    alerts.raised([EVENT])
+    [alert] = alerts.due()
+    assert alerts.claim(alert)
+    assert alerts.claim(replace(alert, attempts=1))
+    alerts.close(alert, [])
+    assert alerts.waiting() == 1
+    alerts.close(replace(alert, attempts=1), [])
+    assert alerts.waiting() == 0
