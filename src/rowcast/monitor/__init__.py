@@ -1,0 +1,1 @@
+"""monitor: what runs looked like, counted while scoring, and whether that has changed."""
