@@ -215,6 +215,12 @@ class Infer(_Section):
     confidence: float = Field(default=0.9, gt=0, lt=1)
 
 
+class Monitor(_Section):
+    """Whether the rows change, and when a person is told so."""
+
+    false_alarms_per_month: float = Field(default=1.0, gt=0, le=1000)
+
+
 class Notify(_Section):
     """Who is told of trouble and of decisions."""
 
@@ -246,6 +252,7 @@ class Settings(BaseSettings):
     retrain: Retrain = Retrain()
     gate: Gate = Gate()
     infer: Infer = Infer()
+    monitor: Monitor = Monitor()
     notify: Notify = Notify()
     logs: Logs = Logs()
     path: Path = Field(default=DEFAULT_PATH, exclude=True)

@@ -41,6 +41,11 @@ def _alerts(db: Database, tables: Tables) -> list[str]:
     return [_added(db, tables.promotion, "told")]
 
 
+def _profiles(db: Database, tables: Tables) -> list[str]:
+    """To version 6: what rows looked like and how that changed, and what a version's rows are held against."""
+    return [_added(db, tables.model, name) for name in ("edges", "reference", "weights")]
+
+
 def _lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
@@ -58,7 +63,7 @@ def _added(db: Database, table: sa.Table, column: str) -> str:
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
-STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables, _alerts)
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables, _alerts, _profiles)
 VERSION = 1 + len(STEPS)
 
 

@@ -46,13 +46,15 @@ class Tables:
     batch: sa.Table
     metric: sa.Table
     model: sa.Table
+    profile: sa.Table
+    drift: sa.Table
     promotion: sa.Table
     alert: sa.Table
 
     @property
     def shared(self) -> tuple[sa.Table, ...]:
         about_runs = (self.version, self.job, self.run, self.step, self.batch, self.metric)
-        return (*about_runs, self.model, self.promotion, self.alert)
+        return (*about_runs, self.model, self.profile, self.drift, self.promotion, self.alert)
 
 
 @dataclass(frozen=True)
@@ -186,6 +188,29 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("metrics", text, nullable=False),
             sa.Column("artifact_sha256", name, nullable=False),
             sa.Column("artifact", sa.LargeBinary, nullable=False),
+            sa.Column("edges", sa.LargeBinary),  # between which its rows are counted …
+            sa.Column("reference", sa.LargeBinary),  # … and how the training rows were, block by block
+            sa.Column("weights", text),  # JSON: by how many SDs its score moves with each feature
+        ),
+        profile=table(
+            "profile",
+            sa.Column("batch_id", big, primary_key=True, autoincrement=False),
+            sa.Column("job", name, nullable=False, index=True),
+            sa.Column("run_id", big, nullable=False),
+            sa.Column("model_version", integer, nullable=False),
+            sa.Column("counts", sa.LargeBinary, nullable=False),  # of the rows scored, between the version's edges
+        ),
+        drift=table(
+            "drift",
+            number("drift_id"),
+            sa.Column("job", name, nullable=False, index=True),
+            sa.Column("run_id", big, nullable=False),  # that showed it
+            sa.Column("model_version", integer, nullable=False),
+            sa.Column("what", name, nullable=False),  # started, changed or ended
+            sa.Column("at", Instant, nullable=False),
+            sa.Column("size", real, nullable=False),  # 1 is what matters
+            sa.Column("told", text, nullable=False),  # in a sentence
+            sa.Column("findings", text, nullable=False),  # JSON list, the largest first
         ),
         promotion=table(
             "promotion",

@@ -1,5 +1,6 @@
 """Commands that only look: status, runs, audit, explain."""
 
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from cyclopts import Parameter, validators
@@ -9,10 +10,11 @@ from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 
 @app.command
 def status(*, json: Json = False, common: Common = COMMON) -> int:
-    """What is in service, what is pending, and how the last run ended."""
+    """What is in service, what is pending, and how the last run went; exit 1 where something needs a person."""
     from rowcast import report
 
     with opened_job(common) as job:
+        from rowcast import health
         from rowcast.audit import audit
         from rowcast.pipeline import judging
 
@@ -21,7 +23,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
         runs = job.runs.newest(1)
         state = job.ledger.state()
         version = job.registry.version(champion) if champion is not None else None
-        standing = job.alerts.standing()
+        needs = health.needs_a_person(job)
         about: dict[str, Any] = {
             "job": job.settings.name,
             "source": f"{job.source.identity} in {job.source.db.shown}",
@@ -37,11 +39,30 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
             "last_run_at": runs[0]["started_at"] if runs else None,
             "last_error": runs[0]["error"] if runs else None,
-            "trouble": "; ".join(f"{one.title} since {one.since:%Y-%m-%d %H:%M}" for one in standing) or None,
             "alerts_waiting": job.alerts.waiting(),
+            "needs_a_person": "; ".join(needs) or None,
         }
-        print(report.as_json(about) if json else report.facts(about))
-    return 0
+        steps = [asdict(step) for step in health.steps(job)]
+        if json:
+            print(report.as_json({**about, "steps": steps}))
+        else:
+            beside = f"\n\nits steps, beside those of the runs before\n{report.table(steps, _BESIDE)}" if steps else ""
+            print(report.facts(about) + beside)
+    return 1 if needs else 0
+
+
+_BESIDE = (
+    "name",
+    "row_set",
+    "status",
+    "duration_s",
+    "usual_s",
+    "rows_in",
+    "usual_rows",
+    "peak_mb",
+    "usual_mb",
+    "unusual",
+)
 
 
 def _since(decisions: list[dict[str, Any]], champion: int | None) -> str | None:

@@ -294,8 +294,9 @@ class Ledger:
         max_quarantine: float | None,
         also_read: Sequence[str] = (),
         left: Callable[[], Sequence[KeyRange]] = tuple,
+        profile: bytes | None = None,
     ) -> bool:
-        """Make a batch's predictions, its quarantined rows and its ledger row visible together.
+        """Make a batch's predictions, its quarantined rows, its profile and its ledger row visible together.
 
         `predictions` and `quarantined` carry the key columns and a row's own values; lineage is added here.
         `also_read` are columns in the rows' hashes that are no features of the batch's model; `left` plans what the
@@ -327,6 +328,9 @@ class Ledger:
                 self._judge(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
             for append in rows:
                 append()
+            if profile is not None:
+                about = {"batch_id": batch.batch_id, "run_id": batch.run_id, "model_version": batch.model_version}
+                self.db.execute(self.tables.profile.insert().values(**about, job=self.job, counts=profile))
             self.add_batches(batch.run_id, left(), None)
         return True
 

@@ -184,6 +184,19 @@ class Runs:
         rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
         return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
 
+    def steps_before(self, run_id: int, pipeline: str, most: int) -> list[dict[str, Any]]:
+        """The steps of the last runs of a pipeline before this one that were done."""
+        run, step = self.tables.run, self.tables.step
+        alike = sa.and_(
+            run.c.job == self.job, run.c.pipeline == pipeline, run.c.status == "done", run.c.run_id < run_id
+        )
+        last = self.db.rows(sa.select(run.c.run_id).where(alike).order_by(run.c.run_id.desc()).limit(most))
+        if not last:
+            return []
+        return self.db.rows(
+            sa.select(step).where(step.c.job == self.job, step.c.run_id.in_([r["run_id"] for r in last]))
+        )
+
     def last_done(self, name: str, row_set: str, now: datetime) -> datetime | None:
         """As of when a step was last done by any run of this job, as far as that is known `now`."""
         run, step = self.tables.run, self.tables.step

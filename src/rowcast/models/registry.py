@@ -16,6 +16,7 @@ from rowcast.errors import ModelError
 from rowcast.models.artifact import Model
 from rowcast.tables import Tables
 
+_LARGE = ("artifact", "edges", "reference", "weights")  # columns that only those read who need them
 _LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy")
 
 
@@ -41,6 +42,15 @@ class Version:
         return self.trained_to or self.trained_to_key
 
 
+@dataclass(frozen=True)
+class Reference:
+    """What a version's rows are held against, as the monitor wrote it."""
+
+    edges: bytes
+    blocks: bytes
+    weights: dict[str, float] | None  # None where the model does not tell
+
+
 class Registry:
     """The model versions of one job."""
 
@@ -49,7 +59,7 @@ class Registry:
         self.tables = tables
         self.job = job
 
-    def save(self, model: Model, **values: Any) -> int:
+    def save(self, model: Model, reference: Reference, **values: Any) -> int:
         """Store a new version as the challenger that waits; one that waited before is replaced."""
         table = self.tables.model
         artifact = model.to_bytes()
@@ -70,6 +80,9 @@ class Registry:
                     features=json.dumps(model.features, ensure_ascii=False),
                     artifact=artifact,
                     artifact_sha256=hashlib.sha256(artifact).hexdigest(),
+                    edges=reference.edges,
+                    reference=reference.blocks,
+                    weights=None if reference.weights is None else json.dumps(reference.weights, ensure_ascii=False),
                     **values,
                 )
             )
@@ -100,10 +113,21 @@ class Registry:
             raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
         return bytes(found[0]["artifact"]), found[0]["artifact_sha256"]
 
+    def reference(self, version: int) -> Reference | None:
+        """What a version's rows are held against; None for one that was trained before rows were counted."""
+        table = self.tables.model
+        this = sa.and_(table.c.job == self.job, table.c.version == version, table.c.edges.is_not(None))
+        found = self.db.rows(sa.select(table.c.edges, table.c.reference, table.c.weights).where(this))
+        if not found:
+            return None
+        weights = found[0]["weights"]
+        weights = None if weights is None else json.loads(weights)
+        return Reference(bytes(found[0]["edges"]), bytes(found[0]["reference"]), weights)
+
     def versions(self) -> list[Version]:
         """The newest first."""
         table = self.tables.model
-        columns = [column for column in table.c if column.name not in ("artifact", "job")]
+        columns = [column for column in table.c if column.name not in ("job", *_LARGE)]
         rows = self.db.rows(sa.select(*columns).where(table.c.job == self.job).order_by(table.c.version.desc()))
         return [_version(row) for row in rows]
 

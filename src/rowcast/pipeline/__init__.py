@@ -18,12 +18,12 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, scoring, shadow, telling, training
+from rowcast.pipeline import by_hand, foreign, judging, monitoring, scoring, shadow, telling, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
 from rowcast.pipeline.job import Job, moment, now_of, opened
-from rowcast.pipeline.record import run_figures, said
+from rowcast.pipeline.record import recorded, run_figures, said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
 from rowcast.pipeline.workdir import work_root as work_root
@@ -32,7 +32,7 @@ log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
 _TRAINS = ("retrain", "import")  # and nothing else
-HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
+HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference", "monitor")
 Progress = Callable[[int, int], None]
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
 
@@ -384,3 +384,23 @@ def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescor
         result.troubles["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = "partial", RunError(what, hint=first.hint)
+    _watch(Run(job, result.run_id, order.now, _work(job, result.run_id)), result)
+
+
+def _watch(run: Run, result: Result) -> None:
+    """Look whether the rows have changed, and write down what a person should know. They are scored in any case."""
+    job = run.job
+    try:
+        with (
+            telling.attempted(result.troubles, "monitor"),
+            recorded(job.runs, run.run_id, "monitor", "score") as about,
+        ):
+            found = job.retried(lambda: monitoring.watch(run, about))
+    except Exception as error:
+        known = _known(error)
+        result.status, result.error = "partial", result.error or known
+        log.error("the rows could not be watched", error=known.what)
+        log.debug("where it failed", exc_info=True)
+    else:
+        if found is not None:
+            telling.raised(job, found, {monitoring.TOPIC})

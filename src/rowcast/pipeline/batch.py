@@ -21,7 +21,8 @@ from rowcast.fetch import Fetched
 from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
-from rowcast.pipeline import shadow
+from rowcast.monitor import Edges
+from rowcast.pipeline import monitoring, shadow
 from rowcast.pipeline.examine import Examined, also_checked, columns_needed, examine
 from rowcast.pipeline.job import opened
 from rowcast.pipeline.record import peak_rss_mb
@@ -63,6 +64,7 @@ class Outcome:
     retries: int = 0  # after a transient error of a database
     shadow_scored: int = 0  # rows that versions scored in the shadow, and that they failed over; each version counts
     shadow_failed: int = 0
+    age_h: float | None = None  # hours from the newest row to the run
     failed: dict[int, RowcastError] = field(default_factory=dict)  # batches, given back, whose rows raise this
 
     def add(self, other: "Outcome") -> None:
@@ -155,7 +157,9 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
             left: Callable[[], list[KeyRange]] = list
             if found.fetched > most_rows:
                 left = partial(job.pending.plan, state, order.now, None, most_rows, [], batch.keys)
-            if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left):
+            edges = worker.edges(batch.model_version)
+            profile = monitoring.counted(edges, matrix, predictions.rows, examined.checked.good) if edges else None
+            if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left, profile):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
         except RowcastError as error:
@@ -212,12 +216,18 @@ class _Worker:
         self._stack = ExitStack()
         self.job = self._stack.enter_context(opened(settings, prepare=False))
         self._models: dict[int, Model] = {}
+        self._edges: dict[int, Edges | None] = {}
         self.shadows = shadow.Shadows(self.job, self.model)
 
     def model(self, version: int) -> Model:
         if version not in self._models:
             self._models[version] = self.job.registry.load(version)
         return self._models[version]
+
+    def edges(self, version: int) -> Edges | None:
+        if version not in self._edges:
+            self._edges[version] = monitoring.edges_of(self.job, version)
+        return self._edges[version]
 
     def close(self) -> None:
         self._stack.close()

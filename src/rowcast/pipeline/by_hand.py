@@ -18,7 +18,7 @@ from rowcast.ledger import Batch
 from rowcast.ledger import Job as State
 from rowcast.models.artifact import Model
 from rowcast.pipeline import batch as batches
-from rowcast.pipeline import scoring, shadow, training
+from rowcast.pipeline import monitoring, scoring, shadow, training
 from rowcast.pipeline.examine import Examined, also_checked, check_overrides, columns_needed
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
@@ -47,10 +47,16 @@ def step(run: Run, name: str) -> None:
     }
     if name in before and not run.work.has(training.SAVED[before[name]]):
         raise RunError(f"run {run.run_id} has no saved {before[name]}", hint=f"run 'rowcast step {before[name]}' first")
-    if name != "inference":
+    if name not in ("inference", "monitor"):
         run.job.runs.begin_training(run.run_id)
         training.train(run, name, name)
-    score = {"data-fetch": _fetch, "data-check": _check, "data-process": _process, "inference": _infer}
+    score = {
+        "data-fetch": _fetch,
+        "data-check": _check,
+        "data-process": _process,
+        "inference": _infer,
+        "monitor": monitoring.watch,
+    }
     if name in score:
         with recorded(run.job.runs, run.run_id, name, "score") as about:
             score[name](run, about)
@@ -59,7 +65,7 @@ def step(run: Run, name: str) -> None:
 def resume(run: Run, done: set[tuple[str, str]]) -> None:
     """Every step that did not finish, in order."""
     first = training.first_unfinished(done, run.work)
-    names = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference")
+    names = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference", "monitor")
     for name in names[names.index(first) :]:
         step(run, name)
 
@@ -182,7 +188,9 @@ def _published(job: Job, model: Model, shadows: list[shadow.Shadow], batch: Batc
     examined = Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
     most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
-    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read):
+    edges = monitoring.edges_of(job, batch.model_version)
+    profile = monitoring.counted(edges, matrix, predictions.rows, checked.good) if edges else None
+    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, profile=profile):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )

@@ -13,7 +13,7 @@ from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, same
 from rowcast.database.retry import retried
 from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
-from rowcast.ledger import Ledger, Runs
+from rowcast.ledger import Ledger, Profiles, Runs
 from rowcast.models.registry import Registry
 from rowcast.tables import JobTables, Tables, job_tables, tables
 
@@ -46,6 +46,10 @@ class Job:
     @property
     def pending(self) -> fetch.Pending:
         return fetch.Pending(self.source, self.store, self.own)
+
+    @property
+    def profiles(self) -> Profiles:
+        return Profiles(self.store, self.tables, self.settings.name)
 
     @property
     def alerts(self) -> notify.Alerts:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 import pyarrow as pa
@@ -37,7 +37,7 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     if not job.retried(job.ledger.state).has_scope:
         raise no_champion(job)
     newest = job.retried(lambda: fetch.newest_event(job.source, order.now))
-    total = Outcome()
+    total = Outcome(age_h=None if newest is None else (order.now - newest) / timedelta(hours=1))
     started_at = job.retried(job.store.now)
     scoring = _Scoring(job, order, engine, total)
     try:
@@ -300,6 +300,8 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
             if total.shadow_scored or total.shadow_failed:
                 about.metrics |= {"shadow_scored": total.shadow_scored, "shadow_failed": total.shadow_failed}
                 about.metrics["shadow_s"] = round(total.seconds["shadow"], 3)
+            if total.age_h is not None:
+                about.metrics["age_h"] = round(total.age_h, 4)
             if total.failed:
                 status, what = "partial", said(next(iter(total.failed.values())))
         if failed is not None and place == broken_at:

@@ -25,7 +25,7 @@ from rowcast.models import imported
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Version
 from rowcast.models.target import Target
-from rowcast.pipeline import foreign, shadow
+from rowcast.pipeline import foreign, monitoring, shadow
 from rowcast.pipeline.comparison import blocks, compared, groups
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
@@ -201,9 +201,11 @@ def _build(run: Run, about: Recorded) -> None:
         "dropped": built.dropped,
         "importance": built.features_ranked,
     }
+    held_against = monitoring.reference(built.model, matrix, event if is_dated else None)
     version = run.job.retried(
         lambda: run.job.registry.save(
             built.model,
+            held_against,
             created_at=run.now,
             run_id=run.run_id,
             estimator=settings.model.estimator if model is None else model.name,

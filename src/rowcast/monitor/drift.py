@@ -1,0 +1,141 @@
+"""Drift: what changed in the runs of a model version, told by a rule that false alarms keep to a budget.
+
+`look` is a pure function of the runs, so that any stretch of them can be looked at again. Its events up to a run do not
+depend on later runs. docs/monitoring.md has the method, its sources and how often it errs.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from rowcast.monitor.baseline import CLEAN, baseline
+from rowcast.monitor.edges import Edges, Floats
+from rowcast.monitor.events import Account, Event, State
+from rowcast.monitor.profile import add
+from rowcast.monitor.series import Figures, Frame, Kind, Run
+from rowcast.monitor.shifts import level_of_runs, shifts
+
+LEAST_ROWS = 50  # of a run
+APART, DAY = timedelta(hours=4), timedelta(days=1)
+
+# Of the false alarms allowed: what each kind of series may bring, all columns together.
+SHARES: dict[Kind, float] = {
+    "location": 0.42,
+    "scale": 0.15,
+    "missing": 0.15,
+    "range": 0.05,
+    "score": 0.06,
+    "spread": 0.02,
+    "flagged": 0.03,
+    "rows": 0.04,
+    "age": 0.04,
+    "quarantined": 0.04,
+}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What runs come to."""
+
+    events: tuple[Event, ...]  # in time order; those of a run do not change when later runs are looked at
+    alarm: Event | None  # the one that goes on, as of the last run
+    table: tuple[State, ...]
+    runs: int  # looked at: small ones are joined
+    needed: int  # clean runs: nothing is told before there are so many
+
+    @property
+    def provisional(self) -> bool:
+        return self.runs <= self.needed
+
+
+def look(
+    runs: Sequence[Run],
+    frame: Frame,
+    weights: Mapping[str, float] | None = None,
+    false_alarms_per_month: float = 1.0,
+    clean: int = 0,
+) -> Looked:
+    """What changed in runs of one model version, in time order.
+
+    `weights` says of a column by how many of its SDs the raw score moves when the column moves by one of its own (see
+    `weights_of`): 0 for one that the model does not use, which then is in the table alone. Without it, 1 for all. The
+    first `clean` runs are known to be clean: blocks of the training rows, with nothing but a profile. They make the
+    baseline; where they are fewer than 40, the first 40 do.
+    """
+    units = [*runs[:clean], *joined(runs[clean:], frame.edges)]
+    figures = frame.figures(units)
+    needed = max(CLEAN, clean)
+    given = np.array(
+        [1.0 if s.column is None or weights is None else weights.get(s.column, 0.0) for s in figures.series]
+    )
+    usual = baseline(figures, needed)
+    hours = np.diff([unit.at.timestamp() for unit in units], prepend=np.nan) / 3600
+    level = level_of_runs(np.nan_to_num(hours), false_alarms_per_month)
+    found = shifts(figures, usual, level, _shares(figures, given)) if units else []
+    account = Account(frame, units, figures, usual, needed, given, found)
+    events = account.events()
+    return Looked(events, account.going_on(events), account.table() if units else (), len(units), needed)
+
+
+def weights_of(names: Sequence[str], contributions: Floats) -> dict[str, float]:
+    """By how many of its SDs the raw score moves with each column, by the contributions (n, f) of some thousand rows.
+
+    The SD of a column's contributions over that of the raw score: exact for a linear model, for trees as good as one
+    number can be.
+    """
+    sd = contributions.std(axis=0) / (contributions.sum(axis=1).std() or 1.0)
+    return dict(zip(names, sd.tolist(), strict=True))
+
+
+def joined(runs: Sequence[Run], edges: Edges) -> list[Run]:
+    """Runs of at least 50 rows and at least four hours after the last, or a day: others together with the next ones.
+
+    The last ones are left out until they come to that.
+    """
+    found, held, last = list[Run](), None, None
+    for run in runs:
+        held = run if held is None else _together(held, run)
+        waited = APART if last is None else run.at - last
+        if (waited >= APART and _rows(held, edges) >= LEAST_ROWS) or waited >= DAY:
+            found.append(held)
+            held, last = None, run.at
+    return found
+
+
+def _rows(run: Run, edges: Edges) -> int:
+    return int(np.add.reduceat(run.profile.counts, edges.starts[:-1]).max()) if run.rows is None else run.rows
+
+
+def _together(one: Run, other: Run) -> Run:
+    def sum_of(a: int | None, b: int | None) -> int | None:
+        return None if a is None or b is None else a + b
+
+    return Run(
+        other.run_id,
+        other.at,
+        add(one.profile, other.profile),
+        sum_of(one.rows, other.rows),
+        sum_of(one.quarantined, other.quarantined),
+        sum_of(one.flagged, other.flagged),
+        other.age,
+    )
+
+
+def _shares(figures: Figures, weights: Floats) -> Floats:
+    """Of the false alarms: each series', by kind and by weight within it, (S,); they add up to 1.
+
+    The series of columns without weight, which alarm nobody, have as much again among themselves.
+    """
+    found, used = np.zeros(len(weights)), 0.0
+    columns = Counter((series.column, series.kind) for series in figures.series)
+    part = np.array([1 / columns[series.column, series.kind] for series in figures.series])  # of a column's categories
+    for kind, share in SHARES.items():
+        of_kind = figures.of("location", "category") if kind == "location" else figures.of(kind)
+        for alike, weight in ((of_kind & (weights > 0), weights * part), (of_kind & (weights <= 0), part)):
+            if alike.any():
+                found[alike] = share * weight[alike] / weight[alike].sum()
+        used += share * bool((of_kind & (weights > 0)).any())
+    return found / (used or 1.0)

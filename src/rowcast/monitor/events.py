@@ -1,0 +1,232 @@
+"""From shifts of series to what a person is told: one alarm for all that matters, then its changes and its end."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from rowcast.monitor.baseline import Baseline
+from rowcast.monitor.edges import Floats
+from rowcast.monitor.series import RATES, Figures, Frame, Run, Series
+from rowcast.monitor.shifts import Shift
+
+MATTERS = 0.05  # SDs of the score, root mean square over rows: what moves it less changes no decision worth a message
+FLAGGED, QUARANTINED = 0.10, 0.005  # matter too: a tenth more or fewer rows flagged, half a percent more quarantined
+ROWS, AGE = float(np.log(1.25)), float(np.log(1.5))  # a quarter more rows an hour, a fifth fewer; half as old again
+ENDED = 0.5  # of what matters: below it an alarm is over
+RECENT = 8  # runs that the table shows of a series that has not shifted
+
+What = Literal["started", "changed", "ended"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A series that has shifted."""
+
+    series: Series
+    since: str  # the run with which it began, as far as can be told
+    since_at: datetime
+    was: float  # in the clean runs: the mean or SD in the column's unit, or a share of 1, rows an hour, hours
+    now: float  # since then
+    change: float  # SDs for a mean; the factor for an SD, for rows and for age; the difference for a share
+    size: float  # how much it moves what the model says; 1 is what matters
+    weight: float  # the column's
+
+
+@dataclass(frozen=True)
+class Event:
+    """An alarm begins, is joined by other columns whose shifts matter by themselves, or ends."""
+
+    what: What
+    run_id: str  # that showed it
+    at: datetime
+    size: float  # of all findings together; 1 is what matters
+    findings: tuple[Finding, ...]  # the largest first
+    flagged: tuple[float, float] | None  # share of the rows: in the clean runs, and since the first finding; if known
+
+
+@dataclass(frozen=True)
+class State:
+    """One series, whether or not it has shifted."""
+
+    series: Series
+    trained: float | None  # in the training rows; None for what they do not have
+    was: float | None  # None for what no clean run had
+    now: float | None  # since it shifted, else in the last eight runs
+    since: str | None  # the run with which it shifted; None where it has not
+    size: float  # 0 where it has not
+    weight: float
+
+
+@dataclass(frozen=True)
+class Account:
+    """All that is known of R runs and S series."""
+
+    frame: Frame
+    runs: Sequence[Run]
+    figures: Figures
+    baseline: Baseline
+    clean: int  # how many of the first runs it is of
+    weights: Floats  # (S,)
+    shifts: Sequence[Shift]
+
+    def events(self) -> tuple[Event, ...]:
+        """In time order."""
+        found, told = list[Event](), np.zeros(len(self.shifts), bool)
+        series = [self.figures.series[shift.series] for shift in self.shifts]
+        subject = np.array([each.column or each.kind for each in series])
+        for run in range(len(self.runs)):
+            active = self._sizes[:, run] > 0
+            size = _together(self._sizes[active, run])
+            what: What | None = None
+            if told.any() and size < ENDED:
+                what = "ended"
+            elif not told.any() and size >= 1:
+                what = "started"
+            elif told.any() and _together(self._sizes[active & ~np.isin(subject, subject[told]), run]) >= 1:
+                what = "changed"
+            if what is not None:
+                found.append(self.event(what, run, told if what == "ended" else active))
+                told = (told | active) & (what != "ended")
+        return tuple(found)
+
+    def going_on(self, told: tuple[Event, ...]) -> Event | None:
+        """The alarm as of the last run, by the last of its events."""
+        if not told or told[-1].what == "ended":
+            return None
+        return self.event(told[-1].what, len(self.runs) - 1, self._sizes[:, -1] > 0)
+
+    def event(self, what: What, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
+        """As of that run, about these shifts."""
+        places = np.flatnonzero(shifts).tolist()
+        findings = sorted((self._finding(self.shifts[k], k, run) for k in places), key=lambda finding: -finding.size)
+        return Event(
+            what,
+            self.runs[run].run_id,
+            self.runs[run].at,
+            _together(self._sizes[:, run]),
+            tuple(findings),
+            self._flagged(min((self.shifts[k].since for k in places), default=run), run),
+        )
+
+    def table(self) -> tuple[State, ...]:
+        """As of the last run."""
+        last = len(self.runs) - 1
+        trained, _ = self._in_units(self.frame.reference.counts)
+        recent = self._amounts(max(last + 1 - RECENT, 0), last)
+        active = {shift.series: (shift, k) for k, shift in enumerate(self.shifts) if self._is_active(shift, last)}
+        usual, _ = self._usual
+        found = []
+        for place, series in enumerate(self.figures.series):
+            shift, k = active.get(place, (None, 0))
+            now = recent if shift is None else self._amounts(shift.since, last)
+            found.append(
+                State(
+                    series,
+                    _known(trained[place]),
+                    _known(usual[place]),
+                    _known(now[place]),
+                    None if shift is None else self.runs[shift.since].run_id,
+                    0.0 if shift is None else float(self._sizes[k, last]),
+                    float(self.weights[place]),
+                )
+            )
+        return tuple(found)
+
+    def _flagged(self, first: int, run: int) -> tuple[float, float] | None:
+        place = self.figures.series.index(Series("flagged"))
+        was, now = float(self._usual[0][place]), float(self._amounts(first, run)[place])
+        return None if np.isnan(was) or np.isnan(now) else (was, now)
+
+    def _is_active(self, shift: Shift, run: int) -> bool:
+        return shift.seen <= run and (shift.ended is None or run < shift.ended)
+
+    def _finding(self, shift: Shift, k: int, run: int) -> Finding:
+        """One that is over is shown by the runs that say so."""
+        first = shift.since if self._is_active(shift, run) else max(run + 1 - RECENT // 2, shift.since)
+        place, series = shift.series, self.figures.series[shift.series]
+        usual, sd = self._usual
+        was, now = float(usual[place]), float(self._amounts(first, run)[place])
+        if series.kind in ("location", "score"):
+            change = (now - was) / float(sd[place])
+        else:
+            change = now - was if series.kind in RATES else now / was
+        return Finding(
+            series,
+            self.runs[shift.since].run_id,
+            self.runs[shift.since].at,
+            was,
+            now,
+            change,
+            float(self._sizes[k, run]),
+            float(self.weights[place]),
+        )
+
+    @cached_property
+    def _sizes(self) -> Floats:
+        """How much each of K shifts moves what the model says, as of each run while it is on: (K, R), else 0."""
+        found = np.zeros((len(self.shifts), len(self.runs)))
+        for k, shift in enumerate(self.shifts):
+            values = self.figures.values[shift.since : shift.ended, shift.series]
+            sums, count = np.cumsum(np.nan_to_num(values)), np.cumsum(~np.isnan(values))
+            moved = self._moved(shift, sums / np.maximum(count, 1)) * self.weights[shift.series] / MATTERS
+            found[k, shift.seen : shift.ended] = moved[shift.seen - shift.since :]
+        return found
+
+    def _moved(self, shift: Shift, mean: Floats) -> Floats:
+        """In SDs of what the column adds to the score, root mean square over rows; of the job's, as if it were."""
+        kind, usual = self.figures.series[shift.series].kind, float(self.baseline.mean[shift.series])
+        share, before = np.sin(mean / 2) ** 2, float(np.sin(usual / 2) ** 2)  # of a kind that is an angle
+        if kind in ("location", "score"):
+            moved = (mean - usual) / np.sqrt(self.figures.noise[shift.series])
+        elif kind in ("scale", "spread"):
+            moved = (mean / usual) ** 1.5 - 1
+        elif kind in ("rows", "age"):
+            moved = MATTERS * (mean - usual) / (ROWS if kind == "rows" else AGE)
+        elif kind == "flagged":
+            moved = MATTERS * (share / before - 1) / FLAGGED
+        elif kind == "quarantined":
+            moved = MATTERS * (share - before) / QUARANTINED
+        else:
+            moved = np.sqrt(np.abs(share - before))  # so many rows move by what the column adds to them
+        found: Floats = np.abs(moved)
+        return found
+
+    @cached_property
+    def _usual(self) -> tuple[Floats, Floats]:
+        """Of the clean runs, as `_in_units`: of the job the means of its own."""
+        counts, _ = self._summed(0, self.clean - 1)
+        return self._in_units(counts, self.baseline.mean[len(self.frame.series) :])
+
+    def _amounts(self, first: int, last: int) -> Floats:
+        return self._in_units(*self._summed(first, last))[0]
+
+    def _summed(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Counts of these runs, and the mean figures of the job."""
+        counts = sum(
+            (run.profile.counts for run in self.runs[first : last + 1]), np.zeros_like(self.frame.reference.counts)
+        )
+        of_job = self.figures.values[first : last + 1, len(self.frame.series) :]
+        known = ~np.isnan(of_job)
+        with np.errstate(invalid="ignore"):
+            return counts, np.where(known, of_job, 0).sum(axis=0) / known.sum(axis=0)
+
+    def _in_units(self, counts: npt.NDArray[np.int64], of_job: Floats | None = None) -> tuple[Floats, Floats]:
+        """Of each series the amount that these counts and figures come to, and of a column its SD, (S,)."""
+        amounts, sd = self.frame.amounts(counts)
+        job = self.figures.series[len(amounts) :]
+        figures = np.full(len(job), np.nan) if of_job is None else of_job
+        shown = [np.sin(f / 2) ** 2 if s.kind in RATES else np.exp(f) for s, f in zip(job, figures, strict=True)]
+        return np.concatenate([amounts, shown]), np.concatenate([sd, np.full(len(job), np.nan)])
+
+
+def _together(sizes: Floats) -> float:
+    return float(np.sqrt((sizes**2).sum()))
+
+
+def _known(amount: float) -> float | None:
+    return None if np.isnan(amount) else float(amount)

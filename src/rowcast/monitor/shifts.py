@@ -1,0 +1,107 @@
+"""When series shifted, at a rate of false ones that holds over all series, windows and runs together.
+
+A run is judged by the means of the last 1, 4 and 16 runs: the short window sees a sudden change at once, the long ones
+a slow or small one (the window-limited likelihood ratio of Willsky and Jones 1976, IEEE Transactions on Automatic
+Control 21(1), and Lai 1995, JRSS B 57(4)). Each is a test, and the levels of all tests of a month add up to the false
+alarms allowed in a month; so they are the most that is expected, whatever series, windows and runs have in common. The
+level of a run is the calendar's, as that of a gate (Lan and DeMets 1983, Biometrika 70(3)): the time since the run
+before, of a month, but no more than a day. It is shared out among series by weight (Genovese, Roeder and Wasserman
+2006, Biometrika 93(3)) and equally among windows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rowcast.monitor.baseline import WINDOWS, Baseline
+from rowcast.monitor.edges import Floats
+from rowcast.monitor.series import Figures, Kind
+
+UPWARD: tuple[Kind, ...] = ("range", "age", "quarantined")  # less of it is no trouble
+
+_SHORTEST = 1  # place in WINDOWS: a shift ends by no fewer than 4 runs
+_BACK = 0.5  # of the t value that shows a shift: below it one has ended
+_EARLIER = 64  # runs before a shift is seen in which its beginning is looked for
+_NEAR = 2.5  # t values below need no p value
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A series that is no longer what it was."""
+
+    series: int
+    since: int  # the run with which it began, as far as can be told
+    seen: int  # the run that showed it
+    ended: int | None  # the run that showed that it is over
+
+
+def shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floats) -> list[Shift]:
+    """In order of series and time.
+
+    `level` says how many false shifts each run may bring, (R,); `share` what part of it each series has, (S,).
+    """
+    from scipy.special import stdtrit
+
+    t = baseline.t_values(figures.values, figures.rows)
+    t = np.where(figures.of(*UPWARD) & (t < 0), 0, t)
+    over = _over(t, baseline.free, level[:, np.newaxis] * share / len(WINDOWS))
+    found = list[Shift]()
+    for series in np.flatnonzero(over.any(axis=(0, 1))).tolist():
+        back = -_BACK * stdtrit(baseline.free[:, series], level.max() * share[series] / len(WINDOWS) / 2)
+        begin, one = int(baseline.begin[series]), (t[:, :, series], over[:, :, series])
+        for seen, ended, free in _spells(*one, begin, back):
+            found.append(Shift(series, _beginning(figures, baseline, series, free, seen), seen, ended))
+    return found
+
+
+def level_of_runs(hours: Floats, per_month: float) -> Floats:
+    """How many false alarms each run may bring, by the hours since the one before, (R,)."""
+    return per_month * np.minimum(hours, 24.0) / (30 * 24)
+
+
+def _over(t: Floats, free: Floats, level: Floats) -> npt.NDArray[np.bool_]:
+    """Which t values (W, R, S) are beyond their level (R, S)."""
+    from scipy.special import stdtr
+
+    found = np.abs(t) > _NEAR
+    window, run, series = np.nonzero(found)
+    p = 2 * stdtr(free[window, series], -np.abs(t[window, run, series]))
+    found[window, run, series] = p < level[run, series]
+    return found
+
+
+def _spells(t: Floats, over: npt.NDArray[np.bool_], begin: int, back: Floats) -> list[tuple[int, int | None, int]]:
+    """Of one series, (W, R): the runs with which shifts are seen and have ended, and the first run of their windows."""
+    found, free, windows = list[tuple[int, int | None, int]](), begin, np.array(WINDOWS)[:, np.newaxis]
+    while True:
+        reach = np.arange(t.shape[1]) - free + 1 >= windows  # of windows that begin after the last shift
+        hits = over & reach
+        if not hits.any():
+            return found
+        seen = int(hits.any(axis=0).argmax())
+        window = max(int(np.argmax(np.where(hits[:, seen], np.abs(t[:, seen]), 0))), _SHORTEST)
+        ended = _end(np.where(reach, np.abs(t) / back[:, np.newaxis], np.nan)[: window + 1], seen)
+        found.append((seen, ended, free))
+        if ended is None:
+            return found
+        free = ended + 1
+
+
+def _end(size: Floats, seen: int) -> int | None:
+    """The first run after `seen` whose longest window that there is has a size (w, R) below 1."""
+    for run in range(seen + 1, size.shape[1]):
+        known = size[~np.isnan(size[:, run]), run]
+        if len(known) and known[-1] < 1:
+            return run
+    return None
+
+
+def _beginning(figures: Figures, baseline: Baseline, series: int, free: int, seen: int) -> int:
+    """From which run on one series is least like its baseline: the most likely change point."""
+    span = slice(max(free, seen + 1 - _EARLIER), seen + 1)
+    values = figures.values[span, series]
+    weight = np.where(np.isnan(values), 0, np.minimum(figures.rows[span, series] / baseline.size[series], 1))
+    off = np.where(np.isnan(values), 0, weight * (values - baseline.mean[series]))
+    total, weights = (np.cumsum(part[::-1])[::-1] for part in (off, weight))
+    return span.start + int(np.argmax(np.abs(total) / np.sqrt(np.maximum(weights, 1e-12))))

@@ -1,0 +1,225 @@
+"""The monitor's step: what the rows of runs looked like, held against the training rows and the runs before."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import structlog
+
+from rowcast import monitor
+from rowcast.errors import ModelError
+from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
+from rowcast.models.registry import Reference
+from rowcast.notify import Event
+from rowcast.pipeline.job import Job
+from rowcast.pipeline.record import Recorded
+from rowcast.pipeline.run import Run
+
+log = structlog.get_logger("rowcast")
+
+TOPIC = "drift"
+BLOCKS, ROWS_OF_BLOCK = 40, 50  # of training rows, in time order: what is usual before any run has scored
+_EXPLAINED = 2_000  # rows over which it is seen by how much each column moves the score
+_NAMED = 5  # columns in a message
+_REACH = timedelta(days=180)  # runs before that are not looked at any more
+_APART = timedelta(hours=1)  # between two looks: what is new comes to little before
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def reference(model: Model, matrix: Matrix, when: npt.NDArray[np.int64] | None) -> Reference:
+    """What a version's rows are held against, from its n training rows in time order.
+
+    `when` (n,) says when they came, in microseconds since 1970, where that is known. The model has seen these rows, so
+    that their scores are no measure of those to come: blocks are counted without.
+    """
+    rows, n = matrix.select(model.features), len(matrix)
+    edges = monitor.edges(rows, model.scored(rows).score)
+    whole = monitor.profile(edges, rows, model.scored(rows).score)
+    borders = np.linspace(0, n, max(1, min(BLOCKS, n // ROWS_OF_BLOCK)) + 1).astype(np.int64)
+    parts = [np.arange(begin, end) for begin, end in pairwise(borders)]
+    counts = [whole, *(monitor.profile(edges, rows.take(part)) for part in parts)]
+    at = [None, *((None if when is None else _EPOCH + timedelta(microseconds=int(when[part[-1]]))) for part in parts)]
+    table = pa.table({"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": [each.to_bytes() for each in counts]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    sample = np.linspace(0, n - 1, min(n, _EXPLAINED)).astype(np.int64)
+    shares = model.contributions(rows.take(sample))
+    weights = None if shares is None else monitor.weights_of(model.features, shares)
+    return Reference(edges.to_bytes(), sink.getvalue().to_pybytes(), weights)
+
+
+def edges_of(job: Job, version: int) -> monitor.Edges | None:
+    """Between which a version's rows are counted; None, and a word in the log, where that cannot be told."""
+    try:
+        found = job.registry.reference(version)
+        return None if found is None else monitor.Edges.from_bytes(found.edges)
+    except ModelError as error:
+        log.warning("rows are scored without being counted", version=version, error=error.what)
+        return None
+
+
+def counted(edges: monitor.Edges, matrix: Matrix, predictions: pa.RecordBatch, good: pa.RecordBatch) -> bytes:
+    """The profile of a batch's good rows, to be published with it; `good` tells NULL from an unknown category."""
+    nulls = {name: good.column(name).null_count for name in matrix.categories}
+    score = predictions.column("score").to_numpy()
+    return monitor.profile(edges, matrix, score, nulls).to_bytes()
+
+
+def watch(run: Run, about: Recorded) -> list[Event] | None:
+    """Look at all runs of the champion, and keep what is new. What a person should know of it as of now.
+
+    None where nothing can be said: there is nothing to hold the rows against.
+    """
+    job, version = run.job, run.job.registry.champion()
+    before = job.profiles.looked_at(run.run_id)
+    if before is not None and timedelta(0) <= run.now - before < _APART:
+        about.note = f"looked at {before:%Y-%m-%d %H:%M} UTC"
+        return None
+    found = None if version is None else job.registry.reference(version)
+    if found is None or version is None:
+        about.note = "the champion was trained before rows were counted: the next retrain begins with it"
+        return None
+    looked = _looked(job, version, found)
+    known = {(row["run_id"], row["what"]) for row in job.profiles.drift(version)}
+    new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
+    job.profiles.record(version, [_row(event) for event in new])
+    about.rows_in = about.rows_out = looked.runs
+    about.metrics = {"drift_size": 0.0 if looked.alarm is None else looked.alarm.size, "runs": looked.runs}
+    about.metrics["provisional"] = int(looked.provisional)
+    if looked.alarm is None:
+        about.note = "nothing drifts" + (", as far as few runs tell" if looked.provisional else "")
+        return []
+    about.note = told(looked.alarm)
+    return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
+
+
+def look(job: Job, version: int) -> monitor.Looked | None:
+    """All that can be said of a version's runs; None where there is nothing to hold them against."""
+    found = job.registry.reference(version)
+    return None if found is None else _looked(job, version, found)
+
+
+def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
+    edges = monitor.Edges.from_bytes(found.edges)
+    blocks = pa.ipc.open_stream(found.blocks).read_all().to_pylist()
+    whole, *parts = (monitor.Profile.from_bytes(row["counts"], edges) for row in blocks)
+    times = [row["at"] or _EPOCH for row in blocks[1:]]
+    clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
+    runs = _runs(job, version, edges)
+    allowed = job.settings.monitor.false_alarms_per_month
+    return monitor.look([*clean, *runs], monitor.Frame(edges, whole), found.weights, allowed, len(clean))
+
+
+def _runs(job: Job, version: int, edges: monitor.Edges) -> list[monitor.Run]:
+    """Those since the version's first, in the order of the moments that counted."""
+    counts, found = job.profiles.of(version, _REACH), list[monitor.Run]()
+    for row in job.profiles.runs(min(counts)) if counts else []:
+        if row["run_id"] not in counts and row["scored"] is not None:
+            continue  # another version's
+        if found and row["as_of"] <= found[-1].at:
+            continue  # as of the past: its rows were there before
+        profile = monitor.empty(edges)
+        for each in counts.get(row["run_id"], []):
+            profile = monitor.add(profile, monitor.Profile.from_bytes(each, edges))
+        quarantined, flagged, age = row["quarantined"] or 0, row["flagged"], row["age_h"]
+        found.append(
+            monitor.Run(
+                str(row["run_id"]),
+                row["as_of"],
+                profile,
+                (row["scored"] or 0) + quarantined,
+                quarantined,
+                None if flagged is None else int(flagged),
+                None if age is None else timedelta(hours=age),
+            )
+        )
+    return found
+
+
+# In words
+
+
+def told(event: monitor.Event) -> str:
+    """A drift in a sentence: which columns, since when and by how much, and what it does to the decisions."""
+    named = [sentence(one) for one in event.findings[:_NAMED]]
+    more = len(event.findings) - len(named)
+    parts = named + ([f"and {more} more"] if more > 0 else [])
+    since = min(one.since_at for one in event.findings)
+    text = f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
+    if event.flagged is not None:
+        was, now = event.flagged
+        text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
+    return text
+
+
+def sentence(one: monitor.Finding) -> str:
+    """What a series was and is."""
+    name, was, now = one.series.column, one.was, one.now
+    match one.series.kind:
+        case "location":
+            return f"{name} is {_further(one.change)} ({was:.4g}, now {now:.4g})"
+        case "scale":
+            return f"{name} spreads {one.change:.2g} times as wide (SD {was:.3g}, now {now:.3g})"
+        case "missing":
+            return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
+        case "range":
+            return f"{name} lies outside what training saw in {now:.1%} of the rows (was {was:.1%})"
+        case "category":
+            return f"{name} is {one.series.category or 'a rare one'} in {now:.1%} of the rows (was {was:.1%})"
+        case "score":
+            return f"the score is {_further(one.change)}"
+        case "spread":
+            return f"the score spreads {one.change:.2g} times as wide"
+        case "flagged":
+            return f"{now:.2%} of the rows are flagged (was {was:.2%})"
+        case "quarantined":
+            return f"{now:.2%} of the rows are quarantined (was {was:.2%})"
+        case "rows":
+            return f"{now:,.3g} rows come in an hour (was {was:,.3g})"
+        case "age":
+            return f"the newest row is {now:.3g} h old (was {was:.3g})"
+
+
+def _further(sds: float) -> str:
+    return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
+
+
+def _event(job: Job, alarm: monitor.Event) -> Event:
+    columns = [one.series.column or one.series.kind for one in alarm.findings[:_NAMED]]
+    return Event(
+        job=job.settings.name,
+        topic=TOPIC,
+        title="drift in " + ", ".join(dict.fromkeys(columns)),
+        what=f"{told(alarm)[0].upper()}{told(alarm)[1:]}.",
+        severity="warning",
+        since=min(one.since_at for one in alarm.findings),
+        todo="was something serviced, recalibrated or changed in the recipe? If it stays, 'rowcast retrain' learns it"
+        " once enough labels are known",
+        command="rowcast drift",
+        run_id=int(alarm.run_id),
+    )
+
+
+def _row(event: monitor.Event) -> Mapping[str, Any]:
+    findings = [
+        {
+            "kind": one.series.kind,
+            "column": one.series.column,
+            "category": one.series.category,
+            "since_run": int(one.since),
+            "since": one.since_at.isoformat(),
+            "was": one.was,
+            "now": one.now,
+            "change": one.change,
+            "size": one.size,
+        }
+        for one in event.findings
+    ]
+    about = {"run_id": int(event.run_id), "what": event.what, "at": event.at, "size": event.size}
+    return {**about, "told": told(event), "findings": findings}
