@@ -13,6 +13,7 @@ import pytest
 
 from rowcast.database.connection import Connection
 from rowcast.ledger import batches, process, runs
+from rowcast.notify import alerts
 from rowcast.pipeline.batch import close_worker
 
 _PIDS = itertools.count(2**22 + 1)  # larger than any that Linux gives to a process
@@ -100,7 +101,7 @@ def living(death: Death | None) -> Iterator[None]:
     name = f"{process._place()}:{pid}:{_BEGUN}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_started", lambda other: _BEGUN if other == pid else started(other))
-        for module in (runs, batches):
+        for module in (runs, batches, alerts):
             patch.setattr(module, "process_name", lambda: name)
         patch.setattr(Connection, "open", lambda db: mortal.open(db))
         for cursor, ingest in _CURSORS:

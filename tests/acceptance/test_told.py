@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from jobs import ESTIMATORS, PENDING, Job
+from mortal import Dead, Death, living
 from receivers import PASSWORD, Mail, Topic, Webhook, amazon
-from test_operation import eventually, kill, second_version
+from test_operation import eventually, second_version
 
+from rowcast import pipeline
 from rowcast.config import load
 from rowcast.notify import Event, delivery
 from rowcast.pipeline import telling
@@ -33,9 +35,10 @@ def mail() -> Iterator[Mail]:
     found.close()
 
 
-@pytest.fixture
-def topic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Topic]:
-    with amazon(monkeypatch.setenv) as found:
+@pytest.fixture(scope="module")
+def topic() -> Iterator[Topic]:
+    """One for all tests, each of which takes from the queue what came to it."""
+    with pytest.MonkeyPatch.context() as patch, amazon(patch.setenv) as found:
         yield found
 
 
@@ -308,21 +311,7 @@ def test_where_nobody_is_to_be_told_the_command_says_how(lite: Job) -> None:
 # Kills, and a database that is away
 
 
-def test_who_is_killed_while_a_message_is_sent_loses_none(
-    told: Job, hook: Webhook, start: Callable[..., "subprocess.Popen[str]"]
-) -> None:
-    hook.silent = True
-    break_sensor(told, "wafer > 300")
-    process = start(told, "infer")
-    eventually(lambda: hook.asked == 1, process)
-    kill(process)
-    hook.silent = False
-    assert told.ok("runs", "--json")[0]["status"] == "failed"
-    assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
-    assert hook.subjects == ["rowcast wafers: infer failed (run 2)"]
-
-
-def test_who_is_told_to_stop_while_a_message_is_sent_stops(
+def test_who_is_told_to_stop_while_a_message_is_sent_stops_and_it_is_sent_later(
     told: Job, hook: Webhook, start: Callable[..., "subprocess.Popen[str]"]
 ) -> None:
     hook.silent = True
@@ -332,23 +321,38 @@ def test_who_is_told_to_stop_while_a_message_is_sent_stops(
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=30)
     assert (process.returncode, "Traceback" in err) == (1, False)
+    assert told.ok("runs", "--json")[0]["status"] == "failed"
     hook.silent = False
     assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
+    assert hook.subjects == ["rowcast wafers: infer failed (run 2)"]
 
 
-def test_a_run_that_was_killed_is_told_when_the_next_begins_and_over_when_one_ends(
-    told: Job, hook: Webhook, start: Callable[..., "subprocess.Popen[str]"]
-) -> None:
-    told.estimator("waiting", notify={"urls": [hook.url]})
-    for _ in range(2):  # that the second dies too is the same trouble
-        (told.folder / "waiting").unlink(missing_ok=True)
-        process = start(told, "retrain")
-        eventually((told.folder / "waiting").exists, process)
-        kill(process)
+@pytest.mark.parametrize(("statement", "sent"), [(1, 0), (2, 1)], ids=["before it is sent", "when it was sent"])
+def test_who_dies_over_a_message_loses_none(told: Job, hook: Webhook, statement: int, sent: int) -> None:
+    hook.status = 500
+    break_sensor(told, "wafer > 300")
+    told.call("infer")
+    hook.status = 200
+    told.stored(f"UPDATE {told.table('alert')} SET next_try = created_at WHERE next_try IS NOT NULL")
+    with opened(load(told.folder / "rowcast.toml")) as job:
+        with pytest.raises(Dead), living(Death(statement, executed=statement == 1)):
+            telling.deliver(job)
+        assert hook.subjects == ["rowcast wafers: infer failed (run 2)"] * sent
+        assert job.alerts.due()[0].attempts == 2  # it had taken the message for itself
+    assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
+    assert hook.subjects == ["rowcast wafers: infer failed (run 2)"] * (sent + 1)
+
+
+def test_a_run_that_died_is_told_when_the_next_begins_and_over_when_one_ends(told: Job, hook: Webhook) -> None:
+    settings = load(told.folder / "rowcast.toml")
+    for statement in (4, 14):  # that the second dies too, when it has told of the first, is the same trouble
+        with pytest.raises(Dead), living(Death(statement, executed=True)):
+            pipeline.run(settings, "infer")
     assert hook.subjects == ["rowcast wafers: a run died (run 2)"]
     assert "command  rowcast runs 2" in hook.taken[0]["message"]
     told.ok("infer")
     assert hook.subjects[1:] == ["rowcast wafers: over: a run died (run 2)"]
+    assert [run["status"] for run in told.ok("runs", "--json")] == ["done", "interrupted", "interrupted", "done"]
 
 
 def test_a_store_that_is_away_is_told_all_the_same_and_once(told: Job, hook: Webhook) -> None:
