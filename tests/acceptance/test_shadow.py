@@ -1,6 +1,7 @@
 """Versions that are not in service score in the champion's shadow, and are judged by that once the labels have come."""
 
 import itertools
+import json
 import signal
 import subprocess
 import sys
@@ -72,6 +73,12 @@ def decisions(job: Job) -> list[tuple[int, str, str]]:
 
 def statuses(job: Job) -> dict[int, str]:
     return {each["version"]: each["status"] for each in job.ok("models", "--json")["models"]}
+
+
+def told(job: Job) -> list[str]:
+    """What people are told, in its order."""
+    rows = job.stored(f"SELECT severity, state, detail FROM {job.table('alert')} ORDER BY alert_id")
+    return [f"{row['severity']}: {json.loads(row['detail'])['title']}, {row['state']}" for row in rows]
 
 
 def figures(job: Job, step: str) -> dict[str, float]:
@@ -202,6 +209,7 @@ def test_a_shadow_that_fails_never_stops_the_champion(untrained: Job, way: str) 
     assert (found["shadow_scored"], found["shadow_failed"]) == (0, PENDING)
     assert [event for event in done.events if event["level"] == "warning"]
     assert "Traceback" not in done.err
+    assert told(job)[-1] == "warning: shadow failed, begins"
     assert shadow(job) == {}
     assert job.counts() == (0, LABELLED, PENDING, 0, 0)
 
@@ -357,6 +365,7 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     status = job.ok("status", "--json")
     assert "watched" not in status
     assert status["in_service"].endswith(", rolled back by gate")
+    assert told(job) == ["info: v1 promoted, once", "info: v2 promoted, once", "warning: v2 rolled back to v1, once"]
 
 
 def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: Job) -> None:
@@ -375,6 +384,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     levels = [each["evidence"]["level"] for each in job.ok("models", "--json")["promotions"][:2]]
     share = (20 / 28) ** 2  # of the watch's time, of what comes in for it
     assert levels == pytest.approx([0.5 / 2 * 28 / 364 * (1 - share), 0.5 / 2 * 28 / 364 * share], rel=0.01)
+    assert told(job)[2:] == ["info: v2 stays, once"] * 2
     assert job.ok("run", "--as-of", at(LATER + 17 * DAY))["champion"] == "v2"
     assert shadow(job) == {}  # the watch is over
 
@@ -387,7 +397,7 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
     label(job, LATER - 100, A)
     found = job.ok("run", "--as-of", at(LATER + 7 * DAY))
     assert "1 groups, 8 are needed" in found["judged"]
-    assert len(decisions(job)) == 2
+    assert len(decisions(job)) == len(told(job)) == 2
     assert figures(job, "gate")["watched_rows"] == 100
     assert job.counts() == (0, LABELLED, 100 + 40 * DAY, 0, 0)
 
@@ -500,6 +510,10 @@ def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(plain: Job) -> 
     assert done.code == 1
     assert (done.json["status"], done.json["scored"]) == ("partial", 100 + 40 * DAY)
     assert "gone" in done.json["error"] or "predicted" in done.json["error"]
+    job.sql(f"ALTER TABLE {job.table('wafers_shadow')} RENAME COLUMN gone TO predicted")
+    job.ok("run", "--as-of", at(LATER))
+    assert "warning: gate failed, begins" in told(job)
+    assert "warning: gate failed, ended" in told(job)
 
 
 # Waiting
@@ -523,6 +537,7 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(unt
     assert found["champion"] == "v2"
     assert found["judged"].startswith("promoted: v2 as challenger of v1")
     assert decisions(job)[0] == (2, "promoted", "gate")
+    assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 promoted, once"]
     job.add(days(FIRST + 26 * DAY, 1, None))
     assert job.ok("infer", "--as-of", at(FIRST + 27 * DAY))["shadow_scored"] == DAY
     assert shadow(job, 1).keys() == set(range(FIRST + 26 * DAY, FIRST + 27 * DAY))
@@ -535,6 +550,7 @@ def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plai
     assert found["champion"] == "v1"
     assert found["judged"].startswith("kept: v2 as challenger of v1")
     assert statuses(job) == {1: "champion", 2: "refused"}
+    assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 refused, once"]
     assert shadow(job) == {}
 
 

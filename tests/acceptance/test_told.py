@@ -163,6 +163,21 @@ def test_every_promotion_and_every_refusal_is_told(plain: Job, hook: Webhook) ->
     assert all(found["type"] == "info" for found in hook.taken)
 
 
+def test_a_shadow_that_fails_is_told_as_a_warning_until_nobody_scores_there(told: Job, hook: Webhook) -> None:
+    second_version(told)
+    told.sql(f"UPDATE {told.table('model')} SET artifact_sha256 = '00' WHERE version = 2")
+    told.ok("infer")
+    told.ok("infer")  # nothing was pending, which says nothing about the shadow
+    assert [(found["title"], found["type"]) for found in hook.taken] == [
+        ("rowcast wafers: shadow failed (run 2)", "warning")
+    ]
+    assert hook.taken[0]["message"].startswith(f"{PENDING} rows could not be scored in the shadow")
+    assert "command  rowcast runs 2" in hook.taken[0]["message"]  # there is nothing to resume
+    told.sql(f"DELETE FROM {told.table('model')} WHERE version = 2")
+    told.ok("infer")
+    assert hook.subjects[1:] == ["rowcast wafers: over: shadow failed (run 2)"]
+
+
 def test_only_what_is_severe_enough_is_sent(plain: Job, hook: Webhook) -> None:
     plain.estimator("quick", notify={"urls": [hook.url], "min_severity": "error"})
     plain.ok("retrain")

@@ -12,7 +12,7 @@ from rowcast import config, process
 from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError, TrainingError
 from rowcast.models.estimators import one_line
 from rowcast.notify import Event
-from rowcast.pipeline import Result, telling
+from rowcast.pipeline import Result, saying, telling
 from rowcast.pipeline.batch import Outcome
 
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
@@ -26,8 +26,10 @@ def settings(**sections: Any) -> config.Settings:
 
 def event(error: Exception, *, values: bool = False, **result: Any) -> Event:
     given = settings(notify={"values": values})
-    found = telling._trouble(given, Result(**{"pipeline": "infer", "run_id": 7} | result), "infer", error, NOW, "error")
-    return telling._clean(given, found)
+    found = saying.trouble(
+        given, Result(**{"pipeline": "infer", "run_id": 7, "status": "failed"} | result), "infer", error, NOW, "error"
+    )
+    return saying.clean(given, found)
 
 
 def refused(labels: list[Any], **task: Any) -> TrainingError:
@@ -85,8 +87,8 @@ def test_neither_an_address_nor_a_secret_is_told() -> None:
 def test_a_token_of_a_sink_is_not_told() -> None:
     url = SecretStr("slack://xoxb-1234-1234-4ddbc191/#fab")
     given = settings(notify={"urls": (url,)})
-    found = telling._trouble(given, Result("infer", 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error")
-    assert telling._clean(given, found).what == "bad ***"
+    found = saying.trouble(given, Result("infer", 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error")
+    assert saying.clean(given, found).what == "bad ***"
 
 
 def test_the_next_thing_to_do_is_the_errors_way_out() -> None:
@@ -103,6 +105,8 @@ def test_the_next_thing_to_do_is_the_errors_way_out() -> None:
         ({"pipeline": "full-pipeline"}, "rowcast resume 7"),
         ({"pipeline": "step"}, "rowcast runs 7"),
         ({"pipeline": "requeue"}, "rowcast runs 7"),
+        ({"pipeline": "import"}, "rowcast runs 7"),
+        ({"status": "done"}, "rowcast runs 7"),
     ],
 )
 def test_the_command_goes_on_or_looks_at_the_run(result: dict[str, Any], command: str) -> None:
@@ -119,8 +123,34 @@ def test_batches_that_are_left_are_counted() -> None:
     )
 
 
+# version, champion before, decision, evidence, severity, what is said, the card to look at
+DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
+    (1, None, "promoted", {}, "info", "v1 promoted by the gate: it won", 1),
+    (2, 1, "promoted", {}, "info", "v2 promoted by the gate: it won", 2),
+    (2, 1, "promoted", {"shadow": "waiting"}, "info", "v2 promoted by the gate: it won", 2),
+    (2, 1, "kept", {}, "info", "v2 refused by the gate: it won", 2),
+    (2, 1, "kept", {"shadow": "waiting"}, "info", "v2 refused by the gate: it won", 2),
+    (1, 2, "kept", {"shadow": "watched"}, "info", "v2 stays, decided by the gate: it won", 2),
+    (1, 2, "rolled back", {"shadow": "watched"}, "warning", "v2 rolled back to v1 by the gate: it won", 2),
+    (2, 1, "undecided", {}, "info", "v2 waits, undecided by the gate: it won", 2),
+]
+
+
+@pytest.mark.parametrize(("version", "previous", "decision", "evidence", "severity", "what", "card"), DECIDED)
+def test_a_decision_is_told_as_what_it_means_for_the_one_in_service(
+    version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, what: str, card: int
+) -> None:
+    made = {"promotion_id": 5, "version": version, "previous": previous, "decision": decision, "evidence": evidence}
+    found = saying.decision(
+        settings(), {**made, "decided_at": NOW, "decided_by": "gate", "reason": f"{decision}: it won"}
+    )
+    assert (found.topic, found.state, found.severity, found.what) == ("decision 5", "once", severity, what)
+    assert found.command == f"rowcast models show {card}"
+    assert ("'rowcast rollback'" in found.todo) is (decision == "promoted" and previous is not None)
+
+
 def test_what_was_tried_is_noted_with_how_it_went() -> None:
-    troubles: telling.Troubles = {}
+    troubles: saying.Troubles = {}
     error = RunError("x")
     with telling.attempted(troubles, "infer"):
         pass

@@ -18,7 +18,7 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, monitoring, scoring, shadow, telling, training
+from rowcast.pipeline import by_hand, foreign, judging, monitoring, saying, scoring, shadow, telling, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
@@ -55,7 +55,7 @@ class Result:
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
     error: RowcastError | None = None
-    troubles: telling.Troubles = field(default_factory=dict)  # what was tried, and why it failed where it did
+    troubles: saying.Troubles = field(default_factory=dict)  # what was tried, and why it failed where it did
 
 
 def run(
@@ -292,7 +292,8 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
 
 def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
     try:
-        result.judged = judging.judge(job, result.run_id, now, training=training)
+        with telling.attempted(result.troubles, "gate"):
+            result.judged = judging.judge(job, result.run_id, now, training=training)
     except Exception as error:  # whatever it is: the champion can still score
         known = _known(error)
         result.status, result.error = "partial", known
@@ -306,7 +307,7 @@ def _known(error: Exception) -> RowcastError:
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
-        with telling.attempted(result.troubles, "retrain"):
+        with telling.attempted(result.troubles, "import" if result.pipeline == "import" else "retrain"):
             job.retried(lambda: job.runs.begin_training(result.run_id))
             _train_from(job, result, now, done)
             job.retried(lambda: job.runs.end_training(result.run_id))
@@ -379,6 +380,11 @@ def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescor
             result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
             log.info("changed rows are scored once more", rows=result.requeued)
         outcome = result.outcome = scoring.infer_all(job, order, Local(job.settings.infer.workers), progress)
+    if outcome.shadow_failed:
+        what = f"{outcome.shadow_failed} rows could not be scored in the shadow; the champion scored them"
+        result.troubles["shadow"] = RunError(what, hint="the log names the version and what it lacks")
+    elif outcome.shadow_scored or not order.shadows:
+        result.troubles["shadow"] = None
     if outcome.failed:
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
         result.troubles["infer"] = first

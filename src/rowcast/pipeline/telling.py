@@ -1,26 +1,24 @@
-"""What a run tells people: trouble when it begins, changes and ends, decisions once. Nothing here stops a run."""
+"""When people are told: of trouble when it begins, changes and ends, of decisions once. Nothing here stops a run."""
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
 from rowcast import migrations, notify
 from rowcast.config import Settings
 from rowcast.database import connect
-from rowcast.errors import BusyError, DatabaseError, EstimatorError, RowcastError, StoreError, TrainingError, UsageError
-from rowcast.logs import without
+from rowcast.errors import BusyError, StoreError, UsageError
 from rowcast.notify import Event, Severity
-from rowcast.pipeline.batch import Outcome
+from rowcast.pipeline import saying
 from rowcast.pipeline.job import Job, alerts
 from rowcast.pipeline.record import said
+from rowcast.pipeline.saying import BY_HAND, Told, Troubles
 from rowcast.pipeline.workdir import work_root
 from rowcast.stopping import is_stopping
 from rowcast.tables import tables
@@ -28,24 +26,6 @@ from rowcast.tables import tables
 log = structlog.get_logger("rowcast")
 
 Found = TypeVar("Found")
-
-Troubles = dict[str, Exception | None]  # by topic, what a run tried: why it failed, None where it did not
-
-_BY_HAND = ("step", "requeue")  # what a person triggers, and does not come again by itself
-_COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
-_OUTSIDE = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")  # reasons that no value is behind
-_LABELS = re.compile(r"(the label has|no label is)\b")
-_ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
-
-
-class Told(Protocol):
-    """Of a run, what is told."""
-
-    pipeline: str
-    run_id: int
-    status: str
-    troubles: Troubles
-    outcome: Outcome | None
 
 
 @contextmanager
@@ -94,9 +74,9 @@ def ended(job: Job, result: Told, now: datetime, error: BaseException | None = N
     for topic, trouble in troubles.items():
         if trouble is not None:
             severity: Severity = "error" if trouble is error else "warning"
-            events.append(_trouble(job.settings, result, topic, trouble, now, severity))
+            events.append(saying.trouble(job.settings, result, topic, trouble, now, severity))
     looked_at = set(troubles) | ({"run", "process"} if error is None else set())
-    return raised(job, events, set() if result.pipeline in _BY_HAND else looked_at) and decided(job)
+    return raised(job, events, set() if result.pipeline in BY_HAND else looked_at) and decided(job)
 
 
 def decided(job: Job) -> bool:
@@ -104,7 +84,7 @@ def decided(job: Job) -> bool:
 
     def tell() -> bool:
         for made in job.registry.untold():
-            event = _clean(job.settings, _decision(job.settings, made))
+            event = saying.clean(job.settings, saying.decision(job.settings, made))
             job.alerts.once(event, job.registry.telling(made["promotion_id"]))
         return True
 
@@ -120,11 +100,11 @@ def raised(job: Job, events: Sequence[Event], topics: Collection[str] = ()) -> b
         for file, event, told in _kept(job.settings):
             job.alerts.raised([event], told=told)
             file.unlink(missing_ok=True)
-        job.alerts.raised([_clean(job.settings, event) for event in events], topics)
+        job.alerts.raised([saying.clean(job.settings, event) for event in events], topics)
     except Exception as error:
         _say(error)
         for event in events:
-            _keep(job.settings, _clean(job.settings, event))
+            _keep(job.settings, saying.clean(job.settings, event))
         return False
     return True
 
@@ -142,8 +122,8 @@ def unbegun(settings: Settings, result: Told) -> Iterator[None]:
         yield
     except Exception as error:
         if not result.run_id and not isinstance(error, UsageError | BusyError):
-            event = _trouble(settings, result, "run", error, datetime.now(UTC), "error")
-            _raised_apart(settings, _clean(settings, event))
+            event = saying.trouble(settings, result, "run", error, datetime.now(UTC), "error")
+            _raised_apart(settings, saying.clean(settings, event))
         raise
 
 
@@ -164,82 +144,6 @@ def _raised_apart(settings: Settings, event: Event) -> None:
 
 def _deliver(settings: Settings, found: notify.Alerts) -> None:
     notify.deliver(found, notify.sinks(settings.notify), settings.secrets)
-
-
-# What is told
-
-
-def _trouble(
-    settings: Settings, result: Told, topic: str, error: Exception, now: datetime, severity: Severity
-) -> Event:
-    what = _said(error, values=settings.notify.values)
-    partial = result.outcome is not None and any(error is one for one in result.outcome.failed.values())
-    if partial and result.outcome is not None:
-        n = len(result.outcome.failed)
-        what = f"{n} batch{'es' if n > 1 else ''} could not be scored and stay pending: {what}"
-    command = _COMMANDS.get(result.pipeline, result.pipeline)
-    if result.run_id:
-        command = f"runs {result.run_id}" if result.pipeline in _BY_HAND else f"resume {result.run_id}"
-    name = result.pipeline if topic == "run" else topic
-    return Event(
-        job=settings.name,
-        topic=topic,
-        title=f"{name} {'partial' if partial else 'failed'}",
-        what=what,
-        severity=severity,
-        since=now,
-        todo=" ".join(getattr(error, "hint", "").split()) or "mend what it names; the log has the rest",
-        command=f"rowcast {command}",
-        run_id=result.run_id or None,
-        state="once" if result.pipeline in _BY_HAND else "begins",
-    )
-
-
-def _said(error: Exception, *, values: bool) -> str:
-    """An error in a sentence. Where values of rows may not be shown, what may quote one is left out.
-
-    Such is what a database says of a value, what other people's code says, and which labels there are.
-    """
-    what, known = said(error), isinstance(error, RowcastError)
-    quotes = not known or isinstance(error, EstimatorError)
-    quotes |= isinstance(error, DatabaseError) and error.reason not in _OUTSIDE
-    quotes |= isinstance(error, TrainingError) and _LABELS.match(what) is not None
-    if values or not quotes:
-        return what
-    if isinstance(error, DatabaseError):
-        return f"the database refused a statement ({error.reason}); the log says why"
-    return f"{what.partition(': ')[0]}; the log says more"
-
-
-def _decision(settings: Settings, made: dict[str, Any]) -> Event:
-    """What was decided about a version, by whom, and why."""
-    version, decision, by = f"v{made['version']}", made["decision"], made["decided_by"]
-    title = {"promoted": f"{version} promoted", "kept": f"{version} refused"}.get(decision, f"{version} {decision}")
-    reason = made["reason"].removeprefix(f"{decision}: ")
-    todo = "nothing needs to be done"
-    if decision == "promoted" and made["previous"] is not None:
-        todo = "if it does harm: 'rowcast rollback' puts the champion before it back in service"
-    return Event(
-        job=settings.name,
-        topic=f"decision {made['promotion_id']}",
-        title=title,
-        what=f"{title} by {'the gate' if by == 'gate' else by}: {reason}",
-        severity="warning" if decision == "rolled back" else "info",
-        since=made["decided_at"],
-        todo=todo,
-        command=f"rowcast models show {made['version']}",
-        state="once",
-    )
-
-
-def _clean(settings: Settings, event: Event) -> Event:
-    """Without a secret, and without any database's address."""
-
-    def cleaned(text: str) -> str:
-        return _ADDRESS.sub("the database", without(settings.secrets, text))
-
-    title, what, todo, alike = (cleaned(text) for text in (event.title, event.what, event.todo, event.alike))
-    return replace(event, title=title, what=what, todo=todo, alike=alike)
 
 
 # What the store could not be told of
