@@ -192,7 +192,7 @@ class Model(_Section):
 class Retrain(_Section):
     """When a new model is built."""
 
-    policy: Literal["never", "every"] = "every"
+    policy: Literal["never", "every", "on-drift", "on-loss"] = "every"
     every: Duration = timedelta(days=7)
     min_new_labels: int = Field(default=50, ge=1)
 

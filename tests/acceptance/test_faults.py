@@ -44,7 +44,7 @@ def mentions(said: str, *words: str) -> None:
         ({"source": {"time": "failed"}}, ["'source'", "must be different columns"]),
         ({"source": {"timezone": "Mars/Olympus"}}, ["'source.timezone'", "no such time zone", "Europe/Berlin"]),
         ({"retrain": {"every": "weekly"}}, ["'retrain.every'", "'30d'"]),
-        ({"retrain": {"policy": "on-drift"}}, ["'retrain.policy'", "'never' or 'every'"]),
+        ({"retrain": {"policy": "on-change"}}, ["'retrain.policy'", "'never', 'every', 'on-drift' or 'on-loss'"]),
         ({"task": {"kind": "ranking"}}, ["'task.kind'", "'binary'"]),
         ({"model": {"estimator": "mine.py"}}, ["'model.estimator'", "'package.module:factory'"]),
         ({"source": {"url": "fab.db"}}, ["the database URL is not one", "sqlite:///fab.db"]),

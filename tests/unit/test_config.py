@@ -315,7 +315,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[check.columns.s001]\nmax = 'high'", ["'check.columns.s001.max'", "number"]),
         ("[check.columns.s001]\ntype = 'text'", ["'check.columns.s001.type'", "'category'"]),
         ("[retrain]\nevery = '7'", ["'retrain.every'", "a number and a unit"]),
-        ("[retrain]\npolicy = 'on-drift'", ["'retrain.policy'", "'never' or 'every'"]),
+        ("[retrain]\npolicy = 'on-change'", ["'retrain.policy'", "'never', 'every', 'on-drift' or 'on-loss'"]),
         ("[model]\nestimator = 'part1'", ["'model.estimator'", "package.module:factory"]),
         ("[model]\nmin_train_rows = 5", ["'model.min_train_rows'"]),
         ("infer = 3", ["unknown key 'source.infer'"]),

@@ -1,5 +1,6 @@
 """data-fetch: the user's table as Arrow batches, and pending rows planned into key ranges."""
 
+from rowcast.fetch.judged import Asked, judged, predicted
 from rowcast.fetch.matured import CHALLENGER, CHAMPION, matured
 from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.row_hash import row_hash
@@ -26,16 +27,19 @@ __all__ = [
     "KNOWN",
     "LABEL",
     "TIME",
+    "Asked",
     "Fetched",
     "Pending",
     "Source",
     "Stored",
     "initial_scope",
     "instant",
+    "judged",
     "labels_known",
     "matured",
     "newest_event",
     "open_source",
+    "predicted",
     "row_hash",
     "store_key",
     "taken",

@@ -44,7 +44,12 @@ def matured(
 def _labelled(pending: Pending, now: datetime, later: Sequence[Bound], challenger: int, most: int) -> pa.RecordBatch:
     """Rows with known labels; where source and store are together, only those that the challenger scored."""
     source, table = pending.source, pending.source.table()
-    parts = [source.usable(table), source.known(now), source.visible(now), *[_later(source, each) for each in later]]
+    parts = [
+        source.usable(table),
+        source.known(now),
+        source.visible(now),
+        *[later_than(source, each) for each in later],
+    ]
     if pending.together:
         shadow = pending.own.shadow
         same = [equal(table.c[c.name], shadow.c[c.name]) for c in source.key]
@@ -56,7 +61,7 @@ def _labelled(pending: Pending, now: datetime, later: Sequence[Bound], challenge
     return in_time_order(source, source.select(*columns, table=table).where(*parts), table, {}, most).rows
 
 
-def _later(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
+def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
     """Rows later than an event time or a key; none where the source has no time to compare with any more."""
     if isinstance(bound, datetime):
         if source.time is None:

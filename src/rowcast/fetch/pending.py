@@ -122,14 +122,18 @@ class Pending:
         return None if found is None else float(found)
 
     def keyed(
-        self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, flag: sa.Label[Any]
+        self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, *beside: sa.Label[Any]
     ) -> sa.FromClause:
-        """The keys of source rows and a 0/1 flag, as a relation that the store's tables can be joined with."""
+        """The keys of source rows, and 0/1 flags or labels beside them, as a relation to join the store's tables with.
+
+        What is beside has its type there.
+        """
         source = self.source
         if self.together:
-            return source.select(*source.keys(table), flag, table=table).where(*parts).subquery("keyed")
-        chosen = source.select(*key_values(source, self.store), flag, table=table).where(*parts)
-        return self._stage(chosen, {flag.name: sa.BigInteger})
+            return source.select(*source.keys(table), *beside, table=table).where(*parts).subquery("keyed")
+        chosen = source.select(*key_values(source, self.store), *beside, table=table).where(*parts)
+        types = {b.name: sa.BigInteger if isinstance(b.type, sa.Integer) else b.type for b in beside}
+        return self._stage(chosen, types)
 
     def _stage(self, statement: sa.Select[Any], beside: Mapping[str, Any]) -> sa.Table:
         """Copy keys, and columns beside them, from the source into a temporary table of the store."""

@@ -18,7 +18,7 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, monitoring, saying, scoring, shadow, telling, training
+from rowcast.pipeline import by_hand, foreign, judging, monitoring, quality, saying, scoring, shadow, telling, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
@@ -281,7 +281,7 @@ def _begun(
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
-    reason = "asked for" if forced else job.retried(lambda: _due(job, now, result))
+    reason = "asked for" if forced else _due(job, now, result)
     _judge(job, result, now, training=bool(reason))
     if not reason:
         log.info("retraining is not due", reason=result.retrain)
@@ -337,6 +337,42 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
 
 def _due(job: Job, now: datetime, result: Result) -> str:
     """Why a retrain is due by the policy; empty, with the reason in the result, where it is not."""
+    reason = job.retried(lambda: _may(job, now, result))
+    policy, champion = job.settings.retrain.policy, job.registry.champion()
+    if not reason or policy == "every" or champion is None:
+        return reason
+    if policy == "on-drift":
+        drift = job.retried(lambda: monitoring.drifting(job, champion))
+        result.retrain = "" if drift else "not due: nothing drifts"
+        return drift
+    try:
+        found = _loss(job, now, result.run_id)
+    except Exception as error:  # whatever it is: the champion can still score
+        known = _known(error)
+        result.status, result.error = "partial", known
+        result.retrain = f"not due: quality could not be measured: {known.what}"
+        log.error("quality could not be measured", error=known.what)
+        log.debug("where it failed", exc_info=True)
+        return ""
+    result.retrain = "" if found else "not due: no figure shows that the champion costs more than it promised"
+    return found
+
+
+def _loss(job: Job, now: datetime, run_id: int) -> str:
+    """Which figure shows that the champion costs more than it promised, recorded with the run; empty if none."""
+    with recorded(job.runs, run_id, "monitor", "train") as about:
+        found = job.retried(lambda: quality.champion(job, now))
+        if found is None:
+            about.rows_in = about.rows_out = 0
+            return ""
+        about.rows_in = about.rows_out = found.whole.rows
+        about.metrics = quality.figures(found)
+        about.note = f"v{found.version}: {found.loss}" if found.loss else ""
+        return about.note
+
+
+def _may(job: Job, now: datetime, result: Result) -> str:
+    """Why a retrain may be, by the time and labels since the last; empty, with the reason in the result, if not."""
     policy = job.settings.retrain
     versions = job.registry.versions()
     if policy.policy == "never":

@@ -99,6 +99,12 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
 
 
+def drifting(job: Job, version: int) -> str:
+    """The drift in a version's rows that was told last and is not over, in a sentence; empty where there is none."""
+    told_last = job.profiles.drift(version)[:1]
+    return "".join(f"drift, {one['told']} (run {one['run_id']})" for one in told_last if one["what"] != "ended")
+
+
 def look(job: Job, version: int) -> monitor.Looked | None:
     """All that can be said of a version's runs; None where there is nothing to hold them against."""
     found = job.registry.reference(version)

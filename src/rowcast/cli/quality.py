@@ -1,0 +1,121 @@
+"""The command that shows how good predictions are: quality."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+
+if TYPE_CHECKING:
+    from rowcast.monitor.quality import Figure
+    from rowcast.pipeline.quality import Part, Quality
+
+_FIGURES = {
+    "binary": ("cost_per_row", "precision", "recall"),
+    "multiclass": ("cost_per_row", "accuracy"),
+    "regression": ("cost_per_row",),
+}
+
+
+@app.command
+def quality(
+    *,
+    days: Annotated[
+        int, Parameter(help="How many days of scoring to look at.", validator=validators.Number(gte=1))
+    ] = 30,
+    as_of: AsOf = None,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """How good the predictions are: estimated without labels, beside what came once labels were known."""
+    from rowcast import report
+
+    with opened_job(common) as job:
+        from rowcast.monitor.quality import CANNOT_SEE
+        from rowcast.pipeline.job import now_of
+        from rowcast.pipeline.quality import quality as measured
+
+        now = now_of(job.settings, as_of, job.store)
+        found = measured(job, now, days)
+        if json:
+            about = {"job": job.settings.name, "as_of": now, "days": days, "cannot_see": CANNOT_SEE}
+            print(report.as_json(about | {"versions": [_to_dict(each) for each in found]}))
+        elif not found:
+            print(f"no version scored a row in the {days} days before {now:%Y-%m-%d %H:%M} UTC")
+        else:
+            print("\n\n".join([*(_told(each) for each in found), CANNOT_SEE]))
+    return 0
+
+
+def _told(found: "Quality") -> str:
+    """A version's table, and what its estimate is worth, for people."""
+    from rowcast import report
+
+    names = _FIGURES[found.kind]
+    columns = ["day", "rows", "labelled", *([] if found.kind == "regression" else ["flagged_share"])]
+    for name in names:
+        columns += [name] if found.kind == "regression" else [f"{name} est.", name]
+    rows = [_row(part, names) for part in (found.whole, *found.days)]
+    return f"v{found.version}\n{report.table(rows, columns)}\n{report.facts(_about(found))}"
+
+
+def _row(part: "Part", names: tuple[str, ...]) -> dict[str, Any]:
+    row: dict[str, Any] = {"day": str(part.day or "all"), "rows": part.rows, "labelled": part.labelled}
+    row["flagged_share"] = _figure(part.flagged)
+    for name in names:
+        row[f"{name} est."] = _figure(part.estimated.get(name))
+        row[name] = _figure(part.realised.get(name))
+    return row
+
+
+def _figure(figure: "Figure | None") -> str:
+    from rowcast.shown import number
+
+    if figure is None:
+        return "-"
+    if figure.low is None or figure.high is None:
+        return number(figure.value)
+    return f"{number(figure.value)} ({number(figure.low)} to {number(figure.high)})"
+
+
+def _about(found: "Quality") -> dict[str, str]:
+    """Promise, track record and what became of the estimate, in words."""
+    from rowcast.shown import number, percent
+
+    about: dict[str, str] = {}
+    if found.promised is not None:
+        about["promised"] = f"{number(found.promised.cost)} per row out of fold, at most {number(found.promised.high)}"
+    record = found.track
+    if found.kind == "regression":
+        about["estimate"] = "none: a regression has no probability to estimate from"
+    elif record.withheld is not None:
+        about["estimate"] = f"withheld: {record.withheld}"
+    elif record.difference is not None and record.held is not None:
+        about["estimate"] = (
+            f"over {record.days} days with labels ({record.rows:,} rows) {number(abs(record.difference))} per row too "
+            f"{'high' if record.difference > 0 else 'low'}; its interval held on {percent(record.held)} of them"
+        )
+    else:
+        about["estimate"] = "without a track record: no label is known yet"
+    if found.loss:
+        about["loss"] = found.loss
+    return about
+
+
+def _to_dict(found: "Quality") -> dict[str, Any]:
+    return {
+        "version": found.version,
+        "kind": found.kind,
+        "promised": None if found.promised is None else vars(found.promised),
+        **_part(found.whole),
+        "track_record": vars(found.track),
+        "loss": found.loss or None,
+        "by_day": [{"day": str(part.day), **_part(part)} for part in found.days],
+    }
+
+
+def _part(part: "Part") -> dict[str, Any]:
+    sides = {"estimated": part.estimated, "realised": part.realised}
+    shown = {side: {name: vars(figure) for name, figure in figures.items()} for side, figures in sides.items()}
+    flagged = None if part.flagged is None else part.flagged.value
+    return {"rows": part.rows, "labelled": part.labelled, "flagged_share": flagged, **shown}

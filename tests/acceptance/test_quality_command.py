@@ -1,0 +1,184 @@
+"""How good predictions are: estimated while nobody knows, and held against labels as they come."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from jobs import Job, create, wafers
+
+pytest_plugins = ("job_fixtures",)
+
+WAFERS, TURNED = 2_000, 1_008  # a wafer every ten minutes for two weeks; a week has passed at TURNED
+DELAYED = {"label_delay": "2d"}
+DAYS = (8, 10, 12, 14)
+
+
+def scored(job: Job, rows: list[dict[str, Any]], label: str = "INTEGER", **changes: Any) -> Job:
+    """A job with a model of the first week, whose wafers of the second were scored every second day."""
+    job.estimator("quick", **{"source": DELAYED, "retrain": {"policy": "never"}, **changes})
+    create(job.place, label=label)
+    job.add(rows)
+    job.ok("retrain", "--as-of", "2026-01-08")
+    for day in DAYS:
+        job.ok("infer", "--as-of", f"2026-01-{day:02d}")
+    return job
+
+
+def turned(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """From the second week on, what failed is good and what was good fails."""
+    return [{**row, "failed": 1 - row["failed"]} if row["wafer"] > TURNED else row for row in rows]
+
+
+def shown(job: Job, *arguments: str) -> list[dict[str, Any]]:
+    return job.ok("quality", "--json", *(arguments or ("--as-of", "2026-01-15")))["versions"]
+
+
+def counted(job: Job, known_to: int, seen_to: int) -> dict[str, float]:
+    """The realised figures, from the tables themselves."""
+    labels = {row["wafer"]: row["failed"] for row in job.sql("SELECT wafer, failed FROM wafers")}
+    rows = job.stored(f"SELECT wafer, predicted FROM {job.table('wafers_prediction')}")
+    rows = [row for row in rows if seen_to < row["wafer"] <= known_to]
+    found = sum(row["predicted"] and labels[row["wafer"]] for row in rows)
+    flagged, failed = sum(row["predicted"] for row in rows), sum(labels[row["wafer"]] for row in rows)
+    return {
+        "rows": len(rows),
+        "precision": found / flagged,
+        "recall": found / failed,
+        "cost_per_row": (20 * (failed - found) + flagged - found) / len(rows),
+    }
+
+
+def flat(value: Any, path: str = "") -> dict[str, Any]:
+    """Nested figures under one name each."""
+    if not isinstance(value, dict | list):
+        return {path: value}
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    return {name: each for key, item in inner for name, each in flat(item, f"{path}/{key}").items()}
+
+
+@pytest.fixture
+def week(empty: Job) -> Job:
+    return scored(empty, wafers(1, WAFERS, True))
+
+
+def test_both_sides_stand_side_by_side_for_each_version_and_day(week: Job) -> None:
+    [found] = shown(week)
+    known = counted(week, known_to=12 * 144, seen_to=5 * 144)  # labels take two days; v1 learned from the first five
+    assert found["labelled"] == known.pop("rows") > 900
+    assert {name: each["value"] for name, each in found["realised"].items()} == pytest.approx(known)
+    for name, figure in found["estimated"].items():
+        assert figure["low"] <= found["realised"][name]["value"] <= figure["high"]
+    days = found["by_day"]
+    assert [day["day"] for day in days] == [f"2026-01-{day:02d}" for day in DAYS]
+    assert sum(day["rows"] for day in days) == found["rows"]
+    assert [day["labelled"] == day["rows"] for day in days] == [True, True, True, False]
+    assert found["track_record"]["days"] == 4
+    assert found["track_record"]["withheld"] is None
+    assert found["loss"] is None
+    said = week.call("quality", "--as-of", "2026-01-15").out
+    assert "it cannot see a changed relation" in said
+    assert "2026-01-14" in said
+
+
+def test_later_labels_and_runs_are_invisible_and_so_are_runs_before_the_window(week: Job) -> None:
+    [found] = shown(week, "--as-of", "2026-01-11")
+    assert [day["day"] for day in found["by_day"]] == ["2026-01-08", "2026-01-10"]
+    assert found["labelled"] == counted(week, known_to=8 * 144, seen_to=5 * 144)["rows"]
+    [found] = shown(week, "--as-of", "2026-01-15", "--days", "3")
+    assert [day["day"] for day in found["by_day"]] == ["2026-01-14"]
+    assert shown(week, "--as-of", "2025-12-31") == []
+    assert "no version scored a row" in week.call("quality", "--as-of", "2025-12-31").out
+
+
+def test_rows_that_the_version_was_trained_on_count_on_neither_side(make_job: Callable[[str, str], Job]) -> None:
+    rows = [{**row, "failed": None} if row["wafer"] == 400 else row for row in wafers(1, WAFERS, True)]
+    job = scored(make_job("sqlite", "empty"), rows, infer={"since": "2026-01-03", "batch_rows": 500, "workers": 1})
+    job.sql("UPDATE wafers SET failed = 1 WHERE wafer = 400")
+    [found] = shown(job)
+    stored = job.stored(f"SELECT COUNT(*) AS n FROM {job.table('wafers_prediction')}")[0]["n"]
+    assert stored > 1_500
+    trained_on = 6 * 144 - 2 * 144
+    assert found["rows"] <= stored - trained_on + 2 * 144
+    assert found["labelled"] == counted(job, known_to=12 * 144, seen_to=5 * 144)["rows"]
+
+
+def test_a_changed_relation_withholds_the_estimate(make_job: Callable[[str, str], Job]) -> None:
+    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)))
+    [found] = shown(job)
+    assert found["estimated"] == {}
+    assert found["realised"]["precision"]["value"] < 0.5
+    assert "contradicted by labels" in found["track_record"]["withheld"]
+    assert "withheld: contradicted by labels" in job.call("quality", "--as-of", "2026-01-15").out
+
+
+@pytest.mark.parametrize(("source", "store"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
+def test_two_databases_say_the_same_as_one(make_job: Callable[[str, str], Job], source: str, store: str) -> None:
+    together, apart = make_job(source, "empty"), make_job(source, "empty")
+    apart.store = make_job(store, "empty").place
+    one, two = (scored(job, wafers(1, WAFERS, True)) for job in (together, apart))
+    here, there = flat(shown(one)), flat(shown(two))
+    assert there.keys() == here.keys()
+    assert there == {name: pytest.approx(value) for name, value in here.items()}
+
+
+def test_several_classes_and_values_show_what_can_be_known(make_job: Callable[[str, str], Job]) -> None:
+    rows = wafers(1, WAFERS, True)
+    kinds = [{**row, "failed": "void" if row["s02"] > 1 else "ok" if row["s01"] < 0.8 else "scratch"} for row in rows]
+    default = {"model": {"min_train_rows": 50}}
+    classes = scored(make_job("sqlite", "empty"), kinds, "TEXT", task={"kind": "multiclass"}, **default)
+    [found] = shown(classes)
+    assert set(found["estimated"]) == set(found["realised"]) == {"accuracy", "cost_per_row"}
+    assert found["estimated"]["accuracy"]["value"] == pytest.approx(found["realised"]["accuracy"]["value"], abs=0.05)
+    amounts = [{**row, "failed": 10 + 2 * row["s01"] - row["s02"]} for row in rows]
+    values = scored(make_job("sqlite", "empty"), amounts, "REAL", task={"kind": "regression"}, **default)
+    [found] = shown(values)
+    assert found["estimated"] == {}
+    assert 0 < found["realised"]["cost_per_row"]["value"] < 0.5
+    assert found["labelled"] > 900
+    assert "a regression has no probability" in values.call("quality", "--as-of", "2026-01-15").out
+
+
+# The policy
+
+
+ON_LOSS = {"policy": "on-loss", "every": "2d", "min_new_labels": 1}
+
+
+def test_a_champion_that_keeps_its_promise_is_not_retrained(plain: Job, make_job: Callable[[str, str], Job]) -> None:
+    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+    found = job.ok("run", "--as-of", "2026-01-14T12:00:00Z")
+    assert found["retrain"] == "not due: no figure shows that the champion costs more than it promised"
+    [step] = [step for step in job.ok("runs", "--json")[0]["steps"] if step["name"] == "monitor"]
+    assert (step["status"], step["row_set"]) == ("done", "score")
+
+
+def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure_recorded(
+    make_job: Callable[[str, str], Job],
+) -> None:
+    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
+    found = job.ok("run", "--as-of", "2026-01-14T12:00:00Z")
+    assert found["retrain"].startswith("v2 ")
+    [reason] = [
+        event["reason"]
+        for event in job.log()
+        if event["event"] == "retraining" and event.get("reason", "").startswith("v1:")
+    ]
+    assert "the realised cost of" in reason
+    assert "that the model promised, beyond luck" in reason
+    name = job.table("metric")
+    kept = {row["name"]: row["value"] for row in job.stored(f"SELECT * FROM {name} WHERE step = 'monitor'")}
+    assert kept["realised_cost_per_row"] > kept["promised_cost_per_row"]
+
+
+def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring(
+    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr("rowcast.pipeline.quality.champion", broken)
+    done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
+    assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
+    assert "by nothing" in done.json["error"]

@@ -1,0 +1,254 @@
+"""Quality estimated without labels: against a simulation of the truth, and against its own record."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from rowcast.monitor.quality import Adding, Basis, Tally, basis, cost, estimated, realised
+from rowcast.monitor.track import Promise, loss, realised_loss, track
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+DAY = np.datetime64("2026-05-01")
+COSTS = (20.0, 1.0)  # missed, false alarm
+SURE = Basis("binary", *COSTS)  # of a calibration without any error
+THRESHOLD = 1 / 21
+
+
+def tally(score: Floats, outcome: Bools | None = None, days: int = 1, edges: tuple[float, ...] = ()) -> Tally:
+    """Rows as the database would add them up."""
+    adding, flagged, band = Adding(), score >= THRESHOLD, np.searchsorted(edges, score)
+    day = np.arange(len(score)) * days // len(score)
+    wrong = np.zeros(len(score)) if outcome is None else flagged != outcome
+    sums = np.stack([np.ones(len(score)), score, score * (1 - score), score * (1 - score) * (1 - 2 * score), wrong])
+    for number in range(days):
+        for is_flagged in (False, True):
+            for place in range(len(edges) + 1):
+                here = (day == number) & (flagged == is_flagged) & (band == place)
+                if here.any():
+                    adding.add(DAY + number, is_flagged, place, sums[:, here].sum(axis=1).tolist())
+    return adding.tally()
+
+
+def figures(score: Floats, outcome: Bools) -> dict[str, float]:
+    """By the definitions, row by row."""
+    flagged = score >= THRESHOLD
+    return {
+        "precision": float(outcome[flagged].mean()),
+        "recall": float(flagged[outcome].mean()) if outcome.any() else np.nan,
+        "cost_per_row": float(np.where(outcome & ~flagged, 20.0, np.where(flagged & ~outcome, 1.0, 0.0)).mean()),
+    }
+
+
+def scores(failing: float, rows: int, seed: int = 0) -> Floats:
+    """Probabilities whose mean is about the share of failures."""
+    return np.random.default_rng(seed).beta(0.5, 0.5 * (1 - failing) / failing, size=rows)
+
+
+# The estimator
+
+
+@pytest.mark.parametrize("failing", [0.2, 0.05, 0.005])
+def test_the_estimate_is_the_mean_of_simulated_truths_and_its_interval_holds_95_of_100(failing: float) -> None:
+    score = scores(failing, 2_000)
+    found = estimated(tally(score), SURE)
+    random = np.random.default_rng(1)
+    truths = [figures(score, random.random(len(score)) < score) for _ in range(2_000)]
+    for name, figure in found.items():
+        came = np.array([truth[name] for truth in truths])
+        came = came[np.isfinite(came)]
+        assert figure.value == pytest.approx(came.mean(), abs=4 * came.std() / np.sqrt(len(came)) + 0.1 * came.std())
+        held = np.mean([figure.holds(each) for each in came])
+        assert 0.93 <= held <= 0.995, name
+
+
+def test_realised_figures_are_those_of_the_definitions() -> None:
+    score = scores(0.1, 3_000)
+    outcome = np.random.default_rng(2).random(3_000) < score
+    found = realised(tally(score, outcome), SURE)
+    assert {name: figure.value for name, figure in found.items()} == pytest.approx(figures(score, outcome))
+    assert tally(score).flagged_share.value == pytest.approx((score >= THRESHOLD).mean())  # type: ignore[union-attr]
+
+
+def test_a_tally_is_the_same_however_the_rows_are_cut() -> None:
+    score = scores(0.1, 500)
+    whole, adding = tally(score), Adding()
+    for part in (score[:77], score[77:]):
+        each = tally(part)
+        for place in range(len(each.rows)):
+            sums = [getattr(each, name)[place] for name in ("rows", "score", "variance", "third", "wrong")]
+            adding.add(each.day[place], bool(each.flagged[place]), int(each.band[place]), sums)
+    assert all(
+        np.allclose(one, two)
+        for one, two in zip(vars(whole).values(), vars(adding.tally()).values(), strict=True)
+        if one.dtype == float
+    )
+
+
+def test_several_classes_are_right_as_often_as_their_scores_say() -> None:
+    score, several = np.array([0.9, 0.6, 0.8]), Basis("multiclass", 5.0, 1.0)
+    adding = Adding()
+    for flagged, s, wrong in zip((False, True, True), score, (1, 0, 1), strict=True):
+        adding.add(DAY, flagged, 0, (1, s, s * (1 - s), s * (1 - s) * (1 - 2 * s), wrong))
+    found, came = estimated(adding.tally(), several), realised(adding.tally(), several)
+    assert found["accuracy"].value == pytest.approx(score.mean())
+    assert found["cost_per_row"].value == pytest.approx((5 * 0.1 + 0.4 + 0.2) / 3)
+    assert (came["accuracy"].value, came["cost_per_row"].value) == pytest.approx((1 / 3, 6 / 3))
+
+
+def test_nothing_is_said_of_no_rows_of_values_and_of_the_precision_of_none() -> None:
+    none = Adding().tally()
+    assert (estimated(none, SURE), realised(none, SURE), none.flagged_share) == ({}, {}, None)
+    unflagged = tally(np.full(10, 0.01))
+    assert estimated(unflagged, Basis("regression", 1, 1)) == {}
+    assert "precision" not in estimated(unflagged, SURE)
+    assert set(realised(tally(np.full(10, 0.01), np.zeros(10, dtype=bool)), SURE)) == {"cost_per_row"}
+
+
+# The calibration's own error
+
+
+def record(rows: int, *rates: float, reach: float) -> dict[str, Any]:
+    """A table of reliability with bands of equally many rows."""
+    highs = np.linspace(0, 1, len(rates) + 1)[1:]
+    return {
+        "reliability": [
+            {"rows": rows, "observed": r, "observed_low": r - reach, "observed_high": r + reach, "high": float(high)}
+            for r, high in zip(rates, highs, strict=True)
+        ]
+    }
+
+
+def test_the_interval_holds_where_rates_are_off_by_what_the_record_says() -> None:
+    off, n = 0.03, 4_000
+    rests = basis("binary", *COSTS, record(10**9, 0.1, 0.6, reach=1.96 * off))
+    random, held = np.random.default_rng(3), []
+    score = np.where(np.arange(n) % 2, 0.1, 0.6)
+    found = estimated(tally(score, edges=rests.edges), rests)["cost_per_row"]
+    for _ in range(2_000):
+        truth = np.where(score < 0.5, score + random.normal(0, off), score + random.normal(0, off))
+        held.append(found.holds(figures(score, random.random(n) < truth)["cost_per_row"]))
+    assert 0.93 <= np.mean(held) <= 0.995
+    luck_alone = estimated(tally(score), SURE)["cost_per_row"]
+    assert luck_alone.high - luck_alone.low < (found.high - found.low) / 2  # type: ignore[operator]
+
+
+def test_luck_of_the_measured_rows_is_a_bands_own_and_the_rest_may_be_shared() -> None:
+    luck = np.sqrt(0.1 * 0.9 / 100)
+    only_luck = basis("binary", *COSTS, record(100, 0.1, reach=1.96 * np.sqrt(2) * luck))
+    assert only_luck.own == pytest.approx((luck,))
+    assert only_luck.shared == pytest.approx((0.0,), abs=1e-3)
+    drifting = basis("binary", *COSTS, record(10**9, 0.1, 0.2, reach=0.05))
+    assert drifting.shared == pytest.approx((0.05 / 1.96,) * 2, rel=1e-3)
+    assert drifting.edges == (0.5,)
+
+
+def test_a_record_of_before_leaves_luck_alone() -> None:
+    assert basis("binary", *COSTS, {}) == SURE
+    assert basis("multiclass", *COSTS, {"accuracy": 0.9}) == Basis("multiclass", *COSTS)
+    several: Mapping[str, Any] = {"rows_out_of_fold": 900, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
+    assert basis("multiclass", *COSTS, several).shared[0] == pytest.approx(0.049, abs=0.001)
+
+
+# The track record
+
+
+def test_a_calibrated_score_is_hardly_ever_contradicted_even_where_failures_are_rare() -> None:
+    random, withheld, held = np.random.default_rng(4), 0, []
+    for trial in range(300):
+        score = scores(0.005, 1_000, seed=trial)
+        found = track(tally(score, random.random(1_000) < score, days=10), SURE)
+        withheld += found.withheld is not None
+        held.append(found.held)
+    assert withheld <= 8  # 1 % of 300, and the luck of that
+    assert np.mean(held) > 0.93
+
+
+def test_days_that_share_their_luck_are_hardly_ever_taken_for_a_contradiction() -> None:
+    random, withheld = np.random.default_rng(5), 0
+    for trial in range(300):
+        score = scores(0.1, 1_000, seed=trial)
+        of_day = np.repeat(random.gamma(4, 1 / 4, size=20), 50)  # a day's failures are half or twice as many
+        outcome = random.random(1_000) < np.minimum(score * of_day, 1)
+        withheld += track(tally(score, outcome, days=20), SURE).withheld is not None
+    assert withheld <= 10
+
+
+def test_a_changed_relation_withholds_the_estimate() -> None:
+    score = scores(0.1, 3_000)
+    outcome = np.random.default_rng(6).permutation(score) > np.random.default_rng(7).random(3_000)
+    found = track(tally(score, outcome, days=5), SURE)
+    assert found.withheld is not None
+    assert found.withheld.startswith("contradicted by labels: ")
+    assert found.difference is not None
+    assert found.difference < 0  # less was estimated than it cost
+
+
+def test_an_uncalibrated_score_is_contradicted_unless_the_record_says_how_far_it_is_off() -> None:
+    truth = np.full(5_000, 0.2)
+    outcome = np.random.default_rng(8).random(5_000) < truth
+    score = truth * 0.7
+    assert track(tally(score, outcome, days=8), SURE).withheld is not None
+    vague = basis("binary", *COSTS, record(10**9, 0.14, reach=1.96 * 0.05))
+    assert track(tally(score, outcome, days=8), vague).withheld is None
+
+
+def test_a_changed_week_is_not_hidden_by_a_month_that_held() -> None:
+    score = scores(0.1, 9_000)
+    random = np.random.default_rng(11)
+    outcome = random.random(9_000) < score
+    assert track(tally(score, outcome, days=30), SURE).withheld is None
+    outcome[-2_100:] = random.permutation(outcome[-2_100:])
+    found = track(tally(score, outcome, days=30), SURE).withheld
+    assert found is not None
+    assert "of the latest 7 days" in found
+
+
+def test_two_days_are_no_record_to_judge_by() -> None:
+    score = np.full(1_000, 0.2)
+    wrong = np.zeros(1_000, dtype=bool)
+    assert track(tally(score, wrong, days=2), SURE).withheld is None
+    assert track(tally(score, wrong, days=3), SURE).withheld is not None
+    assert track(Adding().tally(), SURE).difference is None
+
+
+# Costing more than promised
+
+
+def test_a_realised_loss_names_its_figure_before_an_estimated_one() -> None:
+    score = np.full(2_000, 0.5)
+    outcome = np.random.default_rng(9).random(2_000) < score
+    judged, none, promise = tally(score, outcome, days=6), Adding().tally(), Promise(0.2, 0.25)
+    assert loss(judged, judged, SURE, promise).startswith("the realised cost of 0.49")
+    assert loss(judged, none, SURE, promise).startswith("the estimated cost of 0.5")
+    assert loss(judged, judged, SURE, Promise(0.45, 0.6)) == ""
+    assert loss(none, none, SURE, promise) == ""
+
+
+def test_an_estimate_that_is_withheld_shows_no_loss() -> None:
+    score = np.full(2_000, 0.5)
+    judged = tally(score, np.ones(2_000, dtype=bool), days=6)  # it costs nothing at all
+    assert track(judged, SURE).withheld is not None
+    assert loss(judged, judged, SURE, Promise(0.2, 0.25)) == ""
+
+
+def test_a_promise_that_is_kept_is_hardly_ever_called_broken() -> None:
+    random, called = np.random.default_rng(10), 0
+    for trial in range(300):
+        score = scores(0.02, 1_000, seed=trial)
+        judged = tally(score, random.random(1_000) < score, days=8)
+        called += bool(loss(judged, judged, SURE, Promise(cost(judged, SURE).value, cost(judged, SURE).value)))
+    assert called <= 10
+
+
+def test_what_values_are_off_is_held_against_the_promise_too() -> None:
+    rows = np.full(5, 100)
+    assert "the realised cost of 2 per row on 300 labelled rows of the latest 3 days" in realised_loss(
+        np.full(5, 200.0), rows, Promise(1.0, 1.2)
+    )
+    assert realised_loss(np.array([100.0, 300, 50, 80, 120]), rows, Promise(1.0, 1.2)) == ""
+    assert Promise.of({"cost_per_row": 1.0, "cost_per_row_high": None}) is None
