@@ -1,5 +1,6 @@
 """Who is told what: over SNS, by mail and to a webhook, whatever these do, and whatever becomes of the run."""
 
+import itertools
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -356,6 +357,25 @@ def test_who_dies_over_a_message_loses_none(told: Job, hook: Webhook, statement:
         assert job.alerts.due()[0].attempts == 2  # it had taken the message for itself
     assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
     assert hook.subjects == ["rowcast wafers: infer failed (run 2)"] * (sent + 1)
+
+
+def test_whoever_dies_at_any_statement_of_a_promotion_each_decision_is_told_once(told: Job, hook: Webhook) -> None:
+    settings = load(told.folder / "rowcast.toml")
+    second_version(told)
+    for statement in itertools.count(1):
+        [champion] = told.stored(f"SELECT champion AS version FROM {told.table('job')}")
+        try:
+            with living(Death(statement, executed=bool(statement % 2))):
+                pipeline.promote(settings, 3 - champion["version"], by="Ada", reason="her turn")
+            break
+        except Dead:
+            continue
+    told.ok("infer")
+    made = told.stored(f"SELECT promotion_id AS id FROM {told.table('promotion')} ORDER BY promotion_id")
+    assert len(made) > 3
+    assert stored(told) == [(f"decision {each['id']}", "once") for each in made]
+    assert waiting(told) == 0
+    assert set(hook.subjects) == {"rowcast wafers: v1 promoted", "rowcast wafers: v2 promoted"}
 
 
 def test_a_run_that_died_is_told_when_the_next_begins_and_over_when_one_ends(told: Job, hook: Webhook) -> None:
