@@ -7,7 +7,7 @@ server runs them is another test's matter.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +232,7 @@ def read(fab: Fab) -> None:
 
 
 def publish(fab: Fab) -> None:
-    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"])
+    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], profile=b"counts")
 
 
 def shadow(fab: Fab) -> None:
@@ -290,6 +290,21 @@ def tell(fab: Fab) -> None:
     fab.job.pending.oldest(fab.state, NOW)
 
 
+def watch(fab: Fab) -> None:
+    """What the rows of runs looked like, and what of it was told."""
+    profiles = fab.job.profiles
+    fab.job.registry.reference(2)
+    fab.server.answers("TOP 1 [rowcast].[run].[as_of]", {"as_of": NOW})
+    profiles.of(2, timedelta(days=180))
+    profiles.runs(3)
+    event = {"run_id": 3, "what": "started", "at": NOW, "size": 1.5, "told": "s012 is 1.5 SD higher", "findings": []}
+    profiles.record(2, [event])
+    profiles.drift(2)
+    profiles.looked_at(3)
+    fab.server.answers("TOP 50", {"run_id": 2})
+    fab.job.runs.steps_before(3, "infer", 50)
+
+
 def models(fab: Fab) -> None:
     fab.job.registry.versions()
     fab.job.registry.promotions()
@@ -333,6 +348,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         count,
         run,
         tell,
+        watch,
         models,
     )
 }

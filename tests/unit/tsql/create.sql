@@ -108,8 +108,37 @@ CREATE TABLE [rowcast].[model] (
 	[metrics] NVARCHAR(max) NOT NULL, 
 	[artifact_sha256] NVARCHAR(128) NOT NULL, 
 	[artifact] VARBINARY(max) NOT NULL, 
+	[edges] VARBINARY(max) NULL, 
+	[reference] VARBINARY(max) NULL, 
+	[weights] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_model] PRIMARY KEY ([job], [version])
 );
+
+CREATE TABLE [rowcast].[profile] (
+	[batch_id] BIGINT NOT NULL, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[counts] VARBINARY(max) NOT NULL, 
+	CONSTRAINT [pk_profile] PRIMARY KEY ([batch_id])
+);
+
+CREATE INDEX [ix_rowcast_profile_job] ON [rowcast].[profile] ([job]);
+
+CREATE TABLE [rowcast].[drift] (
+	[drift_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[what] NVARCHAR(128) NOT NULL, 
+	[at] DATETIMEOFFSET(6) NOT NULL, 
+	[size] DOUBLE PRECISION NOT NULL, 
+	[told] NVARCHAR(max) NOT NULL, 
+	[findings] NVARCHAR(max) NOT NULL, 
+	CONSTRAINT [pk_drift] PRIMARY KEY ([drift_id])
+);
+
+CREATE INDEX [ix_rowcast_drift_job] ON [rowcast].[drift] ([job]);
 
 CREATE TABLE [rowcast].[promotion] (
 	[promotion_id] BIGINT NOT NULL IDENTITY, 
@@ -282,4 +311,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (5, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (6, SYSDATETIMEOFFSET());

@@ -12,7 +12,7 @@ CREATE TABLE [#rowcast_matured] (
 	[place] BIGINT NULL
 );
 
-SELECT TOP 1 [#rowcast_matured].[place], [wafers_prediction].[score] AS [champion_score], [wafers_prediction].[predicted] AS [champion_predicted], [wafers_prediction].[threshold] AS [champion_threshold], [wafers_shadow].[score] AS [challenger_score], [wafers_shadow].[predicted] AS [challenger_predicted], [wafers_shadow].[threshold] AS [challenger_threshold] 
+SELECT TOP 1 [#rowcast_matured].[place], [wafers_prediction].[predicted] AS [champion_predicted], [wafers_shadow].[predicted] AS [challenger_predicted] 
 FROM [#rowcast_matured] JOIN [rowcast].[wafers_prediction] ON [#rowcast_matured].[lot] = [wafers_prediction].[lot] AND [#rowcast_matured].[slot] = [wafers_prediction].[slot] JOIN [rowcast].[wafers_shadow] ON [#rowcast_matured].[lot] = [wafers_shadow].[lot] AND [#rowcast_matured].[slot] = [wafers_shadow].[slot] 
 WHERE [wafers_prediction].[model_version] = 2 AND [wafers_shadow].[model_version] = 1 AND [wafers_shadow].[row_hash] = [wafers_prediction].[row_hash] ORDER BY [#rowcast_matured].[place];
 

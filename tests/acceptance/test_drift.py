@@ -1,0 +1,152 @@
+"""Rows that change are noticed: in which columns, since when and by how much; once, and again when it is over."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from jobs import ESTIMATORS, START, Job, create, wafers
+
+from rowcast.monitor import Edges, Profile
+
+pytest_plugins = ("job_fixtures",)
+
+A_DAY = 144  # wafers
+TRAINED = 16  # days
+MAKE = Callable[[str, str], Job]
+
+
+def day(number: int, **shift: float) -> list[dict[str, Any]]:
+    """The wafers of a day, without labels; sensors shifted by so much."""
+    rows = wafers(1 + number * A_DAY, A_DAY, False)
+    return [{**row, **{name: row[name] + by for name, by in shift.items()}} for row in rows]
+
+
+def after(number: int) -> str:
+    return f"{START + timedelta(days=number + 1, minutes=10):%Y-%m-%d %H:%M}"
+
+
+def started(job: Job, **changes: Any) -> Job:
+    """A job whose model was trained on the first days."""
+    create(job.place)
+    (job.folder / "mine.py").write_text(ESTIMATORS)
+    model = {"estimator": "mine:quick"}
+    usual = {"infer": {"batch_rows": 1000, "workers": 1}, "retrain": {"policy": "never"}, "model": model}
+    job.configure({**usual, **changes})
+    job.add(wafers(1, TRAINED * A_DAY, True))
+    job.ok("retrain", "--as-of", after(TRAINED - 1))
+    return job
+
+
+def scored(job: Job, days: range, command: str = "infer", **shift: float) -> list[Any]:
+    found = []
+    for number in days:
+        job.add(day(number, **shift))
+        found.append(job.ok(command, "--as-of", after(number)))
+    return found
+
+
+def told(job: Job) -> list[dict[str, Any]]:
+    """What was told of drift, the oldest first."""
+    return list(reversed(job.ok("drift", "--json")["told"]))
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory, bases: Any) -> Any:
+    """A month in the life of a job: ten quiet days, five with a sensor that was recalibrated, ten quiet ones."""
+    job = started(bases.copy("sqlite", "empty", tmp_path_factory.mktemp("watched")))
+    scored(job, range(TRAINED, TRAINED + 10))
+    quiet = told(job), job.call("status")
+    scored(job, range(TRAINED + 10, TRAINED + 15), s01=1.5)
+    during = job.ok("drift", "--json"), job.call("status"), job.call("drift")
+    scored(job, range(TRAINED + 15, TRAINED + 25))
+    yield job, quiet, during
+    bases.drop(job)
+
+
+def test_nothing_is_told_of_days_like_those_before(watched: Any) -> None:
+    _, (found, status), _ = watched
+    assert found == []
+    assert status.code == 0, status.out
+
+
+def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -> None:
+    _, _, (found, status, shown) = watched
+    [event] = found["told"]
+    [first, *_] = event["findings"]
+    assert (event["what"], first["column"], first["kind"]) == ("started", "s01", "location")
+    assert first["since"].startswith(f"{START + timedelta(days=TRAINED + 11):%Y-%m-%d}")
+    assert first["change"] == pytest.approx(1.5, abs=0.3)
+    assert event["size"] > 1
+    assert "s01 is 1." in found["drift"]
+    assert "SD higher" in found["drift"]
+    assert "drift in s01" in status.out
+    assert status.code == 1  # somebody should look
+    assert "s01" in shown.out
+
+
+def test_it_is_told_once_and_again_when_it_is_over(watched: Any) -> None:
+    job, _, _ = watched
+    assert [event["what"] for event in told(job)] == ["started", "ended"]
+    rows = job.stored(f"SELECT state FROM {job.table('alert')} WHERE topic = 'drift' ORDER BY alert_id")
+    assert [row["state"] for row in rows] == ["begins", "ended"]
+    assert job.call("status").code == 0
+
+
+def test_each_run_has_a_step_that_watched(watched: Any) -> None:
+    job, _, _ = watched
+    [newest, *_] = job.ok("runs", "--json")
+    [step] = [step for step in newest["steps"] if step["name"] == "monitor"]
+    assert (step["status"], step["row_set"]) == ("done", "score")
+
+
+def test_a_retrain_follows_by_policy_and_says_what_made_it_due(make_job: MAKE) -> None:
+    due = {"policy": "on-drift", "every": "1d", "min_new_labels": 1}
+    job = started(make_job("sqlite", "empty"), retrain=due)
+    labelled = "UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END"
+    scored(job, range(TRAINED, TRAINED + 1), "run")
+    job.sql(labelled)
+    [calm] = scored(job, range(TRAINED + 1, TRAINED + 2), "run")
+    assert calm["retrain"] == "not due: nothing drifts"
+    for number in range(TRAINED + 2, TRAINED + 5):
+        [done] = scored(job, range(number, number + 1), "run", s01=2.0)
+        job.sql(labelled)
+    assert done["retrain"].startswith("v")
+    assert any("s01 is" in event.get("reason", "") for event in job.log() if event["event"] == "retraining")
+
+
+@pytest.mark.parametrize("system", ["sqlite", "postgresql"])
+def test_rows_are_counted_alike_however_they_are_batched_and_whoever_scores_them(system: str, make_job: MAKE) -> None:
+    found = []
+    for options in ({"batch_rows": 1000, "workers": 1}, {"batch_rows": 37, "workers": 2}):
+        job = started(make_job(system, "empty"), infer=options)
+        job.add([{**row, "tool": "new" if row["wafer"] % 7 == 0 else None} for row in day(TRAINED, s03=30.0)])
+        job.add([{**row, "s02": None} for row in day(TRAINED + 1)])
+        job.ok("infer")
+        [model] = job.stored(f"SELECT edges FROM {job.table('model')}")
+        edges = Edges.from_bytes(bytes(model["edges"]))
+        batches = {row["batch_id"]: row for row in job.stored(f"SELECT * FROM {job.table('batch')}")}
+        total = np.zeros(edges.starts[-1], np.int64)
+        for row in job.stored(f"SELECT * FROM {job.table('profile')}"):
+            counts = Profile.from_bytes(bytes(row["counts"]), edges).counts
+            by_column = np.add.reduceat(counts, edges.starts[:-1])
+            assert (by_column == batches[row["batch_id"]]["scored"]).all()
+            total += counts
+        assert total[edges.starts[edges.names.index("s02")]] == A_DAY  # missing
+        found.append(total)
+    assert len(batches) > 1
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(make_job: MAKE) -> None:
+    job = started(make_job("sqlite", "empty"))
+    job.sql(f"UPDATE {job.table('model')} SET edges = NULL")
+    scored(job, range(TRAINED, TRAINED + 1))
+    assert "next retrain" in job.call("drift").out
+    job.sql(f"UPDATE {job.table('model')} SET edges = X'00'")
+    job.add(day(TRAINED + 1))
+    done = job.call("infer", "--as-of", after(TRAINED + 1))
+    assert (done.code, done.json["scored"]) == (1, A_DAY)
+    assert "edges" in done.json["error"]
+    assert job.audit()["pending"] == 0
