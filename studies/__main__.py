@@ -1,4 +1,4 @@
-"""python -m studies [STUDY ...] [--years N]: prints the tables of docs/models.md.
+"""python -m studies [STUDY ...] [--years N]: prints the tables of docs/models.md and docs/monitoring.md.
 
 Seeded: equal numbers on equal libraries.
 """
@@ -15,7 +15,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import coverage, quality
+from studies import coverage, monitoring, quality
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -196,6 +196,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "columns": lambda _: quality.columns(),
     "leaks": lambda _: quality.leaks(),
     "speed": lambda _: quality.speed(),
+    "monitoring": monitoring.study,
 }
 
 if __name__ == "__main__":

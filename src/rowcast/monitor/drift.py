@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import reduce
 
 import numpy as np
 
@@ -95,13 +96,15 @@ def joined(runs: Sequence[Run], edges: Edges) -> list[Run]:
 
     The last ones are left out until they come to that.
     """
-    found, held, last = list[Run](), None, None
+    found, held, last = list[Run](), list[Run](), None
     for run in runs:
-        held = run if held is None else _together(held, run)
-        waited = APART if last is None else run.at - last
-        if (waited >= APART and _rows(held, edges) >= LEAST_ROWS) or waited >= DAY:
-            found.append(held)
-            held, last = None, run.at
+        held.append(run)
+        waited = run.at - last if last else APART
+        last = last or run.at - APART
+        rows = sum(_rows(each, edges) for each in held)
+        if (waited >= APART and rows >= LEAST_ROWS) or waited >= DAY:
+            found.append(reduce(_together, held))
+            held, last = [], run.at
     return found
 
 

@@ -1,0 +1,323 @@
+"""Drift: what false alarms it keeps to, what it sees and when, and how it is told."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from scipy.stats import t as student
+from scipy.stats import ttest_ind
+
+from rowcast.models.matrix import Matrix
+from rowcast.monitor.baseline import CLEAN, baseline
+from rowcast.monitor.drift import SHARES, joined, look, weights_of
+from rowcast.monitor.edges import edges
+from rowcast.monitor.profile import profile
+from rowcast.monitor.series import Figures, Frame, Run, Series, angle
+from rowcast.monitor.shifts import level_of_runs, shifts
+
+BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+HOURS = timedelta(hours=6)
+NAMES = tuple("abcdef")
+TOOL = ("x", "y", "z")
+Rows = Callable[[int, np.ndarray], None]  # changes the rows of a run in place
+
+
+def frame() -> Frame:
+    matrix = Matrix(rows_of(np.random.default_rng(0), 5_000), (*NAMES, "tool"), {"tool": TOOL})
+    found = edges(matrix, matrix.values[:, 0].astype(np.float64))
+    return Frame(found, profile(found, matrix, matrix.values[:, 0].astype(np.float64)))
+
+
+def rows_of(random: np.random.Generator, rows: int) -> np.ndarray:
+    """Six normal columns, one in twenty values missing, and a category."""
+    values = random.standard_normal((rows, 7)).astype(np.float32)
+    values[random.random((rows, 7)) < 0.05] = np.nan
+    values[:, 6] = random.integers(0, 3, rows)
+    return values
+
+
+FRAME = frame()
+
+
+def runs_of(count: int, change: Rows | None = None, seed: int = 1, rows: int = 300, effect: float = 0.05) -> list[Run]:
+    """Every six hours; no run is quite like another."""
+    random, found = np.random.default_rng(seed), []
+    for run in range(count):
+        values = rows_of(random, rows) + np.append(effect * random.standard_normal(6), 0).astype(np.float32)
+        if change is not None:
+            change(run, values)
+        score = np.nan_to_num(values[:, 0]).astype(np.float64)
+        counted = profile(FRAME.edges, Matrix(values, (*NAMES, "tool"), {"tool": TOOL}), score)
+        flagged, age = int((score > 1.5).sum()), timedelta(hours=float(random.gamma(4.0, 0.25)))
+        found.append(Run(f"r{run}", BEGIN + run * HOURS, counted, rows, 0, flagged, age))
+    return found
+
+
+def step(column: int, by: float, since: int, until: int = 10_000) -> Rows:
+    def change(run: int, values: np.ndarray) -> None:
+        values[:, column] += by * (since <= run < until)
+
+    return change
+
+
+def gaussian(seed: int, runs: int, series: int) -> Figures:
+    values = np.random.default_rng(seed).standard_normal((runs, series))
+    names = tuple(Series("location", f"s{place}") for place in range(series))
+    return Figures(names, values, np.full(values.shape, 1_000.0), np.zeros(series))
+
+
+def found(figures: Figures, budget: float) -> int:
+    """Shifts in a month of 120 runs."""
+    series = len(figures.series)
+    return len(shifts(figures, baseline(figures, CLEAN), np.full(160, budget / 120), np.full(series, 1 / series)))
+
+
+def lumpy(random: np.random.Generator) -> np.ndarray:
+    """Angles of the share of 200 rows that are missing, by lots of 25."""
+    return angle(25 * random.binomial(8, 0.02, (160, 200)), 200)
+
+
+def of_days(random: np.random.Generator) -> np.ndarray:
+    """The four runs of a day have half of their variance in common."""
+    return np.repeat(random.standard_normal((40, 200)), 4, axis=0) + random.standard_normal((160, 200))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [lambda random: random.standard_normal((160, 200)), lambda random: random.standard_t(5, (160, 200)), of_days],
+)
+def test_false_shifts_of_all_series_and_runs_together_keep_to_what_is_allowed(draw: Callable) -> None:
+    months = [replace(gaussian(0, 160, 200), values=draw(np.random.default_rng(seed))) for seed in range(20)]
+    assert sum(found(month, budget=2.0) for month in months) <= 20 * 2.0
+
+
+def test_cells_that_go_missing_by_the_lot_keep_to_it_too() -> None:
+    names, rows = tuple(Series("missing", f"s{place}") for place in range(200)), np.full((160, 200), 200.0)
+    months = [Figures(names, lumpy(np.random.default_rng(seed)), rows, np.ones(200)) for seed in range(20)]
+    assert sum(found(month, budget=2.0) for month in months) <= 20 * 2.0
+
+
+def test_what_is_allowed_is_mostly_used() -> None:
+    """A rule far below it would cost power."""
+    assert sum(found(gaussian(seed, 160, 200), budget=10.0) for seed in range(10)) > 0.25 * 100
+
+
+def test_a_run_is_held_against_the_clean_ones_as_by_students_t() -> None:
+    figures = gaussian(3, 41, 12)
+    usual = baseline(figures, 40)
+    expected = ttest_ind(figures.values[40:], figures.values[:40])
+    t = usual.t_values(figures.values, figures.rows)[0, 40] * usual.scale[0]
+    assert t == pytest.approx(expected.statistic)
+    p = 2 * student.sf(np.abs(t / usual.scale[0]), usual.free[0])
+    level = p * np.where(np.arange(12) % 2, 1.01, 0.99)
+    seen = {shift.series for shift in shifts(figures, usual, np.full(41, 3.0), level)}
+    assert seen == {place for place in range(1, 12, 2) if abs(t[place]) > 2.5}
+
+
+def test_clean_runs_held_against_each_other_show_long_tails_and_days_that_runs_have_in_common() -> None:
+    random, figures = np.random.default_rng(4), gaussian(4, 160, 200)
+    normal, days, tails = (
+        baseline(replace(figures, values=values), 40)
+        for values in (figures.values, of_days(random), random.standard_t(4, (160, 200)))
+    )
+    assert normal.scale.max() < 1.1
+    assert normal.free.min() > 12
+    assert days.scale[0, 0] < 1.1 < 1.3 < days.scale[1, 0]
+    assert tails.free[0, 0] < 8
+
+
+def test_a_small_run_counts_for_less_and_a_large_one_as_a_usual_one() -> None:
+    figures = gaussian(7, 50, 20)
+    rows = figures.rows.copy()
+    rows[40:45], rows[45:] = 100, 10_000
+    usual = baseline(figures, 40)
+    plain, sized = (usual.t_values(figures.values, each)[0] for each in (figures.rows, rows))
+    np.testing.assert_allclose(sized[40:45], plain[40:45] * np.sqrt(1.025 / 10.025))
+    np.testing.assert_allclose(sized[45:], plain[45:])
+
+
+def test_a_series_with_too_few_clean_values_is_not_watched() -> None:
+    figures = gaussian(8, 60, 3)
+    figures.values[5:20, 1] = np.nan
+    figures.values[:, 2] = np.nan
+    figures.values[45:] += 50
+    assert {shift.series for shift in shifts(figures, baseline(figures, 40), np.ones(60), np.ones(3) / 3)} == {0}
+
+
+def test_without_drift_nothing_is_told() -> None:
+    looked = look(runs_of(160), FRAME)
+    assert (looked.events, looked.alarm, looked.provisional) == ((), None, False)
+
+
+def test_a_step_is_told_once_in_its_own_run_with_what_since_when_and_by_how_much() -> None:
+    looked = look(runs_of(90, step(2, 1.0, 60)), FRAME)
+    [event] = looked.events
+    assert (event.what, event.run_id) == ("started", "r60")
+    assert looked.alarm is not None
+    finding = looked.alarm.findings[0]
+    assert (finding.series, finding.since, finding.since_at) == (Series("location", "c"), "r60", BEGIN + 60 * HOURS)
+    assert finding.was == pytest.approx(0, abs=0.1)
+    assert finding.now == pytest.approx(1, abs=0.1)
+    assert finding.change == pytest.approx(1, abs=0.1)
+    assert {found.series.column for found in looked.alarm.findings} == {"c"}
+
+
+def test_a_ramp_is_told_before_it_is_half_done() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        values[:, 1] -= np.clip((run - 59) / 60, 0, 1)
+
+    looked = look(runs_of(150, change), FRAME)
+    assert looked.events[0].findings[0].series == Series("location", "b")
+    assert 60 <= int(looked.events[0].run_id[1:]) < 90
+
+
+@pytest.mark.parametrize(
+    ("series", "change"),
+    [
+        (Series("scale", "d"), lambda values: values.__setitem__((..., 3), values[:, 3] * 1.5)),
+        (Series("missing", "e"), lambda values: values.__setitem__((slice(0, 90), 4), np.nan)),
+        (Series("range", "f"), lambda values: values.__setitem__((slice(0, 30), 5), 50.0)),
+        (Series("category", "tool", "z"), lambda values: values.__setitem__((slice(0, 150), 6), 2)),
+    ],
+)
+def test_other_changes_of_a_column_are_told_in_their_own_run(series: Series, change: Callable) -> None:
+    looked = look(runs_of(70, lambda run, values: change(values) if run >= 60 else None), FRAME)
+    assert looked.events[0].run_id == "r60"
+    assert series in {finding.series for finding in looked.events[0].findings}
+
+
+def test_the_job_is_watched_in_the_same_frame() -> None:
+    runs = runs_of(70)
+    fewer = [replace(run, rows=60) if place >= 60 else run for place, run in enumerate(runs)]
+    older = [replace(run, age=timedelta(days=3)) if place >= 60 else run for place, run in enumerate(runs)]
+    worse = [replace(run, quarantined=30) if place >= 60 else run for place, run in enumerate(runs)]
+    for changed, kind in ((fewer, "rows"), (older, "age"), (worse, "quarantined")):
+        event = look(changed, FRAME).events[0]
+        assert event.run_id == "r60"
+        assert Series(kind) in {finding.series for finding in event.findings}
+
+
+def test_fewer_bad_rows_and_younger_ones_are_no_trouble() -> None:
+    runs = [replace(run, quarantined=30, age=timedelta(days=3)) for run in runs_of(60)]
+    better = [replace(run, quarantined=0, age=timedelta(minutes=1)) for run in runs_of(80)[60:]]
+    assert look([*runs, *better], FRAME).events == ()
+
+
+def test_a_source_that_stops_is_told() -> None:
+    runs = runs_of(60)
+    empty = replace(runs[0].profile, counts=np.zeros_like(runs[0].profile.counts))
+    stopped = [Run(f"r{k}", BEGIN + k * HOURS, empty, 0, 0, 0, timedelta(hours=6 * (k - 59))) for k in range(60, 70)]
+    kinds = {finding.series.kind for finding in look([*runs, *stopped], FRAME).events[0].findings}
+    assert kinds & {"rows", "age"}
+
+
+def test_an_alarm_ends_when_the_column_is_back_and_says_so() -> None:
+    looked = look(runs_of(110, step(2, 1.0, 60, 80)), FRAME)
+    assert [event.what for event in looked.events] == ["started", "ended"]
+    assert 80 < int(looked.events[1].run_id[1:]) < 90
+    assert looked.events[1].findings[0].series == Series("location", "c")
+    assert abs(looked.events[1].findings[0].now) < 0.2
+    assert looked.alarm is None
+
+
+def test_a_single_odd_run_is_one_alarm_and_one_end() -> None:
+    looked = look(runs_of(110, step(2, 1.5, 60, 61)), FRAME)
+    assert looked.events[0].run_id == "r60"
+    assert [event.what for event in looked.events] == ["started", "ended"]
+
+
+def test_a_further_column_changes_the_alarm_that_goes_on() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        values[:, 2] += run >= 60
+        values[:, 3] -= run >= 75
+
+    looked = look(runs_of(100, change), FRAME)
+    assert [(event.what, event.run_id) for event in looked.events] == [("started", "r60"), ("changed", "r75")]
+    assert {finding.series.column for finding in looked.events[1].findings} == {"c", "d"}
+
+
+def test_what_the_model_hardly_uses_is_kept_in_the_table_and_alarms_nobody() -> None:
+    weights = dict.fromkeys(NAMES, 0.4) | {"c": 0.01}
+    looked = look(runs_of(90, step(2, 1.0, 60)), FRAME, weights)
+    assert looked.events == ()
+    [line] = [state for state in looked.table if state.since is not None]
+    assert (line.series, line.since) == (Series("location", "c"), "r60")
+    assert 0 < line.size < 1
+
+
+def test_columns_without_weight_are_in_the_table_beside_an_alarm_of_others() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        values[:, 2:4] += run >= 60
+
+    looked = look(runs_of(90, change), FRAME, {"d": 0.5}, 0.1)
+    [event] = looked.events
+    assert looked.alarm is not None
+    assert {finding.series.column for finding in event.findings} == {"d"}
+    [line] = [state for state in looked.table if state.series == Series("location", "c")]
+    assert (line.since, line.size) == ("r60", 0)
+
+
+def test_small_shifts_of_many_columns_count_together() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        values[:, 1:6] += run >= 60
+
+    weights = dict.fromkeys(NAMES, 0.035)
+    assert look(runs_of(90, step(2, 1.0, 60)), FRAME, weights).events == ()
+    assert look(runs_of(90, change), FRAME, weights).events[0].size > 1
+
+
+def test_events_of_a_run_do_not_depend_on_later_runs() -> None:
+    runs = runs_of(110, step(2, 0.7, 60, 80))
+    whole = look(runs, FRAME).events
+    for count in (50, 61, 70, 85, 100):
+        assert look(runs[:count], FRAME).events == tuple(e for e in whole if int(e.run_id[1:]) < count)
+
+
+def test_equal_runs_give_equal_answers() -> None:
+    one, other = (look(runs_of(90, step(2, 0.5, 60)), FRAME) for _ in range(2))
+    assert (one.events, one.table) == (other.events, other.table)
+
+
+def test_before_there_are_enough_clean_runs_it_is_provisional_and_says_nothing() -> None:
+    assert look([], FRAME).table == ()
+    looked = look(runs_of(CLEAN, step(2, 3.0, 20)), FRAME)
+    assert (looked.provisional, looked.events) == (True, ())
+    assert not look(runs_of(CLEAN + 1), FRAME).provisional
+
+
+def test_blocks_of_the_training_rows_can_be_the_clean_runs() -> None:
+    """They have a profile alone; what they do not have is learned from the runs."""
+    blocks = [replace(run, rows=None, quarantined=None, flagged=None, age=None) for run in runs_of(60, seed=2)]
+    later = [replace(run, at=run.at + 60 * HOURS) for run in runs_of(30, step(2, 1.0, 3))]
+    looked = look([*blocks, *later], FRAME, clean=60)
+    [event] = looked.events
+    assert (event.run_id, looked.needed) == ("r3", 60)
+
+
+def test_the_shares_of_kinds_add_up_and_what_is_not_there_leaves_its_share_to_the_others() -> None:
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
+def test_a_pause_brings_no_more_than_a_day_and_runs_share_what_a_day_brings() -> None:
+    assert level_of_runs(np.full(120, 6.0), 1.0).sum() == pytest.approx(1)
+    assert level_of_runs(np.full(8_640, 1 / 12), 1.0).sum() == pytest.approx(1)
+    assert level_of_runs(np.array([24.0, 500.0]), 3.0).tolist() == [0.1, 0.1]
+
+
+def test_small_runs_are_looked_at_together() -> None:
+    runs = [replace(run, at=BEGIN + place * timedelta(minutes=5)) for place, run in enumerate(runs_of(9, rows=20))]
+    found = joined(runs, FRAME.edges)
+    assert [(run.run_id, run.rows) for run in found] == [("r2", 60)]
+    hourly = [replace(run, at=BEGIN + place * timedelta(hours=1)) for place, run in enumerate(runs_of(9, rows=60))]
+    assert [(run.run_id, run.rows) for run in joined(hourly, FRAME.edges)] == [("r0", 60), ("r4", 240), ("r8", 240)]
+    assert np.array_equal(found[0].profile.counts, sum(run.profile.counts for run in runs[:3]))
+    assert joined(runs[:2], FRAME.edges) == []
+    assert [run.rows for run in joined(runs_of(6, rows=5), FRAME.edges)] == [25]  # a day's
+
+
+def test_weights_are_the_shares_of_the_scores_sd() -> None:
+    random = np.random.default_rng(11)
+    contributions = random.standard_normal((20_000, 3)) * [3.0, 4.0, 0.0]
+    assert weights_of(("a", "b", "c"), contributions) == pytest.approx({"a": 0.6, "b": 0.8, "c": 0.0}, abs=0.02)
