@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from jobs import Job, create, wafers
+from jobs import Job, create, moment, wafers
 
 pytest_plugins = ("job_fixtures",)
 
@@ -91,15 +91,33 @@ def test_later_labels_and_runs_are_invisible_and_so_are_runs_before_the_window(w
 
 
 def test_rows_that_the_version_was_trained_on_count_on_neither_side(make_job: Callable[[str, str], Job]) -> None:
-    rows = [{**row, "failed": None} if row["wafer"] == 400 else row for row in wafers(1, WAFERS, True)]
-    job = scored(make_job("sqlite", "empty"), rows, infer={"since": "2026-01-03", "batch_rows": 500, "workers": 1})
-    job.sql("UPDATE wafers SET failed = 1 WHERE wafer = 400")
+    job = make_job("sqlite", "empty")
+    scored(job, wafers(1, WAFERS, True), infer={"since": "2026-01-03", "batch_rows": 500, "workers": 1})
+    [stored] = job.stored(f"SELECT COUNT(*) AS n, MIN(wafer) AS first FROM {job.table('wafers_prediction')}")
+    assert stored["first"] == 2 * 144
     [found] = shown(job)
-    stored = job.stored(f"SELECT COUNT(*) AS n FROM {job.table('wafers_prediction')}")[0]["n"]
-    assert stored > 1_500
-    trained_on = 6 * 144 - 2 * 144
-    assert found["rows"] <= stored - trained_on + 2 * 144
+    assert found["rows"] == stored["n"] - (3 * 144 + 1)  # v1 learned from the first five days
     assert found["labelled"] == counted(job, known_to=12 * 144, seen_to=5 * 144)["rows"]
+
+
+def test_a_row_whose_label_came_after_the_training_counts_however_old_it_is(
+    make_job: Callable[[str, str], Job],
+) -> None:
+    job, late = make_job("sqlite", "empty"), range(400, 410)
+    rows = [
+        {**row, "labelled_at": moment(1_300 if row["wafer"] in late else row["wafer"])}
+        for row in wafers(1, 1_500, True)
+    ]
+    create(job.place)
+    job.sql("ALTER TABLE wafers ADD COLUMN labelled_at TEXT")
+    job.add(rows)
+    infer = {"since": "2026-01-03", "batch_rows": 500, "workers": 1}
+    job.estimator("quick", source={"label_time": "labelled_at"}, retrain={"policy": "never"}, infer=infer)
+    job.ok("retrain", "--as-of", "2026-01-08")
+    job.ok("infer", "--as-of", "2026-01-08")
+    assert shown(job, "--as-of", "2026-01-08")[0]["labelled"] == 0
+    [found] = shown(job, "--as-of", "2026-01-11")
+    assert (found["rows"], found["labelled"]) == (len(late), len(late))
 
 
 def test_a_changed_relation_withholds_the_estimate(make_job: Callable[[str, str], Job]) -> None:

@@ -147,6 +147,17 @@ def test_luck_of_the_measured_rows_is_a_bands_own_and_the_rest_may_be_shared() -
     assert drifting.edges == (0.5,)
 
 
+def test_bands_together_are_off_by_no_more_than_the_cost_out_of_fold_was() -> None:
+    table = record(10**9, 0.01, 0.02, 0.03, 0.5, reach=0.05)
+    dev = {"flagged_share": 0.25, "cost_per_row_low": 0.5, "cost_per_row_high": 0.7}
+    rests = basis("binary", *COSTS, table | dev)
+    score = np.repeat([0.01, 0.02, 0.03, 0.8], 10**6)
+    found = cost(tally(score, edges=rests.edges), rests)
+    assert found.high - found.low == pytest.approx(0.2, rel=0.02)  # type: ignore[operator]
+    vague = basis("binary", *COSTS, table | dev | {"cost_per_row_high": 9.0})
+    assert vague == basis("binary", *COSTS, table)
+
+
 def test_a_record_of_before_leaves_luck_alone() -> None:
     assert basis("binary", *COSTS, {}) == SURE
     assert basis("multiclass", *COSTS, {"accuracy": 0.9}) == Basis("multiclass", *COSTS)

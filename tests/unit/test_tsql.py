@@ -249,6 +249,15 @@ def judge(fab: Fab) -> None:
     fab.job.runs.last_done("gate", "score", NOW)
 
 
+def quality(fab: Fab) -> None:
+    """Sums over predictions, of classes and of values, alone and by labels that are known."""
+    fab.job.runs.as_of(MORNING, NOW)
+    for edges, of_values in (([0.1, 0.5], False), ([], True)):
+        asked = fetch.Asked(2, NOW, MORNING, (3, 9), edges, of_values)
+        list(fetch.predicted(fab.job.pending, asked))
+        list(fetch.judged(fab.job.pending, asked, fab.state, NOW))
+
+
 def requeue(fab: Fab) -> None:
     moved = fab.job.store.temporary("rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer))
     fab.job.store.ingest(moved, PREDICTIONS.select(["lot", "slot"]))
@@ -344,6 +353,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         publish,
         shadow,
         judge,
+        quality,
         requeue,
         count,
         run,

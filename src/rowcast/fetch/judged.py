@@ -29,7 +29,7 @@ class Asked:
     version: int
     created_at: datetime  # as of
     trained_until: Bound
-    runs: sa.Select[Any]  # numbers of the runs that made them
+    runs: tuple[int, int]  # numbers of the first and the last run that made them
     edges: Sequence[float]  # the highest score of each band but the last
     of_values: bool  # whether values are predicted, and not classes
 
@@ -63,7 +63,7 @@ def judged(pending: Pending, asked: Asked, job: Job, now: datetime) -> Iterator[
     chosen = sa.select(*_columns(pending, asked), *beside).select_from(labelled.join(own, same))
     each = chosen.where(*_meant(pending, asked)).subquery("each")
     if asked.of_values:
-        off = each.c.label - each.c.predicted
+        off = sa.type_coerce(each.c.label, sa.Double) - sa.type_coerce(each.c.predicted, sa.Double)
         names = ["run_id", "unseen"]
         sums: list[sa.ColumnElement[Any]] = [sa.func.count().label("rows"), sa.func.sum(sa.func.abs(off)).label("off")]
     else:
@@ -73,8 +73,8 @@ def judged(pending: Pending, asked: Asked, job: Job, now: datetime) -> Iterator[
 
 
 def _meant(pending: Pending, asked: Asked) -> list[sa.ColumnElement[bool]]:
-    own, runs = pending.own.prediction, asked.runs.subquery("runs")
-    return [own.c.model_version == asked.version, own.c.run_id.in_(sa.select(runs.c.run_id))]
+    own = pending.own.prediction
+    return [own.c.model_version == asked.version, own.c.run_id.between(*asked.runs)]
 
 
 def _columns(pending: Pending, asked: Asked) -> list[sa.ColumnElement[Any]]:

@@ -120,6 +120,7 @@ def basis(kind: Kind, cost_missed: float, cost_false_alarm: float, metrics: Mapp
     Two classes: its table of reliability; several: its accuracy. Their 95 % intervals are of as many later rows, so
     that they hold the luck of those and of the measured ones, and drift between periods; what is not luck is shared.
     """
+    costs = (cost_missed, cost_false_alarm)
     if kind == "binary":
         table = [row for row in metrics.get("reliability") or [] if row["observed_low"] is not None]
         parts = [[row[name] for name in ("rows", "observed", "observed_low", "observed_high")] for row in table]
@@ -128,11 +129,40 @@ def basis(kind: Kind, cost_missed: float, cost_false_alarm: float, metrics: Mapp
         found = [metrics.get(name) for name in ("rows_out_of_fold", "accuracy", "accuracy_low", "accuracy_high")]
         parts, edges = [] if None in found else [found], ()
     if not parts:
-        return Basis(kind, cost_missed, cost_false_alarm)
+        return Basis(kind, *costs)
     rows, rate, low, high = np.array(parts, dtype=np.float64).T
     luck = rate * (1 - rate) / rows
-    shared = np.sqrt(np.maximum(((high - low) / (2 * DEVIATIONS)) ** 2 - 2 * luck, 0))
-    return Basis(kind, cost_missed, cost_false_alarm, edges, tuple(np.sqrt(luck).tolist()), tuple(shared.tolist()))
+    shared = np.sqrt(_beyond(low, high, luck))
+    if kind == "binary":
+        shared *= _together(costs, metrics, rows, rate, shared)
+    return Basis(kind, *costs, edges, tuple(np.sqrt(luck).tolist()), tuple(shared.tolist()))
+
+
+def _together(
+    costs: tuple[float, float], metrics: Mapping[str, Any], rows: Floats, rate: Floats, shared: Floats
+) -> float:
+    """How much of what bands share shows in the cost of a row, out of fold: all, where the record does not say.
+
+    Each band's interval allows for more drift than its few failures show, and not all bands drift that far at once: the
+    interval of the cost per row says how far they did together.
+    """
+    names = ("flagged_share", "cost_per_row_low", "cost_per_row_high")
+    if any(metrics.get(name) is None for name in names):
+        return 1.0
+    share, low, high = (float(metrics[name]) for name in names)
+    above = rows.sum() - np.cumsum(rows)
+    flagged = np.clip((share * rows.sum() - above) / rows, 0, 1)  # of each band's rows: the highest scores are
+    weight, total = rows / rows.sum(), rows.sum()
+    drift = weight * (costs[0] * (1 - flagged) - costs[1] * flagged) * shared
+    luck = weight @ (rate * (1 - rate) * (costs[0] ** 2 * (1 - flagged) + costs[1] ** 2 * flagged)) / total
+    allowed = max(float(drift.sum() ** 2), float(drift @ drift))
+    seen = float(_beyond(np.array(low), np.array(high), luck))
+    return min(1.0, float(np.sqrt(seen / allowed))) if allowed else 1.0
+
+
+def _beyond(low: Floats, high: Floats, luck: Floats) -> Floats:
+    """Variance in a 95 % interval beyond the luck of the measured rows and of as many later ones."""
+    return np.maximum(((high - low) / (2 * DEVIATIONS)) ** 2 - 2 * luck, 0)
 
 
 @dataclass(frozen=True)

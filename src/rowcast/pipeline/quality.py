@@ -18,7 +18,7 @@ from rowcast.monitor.track import Promise, Track, loss, realised_loss, track
 from rowcast.pipeline.job import Job
 
 DAYS = 30
-_Days = dict[int, np.datetime64]
+_Days = Mapping[int, np.datetime64]  # of runs
 
 
 @dataclass(frozen=True)
@@ -51,15 +51,18 @@ def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
 
     The day of a row is that as of which it was scored, UTC.
     """
-    runs = job.runs.between(now - timedelta(days=days), now)
-    when = {run["run_id"]: np.datetime64(run["as_of"].date()) for run in job.store.rows(runs)}
-    return [_quality(job, now, version, runs, when) for version in _versions(job, runs)]
+    when = _when(job, now, days)
+    found = [_quality(job, now, version, when) for version in _versions(job, when)]
+    return [each for each in found if each.days]
 
 
 def champion(job: Job, now: datetime) -> Quality | None:
     """The champion's in the last 30 days, None where it scored nothing in them."""
-    serving = job.registry.champion()
-    return next((each for each in quality(job, now) if each.version == serving), None)
+    serving, when = job.registry.champion(), _when(job, now, DAYS)
+    if serving is None or not when:
+        return None
+    found = _quality(job, now, job.registry.version(serving), when)
+    return found if found.days else None
 
 
 def figures(found: Quality) -> dict[str, Any]:
@@ -70,24 +73,30 @@ def figures(found: Quality) -> dict[str, Any]:
     return kept if found.promised is None else kept | {"promised_cost_per_row": found.promised.cost}
 
 
-def _versions(job: Job, runs: sa.Select[Any]) -> list[Version]:
-    """Those whose predictions of these runs are still in place."""
-    own, numbers = job.own.prediction, runs.subquery("runs")
-    within = own.c.run_id.in_(sa.select(numbers.c.run_id))
-    versions = sa.select(own.c.model_version.label("version")).where(within).distinct()
-    there = {row["version"] for row in job.store.rows(versions)}
+def _when(job: Job, now: datetime, days: int) -> _Days:
+    runs = job.runs.as_of(now - timedelta(days=days), now)
+    return {run: np.datetime64(as_of.date()) for run, as_of in runs.items()}
+
+
+def _versions(job: Job, when: _Days) -> list[Version]:
+    """Those that these runs may have scored with."""
+    if not when:
+        return []
+    own = job.own.prediction
+    versions = sa.select(own.c.model_version.label("version")).where(own.c.run_id.between(min(when), max(when)))
+    there = {row["version"] for row in job.store.rows(versions.distinct())}
     return [version for version in job.registry.versions() if version.version in there]
 
 
-def _quality(job: Job, now: datetime, version: Version, runs: sa.Select[Any], when: _Days) -> Quality:
+def _quality(job: Job, now: datetime, version: Version, when: _Days) -> Quality:
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
-    asked = fetch.Asked(
-        version.version, version.created_at, version.trained_until, runs, rests.edges, kind == "regression"
-    )
-    if kind == "regression":
-        return _of_values(job, now, version, asked, when)
-    scored, judged = _tallies(job, now, version, asked, when)
+    runs, of_values = (min(when), max(when)), kind == "regression"
+    asked = fetch.Asked(version.version, version.created_at, version.trained_until, runs, rests.edges, of_values)
+    with job.store.transaction("snapshot"):  # what is summed twice must be the same rows
+        if kind == "regression":
+            return _of_values(job, now, version, asked, when)
+        scored, judged = _tallies(job, now, version, asked, when)
     record, promise = track(judged, rests), Promise.of(version.metrics)
     is_shown = record.withheld is None
     parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
@@ -140,6 +149,7 @@ def _normal(job: Job, version: Version) -> Callable[[Any], bool]:
 
 
 def _rows(batches: Iterable[pa.RecordBatch], when: _Days) -> Iterator[dict[str, Any]]:
+    """Sums of the runs that are meant."""
     for batch in batches:
         yield from (row for row in batch.to_pylist() if row["run_id"] in when)
 
