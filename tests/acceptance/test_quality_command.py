@@ -120,6 +120,16 @@ def test_a_row_whose_label_came_after_the_training_counts_however_old_it_is(
     assert (found["rows"], found["labelled"]) == (len(late), len(late))
 
 
+def test_without_a_time_column_rows_count_by_their_keys(plain: Job) -> None:
+    plain.estimator("quick", source={"time": None}, retrain={"policy": "never"})
+    plain.ok("retrain")
+    plain.ok("infer")
+    assert [found["labelled"] for found in shown(plain, "--days", "1")] == [0]
+    plain.sql("UPDATE wafers SET failed = 0 WHERE wafer > 350")
+    [found] = shown(plain, "--days", "1")
+    assert (found["rows"], found["labelled"], found["track_record"]["days"]) == (100, 50, 1)
+
+
 def test_a_changed_relation_withholds_the_estimate(make_job: Callable[[str, str], Job]) -> None:
     job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)))
     [found] = shown(job)
