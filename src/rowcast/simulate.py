@@ -30,7 +30,13 @@ _BLOCK = 1000  # rows drawn from streams of their own: whole lots; even, so that
 _PILOT = 100  # blocks at least, where there are as many, spread over the horizon, on which the relation is calibrated
 _GROUP, _FACTORS = 10, 3  # sensors of a correlated group, and the latent factors behind them
 _LOT_SHARE = 0.3  # of a factor's variance lies between lots
-_LINEAR = (1.2, -1.1, 0.4, -0.3, 0.3)  # weights per standard deviation; the last is of a sensor that ages
+_LINEAR = (
+    1.2,
+    -1.1,
+    0.4,
+    -0.3,
+    0.3,
+)  # weights per standard deviation; of a sensor that ages the first, of one that steps the third
 _BOTH_HIGH, _PRODUCT, _WINDOW = 1.6, 0.3, 1.2  # weights of what a linear model cannot see, or sees in part
 _STRENGTH = 2.1  # standard deviation of the log-odds: a perfect model's AUC is about 0.92, and some failures are luck
 _BAD_STATION, _AGEING_TOOL = 7, 1  # ETCH-03 B fails more often; ETCH-02 ages
@@ -263,8 +269,9 @@ class _Physics:
         random, s = _random(fab, "design"), fab.sensors
         few = [max(1, round(share * s)) for share in (0.04, 0.03, 0.05)]
         parts = np.split(random.permutation(s), np.cumsum([5, 4, 1, 2, 3, *few]))
-        self.linear, self.pairs, window, ageing, self.stepping, self.constant, self.metrology, twins, others = parts
-        self.window, self.ageing = window[0], np.append(ageing, self.linear[-1])
+        self.linear, self.pairs, window, ageing, stepping, self.constant, self.metrology, twins, others = parts
+        self.window, self.ageing = window[0], np.append(ageing, self.linear[0])
+        self.stepping = np.append(stepping, self.linear[2])
         self.twins = dict(zip(twins.tolist(), [int(self.linear[1]), *others.tolist()], strict=False))
         self.roles: dict[int, Role] = dict.fromkeys(self.linear.tolist(), "linear")
         self.roles |= dict.fromkeys(self.pairs.tolist(), "interaction") | {int(self.window): "nonlinear"}

@@ -176,7 +176,7 @@ def test_a_champion_that_keeps_its_promise_is_not_retrained(plain: Job, make_job
     job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
     found = job.ok("run", "--as-of", "2026-01-14T12:00:00Z")
     assert found["retrain"] == "not due: no figure shows that the champion costs more than it promised"
-    [step] = [step for step in job.ok("runs", "--json")[0]["steps"] if step["name"] == "monitor"]
+    [step] = [step for step in job.ok("runs", "--json")[0]["steps"] if step["name"] == "quality"]
     assert (step["status"], step["row_set"]) == ("done", "score")
 
 

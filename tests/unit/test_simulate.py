@@ -268,13 +268,14 @@ def test_a_drift_stands_out_from_what_sensors_do_anyway() -> None:
         assert min(shift(name, drift) for name in drift.sensors) > 2 * max(calm)
 
 
-def test_the_drifts_are_one_gradual_on_a_tool_and_one_step_and_one_drifting_sensor_matters(truth: Truth) -> None:
+def test_the_drifts_are_one_gradual_on_a_tool_and_one_step_and_a_sensor_of_each_matters(truth: Truth) -> None:
     gradual, step = truth.drifts
     assert (gradual.kind, step.kind) == ("gradual", "step")
     assert gradual.tool == "ETCH-02"
     assert step.tool is None
     assert gradual.starts < step.starts
     assert set(gradual.sensors) & set(truth.matters)
+    assert set(step.sensors) & set(truth.matters)
     assert not set(gradual.sensors) & set(step.sensors)
 
 

@@ -360,7 +360,7 @@ def _due(job: Job, now: datetime, result: Result) -> str:
 
 def _loss(job: Job, now: datetime, run_id: int) -> str:
     """Which figure shows that the champion costs more than it promised, recorded with the run; empty if none."""
-    with recorded(job.runs, run_id, "monitor", "train") as about:
+    with recorded(job.runs, run_id, "quality", "score") as about:
         found = job.retried(lambda: quality.champion(job, now))
         if found is None:
             about.rows_in = about.rows_out = 0
