@@ -36,7 +36,7 @@ _LINEAR = (
     0.4,
     -0.3,
     0.3,
-)  # weights per standard deviation; of a sensor that ages the first, of one that steps the third
+)  # weights per standard deviation; the first is of a sensor that ages
 _BOTH_HIGH, _PRODUCT, _WINDOW = 1.6, 0.3, 1.2  # weights of what a linear model cannot see, or sees in part
 _STRENGTH = 2.1  # standard deviation of the log-odds: a perfect model's AUC is about 0.92, and some failures are luck
 _BAD_STATION, _AGEING_TOOL = 7, 1  # ETCH-03 B fails more often; ETCH-02 ages
@@ -271,8 +271,8 @@ class _Physics:
         parts = np.split(random.permutation(s), np.cumsum([5, 4, 1, 2, 3, *few]))
         self.linear, self.pairs, window, ageing, stepping, self.constant, self.metrology, twins, others = parts
         self.window, self.ageing = window[0], np.append(ageing, self.linear[0])
-        self.stepping = np.append(stepping, self.linear[2])
         self.twins = dict(zip(twins.tolist(), [int(self.linear[1]), *others.tolist()], strict=False))
+        self.stepping = np.concatenate([stepping, self.linear[1:2], twins[:1]])
         self.roles: dict[int, Role] = dict.fromkeys(self.linear.tolist(), "linear")
         self.roles |= dict.fromkeys(self.pairs.tolist(), "interaction") | {int(self.window): "nonlinear"}
         self.names = tuple(f"s{place:03d}" for place in range(1, s + 1))
