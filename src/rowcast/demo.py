@@ -54,14 +54,19 @@ class Demo:
     moments: tuple[datetime | None, ...] = (None,)  # as of when to run the pipeline, one after another; None is now
 
 
-def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: int = 7) -> Demo:
+def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, daily: bool = False, seed: int = 7) -> Demo:
     """A simulated fab: `folder`/rowcast.toml and table wafers, in `folder`/fab.db or the database at `url`.
 
-    What an earlier demo wrote there is replaced; ConfigError where anything else is in the way.
+    `daily` is for a run of each day, and retraining when the rows drift. What an earlier demo wrote there is replaced;
+    ConfigError where anything else is in the way.
     """
     fab = Fab(rows=rows, sensors=sensors, seed=seed)
     simulation = simulate(fab, _CHUNK)
-    with closing(_prepared(folder, WAFERS, "fab.db", url, _WAFERS_TOML)) as db:
+    first = fab.start + timedelta(days=int(fab.days / 3))
+    days = int((fab.end - first) / timedelta(days=1)) if daily else 1
+    moments = [first + (fab.end - first) * day / days for day in range(days + 1)]
+    template = _WAFERS_TOML.replace('policy = "every"', f'policy = "{"on-drift" if daily else "every"}"')
+    with closing(_prepared(folder, WAFERS, "fab.db", url, template)) as db:
         write_simulation(db, WAFERS, simulation)
         truth = simulation.truth
         facts = _facts(db, WAFERS, "failed")
@@ -74,7 +79,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, seed: i
             export=_secret(url, folder),
             bad_rows=len(truth.bad),
             drifts=truth.drifts,
-            moments=(fab.start + timedelta(days=int(fab.days / 3)), fab.end),
+            moments=tuple(moments),
             **facts,
         )
 

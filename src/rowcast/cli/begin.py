@@ -3,14 +3,17 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated
 
 from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 from rowcast.cli.terminal import logging_to_file
-from rowcast.config import load
+from rowcast.config import Settings, load
 from rowcast.errors import UsageError
 
 
@@ -74,6 +77,9 @@ def demo(
         Path | None, Parameter(help="UCI SECOM as a CSV, plain or .gz, instead of a simulated fab.")
     ] = None,
     url: Annotated[str | None, Parameter(help="A database to build it in; default: a SQLite file in --dir.")] = None,
+    daily: Annotated[
+        bool, Parameter(negative="", help="Run each day of the simulated history; retrain when the rows drift.")
+    ] = False,
 ) -> int:
     """Build a fab with a history, train, promote and score on it, and say what happened."""
     import sqlalchemy as sa
@@ -83,7 +89,10 @@ def demo(
     from rowcast.audit import audit
     from rowcast.pipeline.job import opened
 
-    built = fab.build(directory, rows, sensors, url) if secom is None else fab.build_secom(directory, secom, url)
+    if secom is None:
+        built = fab.build(directory, rows, sensors, url, daily=daily)
+    else:
+        built = fab.build_secom(directory, secom, url)
     print(
         f"{built.config.parent}: {built.rows:,} wafers x {built.sensors} sensors in {built.place}, table {built.table}"
     )
@@ -92,11 +101,15 @@ def demo(
     if url is not None:
         os.environ["ROWCAST_SOURCE_URL"] = url
     settings = load(built.config)
-    with logging_to_file(settings, Common(log_level="warning")) as progress:
-        for moment in built.moments:
-            print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
-            as_of = moment.isoformat() if moment else None
-            print(report.facts(report.summary(pipeline.run(settings, "full-pipeline", as_of=as_of, progress=progress))))
+    if daily and secom is None:
+        _day_by_day(settings, built.moments)
+    else:
+        with logging_to_file(settings, Common(log_level="warning")) as progress:
+            for moment in built.moments:
+                print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
+                as_of = moment.isoformat() if moment else None
+                done = pipeline.run(settings, "full-pipeline", as_of=as_of, progress=progress)
+                print(report.facts(report.summary(done)))
     print("\n$ rowcast audit")
     with opened(settings) as job:
         print(report.equation(audit(job).to_dict()))
@@ -111,6 +124,26 @@ def demo(
     for command, what in _NEXT:
         print(f"  rowcast {command.format(wafer):<18} {what}")
     return 0
+
+
+def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
+    """Run as of each day, and say what a person would have been told that day."""
+    from rowcast import notify, pipeline
+    from rowcast.pipeline.job import opened
+
+    print("\nrowcast run, as of each day; what a person would be told:")
+    told, runs, scored = 0, 0, 0
+    with logging_to_file(settings, Common(log_level="error")):
+        for moment in filter(None, moments):
+            done = pipeline.run(settings, "full-pipeline", as_of=moment.isoformat())
+            runs, scored = runs + 1, scored + (done.outcome.scored if done.outcome else 0)
+            with opened(settings, prepare=False) as job:
+                events = job.alerts.all()
+            for event in events[told:]:
+                message = notify.message(event)
+                print(f"\n{moment:%Y-%m-%d}  {message.subject}\n{indent(message.text, '            ')}", flush=True)
+            told = len(events)
+    print(f"\n{runs} runs scored {scored:,} wafers")
 
 
 _NEXT = (

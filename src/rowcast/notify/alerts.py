@@ -69,6 +69,12 @@ class Alerts:
         statement = sa.select(table).where(table.c.alert_id.in_(newest), table.c.state != "ended")
         return [_event(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
 
+    def all(self) -> list[Event]:
+        """Everything that was ever written down, the oldest first."""
+        table = self.tables.alert
+        rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.alert_id))
+        return [_event(row) for row in rows]
+
     def waiting(self) -> int:
         """How many alerts have not reached every sink."""
         table = self.tables.alert
