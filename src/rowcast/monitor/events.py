@@ -18,6 +18,8 @@ MATTERS = 0.05  # SDs of the score, root mean square over rows: what moves it le
 FLAGGED, QUARANTINED = 0.10, 0.005  # matter too: a tenth more or fewer rows flagged, half a percent more quarantined
 ROWS, AGE = float(np.log(1.25)), float(np.log(1.5))  # a quarter more rows an hour, a fifth fewer; half as old again
 ENDED = 0.5  # of what matters: below it an alarm is over
+NEWS = 0.5  # of what was told last: by so much others have to shift for an alarm to be told again
+NAMED = 10  # findings of an event
 RECENT = 8  # runs that the table shows of a series that has not shifted
 
 What = Literal["started", "changed", "ended"]
@@ -39,13 +41,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class Event:
-    """An alarm begins, is joined by other columns whose shifts matter by themselves, or ends."""
+    """An alarm begins, is joined by other columns that matter half as much as those told, or ends."""
 
     what: What
     run_id: str  # that showed it
     at: datetime
     size: float  # of all findings together; 1 is what matters
-    findings: tuple[Finding, ...]  # the largest first
+    findings: tuple[Finding, ...]  # the ten largest, in that order
+    more: int  # further series that shifted
     flagged: tuple[float, float] | None  # share of the rows: in the clean runs, and since the first finding; if known
 
 
@@ -76,22 +79,20 @@ class Account:
 
     def events(self) -> tuple[Event, ...]:
         """In time order."""
-        found, told = list[Event](), np.zeros(len(self.shifts), bool)
+        found, told, size_told = list[Event](), np.zeros(len(self.shifts), bool), 0.0
         series = [self.figures.series[shift.series] for shift in self.shifts]
         subject = np.array([each.column or each.kind for each in series])
         for run in range(len(self.runs)):
             active = self._sizes[:, run] > 0
-            size = _together(self._sizes[active, run])
+            size, new = _together(self._sizes[:, run]), active & ~np.isin(subject, subject[told])
             what: What | None = None
             if told.any() and size < ENDED:
                 what = "ended"
-            elif not told.any() and size >= 1:
-                what = "started"
-            elif told.any() and _together(self._sizes[active & ~np.isin(subject, subject[told]), run]) >= 1:
-                what = "changed"
+            elif _together(self._sizes[new, run]) >= max(1, size_told * NEWS):
+                what = "changed" if told.any() else "started"
             if what is not None:
                 found.append(self.event(what, run, told if what == "ended" else active))
-                told = (told | active) & (what != "ended")
+                told, size_told = (told | active) & (what != "ended"), size * (what != "ended")
         return tuple(found)
 
     def going_on(self, told: tuple[Event, ...]) -> Event | None:
@@ -102,14 +103,14 @@ class Account:
 
     def event(self, what: What, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
         """As of that run, about these shifts."""
-        places = np.flatnonzero(shifts).tolist()
-        findings = sorted((self._finding(self.shifts[k], k, run) for k in places), key=lambda finding: -finding.size)
+        places = sorted(np.flatnonzero(shifts).tolist(), key=lambda k: -self._sizes[k, run])
         return Event(
             what,
             self.runs[run].run_id,
             self.runs[run].at,
             _together(self._sizes[:, run]),
-            tuple(findings),
+            tuple(self._finding(self.shifts[k], k, run) for k in places[:NAMED]),
+            len(places[NAMED:]),
             self._flagged(min((self.shifts[k].since for k in places), default=run), run),
         )
 
@@ -203,7 +204,13 @@ class Account:
         return self._in_units(counts, self.baseline.mean[len(self.frame.series) :])
 
     def _amounts(self, first: int, last: int) -> Floats:
-        return self._in_units(*self._summed(first, last))[0]
+        if (first, last) not in self._known_amounts:
+            self._known_amounts[first, last] = self._in_units(*self._summed(first, last))[0]
+        return self._known_amounts[first, last]
+
+    @cached_property
+    def _known_amounts(self) -> dict[tuple[int, int], Floats]:
+        return {}
 
     def _summed(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """Counts of these runs, and the mean figures of the job."""
