@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast import config
+from rowcast.build.blas import single_thread
 from rowcast.build.candidates import Candidate, Fitted, default, user
 from rowcast.build.choice import AVERAGE, Choice, choose, with_average
 from rowcast.build.folds import FOLDS, Fold, folds
@@ -65,6 +66,7 @@ class Built:
     features_ranked: list[tuple[str, float]]  # most important first
 
 
+@single_thread()
 def build(
     training: Training,
     contract: Contract,
@@ -121,6 +123,7 @@ def _member(candidate: Candidate, scores: OutOfFold, matrix: Matrix, target: Tar
     return Member(fitted.engine, fitted.estimator, slope, intercept)
 
 
+@single_thread()
 def imported(
     training: Training,
     contract: Contract,
