@@ -140,8 +140,8 @@ def test_a_small_run_counts_for_less_and_a_large_one_as_a_usual_one() -> None:
 
 def test_a_series_with_too_few_clean_values_is_not_watched() -> None:
     figures = gaussian(8, 60, 3)
-    figures.values[5:20, 1] = np.nan
-    figures.values[:, 2] = np.nan
+    for place, absent in ((0, slice(3)), (1, slice(5, 20)), (2, slice(60))):
+        figures.values[absent, place], figures.rows[absent, place] = np.nan, 0
     figures.values[45:] += 50
     assert {shift.series for shift in shifts(figures, baseline(figures, 40), np.ones(60), np.ones(3) / 3)} == {0}
 

@@ -7,8 +7,9 @@ or more, and the mean of some later runs is held against them by a t value.
 It is not quite Student's. Successive runs are alike (a day's runs share the day), and tails are longer than a normal's
 (cells go missing by the lot). Both show where clean runs are held against each other: each stretch of them against the
 rest, without its neighbours (h-block cross-validation: Burman, Chow and Nolan 1994, Biometrika 81(2)), in all series of
-a kind together. The tenth value in size says how many times Student's a t value is, the hundredth, thousandth and ten
-thousandth how few degrees of freedom it has. Student's t with so few carries that on to where no 40 runs reach.
+a kind together. Where their largest tenth begins says how many times Student's a t value is; where the largest
+hundredth, thousandth and ten thousandth begin, how few degrees of freedom it has. Student's t with so few carries that
+on to where no 40 runs reach.
 """
 
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ def _learned(values: Floats, rows: Floats, noise: Floats, rates: bool) -> Floats
     """
     known = ~np.isnan(values)
     count = known.sum(axis=0)
-    size = count / np.where(known, 1 / rows, 0).sum(axis=0)
+    size = count / np.where(known, 1 / np.maximum(rows, 1), 0).sum(axis=0)
     variance, least = np.nanvar(values, axis=0, ddof=1), noise / size
     if rates:
         least *= max(1.0, float(np.median(variance / least)))
