@@ -25,6 +25,7 @@ MONTH = 120  # runs
 LOTS = {"1,000": 40, "200": 8}  # of 25 rows, on average
 EFFECTS = (0.05, 0.1)  # SD, from run to run
 FABS = 10  # months that share a fab: its sensors and what was learned from its training rows
+FIRST = 5_000  # month: none that the rule was chosen by
 BEGINS = 60  # the run with which a drift begins; the first 40 are the baseline
 LEVEL, PSI = 0.05, 0.2  # of the plain rules
 DRIFTS: dict[str, Callable[[tuple[int, ...]], Shift]] = {
@@ -53,7 +54,7 @@ def study(months: int) -> None:
     settings = [Setting(rows, effect) for rows in LOTS for effect in EFFECTS]
     with Pool(2) as pool:
         run = partial(pool.map, chunksize=FABS // 2)
-        nulls = {setting: run(partial(_null, setting), range(months // 4)) for setting in settings}
+        nulls = {setting: run(partial(_null, setting), range(FIRST, FIRST + months // 4)) for setting in settings}
         print(f"Null: months of {MONTH} runs without drift, 590 sensors, 1 false alarm a month allowed\n")
         rows = [_null_row(s.rows, f"{s.effect} SD", found) for s, found in nulls.items()]
         rows.append(_null_row("all", "", [each for found in nulls.values() for each in found]))
@@ -136,7 +137,7 @@ def _tenths(counts: Any) -> Floats:
 
 
 def _power(run: Callable[..., Any], setting: Setting, months: int) -> Iterator[dict[str, Any]]:
-    found = run(partial(_found, setting), range(1_000, 1_000 + months))
+    found = run(partial(_found, setting), range(2 * FIRST, 2 * FIRST + months))
     for drift in DRIFTS:
         row: dict[str, Any] = {"rows a run": setting.rows, "drift": drift}
         for rule in found[0][drift]:
