@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from conftest import quoted
 from jobs import Job
 
-from rowcast.card.markup import escape
+from rowcast.drawing.markup import escape
 
 pytest_plugins = ("job_fixtures",)
 

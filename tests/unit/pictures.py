@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from rowcast.card.axes import LETTER
+from rowcast.drawing.axes import LETTER
 
 SLACK = 0.02  # of a coordinate written to a hundredth
 

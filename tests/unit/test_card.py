@@ -17,10 +17,11 @@ from rowcast import report
 from rowcast.card import Card, words
 from rowcast.card.beware import beware, wilson
 from rowcast.card.figures import changes, columns_changed, figures, headlines
-from rowcast.card.html import _style, page
-from rowcast.card.markup import element, escape
+from rowcast.card.html import page
 from rowcast.card.record import Part, served
 from rowcast.card.text import as_dict, summary
+from rowcast.drawing.document import style
+from rowcast.drawing.markup import element, escape
 
 CARDS = of_every_kind()
 
@@ -155,7 +156,7 @@ def contrast(first: str, second: str) -> float:
 
 @pytest.mark.parametrize("theme", [0, 1, 2], ids=["light", "dark", "print"])
 def test_text_stands_out_from_its_ground_in_every_theme(theme: int) -> None:
-    block = re.findall(r":root \{(.*?)\}", _style(), re.DOTALL)[theme]
+    block = re.findall(r":root \{(.*?)\}", style(), re.DOTALL)[theme]
     colours = dict(re.findall(r"--(\w[\w-]*): (#\w{6})", block))
     for name in ("ink", "soft", "blue", "orange", "green", "red"):
         assert contrast(colours[name], colours["paper"]) >= 4.5, name

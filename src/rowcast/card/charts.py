@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
-from rowcast.card.axes import (
+from rowcast.drawing.axes import (
     LETTER,
     WIDTH,
     Frame,
@@ -23,7 +23,7 @@ from rowcast.card.axes import (
     ticks,
     x_axis,
 )
-from rowcast.card.markup import Markup, element, joined
+from rowcast.drawing.markup import Markup, element, joined
 from rowcast.shown import number, percent
 
 Rows = Sequence[Mapping[str, Any]]

@@ -1,18 +1,17 @@
 """The card as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from itertools import chain
 from typing import Any
 
-import rowcast
 from rowcast.card import charts, words
 from rowcast.card.beware import beware
 from rowcast.card.charts import Span
 from rowcast.card.figures import Figure, between, changes, columns_changed, figures, headlines
-from rowcast.card.markup import Markup, element, joined
-from rowcast.card.parts import filled, folded, or_dash, picture, scrolling, table, tag
 from rowcast.card.record import Card, day
+from rowcast.drawing.document import document
+from rowcast.drawing.markup import Markup, element, joined
+from rowcast.drawing.parts import filled, folded, or_dash, picture, scrolling, table, tag
 from rowcast.models import usual
 from rowcast.shown import number, percent
 
@@ -34,29 +33,13 @@ def page(card: Card) -> str:
     ]
     there = [(name, heading, joined(content)) for name, heading, content in sections if content]
     links = [element("a", heading, href=f"#{name}") for name, heading, _ in there]
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{words.title(card)}: model card"),
-        element("style", Markup(_style())),
+    return document(
+        f"{words.title(card)}: model card",
+        _first_screen(card),
+        element("nav", *links, aria_label="Sections"),
+        *(element("section", element("h2", heading), content, id=name) for name, heading, content in there),
+        origin="the record in the store",
     )
-    body = element(
-        "body",
-        element(
-            "main",
-            _first_screen(card),
-            element("nav", *links, aria_label="Sections"),
-            *(element("section", element("h2", heading), content, id=name) for name, heading, content in there),
-            element("footer", f"Written by rowcast {rowcast.__version__} from the record in the store."),
-        ),
-    )
-    return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _style() -> str:
-    return files("rowcast.card").joinpath("card.css").read_text(encoding="utf-8")
 
 
 def _first_screen(card: Card) -> Markup:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rowcast.card.axes import Scale, domain, moments, ticks
+from rowcast.drawing.axes import Scale, domain, moments, ticks
 
 FINITE = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e-6)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rowcast.card.markup import Markup, element
+from rowcast.drawing.markup import Markup, element
 from rowcast.shown import number
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rowcast.card.markup import Markup, element, joined
+from rowcast.drawing.markup import Markup, element, joined
 
 WIDTH = 480.0
 LETTER = 6.9  # mean width of a letter at the size that the style sheet gives
