@@ -219,6 +219,21 @@ class Monitor(_Section):
     """Whether the rows change, and when a person is told so."""
 
     false_alarms_per_month: float = Field(default=1.0, gt=0, le=1000)
+    group_by: str | None = None  # a column of the source: each of its values has charts of its own
+    events: str | None = None  # a table or view of maintenance in the source's database, and its columns:
+    event_time: str | None = None
+    event_group: str | None = None  # which group an event is of; NULL: of all
+    event_what: str | None = None
+
+    @model_validator(mode="after")
+    def _of_events(self) -> "Monitor":
+        if (self.events is None) != (self.event_time is None):
+            raise ValueError("'events' names a table and 'event_time' its time column: both or neither")
+        if self.events is None and (self.event_group, self.event_what) != (None, None):
+            raise ValueError("'event_group' and 'event_what' are columns of 'events', which is not named")
+        if self.event_group is not None and self.group_by is None:
+            raise ValueError("'event_group' needs 'group_by': what charts are grouped by")
+        return self
 
 
 class Notify(_Section):

@@ -5,11 +5,11 @@ import sys
 
 from cyclopts import CycloptsError
 
-from rowcast.cli import begin, decide, drift, look, models, operate, quality, tell
+from rowcast.cli import begin, charts, decide, drift, look, models, operate, quality, tell
 from rowcast.cli.app import app
 from rowcast.errors import RowcastError, UsageError
 
-__all__ = ["app", "begin", "decide", "drift", "entry", "look", "main", "models", "operate", "quality", "tell"]
+__all__ = ["app", "begin", "charts", "decide", "drift", "entry", "look", "main", "models", "operate", "quality", "tell"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from rowcast.contract import Misfit
 from rowcast.errors import ConfigError
 
 ColumnKind = Literal["number", "category", "boolean", "time", "other"]
+LARGEST = 3.4e38  # number that a float32 holds
 _PORTS = {"postgresql": 5432, "mssql": 1433}  # where a URL names none
 
 
@@ -154,6 +155,10 @@ class Database(Protocol):
 
     def feature(self, column: Column) -> sa.ColumnElement[Any]:
         """A feature column as it is read: decimals as floats, enumerations as text."""
+        ...
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        """The value in a number column as a float, NULL where it is no number or too large for a float32."""
         ...
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
+from rowcast.database import LARGEST, Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, first_line
 from rowcast.database.connection import as_batch
 from rowcast.database.mixed import not_mixed
@@ -200,6 +200,10 @@ class PostgreSQL(Adbc):
         elif column.kind in ("category", "other") and base not in ("text", "character varying", "character", "name"):
             value = sa.cast(value, sa.Text)
         return value
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        value = sa.cast(self.feature(column), sa.Double)
+        return sa.case((sa.func.abs(value) <= LARGEST, value))  # NaN counts as larger than any
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
+from rowcast.database import LARGEST, Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.adbc import Adbc, first_line
 from rowcast.database.connection import Result, as_batch
 from rowcast.database.mixed import Mixed, parts_of, refusal
@@ -285,6 +285,11 @@ class SQLite(Adbc):
 
     def feature(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.column(column.name)
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.cast(sa.column(column.name), sa.REAL())
+        is_number = sa.func.typeof(sa.column(column.name)).in_(("integer", "real"))
+        return sa.case((sa.and_(is_number, sa.func.abs(value) <= LARGEST), value))
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         return self.event_time(column, "UTC").is_not(None)

@@ -53,10 +53,12 @@ class Frame:
         return f"{self.x(x):.2f},{self.y(y):.2f}"
 
 
-def framed(x: tuple[float, float], y: tuple[float, float], texts: Sequence[Tick], bottom: float = 250) -> Frame:
+def framed(
+    x: tuple[float, float], y: tuple[float, float], texts: Sequence[Tick], bottom: float = 250, top: float = 34
+) -> Frame:
     """A frame with room for the texts of y's ticks at its left."""
     left = max(len(text) for _, text in texts) * LETTER + 14
-    return Frame(Scale(*x, left, WIDTH - 14), Scale(*y, bottom, 34))
+    return Frame(Scale(*x, left, WIDTH - 14), Scale(*y, bottom, top))
 
 
 def step_of(low: float, high: float, most: int) -> float:

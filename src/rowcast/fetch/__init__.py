@@ -1,10 +1,11 @@
 """data-fetch: the user's table as Arrow batches, and pending rows planned into key ranges."""
 
+from rowcast.fetch.charted import Charted, Maintenance, by_day, outcomes
 from rowcast.fetch.judged import Asked, judged, predicted
 from rowcast.fetch.matured import CHALLENGER, CHAMPION, matured
 from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.row_hash import row_hash
-from rowcast.fetch.source import Fetched, Source, open_source, store_key
+from rowcast.fetch.source import Fetched, Source, named_column, open_source, store_key
 from rowcast.fetch.stored import Stored, walk
 from rowcast.fetch.training import (
     FRESH,
@@ -28,17 +29,22 @@ __all__ = [
     "LABEL",
     "TIME",
     "Asked",
+    "Charted",
     "Fetched",
+    "Maintenance",
     "Pending",
     "Source",
     "Stored",
+    "by_day",
     "initial_scope",
     "instant",
     "judged",
     "labels_known",
     "matured",
+    "named_column",
     "newest_event",
     "open_source",
+    "outcomes",
     "predicted",
     "row_hash",
     "store_key",

@@ -185,15 +185,8 @@ def open_source(db: Database, settings: config.Source) -> Source:
     }
     for setting, names in named.items():
         for name in names:
-            if name is not None and name not in relation.names:
-                near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
-                hint = (
-                    f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
-                )
-                raise SourceError(
-                    f"{settings.table or 'the query'} in {db.shown} has no column '{name}' (source.{setting})",
-                    hint=hint,
-                )
+            if name is not None:
+                named_column(relation, name, f"{settings.table or 'the query'} in {db.shown}", f"source.{setting}")
     time = relation[settings.time] if settings.time else None
     if time and time.kind == "category" and db.dialect.name != "sqlite":
         raise SourceError(
@@ -202,6 +195,15 @@ def open_source(db: Database, settings: config.Source) -> Source:
     return Source(
         db, relation, settings, tuple(relation[name] for name in settings.key), time, relation[settings.label]
     )
+
+
+def named_column(relation: Relation, name: str, where: str, setting: str) -> Column:
+    """The column of `where` that a setting names. Raises SourceError."""
+    if name in relation.names:
+        return relation[name]
+    near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
+    raise SourceError(f"{where} has no column '{name}' ({setting})", hint=hint)
 
 
 def store_key(source: Source, store: Database) -> tuple[Column, ...]:

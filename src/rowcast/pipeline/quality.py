@@ -118,7 +118,7 @@ def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_sh
 
 def _tallies(job: Job, now: datetime, version: Version, asked: fetch.Asked, when: _Days) -> tuple[Tally, Tally]:
     """All predictions but those of rows that the version was trained on, and those whose label is known."""
-    is_normal = _normal(job, version)
+    is_normal = normal(job, version)
 
     def is_wrong(row: Mapping[str, Any]) -> bool:
         if job.settings.task.kind == "binary":
@@ -139,7 +139,7 @@ def _tallies(job: Job, now: datetime, version: Version, asked: fetch.Asked, when
     return scored.tally(), judged.tally()
 
 
-def _normal(job: Job, version: Version) -> Callable[[Any], bool]:
+def normal(job: Job, version: Version) -> Callable[[Any], bool]:
     """Whether a class needs no action; of several classes it is the first of the version's own."""
     if job.settings.task.kind == "binary":
         positive = plain(job.settings.task.positive)

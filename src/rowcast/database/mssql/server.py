@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy.sql import quoted_name
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, ColumnKind, RawType, Relation, bracketed
+from rowcast.database import LARGEST, Column, ColumnKind, RawType, Relation, bracketed
 from rowcast.database.connection import Connection, as_batch
 from rowcast.database.mixed import not_mixed
 from rowcast.database.mssql import address, arrow, catalog, tsql
@@ -279,6 +279,10 @@ class MSSQL(Connection):
         if tsql.base(column.type) in ("decimal", "numeric", "money", "smallmoney"):
             return sa.cast(value, sa.Double)
         return value
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        value = sa.cast(self.feature(column), sa.Double)
+        return sa.case((sa.func.abs(value) <= LARGEST, value))
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -1,0 +1,1 @@
+"""Control charts for people: in words, as pictures, as a page."""

@@ -1,0 +1,120 @@
+"""Control charts as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+from rowcast.charts import words
+from rowcast.charts.picture import picture
+from rowcast.drawing import parts
+from rowcast.drawing.document import document
+from rowcast.drawing.markup import Markup, element
+from rowcast.monitor.charts import BASELINE
+from rowcast.pipeline.charts import Chart
+
+
+def page(charts: Sequence[Chart], job: str, now: datetime, days: int, group_by: str | None) -> str:
+    """The whole file."""
+    window = ((now - timedelta(days=days - 1)).date(), now.date())
+    named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
+    figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
+    sections = []
+    for what, is_column in figures if group_by else []:
+        drawn = [
+            _drawn(each, window, named[id(each)]) for each in charts if (each.what, each.is_column) == (what, is_column)
+        ]
+        heading = (
+            [element("code", what), f", mean by {group_by}"] if is_column else [f"{what} by {group_by}".capitalize()]
+        )
+        sections.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
+    if charts and not group_by:
+        drawn = [_drawn(each, window, named[id(each)]) for each in charts]
+        sections.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
+    return document(
+        f"{job}: control charts",
+        _header(charts, job, window),
+        _broken(charts, named, group_by),
+        *sections,
+        origin="the rows that have been scored",
+    )
+
+
+def _header(charts: Sequence[Chart], job: str, window: tuple[date, date]) -> Markup:
+    broken = sum(bool(chart.points[-1].broken) for chart in charts)
+    said = f"{broken} of {len(charts)} charts break a rule on their last day." if charts else "No row has been scored."
+    learning = sum(chart.points[-1].limits is None for chart in charts)
+    if learning:
+        said += f" {learning} have no limits yet: fewer than {BASELINE} days since the first, or since the last mark."
+    return element(
+        "header",
+        element("p", "Control charts", class_="kicker"),
+        element("h1", job),
+        element("p", f"Rows of {window[0]} to {window[1]} that have been scored, by the day of their event, UTC."),
+        element("p", said),
+        _legend(),
+    )
+
+
+def _legend() -> Markup:
+    known = [
+        (element("circle", cx=14.0, cy=7.0, r=2.5, class_="dot"), "a day"),
+        (element("rect", x=0.0, y=0.0, width=28.0, height=14.0, class_="band"), "between 3 sigma up and down"),
+        (element("line", x1=0.0, y1=7.0, x2=28.0, y2=7.0, class_="line"), "EWMA"),
+        (element("line", x1=0.0, y1=7.0, x2=28.0, y2=7.0, class_="reach"), "its limits"),
+        (element("circle", cx=14.0, cy=7.0, r=4.0, class_="dot alarm"), "breaks a rule"),
+        (element("rect", x=0.0, y=0.0, width=28.0, height=14.0, class_="learned"), f"baseline, {BASELINE} days"),
+        (element("line", x1=14.0, y1=0.0, x2=14.0, y2=14.0, class_="mark"), "maintenance, or another version"),
+    ]
+    items = [
+        element("li", element("svg", shape, viewBox="0 0 28 14", aria_hidden="true", class_="key"), text)
+        for shape, text in known
+    ]
+    return element(
+        "div",
+        element("ul", *items, class_="legend"),
+        element(
+            "p",
+            "Limits come from the spread between the baseline's days. A baseline begins anew after maintenance, and "
+            "for scores after another version came into service. About three days in a hundred break a rule by chance, "
+            "chart by chart: charts show, alarms are for 'rowcast drift'.",
+            class_="soft",
+        ),
+    )
+
+
+def _broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None) -> Markup | None:
+    """What is so now, at a glance."""
+    rows = [
+        [
+            element("a", chart.what, href=f"#{named[id(chart)]}-figure"),
+            chart.group or "",
+            words.value(chart, chart.points[-1].subgroup.value),
+            words.usual(chart),
+            words.broken(chart),
+        ]
+        for chart in charts
+        if chart.points[-1].broken
+    ]
+    if not rows:
+        return None
+    headings = ["chart", group_by or "group", "last day", "usual", "rule broken"]
+    return element("section", element("h2", "Broken now"), parts.filled(headings, rows, numbers=(2, 3)))
+
+
+def _drawn(chart: Chart, window: tuple[date, date], name: str) -> Markup:
+    heading = chart.group if chart.group is not None else chart.what
+    title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
+    state = parts.tag("broken", words.broken(chart)) if chart.points[-1].broken else None
+    return element(
+        "div",
+        element("h3", heading, state),
+        parts.picture(picture(chart, window, title, name), _caption(chart)),
+        id=f"{name}-figure",
+    )
+
+
+def _caption(chart: Chart) -> str:
+    last = chart.points[-1]
+    said = f"{words.day(last)}: {words.value(chart, last.subgroup.value)} of {last.subgroup.rows:,} rows, "
+    said += f"usual {words.usual(chart)}." if last.limits else f"limits {words.usual(chart)}."
+    told = [words.broken(chart), words.earlier(chart)]
+    return said + "".join(f" {text}." for text in told if text)

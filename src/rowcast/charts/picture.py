@@ -1,0 +1,141 @@
+"""A control chart as a picture: the days, what is usual of them, the EWMA with its limits, and what happened."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import groupby
+from statistics import median
+
+from rowcast.charts import words
+from rowcast.drawing.axes import LETTER, WIDTH, Frame, axes, domain, framed, label, line, moments, shortened, svg, ticks
+from rowcast.drawing.markup import Markup, element, joined
+from rowcast.monitor.charts import SMOOTHED, Mark, Point
+from rowcast.pipeline.charts import Chart
+
+_TOP, _BOTTOM, _HEIGHT = 22.0, 200.0, 224.0
+_NOTE = 130.0  # width of a mark's text, at most
+
+
+def picture(chart: Chart, days: tuple[date, date], title: str, name: str) -> Markup:
+    """The SVG, from one day to another; `name` tells its title apart from those of others on the page."""
+    frame = _frame(chart, days)
+    broken = [f"{words.day(point)} breaks {' and '.join(point.broken)}" for point in chart.points if point.broken]
+    first, last = chart.points[0], chart.points[-1]
+    about = f"from {words.day(first)} to {words.day(last)}; {'; '.join(broken) or 'no rule is broken'}"
+    return svg(
+        name,
+        title,
+        about,
+        _HEIGHT,
+        *(_background(frame, stretch) for stretch in _stretches(chart.points)),
+        axes(frame, _dates(days), ticks(frame.y.low, frame.y.high, is_share=chart.kind == "share"), "", ""),
+        *(_stretch(frame, stretch) for stretch in _stretches(chart.points)),
+        _marks(frame, chart.marks),
+        _days(frame, chart),
+    )
+
+
+def _frame(chart: Chart, days: tuple[date, date]) -> Frame:
+    """All days fit; of limits those of a usual day, since a day of few rows has wide ones."""
+    limits = [point.limits for point in chart.points if point.limits]
+    values = [point.subgroup.value for point in chart.points]
+    if limits:
+        values += [median(each.low for each in limits), median(each.high for each in limits)]
+    is_share = chart.kind == "share"
+    low, high = domain(values, zero=is_share, ceiling=1.0 if is_share else None)
+    steps = ticks(low, high, is_share=is_share)
+    half = timedelta(hours=12).total_seconds()
+    return framed((_at(days[0]) - half, _at(days[1]) + half), (low, high), steps, _BOTTOM, _TOP)
+
+
+def _dates(days: tuple[date, date]) -> list[tuple[float, str]]:
+    first, last = (datetime.combine(day, time(), UTC) for day in days)
+    return [(moment.timestamp(), text) for moment, text in moments(first, max(last, first + timedelta(days=1)))]
+
+
+def _at(day: date) -> float:
+    return datetime.combine(day, time(), UTC).timestamp()
+
+
+def _stretches(points: Sequence[Point]) -> Iterator[list[Point]]:
+    """Points between days with marks."""
+    for _, stretch in groupby((point for point in points if point.role != "mixed"), lambda point: point.stretch):
+        yield list(stretch)
+
+
+def _background(frame: Frame, points: Sequence[Point]) -> Markup:
+    """From 3 sigma down to 3 sigma up: of the baseline in grey, over the whole height while it has too few days."""
+    parts = []
+    last: list[tuple[float, float, float]] = []
+    for role, among in groupby(points, lambda point: point.role):
+        edges = [
+            (
+                _at(point.subgroup.day),
+                *((each.low, each.high) if (each := point.limits) else (frame.y.low, frame.y.high)),
+            )
+            for point in among
+        ]
+        outline = [*last[-1:], *edges]
+        upper = [frame.point(x, high) for x, _, high in outline]
+        lower = [frame.point(x, low) for x, low, _ in outline]
+        class_ = "learned" if role == "baseline" else "band"
+        parts.append(element("polygon", points=" ".join([*upper, *reversed(lower)]), class_=class_))
+        last = edges
+    return joined(parts)
+
+
+def _stretch(frame: Frame, points: Sequence[Point]) -> Markup:
+    """The centre, and the EWMA with its limits."""
+    parts = []
+    limited = [(_at(point.subgroup.day), point.limits) for point in points if point.limits]
+    if limited:
+        y = frame.y(limited[0][1].centre)
+        parts.append(line(frame.x(limited[0][0]), y, frame.x(limited[-1][0]), y, "centre"))
+    smoothed = [(_at(point.subgroup.day), point.smoothed) for point in points if point.smoothed]
+    if smoothed:
+        parts.append(_line(frame, ((x, each.low) for x, each in smoothed), "reach"))
+        parts.append(_line(frame, ((x, each.high) for x, each in smoothed), "reach"))
+        parts.append(_line(frame, ((x, each.value) for x, each in smoothed), "line"))
+    return joined(parts)
+
+
+def _line(frame: Frame, points: Iterable[tuple[float, float]], class_: str) -> Markup:
+    return element("polyline", points=" ".join(frame.point(*point) for point in points), class_=class_)
+
+
+def _days(frame: Frame, chart: Chart) -> Markup:
+    """A dot a day, those that break a rule in red, and so the EWMA where it is beyond its limits."""
+    parts = [
+        _line(frame, ((_at(point.subgroup.day), point.subgroup.value) for point in stretch), "trace")
+        for stretch in _stretches(chart.points)
+    ]
+    for point in chart.points:
+        x, subgroup = frame.x(_at(point.subgroup.day)), point.subgroup
+        rules = [rule for rule in point.broken if rule != SMOOTHED]
+        text = f"{words.day(point)}: {words.value(chart, subgroup.value)}, {subgroup.rows:,} rows"
+        said = element("title", "; ".join([text, *rules]))
+        class_ = "dot alarm" if rules else "dot" if point.role == "watched" else "dot other"
+        parts.append(element("circle", said, cx=x, cy=frame.y(subgroup.value), r=4.0 if rules else 2.5, class_=class_))
+        if point.smoothed and SMOOTHED in point.broken:
+            said = element("title", f"{words.day(point)}: EWMA {words.value(chart, point.smoothed.value)}")
+            parts.append(element("circle", said, cx=x, cy=frame.y(point.smoothed.value), r=2.5, class_="dot alarm"))
+    return joined(parts)
+
+
+def _marks(frame: Frame, marks: Sequence[Mark]) -> Markup:
+    """Upright lines, each with what happened; a text that would touch the one before it is left to its title."""
+    parts = []
+    taken = 0.0
+    for mark in marks:
+        at = _at(mark.day)
+        if not frame.x.low <= at <= frame.x.high:
+            continue
+        x = frame.x(at)
+        said = element("title", f"{mark.day}: {mark.what}")
+        parts.append(element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top - 4, class_="mark"))
+        text = shortened(mark.what, _NOTE)
+        half = len(text) * LETTER / 2
+        middle = min(max(x, half), WIDTH - half)
+        if middle - half > taken:
+            parts.append(label(middle, frame.top - 9, text, class_="note"))
+            taken = middle + half + 6
+    return joined(parts)

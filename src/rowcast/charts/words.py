@@ -1,0 +1,41 @@
+"""What a chart says, in words."""
+
+from rowcast.monitor import charts
+from rowcast.pipeline.charts import Chart
+from rowcast.shown import number, percent
+
+
+def value(chart: Chart, figure: float) -> str:
+    return percent(figure) if chart.kind == "share" else number(figure)
+
+
+def usual(chart: Chart) -> str:
+    """Between which values the last day would be unremarkable, or what is lacking to say so."""
+    last = chart.points[-1]
+    if last.limits is not None:
+        return f"{value(chart, last.limits.low)} to {value(chart, last.limits.high)}"
+    learned = sum(point.role == "baseline" and point.stretch == last.stretch for point in chart.points)
+    return f"after {charts.BASELINE} days, now {learned}"
+
+
+def usual_smoothed(chart: Chart) -> str:
+    smoothed = chart.points[-1].smoothed
+    return "-" if smoothed is None else f"{value(chart, smoothed.low)} to {value(chart, smoothed.high)}"
+
+
+def broken(chart: Chart) -> str:
+    """The rules that the last day breaks, and since when."""
+    return "; ".join(f"{rule} since {since}" for rule, since in charts.standing(chart.points).items())
+
+
+def earlier(chart: Chart) -> str:
+    """The rule that was broken last of those that the last day does not break, and how many others were."""
+    found = charts.earlier(chart.points)
+    if not found:
+        return ""
+    newest = max(found, key=found.__getitem__)
+    return f"{newest} until {found[newest]}" + (f", {len(found) - 1} more before" if len(found) > 1 else "")
+
+
+def day(point: charts.Point) -> str:
+    return f"{point.subgroup.day:%Y-%m-%d}"

@@ -1,0 +1,101 @@
+"""The command that shows control charts: charts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+from rowcast.errors import UsageError
+
+if TYPE_CHECKING:
+    from rowcast.pipeline.charts import Chart
+
+_COLUMNS = ("chart", "group", "day", "rows", "value", "usual", "ewma", "its usual", "broken", "earlier")
+
+
+@app.command
+def charts(
+    *,
+    days: Annotated[
+        int, Parameter(help="How many days to look at.", validator=validators.Number(gte=1, lte=3660))
+    ] = 60,
+    column: Annotated[
+        tuple[str, ...], Parameter(help="A column to chart; default: those that matter most.", negative="")
+    ] = (),
+    as_of: AsOf = None,
+    html: Annotated[Path | None, Parameter(help="Write the charts as one HTML file, with pictures.")] = None,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """Control charts: EWMA and Western Electric rules on scores, outcomes and sensors, day by day and by group.
+
+    They show, and notify nobody.
+    """
+    from rowcast import report
+
+    with opened_job(common) as job:
+        from rowcast.pipeline.charts import charts as drawn
+        from rowcast.pipeline.job import now_of
+
+        name, now = job.settings.name, now_of(job.settings, as_of, job.store)
+        found = drawn(job, now, days, column)
+        group_by = job.settings.monitor.group_by
+    if html is not None:
+        from rowcast.charts.page import page
+
+        try:
+            html.write_text(page(found, name, now, days, group_by), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+    if json:
+        print(report.as_json({"job": name, "as_of": now, "days": days, "charts": [_to_dict(each) for each in found]}))
+    elif html is not None:
+        print(f"wrote {html}")
+    elif not found:
+        print(f"no row of the {days} days before {now:%Y-%m-%d %H:%M} UTC has been scored")
+    else:
+        shown = _COLUMNS if group_by else [each for each in _COLUMNS if each != "group"]
+        print(report.table([_row(each) for each in found], shown))
+    return 0
+
+
+def _row(found: "Chart") -> dict[str, Any]:
+    from rowcast.charts import words
+
+    last = found.points[-1]
+    return {
+        "chart": found.what,
+        "group": found.group,
+        "day": str(last.subgroup.day),
+        "rows": last.subgroup.rows,
+        "value": words.value(found, last.subgroup.value),
+        "usual": words.usual(found),
+        "ewma": "-" if last.smoothed is None else words.value(found, last.smoothed.value),
+        "its usual": words.usual_smoothed(found),
+        "broken": words.broken(found) or "-",
+        "earlier": words.earlier(found) or "-",
+    }
+
+
+def _to_dict(found: "Chart") -> dict[str, Any]:
+    from rowcast.monitor.charts import earlier, standing
+
+    return {
+        "chart": found.what,
+        "is_column": found.is_column,
+        "group": found.group,
+        "broken": standing(found.points),
+        "earlier": earlier(found.points),
+        "marks": [vars(mark) for mark in found.marks],
+        "days": [
+            {
+                **vars(point.subgroup),
+                "role": point.role,
+                "limits": None if point.limits is None else vars(point.limits),
+                "ewma": None if point.smoothed is None else vars(point.smoothed),
+                "broken": point.broken,
+            }
+            for point in found.points
+        ],
+    }

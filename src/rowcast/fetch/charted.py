@@ -1,0 +1,156 @@
+"""What charts are drawn of: scored rows, summed in the database by the day of their event and by group.
+
+Only sums travel: memory does not depend on the rows. Where source and store are two databases, the keys of the source's
+rows are staged in the store first, with what is summed beside them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast import config
+from rowcast.database import Column, equal
+from rowcast.errors import SourceError
+from rowcast.fetch.pending import Pending
+from rowcast.fetch.source import Source, named_column
+
+_DAY, _GROUP, _LABEL = "rowcast.day", "rowcast.group", "rowcast.label"
+_CHUNK = 50_000  # sums that travel together
+
+
+@dataclass(frozen=True)
+class Charted:
+    """Which rows are meant, and what of them is summed."""
+
+    first: datetime  # the midnight, UTC, that days are counted from
+    until: datetime  # later rows and labels are invisible
+    runs: sa.Select[Any]  # numbers of the runs that scored them
+    group: Column | None  # None: all together
+    columns: Sequence[Column]  # numbers
+    of_values: bool  # whether values are predicted, and not classes
+
+
+def by_day(pending: Pending, charted: Charted) -> Iterator[pa.RecordBatch]:
+    """Sums over scored rows by `day` and `part`, the group: `model_version`, `predicted`, `rows`, `score`.
+
+    Beside them for the column at each place the sum of its values, `value_0`, and how many there are, `known_0`. Values
+    that are missing by the config, or not finite, are none. Of values there is no `predicted`.
+    """
+    source, db = pending.source, pending.source.db
+    beside: list[sa.Label[Any]] = []
+    for place, column in enumerate(charted.columns):
+        value = db.number(column)
+        there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.missing])
+        beside.append(sa.case((there, value), else_=0.0).label(f"rowcast.value_{place}"))
+        beside.append(sa.case((there, 1), else_=0).label(f"rowcast.known_{place}"))
+    own = pending.own.prediction
+    scored = [own.c.model_version, own.c.score, *([] if charted.of_values else [own.c.predicted])]
+    each = _each(pending, charted, [], beside, scored)
+    names = [_DAY, _GROUP, "model_version", *([] if charted.of_values else ["predicted"])]
+    sums = [sa.func.count().label("rows"), sa.func.sum(each.c.score).label("score")]
+    for place in range(len(charted.columns)):
+        sums += [sa.func.sum(each.c[f"rowcast.{what}_{place}"]).label(f"{what}_{place}") for what in ("value", "known")]
+    return _summed(pending, each, names, sums)
+
+
+def outcomes(pending: Pending, charted: Charted) -> Iterator[pa.RecordBatch]:
+    """Sums over scored rows whose label is known, by `day` and `part`: `label` and `rows`.
+
+    Of values `label` is their sum.
+    """
+    source, own = pending.source, pending.own.prediction
+    label = sa.type_coerce(source.db.feature(source.label), own.c.predicted.type).label(_LABEL)
+    each = _each(pending, charted, [source.known(charted.until)], [label], [])
+    rows = sa.func.count().label("rows")
+    if charted.of_values:
+        return _summed(pending, each, [_DAY, _GROUP], [rows, sa.func.sum(each.c[_LABEL]).label("label")])
+    return _summed(pending, each, [_DAY, _GROUP, _LABEL], [rows])
+
+
+def _each(
+    pending: Pending,
+    charted: Charted,
+    parts: Sequence[sa.ColumnElement[bool]],
+    beside: Sequence[sa.Label[Any]],
+    scored: Sequence[sa.ColumnElement[Any]],
+) -> sa.FromClause:
+    """Scored rows with their day and group, with columns of the source and of the predictions."""
+    source, table, own = pending.source, pending.source.table(), pending.own.prediction
+    assert source.time is not None
+    within = source.db.not_before(source.time, source.settings.timezone, charted.first, charted.until)
+    day = _day(source, source.event_time(), charted.first).label(_DAY)
+    group = _text(source, charted.group).label(_GROUP)
+    keyed = pending.keyed([source.usable(table), within, *parts], table, day, group, *beside)
+    same = sa.and_(*[equal(keyed.c[c.name], own.c[c.name]) for c in source.key])
+    runs = charted.runs.subquery("runs")
+    chosen = sa.select(*[keyed.c[label.name] for label in (day, group, *beside)], *scored)
+    joined = chosen.select_from(keyed.join(own, same))
+    return joined.where(own.c.run_id.in_(sa.select(runs.c.run_id))).subquery("each")
+
+
+def _summed(
+    pending: Pending, each: sa.FromClause, names: Sequence[str], sums: Sequence[sa.ColumnElement[Any]]
+) -> Iterator[pa.RecordBatch]:
+    short = {_DAY: "day", _GROUP: "part", _LABEL: "label"}
+    chosen = [each.c[name].label(short.get(name, name)) for name in names]
+    return pending.store.stream(sa.select(*chosen, *sums).group_by(*[each.c[name] for name in names]), _CHUNK)
+
+
+def _day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
+    """How many days after the first."""
+    return sa.cast(sa.func.floor(source.db.hours(source.db.instant(first), moment) / 24.0), sa.Integer)
+
+
+def _text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
+    """A group as text; none is the empty text."""
+    if column is None:
+        return sa.literal("", sa.Text)
+    return sa.func.coalesce(source.db.as_text(column), sa.literal("", sa.Text))
+
+
+@dataclass(frozen=True)
+class Maintenance:
+    """The table or view of the source database that tells when something was done to the tools."""
+
+    source: Source
+    settings: config.Monitor
+
+    @cached_property
+    def _columns(self) -> dict[str, Column]:
+        """The columns that the config names. Raises SourceError."""
+        db, table = self.source.db, str(self.settings.events)
+        relation = db.describe(table, None)
+        if relation is None:
+            raise SourceError(
+                f"there is no table {table} in {db.shown} (monitor.events)",
+                hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
+            )
+        found = {}
+        for setting in ("event_time", "event_group", "event_what"):
+            name = getattr(self.settings, setting)
+            if name is not None:
+                found[setting] = named_column(relation, name, f"{table} in {db.shown}", f"monitor.{setting}")
+        if found["event_time"].kind == "category" and db.dialect.name != "sqlite":
+            raise SourceError(
+                f"the time column '{found['event_time'].name}' of {table} is text", hint="use a view that casts it"
+            )
+        return found
+
+    def by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
+        """What was done by `day` after the first and by `part`, the group: `rows` events, of which `what` is one."""
+        db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
+        time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
+        assert time is not None
+        schema, name = db.named(str(self.settings.events))
+        table = sa.table(name, *[sa.column(column.name) for column in columns.values()], schema=schema)
+        day = _day(self.source, db.event_time(time, zone), first).label("day")
+        said = _text(self.source, what).label("what")
+        chosen = sa.select(day, _text(self.source, group).label("part"), said).select_from(table)
+        each = chosen.where(db.not_before(time, zone, first, until)).subquery("each")
+        sums = [sa.func.count().label("rows"), sa.func.min(each.c.what).label("what")]
+        return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), _CHUNK)

@@ -1,0 +1,255 @@
+"""Control charts of a series with one value a day: which days are unlike those before, by rules that fabs know.
+
+The rules are the four of Western Electric (Statistical Quality Control Handbook, 1956), and the EWMA chart (Roberts
+1959, Technometrics 1(3)), which sees small shifts that last. Both hold a day against a baseline: the first `BASELINE`
+days, and after each maintenance, or another change that a mark names, the first days after it.
+
+Rows of a day share lots, tools and weather, so that limits by the spread of rows would be far too narrow. These are by
+the spread between the baseline's days. A day of fewer rows than usual has wider limits: whatever part of the spread is
+the rows', that is safe. A share is judged as its angle, whose spread depends on the rows alone and is about even on
+both sides (Anscombe 1948, Biometrika 35), and is never held to be steadier than rows that have nothing in common are
+(Laney 2002, Quality Engineering 14(4)).
+
+A baseline of few days knows mean and spread only so well. What is called k sigma here lies so far out that a next day
+is beyond it as seldom as a normal value is beyond k known standard deviations: by Student's t, with the baseline's own
+error added. It is the interval of prediction; with ever more days it becomes k sigma.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from itertools import groupby
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtr, stdtrit
+
+BASELINE = 14  # days: where each has rows, every weekday twice
+WEIGHT = 0.2  # of the newest day in the EWMA
+BEYOND, TWO_OF_THREE, FOUR_OF_FIVE, ONE_SIDE = (
+    "1 beyond 3 sigma",
+    "2 of 3 beyond 2 sigma",
+    "4 of 5 beyond 1 sigma",
+    "8 on one side",
+)
+SMOOTHED = "EWMA"
+RULES = (BEYOND, TWO_OF_THREE, FOUR_OF_FIVE, ONE_SIDE, SMOOTHED)
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Kind = Literal["value", "probability", "share"]  # a mean of values or of probabilities, or a share of rows
+
+
+@dataclass(frozen=True)
+class Subgroup:
+    """The rows of a day."""
+
+    day: date
+    value: float  # their mean, or a share of them
+    rows: int
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened on a day: what is usual is learned anew after it."""
+
+    day: date
+    what: str
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is usual of a subgroup."""
+
+    centre: float
+    low: float  # of 3 sigma
+    high: float
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """The EWMA up to a subgroup, and its own limits."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A subgroup on its chart."""
+
+    subgroup: Subgroup
+    role: Literal["baseline", "watched", "mixed"]  # mixed: of a day with a mark, which tells neither before nor after
+    stretch: int = 0  # how many days with marks were before it, or are its own
+    limits: Limits | None = None  # None while there is no baseline
+    smoothed: Smoothed | None = None  # of watched ones
+    broken: tuple[str, ...] = ()  # rules
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What subgroups are like while nothing changes; of shares in their angle's scale."""
+
+    centre: float
+    variance: float  # of a subgroup of the usual size
+    size: float  # that usual size, in rows
+    count: int  # subgroups it is by
+    weight: float  # what they weigh together, a usual one 1
+    kind: Kind
+
+    def weights(self, subgroups: Sequence[Subgroup]) -> Floats:
+        return _weights(subgroups, self.size)
+
+    def sigmas(self, most: int) -> Floats:
+        """How many standard deviations are called 1, 2, … sigma, shape (most,)."""
+        found: Floats = stdtrit(self.count - 1, ndtr(np.arange(1, most + 1)))
+        return found
+
+    def limits(self, reach: float, rows: float) -> Limits:
+        """The values of so many rows that are so far from the centre."""
+        ends = (_value(self.centre + way * reach, rows, self.kind) for way in (-1, 1))
+        return Limits(_value(self.centre, self.size, self.kind), *ends)
+
+    def smoothed(self, value: float, reach: float) -> Smoothed:
+        """An EWMA, and what is so far from the centre."""
+        limits = self.limits(reach, self.size)
+        return Smoothed(_value(value, self.size, self.kind), limits.low, limits.high)
+
+
+def chart(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = (), kind: Kind = "value") -> list[Point]:
+    """Each subgroup held against the baseline before it; they come in the order of their days."""
+    cuts = sorted({mark.day for mark in marks})
+    passed = [bisect_right(cuts, subgroup.day) for subgroup in subgroups]
+    found: list[Point] = []
+    for number, places in groupby(range(len(subgroups)), passed.__getitem__):
+        among = [subgroups[place] for place in places]
+        mixed = [each for each in among if number and each.day == cuts[number - 1]]
+        found += [Point(each, "mixed", number) for each in mixed]
+        found += _stretch(among[len(mixed) :], number, kind)
+    return found
+
+
+def _stretch(subgroups: Sequence[Subgroup], number: int, kind: Kind) -> list[Point]:
+    """Subgroups between which nothing is marked: the first are the baseline, the others are watched."""
+    first, later = subgroups[:BASELINE], subgroups[BASELINE:]
+    if len(first) < BASELINE:
+        return [Point(each, "baseline", number) for each in first]
+    held = baseline(first, kind)
+    reach = _reach(first, held)[:, -1]
+    limits = [held.limits(far, each.rows) for far, each in zip(reach, first, strict=True)]
+    points = [Point(each, "baseline", number, of_it) for each, of_it in zip(first, limits, strict=True)]
+    return points + watched(later, held, number)
+
+
+def baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
+    """By two subgroups or more."""
+    values, size = _measured(subgroups, kind), float(np.median([each.rows for each in subgroups]))
+    weights = _weights(subgroups, size)
+    total = float(weights.sum())
+    centre = float(weights @ values) / total
+    least = 1 / (4 * size + 2) if kind == "share" else (1e-9 * centre) ** 2  # what another order of adding changes
+    variance = max(float(weights @ (values - centre) ** 2) / (len(values) - 1), least)
+    return Baseline(centre, variance, size, len(values), total, kind)
+
+
+def watched(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0) -> list[Point]:
+    """Subgroups, one after another, against a baseline."""
+    if not subgroups:
+        return []
+    off = _measured(subgroups, held.kind) - held.centre
+    reach = _reach(subgroups, held)
+    smoothed, far = _smoothed(off, held.weights(subgroups), held)
+    broken = {**western_electric(off, reach), SMOOTHED: np.abs(smoothed) > far}
+    return [
+        Point(
+            subgroup,
+            "watched",
+            stretch,
+            held.limits(reach[place, -1], subgroup.rows),
+            held.smoothed(held.centre + smoothed[place], far[place]),
+            tuple(rule for rule in RULES if broken[rule][place]),
+        )
+        for place, subgroup in enumerate(subgroups)
+    ]
+
+
+def western_electric(off: Floats, reach: Floats) -> dict[str, Bools]:
+    """Which of n subgroups break which rule, (n,): each of them completes a pattern that it is part of.
+
+    `off` (n,) is how far they are from the centre, `reach` (n, 3) how far 1, 2 and 3 sigma are.
+    """
+    found = {rule: np.zeros(len(off), dtype=bool) for rule in RULES[:4]}
+    for side in (1, -1):
+        one, two, three = (side * off[:, np.newaxis] > reach).T
+        found[BEYOND] |= three
+        found[TWO_OF_THREE] |= two & (_among(two, 3) >= 2)
+        found[FOUR_OF_FIVE] |= one & (_among(one, 5) >= 4)
+        found[ONE_SIDE] |= _among(side * off > 0, 8) == 8
+    return found
+
+
+def standing(points: Sequence[Point]) -> dict[str, date]:
+    """The rules that the last subgroup breaks, and since which day each subgroup has."""
+    found: dict[str, date] = {}
+    for rule in points[-1].broken if points else ():
+        streak = 0
+        while streak < len(points) and rule in points[-1 - streak].broken:
+            streak += 1
+        found[rule] = points[-streak].subgroup.day
+    return found
+
+
+def earlier(points: Sequence[Point]) -> dict[str, date]:
+    """The rules that were broken, but not by the last subgroup, and when they were last."""
+    found = {rule: point.subgroup.day for point in points for rule in point.broken}
+    return {rule: found[rule] for rule in RULES if rule in found and rule not in points[-1].broken}
+
+
+def _measured(subgroups: Sequence[Subgroup], kind: Kind) -> Floats:
+    """Their values, (n,), of shares the angle."""
+    values, rows = (
+        np.array([getattr(each, name) for each in subgroups], dtype=np.float64) for name in ("value", "rows")
+    )
+    return np.arcsin(np.sqrt((values * rows + 0.375) / (rows + 0.75))) if kind == "share" else values
+
+
+def _value(measured: float, rows: float, kind: Kind) -> float:
+    """The other way round; shares and probabilities end at 0 and 1."""
+    if kind == "share":
+        measured = ((rows + 0.75) * np.sin(np.clip(measured, 0, np.pi / 2)) ** 2 - 0.375) / rows
+    return float(measured) if kind == "value" else float(np.clip(measured, 0, 1))
+
+
+def _weights(subgroups: Sequence[Subgroup], size: float) -> Floats:
+    """Of subgroups of the usual size or more 1, of smaller ones less."""
+    return np.minimum(np.array([each.rows for each in subgroups]) / size, 1.0)
+
+
+def _reach(subgroups: Sequence[Subgroup], held: Baseline) -> Floats:
+    """How far from the centre 1, 2 and 3 sigma are of each subgroup, (n, 3)."""
+    spread = np.sqrt(held.variance * (1 / held.weights(subgroups) + 1 / held.weight))
+    return np.outer(spread, held.sigmas(3))
+
+
+def _smoothed(off: Floats, weights: Floats, held: Baseline) -> tuple[Floats, Floats]:
+    """The EWMA of distances from the centre, beginning at it, and how far its 3 sigma are, both (n,)."""
+    values, far = np.empty_like(off), np.empty_like(off)
+    sigma = held.sigmas(3)[-1]
+    value = spread = kept = 0.0
+    for place, (distance, weight) in enumerate(zip(off, weights, strict=True)):
+        value = WEIGHT * distance + (1 - WEIGHT) * value
+        spread = WEIGHT**2 / weight + (1 - WEIGHT) ** 2 * spread
+        kept = WEIGHT + (1 - WEIGHT) * kept  # how much of the centre's own error is in it
+        values[place] = value
+        far[place] = sigma * np.sqrt(held.variance * (spread + kept**2 / held.weight))
+    return values, far
+
+
+def _among(there: Bools, window: int) -> npt.NDArray[np.int64]:
+    """How many of the last `window` are, each included."""
+    total = np.concatenate([np.zeros(window, np.int64), np.cumsum(there)])
+    found: npt.NDArray[np.int64] = total[window:] - total[:-window]
+    return found
