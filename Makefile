@@ -3,7 +3,7 @@
 # make crash  the long forms: 500 killed runs on each database, every server fault, any order of events; two hours
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
-# make study  what docs/models.md shows: the gate, intervals, quality, columns, leaks, speed; and docs/monitoring.md; most of an hour
+# make study  what docs/models.md and docs/monitoring.md show: the gate, intervals, quality, columns, leaks, speed; most of an hour
 
 PYTHON ?= python3
 BIN := .venv/bin

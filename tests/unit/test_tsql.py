@@ -18,7 +18,7 @@ import sqlglot
 from recording import ANY, Server, recorded
 from sqlglot import exp
 
-from rowcast import fetch, migrations
+from rowcast import config, fetch, migrations
 from rowcast.audit import audit
 from rowcast.config import Settings
 from rowcast.database.mssql import MSSQL
@@ -258,6 +258,18 @@ def quality(fab: Fab) -> None:
         list(fetch.judged(fab.job.pending, asked, fab.state, NOW))
 
 
+def chart(fab: Fab) -> None:
+    """What charts are drawn of, and maintenance that resets them."""
+    columns = [fab.job.source.relation[name] for name in ("temperature", "pressure")]
+    tool = fab.job.source.relation["tool"]
+    charted = fetch.Charted(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
+    list(fetch.by_day(fab.job.pending, charted))
+    list(fetch.outcomes(fab.job.pending, charted))
+    fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
+    monitor = config.Monitor(group_by="tool", events="dbo.cleaned", event_time="cleaned_at", event_group="tool")
+    list(fetch.Maintenance(fab.job.source, monitor).by_day(MORNING, NOW))
+
+
 def requeue(fab: Fab) -> None:
     moved = fab.job.store.temporary("rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer))
     fab.job.store.ingest(moved, PREDICTIONS.select(["lot", "slot"]))
@@ -354,6 +366,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         shadow,
         judge,
         quality,
+        chart,
         requeue,
         count,
         run,
@@ -399,7 +412,7 @@ def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, se
     SECTIONS[section](fab)
     for sent in fab.server.sent:
         statement = sent.partition("\n--" if not sent.startswith("--") else "--")[0]
-        assert not re.search("'", re.sub(r"N'(?:[^']|'')*'|'\$\[\d+\]'", "", statement)), sent
+        assert not re.search("'", re.sub(r"N'(?:[^']|'')*'|'\$\[\d+\]'|'[\d :+-]+'", "", statement)), sent
         assert "[rowcast].[run].[run_id]" not in statement
         assert statement.count("?") <= MSSQL.most_values
 

@@ -287,7 +287,7 @@ class SQLite(Adbc):
         return sa.column(column.name)
 
     def number(self, column: Column) -> sa.ColumnElement[Any]:
-        value: sa.ColumnElement[Any] = sa.cast(sa.column(column.name), sa.REAL())
+        value = sa.cast(sa.column(column.name), sa.Double)
         is_number = sa.func.typeof(sa.column(column.name)).in_(("integer", "real"))
         return sa.case((sa.and_(is_number, sa.func.abs(value) <= LARGEST), value))
 

@@ -54,7 +54,8 @@ def by_day(pending: Pending, charted: Charted) -> Iterator[pa.RecordBatch]:
     names = [_DAY, _GROUP, "model_version", *([] if charted.of_values else ["predicted"])]
     sums = [sa.func.count().label("rows"), sa.func.sum(each.c.score).label("score")]
     for place in range(len(charted.columns)):
-        sums += [sa.func.sum(each.c[f"rowcast.{what}_{place}"]).label(f"{what}_{place}") for what in ("value", "known")]
+        sums.append(_sum(each.c[f"rowcast.value_{place}"], sa.Double).label(f"value_{place}"))
+        sums.append(_sum(each.c[f"rowcast.known_{place}"], sa.BigInteger).label(f"known_{place}"))
     return _summed(pending, each, names, sums)
 
 
@@ -68,7 +69,7 @@ def outcomes(pending: Pending, charted: Charted) -> Iterator[pa.RecordBatch]:
     each = _each(pending, charted, [source.known(charted.until)], [label], [])
     rows = sa.func.count().label("rows")
     if charted.of_values:
-        return _summed(pending, each, [_DAY, _GROUP], [rows, sa.func.sum(each.c[_LABEL]).label("label")])
+        return _summed(pending, each, [_DAY, _GROUP], [rows, _sum(each.c[_LABEL], sa.Double).label("label")])
     return _summed(pending, each, [_DAY, _GROUP, _LABEL], [rows])
 
 
@@ -101,16 +102,20 @@ def _summed(
     return pending.store.stream(sa.select(*chosen, *sums).group_by(*[each.c[name] for name in names]), _CHUNK)
 
 
+def _sum(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.func.sum(values), kind)  # PostgreSQL makes a numeric of large integers
+
+
 def _day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
     """How many days after the first."""
     return sa.cast(sa.func.floor(source.db.hours(source.db.instant(first), moment) / 24.0), sa.Integer)
 
 
 def _text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
-    """A group as text; none is the empty text."""
+    """A value as text; none is the empty text."""
     if column is None:
-        return sa.literal("", sa.Text)
-    return sa.func.coalesce(source.db.as_text(column), sa.literal("", sa.Text))
+        return sa.literal("", sa.UnicodeText)
+    return sa.func.coalesce(sa.cast(source.db.feature(column), sa.UnicodeText), sa.literal("", sa.UnicodeText))
 
 
 @dataclass(frozen=True)
