@@ -167,8 +167,10 @@ def axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_tit
         parts.append(label(frame.left - 7, frame.y(value) + 4, text, "end", "tick"))
     parts.append(line(frame.left, frame.bottom, frame.right, frame.bottom, "axis"))
     parts += x_axis(frame, x)
-    parts.append(label((frame.left + frame.right) / 2, frame.bottom + 37, x_title, class_="name"))
-    parts.append(label(4, frame.top - 13, y_title, "start", "name"))
+    if x_title:
+        parts.append(label((frame.left + frame.right) / 2, frame.bottom + 37, x_title, class_="name"))
+    if y_title:
+        parts.append(label(4, frame.top - 13, y_title, "start", "name"))
     return joined(parts)
 
 

@@ -1,0 +1,103 @@
+"""The page of control charts: every picture inside its frame, well-formed, and told in words."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pictures import is_sound, parsed, texts
+
+from rowcast.charts import words
+from rowcast.charts.page import page
+from rowcast.charts.picture import picture
+from rowcast.monitor.charts import BASELINE, Kind, Mark, Subgroup, chart
+from rowcast.pipeline.charts import Chart
+
+FIRST = date(2026, 5, 1)
+DAYS = 60
+WINDOW = (FIRST, FIRST + timedelta(days=DAYS - 1))
+NOW = datetime(2026, 6, 29, 12, tzinfo=UTC)
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def made(
+    values: list[float], marks: dict[int, str] | None = None, kind: Kind = "value", group: str | None = None, **of: Any
+) -> Chart:
+    happened = [Mark(day(number), what) for number, what in (marks or {}).items()]
+    subgroups = [Subgroup(day(number), value, 50) for number, value in enumerate(values)]
+    return Chart(of.get("what", "s01"), of.get("what") is None, group, kind, chart(subgroups, happened, kind), happened)
+
+
+def classes(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
+    return [each for each in svg.iter() if each.get("class") == name]
+
+
+QUIET = [9.0, 11.0] * (BASELINE // 2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.floats(-1e6, 1e6).filter(lambda value: value == 0 or abs(value) > 1e-6), min_size=1, max_size=DAYS),
+    st.dictionaries(st.integers(0, DAYS - 1), st.text(max_size=40), max_size=4),
+)
+def test_any_chart_of_values_is_sound(values: list[float], marks: dict[int, str]) -> None:
+    is_sound(parsed(picture(made(values, dict(sorted(marks.items()))), WINDOW, "s01", "c")))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=DAYS))
+def test_any_chart_of_shares_is_sound(values: list[float]) -> None:
+    is_sound(parsed(picture(made(values, kind="share"), WINDOW, "fail rate", "c")))
+
+
+def test_a_day_that_breaks_a_rule_is_red_and_says_so() -> None:
+    svg = parsed(picture(made([*QUIET, 20.0, 10.0]), WINDOW, "s01", "c"))
+    red = [each.find("title").text for each in classes(svg, "dot alarm")]
+    assert red[0] == f"{day(BASELINE)}: 20, 50 rows; 1 beyond 3 sigma"
+    assert len(classes(svg, "dot other")) == BASELINE
+    assert f"{day(BASELINE)} breaks 1 beyond 3 sigma" in svg.find("desc").text
+
+
+def test_a_mark_is_an_upright_line_with_what_happened_and_parts_the_lines_of_the_chart() -> None:
+    svg = parsed(picture(made([*QUIET, 10.0, 10.0, *QUIET], {BASELINE + 1: "pump changed"}), WINDOW, "s01", "c"))
+    [mark] = classes(svg, "mark")
+    assert mark.get("x1") == mark.get("x2")
+    assert mark.find("title").text == f"{day(BASELINE + 1)}: pump changed"
+    assert "pump changed" in texts(svg)
+    assert len(classes(svg, "trace")) == 2
+
+
+def test_texts_of_marks_that_would_touch_are_left_to_be_pointed_at() -> None:
+    svg = parsed(picture(made(QUIET, {5: "pump changed", 6: "leak check"}), WINDOW, "s01", "c"))
+    assert len(classes(svg, "mark")) == 2
+    assert len(classes(svg, "note")) == 1
+
+
+def test_words_say_what_is_so_and_what_was() -> None:
+    found = made([*QUIET, 10.0, 25.0, 10.0, 10.0])
+    assert words.broken(found) == f"EWMA since {day(BASELINE + 1)}"
+    assert words.earlier(found) == f"1 beyond 3 sigma until {day(BASELINE + 1)}"
+    assert words.usual(found) == "6.032 to 13.97"
+    assert words.usual(made(QUIET[:5])) == f"after {BASELINE} days, now 5"
+
+
+@pytest.mark.parametrize("group_by", [None, "tool"])
+def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
+    group = None if group_by is None else "ETCH-01"
+    charts = [made([*QUIET, 30.0], group=group), made([*QUIET, 10.0], group=group, what="mean score")]
+    text = page(charts, "wafers", NOW, DAYS, group_by)
+    root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
+    assert "1 of 2 charts break a rule on their last day." in text
+    assert next(each.text for each in root.iter("h2")) == "Broken now"
+    [link] = root.iter("a")
+    assert [each for each in root.iter("div") if f"#{each.get('id')}" == link.get("href")]
+    assert len({each.get("id") for each in root.iter() if each.get("id")}) == 2 * 3
+
+
+def test_a_page_without_charts_says_why() -> None:
+    assert "No row has been scored." in page([], "wafers", NOW, DAYS, None)
