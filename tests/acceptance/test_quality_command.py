@@ -194,7 +194,7 @@ def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure
     assert "the realised cost of" in reason
     assert "that the model promised, beyond luck" in reason
     name = job.table("metric")
-    kept = {row["name"]: row["value"] for row in job.stored(f"SELECT * FROM {name} WHERE step = 'monitor'")}
+    kept = {row["name"]: row["value"] for row in job.stored(f"SELECT * FROM {name} WHERE step = 'quality'")}
     assert kept["realised_cost_per_row"] > kept["promised_cost_per_row"]
 
 

@@ -206,13 +206,15 @@ class Runs:
         found = self.db.rows(done.order_by(run.c.as_of.desc()).limit(1))
         return found[0]["as_of"] if found else None
 
-    def as_of(self, after: datetime, until: datetime) -> dict[int, datetime]:
-        """Runs, by number, as of a moment later than one and no later than the other."""
+    def between(self, after: datetime, until: datetime) -> sa.Select[Any]:
+        """Number and `as_of` of the runs as of a moment later than one, and no later than the other."""
         table = self.tables.run
         within = sa.and_(table.c.job == self.job, table.c.as_of > after, table.c.as_of <= until)
-        return {
-            row["run_id"]: row["as_of"] for row in self.db.rows(sa.select(table.c.run_id, table.c.as_of).where(within))
-        }
+        return sa.select(table.c.run_id, table.c.as_of).where(within)
+
+    def as_of(self, after: datetime, until: datetime) -> dict[int, datetime]:
+        """The same runs by number."""
+        return {row["run_id"]: row["as_of"] for row in self.db.rows(self.between(after, until))}
 
     def failed_training(self) -> tuple[datetime, str] | None:
         """As of when the newest run that trained failed to, and why; None where it did not fail."""

@@ -154,7 +154,7 @@ def _runs(job: Job, version: int, edges: monitor.Edges) -> list[monitor.Run]:
 def told(event: monitor.Event) -> str:
     """A drift in a sentence: which columns, since when and by how much, and what it does to the decisions."""
     named = [sentence(one) for one in event.findings[:_NAMED]]
-    more = len(event.findings) - len(named)
+    more = len(event.findings) + event.more - len(named)
     parts = named + ([f"and {more} more"] if more > 0 else [])
     since = min(one.since_at for one in event.findings)
     text = f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
