@@ -70,10 +70,10 @@ def test_the_simplest_come_first_and_names_are_different() -> None:
 
 
 def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
-    """The log-odds of each leaf, smoothed by one row of the base rate, on average; of values the forest's own mean."""
+    """The log-odds of each leaf, smoothed by three rows of the base rate, on average; of values the forest's mean."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    options = {"min_samples_leaf": 3, "max_leaf_nodes": 256, "max_features": 0.5, "random_state": 7}
+    options = {"min_samples_leaf": 3, "max_features": 0.5, "random_state": 7}
     forest = ExtraTreesRegressor(100, **options).fit(VALUES, TARGETS["regression"].values)
     found = fit_extra(ROWS, TARGETS["regression"], 7).raw(ROWS)
     np.testing.assert_allclose(found, forest.predict(VALUES), rtol=0, atol=1e-9)
@@ -84,8 +84,24 @@ def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
     for tree in classifier.estimators_:
         leaf = tree.apply(VALUES)
         rows = tree.tree_.n_node_samples[leaf]
-        each.append(logit((tree.tree_.value[leaf, 0, 1] * rows + base) / (rows + 1)))
+        each.append(logit((tree.tree_.value[leaf, 0, 1] * rows + 3 * base) / (rows + 3)))
     np.testing.assert_allclose(fit_extra(ROWS, TARGETS["binary"], 7).raw(ROWS), np.mean(each, axis=0), atol=1e-5)
+
+
+def test_scores_are_on_one_scale_whether_half_of_the_rows_were_learned_from_or_all() -> None:
+    """Calibration and threshold are found on scores of folds' models, and hold for the one of all rows."""
+    random = np.random.default_rng(3)
+    values = random.normal(size=(8_000, 20)).astype(np.float32)
+    outcome = values[:, 0] + values[:, 1] * values[:, 2] + random.normal(size=8_000) > 3
+    assert 0.03 < outcome.mean() < 0.1
+    rows = Matrix(values, tuple(f"c{place}" for place in range(20)), {})
+    target, later = Target("binary", outcome, ("ok", "bad")), rows.take(slice(6_000, None))
+    for candidate in default("binary", 0):
+        half, whole = (
+            candidate.fit(rows.take(slice(0, n)), target.take(slice(0, n))).raw(later) for n in (3_000, 6_000)
+        )
+        assert half.mean() == pytest.approx(whole.mean(), abs=0.6), candidate.name
+        assert half.std() == pytest.approx(whole.std(), rel=0.35), candidate.name
 
 
 def test_the_contributions_of_extra_trees_are_exact() -> None:

@@ -11,38 +11,41 @@ from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 
 _TREES = 100
+_LEAVES, _LEAST = 250, 3  # leaves of a tree at most; rows of a leaf at least
 _MISSING_IS_NAN = 8  # of LightGBM's decision types; 2 more where missing goes left
 
 
 def fit_extra(matrix: Matrix, target: Target, seed: int) -> Fitted:
     """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006, Machine Learning 63(1)).
 
-    A leaf's log-odds are smoothed by one row of the base rate, and averaged over the trees. A category counts by its
-    code: trees can cut it out of its neighbours.
+    A leaf holds at least a 250th of the rows. Its log-odds are smoothed by as many rows of the base rate as that, and
+    averaged over the trees: so scores are on the same scale whether a fold or all rows were learned from, and what is
+    calibrated on the one holds for the other. A category counts by its code: trees can cut it out of its neighbours.
     """
     import lightgbm
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
-    many = len(matrix) > LARGE
+    many, leaf = len(matrix) > LARGE, max(_LEAST, len(matrix) // _LEAVES)
     classified = target.kind != "regression"
     forest = (ExtraTreesClassifier if classified else ExtraTreesRegressor)(
         _TREES,
-        min_samples_leaf=3 if not many else 20,
-        max_leaf_nodes=256,
+        min_samples_leaf=leaf,
         max_features=0.5,
         random_state=seed,
         n_jobs=THREADS if many else 1,
     )
     forest.fit(matrix.values, target.values.astype(np.int64) if classified else target.values)
     seen = forest.classes_ if classified else np.zeros(1, np.int64)
-    return Fitted("lightgbm", lightgbm.Booster(model_str=_text(forest, target, seen, matrix.values.shape[1])), target)
+    return Fitted(
+        "lightgbm", lightgbm.Booster(model_str=_text(forest, target, seen, matrix.values.shape[1], leaf)), target
+    )
 
 
-def _text(forest: Any, target: Target, seen: Any, width: int) -> str:
+def _text(forest: Any, target: Target, seen: Any, width: int, smooth: int) -> str:
     scores = len(target.classes) if target.kind == "multiclass" else 1
     trees: list[str] = []
     for estimator in forest.estimators_:
-        values = _leaves(estimator.tree_, target, seen) / len(forest.estimators_)
+        values = _leaves(estimator.tree_, target, seen, smooth) / len(forest.estimators_)
         trees += [_tree(len(trees) + place, estimator.tree_, values[:, place]) for place in range(scores)]
     more = {"binary": " sigmoid:1", "multiclass": f" num_class:{scores}", "regression": ""}
     objective = OBJECTIVES[target.kind] + more[target.kind]
@@ -61,7 +64,7 @@ def _text(forest: Any, target: Target, seen: Any, width: int) -> str:
     return f"tree\n{lines}\n{''.join(trees)}end of trees\n\n"
 
 
-def _leaves(tree: Any, target: Target, seen: Any) -> Floats:
+def _leaves(tree: Any, target: Target, seen: Any, smooth: int) -> Floats:
     """What each node says, shape (nodes, scores): log-odds, log-probabilities, or a value."""
     value = tree.value[:, 0, :]
     if target.kind == "regression":
@@ -70,7 +73,7 @@ def _leaves(tree: Any, target: Target, seen: Any) -> Floats:
     base = target.counts / len(target)
     every = np.zeros((len(value), len(base)))
     every[:, seen] = value * rows
-    share = np.log(np.maximum((every + base) / (rows + 1), 1e-6))
+    share = np.log(np.maximum((every + smooth * base) / (rows + smooth), 1e-6))
     return np.asarray(share[:, 1:] - share[:, :1] if target.kind == "binary" else share, dtype=np.float64)
 
 
