@@ -70,7 +70,7 @@ def test_the_simplest_come_first_and_names_are_different() -> None:
 
 
 def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
-    """The log-odds of each leaf, smoothed by three rows of the base rate, on average; of values the forest's mean."""
+    """The log-odds of each leaf, smoothed by three rows and shifted to the base rate; of values the forest's mean."""
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
     options = {"min_samples_leaf": 3, "max_features": 0.5, "random_state": 7}
@@ -84,7 +84,8 @@ def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
     for tree in classifier.estimators_:
         leaf = tree.apply(VALUES)
         rows = tree.tree_.n_node_samples[leaf]
-        each.append(logit((tree.tree_.value[leaf, 0, 1] * rows + 3 * base) / (rows + 3)))
+        said = logit((tree.tree_.value[leaf, 0, 1] * rows + 3 * base) / (rows + 3))
+        each.append(said + logit(base) - said.mean())
     np.testing.assert_allclose(fit_extra(ROWS, TARGETS["binary"], 7).raw(ROWS), np.mean(each, axis=0), atol=1e-5)
 
 
@@ -100,7 +101,7 @@ def test_scores_are_on_one_scale_whether_half_of_the_rows_were_learned_from_or_a
         half, whole = (
             candidate.fit(rows.take(slice(0, n)), target.take(slice(0, n))).raw(later) for n in (3_000, 6_000)
         )
-        assert half.mean() == pytest.approx(whole.mean(), abs=0.6), candidate.name
+        assert half.mean() == pytest.approx(whole.mean(), abs=0.3), candidate.name
         assert half.std() == pytest.approx(whole.std(), rel=0.35), candidate.name
 
 

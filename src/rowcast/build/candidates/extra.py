@@ -18,9 +18,10 @@ _MISSING_IS_NAN = 8  # of LightGBM's decision types; 2 more where missing goes l
 def fit_extra(matrix: Matrix, target: Target, seed: int) -> Fitted:
     """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006, Machine Learning 63(1)).
 
-    A leaf holds at least a 250th of the rows. Its log-odds are smoothed by as many rows of the base rate as that, and
-    averaged over the trees: so scores are on the same scale whether a fold or all rows were learned from, and what is
-    calibrated on the one holds for the other. A category counts by its code: trees can cut it out of its neighbours.
+    A leaf holds at least a 250th of the rows. Its log-odds are smoothed by as many rows of the base rate as that, a
+    tree's are shifted to that rate on average, and trees are averaged: so scores are on the same scale whether a fold
+    or all rows were learned from, and what is calibrated on the one holds for the other. A category counts by its code:
+    trees can cut it out of its neighbours.
     """
     import lightgbm
     from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
@@ -74,7 +75,11 @@ def _leaves(tree: Any, target: Target, seen: Any, smooth: int) -> Floats:
     every = np.zeros((len(value), len(base)))
     every[:, seen] = value * rows
     share = np.log(np.maximum((every + smooth * base) / (rows + smooth), 1e-6))
-    return np.asarray(share[:, 1:] - share[:, :1] if target.kind == "binary" else share, dtype=np.float64)
+    level = np.log(np.maximum(base, 1e-6))[None]
+    if target.kind == "binary":
+        share, level = share[:, 1:] - share[:, :1], level[:, 1:] - level[:, :1]
+    leaf = tree.children_left == -1
+    return np.asarray(share + level - (share * rows)[leaf].sum(axis=0) / len(target), dtype=np.float64)
 
 
 def _tree(number: int, tree: Any, value: Floats) -> str:
