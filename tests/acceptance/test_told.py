@@ -61,7 +61,7 @@ def break_sensor(job: Job, wafers: str) -> None:
 
 
 def waiting(job: Job) -> int:
-    return int(job.ok("status", "--json")["alerts_waiting"])
+    return int(job.call("status", "--json").json["alerts_waiting"])
 
 
 def stored(job: Job) -> list[tuple[str, str]]:
@@ -90,7 +90,9 @@ def test_trouble_is_told_once_then_when_it_changes_and_when_it_is_over(trained: 
     assert facts[0].startswith("since    20")
     assert "'rowcast infer --accept-quarantine' sets these rows aside and goes on" in facts[1]
     assert facts[2] == "command  rowcast resume 2"
-    assert "infer failed since" in trained.ok("status", "--json")["trouble"]
+    status = trained.call("status", "--json")
+    assert "infer failed since" in status.json["needs_a_person"]
+    assert status.code == 1
     trained.sql("ALTER TABLE wafers RENAME COLUMN s01 TO gone")
     assert trained.call("infer").code == 1
     assert hook.subjects[1:] == ["rowcast wafers: changed: infer failed (run 4)"]
@@ -98,7 +100,7 @@ def test_trouble_is_told_once_then_when_it_changes_and_when_it_is_over(trained: 
     assert trained.call("infer", "--accept-quarantine").code == 0
     assert hook.subjects[2:] == ["rowcast wafers: over: infer failed (run 4)"]
     assert hook.taken[2]["message"].startswith("It is over: the source no longer has column 's01'")
-    assert trained.ok("status", "--json")["trouble"] is None
+    assert trained.ok("status", "--json")["needs_a_person"] is None
     assert trained.call("infer").code == 0
     assert stored(trained) == [
         *(("decision 1", "once"), ("infer", "begins"), ("infer", "changed"), ("infer", "ended")),
