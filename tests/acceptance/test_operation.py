@@ -131,7 +131,7 @@ def test_every_step_is_recorded_with_status_rows_columns_and_memory(untrained: J
     found = steps(untrained, untrained.ok("run")["run"])
     assert set(found) == {
         *(("data-fetch", "train"), ("data-check", "train"), ("data-process", "train")),
-        *(("model-build", "-"), ("gate", "-"), ("inference", "score")),
+        *(("model-build", "-"), ("gate", "-"), ("inference", "score"), ("monitor", "score")),
         *(("data-fetch", "score"), ("data-check", "score"), ("data-process", "score")),
     }
     for step in found.values():
