@@ -1254,8 +1254,9 @@ def test_a_sqlite_path_may_hold_signs_that_mean_something_in_a_url(tmp_path):
     assert len(list(tmp_path.glob("*.db"))) == 6
 
 
-def test_two_writers_wait_for_one_another(sqlite):
+def test_two_writers_wait_for_one_another(sqlite, monkeypatch):
     """A second writer that gives up says that the file is locked."""
+    monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.1)
     db, other = sqlite.connect(), sqlite.connect()
     table = numbered(db)
     other.arrow("PRAGMA busy_timeout = 1")
