@@ -34,7 +34,7 @@ def mentions(said: str, *words: str) -> None:
         ({"infer": {"batchrows": 5}}, ["unknown key 'infer.batchrows'", "did you mean 'batch_rows'?"]),
         ({"inference": {"batch_rows": 5}}, ["unknown key 'inference'", "did you mean 'infer'?"]),
         ({"check.columns.s01": {"maxi": 5}}, ["unknown key 'check.columns.s01.maxi'", "did you mean 'max'?"]),
-        ({"monitor": {"false_alarms_per_month": 1}}, ["unknown key 'monitor'", "known here"]),
+        ({"serve": {"port": 1}}, ["unknown key 'serve'", "known here"]),
         ({"infer": {"batch_rows": "many"}}, ["'infer.batch_rows'", "integer"]),
         ({"infer": {"workers": 0}}, ["'infer.workers'", "greater than or equal to 1"]),
         ({"source": {"key": "wafer"}}, ["'source.key'", "tuple"]),
