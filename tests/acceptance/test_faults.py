@@ -34,7 +34,7 @@ def mentions(said: str, *words: str) -> None:
         ({"infer": {"batchrows": 5}}, ["unknown key 'infer.batchrows'", "did you mean 'batch_rows'?"]),
         ({"inference": {"batch_rows": 5}}, ["unknown key 'inference'", "did you mean 'infer'?"]),
         ({"check.columns.s01": {"maxi": 5}}, ["unknown key 'check.columns.s01.maxi'", "did you mean 'max'?"]),
-        ({"serve": {"port": 1}}, ["unknown key 'serve'", "known here"]),
+        ({"zzz": {"port": 1}}, ["unknown key 'zzz'", "known here"]),
         ({"infer": {"batch_rows": "many"}}, ["'infer.batch_rows'", "integer"]),
         ({"infer": {"workers": 0}}, ["'infer.workers'", "greater than or equal to 1"]),
         ({"source": {"key": "wafer"}}, ["'source.key'", "tuple"]),
@@ -839,7 +839,7 @@ def test_a_model_whose_bytes_were_changed_is_refused_by_name_and_another_is_a_wa
     assert trained.counts() == (0, LABELLED, 0, 0, PENDING)
     assert trained.sql(f"SELECT * FROM {trained.table('batch')}") == []
     mentions(trained.refused("promote", "3", "--by", "Ada"), "model v3")
-    assert trained.ok("status", "--json")["champion"] == "v2"
+    assert trained.call("status", "--json").json["champion"] == "v2"
     assert "v1 is champion" in trained.call("rollback", "--by", "Ada").out
     assert trained.ok("infer")["scored"] == PENDING
     assert trained.counts() == (0, LABELLED, PENDING, 0, 0)
