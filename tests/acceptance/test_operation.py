@@ -461,7 +461,7 @@ def test_elsewhere_than_on_a_terminal_every_line_is_json(lite: Job) -> None:
     events = [json.loads(line) for line in done.err.splitlines()]
     assert [event["event"] for event in events] == [
         *("infer begins", "data-fetch (score) done", "data-check (score) done", "data-process (score) done"),
-        *("inference (score) done", "infer done"),
+        *("inference (score) done", "monitor (score) done", "infer done"),
     ]
     assert all(event["timestamp"] and event["level"] == "info" for event in events)
     assert len(done.out.splitlines()) == 1
@@ -497,7 +497,7 @@ def test_one_run_can_be_looked_at(lite: Job) -> None:
     first = lite.ok("infer")["run"]
     lite.ok("infer")
     [run] = lite.ok("runs", str(first), "--json")
-    assert (run["run_id"], len(run["steps"])) == (first, 4)
+    assert (run["run_id"], len(run["steps"])) == (first, 5)
     assert f"steps of run {first}" in lite.call("runs", str(first)).out
     assert "has no run 99" in lite.refused("runs", "99")
 
