@@ -212,6 +212,11 @@ def _event(job: Job, alarm: monitor.Event) -> Event:
     )
 
 
+def _finite(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return value if np.isfinite(value) else None
+
+
 def _row(event: monitor.Event) -> Mapping[str, Any]:
     findings = [
         {
@@ -220,10 +225,7 @@ def _row(event: monitor.Event) -> Mapping[str, Any]:
             "category": one.series.category,
             "since_run": int(one.since),
             "since": one.since_at.isoformat(),
-            "was": one.was,
-            "now": one.now,
-            "change": one.change,
-            "size": one.size,
+            **{name: _finite(getattr(one, name)) for name in ("was", "now", "change", "size")},
         }
         for one in event.findings
     ]
