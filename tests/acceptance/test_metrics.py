@@ -132,14 +132,14 @@ def embedded(job: Job, *command: str, **logs: Any) -> list[dict[str, Any]]:
 def test_the_log_has_each_steps_figures_and_the_runs_for_cloudwatch(lite: Job) -> None:
     lite.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30 WHERE wafer = 310")
     lines = embedded(lite, "infer")
-    steps = [f"{name} (score)" for name in ("data-fetch", "data-check", "data-process", "inference")]
+    steps = [f"{name} (score)" for name in ("data-fetch", "data-check", "data-process", "inference", "monitor")]
     assert [(line["job"], line["step"]) for line in lines] == [("wafers", step) for step in (*steps, "run")]
     for line in lines:
         [directive] = line["_aws"]["CloudWatchMetrics"]
         assert (directive["Namespace"], directive["Dimensions"]) == ("rowcast", [["job", "step"]])
         for metric in directive["Metrics"]:
             assert isinstance(line[metric["Name"]], int | float), metric
-    check, inference, run = lines[1], lines[3], lines[4]
+    check, inference, run = lines[1], lines[3], lines[5]
     assert (check["rows_in"], check["rows_out"], check["quarantined"], check["failed"]) == (PENDING, PENDING - 1, 1, 0)
     assert (inference["scored"], inference["retries"]) == (PENDING - 1, 0)
     assert (run["scored"], run["quarantined"], run["failed"], run["pipeline"]) == (PENDING - 1, 1, 0, "infer")
