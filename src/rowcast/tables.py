@@ -194,7 +194,7 @@ def tables(db: Database, schema: str) -> Tables:
         ),
         profile=table(
             "profile",
-            sa.Column("batch_id", big, primary_key=True, autoincrement=False),
+            sa.Column("batch_id", big, nullable=False),
             sa.Column("job", name, nullable=False, index=True),
             sa.Column("run_id", big, nullable=False),
             sa.Column("model_version", integer, nullable=False),

@@ -279,7 +279,7 @@ def test_a_run_killed_between_publishing_and_its_shadow_doubles_nothing(two: Job
 def test_a_run_that_dies_at_any_statement_leaves_the_shadow_whole_or_missing(two: Job) -> None:
     two.configure({"retrain": NEVER, "infer": ONE_BATCH})
     settings = load(two.folder / "rowcast.toml")
-    tables = [two.table(name) for name in ("wafers_prediction", "wafers_shadow", "batch", "profile")]
+    tables = [two.table(name) for name in ("wafers_prediction", "wafers_shadow", "batch")]
     sizes, died = set(), True
     for statement in itertools.count(11):
         print(statement)  # after the plan

@@ -119,8 +119,7 @@ CREATE TABLE [rowcast].[profile] (
 	[job] NVARCHAR(128) NOT NULL, 
 	[run_id] BIGINT NOT NULL, 
 	[model_version] INTEGER NOT NULL, 
-	[counts] VARBINARY(max) NOT NULL, 
-	CONSTRAINT [pk_profile] PRIMARY KEY ([batch_id])
+	[counts] VARBINARY(max) NOT NULL
 );
 
 CREATE INDEX [ix_rowcast_profile_job] ON [rowcast].[profile] ([job]);
