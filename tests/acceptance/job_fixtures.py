@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from conftest import SYSTEMS, Place
-from jobs import Job, build, create
+from jobs import Job, build, create, train
 from postgres import Server
 from sqlserver import SqlServer, database_of, quoted
 
@@ -42,7 +42,7 @@ class Bases:
             if what == "trained":
                 if job.place.is_mssql:
                     self._ddl = [statement for statement in job.call("ddl").out.split(";\n\n") if statement.strip()]
-                job.ok("retrain")
+                train(job)
             if job.place.is_sqlite:
                 job.sql("PRAGMA wal_checkpoint(TRUNCATE)")
             job.place.close()

@@ -9,7 +9,7 @@ from subprocess import Popen
 import pytest
 import sqlalchemy as sa
 from conftest import Place, literal, quoted
-from jobs import LABELLED, PENDING, SENSORS, Job, moment, wafers
+from jobs import LABELLED, PENDING, SENSORS, Job, moment, train, wafers
 from proof import ended, eventually, is_exactly_once, named, statuses
 from sqlserver import in_tsql
 
@@ -195,8 +195,8 @@ def test_four_processes_keep_the_promise_where_source_and_store_are_two_database
 ) -> None:
     job, place = make_job(source, "untrained"), make_place(store)
     changes = {"store": {"url": place.url}, "infer": {"batch_rows": 7}, "check": {"max_quarantine": 1.0}}
-    job.estimator("quick", **changes)
-    job.ok("retrain")
+    job.configure(changes)
+    train(job)
     is_shared_among_four(job, place, start)
     ours = {
         "sqlite": "sqlite_master WHERE name LIKE 'rowcast%'",

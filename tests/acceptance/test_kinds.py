@@ -29,6 +29,8 @@ def _amount(row: dict[str, Any]) -> float:
     return round(10 + 2 * row["s01"] - row["s02"], 3)
 
 
+EVERY_CANDIDATE = {"model": {"min_train_rows": 50, "budget": None}}
+
 KINDS: dict[str, Any] = {
     "classes": (several, {"task": {"kind": "multiclass", "cost_missed": 5.0}}),
     "values": (amounts, {"task": {"kind": "regression", "high": 13.0}}),
@@ -64,6 +66,7 @@ def pending(job: Job) -> dict[int, dict[str, Any]]:
 
 
 def test_several_outcomes_are_predicted_by_name_and_those_that_need_action_flagged(classes: Job) -> None:
+    classes.configure({**KINDS["classes"][1], **EVERY_CANDIDATE})
     done = classes.ok("run")
     found, rows = predictions(classes), pending(classes)
     assert found.keys() == rows.keys()
@@ -79,6 +82,7 @@ def test_several_outcomes_are_predicted_by_name_and_those_that_need_action_flagg
 
 
 def test_amounts_are_predicted_in_their_unit_and_flagged_outside_their_limits(values: Job) -> None:
+    values.configure({**KINDS["values"][1], **EVERY_CANDIDATE})
     done = values.ok("run")
     found, rows = predictions(values), pending(values)
     assert found.keys() == rows.keys()

@@ -14,7 +14,7 @@ from subprocess import Popen
 import pytest
 import sqlalchemy as sa
 from conftest import Place
-from jobs import ESTIMATORS, LABELLED, PENDING, Done, Job, build, wafers
+from jobs import ESTIMATORS, LABELLED, PENDING, Done, Job, build, train, wafers
 from postgres import Server
 from proof import batches, ended, eventually, figure, is_exactly_once, slow, statuses
 
@@ -51,7 +51,7 @@ def template(own_server: Server, tmp_path_factory: pytest.TempPathFactory) -> st
     admin(own_server, "CREATE DATABASE trained TEMPLATE template0")
     job = Job(tmp_path_factory.mktemp("template"), Place("postgresql", own_server.url("trained"), own_server))
     build(job)
-    job.ok("retrain")
+    train(job)
     job.place.close()
     return "trained"
 
