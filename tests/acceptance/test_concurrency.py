@@ -271,6 +271,7 @@ def test_a_retrain_that_was_killed_keeps_no_other_from_training(untrained: Job, 
 
 def test_a_retrain_beside_a_run_that_scores_disturbs_neither(trained: Job, start: Start) -> None:
     trained.configure({"infer": {"batch_rows": 3}})
+    trained.is_bare = False  # the challenger may score in the shadow
     trained.sql("UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END WHERE wafer <= 340")
     both = [ended(process) for process in [start(trained, "retrain"), start(trained, "infer")]]
     assert [done.code for done in both] == [0, 0], both

@@ -15,7 +15,7 @@ import killed
 import numpy as np
 import pytest
 from conftest import SYSTEMS, Place
-from jobs import LABELLED, PENDING, SENSORS, Job, moment, wafers
+from jobs import LABELLED, PENDING, SENSORS, Job, moment, train, wafers
 from mortal import Dead, Death, living
 
 from rowcast import fetch, pipeline, process
@@ -89,8 +89,8 @@ def figures(job: Job, step: str) -> dict[str, float]:
 
 def waits(job: Job, **changes: Any) -> Job:
     """With a second version that waits: there are no labels later than what the champion was trained on."""
-    job.estimator("quick", **{"retrain": NEVER, **changes})
-    assert "undecided" in job.ok("retrain")["retrain"]
+    job.configure({"retrain": NEVER, **changes})
+    assert "undecided" in train(job, seed=1)["retrain"]
     return job
 
 
