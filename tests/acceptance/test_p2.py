@@ -1,7 +1,6 @@
 """examples/p2 as its user drives it: `python -m p2.pipeline` from its own folder."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import environment
 
 from rowcast.database import connect
 
@@ -24,20 +24,19 @@ class Folder:
         self.path = path
         shutil.copytree(EXAMPLE, path, ignore=shutil.ignore_patterns("*.db*", "*.log*", ".rowcast", "__pycache__"))
 
-    def python(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ROWCAST_")}
+    def python(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", *arguments],
             cwd=self.path,
-            env={**kept, **environment},
+            env={**environment(), **more},
             capture_output=True,
             text=True,
             timeout=180,
         )
 
-    def act(self, action: str, level: str = "INFO", **environment: str) -> list[dict[str, Any]]:
+    def act(self, action: str, level: str = "INFO", **more: str) -> list[dict[str, Any]]:
         """The summaries that a successful action prints."""
-        done = self.python("p2.pipeline", "-log", level, "-a", action, **environment)
+        done = self.python("p2.pipeline", "-log", level, "-a", action, **more)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -152,7 +152,7 @@ def test_two_databases_say_the_same_as_one(make_job: Callable[[str, str], Job], 
 def test_several_classes_and_values_show_what_can_be_known(make_job: Callable[[str, str], Job]) -> None:
     rows = wafers(1, WAFERS, True)
     kinds = [{**row, "failed": "void" if row["s02"] > 1 else "ok" if row["s01"] < 0.8 else "scratch"} for row in rows]
-    default = {"model": {"min_train_rows": 50}}
+    default = {"model": {"min_train_rows": 50, "budget": None}}
     classes = scored(make_job("sqlite", "empty"), kinds, "TEXT", task={"kind": "multiclass"}, **default)
     [found] = shown(classes)
     assert set(found["estimated"]) == set(found["realised"]) == {"accuracy", "cost_per_row"}
