@@ -83,11 +83,9 @@ def _rows(job: Job, now: datetime) -> Iterator[Sample]:
 
 
 def _champion(job: Job, now: datetime) -> Iterator[Sample]:
-    champion = job.registry.champion()
-    served = [made for made in job.registry.promotions() if made["version"] == champion]
-    since = next((made["decided_at"] for made in served if made["decision"] in ("promoted", "rolled back")), None)
-    yield "rowcast_champion_version", {}, champion
-    yield "rowcast_champion_age_seconds", {}, None if since is None else (now - since).total_seconds()
+    made = job.registry.put_in_service()
+    yield "rowcast_champion_version", {}, job.registry.champion()
+    yield "rowcast_champion_age_seconds", {}, None if made is None else (now - made["decided_at"]).total_seconds()
 
 
 def _line(name: str, labels: Mapping[str, Any], value: float) -> str:

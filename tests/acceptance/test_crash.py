@@ -45,7 +45,11 @@ SELECT (SELECT count(*) FROM (SELECT wafer FROM {prediction} GROUP BY wafer HAVI
         LEFT JOIN (SELECT batch_id, count(*) AS n FROM {prediction} GROUP BY batch_id) AS p ON p.batch_id = b.batch_id
         LEFT JOIN (SELECT batch_id, count(*) AS n FROM {quarantine} GROUP BY batch_id) AS q ON q.batch_id = b.batch_id
         WHERE b.status = 'published' AND (coalesce(b.scored, -1) <> coalesce(p.n, 0)
-            OR coalesce(b.quarantined, -1) <> coalesce(q.n, 0))) AS batches_of_other_counts
+            OR coalesce(b.quarantined, -1) <> coalesce(q.n, 0))) AS batches_of_other_counts,
+    (SELECT count(*) FROM {batch} AS b
+        LEFT JOIN (SELECT batch_id, count(*) AS n FROM {profile} GROUP BY batch_id) AS f ON f.batch_id = b.batch_id
+        WHERE coalesce(f.n, 0) > CASE WHEN b.status = 'published' THEN 1 ELSE 0 END
+            OR b.scored > 0 AND f.n IS NULL) AS batches_of_other_profiles
 """
 
 TOTALS = f"""
@@ -61,7 +65,7 @@ SELECT (SELECT count(*) FROM wafers WHERE wafer NOT BETWEEN 1 AND {LABELLED}) AS
 def asked(job: Job, question: str) -> dict[str, int]:
     """The answer of one statement, which sees one moment."""
     names = {name: job.table(f"wafers_{name}") for name in ("prediction", "quarantine")}
-    [row] = job.sql(question.format(batch=job.table("batch"), **names))
+    [row] = job.sql(question.format(batch=job.table("batch"), profile=job.table("profile"), **names))
     return {name: int(count) for name, count in row.items()}
 
 
@@ -310,7 +314,7 @@ def test_a_publish_without_its_transaction_leaves_what_the_check_finds(siege: Si
         found = faults(siege.job)
         if found:
             break
-    assert set(found) == {"batches_of_other_counts"}
+    assert set(found) == {"batches_of_other_counts", "batches_of_other_profiles"}
 
 
 def overtaken(siege: Siege, *arguments: str) -> None:
@@ -346,4 +350,7 @@ def test_a_run_that_lost_its_claim_publishes_nothing(siege: Siege) -> None:
 
 def test_a_publish_that_does_not_ask_whose_claim_it_is_leaves_what_the_check_finds(siege: Siege) -> None:
     overtaken(siege, "--without", "claim")
-    assert faults(siege.job) == {"scored_and_set_aside": 5, "batches_of_other_counts": 1}
+    assert faults(siege.job) == {
+        **{"scored_and_set_aside": 5, "batches_of_other_counts": 1},
+        "batches_of_other_profiles": 1,
+    }

@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from jobs import Job, create, moment, wafers
 
+from rowcast.errors import ModelError
+
 pytest_plugins = ("job_fixtures",)
 
 WAFERS, TURNED = 2_000, 1_008  # a wafer every ten minutes for two weeks; a week has passed at TURNED
@@ -210,3 +212,21 @@ def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring
     done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
     assert "by nothing" in done.json["error"]
+
+
+def test_where_quality_cannot_be_measured_the_champion_scores_and_somebody_is_told(
+    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+
+    def broken(*_: Any) -> None:
+        raise ModelError("its reliability cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rowcast.pipeline.policy.quality.champion", broken)
+        done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
+    assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
+    assert "its reliability cannot be read" in done.json["retrain"]
+    assert "quality failed" in job.call("status").out
+    job.ok("run", "--as-of", "2026-01-14T13:00:00Z")
+    assert "quality failed" not in job.call("status").out

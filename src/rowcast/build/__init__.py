@@ -64,6 +64,7 @@ class Built:
     candidates: list[dict[str, Any]]  # name, auc, auc_low, auc_high, log_loss, cost_per_row, chosen
     dropped: dict[str, str]  # column -> why the model does not use it
     features_ranked: list[tuple[str, float]]  # most important first
+    contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
 
 
 @single_thread()
@@ -100,13 +101,15 @@ def build(
         if chosen in (candidate.name, AVERAGE)
     )
     challenger = _model(target, contract, matrix, members, judged, task)
+    shares = _explained(challenger, matrix)
     more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": suspects(matrix, target)}
     return Built(
         model=challenger,
         metrics={**_about(chosen, target, matrix), **more, **judged.record},
         candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
         dropped=reduced.dropped,
-        features_ranked=_ranked(challenger, matrix, reduced.relevance),
+        features_ranked=_ranked(challenger, shares, reduced.relevance),
+        contributions=shares,
     )
 
 
@@ -149,12 +152,14 @@ def imported(
     judged = judge(scores, _imported, task, confidence, training.time if training.is_dated else None)
     members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
     challenger = _model(target, contract, matrix, members, judged, task)
+    shares = _explained(challenger, matrix)
     return Built(
         model=challenger,
         metrics={**_about(_IMPORTED, target, matrix), **judged.record},
         candidates=[],
         dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
-        features_ranked=_ranked(challenger, matrix, {}),
+        features_ranked=_ranked(challenger, shares, {}),
+        contributions=shares,
     )
 
 
@@ -279,10 +284,13 @@ def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> d
     return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
 
 
-def _ranked(model: Model, matrix: Matrix, relevance: dict[str, float]) -> list[tuple[str, float]]:
-    """Features by mean absolute contribution; where an estimator tells none, by what is known of their relevance."""
+def _explained(model: Model, matrix: Matrix) -> Floats | None:
     rows = len(matrix)
-    shares = model.contributions(matrix.take(np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)))
+    return model.contributions(matrix.take(np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)))
+
+
+def _ranked(model: Model, shares: Floats | None, relevance: dict[str, float]) -> list[tuple[str, float]]:
+    """Features by mean absolute contribution; where an estimator tells none, by what is known of their relevance."""
     if shares is not None:
         relevance = dict(zip(model.features, np.abs(shares).mean(axis=0).tolist(), strict=True))
     known = [(name, relevance[name]) for name in model.features if name in relevance]

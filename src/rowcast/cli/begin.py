@@ -89,6 +89,8 @@ def demo(
     from rowcast.audit import audit
     from rowcast.pipeline.job import opened
 
+    if daily and secom is not None:
+        raise UsageError("--daily runs the simulated history: it cannot be combined with --secom")
     if secom is None:
         built = fab.build(directory, rows, sensors, url, daily=daily)
     else:
@@ -101,7 +103,7 @@ def demo(
     if url is not None:
         os.environ["ROWCAST_SOURCE_URL"] = url
     settings = load(built.config)
-    if daily and secom is None:
+    if daily:
         _day_by_day(settings, built.moments)
     else:
         with logging_to_file(settings, Common(log_level="warning")) as progress:

@@ -28,7 +28,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "job": job.settings.name,
             "source": f"{job.source.identity} in {job.source.db.shown}",
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
-            "in_service": _since(job.registry.promotions(), champion),
+            "in_service": _since(job.registry.put_in_service()),
             "trained_to": _text(version.trained_until) if version else None,
             **judging.told(job, job.store.now()),
             "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
@@ -65,12 +65,11 @@ _BESIDE = (
 )
 
 
-def _since(decisions: list[dict[str, Any]], champion: int | None) -> str | None:
+def _since(made: dict[str, Any] | None) -> str | None:
     """Since when the champion serves, and by whose decision."""
-    for made in decisions:
-        if made["version"] == champion and made["decision"] in ("promoted", "rolled back"):
-            return f"since {made['decided_at']:%Y-%m-%d %H:%M}, {made['decision']} by {made['decided_by']}"
-    return None
+    if made is None:
+        return None
+    return f"since {made['decided_at']:%Y-%m-%d %H:%M}, {made['decision']} by {made['decided_by']}"
 
 
 def _text(moment_or_key: Any) -> Any:

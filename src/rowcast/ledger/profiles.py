@@ -45,7 +45,7 @@ class Profiles:
         the newest row to the run.
         """
         run, batch, metric = self.tables.run, self.tables.batch, self.tables.metric
-        published = sa.and_(batch.c.job == self.job, batch.c.status == "published")
+        published = sa.and_(batch.c.job == self.job, batch.c.run_id >= first, batch.c.status == "published")
         counted = (
             sa.select(
                 batch.c.run_id,
@@ -64,8 +64,7 @@ class Profiles:
         scores = sa.and_(run.c.job == self.job, run.c.run_id >= first, run.c.pipeline.in_(_SCORES))
         columns = [run.c.run_id, run.c.as_of, counted.c.scored, counted.c.quarantined]
         columns += [of.c.value.label(name) for name, of in figure.items()]
-        rows = self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
-        return [dict(row) for row in rows]
+        return self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
 
     def record(self, version: int, events: Sequence[Mapping[str, Any]]) -> None:
         """Keep what was told of drift: run_id, what, at, size, told and findings of each event."""

@@ -218,6 +218,12 @@ class Registry:
         rows = self.db.rows(self._decisions().order_by(table.c.promotion_id.desc()))
         return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
 
+    def put_in_service(self) -> dict[str, Any] | None:
+        """The decision by which the champion serves; None where there is none."""
+        champion = self.champion()
+        served = (made for made in self.promotions() if made["version"] == champion)
+        return next((made for made in served if made["decision"] in ("promoted", "rolled back")), None)
+
     def untold(self) -> list[dict[str, Any]]:
         """Decisions that have become no alert yet, the oldest first."""
         table = self.tables.promotion

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +18,12 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, monitoring, quality, saying, scoring, shadow, telling, training
+from rowcast.pipeline import by_hand, foreign, judging, monitoring, policy, saying, scoring, shadow, telling, training
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
 from rowcast.pipeline.job import Job, moment, now_of, opened
+from rowcast.pipeline.policy import Due
 from rowcast.pipeline.record import recorded, run_figures, said
 from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
@@ -32,9 +33,7 @@ log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
 _TRAINS = ("retrain", "import")  # and nothing else
-HAND_STEPS = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference", "monitor")
 Progress = Callable[[int, int], None]
-_AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
 
 
 def unseen(_done: int, _total: int) -> None:
@@ -159,8 +158,8 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
 
 def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int | None = None) -> Result:
     """One step by hand, on what the step before saved; data-fetch begins a new run."""
-    if name not in HAND_STEPS:
-        raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(HAND_STEPS)}")
+    if name not in by_hand.STEPS:
+        raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(by_hand.STEPS)}")
     with opened(settings) as job:
         if name == "data-fetch":
             now = now_of(settings, as_of, job.store)
@@ -281,12 +280,13 @@ def _begun(
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
-    reason = "asked for" if forced else _due(job, now, result)
-    _judge(job, result, now, training=bool(reason))
-    if not reason:
-        log.info("retraining is not due", reason=result.retrain)
+    due = Due(True, "asked for") if forced else _due(job, now, result)
+    _judge(job, result, now, training=due.now)
+    if not due.now:
+        result.retrain = due.reason
+        log.info("retraining is not due", reason=due.reason)
         return
-    log.info("retraining", reason=reason)
+    log.info("retraining", reason=due.reason)
     _train_or_go_on(job, result, now, set(), forced)
 
 
@@ -294,15 +294,17 @@ def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
     try:
         with telling.attempted(result.troubles, "gate"):
             result.judged = judging.judge(job, result.run_id, now, training=training)
-    except Exception as error:  # whatever it is: the champion can still score
-        known = _known(error)
-        result.status, result.error = "partial", known
-        log.error("what was scored in the shadow could not be judged", error=known.what)
-        log.debug("where it failed", exc_info=True)
+    except Exception as error:
+        _goes_on(result, error, "what was scored in the shadow could not be judged")
 
 
-def _known(error: Exception) -> RowcastError:
-    return error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
+    """Say what failed: whatever it is, the champion can still score, and if it cannot it says so itself."""
+    known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+    result.status, result.error = "partial", result.error or known
+    log.error(what, error=known.what)
+    log.debug("where it failed", exc_info=True)
+    return known
 
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
@@ -316,14 +318,10 @@ def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str
             raise
         result.retrain = f"not now: {busy.what}"
         log.info("retraining is under way elsewhere", reason=busy.what)
-    except Exception as error:  # whatever it is: the champion can still score, and if it cannot it says so itself
+    except Exception as error:
         if forced or job.registry.champion() is None:
             raise
-        known = _known(error)
-        result.status, result.error = "partial", known
-        result.retrain = f"failed: {known.what}"
-        log.error("retraining failed, the champion goes on scoring", error=known.what)
-        log.debug("where it failed", exc_info=True)
+        result.retrain = f"failed: {_goes_on(result, error, 'retraining failed, the champion goes on scoring').what}"
 
 
 def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:
@@ -335,65 +333,16 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
     result.retrain = f"v{result.decision['version']} {result.decision['reason']}"
 
 
-def _due(job: Job, now: datetime, result: Result) -> str:
-    """Why a retrain is due by the policy; empty, with the reason in the result, where it is not."""
-    reason = job.retried(lambda: _may(job, now, result))
-    policy, champion = job.settings.retrain.policy, job.registry.champion()
-    if not reason or policy == "every" or champion is None:
-        return reason
-    if policy == "on-drift":
-        drift = job.retried(lambda: monitoring.drifting(job, champion))
-        result.retrain = "" if drift else "not due: nothing drifts"
-        return drift
+def _due(job: Job, now: datetime, result: Result) -> Due:
+    due = job.retried(lambda: policy.by_time(job, now))
+    if not due.now:
+        return due
     try:
-        found = _loss(job, now, result.run_id)
-    except Exception as error:  # whatever it is: the champion can still score
-        known = _known(error)
-        result.status, result.error = "partial", known
-        result.retrain = f"not due: quality could not be measured: {known.what}"
-        log.error("quality could not be measured", error=known.what)
-        log.debug("where it failed", exc_info=True)
-        return ""
-    result.retrain = "" if found else "not due: no figure shows that the champion costs more than it promised"
-    return found
-
-
-def _loss(job: Job, now: datetime, run_id: int) -> str:
-    """Which figure shows that the champion costs more than it promised, recorded with the run; empty if none."""
-    with recorded(job.runs, run_id, "quality", "score") as about:
-        found = job.retried(lambda: quality.champion(job, now))
-        if found is None:
-            about.rows_in = about.rows_out = 0
-            return ""
-        about.rows_in = about.rows_out = found.whole.rows
-        about.metrics = quality.figures(found)
-        about.note = f"v{found.version}: {found.loss}" if found.loss else ""
-        return about.note
-
-
-def _may(job: Job, now: datetime, result: Result) -> str:
-    """Why a retrain may be, by the time and labels since the last; empty, with the reason in the result, if not."""
-    policy = job.settings.retrain
-    versions = job.registry.versions()
-    if policy.policy == "never":
-        result.retrain = "not due: the policy is never"
-        return ""
-    if not versions:
-        return "there is no model yet"
-    failed = job.runs.failed_training()
-    again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
-    if failed and now < again and job.registry.champion() is not None:
-        result.retrain = f"not tried again before {again:%Y-%m-%d %H:%M} UTC, since the last try failed: {failed[1]}"
-        return ""
-    waited = now - versions[0].created_at
-    if waited < policy.every:
-        result.retrain = f"not due before {versions[0].created_at + policy.every:%Y-%m-%d %H:%M} UTC"
-        return ""
-    new = fetch.labels_known(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
-    if new < policy.min_new_labels:
-        result.retrain = f"not due: {new} new labels of at least {policy.min_new_labels}"
-        return ""
-    return f"{waited.days} days and {new} labels since v{versions[0].version}"
+        with telling.attempted(result.troubles, "quality"):
+            return policy.by_figures(job, now, result.run_id, due)
+    except Exception as error:
+        known = _goes_on(result, error, "quality could not be measured")
+        return Due(False, f"not due: quality could not be measured: {known.what}")
 
 
 def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
@@ -439,10 +388,7 @@ def _watch(run: Run, result: Result) -> None:
         ):
             found = job.retried(lambda: monitoring.watch(run, about))
     except Exception as error:
-        known = _known(error)
-        result.status, result.error = "partial", result.error or known
-        log.error("the rows could not be watched", error=known.what)
-        log.debug("where it failed", exc_info=True)
+        _goes_on(result, error, "the rows could not be watched")
     else:
         if found is not None:
             telling.raised(job, found, {monitoring.TOPIC})

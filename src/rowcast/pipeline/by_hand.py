@@ -17,6 +17,7 @@ from rowcast.fetch import Fetched
 from rowcast.ledger import Batch
 from rowcast.ledger import Job as State
 from rowcast.models.artifact import Model
+from rowcast.monitor import Edges
 from rowcast.pipeline import batch as batches
 from rowcast.pipeline import monitoring, scoring, shadow, training
 from rowcast.pipeline.examine import Examined, also_checked, check_overrides, columns_needed
@@ -26,6 +27,7 @@ from rowcast.pipeline.run import Run
 from rowcast.pipeline.workdir import WorkDir
 
 log = structlog.get_logger("rowcast")
+STEPS = (*training.STEPS, "inference", "monitor")
 _PLACE = "rowcast.place"  # a good row's place among the fetched ones
 
 
@@ -47,7 +49,7 @@ def step(run: Run, name: str) -> None:
     }
     if name in before and not run.work.has(training.SAVED[before[name]]):
         raise RunError(f"run {run.run_id} has no saved {before[name]}", hint=f"run 'rowcast step {before[name]}' first")
-    if name not in ("inference", "monitor"):
+    if name in training.STEPS:
         run.job.runs.begin_training(run.run_id)
         training.train(run, name, name)
     score = {
@@ -65,8 +67,7 @@ def step(run: Run, name: str) -> None:
 def resume(run: Run, done: set[tuple[str, str]]) -> None:
     """Every step that did not finish, in order."""
     first = training.first_unfinished(done, run.work)
-    names = ("data-fetch", "data-check", "data-process", "model-build", "gate", "inference", "monitor")
-    for name in names[names.index(first) :]:
+    for name in STEPS[STEPS.index(first) :]:
         step(run, name)
 
 
@@ -148,7 +149,7 @@ def _infer(run: Run, about: Recorded) -> None:
     if not run.work.has("score/batches.json"):
         raise RunError(f"run {run.run_id} has no saved rows to score", hint="begin with 'rowcast step data-fetch'")
     check_overrides(run.job, champion)
-    model = run.job.registry.load(champion)
+    model, edges = run.job.registry.load(champion), monitoring.edges_of(run.job, champion)
     shadows = shadow.Shadows(run.job, run.job.registry.load).able(shadow.versions(run.job, run.now))
     about.rows_in = about.rows_out = 0
     for batch_id in run.work.json("score/batches.json"):
@@ -157,7 +158,7 @@ def _infer(run: Run, about: Recorded) -> None:
             log.info("already taken by another run", batch=batch_id)
             continue
         try:
-            scored = _published(run.job, model, shadows, batch, run.work)
+            scored = _published(run.job, model, edges, shadows, batch, run.work)
         except BaseException:
             run.job.ledger.release(batch.batch_id, batch.worker)
             raise
@@ -167,7 +168,9 @@ def _infer(run: Run, about: Recorded) -> None:
     about.metrics = {"scored": about.rows_out}
 
 
-def _published(job: Job, model: Model, shadows: list[shadow.Shadow], batch: Batch, work: WorkDir) -> int:
+def _published(
+    job: Job, model: Model, edges: Edges | None, shadows: list[shadow.Shadow], batch: Batch, work: WorkDir
+) -> int:
     folder = f"score/{batch.batch_id}"
     fetched = work.rows(f"{folder}/fetched.arrow")
     names = [column.name for column in columns_needed(job, model)]
@@ -188,7 +191,6 @@ def _published(job: Job, model: Model, shadows: list[shadow.Shadow], batch: Batc
     examined = Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
     most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
-    edges = monitoring.edges_of(job, batch.model_version)
     profile = monitoring.counted(edges, matrix, predictions.rows, checked.good) if edges else None
     if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, profile=profile):
         raise RunError(

@@ -11,8 +11,8 @@ import pyarrow as pa
 import structlog
 
 from rowcast import monitor
+from rowcast.build import Built
 from rowcast.errors import ModelError
-from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Reference
 from rowcast.notify import Event
@@ -24,22 +24,22 @@ log = structlog.get_logger("rowcast")
 
 TOPIC = "drift"
 BLOCKS, ROWS_OF_BLOCK = 40, 50  # of training rows, in time order: what is usual before any run has scored
-_EXPLAINED = 2_000  # rows over which it is seen by how much each column moves the score
 _NAMED = 5  # columns in a message
 _REACH = timedelta(days=180)  # runs before that are not looked at any more
 _APART = timedelta(hours=1)  # between two looks: what is new comes to little before
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def reference(model: Model, matrix: Matrix, when: npt.NDArray[np.int64] | None) -> Reference:
+def reference(built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None) -> Reference:
     """What a version's rows are held against, from its n training rows in time order.
 
     `when` (n,) says when they came, in microseconds since 1970, where that is known. The model has seen these rows, so
     that their scores are no measure of those to come: blocks are counted without.
     """
-    rows, n = matrix.select(model.features), len(matrix)
-    edges = monitor.edges(rows, model.scored(rows).score)
-    whole = monitor.profile(edges, rows, model.scored(rows).score)
+    rows, n = matrix.select(built.model.features), len(matrix)
+    score = built.model.scored(rows).score
+    edges = monitor.edges(rows, score)
+    whole = monitor.profile(edges, rows, score)
     borders = np.linspace(0, n, max(1, min(BLOCKS, n // ROWS_OF_BLOCK)) + 1).astype(np.int64)
     parts = [np.arange(begin, end) for begin, end in pairwise(borders)]
     counts = [whole, *(monitor.profile(edges, rows.take(part)) for part in parts)]
@@ -48,9 +48,8 @@ def reference(model: Model, matrix: Matrix, when: npt.NDArray[np.int64] | None) 
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    sample = np.linspace(0, n - 1, min(n, _EXPLAINED)).astype(np.int64)
-    shares = model.contributions(rows.take(sample))
-    weights = None if shares is None else monitor.weights_of(model.features, shares)
+    shares = built.contributions
+    weights = None if shares is None else monitor.weights_of(built.model.features, shares)
     return Reference(edges.to_bytes(), sink.getvalue().to_pybytes(), weights)
 
 
@@ -83,7 +82,7 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
         return None
     found = None if version is None else job.registry.reference(version)
     if found is None or version is None:
-        about.note = "the champion was trained before rows were counted: the next retrain begins with it"
+        about.note = "rows are counted from the next retrain on"
         return None
     looked = _looked(job, version, found)
     known = {(row["run_id"], row["what"]) for row in job.profiles.drift(version)}
@@ -197,12 +196,12 @@ def _further(sds: float) -> str:
 
 
 def _event(job: Job, alarm: monitor.Event) -> Event:
-    columns = [one.series.column or one.series.kind for one in alarm.findings[:_NAMED]]
+    columns, what = [one.series.column or one.series.kind for one in alarm.findings[:_NAMED]], told(alarm)
     return Event(
         job=job.settings.name,
         topic=TOPIC,
         title="drift in " + ", ".join(dict.fromkeys(columns)),
-        what=f"{told(alarm)[0].upper()}{told(alarm)[1:]}.",
+        what=f"{what[0].upper()}{what[1:]}.",
         severity="warning",
         since=min(one.since_at for one in alarm.findings),
         todo="was something serviced, recalibrated or changed in the recipe? If it stays, 'rowcast retrain' learns it"

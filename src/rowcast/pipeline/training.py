@@ -201,7 +201,7 @@ def _build(run: Run, about: Recorded) -> None:
         "dropped": built.dropped,
         "importance": built.features_ranked,
     }
-    held_against = monitoring.reference(built.model, matrix, event if is_dated else None)
+    held_against = monitoring.reference(built, matrix, event if is_dated else None)
     version = run.job.retried(
         lambda: run.job.registry.save(
             built.model,

@@ -11,9 +11,9 @@ WHERE [profile].[job] = ? AND [profile].[model_version] = ? ORDER BY [run].[as_o
 SELECT [run].[run_id], [run].[as_of], [anon_1].[scored], [anon_1].[quarantined], [flagged_of_run].[value] AS [flagged], [age_h_of_run].[value] AS [age_h] 
 FROM [rowcast].[run] LEFT OUTER JOIN (SELECT [batch].[run_id] AS [run_id], sum([batch].[scored]) AS [scored], sum([batch].[quarantined]) AS [quarantined] 
 FROM [rowcast].[batch] 
-WHERE [batch].[job] = ? AND [batch].[status] = ? GROUP BY [batch].[run_id]) AS [anon_1] ON [anon_1].[run_id] = [run].[run_id] LEFT OUTER JOIN [rowcast].[metric] AS [flagged_of_run] ON [flagged_of_run].[run_id] = [run].[run_id] AND [flagged_of_run].[step] = ? AND [flagged_of_run].[name] = ? LEFT OUTER JOIN [rowcast].[metric] AS [age_h_of_run] ON [age_h_of_run].[run_id] = [run].[run_id] AND [age_h_of_run].[step] = ? AND [age_h_of_run].[name] = ? 
+WHERE [batch].[job] = ? AND [batch].[run_id] >= ? AND [batch].[status] = ? GROUP BY [batch].[run_id]) AS [anon_1] ON [anon_1].[run_id] = [run].[run_id] LEFT OUTER JOIN [rowcast].[metric] AS [flagged_of_run] ON [flagged_of_run].[run_id] = [run].[run_id] AND [flagged_of_run].[step] = ? AND [flagged_of_run].[name] = ? LEFT OUTER JOIN [rowcast].[metric] AS [age_h_of_run] ON [age_h_of_run].[run_id] = [run].[run_id] AND [age_h_of_run].[step] = ? AND [age_h_of_run].[name] = ? 
 WHERE [run].[job] = ? AND [run].[run_id] >= ? AND [run].[pipeline] IN (?, ?, ?) ORDER BY [run].[run_id]
--- 'wafers', 'published', 'inference', 'flagged', 'inference', 'age_h', 'wafers', 3, 'infer', 'full-pipeline', 'step';
+-- 'wafers', 3, 'published', 'inference', 'flagged', 'inference', 'age_h', 'wafers', 3, 'infer', 'full-pipeline', 'step';
 
 INSERT INTO [rowcast].[drift] ([job], [run_id], [model_version], [what], [at], [size], [told], [findings]) OUTPUT [inserted].[drift_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 -- 'wafers', 3, 2, 'started', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 1.5, 's012 is 1.5 SD higher', '[]';
