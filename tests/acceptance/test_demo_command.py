@@ -11,6 +11,7 @@ import pytest
 from conftest import Place
 from sklearn.metrics import roc_auc_score
 
+from rowcast.cli import main
 from rowcast.simulate import Fab, Truth, simulate
 
 SHARE = 0.8  # of the way from 0.5 to the AUC of the true probability
@@ -111,3 +112,9 @@ def test_a_second_run_finds_nothing_new(folder: Path) -> None:
     assert summary["scored"] == 0
     assert summary["note"] == "nothing new to score"
     assert scores(folder) == before
+
+
+def test_days_of_secom_cannot_be_simulated(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert main(["demo", "--daily", "--secom", "secom.csv", "--dir", str(tmp_path / "demo")]) == 2
+    assert "--daily runs the simulated history" in capsys.readouterr().err
+    assert not (tmp_path / "demo").exists()
