@@ -5,7 +5,9 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rowcast import logs, stopping
@@ -15,6 +17,7 @@ from rowcast.config import Settings
 if TYPE_CHECKING:
     from rowcast.pipeline import Progress, Result
 
+_AGAIN = 0.02  # seconds after which what came at the wrong moment is tried again
 _PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
 
 
@@ -22,7 +25,7 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
     how: dict[str, Any] = {"file": settings.folder / "pipeline.log", "secrets": settings.secrets}
-    with _stoppable(), contextlib.ExitStack() as stack:
+    with stoppable(), contextlib.ExitStack() as stack:
         if not sys.stderr.isatty():
             logs.configure(common.log_level, **how, cloudwatch=settings.logs.cloudwatch)
             yield lambda _done, _total: None
@@ -62,17 +65,21 @@ def _bar(console: Any, stack: contextlib.ExitStack) -> "Progress":
 
 
 @contextlib.contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """SIGTERM and Ctrl-C end what is under way in order: once, and without waiting long for a database.
 
     Python's handlers run when a call of the driver is over. Where one lasts, the database is asked to end it.
     """
     numbers = (signal.SIGTERM, signal.SIGINT)
     handled, over = threading.Event(), threading.Event()
+    deferred: list[int] = []
 
-    def stop(*_: object) -> None:
-        for number in numbers:  # what is being put in order must not be interrupted
-            signal.signal(number, signal.SIG_IGN)
+    def stop(number: int, frame: FrameType | None) -> None:
+        if frame is not None and frame.f_code.co_filename == contextlib.__file__:
+            deferred.append(number)  # between a context manager and the work in it: neither would put things in order
+            return
+        for each in numbers:  # what is being put in order must not be interrupted
+            signal.signal(each, signal.SIG_IGN)
         handled.set()
         stopping.stop()
 
@@ -80,8 +87,13 @@ def _stoppable() -> Iterator[None]:
         from rowcast.database.connection import cancel_running
 
         woken.recv(1)
-        while not handled.wait(_PATIENCE) and not over.is_set():
-            cancel_running()
+        asked_at = time.monotonic()
+        while not handled.wait(_AGAIN) and not over.is_set():
+            if deferred:
+                signal.pthread_kill(threading.main_thread().ident or 0, deferred.pop())
+            elif time.monotonic() > asked_at + _PATIENCE:
+                cancel_running()
+                asked_at = time.monotonic()
 
     stopping.begin()
     waking, woken = socket.socketpair()
