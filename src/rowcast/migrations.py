@@ -46,6 +46,11 @@ def _profiles(db: Database, tables: Tables) -> list[str]:
     return [_added(db, tables.model, name) for name in ("edges", "reference", "weights")]
 
 
+def _unused(db: Database, tables: Tables) -> list[str]:
+    """To version 7: what columns looked like that the model does not use."""
+    return [_added(db, tables.profile, "unused")] if db.has_table(tables.profile) else []
+
+
 def _lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
@@ -63,7 +68,14 @@ def _added(db: Database, table: sa.Table, column: str) -> str:
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
-STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (_leases, _options, _own_tables, _alerts, _profiles)
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
+    _leases,
+    _options,
+    _own_tables,
+    _alerts,
+    _profiles,
+    _unused,
+)
 VERSION = 1 + len(STEPS)
 
 

@@ -199,6 +199,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("run_id", big, nullable=False),
             sa.Column("model_version", integer, nullable=False),
             sa.Column("counts", sa.LargeBinary, nullable=False),  # of the rows scored, between the version's edges
+            sa.Column("unused", sa.LargeBinary),  # of a sample of them, in columns that the version does not use
         ),
         drift=table(
             "drift",

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from jobs import ESTIMATORS, START, Job, create, wafers
 
@@ -137,6 +138,56 @@ def test_rows_are_counted_alike_however_they_are_batched_and_whoever_scores_them
         found.append(total)
     assert len(batches) > 1
     np.testing.assert_array_equal(*found)
+
+
+def unused_counts(job: Job) -> tuple[Edges, np.ndarray[Any, Any]]:
+    """Of the columns that the model does not use, over all batches."""
+    [model] = job.stored(f"SELECT reference FROM {job.table('model')}")
+    edges = Edges.from_bytes(pa.ipc.open_stream(bytes(model["reference"])).schema.metadata[b"unused"])
+    profiles = job.stored(f"SELECT unused FROM {job.table('profile')} WHERE unused IS NOT NULL")
+    return edges, sum(Profile.from_bytes(bytes(row["unused"]), edges).counts for row in profiles)
+
+
+@pytest.mark.parametrize("system", ["sqlite", "postgresql"])
+def test_columns_that_the_model_does_not_use_are_counted_on_the_same_sample_by_whoever_scores(
+    system: str, make_job: MAKE
+) -> None:
+    found, few = [], {"estimator": "mine:quick", "max_features": 2}
+    for options in ({"batch_rows": 5000, "workers": 1}, {"batch_rows": 237, "workers": 2}):
+        job = started(make_job(system, "empty"), infer=options, model=few)
+        days = [day(number) for number in range(TRAINED, TRAINED + 14)]
+        job.add([{**row, "tool": "new" if row["wafer"] % 3 == 0 else None} for rows in days for row in rows])
+        job.ok("infer")
+        edges, counts = unused_counts(job)
+        found.append(counts)
+    np.testing.assert_array_equal(*found)
+    sampled = np.add.reduceat(counts, edges.starts[:-1])
+    assert set(sampled) == {sampled[0]}
+    assert abs(sampled[0] - 1000) < 6 * np.sqrt(1000)
+    tool = edges.starts[edges.names.index("tool")]
+    missing, unseen = counts[tool : tool + 2] / sampled[0]
+    assert (missing, unseen) == pytest.approx((2 / 3, 1 / 3), abs=0.1)
+
+
+def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_to_nobody(make_job: MAKE) -> None:
+    job = started(make_job("sqlite", "empty"), model={"estimator": "mine:quick", "max_features": 2})
+    scored(job, range(TRAINED, TRAINED + 3))
+    scored(job, range(TRAINED + 3, TRAINED + 8), s05=2.0)
+    found = job.ok("drift", "--json")
+    assert (found["drift"], found["told"]) == ("none", [])
+    [shifted] = [row for row in found["columns"] if row["what"] == "location"]
+    assert (shifted["column"], shifted["weight"]) == ("s05", 0)
+    assert shifted["now"] - shifted["usual"] == pytest.approx(2, abs=0.5)
+
+
+@pytest.mark.parametrize("change", ["ALTER TABLE wafers DROP COLUMN s05", "UPDATE wafers SET s05 = 'broken'"])
+def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_job: MAKE) -> None:
+    job = started(make_job("sqlite", "empty"), model={"estimator": "mine:quick", "max_features": 2})
+    job.add(day(TRAINED))
+    job.sql(change)
+    assert job.ok("infer")["scored"] == A_DAY
+    edges, counts = unused_counts(job)
+    assert counts[edges.starts[edges.names.index("s05")]] == A_DAY  # missing in each row
 
 
 def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(make_job: MAKE) -> None:

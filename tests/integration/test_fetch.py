@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from rowcast.config import Source as SourceSettings
 from rowcast.contract import Misfit
 from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
-from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME
+from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, keyed
 from rowcast.ledger import Job, KeyRange, Ledger
 from rowcast.migrations import upgrade
 from rowcast.tables import job_tables, tables
@@ -197,7 +198,7 @@ def test_many_chunks_of_keys_travel_between_databases(fab, monkeypatch):
     read = fab.read(keys).rows
     assert read.column("id").to_pylist() == list(range(100, 120))
     assert read.column("x").to_pylist() == [1] * 4 + [0.5] * 16
-    assert read.schema.names == ["id", "x", "s"]
+    assert read.schema.names == ["id", "x", "s", "rendered_0"]
 
 
 def test_misfits_keep_their_row_when_chunks_are_joined(make_place, monkeypatch):
@@ -233,7 +234,7 @@ def test_only_the_columns_asked_for_are_read(one):
     wafers(one).open(time="at")
     [keys] = one.plan()
     read = one.pending.read(keys, [one.source.relation["x"]], EVERYTHING, NOW, 10).rows
-    assert read.schema.names == ["id", "x"]
+    assert read.schema.names == ["id", "x", "rendered_0"]
 
 
 # ---- keys
@@ -252,6 +253,24 @@ def test_composite_keys_of_any_text_are_each_in_one_batch(fab):
     fab.publish(7)
     assert fab.count("prediction") == len(rows)
     assert fab.plan() == []
+
+
+def test_rows_are_found_again_by_their_keys_of_any_text(fab, monkeypatch):
+    monkeypatch.setattr(sys.modules["rowcast.fetch.keyed"], "_TOGETHER", 7)
+    fab.place.run(
+        "CREATE TABLE t (lot text, at timestamp, slot integer, x integer, y integer, PRIMARY KEY (lot, slot))"
+    )
+    rows = [(text, slot) for text in told_apart(HARD_TEXTS, fab.place, fab.store_place) for slot in (1, 2, 3)]
+    columns = {"lot": [row[0] for row in rows], "slot": [row[1] for row in rows], "x": list(range(len(rows)))}
+    fab.place.fill("t", **columns, at=[at(1)] * len(rows))
+    fab.open(key=["lot", "slot"], time="at")
+    for keys in fab.plan(50):
+        read = fab.read(keys, 50).rows
+        wanted = read.take(list(range(0, read.num_rows, 2)))
+        found = keyed(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
+        values = [value for each in found for value in each.rows.column("x").to_pylist()]
+        assert sorted(values) == sorted(wanted.column("x").to_pylist())
+        assert len(found) == -(-wanted.num_rows // 7)
 
 
 def test_keys_that_differ_in_case_or_trailing_blanks_are_different_rows(fab):

@@ -22,7 +22,7 @@ from rowcast import config, fetch, migrations
 from rowcast.audit import audit
 from rowcast.config import Settings
 from rowcast.database.mssql import MSSQL
-from rowcast.ledger import Batch, KeyRange, Ledger, Runs, batches, runs
+from rowcast.ledger import Batch, Counted, KeyRange, Ledger, Runs, batches, runs
 from rowcast.ledger import Job as State
 from rowcast.models.registry import Registry
 from rowcast.notify import Alerts, Event, alerts
@@ -229,10 +229,14 @@ def claim(fab: Fab) -> None:
 def read(fab: Fab) -> None:
     features = [fab.job.source.relation[name] for name in ("tool", "temperature", "pressure")]
     fab.job.pending.read(RANGE, features, fab.state, NOW, 50_001)
+    keys = pa.RecordBatch.from_pydict({"rendered_0": ["L001", "L002"], "rendered_1": ["1", "25"]})
+    fetch.keyed(fab.job.source, keys, features)
 
 
 def publish(fab: Fab) -> None:
-    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], profile=b"counts")
+    fab.ledger.publish(
+        Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], counted=Counted(b"counts", None)
+    )
 
 
 def shadow(fab: Fab) -> None:

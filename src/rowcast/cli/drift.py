@@ -1,5 +1,6 @@
 """The command that shows whether rows have changed: drift."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -29,7 +30,8 @@ def drift(
         champion = job.registry.champion()
         looked = None if champion is None else monitoring.look(job, champion)
         told = [{**row, "version": f"v{row['model_version']}"} for row in job.profiles.drift()]
-        states = [] if looked is None else _states(looked, every=every)
+        others = () if champion is None else monitoring.unused(job, champion)
+        states = [] if looked is None else _states([*looked.table, *others], every=every)
         about = {"job": job.settings.name, "champion": None if champion is None else f"v{champion}", **_about(looked)}
         if json:
             print(report.as_json({**about, "columns": states, "told": told}))
@@ -54,9 +56,9 @@ def _about(looked: "Looked | None") -> dict[str, Any]:
     return {"drift": found, "looked_at": f"{looked.runs} blocks of training rows and runs"}
 
 
-def _states(looked: "Looked", *, every: bool) -> list[dict[str, Any]]:
+def _states(table: "Sequence[State]", *, every: bool) -> list[dict[str, Any]]:
     """Those that have shifted, the largest first, or all."""
-    shown = [state for state in looked.table if every or state.since is not None]
+    shown = [state for state in table if every or state.since is not None]
     return [_state(state) for state in sorted(shown, key=lambda state: (-state.size, -state.weight))]
 
 

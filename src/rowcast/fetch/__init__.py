@@ -2,6 +2,7 @@
 
 from rowcast.fetch.charted import Charted, Maintenance, by_day, outcomes
 from rowcast.fetch.judged import Asked, judged, predicted
+from rowcast.fetch.keyed import keyed
 from rowcast.fetch.matured import CHALLENGER, CHAMPION, matured
 from rowcast.fetch.pending import Pending, taken
 from rowcast.fetch.row_hash import row_hash
@@ -39,6 +40,7 @@ __all__ = [
     "initial_scope",
     "instant",
     "judged",
+    "keyed",
     "labels_known",
     "matured",
     "named_column",

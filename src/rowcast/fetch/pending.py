@@ -169,7 +169,10 @@ class Pending:
         return found
 
     def read(self, keys: KeyRange, columns: Sequence[Column], job: Job, now: datetime, batch_rows: int) -> Fetched:
-        """The pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run."""
+        """The pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
+
+        Beside the columns stand their keys as the source rendered them.
+        """
         source = self.source
         if self.together:
             table = source.table()
@@ -178,8 +181,8 @@ class Pending:
         found, within = 0, source.between(keys)
         while True:
             table = source.table()
-            chunk = self._read(columns, [within], job, now, _CHUNK, table, rendered=True)
-            bounds = chunk.rows.select([f"rendered_{place}" for place in range(len(source.key))])
+            chunk = self._read(columns, [within], job, now, _CHUNK, table)
+            bounds = source.rendered(chunk.rows)
             kept = taken(chunk, self._absent_places(chunk.rows))
             parts.append(taken(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
@@ -196,13 +199,9 @@ class Pending:
         now: datetime,
         most: int,
         table: sa.FromClause,
-        *,
-        rendered: bool = False,
     ) -> Fetched:
         source = self.source
-        chosen = [*key_values(source, self.store), *source.values(columns)]
-        if rendered:
-            chosen += source.rendered_keys()
+        chosen = [*key_values(source, self.store), *source.values(columns), *source.rendered_keys()]
         parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(job, now)]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, source.kinds(columns), most))
@@ -234,13 +233,13 @@ def taken(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
 
 
 def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
-    """One batch of several, without the rendered keys."""
+    """One batch of several."""
     misfits, start = [], 0
     for part in parts:
         misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
         start += part.rows.num_rows
     rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_alike([part.rows for part in parts], keys))
-    return Fetched(rows.select(rows.schema.names[: len(rows.schema.names) - keys]), misfits)
+    return Fetched(rows, misfits)
 
 
 def _alike(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]:

@@ -166,6 +166,10 @@ class Source:
         pairs = zip(self.keys(), self.key, strict=True)
         return [self.db.rendered(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
 
+    def rendered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The keys of rows that were read with `rendered_keys`."""
+        return rows.select([f"rendered_{place}" for place in range(len(self.key))])
+
 
 def open_source(db: Database, settings: config.Source) -> Source:
     """Look at the table and check every column that the config names. Raises SourceError."""

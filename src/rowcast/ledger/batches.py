@@ -59,6 +59,14 @@ class Batch:
     worker: str  # whose claim it is; publishing closes this very claim
 
 
+@dataclass(frozen=True)
+class Counted:
+    """The profiles of a batch's rows, as the monitor wrote them."""
+
+    counts: bytes  # in the columns of the batch's model, and its scores
+    unused: bytes | None  # of a sample, in columns that the model does not use
+
+
 class Ledger:
     """The store's record of one job."""
 
@@ -294,9 +302,9 @@ class Ledger:
         max_quarantine: float | None,
         also_read: Sequence[str] = (),
         left: Callable[[], Sequence[KeyRange]] = tuple,
-        profile: bytes | None = None,
+        counted: Counted | None = None,
     ) -> bool:
-        """Make a batch's predictions, its quarantined rows, its profile and its ledger row visible together.
+        """Make a batch's predictions, its quarantined rows, its profiles and its ledger row visible together.
 
         `predictions` and `quarantined` carry the key columns and a row's own values; lineage is added here.
         `also_read` are columns in the rows' hashes that are no features of the batch's model; `left` plans what the
@@ -328,9 +336,10 @@ class Ledger:
                 self._judge(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
             for append in rows:
                 append()
-            if profile is not None:
+            if counted is not None:
                 about = {"batch_id": batch.batch_id, "run_id": batch.run_id, "model_version": batch.model_version}
-                self.db.execute(self.tables.profile.insert().values(**about, job=self.job, counts=profile))
+                values = {**about, "job": self.job, "counts": counted.counts, "unused": counted.unused}
+                self.db.execute(self.tables.profile.insert().values(values))
             self.add_batches(batch.run_id, left(), None)
         return True
 

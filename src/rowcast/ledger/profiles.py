@@ -21,10 +21,14 @@ class Profiles:
         self.tables = tables
         self.job = job
 
-    def of(self, version: int, reach: timedelta) -> dict[int, list[bytes]]:
-        """By run, the profiles of the batches that a version scored, back to `reach` before the newest such run."""
+    def of(self, version: int, reach: timedelta, *, unused: bool = False) -> dict[int, list[bytes]]:
+        """By run, the profiles of the batches that a version scored, back to `reach` before the newest such run.
+
+        `unused` asks for those of the columns that the version does not use.
+        """
         table, run = self.tables.profile, self.tables.run
-        mine = sa.and_(table.c.job == self.job, table.c.model_version == version)
+        counts = table.c.unused if unused else table.c.counts
+        mine = sa.and_(table.c.job == self.job, table.c.model_version == version, counts.is_not(None))
         joined = table.join(run, run.c.run_id == table.c.run_id)
         newest = self.db.rows(
             sa.select(run.c.as_of).select_from(joined).where(mine).order_by(run.c.as_of.desc()).limit(1)
@@ -33,7 +37,7 @@ class Profiles:
         if not newest:
             return found
         recent = sa.and_(mine, run.c.as_of >= newest[0]["as_of"] - reach)
-        statement = sa.select(table.c.run_id, table.c.counts).select_from(joined).where(recent)
+        statement = sa.select(table.c.run_id, counts.label("counts")).select_from(joined).where(recent)
         for row in self.db.rows(statement.order_by(table.c.batch_id)):
             found.setdefault(row["run_id"], []).append(bytes(row["counts"]))
         return found

@@ -21,7 +21,6 @@ from rowcast.fetch import Fetched
 from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
-from rowcast.monitor import Edges
 from rowcast.pipeline import monitoring, shadow
 from rowcast.pipeline.examine import Examined, also_checked, columns_needed, examine
 from rowcast.pipeline.job import opened
@@ -40,6 +39,7 @@ class Order:
     champion: int = 0
     shadows: tuple[int, ...] = ()  # versions that score in the champion's shadow
     accept_quarantine: bool = False
+    sampled: float = 0.0  # the share of rows that are looked at in columns which the model does not use
     since: datetime | None = None  # rows older than late_arrival are looked for back to here
     logging: logs.Present | None = field(default_factory=logs.present)
 
@@ -144,7 +144,7 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
         state, most_rows = job.ledger.state(), order.settings.infer.batch_rows
         read = partial(job.pending.read, batch.keys, job=state, now=order.now, batch_rows=most_rows + 1)
         fetched, shadows = shadow.read(lambda chosen: read(columns=chosen), columns, worker.shadows.able(versions))
-        found.fetched, found.columns = fetched.rows.num_rows, fetched.rows.num_columns - len(job.source.key)
+        found.fetched, found.columns = fetched.rows.num_rows, fetched.rows.num_columns - 2 * len(job.source.key)
     with _timed(found, "data-check"):
         examined = examine(job, model, fetched, names)
     with _timed(found, "data-process"):
@@ -157,9 +157,10 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
             left: Callable[[], list[KeyRange]] = list
             if found.fetched > most_rows:
                 left = partial(job.pending.plan, state, order.now, None, most_rows, [], batch.keys)
-            edges = worker.edges(batch.model_version)
-            profile = monitoring.counted(edges, matrix, predictions.rows, examined.checked.good) if edges else None
-            if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left, profile):
+            counter, good = worker.counter(batch.model_version), examined.checked.good
+            keys = job.source.rendered(fetched.rows).take(pa.array(examined.checked.kept))
+            counted = counter.counted(matrix, predictions.rows, good, keys, order.sampled) if counter else None
+            if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left, counted):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
         except RowcastError as error:
@@ -216,7 +217,7 @@ class _Worker:
         self._stack = ExitStack()
         self.job = self._stack.enter_context(opened(settings, prepare=False))
         self._models: dict[int, Model] = {}
-        self._edges: dict[int, Edges | None] = {}
+        self._counters: dict[int, monitoring.Counter | None] = {}
         self.shadows = shadow.Shadows(self.job, self.model)
 
     def model(self, version: int) -> Model:
@@ -224,10 +225,10 @@ class _Worker:
             self._models[version] = self.job.registry.load(version)
         return self._models[version]
 
-    def edges(self, version: int) -> Edges | None:
-        if version not in self._edges:
-            self._edges[version] = monitoring.edges_of(self.job, version)
-        return self._edges[version]
+    def counter(self, version: int) -> monitoring.Counter | None:
+        if version not in self._counters:
+            self._counters[version] = monitoring.counter(self.job, version, self.model(version))
+        return self._counters[version]
 
     def close(self) -> None:
         self._stack.close()

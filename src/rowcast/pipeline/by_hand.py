@@ -17,9 +17,8 @@ from rowcast.fetch import Fetched
 from rowcast.ledger import Batch
 from rowcast.ledger import Job as State
 from rowcast.models.artifact import Model
-from rowcast.monitor import Edges
 from rowcast.pipeline import batch as batches
-from rowcast.pipeline import monitoring, scoring, shadow, training
+from rowcast.pipeline import monitoring, scoring, shadow, training, unused
 from rowcast.pipeline.examine import Examined, also_checked, check_overrides, columns_needed
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded, recorded
@@ -149,16 +148,18 @@ def _infer(run: Run, about: Recorded) -> None:
     if not run.work.has("score/batches.json"):
         raise RunError(f"run {run.run_id} has no saved rows to score", hint="begin with 'rowcast step data-fetch'")
     check_overrides(run.job, champion)
-    model, edges = run.job.registry.load(champion), monitoring.edges_of(run.job, champion)
+    model = run.job.registry.load(champion)
+    counter = monitoring.counter(run.job, champion, model)
     shadows = shadow.Shadows(run.job, run.job.registry.load).able(shadow.versions(run.job, run.now))
     about.rows_in = about.rows_out = 0
+    share = unused.share(run.job)
     for batch_id in run.work.json("score/batches.json"):
         batch = run.job.ledger.claim(batch_id, run.run_id, champion)
         if batch is None:
             log.info("already taken by another run", batch=batch_id)
             continue
         try:
-            scored = _published(run.job, model, edges, shadows, batch, run.work)
+            scored = _published(run, model, counter, share, shadows, batch)
         except BaseException:
             run.job.ledger.release(batch.batch_id, batch.worker)
             raise
@@ -169,8 +170,14 @@ def _infer(run: Run, about: Recorded) -> None:
 
 
 def _published(
-    job: Job, model: Model, edges: Edges | None, shadows: list[shadow.Shadow], batch: Batch, work: WorkDir
+    run: Run,
+    model: Model,
+    counter: monitoring.Counter | None,
+    share: float,
+    shadows: list[shadow.Shadow],
+    batch: Batch,
 ) -> int:
+    job, work = run.job, run.work
     folder = f"score/{batch.batch_id}"
     fetched = work.rows(f"{folder}/fetched.arrow")
     names = [column.name for column in columns_needed(job, model)]
@@ -191,8 +198,9 @@ def _published(
     examined = Examined(checked, keys, fetched.rows.select(names))
     predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
     most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
-    profile = monitoring.counted(edges, matrix, predictions.rows, checked.good) if edges else None
-    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, profile=profile):
+    rendered = job.source.rendered(fetched.rows).take(pa.array(checked.kept))
+    counted = counter.counted(matrix, predictions.rows, checked.good, rendered, share) if counter else None
+    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, counted=counted):
         raise RunError(
             f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
         )

@@ -1,6 +1,7 @@
 """The monitor's step: what the rows of runs looked like, held against the training rows and the runs before."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -13,12 +14,15 @@ import structlog
 from rowcast import monitor
 from rowcast.build import Built
 from rowcast.errors import ModelError
+from rowcast.ledger import Counted
+from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Reference
 from rowcast.notify import Event
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded
 from rowcast.pipeline.run import Run
+from rowcast.pipeline.unused import Unused
 
 log = structlog.get_logger("rowcast")
 
@@ -27,6 +31,7 @@ BLOCKS, ROWS_OF_BLOCK = 40, 50  # of training rows, in time order: what is usual
 _NAMED = 5  # columns in a message
 _REACH = timedelta(days=180)  # runs before that are not looked at any more
 _APART = timedelta(hours=1)  # between two looks: what is new comes to little before
+_UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,15 +41,19 @@ def reference(built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None) 
     `when` (n,) says when they came, in microseconds since 1970, where that is known. The model has seen these rows, so
     that their scores are no measure of those to come: blocks are counted without.
     """
-    rows, n = matrix.select(built.model.features), len(matrix)
+    features, n = built.model.features, len(matrix)
+    rows, others = matrix.select(features), matrix.select(tuple(n for n in matrix.names if n not in features))
     score = built.model.scored(rows).score
-    edges = monitor.edges(rows, score)
-    whole = monitor.profile(edges, rows, score)
+    edges, unused_edges = monitor.edges(rows, score), monitor.edges(others)
     borders = np.linspace(0, n, max(1, min(BLOCKS, n // ROWS_OF_BLOCK)) + 1).astype(np.int64)
     parts = [np.arange(begin, end) for begin, end in pairwise(borders)]
-    counts = [whole, *(monitor.profile(edges, rows.take(part)) for part in parts)]
+    counts = [monitor.profile(edges, rows, score), *(monitor.profile(edges, rows.take(part)) for part in parts)]
     at = [None, *((None if when is None else _EPOCH + timedelta(microseconds=int(when[part[-1]]))) for part in parts)]
-    table = pa.table({"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": [each.to_bytes() for each in counts]})
+    columns = {"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": pa.array(map(monitor.Profile.to_bytes, counts))}
+    if others.names:
+        counts = [monitor.profile(unused_edges, others.take(part)) for part in (np.arange(n), *parts)]
+        columns["unused"] = pa.array(map(monitor.Profile.to_bytes, counts))
+    table = pa.table(columns, metadata={_UNUSED: unused_edges.to_bytes()} if others.names else None)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -53,21 +62,38 @@ def reference(built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None) 
     return Reference(edges.to_bytes(), sink.getvalue().to_pybytes(), weights)
 
 
-def edges_of(job: Job, version: int) -> monitor.Edges | None:
-    """Between which a version's rows are counted; None, and a word in the log, where that cannot be told."""
+@dataclass(frozen=True)
+class Counter:
+    """How the rows that a version scores are counted."""
+
+    edges: monitor.Edges
+    unused: Unused | None  # None where the version uses all columns
+
+    def counted(
+        self, matrix: Matrix, predictions: pa.RecordBatch, good: pa.RecordBatch, keys: pa.RecordBatch, share: float
+    ) -> Counted:
+        """The profiles of a batch's good rows, to be published with it: of all, and of a share in other columns.
+
+        `good` tells NULL from an unknown category; `keys` are those of the same rows, as the source rendered them.
+        """
+        nulls = {name: good.column(name).null_count for name in matrix.categories}
+        score, row_hash = (predictions.column(name).to_numpy() for name in ("score", "row_hash"))
+        unused = None if self.unused is None else self.unused.counted(keys, row_hash, share)
+        return Counted(monitor.profile(self.edges, matrix, score, nulls).to_bytes(), unused)
+
+
+def counter(job: Job, version: int, model: Model) -> Counter | None:
+    """Of a version; None, and a word in the log, where it cannot be told how its rows are counted."""
     try:
         found = job.registry.reference(version)
-        return None if found is None else monitor.Edges.from_bytes(found.edges)
+        if found is None:
+            return None
+        unused = _stored(found).schema.metadata or {}
+        others = Unused(job, model, monitor.Edges.from_bytes(unused[_UNUSED])) if _UNUSED in unused else None
+        return Counter(monitor.Edges.from_bytes(found.edges), others)
     except ModelError as error:
         log.warning("rows are scored without being counted", version=version, error=error.what)
         return None
-
-
-def counted(edges: monitor.Edges, matrix: Matrix, predictions: pa.RecordBatch, good: pa.RecordBatch) -> bytes:
-    """The profile of a batch's good rows, to be published with it; `good` tells NULL from an unknown category."""
-    nulls = {name: good.column(name).null_count for name in matrix.categories}
-    score = predictions.column("score").to_numpy()
-    return monitor.profile(edges, matrix, score, nulls).to_bytes()
 
 
 def watch(run: Run, about: Recorded) -> list[Event] | None:
@@ -110,20 +136,44 @@ def look(job: Job, version: int) -> monitor.Looked | None:
     return None if found is None else _looked(job, version, found)
 
 
+def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
+    """The same of the columns that the version does not use."""
+    found = job.registry.reference(version)
+    edges = None if found is None else (_stored(found).schema.metadata or {}).get(_UNUSED)
+    if found is None or edges is None:
+        return ()
+    counts = job.profiles.of(version, _REACH, unused=True)
+    runs = [
+        monitor.Run(each.run_id, each.at, each.profile)  # nothing but the columns
+        for each in _runs(job, monitor.Edges.from_bytes(edges), counts)
+        if int(each.run_id) in counts
+    ]
+    looked = _held_against(job, replace(found, edges=edges, weights={}), runs, "unused")
+    return tuple(state for state in looked.table if state.series.column is not None)
+
+
 def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
-    edges = monitor.Edges.from_bytes(found.edges)
-    blocks = pa.ipc.open_stream(found.blocks).read_all().to_pylist()
-    whole, *parts = (monitor.Profile.from_bytes(row["counts"], edges) for row in blocks)
+    runs = _runs(job, monitor.Edges.from_bytes(found.edges), job.profiles.of(version, _REACH))
+    return _held_against(job, found, runs, "counts")
+
+
+def _held_against(job: Job, found: Reference, runs: Sequence[monitor.Run], counts: str) -> monitor.Looked:
+    edges, blocks = monitor.Edges.from_bytes(found.edges), _stored(found).to_pylist()
+    whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
-    runs = _runs(job, version, edges)
     allowed = job.settings.monitor.false_alarms_per_month
     return monitor.look([*clean, *runs], monitor.Frame(edges, whole), found.weights, allowed, len(clean))
 
 
-def _runs(job: Job, version: int, edges: monitor.Edges) -> list[monitor.Run]:
+def _stored(found: Reference) -> pa.Table:
+    """The training rows' profiles: of all, then block by block."""
+    return pa.ipc.open_stream(found.blocks).read_all()
+
+
+def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]]) -> list[monitor.Run]:
     """Those since the version's first, in the order of the moments that counted."""
-    counts, found = job.profiles.of(version, _REACH), list[monitor.Run]()
+    found = list[monitor.Run]()
     for row in job.profiles.runs(min(counts)) if counts else []:
         if row["run_id"] not in counts and row["scored"] is not None:
             continue  # another version's

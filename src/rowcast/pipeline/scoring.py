@@ -16,6 +16,7 @@ from rowcast.engines import Engine
 from rowcast.errors import DeadWorkerError, RowcastError, RunError
 from rowcast.ledger import Job as State
 from rowcast.ledger import KeyRange, new_worker
+from rowcast.pipeline import unused
 from rowcast.pipeline.batch import Order, Outcome, close_worker, score_batch
 from rowcast.pipeline.examine import columns_needed
 from rowcast.pipeline.job import Job
@@ -44,11 +45,13 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
         left_behind = job.retried(lambda: job.ledger.open_batches(as_of=order.now))
         if left_behind:
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
+            scoring.order = replace(order, sampled=job.retried(lambda: unused.share(job)))
             scoring.score(left_behind)
         begun = time.perf_counter()
         rows = total.fetched + job.retried(lambda: _plan(job, order), total.tried_again)
         total.seconds["data-fetch"] += time.perf_counter() - begun
         progress(total.fetched, rows)
+        scoring.order = replace(scoring.order, sampled=job.retried(lambda: unused.share(job)))
         # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same, and a batch
         # that has not room for all its rows leaves another.
         tried: set[int] = set()

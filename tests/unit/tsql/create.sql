@@ -119,7 +119,8 @@ CREATE TABLE [rowcast].[profile] (
 	[job] NVARCHAR(128) NOT NULL, 
 	[run_id] BIGINT NOT NULL, 
 	[model_version] INTEGER NOT NULL, 
-	[counts] VARBINARY(max) NOT NULL
+	[counts] VARBINARY(max) NOT NULL, 
+	[unused] VARBINARY(max) NULL
 );
 
 CREATE INDEX [ix_rowcast_profile_job] ON [rowcast].[profile] ([job]);
@@ -310,4 +311,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (6, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (7, SYSDATETIMEOFFSET());

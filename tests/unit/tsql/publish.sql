@@ -18,7 +18,7 @@ WHERE [wafers_prediction_staging].[stage] = ?
 DELETE FROM [rowcast].[wafers_prediction_staging] WHERE [wafers_prediction_staging].[stage] = ? OR [wafers_prediction_staging].[stage] < ?
 -- '20260501T060000-0123456789abcdef', '20260430T060000';
 
-INSERT INTO [rowcast].[profile] ([batch_id], [job], [run_id], [model_version], [counts]) VALUES (?, ?, ?, ?, ?)
+INSERT INTO [rowcast].[profile] ([batch_id], [job], [run_id], [model_version], [counts], [unused]) VALUES (?, ?, ?, ?, ?, NULL)
 -- 7, 'wafers', 3, 2, b'counts';
 
 COMMIT;

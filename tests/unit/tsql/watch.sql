@@ -5,7 +5,7 @@ WHERE [model].[job] = ? AND [model].[version] = ? AND [model].[edges] IS NOT NUL
 
 SELECT TOP 1 [run].[as_of] 
 FROM [rowcast].[profile] JOIN [rowcast].[run] ON [run].[run_id] = [profile].[run_id] 
-WHERE [profile].[job] = ? AND [profile].[model_version] = ? ORDER BY [run].[as_of] DESC
+WHERE [profile].[job] = ? AND [profile].[model_version] = ? AND [profile].[counts] IS NOT NULL ORDER BY [run].[as_of] DESC
 -- 'wafers', 2;
 
 SELECT [run].[run_id], [run].[as_of], [anon_1].[scored], [anon_1].[quarantined], [flagged_of_run].[value] AS [flagged], [age_h_of_run].[value] AS [age_h] 
