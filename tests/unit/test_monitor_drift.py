@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.baseline import CLEAN, baseline
-from rowcast.monitor.drift import SHARES, joined, look, weights_of
+from rowcast.monitor.drift import SHARES, costs_of, joined, look, weights_of
 from rowcast.monitor.edges import edges
 from rowcast.monitor.profile import profile
 from rowcast.monitor.series import Figures, Frame, Run, Series, angle
@@ -226,6 +226,38 @@ def test_a_single_odd_run_is_one_alarm_and_one_end() -> None:
     looked = look(runs_of(110, step(2, 1.5, 60, 61)), FRAME)
     assert looked.events[0].run_id == "r60"
     assert [event.what for event in looked.events] == ["started", "ended"]
+
+
+def test_an_alarm_says_what_a_row_is_expected_to_cost_before_and_since() -> None:
+    costs = FRAME.edges.score.means  # a cost that grows with the score, which moves with the first column
+    runs = runs_of(90, step(0, 1.0, 60))
+    [event] = look(runs, FRAME, costs=costs).events
+    before, since = event.cost
+    assert before == pytest.approx(0, abs=0.1)
+    assert since - before == pytest.approx(0.95, abs=0.1)  # one cell in twenty is missing
+    assert look(runs, FRAME).events[0].cost is None
+
+
+def test_an_alarm_whose_runs_before_have_no_scores_tells_no_cost() -> None:
+    runs = runs_of(42, step(2, 2.0, 41))
+    start = FRAME.edges.starts[-2]
+    for run in runs[:41]:
+        run.profile.counts[start] = run.profile.counts[start:].sum()
+        run.profile.counts[start + 1 :] = 0
+    [event] = look(runs, FRAME, costs=FRAME.edges.score.means).events
+    assert event.cost is None
+
+
+def test_costs_by_slot_add_up_to_what_calibrated_rows_cost() -> None:
+    random = np.random.default_rng(3)
+    p = random.beta(0.5, 4.0, 20_000)
+    truth, matrix = random.random(len(p)) < p, Matrix(np.empty((len(p), 0), np.float32), (), {})
+    found = edges(matrix, p)
+    counts = profile(found, matrix, p).counts[1:]
+    costs = costs_of(found.score, 1 / 21, 20.0, 1.0)
+    wrong = np.where(p >= 1 / 21, ~truth * 1.0, truth * 20.0)
+    assert counts @ costs / len(p) == pytest.approx(wrong.mean(), abs=4 * wrong.std() / np.sqrt(len(p)))
+    assert counts @ costs / len(p) == pytest.approx(np.where(p >= 1 / 21, 1 - p, 20 * p).mean(), rel=0.02)
 
 
 def test_a_further_column_changes_the_alarm_that_goes_on() -> None:

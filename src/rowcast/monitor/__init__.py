@@ -1,7 +1,7 @@
 """monitor: what runs looked like, counted while scoring, and whether that has changed."""
 
-from rowcast.monitor.drift import Looked, look, weights_of
-from rowcast.monitor.edges import Edges, edges
+from rowcast.monitor.drift import Looked, costs_of, look, weights_of
+from rowcast.monitor.edges import Edges, Numbers, edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add, empty, profile
 from rowcast.monitor.series import Frame, Run, Series
@@ -12,11 +12,13 @@ __all__ = [
     "Finding",
     "Frame",
     "Looked",
+    "Numbers",
     "Profile",
     "Run",
     "Series",
     "State",
     "add",
+    "costs_of",
     "edges",
     "empty",
     "look",

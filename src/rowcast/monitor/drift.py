@@ -13,7 +13,7 @@ from functools import reduce
 import numpy as np
 
 from rowcast.monitor.baseline import CLEAN, baseline
-from rowcast.monitor.edges import Edges, Floats
+from rowcast.monitor.edges import Edges, Floats, Numbers
 from rowcast.monitor.events import Account, Event, State
 from rowcast.monitor.profile import add
 from rowcast.monitor.series import Figures, Frame, Kind, Run
@@ -58,13 +58,15 @@ def look(
     weights: Mapping[str, float] | None = None,
     false_alarms_per_month: float = 1.0,
     clean: int = 0,
+    costs: Floats | None = None,
 ) -> Looked:
     """What changed in runs of one model version, in time order.
 
     `weights` says of a column by how many of its SDs the raw score moves when the column moves by one of its own (see
     `weights_of`): 0 for one that the model does not use, which then is in the table alone. Without it, 1 for all. The
     first `clean` runs are known to be clean: blocks of the training rows, with nothing but a profile. They make the
-    baseline; where they are fewer than 40, the first 40 do.
+    baseline; where they are fewer than 40, the first 40 do. `costs` are those that a row is expected to cause by its
+    score (see `costs_of`).
     """
     units = [*runs[:clean], *joined(runs[clean:], frame.edges)]
     figures = frame.figures(units)
@@ -76,7 +78,7 @@ def look(
     hours = np.diff([unit.at.timestamp() for unit in units], prepend=np.nan) / 3600
     level = level_of_runs(np.nan_to_num(hours), false_alarms_per_month)
     found = shifts(figures, usual, level, _shares(figures, given)) if units else []
-    account = Account(frame, units, figures, usual, needed, given, found)
+    account = Account(frame, units, figures, usual, needed, given, found, costs)
     events = account.events()
     return Looked(events, account.going_on(events), account.table() if units else (), len(units), needed)
 
@@ -89,6 +91,15 @@ def weights_of(names: Sequence[str], contributions: Floats) -> dict[str, float]:
     """
     sd = contributions.std(axis=0) / (contributions.sum(axis=1).std() or 1.0)
     return dict(zip(names, sd.tolist(), strict=True))
+
+
+def costs_of(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
+    """What a row is expected to cost in each slot of the score but the missing, (slots - 1,).
+
+    That is, while the score is a calibrated probability. Near the threshold either decision costs the same, so that it
+    does not matter on which side of it a slot's mean lies.
+    """
+    return np.where(score.means >= threshold, false_alarm * (1 - score.means), missed * score.means)
 
 
 def joined(runs: Sequence[Run], edges: Edges) -> list[Run]:

@@ -20,6 +20,7 @@ ROWS, AGE = float(np.log(1.25)), float(np.log(1.5))  # a quarter more rows an ho
 ENDED = 0.5  # of what matters: below it an alarm is over
 NEWS = 0.5  # of what was told last: by so much others have to shift for an alarm to be told again
 NAMED = 10  # findings of an event
+COUNTED = 50  # rows, at least, by which a cost is expected
 RECENT = 8  # runs that the table shows of a series that has not shifted
 
 What = Literal["started", "changed", "ended"]
@@ -50,6 +51,7 @@ class Event:
     findings: tuple[Finding, ...]  # the ten largest, in that order
     more: int  # further series that shifted
     flagged: tuple[float, float] | None  # share of the rows: in the clean runs, and since the first finding; if known
+    cost: tuple[float, float] | None  # expected, of a row: before the first finding, and since; if known
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Account:
     clean: int  # how many of the first runs it is of
     weights: Floats  # (S,)
     shifts: Sequence[Shift]
+    costs: Floats | None  # expected of a row, by slot of the score
 
     def events(self) -> tuple[Event, ...]:
         """In time order."""
@@ -104,6 +107,7 @@ class Account:
     def event(self, what: What, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
         """As of that run, about these shifts."""
         places = sorted(np.flatnonzero(shifts).tolist(), key=lambda k: -self._sizes[k, run])
+        first = min((self.shifts[k].since for k in places), default=run)
         return Event(
             what,
             self.runs[run].run_id,
@@ -111,7 +115,8 @@ class Account:
             _together(self._sizes[:, run]),
             tuple(self._finding(self.shifts[k], k, run) for k in places[:NAMED]),
             len(places[NAMED:]),
-            self._flagged(min((self.shifts[k].since for k in places), default=run), run),
+            self._flagged(first, run),
+            self._cost(first, run),
         )
 
     def table(self) -> tuple[State, ...]:
@@ -142,6 +147,19 @@ class Account:
         place = self.figures.series.index(Series("flagged"))
         was, now = float(self._usual[0][place]), float(self._amounts(first, run)[place])
         return None if np.isnan(was) or np.isnan(now) else (was, now)
+
+    def _cost(self, first: int, run: int) -> tuple[float, float] | None:
+        before, since = self._expected(0, first), self._expected(first, run + 1)
+        return None if before is None or since is None else (before, since)
+
+    def _expected(self, first: int, end: int) -> float | None:
+        """Cost of a row in these runs, by their scores."""
+        if self.costs is None:
+            return None
+        start = self.frame.edges.starts[-2] + 1  # past those without a score
+        counts = sum((run.profile.counts[start:] for run in self.runs[first:end]), np.zeros(len(self.costs), np.int64))
+        rows = int(counts.sum())
+        return float(counts @ self.costs) / rows if rows >= COUNTED else None
 
     def _is_active(self, shift: Shift, run: int) -> bool:
         return shift.seen <= run and (shift.ended is None or run < shift.ended)

@@ -153,17 +153,33 @@ def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
 
 
 def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
-    runs = _runs(job, monitor.Edges.from_bytes(found.edges), job.profiles.of(version, _REACH))
-    return _held_against(job, found, runs, "counts")
+    edges = monitor.Edges.from_bytes(found.edges)
+    runs = _runs(job, edges, job.profiles.of(version, _REACH))
+    return _held_against(job, found, runs, "counts", _costs(job, version, edges.score))
 
 
-def _held_against(job: Job, found: Reference, runs: Sequence[monitor.Run], counts: str) -> monitor.Looked:
+def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
+    """Of a row by its score; None where it is no probability of one of two classes."""
+    task, metrics = job.settings.task, job.registry.version(version).metrics
+    if score is None or task.kind != "binary" or metrics.get("threshold") is None:
+        return None
+    return monitor.costs_of(score, metrics["threshold"], task.cost_missed, task.cost_false_alarm)
+
+
+def _held_against(
+    job: Job,
+    found: Reference,
+    runs: Sequence[monitor.Run],
+    counts: str,
+    costs: npt.NDArray[np.float64] | None = None,
+) -> monitor.Looked:
     edges, blocks = monitor.Edges.from_bytes(found.edges), _stored(found).to_pylist()
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
     allowed = job.settings.monitor.false_alarms_per_month
-    return monitor.look([*clean, *runs], monitor.Frame(edges, whole), found.weights, allowed, len(clean))
+    frame = monitor.Frame(edges, whole)
+    return monitor.look([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
 
 
 def _stored(found: Reference) -> pa.Table:
@@ -210,6 +226,9 @@ def told(event: monitor.Event) -> str:
     if event.flagged is not None:
         was, now = event.flagged
         text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
+    if event.cost is not None:
+        was, now = event.cost
+        text += f". A row is expected to cost {now:.3g}, was {was:.3g}, if the scores are still calibrated"
     return text
 
 
