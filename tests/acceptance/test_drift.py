@@ -190,6 +190,20 @@ def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_jo
     assert counts[edges.starts[edges.names.index("s05")]] == A_DAY  # missing in each row
 
 
+def test_blocks_of_training_rows_are_as_long_as_runs_are_apart(make_job: MAKE) -> None:
+    job = started(make_job("sqlite", "empty"))
+    scored(job, range(TRAINED, TRAINED + 3))
+    job.sql("UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END")
+    job.ok("retrain", "--as-of", after(TRAINED + 2))
+    before_any_run, of_daily_runs = (
+        pa.ipc.open_stream(bytes(model["reference"])).read_all().column("at").to_pylist()[1:]
+        for model in job.stored(f"SELECT reference FROM {job.table('model')} ORDER BY version")
+    )
+    apart = [np.median(np.diff(times)) for times in (before_any_run, of_daily_runs)]
+    assert apart[0] == 50 * timedelta(minutes=10)  # fifty rows are more than four hours
+    assert apart[0] < apart[1] <= timedelta(days=1)
+
+
 def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(make_job: MAKE) -> None:
     job = started(make_job("sqlite", "empty"))
     job.sql(f"UPDATE {job.table('model')} SET edges = NULL")

@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.baseline import CLEAN, baseline
-from rowcast.monitor.drift import SHARES, costs_of, joined, look, weights_of
+from rowcast.monitor.drift import SHARES, blocks, costs_of, joined, look, weights_of
 from rowcast.monitor.edges import edges
 from rowcast.monitor.profile import profile
 from rowcast.monitor.series import Figures, Frame, Run, Series, angle
@@ -226,6 +226,39 @@ def test_a_single_odd_run_is_one_alarm_and_one_end() -> None:
     looked = look(runs_of(110, step(2, 1.5, 60, 61)), FRAME)
     assert looked.events[0].run_id == "r60"
     assert [event.what for event in looked.events] == ["started", "ended"]
+
+
+def hourly(rows: int, per_hour: int) -> np.ndarray:
+    return np.arange(rows, dtype=np.int64) * (3_600_000_000 // per_hour)
+
+
+@pytest.mark.parametrize(("apart", "expected"), [(timedelta(hours=6), 600), (timedelta(days=1), 1_250)])
+def test_blocks_of_training_rows_last_no_longer_than_runs_are_apart_and_are_forty_or_more(
+    apart: timedelta, expected: int
+) -> None:
+    found = blocks(50_000, hourly(50_000, 100), apart)
+    assert {len(each) for each in found} == {expected}
+    assert found[-1][-1] == 49_999
+    assert len(found) == min(80, 50_000 // expected)
+    np.testing.assert_array_equal(np.concatenate(found), np.arange(found[0][0], 50_000))
+
+
+def test_blocks_have_fifty_rows_however_few_there_are_in_the_time_between_runs() -> None:
+    assert [len(each) for each in blocks(1_020, hourly(1_020, 2), timedelta(hours=6))] == [50] * 20
+    assert [len(each) for each in blocks(1_020, None)] == [51] * 20
+    assert [len(each) for each in blocks(70, hourly(70, 2))] == [70]
+    assert [len(each) for each in blocks(7, hourly(7, 2))] == [7]
+
+
+def test_rows_of_a_pattern_of_the_day_are_in_blocks_as_they_are_in_runs() -> None:
+    """Blocks of whole days would differ from each other by far less than runs of six hours do."""
+    when = hourly(50_000, 100)
+    warm = np.cos(when / 3.6e9 / 24 * 2 * np.pi)
+    of_blocks, of_runs = (
+        np.std([warm[part].mean() for part in parts])
+        for parts in (blocks(50_000, when, timedelta(hours=6)), np.split(np.arange(48_000), 80))
+    )
+    assert of_blocks == pytest.approx(of_runs, rel=0.1)
 
 
 def test_an_alarm_says_what_a_row_is_expected_to_cost_before_and_since() -> None:

@@ -1,12 +1,13 @@
 """monitor: what runs looked like, counted while scoring, and whether that has changed."""
 
-from rowcast.monitor.drift import Looked, costs_of, look, weights_of
+from rowcast.monitor.drift import APART, Looked, blocks, costs_of, look, weights_of
 from rowcast.monitor.edges import Edges, Numbers, edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add, empty, profile
 from rowcast.monitor.series import Frame, Run, Series
 
 __all__ = [
+    "APART",
     "Edges",
     "Event",
     "Finding",
@@ -18,6 +19,7 @@ __all__ = [
     "Series",
     "State",
     "add",
+    "blocks",
     "costs_of",
     "edges",
     "empty",

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import reduce
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
 from rowcast.monitor.baseline import CLEAN, baseline
 from rowcast.monitor.edges import Edges, Floats, Numbers
@@ -21,6 +23,8 @@ from rowcast.monitor.shifts import level_of_runs, shifts
 
 LEAST_ROWS = 50  # of a run
 APART, DAY = timedelta(hours=4), timedelta(days=1)
+MOST_BLOCKS = 80
+_MICROSECOND = timedelta(microseconds=1)
 
 # Of the false alarms allowed: what each kind of series may bring, all columns together.
 SHARES: dict[Kind, float] = {
@@ -100,6 +104,27 @@ def costs_of(score: Numbers, threshold: float, missed: float, false_alarm: float
     does not matter on which side of it a slot's mean lies.
     """
     return np.where(score.means >= threshold, false_alarm * (1 - score.means), missed * score.means)
+
+
+def blocks(rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APART) -> list[npt.NDArray[np.int64]]:
+    """Blocks of training rows in time order, the places of each: what clean runs look like, before there are any.
+
+    `when` (rows,) says when they came, in microseconds since 1970, where that is known, and `apart` how far apart runs
+    will be. No block lasts longer, as far as it has 50 rows: what changes from run to run, such as from day to night,
+    would be averaged out, and every run would differ from every block. Shorter ones differ more than runs do, which is
+    safe. The newest rows count, as they are most like those to come.
+    """
+    if when is None or rows < 2 * LEAST_ROWS:
+        borders = np.linspace(0, rows, max(1, min(CLEAN, rows // LEAST_ROWS)) + 1).astype(np.int64).tolist()
+        return [np.arange(begin, end) for begin, end in pairwise(borders)]
+    lasting, borders = min(apart // _MICROSECOND, int(when[-1] - when[0]) // CLEAN), [rows]
+    while len(borders) <= MOST_BLOCKS:
+        end = borders[-1]
+        begin = min(int(np.searchsorted(when, when[end - 1] - lasting, "right")), end - LEAST_ROWS)
+        if begin < 0:
+            break
+        borders.append(begin)
+    return [np.arange(begin, end) for begin, end in pairwise(reversed(borders))]
 
 
 def joined(runs: Sequence[Run], edges: Edges) -> list[Run]:

@@ -27,26 +27,34 @@ from rowcast.pipeline.unused import Unused
 log = structlog.get_logger("rowcast")
 
 TOPIC = "drift"
-BLOCKS, ROWS_OF_BLOCK = 40, 50  # of training rows, in time order: what is usual before any run has scored
 _NAMED = 5  # columns in a message
 _REACH = timedelta(days=180)  # runs before that are not looked at any more
+_MONTH = timedelta(days=30)
 _APART = timedelta(hours=1)  # between two looks: what is new comes to little before
 _UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def reference(built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None) -> Reference:
+def cadence(job: Job, now: datetime) -> timedelta:
+    """How far apart runs are that are looked at, by those of the last month; the least, where there are none yet."""
+    moments = sorted(job.runs.as_of(now - _MONTH, now).values())
+    apart = [later - earlier for earlier, later in pairwise(moments)]
+    return max(monitor.APART, sorted(apart)[len(apart) // 2]) if apart else monitor.APART
+
+
+def reference(
+    built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None, apart: timedelta = monitor.APART
+) -> Reference:
     """What a version's rows are held against, from its n training rows in time order.
 
-    `when` (n,) says when they came, in microseconds since 1970, where that is known. The model has seen these rows, so
-    that their scores are no measure of those to come: blocks are counted without.
+    `when` (n,) says when they came, in microseconds since 1970, where that is known; `apart` how far apart runs will
+    be. The model has seen these rows, so that their scores are no measure of those to come: blocks are counted without.
     """
     features, n = built.model.features, len(matrix)
     rows, others = matrix.select(features), matrix.select(tuple(n for n in matrix.names if n not in features))
     score = built.model.scored(rows).score
     edges, unused_edges = monitor.edges(rows, score), monitor.edges(others)
-    borders = np.linspace(0, n, max(1, min(BLOCKS, n // ROWS_OF_BLOCK)) + 1).astype(np.int64)
-    parts = [np.arange(begin, end) for begin, end in pairwise(borders)]
+    parts = monitor.blocks(n, when, apart)
     counts = [monitor.profile(edges, rows, score), *(monitor.profile(edges, rows.take(part)) for part in parts)]
     at = [None, *((None if when is None else _EPOCH + timedelta(microseconds=int(when[part[-1]]))) for part in parts)]
     columns = {"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": pa.array(map(monitor.Profile.to_bytes, counts))}

@@ -201,7 +201,8 @@ def _build(run: Run, about: Recorded) -> None:
         "dropped": built.dropped,
         "importance": built.features_ranked,
     }
-    held_against = monitoring.reference(built, matrix, event if is_dated else None)
+    apart = run.job.retried(lambda: monitoring.cadence(run.job, run.now))
+    held_against = monitoring.reference(built, matrix, event if is_dated else None, apart)
     version = run.job.retried(
         lambda: run.job.registry.save(
             built.model,
