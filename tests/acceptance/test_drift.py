@@ -1,5 +1,6 @@
 """Rows that change are noticed: in which columns, since when and by how much; once, and again when it is over."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -73,7 +74,7 @@ def test_nothing_is_told_of_days_like_those_before(watched: Any) -> None:
 
 
 def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -> None:
-    _, _, (found, status, shown) = watched
+    job, _, (found, status, shown) = watched
     [event] = found["told"]
     [first, *_] = event["findings"]
     assert (event["what"], first["column"], first["kind"]) == ("started", "s01", "location")
@@ -82,6 +83,14 @@ def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -
     assert event["size"] > 1
     assert "s01 is 1." in found["drift"]
     assert "SD higher" in found["drift"]
+    cost = "avg(CASE WHEN score >= threshold THEN 1 - score ELSE 20 * score END)"
+    since = min(each["since_run"] for each in event["findings"])
+    rows = f"FROM {job.table('wafers_prediction')} WHERE run_id <= {event['run_id']}"
+    found_by_sql = job.stored(f"SELECT run_id >= {since} AS since, {cost} AS cost {rows} GROUP BY 1")
+    expected = {row["since"]: row["cost"] for row in found_by_sql}
+    told = re.search(r"A row is expected to cost ([\d.]+), was ([\d.]+)", event["told"])
+    assert told
+    assert [float(each) for each in told.groups()] == pytest.approx([expected[1], expected[0]], rel=0.03)
     assert "drift in s01" in status.out
     assert status.code == 1  # somebody should look
     assert "s01" in shown.out

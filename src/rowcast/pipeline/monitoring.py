@@ -168,10 +168,11 @@ def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
 
 def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
     """Of a row by its score; None where it is no probability of one of two classes."""
-    task, metrics = job.settings.task, job.registry.version(version).metrics
-    if score is None or task.kind != "binary" or metrics.get("threshold") is None:
+    task = job.settings.task
+    threshold = job.registry.load(version).threshold if task.kind == "binary" else None
+    if score is None or threshold is None:
         return None
-    return monitor.costs_of(score, metrics["threshold"], task.cost_missed, task.cost_false_alarm)
+    return monitor.costs_of(score, threshold, task.cost_missed, task.cost_false_alarm)
 
 
 def _held_against(
