@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
+from itertools import chain
 from multiprocessing import Pool
 from typing import Any
 
@@ -19,12 +20,15 @@ from rowcast.monitor.edges import edges
 from rowcast.monitor.profile import profile
 from rowcast.monitor.series import Run
 from rowcast.report import table
-from studies.runs import Fab, Floats, Shift, counted, drawn, shifted
+from studies.runs import Drawn, Fab, Floats, Shift, block, counted, drawn, shifted
 
 MONTH = 120  # runs
 LOTS = {"1,000": 40, "200": 8}  # of 25 rows, on average
 EFFECTS = (0.05, 0.1)  # SD, from run to run
 FABS = 10  # months that share a fab: its sensors and what was learned from its training rows
+RUNS = "40 runs"  # the baseline; else blocks of training rows: parts of a run, how many together
+BLOCKS = {"1/4 run": (4, 1), "1 run": (1, 1), "4 runs": (1, 4)}
+HISTORY = CLEAN * 4  # runs before a month, the last of which are in the blocks
 FIRST = 5_000  # month: none that the rule was chosen by
 BEGINS = 60  # the run with which a drift begins; the first 40 are the baseline
 LEVEL, PSI = 0.05, 0.2  # of the plain rules
@@ -55,15 +59,23 @@ def study(months: int) -> None:
     with Pool(2) as pool:
         run = partial(pool.map, chunksize=FABS // 2)
         nulls = {setting: run(partial(_null, setting), range(FIRST, FIRST + months // 4)) for setting in settings}
-        print(f"Null: months of {MONTH} runs without drift, 590 sensors, 1 false alarm a month allowed\n")
-        rows = [_null_row(s.rows, f"{s.effect} SD", found) for s, found in nulls.items()]
-        rows.append(_null_row("all", "", [each for found in nulls.values() for each in found]))
+        print(
+            f"Null: months of {MONTH} runs without drift, 590 sensors, 1 false alarm a month allowed; the baseline is"
+        )
+        print(
+            "40 runs before, or 40 blocks of training rows, and then those runs are looked at too; none, 1, … in all\n"
+        )
+        rows = []
+        for usual in [RUNS, *BLOCKS]:
+            found = [[alarms[usual] for alarms, _ in nulls[setting]] for setting in settings]
+            rows += [_null_row(usual, s.rows, f"{s.effect} SD", each) for s, each in zip(settings, found, strict=True)]
+            rows.append(_null_row(usual, "all", "", [*chain(*found)]))
         print(table(rows, list(rows[0])))
         print("\nNull: the same months by plain rules, each run by itself: runs of 120 with an alarm, columns a run\n")
         rows = [_plain_row(setting, found) for setting, found in nulls.items()]
         print(table(rows, list(rows[0])))
         print("\nPower: 3 columns drift from one run on, 0.05 SD from run to run: share of months in which one of them")
-        print("is named, and the mean run of the drift that names it (1: the first)\n")
+        print("is named, and the mean run of the drift that names it (1: the first); rowcast by its baseline\n")
         rows = [row for size in LOTS for row in _power(run, Setting(size, 0.05), max(months // 10, 1))]
         print(table(rows, list(rows[0])))
     print("\nTime on one core, seconds\n")
@@ -76,26 +88,46 @@ def _fab(seed: int, effect: float, lots: int) -> Fab:
     return Fab(seed, run_effect=effect, lots=lots)
 
 
-def _null(setting: Setting, month: int) -> tuple[int, dict[str, list[int]]]:
-    """How many alarms there are, and how many columns each plain rule names in each run."""
+def _month(fab: Fab, month: int) -> list[Drawn]:
+    return drawn(fab, month, range(HISTORY, HISTORY + CLEAN + MONTH))
+
+
+def _baselines(fab: Fab, month: int) -> dict[str, list[Run]]:
+    """What comes before the runs of a month: nothing, so that 40 of them are the baseline, or 40 blocks."""
+    found: dict[str, list[Run]] = {RUNS: []}
+    for name, (parts, together) in BLOCKS.items():
+        earlier = drawn(fab, month, range(HISTORY - CLEAN * together // parts, HISTORY), parts)
+        runs = [counted(fab, each) for each in earlier]
+        found[name] = [block(fab, runs[start : start + together]) for start in range(0, len(runs), together)]
+    return found
+
+
+def _null(setting: Setting, month: int) -> tuple[dict[str, int], dict[str, list[int]]]:
+    """How many alarms there are by each baseline, and how many columns each plain rule names in each run."""
     fab = setting.fab(month)
-    runs = [counted(fab, each) for each in drawn(fab, month, CLEAN + MONTH)]
+    runs = [counted(fab, each) for each in _month(fab, month)]
     found: dict[str, list[int]] = {}
     for each in runs[CLEAN:]:
         for rule, columns in _plain(fab, each).items():
             found.setdefault(rule, []).append(int(columns.sum()))
-    return sum(event.what != "ended" for event in look(runs, fab.frame).events), found
+    alarms = {
+        usual: sum(event.what != "ended" for event in look([*blocks, *runs], fab.frame, clean=len(blocks)).events)
+        for usual, blocks in _baselines(fab, month).items()
+    }
+    return alarms, found
 
 
-def _null_row(rows: str, effect: str, found: list[tuple[int, Any]]) -> dict[str, Any]:
-    counts, months = np.array([alarms for alarms, _ in found]), len(found)
-    times = Counter(counts.tolist())
+def _null_row(usual: str, rows: str, effect: str, found: list[int]) -> dict[str, Any]:
+    counts, months, looked = np.array(found), len(found), MONTH + (0 if usual == RUNS else CLEAN)
+    times, monthly = Counter(found), MONTH / looked
     return {
+        "baseline": usual,
         "rows a run": rows,
         "from run to run": effect,
         "months": months,
-        "alarms a month": f"{counts.mean():.2f}",
-        "±": f"{1.96 * counts.std() / np.sqrt(months):.2f}",
+        "runs": looked,
+        "alarms a month": f"{counts.mean() * monthly:.2f}",
+        "±": f"{1.96 * counts.std() * monthly / np.sqrt(months):.2f}",
         "none": f"{times[0] / months:.0%}",
         "1": f"{times[1] / months:.0%}",
         "2": f"{times[2] / months:.0%}",
@@ -150,25 +182,30 @@ def _power(run: Callable[..., Any], setting: Setting, months: int) -> Iterator[d
 def _found(setting: Setting, month: int) -> dict[str, dict[str, float]]:
     """With which run of each drift each rule names a column concerned; NaN for none."""
     fab = setting.fab(month)
-    before = drawn(fab, month, CLEAN + MONTH)
+    before, usual = _month(fab, month), _baselines(fab, month)
     runs = [counted(fab, each) for each in before]
     columns = tuple(np.random.default_rng(month).choice(fab.sensors, 3, replace=False).tolist())
-    return {name: _first(fab, columns, _drifting(fab, before, runs, shift(columns))) for name, shift in DRIFTS.items()}
+    return {
+        name: _first(fab, columns, usual, _drifting(fab, before, runs, shift(columns)))
+        for name, shift in DRIFTS.items()
+    }
 
 
-def _drifting(fab: Fab, before: list[Any], runs: list[Run], shift: Shift) -> list[Run]:
+def _drifting(fab: Fab, before: list[Drawn], runs: list[Run], shift: Shift) -> list[Run]:
     later = zip(before[BEGINS:], runs[BEGINS:], strict=True)
     return [*runs[:BEGINS], *(shifted(fab, each, run, shift, k) for k, (each, run) in enumerate(later))]
 
 
-def _first(fab: Fab, columns: tuple[int, ...], runs: list[Run]) -> dict[str, float]:
+def _first(fab: Fab, columns: tuple[int, ...], usual: dict[str, list[Run]], runs: list[Run]) -> dict[str, float]:
     places, names = {run.run_id: place for place, run in enumerate(runs)}, {f"s{place}" for place in columns}
-    told = [
-        places[event.run_id] - BEGINS + 1
-        for event in look(runs, fab.frame).events
-        if any(finding.series.column in names for finding in event.findings)
-    ]
-    found = {"rowcast": float(min((k for k in told if k > 0), default=np.nan))}
+    found = dict[str, float]()
+    for baseline, blocks in usual.items():
+        told = [
+            places[event.run_id] - BEGINS + 1
+            for event in look([*blocks, *runs], fab.frame, clean=len(blocks)).events
+            if any(finding.series.column in names for finding in event.findings)
+        ]
+        found[baseline] = float(min((k for k in told if k > 0), default=np.nan))
     named = [_plain(fab, each) for each in runs[BEGINS:]]
     for rule in named[0]:
         hits = np.flatnonzero([bool(each[rule][list(columns)].any()) for each in named])
@@ -193,7 +230,7 @@ def _scoring() -> Iterator[dict[str, Any]]:
 def _looking() -> Iterator[dict[str, Any]]:
     fab = _fab(0, 0.05, 40)
     for count in (120, 1_000):
-        runs = [counted(fab, each) for each in drawn(fab, 0, count)]
+        runs = [counted(fab, each) for each in drawn(fab, 0, range(count))]
         size = sum(len(run.profile.to_bytes()) for run in runs) / count / 1e3
         seconds = _seconds(partial(look, runs, fab.frame))
         yield _time(f"looking at {count:,} runs of 1,000 rows", 590, seconds, f"{size:.0f} kB a run stored")

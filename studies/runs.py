@@ -6,6 +6,7 @@ run differs from another, in part alike in a group, and the day has a pattern. G
 sensor are held to be normal, so that the counts of its bins are multinomial.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -22,7 +23,7 @@ from rowcast.monitor.series import Frame, Run
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
+BEGIN, EVERY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(hours=6)
 LOT, GROUP, FACTORS, LOT_SHARE = 25, 10, 3, 0.3
 TOOLS, CHAMBERS, OFFSET = 4, 3, 0.3
 PATTERN = 0.1  # SD, of a third of the sensors
@@ -84,7 +85,7 @@ class Design:
         weights = np.zeros(s)
         weights[random.permutation(s)[: fab.model]] = 1 / np.arange(1, fab.model + 1)
         self.weights = weights / np.sqrt((weights**2).sum())
-        mean, sd = self.values(fab, random, TRAINING_ROWS // LOT, None)
+        mean, sd = self.values(random, TRAINING_ROWS // LOT)
         rows = mean + sd * random.standard_normal((TRAINING_ROWS, s))
         score = rows @ self.weights
         matrix = Matrix(rows.astype(np.float32), tuple(f"s{place}" for place in range(s)), {})
@@ -92,8 +93,8 @@ class Design:
         self.reference: Profile = profile(self.edges, matrix, score)
         self.bounds = np.stack([column.bounds for column in (*self.edges.columns, self.edges.score)])
 
-    def values(self, fab: Fab, random: np.random.Generator, lots: int, hour: float | None) -> tuple[Floats, Floats]:
-        """Mean and SD of each sensor's values in a run, or in the training rows."""
+    def values(self, random: np.random.Generator, lots: int) -> tuple[Floats, Floats]:
+        """Mean and SD of each sensor's values in some lots."""
         factors = np.sqrt(LOT_SHARE) * random.standard_normal((lots, FACTORS, self.group[-1] + 1))
         share = np.bincount(random.integers(TOOLS, size=lots), minlength=TOOLS) / lots
         offset = np.einsum("t,tcs->s", share, self.offsets) / CHAMBERS
@@ -101,12 +102,16 @@ class Design:
         variance = (factors.var(axis=0)[:, self.group] * self.loadings**2).sum(axis=0)
         variance += np.einsum("t,tcs->s", share, self.offsets**2) / CHAMBERS - offset**2
         variance += self.noise**2 + (1 - self.noise**2) * (1 - LOT_SHARE)
-        sd = np.sqrt(variance)
-        if hour is None:
-            return mean, sd
-        own = random.standard_normal((2, len(mean))) + random.standard_normal((2, self.group[-1] + 1))[:, self.group]
-        effect = fab.run_effect * own / np.sqrt(2)
-        return mean + effect[0] + self.pattern * np.cos(2 * np.pi * hour / 24 + self.phase), sd * np.exp(effect[1] / 2)
+        return mean, np.sqrt(variance)
+
+    def of_run(self, random: np.random.Generator, run_effect: float, hour: float) -> tuple[Floats, Floats]:
+        """By how much a run's means are off, and the factor of its SDs."""
+        own = (
+            random.standard_normal((2, len(self.group)))
+            + random.standard_normal((2, self.group[-1] + 1))[:, self.group]
+        )
+        effect = run_effect * own / np.sqrt(2)
+        return effect[0] + self.pattern * np.cos(2 * np.pi * hour / 24 + self.phase), np.exp(effect[1] / 2)
 
 
 @dataclass(frozen=True)
@@ -121,19 +126,21 @@ class Drawn:
     seed: tuple[int, ...]
 
 
-def drawn(fab: Fab, month: int, runs: int, every: timedelta = timedelta(hours=6)) -> list[Drawn]:
-    """The runs of a month, and the clean ones before it."""
+def drawn(fab: Fab, month: int, runs: Iterable[int], parts: int = 1) -> list[Drawn]:
+    """These runs around a month, one every six hours, or the parts of them in turn: lots of the same few hours."""
     found, design = [], fab.design
-    for place in range(runs):
-        seed = (fab.seed, 1, month, place)
-        random = np.random.default_rng(seed)
-        at, lots = BEGIN + place * every, max(2, int(random.poisson(fab.lots)))
-        mean, sd = design.values(fab, random, lots, at.hour)
-        lost = random.binomial(lots, MISSING, design.group[-1] + 1)[design.group] * LOT
-        left = lots * LOT - lost
-        absent = lost + random.binomial(left, MISSING)
-        absent += np.where(design.metrology, random.binomial(left - (absent - lost), 0.3), 0)
-        found.append(Drawn(at, lots, mean, sd, absent, seed))
+    for place in runs:
+        at, seed = BEGIN + place * EVERY, (fab.seed, 1, month, place)
+        off, factor = design.of_run(np.random.default_rng(seed), fab.run_effect, at.hour)
+        for part in range(parts):
+            random = np.random.default_rng((*seed, part))
+            lots = max(2, int(random.poisson(fab.lots / parts)))
+            mean, sd = design.values(random, lots)
+            lost = random.binomial(lots, MISSING, design.group[-1] + 1)[design.group] * LOT
+            left = lots * LOT - lost
+            absent = lost + random.binomial(left, MISSING)
+            absent += np.where(design.metrology, random.binomial(left - (absent - lost), 0.3), 0)
+            found.append(Drawn(at, lots, mean + off, sd * factor, absent, (*seed, part)))
     return found
 
 
@@ -148,6 +155,13 @@ def counted(fab: Fab, run: Drawn) -> Run:
     age = timedelta(hours=float(random.gamma(4.0, 0.25)))
     found = Profile(counts.ravel(), fab.design.edges.digest)
     return Run(f"{run.at:%Y-%m-%d %H}", run.at, found, rows + bad, bad, flagged, age)
+
+
+def block(fab: Fab, runs: list[Run]) -> Run:
+    """The rows of these runs, or parts of one, as training rows are known: by their columns alone."""
+    counts = sum(run.profile.counts for run in runs).reshape(fab.sensors + 1, -1)
+    counts[-1] = [counts[-1].sum(), *np.zeros(counts.shape[1] - 1, np.int64)]
+    return Run("", runs[-1].at, Profile(counts.ravel(), runs[-1].profile.digest))
 
 
 def shifted(fab: Fab, run: Drawn, without: Run, shift: Shift, since: int) -> Run:
