@@ -1,4 +1,5 @@
-"""python -m benchmarks [--quick]: prints the table that the README quotes. Every figure is a whole process.
+"""python -m benchmarks [--quick]: prints the tables that the README and docs/ quote. But for drift's, every figure is a
+whole process.
 
 Each way runs `--repeat` times in turn with the others and the fastest run counts: the machine's noise only adds.
 """
@@ -12,12 +13,15 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import sqlalchemy as sa
 
-from rowcast import config, demo, logs, pipeline
+from rowcast import config, demo, logs, monitor, pipeline
 from rowcast.database import connect
+from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Registry
 from rowcast.pipeline.job import opened
 from rowcast.report import table
@@ -32,6 +36,12 @@ QUICK_PROTECTED = 50_000
 BATCHES = (1_000, 10_000, 50_000)
 SHADOWED = ((200_000, 50), (100_000, 590))
 QUICK_SHADOWED = ((50_000, 50),)
+MONITORED = (100_000, 590)
+QUICK_MONITORED = (20_000, 590)
+MOST = (60, 590)  # columns that a model may use: the default, and all
+DRIFT = ((1_000_000, 590), (1_000_000, 60))  # rows and columns that are counted and looked at
+QUICK_DRIFT = ((100_000, 590),)
+BATCH = 50_000  # rows
 GROWTH = (200_000, 2_000_000)  # rows of 50 sensors, for peak memory
 CONFIG = """
 [source]
@@ -68,6 +78,7 @@ def main() -> None:
     parser.add_argument("--no-growth", action="store_true", help="leave out the memory of 2,000,000 rows")
     parser.add_argument("--ledger", action="store_true", help="only the cost of the ledger")
     parser.add_argument("--shadow", action="store_true", help="only the cost of a version that scores in the shadow")
+    parser.add_argument("--monitoring", action="store_true", help="only the cost of monitoring")
     given = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     server = Server()
@@ -81,6 +92,9 @@ def main() -> None:
                 print("processor seconds with a version that scores in the shadow, batches of 50,000, one process")
                 print(table(rows, list(rows[0])), flush=True)
                 return
+            if given.monitoring:
+                _monitoring(server, Path(folder), quick=given.quick, repeat=given.repeat)
+                return
             for system in () if given.ledger else ("sqlite", "postgresql"):
                 for size in QUICK if given.quick else SIZES:
                     rows += _compared(server, system, Path(folder), *size, repeat=given.repeat)
@@ -93,6 +107,9 @@ def main() -> None:
                 count = QUICK_PROTECTED if given.quick else PROTECTED
                 rows += _protected(server, system, Path(folder), count, repeat=given.repeat)
             print(table(rows, ["database", "batches of", "with, rows/s", "without, rows/s", "cost"]), flush=True)
+            if not given.ledger:
+                print()
+                _monitoring(server, Path(folder), quick=given.quick, repeat=given.repeat)
             if not given.no_growth and not given.ledger:
                 print("\npeak memory of one scoring process, 50 sensors")
                 print(table(_growth(server, Path(folder)), ["database", "rows", "seconds", "peak MB"]))
@@ -204,6 +221,82 @@ def _shadowed(server: Server, system: str, folder: Path, rows: int, sensors: int
         "cost": f"{beside.cpu_s / alone.cpu_s - 1:.0%}",
         "peak MB": f"{alone.peak_mb:.0f}, {beside.peak_mb:.0f}",
     }
+
+
+def _monitoring(server: Server, folder: Path, *, quick: bool, repeat: int) -> None:
+    print("processor seconds with monitoring, batches of 50,000, one process; without: of a version without edges")
+    size = QUICK_MONITORED if quick else MONITORED
+    rows = [
+        _monitored(server, system, folder, *size, most, repeat=repeat)
+        for system in ("sqlite", "postgresql")
+        for most in MOST
+    ]
+    print(table(rows, list(rows[0])), flush=True)
+    print("\nprocessor seconds of drift: counting rows in batches of 50,000, a run each, and looking at these runs")
+    rows = [_drift(*size, repeat=repeat) for size in (QUICK_DRIFT if quick else DRIFT)]
+    print(table(rows, list(rows[0])), flush=True)
+
+
+def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: int, most: int, repeat: int) -> Row:
+    """`rowcast infer` that counts its rows and looks at the counts, and without, in turn."""
+    os.environ["ROWCAST_MODEL__MAX_FEATURES"] = str(most)
+    path, features = _prepared(server, system, folder / f"{system}_monitored_{rows}_{most}", rows, sensors)
+    del os.environ["ROWCAST_MODEL__MAX_FEATURES"]
+    command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1"]
+    with opened(config.load(path)) as job:
+        kept = job.store.scalar(sa.select(job.tables.model.c.edges))
+    best: dict[str, Measured] = {}
+    for _ in range(repeat):
+        for way, edges in (("without", None), ("with", kept)):
+            _forget(path)
+            with opened(config.load(path)) as job:
+                job.store.execute(sa.delete(job.tables.profile))
+                job.store.execute(sa.delete(job.tables.metric))  # else it looks once an hour
+                job.store.execute(job.tables.model.update().values(edges=edges))
+            found = _measured([*command, "--log-level", "error"])
+            best[way] = min(best.get(way, found), found, key=lambda m: m.cpu_s)
+    _check(path, rows)
+    print(f"  measured monitoring on {system} {rows:,} x {sensors}, {most} at most", file=sys.stderr, flush=True)
+    alone, watched = best["without"], best["with"]
+    return {
+        "database": system,
+        "table": f"{rows:,} x {sensors}",
+        "columns": len(features),
+        "without, s": round(alone.cpu_s, 2),
+        "with, s": round(watched.cpu_s, 2),
+        "share": f"{1 - alone.cpu_s / watched.cpu_s:.1%}",
+        "peak MB": f"{alone.peak_mb:.0f}, {watched.peak_mb:.0f}",
+    }
+
+
+def _drift(rows: int, columns: int, repeat: int) -> Row:
+    """Here, without a database: the batches are drawn anew, and only one is held at a time."""
+    best = min((_counted_and_looked(rows, columns) for _ in range(repeat)), key=sum)
+    return {
+        "rows": f"{rows:,}",
+        "columns": columns,
+        "counting, s": round(best[0], 2),
+        "looking, s": round(best[1], 2),
+        "rows/s": f"{rows / sum(best):,.0f}",
+    }
+
+
+def _counted_and_looked(rows: int, columns: int) -> tuple[float, float]:
+    random, names = np.random.default_rng(0), tuple(f"s{place}" for place in range(columns))
+    at, runs, counting = datetime(2026, 1, 5, tzinfo=UTC), list[monitor.Run](), 0.0
+    trained, score = Matrix(random.standard_normal((LABELLED, columns), np.float32), names, {}), random.random(LABELLED)
+    edges = monitor.edges(trained, score)
+    parts = np.array_split(np.arange(LABELLED), 40)
+    blocks = [monitor.Run("", at, monitor.profile(edges, trained.take(part))) for part in parts]
+    for place in range(rows // BATCH):
+        batch, score = Matrix(random.standard_normal((BATCH, columns), np.float32), names, {}), random.random(BATCH)
+        begun = time.process_time()
+        counts = monitor.profile(edges, batch, score)
+        counting += time.process_time() - begun
+        runs.append(monitor.Run(str(place), at + (place + 1) * timedelta(hours=6), counts, BATCH, 0, BATCH // 10))
+    begun = time.process_time()
+    monitor.look([*blocks, *runs], monitor.Frame(edges, monitor.profile(edges, trained)), clean=len(blocks))
+    return counting, time.process_time() - begun
 
 
 def _growth(server: Server, folder: Path) -> list[Row]:

@@ -25,6 +25,7 @@ from studies.runs import Drawn, Fab, Floats, Shift, block, counted, drawn, shift
 MONTH = 120  # runs
 LOTS = {"1,000": 40, "200": 8}  # of 25 rows, on average
 EFFECTS = (0.05, 0.1)  # SD, from run to run
+STRONG = 0.3  # SD, of a day's pattern
 FABS = 10  # months that share a fab: its sensors and what was learned from its training rows
 RUNS = "40 runs"  # the baseline; else blocks of training rows: parts of a run, how many together
 BLOCKS = {"1/4 run": (4, 1), "1 run": (1, 1), "4 runs": (1, 4)}
@@ -48,9 +49,10 @@ class Setting:
 
     rows: str
     effect: float  # SD
+    pattern: float = 0.1  # SD, of the day
 
     def fab(self, month: int) -> Fab:
-        return _fab(month // FABS, self.effect, LOTS[self.rows])
+        return _fab(month // FABS, self.effect, LOTS[self.rows], self.pattern)
 
 
 def study(months: int) -> None:
@@ -65,14 +67,14 @@ def study(months: int) -> None:
         print(
             "40 runs before, or 40 blocks of training rows, and then those runs are looked at too; none, 1, … in all\n"
         )
-        rows = []
-        for usual in [RUNS, *BLOCKS]:
-            found = [[alarms[usual] for alarms, _ in nulls[setting]] for setting in settings]
-            rows += [_null_row(usual, s.rows, f"{s.effect} SD", each) for s, each in zip(settings, found, strict=True)]
-            rows.append(_null_row(usual, "all", "", [*chain(*found)]))
+        rows = _null_rows(nulls)
         print(table(rows, list(rows[0])))
         print("\nNull: the same months by plain rules, each run by itself: runs of 120 with an alarm, columns a run\n")
         rows = [_plain_row(setting, found) for setting, found in nulls.items()]
+        print(table(rows, list(rows[0])))
+        print(f"\nNull: as above, with a pattern of the day of {STRONG} SD in a third of the sensors, for 0.1 SD\n")
+        strong = [Setting(rows, 0.05, STRONG) for rows in LOTS]
+        rows = _null_rows({each: run(partial(_null, each), range(FIRST, FIRST + months // 10)) for each in strong})
         print(table(rows, list(rows[0])))
         print("\nPower: 3 columns drift from one run on, 0.05 SD from run to run: share of months in which one of them")
         print("is named, and the mean run of the drift that names it (1: the first); rowcast by its baseline\n")
@@ -84,8 +86,8 @@ def study(months: int) -> None:
 
 
 @cache
-def _fab(seed: int, effect: float, lots: int) -> Fab:
-    return Fab(seed, run_effect=effect, lots=lots)
+def _fab(seed: int, effect: float, lots: int, pattern: float) -> Fab:
+    return Fab(seed, run_effect=effect, lots=lots, pattern=pattern)
 
 
 def _month(fab: Fab, month: int) -> list[Drawn]:
@@ -115,6 +117,15 @@ def _null(setting: Setting, month: int) -> tuple[dict[str, int], dict[str, list[
         for usual, blocks in _baselines(fab, month).items()
     }
     return alarms, found
+
+
+def _null_rows(nulls: dict[Setting, list[Any]]) -> list[dict[str, Any]]:
+    rows = []
+    for usual in [RUNS, *BLOCKS]:
+        found = {setting: [alarms[usual] for alarms, _ in months] for setting, months in nulls.items()}
+        rows += [_null_row(usual, setting.rows, f"{setting.effect} SD", each) for setting, each in found.items()]
+        rows.append(_null_row(usual, "all", "", [*chain(*found.values())]))
+    return rows
 
 
 def _null_row(usual: str, rows: str, effect: str, found: list[int]) -> dict[str, Any]:
@@ -228,7 +239,7 @@ def _scoring() -> Iterator[dict[str, Any]]:
 
 
 def _looking() -> Iterator[dict[str, Any]]:
-    fab = _fab(0, 0.05, 40)
+    fab = _fab(0, 0.05, 40, 0.1)
     for count in (120, 1_000):
         runs = [counted(fab, each) for each in drawn(fab, 0, range(count))]
         size = sum(len(run.profile.to_bytes()) for run in runs) / count / 1e3

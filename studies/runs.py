@@ -26,7 +26,6 @@ Integers = npt.NDArray[np.int64]
 BEGIN, EVERY = datetime(2026, 1, 5, tzinfo=UTC), timedelta(hours=6)
 LOT, GROUP, FACTORS, LOT_SHARE = 25, 10, 3, 0.3
 TOOLS, CHAMBERS, OFFSET = 4, 3, 0.3
-PATTERN = 0.1  # SD, of a third of the sensors
 TRAINING_ROWS = 5_000
 MISSING = 0.015  # single cells; the same again of lots' groups
 SAMPLED = 0.05  # of the sensors are metrology, which skips three rows in ten
@@ -53,6 +52,7 @@ class Fab:
     sensors: int = 590
     model: int = 60  # columns that the model uses, the first ones of a random order
     run_effect: float = 0.0  # SD
+    pattern: float = 0.1  # SD, of the day, in a third of the sensors
     lots: float = 40.0  # a run, on average
 
     @cached_property
@@ -80,7 +80,7 @@ class Design:
         self.loadings = loadings * np.sqrt((1 - self.noise**2) / (loadings**2).sum(axis=0))
         self.offsets = OFFSET * random.standard_normal((TOOLS, CHAMBERS, s)) * (random.random(s) < 0.5)
         self.metrology = random.random(s) < SAMPLED
-        self.pattern = PATTERN * (random.random(s) < 1 / 3)
+        self.pattern = fab.pattern * (random.random(s) < 1 / 3)
         self.phase = random.uniform(0, 2 * np.pi, s)
         weights = np.zeros(s)
         weights[random.permutation(s)[: fab.model]] = 1 / np.arange(1, fab.model + 1)
