@@ -5,6 +5,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,10 +17,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from rowcast import fetch, migrations, notify, process
-from rowcast.config import Settings
+from rowcast.config import Monitor, Settings
 from rowcast.database import Database, connect, same
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.models.registry import Registry
+from rowcast.pipeline.charts import DAYS, group_column
 from rowcast.pipeline.job import described
 from rowcast.tables import Tables
 
@@ -54,6 +56,7 @@ def examine(settings: Settings) -> list[Finding]:
         if source:
             findings += _guarded(_rows(source, settings))
             findings += _guarded(_columns(source, settings))
+            findings += _charts(source, settings.monitor)
         if store:
             findings += _guarded(_store(source, store, settings))
     return [*findings, *_sinks(settings)]
@@ -356,6 +359,38 @@ def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
             f" {size / 1e9:.1f} GB and more",
             "lower [model] max_train_rows, or name columns in [source] exclude, if memory is short",
         )
+
+
+def _charts(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+    """What [monitor] names for charts alone: no run fails for it, and so nobody else looks."""
+    if monitor.group_by is None and monitor.events is None:
+        return
+    if source.time is None:
+        told = "[monitor] group_by and events are for charts, which need a time"
+        yield Finding("warning", told, "name [source] time, or leave both out")
+    yield from _guarded(_grouped(source, monitor))
+    yield from _guarded(_maintenance(source, monitor))
+
+
+def _grouped(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+    column = group_column(source, monitor)
+    if column is not None:
+        yield Finding("ok", f"charts are drawn by {column.name}")
+
+
+def _maintenance(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+    """Events as charts read them."""
+    if monitor.events is None:
+        return
+    now = source.db.now()
+    try:
+        batches = list(fetch.Maintenance(source, monitor).by_day(now - timedelta(days=DAYS), now))
+    except DatabaseError as error:
+        way_out = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint
+        yield Finding("problem", f"[monitor] events cannot be read: {' '.join(error.what.split())}", way_out)
+        return
+    rows = sum(row["rows"] for batch in batches for row in batch.to_pylist())
+    yield Finding("ok", f"{monitor.events} can be read; events in the last {DAYS} days: {rows:,}")
 
 
 # The store

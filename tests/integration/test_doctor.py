@@ -227,6 +227,89 @@ def test_a_check_of_an_unknown_column_and_a_wide_table_are_told(table: Place, tm
     assert "the table is wide: 1,000,000,000 training rows of 2 columns take 16.0 GB" in told(findings, "warning")
 
 
+EVENTS = 'events = "maintenance"\nevent_time = "done_at"\nevent_group = "equipment"\nevent_what = "what"\n'
+GROUPED = f'[monitor]\ngroup_by = "tool"\n{EVENTS}'
+
+
+@pytest.fixture
+def maintained(table: Place) -> Place:
+    """The healthy table with three events beside it: one of now, one of a year ago, one without a time."""
+    stamp, now = ("TEXT", "datetime('now')") if table.is_sqlite else ("timestamptz", "now()")
+    if table.is_mssql:
+        now = "SYSUTCDATETIME()"
+    table.run(f"CREATE TABLE maintenance (done_at {stamp}, equipment TEXT, what TEXT)")
+    for time in (now, "'2025-01-01 00:00:00Z'", "NULL"):
+        table.run(f"INSERT INTO maintenance VALUES ({time}, 'T1', 'cleaned')")
+    return table
+
+
+def test_what_charts_need_is_read_as_charts_read_it(maintained: Place, tmp_path: Path) -> None:
+    findings = examine(settings(maintained, tmp_path, GROUPED))
+    assert told(findings, "problem") == ""
+    ok = told(findings, "ok")
+    assert "charts are drawn by tool" in ok
+    assert "maintenance can be read; events in the last 60 days: 1" in ok
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "part"),
+    [
+        ('"tool"', '"tol"', "has no column 'tol' (monitor.group_by) -> did you mean 'tool'?"),
+        ('"maintenance"', '"maintenence"', "there is no table maintenence in "),
+        ('"done_at"', '"done"', "has no column 'done' (monitor.event_time) -> did you mean 'done_at'?"),
+        (
+            '"equipment"',
+            '"tool"',
+            "has no column 'tool' (monitor.event_group) -> its columns begin with done_at, equip",
+        ),
+        ('"what"', '"wat"', "has no column 'wat' (monitor.event_what) -> did you mean 'what'?"),
+    ],
+)
+def test_what_charts_need_and_is_not_there_is_a_problem(
+    right: str, wrong: str, part: str, maintained: Place, tmp_path: Path
+) -> None:
+    before, _, after = GROUPED.rpartition(right)
+    problems = told(examine(settings(maintained, tmp_path, f"{before}{wrong}{after}")), "problem")
+    assert part in problems
+    assert len(problems.splitlines()) == 1
+
+
+def test_a_group_and_events_that_are_both_wrong_are_both_told(table: Place, tmp_path: Path) -> None:
+    problems = told(examine(settings(table, tmp_path, GROUPED.replace('"tool"', '"tol"'))), "problem")
+    assert "'tol' (monitor.group_by)" in problems
+    assert "there is no table maintenance" in problems
+    assert "(monitor.events) -> it may need its schema" in problems
+
+
+def test_events_whose_time_is_text_are_a_problem_where_the_database_has_times(
+    postgresql: Place, tmp_path: Path
+) -> None:
+    postgresql.run("CREATE TABLE t (id INTEGER PRIMARY KEY, ts timestamptz, s1 REAL, tool TEXT, failed INTEGER)")
+    postgresql.run("CREATE TABLE maintenance (done_at TEXT, equipment TEXT, what TEXT)")
+    problems = told(examine(settings(postgresql, tmp_path, GROUPED)), "problem")
+    assert "the time column 'done_at' of maintenance is text -> use a view that casts it" in problems
+
+
+def test_events_that_may_not_be_read_come_with_the_right_to_ask_for(postgresql: Place, tmp_path: Path) -> None:
+    postgresql.run("CREATE TABLE t (id INTEGER PRIMARY KEY, ts timestamptz, s1 REAL, tool TEXT, failed INTEGER)")
+    postgresql.run("CREATE TABLE maintenance (done_at timestamptz, equipment TEXT, what TEXT)")
+    postgresql.run("CREATE ROLE reader LOGIN PASSWORD 's3cret'", "GRANT SELECT ON t TO reader")
+    assert postgresql.server is not None
+    url = postgresql.server.url(postgresql.url.rpartition("/")[2], "reader", "s3cret")
+    try:
+        problems = told(examine(settings(postgresql, tmp_path, GROUPED, url=url)), "problem")
+        assert "[monitor] events cannot be read" in problems
+        assert "GRANT SELECT ON maintenance to this user" in problems
+    finally:
+        postgresql.run("DROP OWNED BY reader", "DROP ROLE reader")
+
+
+def test_charts_without_a_time_are_a_warning(maintained: Place, tmp_path: Path) -> None:
+    assert "which need a time -> name [source] time" in told(
+        examine(settings(maintained, tmp_path, GROUPED, time=None)), "warning"
+    )
+
+
 def test_who_is_told_of_trouble_is_said_without_a_secret(table: Place, tmp_path: Path, monkeypatch: Any) -> None:
     assert "trouble is told to nobody" in told(examine(settings(table, tmp_path)), "ok")
     text = '[notify]\nsns_topic = "arn:aws:sns:r:123456789012:t"\nurls = ["mailto://me:s3cret@fab"]'

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from rowcast import fetch
+from rowcast.config import Monitor
 from rowcast.database import Column
 from rowcast.errors import UsageError
 from rowcast.monitor.charts import Kind, Mark, Point, Subgroup, chart
@@ -82,7 +83,7 @@ def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = (
         first,
         now,
         job.runs.between(first - timedelta(seconds=1), now),
-        _group(job),
+        group_column(job.source, job.settings.monitor),
         _columns(job, columns),
         job.settings.task.kind == "regression",
     )
@@ -90,12 +91,12 @@ def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = (
     return _drawn(charted, _summed(job, charted), done)
 
 
-def _group(job: Job) -> Column | None:
-    name = job.settings.monitor.group_by
-    if name is None:
+def group_column(source: fetch.Source, monitor: Monitor) -> Column | None:
+    """The column that charts are grouped by. Raises SourceError."""
+    if monitor.group_by is None:
         return None
-    where = f"{job.source.settings.table or 'the query'} in {job.source.db.shown}"
-    return fetch.named_column(job.source.relation, name, where, "monitor.group_by")
+    where = f"{source.settings.table or 'the query'} in {source.db.shown}"
+    return fetch.named_column(source.relation, monitor.group_by, where, "monitor.group_by")
 
 
 def _columns(job: Job, names: Sequence[str]) -> list[Column]:
