@@ -37,6 +37,20 @@ def test_an_event_is_one_line_of_json_on_a_stream_and_in_the_file(tmp_path: Path
     assert json.loads(file.read_text(encoding="utf-8")) == event
 
 
+def test_the_file_is_rotated_and_only_so_many_old_ones_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcast.logs._BYTES", 500)
+    logs.configure("info", file=tmp_path / "pipeline.log", stream=io.StringIO())
+    for number in range(100):
+        structlog.get_logger("rowcast").info("data-fetch done", run=number)
+    files = [tmp_path / name for name in ("pipeline.log", *(f"pipeline.log.{old}" for old in range(1, 6)))]
+    assert sorted(tmp_path.iterdir()) == files
+    assert all(file.stat().st_size <= 500 for file in files)
+    kept = [json.loads(line)["run"] for file in reversed(files) for line in file.read_text().splitlines()]
+    assert kept == list(range(100 - len(kept), 100))
+
+
 def test_events_below_the_level_are_not_told() -> None:
     stream = io.StringIO()
     logs.configure("warning", stream=stream)
