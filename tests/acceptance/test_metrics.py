@@ -151,7 +151,7 @@ def test_a_failed_run_and_its_step_count_as_failed(lite: Job) -> None:
     lite.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30 WHERE wafer > 300")
     lines = embedded(lite, "infer")
     assert [(line["step"], line["failed"]) for line in lines if line["failed"]] == [
-        *(("inference (score)", 1), ("run", 1)),
+        *(("data-check (score)", 1), ("run", 1)),
     ]
 
 

@@ -16,7 +16,7 @@ import structlog
 from rowcast import check, fetch, infer, logs, process
 from rowcast.config import Settings
 from rowcast.database.retry import retried
-from rowcast.errors import DatabaseError, EstimatorError, RowcastError, RunError
+from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError
 from rowcast.fetch import Fetched
 from rowcast.ledger import Batch, KeyRange, kept, new_worker
 from rowcast.models.artifact import Model
@@ -163,8 +163,9 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
             if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left, counted):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
-        except RowcastError as error:
-            if found.broken and not isinstance(error, DatabaseError):
+        except QuarantineError as error:
+            error.step = "data-check"
+            if found.broken:
                 error.what += "; most often " + ", ".join(f"{what} ({n})" for what, n in found.broken.most_common(3))
             raise
     found.scored, found.quarantined = predictions.rows.num_rows, quarantined.num_rows

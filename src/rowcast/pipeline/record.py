@@ -83,9 +83,11 @@ def write(
         "seconds": round(duration_s, 2),
         "peak_mb": round(peak),
         "note": about.note or None,
+        "error": error,
     }
     step = name if row_set == "-" else f"{name} ({row_set})"
-    log.info(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
+    tell = log.error if status == "failed" else log.info
+    tell(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
     counts = {name: getattr(about, name) for name in ("rows_in", "rows_out", "columns")}
     found = {name: value for name, value in about.metrics.items() if isinstance(value, int | float)}
     measured = {"duration_s": (round(duration_s, 3), "Seconds"), "peak_rss_mb": (peak, "Megabytes")}
