@@ -157,7 +157,7 @@ def test_a_step_is_told_once_in_its_own_run_with_what_since_when_and_by_how_much
     assert (event.what, event.run_id) == ("started", "r60")
     assert looked.alarm is not None
     finding = looked.alarm.findings[0]
-    assert (finding.series, finding.since, finding.since_at) == (Series("location", "c"), "r60", BEGIN + 60 * HOURS)
+    assert (finding.series, finding.since, finding.since_at) == (Series("location", "c"), "r60", BEGIN + 59 * HOURS)
     assert finding.was == pytest.approx(0, abs=0.1)
     assert finding.now == pytest.approx(1, abs=0.1)
     assert finding.change == pytest.approx(1, abs=0.1)
@@ -243,10 +243,16 @@ def test_blocks_of_training_rows_last_no_longer_than_runs_are_apart_and_are_fort
     np.testing.assert_array_equal(np.concatenate(found), np.arange(found[0][0], 50_000))
 
 
-def test_blocks_have_fifty_rows_however_few_there_are_in_the_time_between_runs() -> None:
-    assert [len(each) for each in blocks(1_020, hourly(1_020, 2), timedelta(hours=6))] == [50] * 20
-    assert [len(each) for each in blocks(1_020, None)] == [51] * 20
-    assert [len(each) for each in blocks(70, hourly(70, 2))] == [70]
+def test_blocks_have_fifty_rows_where_fewer_come_between_runs() -> None:
+    assert [len(each) for each in blocks(3_020, hourly(3_020, 2), timedelta(hours=6))] == [50] * 60
+    assert {len(each) for each in blocks(3_020, None)} == {75, 76}
+
+
+def test_blocks_are_smaller_where_there_would_be_too_few() -> None:
+    assert [len(each) for each in blocks(1_020, hourly(1_020, 2), timedelta(hours=6))] == [25] * 40
+    assert {len(each) for each in blocks(1_020, None)} == {25, 26}
+    assert [len(each) for each in blocks(70, hourly(70, 2))] == [20] * 3
+    assert [len(each) for each in blocks(30, hourly(30, 2))] == [30]
     assert [len(each) for each in blocks(7, hourly(7, 2))] == [7]
 
 

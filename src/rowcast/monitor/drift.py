@@ -22,6 +22,7 @@ from rowcast.monitor.series import Figures, Frame, Kind, Run
 from rowcast.monitor.shifts import level_of_runs, shifts
 
 LEAST_ROWS = 50  # of a run
+FEWEST_ROWS = 20  # of a block of training rows
 APART, DAY = timedelta(hours=4), timedelta(days=1)
 MOST_BLOCKS = 80
 _MICROSECOND = timedelta(microseconds=1)
@@ -110,17 +111,19 @@ def blocks(rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APA
     """Blocks of training rows in time order, the places of each: what clean runs look like, before there are any.
 
     `when` (rows,) says when they came, in microseconds since 1970, where that is known, and `apart` how far apart runs
-    will be. No block lasts longer, as far as it has 50 rows: what changes from run to run, such as from day to night,
-    would be averaged out, and every run would differ from every block. Shorter ones differ more than runs do, which is
-    safe. The newest rows count, as they are most like those to come.
+    will be. No block lasts longer, as far as it has 50 rows, or 20 where there would be fewer than 40 blocks: what
+    changes from run to run, such as from day to night, would be averaged out, and every run would differ from every
+    block. Shorter ones differ more than runs do, which is safe. The newest rows count, as they are most like those to
+    come.
     """
-    if when is None or rows < 2 * LEAST_ROWS:
-        borders = np.linspace(0, rows, max(1, min(CLEAN, rows // LEAST_ROWS)) + 1).astype(np.int64).tolist()
+    least = min(LEAST_ROWS, max(FEWEST_ROWS, rows // CLEAN))
+    if when is None or rows < 2 * least:
+        borders = np.linspace(0, rows, max(1, min(CLEAN, rows // least)) + 1).astype(np.int64).tolist()
         return [np.arange(begin, end) for begin, end in pairwise(borders)]
     lasting, borders = min(apart // _MICROSECOND, int(when[-1] - when[0]) // CLEAN), [rows]
     while len(borders) <= MOST_BLOCKS:
         end = borders[-1]
-        begin = min(int(np.searchsorted(when, when[end - 1] - lasting, "right")), end - LEAST_ROWS)
+        begin = min(int(np.searchsorted(when, when[end - 1] - lasting, "right")), end - least)
         if begin < 0:
             break
         borders.append(begin)

@@ -32,7 +32,7 @@ class Finding:
 
     series: Series
     since: str  # the run with which it began, as far as can be told
-    since_at: datetime
+    since_at: datetime  # that of the run before it: its rows have come since then
     was: float  # in the clean runs: the mean or SD in the column's unit, or a share of 1, rows an hour, hours
     now: float  # since then
     change: float  # SDs for a mean; the factor for an SD, for rows and for age; the difference for a share
@@ -143,9 +143,17 @@ class Account:
             )
         return tuple(found)
 
+    def _begun(self, run: int) -> datetime:
+        """From when on the rows of a run are."""
+        before = self.runs[run - 1] if run else self.runs[run]
+        return before.at if before.run_id else self.runs[run].at  # a block of training rows may lie long back
+
     def _flagged(self, first: int, run: int) -> tuple[float, float] | None:
+        """In the clean runs, or, where these are blocks of training rows, in those before."""
         place = self.figures.series.index(Series("flagged"))
         was, now = float(self._usual[0][place]), float(self._amounts(first, run)[place])
+        if np.isnan(was) and first:
+            was = float(self._amounts(0, first - 1)[place])
         return None if np.isnan(was) or np.isnan(now) else (was, now)
 
     def _cost(self, first: int, run: int) -> tuple[float, float] | None:
@@ -177,7 +185,7 @@ class Account:
         return Finding(
             series,
             self.runs[shift.since].run_id,
-            self.runs[shift.since].at,
+            self._begun(shift.since),
             was,
             now,
             change,

@@ -126,7 +126,8 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     about.metrics = {"drift_size": 0.0 if looked.alarm is None else looked.alarm.size, "runs": looked.runs}
     about.metrics["provisional"] = int(looked.provisional)
     if looked.alarm is None:
-        about.note = "nothing drifts" + (", as far as few runs tell" if looked.provisional else "")
+        learnt = f"drift is told once {looked.needed} blocks and runs say what is usual: {looked.runs} so far"
+        about.note = learnt if looked.provisional else "nothing drifts"
         return []
     about.note = told(looked.alarm)
     return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
