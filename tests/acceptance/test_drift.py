@@ -189,7 +189,10 @@ def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_
     assert shifted["now"] - shifted["usual"] == pytest.approx(2, abs=0.5)
 
 
-@pytest.mark.parametrize("change", ["ALTER TABLE wafers DROP COLUMN s05", "UPDATE wafers SET s05 = 'broken'"])
+@pytest.mark.parametrize(
+    "change",
+    ["ALTER TABLE wafers DROP COLUMN s05", "UPDATE wafers SET s05 = 'broken'", "UPDATE wafers SET s05 = 9e999"],
+)
 def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_job: MAKE) -> None:
     job = started(make_job("sqlite", "empty"), model={"estimator": "mine:quick", "max_features": 2})
     job.add(day(TRAINED))
@@ -197,6 +200,7 @@ def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_jo
     assert job.ok("infer")["scored"] == A_DAY
     edges, counts = unused_counts(job)
     assert counts[edges.starts[edges.names.index("s05")]] == A_DAY  # missing in each row
+    assert (np.add.reduceat(counts, edges.starts[:-1]) == A_DAY).all()
 
 
 def test_blocks_of_training_rows_are_as_long_as_runs_are_apart(make_job: MAKE) -> None:

@@ -2,13 +2,16 @@
 
 import contextlib
 import signal
+import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from rowcast.__main__ import entry
 from rowcast.cli.terminal import stoppable
 
 
@@ -27,3 +30,43 @@ def test_a_signal_between_a_context_manager_and_the_work_in_it_stops_the_work(nu
         with pytest.raises(KeyboardInterrupt):
             time.sleep(10)
     assert begun
+
+
+class Finalized:
+    def __del__(self) -> None:
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+
+class Referred:
+    pass
+
+
+def test_a_signal_in_a_finalizer_stops_the_work_after_it() -> None:
+    """What is raised there is discarded, and the signals that follow would be ignored."""
+    with stoppable():
+        finalized = Finalized()
+        del finalized
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(10)
+
+
+def test_a_signal_in_a_callback_of_a_weak_reference_stops_the_work_after_it() -> None:
+    with stoppable():
+        referred = Referred()
+        weakref.finalize(referred, signal.pthread_kill, threading.get_ident(), signal.SIGTERM)
+        del referred
+        with pytest.raises(KeyboardInterrupt):
+            time.sleep(10)
+
+
+def test_ctrl_c_while_rowcast_is_still_being_imported_shows_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Importing:
+        def __getattr__(self, name: str) -> Any:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "rowcast.cli", Importing())
+    with pytest.raises(SystemExit) as ended:
+        entry()
+    assert (ended.value.code, capsys.readouterr().err) == (1, "error: interrupted\n")

@@ -9,7 +9,7 @@ from rowcast.cli import begin, charts, decide, drift, look, models, operate, qua
 from rowcast.cli.app import app
 from rowcast.errors import RowcastError, UsageError
 
-__all__ = ["app", "begin", "charts", "decide", "drift", "entry", "look", "main", "models", "operate", "quality", "tell"]
+__all__ = ["app", "begin", "charts", "decide", "drift", "look", "main", "models", "operate", "quality", "tell"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,7 +42,3 @@ def _say(what: str, hint: str) -> None:
     for secret in secrets:
         what = what.replace(secret, "***")
     print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
-
-
-def entry() -> None:
-    sys.exit(main())

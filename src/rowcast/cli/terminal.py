@@ -1,11 +1,13 @@
 """A running command: where it says what happens (terminal, JSON, pipeline.log), and how it is stopped."""
 
+import _weakrefset
 import contextlib
 import signal
 import socket
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,8 @@ from rowcast.config import Settings
 if TYPE_CHECKING:
     from rowcast.pipeline import Progress, Result
 
+_IMPORTING = "<frozen importlib._bootstrap>"
+_OF_WEAK_REFERENCES = (weakref.__file__, _weakrefset.__file__)
 _AGAIN = 0.02  # seconds after which what came at the wrong moment is tried again
 _PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
 
@@ -75,8 +79,8 @@ def stoppable() -> Iterator[None]:
     deferred: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if frame is not None and frame.f_code.co_filename == contextlib.__file__:
-            deferred.append(number)  # between a context manager and the work in it: neither would put things in order
+        if _would_be_lost(frame):
+            deferred.append(number)
             return
         for each in numbers:  # what is being put in order must not be interrupted
             signal.signal(each, signal.SIG_IGN)
@@ -114,6 +118,21 @@ def stoppable() -> Iterator[None]:
         thread.join()
         woken.close()
         stopping.begin()
+
+
+def _would_be_lost(frame: FrameType | None) -> bool:
+    """Whether what is raised here would be lost.
+
+    Between a context manager and the work in it neither would put things in order; a callback of a weak reference and
+    a finalizer swallow what is raised in them; and a module that is only half imported stays so.
+    """
+    if frame is not None and frame.f_code.co_filename in (contextlib.__file__, _IMPORTING):
+        return True
+    while frame is not None:
+        if frame.f_code.co_name == "__del__" or frame.f_code.co_filename in _OF_WEAK_REFERENCES:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def finish(result: "Result", more: dict[str, Any] | None = None) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, fetch, monitor, process
@@ -59,13 +60,24 @@ class Unused:
 
     def _profile(self, rows: pa.RecordBatch) -> monitor.Profile:
         there = [name for name in self.edges.names if name in rows.schema.names]
-        good = check.check(rows, self._contract.select(there), (), self.job.settings.source.missing).good
+        good = check.check(_finite(rows), self._contract.select(there), (), self.job.settings.source.missing).good
         for name in self.edges.names:
             if name not in there:  # the source has lost it: missing in every row
                 good = good.append_column(name, pa.nulls(good.num_rows))
         matrix = process.process(good, self._contract, self.edges.names)
         nulls = {name: good.column(name).null_count for name in matrix.categories}
         return monitor.profile(self.edges, matrix, nulls=nulls)
+
+
+def _finite(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Without the numbers that no model could take: a row is counted in its other columns all the same."""
+    columns = [
+        pc.if_else(pc.less_equal(pc.abs(column), check.FLOAT32_MAX), column, pa.scalar(None, column.type))
+        if pa.types.is_floating(column.type)
+        else column
+        for column in rows.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
 
 
 def _anything(rule: ColumnRule) -> ColumnRule:
