@@ -1,6 +1,6 @@
 """Processes killed at any instruction, one after the other: no row is lost, none is scored twice.
 
-What the store holds after each kill is looked at by SQL of this file's own, not by rowcast's audit. The usual 10 kills
+What the store holds after each kill is looked at by SQL of this file's own, not by rowcast's audit. The usual 15 kills
 on each database are a sample; the long form is `pytest tests/acceptance/test_crash.py -k often --kills 500`.
 """
 
