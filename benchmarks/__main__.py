@@ -53,7 +53,7 @@ label = "failed"
 group = "lot_id"
 exclude = ["labelled_at"]
 [model]
-max_features = 40
+max_features = {most}
 max_train_rows = {labelled}
 [infer]
 since = "2000-01-01"
@@ -235,9 +235,7 @@ def _monitoring(server: Server, folder: Path, *, quick: bool, repeat: int) -> No
 
 def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: int, repeat: int) -> Row:
     """`rowcast infer` that counts its rows and looks at the counts, and without, in turn."""
-    os.environ["ROWCAST_MODEL__MAX_FEATURES"] = str(MOST)
-    path, features = _prepared(server, system, folder / f"{system}_monitored", rows, sensors)
-    del os.environ["ROWCAST_MODEL__MAX_FEATURES"]
+    path, features = _prepared(server, system, folder / f"{system}_monitored", rows, sensors, MOST)
     command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1"]
     with opened(config.load(path)) as job:
         kept = job.store.scalar(sa.select(job.tables.model.c.edges))
@@ -284,8 +282,9 @@ def _counted_and_looked(rows: int, columns: int) -> tuple[float, float]:
     at, runs, counting = datetime(2026, 1, 5, tzinfo=UTC), list[monitor.Run](), 0.0
     trained, score = Matrix(random.standard_normal((LABELLED, columns), np.float32), names, {}), random.random(LABELLED)
     edges = monitor.edges(trained, score)
-    parts = np.array_split(np.arange(LABELLED), 40)
-    blocks = [monitor.Run("", at, monitor.profile(edges, trained.take(part))) for part in parts]
+    blocks = [
+        monitor.Run("", at, monitor.profile(edges, trained.take(part))) for part in monitor.blocks(LABELLED, None)
+    ]
     for place in range(rows // BATCH):
         batch, score = Matrix(random.standard_normal((BATCH, columns), np.float32), names, {}), random.random(BATCH)
         begun = time.process_time()
@@ -309,7 +308,9 @@ def _growth(server: Server, folder: Path) -> list[Row]:
     return found
 
 
-def _prepared(server: Server, system: str, folder: Path, rows: int, sensors: int) -> tuple[Path, list[str]]:
+def _prepared(
+    server: Server, system: str, folder: Path, rows: int, sensors: int, most: int = 40
+) -> tuple[Path, list[str]]:
     """A table whose first rows are labelled, a model trained on them, every row in scope."""
     folder.mkdir(parents=True)
     url = f"sqlite:///{folder / 'fab.db'}" if system == "sqlite" else _database(server, folder.name)
@@ -323,7 +324,7 @@ def _prepared(server: Server, system: str, folder: Path, rows: int, sensors: int
     fab_db.close()
     path = folder / "rowcast.toml"
     logs.configure("warning")
-    path.write_text(CONFIG.format(url=url, labelled=LABELLED), encoding="utf-8")
+    path.write_text(CONFIG.format(url=url, labelled=LABELLED, most=most), encoding="utf-8")
     settings = config.load(path)
     pipeline.run(settings, "retrain")
     with opened(settings) as job:

@@ -90,6 +90,7 @@ def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -
     expected = {row["since"]: row["cost"] for row in found_by_sql}
     told = re.search(r"A row is expected to cost ([\d.]+), was ([\d.]+)", event["told"])
     assert told
+    assert "Flagged are" in event["told"]  # beside the runs before, as blocks of training rows have no decisions
     assert [float(each) for each in told.groups()] == pytest.approx([expected[1], expected[0]], rel=0.03)
     assert "drift in s01" in status.out
     assert status.code == 1  # somebody should look

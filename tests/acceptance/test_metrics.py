@@ -153,6 +153,9 @@ def test_a_failed_run_and_its_step_count_as_failed(lite: Job) -> None:
     assert [(line["step"], line["failed"]) for line in lines if line["failed"]] == [
         *(("data-check (score)", 1), ("run", 1)),
     ]
+    [told] = [event for event in lite.log() if event["event"] == "data-check (score) failed"]
+    assert told["level"] == "error"
+    assert "break the contract" in told["error"]
 
 
 def test_without_the_setting_the_log_has_no_such_line(lite: Job) -> None:

@@ -266,6 +266,17 @@ def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
         assert ledger.publish(claimed(ledger), predictions(2), bad(3), None)
 
 
+def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
+    db = database.connect()
+    shared, own = described(db)
+    migrations.upgrade(db, shared, own, "rowcast")
+    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(shared.profile)} DROP COLUMN unused")
+    db.execute(shared.version.update().values(version=6))
+    migrations.upgrade(db, shared, own, "rowcast")
+    assert "unused" in columns_of(db, shared.profile)
+    assert migrations.version(db, shared) == migrations.VERSION
+
+
 def test_a_key_column_that_the_tables_lack_is_not_added(db):
     migrations.upgrade(db, *described(db), "rowcast")
     shared = tables(db, "rowcast")

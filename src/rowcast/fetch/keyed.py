@@ -18,7 +18,7 @@ def keyed(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]) -> li
     for start in range(0, len(texts), _TOGETHER):
         same = _among(source, texts[start : start + _TOGETHER])
         statement = source.select(*source.values(columns)).where(same)
-        found.append(Fetched(*source.db.read(statement, source.kinds(columns), 2 * _TOGETHER)))
+        found.append(Fetched(*source.db.read(statement, source.kinds(columns), _TOGETHER)))
     return found
 
 

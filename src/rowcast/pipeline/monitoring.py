@@ -42,16 +42,14 @@ def cadence(job: Job, now: datetime) -> timedelta:
     return max(monitor.APART, sorted(apart)[len(apart) // 2]) if apart else monitor.APART
 
 
-def reference(
-    built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None, apart: timedelta = monitor.APART
-) -> Reference:
+def reference(built: Built, matrix: Matrix, when: npt.NDArray[np.int64] | None, apart: timedelta) -> Reference:
     """What a version's rows are held against, from its n training rows in time order.
 
     `when` (n,) says when they came, in microseconds since 1970, where that is known; `apart` how far apart runs will
     be. The model has seen these rows, so that their scores are no measure of those to come: blocks are counted without.
     """
     features, n = built.model.features, len(matrix)
-    rows, others = matrix.select(features), matrix.select(tuple(n for n in matrix.names if n not in features))
+    rows, others = matrix.select(features), matrix.select(tuple(name for name in matrix.names if name not in features))
     score = built.model.scored(rows).score
     edges, unused_edges = monitor.edges(rows, score), monitor.edges(others)
     parts = monitor.blocks(n, when, apart)
@@ -96,9 +94,8 @@ def counter(job: Job, version: int, model: Model) -> Counter | None:
         found = job.registry.reference(version)
         if found is None:
             return None
-        unused = _stored(found).schema.metadata or {}
-        others = Unused(job, model, monitor.Edges.from_bytes(unused[_UNUSED])) if _UNUSED in unused else None
-        return Counter(monitor.Edges.from_bytes(found.edges), others)
+        unused = _edges_of_unused(found)
+        return Counter(monitor.Edges.from_bytes(found.edges), None if unused is None else Unused(job, model, unused))
     except ModelError as error:
         log.warning("rows are scored without being counted", version=version, error=error.what)
         return None
@@ -148,23 +145,23 @@ def look(job: Job, version: int) -> monitor.Looked | None:
 def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
     """The same of the columns that the version does not use."""
     found = job.registry.reference(version)
-    edges = None if found is None else (_stored(found).schema.metadata or {}).get(_UNUSED)
+    edges = None if found is None else _edges_of_unused(found)
     if found is None or edges is None:
         return ()
     counts = job.profiles.of(version, _REACH, unused=True)
     runs = [
         monitor.Run(each.run_id, each.at, each.profile)  # nothing but the columns
-        for each in _runs(job, monitor.Edges.from_bytes(edges), counts)
+        for each in _runs(job, edges, counts)
         if int(each.run_id) in counts
     ]
-    looked = _held_against(job, replace(found, edges=edges, weights={}), runs, "unused")
+    looked = _held_against(job, replace(found, weights={}), edges, runs, "unused")
     return tuple(state for state in looked.table if state.series.column is not None)
 
 
 def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
     edges = monitor.Edges.from_bytes(found.edges)
     runs = _runs(job, edges, job.profiles.of(version, _REACH))
-    return _held_against(job, found, runs, "counts", _costs(job, version, edges.score))
+    return _held_against(job, found, edges, runs, "counts", _costs(job, version, edges.score))
 
 
 def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
@@ -179,11 +176,12 @@ def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray
 def _held_against(
     job: Job,
     found: Reference,
+    edges: monitor.Edges,
     runs: Sequence[monitor.Run],
     counts: str,
     costs: npt.NDArray[np.float64] | None = None,
 ) -> monitor.Looked:
-    edges, blocks = monitor.Edges.from_bytes(found.edges), _stored(found).to_pylist()
+    blocks = _stored(found).to_pylist()
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
@@ -195,6 +193,11 @@ def _held_against(
 def _stored(found: Reference) -> pa.Table:
     """The training rows' profiles: of all, then block by block."""
     return pa.ipc.open_stream(found.blocks).read_all()
+
+
+def _edges_of_unused(found: Reference) -> monitor.Edges | None:
+    data = (_stored(found).schema.metadata or {}).get(_UNUSED)
+    return None if data is None else monitor.Edges.from_bytes(data)
 
 
 def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]]) -> list[monitor.Run]:

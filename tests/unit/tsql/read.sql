@@ -6,6 +6,6 @@ WHERE [s].[lot] = [wafers_prediction].[lot] AND [s].[slot] = [wafers_prediction]
 FROM [rowcast].[wafers_quarantine] 
 WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot] AND [wafers_quarantine].[lot] >= CONVERT(nvarchar(20), N'L001') AND ([wafers_quarantine].[lot] > CONVERT(nvarchar(20), N'L001') OR [wafers_quarantine].[slot] >= 1) AND [wafers_quarantine].[lot] <= CONVERT(nvarchar(20), N'L040') AND ([wafers_quarantine].[lot] < CONVERT(nvarchar(20), N'L040') OR [wafers_quarantine].[slot] <= 25))) AND [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND [measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) BETWEEN CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'2026-05-01T06:00:00.000000' AS DATETIME2(6)) ORDER BY [s].[lot], [s].[slot];
 
-SELECT TOP 1000 [tool] AS [tool], [temperature] AS [temperature], CAST([pressure] AS DOUBLE PRECISION) AS [pressure] 
+SELECT TOP 500 [tool] AS [tool], [temperature] AS [temperature], CAST([pressure] AS DOUBLE PRECISION) AS [pressure] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [lot] = CONVERT(nvarchar(20), N'L001') AND [slot] = 1 OR [lot] = CONVERT(nvarchar(20), N'L002') AND [slot] = 25;
