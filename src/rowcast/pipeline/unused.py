@@ -59,10 +59,11 @@ class Unused:
             return None
 
     def _profile(self, rows: pa.RecordBatch) -> monitor.Profile:
-        there = [name for name in self.edges.names if name in rows.schema.names]
+        given = set(rows.schema.names)
+        there = [name for name in self.edges.names if name in given]
         good = check.check(_finite(rows), self._contract.select(there), (), self.job.settings.source.missing).good
         for name in self.edges.names:
-            if name not in there:  # the source has lost it: missing in every row
+            if name not in given:  # the source has lost it: missing in every row
                 good = good.append_column(name, pa.nulls(good.num_rows))
         matrix = process.process(good, self._contract, self.edges.names)
         nulls = {name: good.column(name).null_count for name in matrix.categories}
