@@ -25,6 +25,8 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -95,13 +97,22 @@ Scalar = bool | int | float | str
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, value: Any, info: ValidationInfo) -> Any:
+        """To Python true is 1; who writes it for a number means something else."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and kind in (int, float, float | None):
+            raise ValueError("a number is needed, not true or false")
+        return value
+
 
 class Source(_Section):
     """The user's table or query."""
 
     url: SecretStr
-    table: str | None = None
-    query: str | None = None
+    table: str | None = Field(default=None, min_length=1)
+    query: str | None = Field(default=None, min_length=1)
     where: str | None = None
     key: tuple[str, ...] = Field(min_length=1)
     time: str | None = None

@@ -396,7 +396,7 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
     assert "no row that both scored has its label yet" in found["judged"]
     label(job, LATER - 100, A)
     found = job.ok("run", "--as-of", at(LATER + 7 * DAY))
-    assert "1 groups, 8 are needed" in found["judged"]
+    assert "1 days or lots, 8 are needed" in found["judged"]
     assert len(decisions(job)) == len(told(job)) == 2
     assert figures(job, "gate")["watched_rows"] == 100
     assert job.counts() == (0, LABELLED, 100 + 40 * DAY, 0, 0)

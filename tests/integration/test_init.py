@@ -70,7 +70,10 @@ def test_the_written_config_loads_and_fits_the_table(
     assert len(open_source(db, settings.source).features) == 23
 
 
-def test_each_setting_that_is_not_in_force_would_be_accepted(sqlite: Place, tmp_path: Path) -> None:
+def test_each_setting_that_is_not_in_force_would_be_accepted(
+    sqlite: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROWCAST_MAIL_URL", "mailto://fab.example")
     make(sqlite, {"a": "REAL", "b": "REAL"}, [(1.5, 2.5)])
     init.write(looked(sqlite), tmp_path / "rowcast.toml")
     lines = (tmp_path / "rowcast.toml").read_text().splitlines()

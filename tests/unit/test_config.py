@@ -326,6 +326,9 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[retrain]\npolicy = 'on-change'", ["'retrain.policy'", "'never', 'every', 'on-drift' or 'on-loss'"]),
         ("[model]\nestimator = 'part1'", ["'model.estimator'", "package.module:factory"]),
         ("[model]\nmin_train_rows = 5", ["'model.min_train_rows'"]),
+        ("[model]\nmax_features = true", ["'model.max_features'", "a number is needed, not true or false"]),
+        ("[task]\nmax_flagged = true", ["'task.max_flagged'", "a number is needed"]),
+        ("[check.columns.s001]\nmax = true", ["'check.columns.s001.max'", "a number is needed"]),
         ("infer = 3", ["unknown key 'source.infer'"]),
     ],
 )

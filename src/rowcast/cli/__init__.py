@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt:
-        _say("interrupted", "'rowcast resume' goes on with what is left")
+        _say("interrupted", "'rowcast resume' goes on with a run that it stopped")
     except Exception as error:
         if debug:
             raise

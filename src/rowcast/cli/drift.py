@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from rowcast.monitor import Looked, State
 
 _COLUMNS = ("column", "what", "trained", "usual", "now", "since_run", "size", "weight")
+_LEGEND = (
+    "size 1 is what matters: it moves the score by 0.05 of its SD. weight is by how many SDs the score moves when the\n"
+    "column moves by one; 0 for what the model does not use, which is told to nobody."
+)
 _HISTORY = ("at", "run_id", "version", "what", "told")
 
 
@@ -38,7 +42,7 @@ def drift(
             return 0
         parts = [report.facts(about)]
         if states:
-            parts.append(report.table(states, _COLUMNS))
+            parts.append(f"{report.table(states, _COLUMNS)}\n\n{_LEGEND}")
         if told:
             parts.append(f"what was told\n{report.table(told, _HISTORY)}")
         print("\n\n".join(parts))

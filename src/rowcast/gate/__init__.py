@@ -137,7 +137,7 @@ def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> s
     if positives is not None and positives < min_positives:
         return f"{positives} of {rows} rows are positive, {min_positives} are needed"
     if blocks is not None and blocks < min_blocks:
-        return f"the {rows} rows are of {blocks} groups, {min_blocks} are needed"
+        return f"the {rows} rows are of {blocks} days or lots, {min_blocks} are needed"
     return ""
 
 

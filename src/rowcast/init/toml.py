@@ -144,7 +144,8 @@ _REST = """
 # estimator = "default"
 
 [retrain]
-# When a new model is tried: every, or never. It serves only if it wins on rows that no model has learned from.
+# When a new model is tried: every (so often), on-drift (when rows have changed), on-loss (when the champion costs more
+# than it promised), never. It serves only if it wins on rows that no model has learned from.
 # policy = "every"
 # every = "7d"
 # min_new_labels = 50
@@ -162,4 +163,22 @@ _REST = """
 # workers = 2
 # How often what is said of a row, a set of outcomes or an interval, is to hold its true outcome.
 # confidence = 0.9
+
+[monitor]
+# How often a person may be told, on average, of a change that is none: of rows, and of what predictions cost.
+# false_alarms_per_month = 1.0
+# A column by which charts are drawn apart, such as a tool; a table of maintenance, which begins them anew.
+# group_by = "tool"
+# events = "maintenance"
+# event_time = "done_at"
+
+[notify]
+# Who is told of trouble and of decisions: 'rowcast notify --test' tries it.
+# sns_topic = "arn:aws:sns:eu-central-1:123456789012:wafers"
+# urls = ["${ROWCAST_MAIL_URL}"]
+# min_severity = "info"
+
+[logs]
+# Also write figures in CloudWatch's embedded metric format.
+# cloudwatch = false
 """
