@@ -1,6 +1,6 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
-# make test   lint, types, import contract and every test, on SQLite and a PostgreSQL of its own
-# make crash  the long forms: 500 killed runs on each database, every server fault, any order of events; two hours
+# make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
+# make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; two hours
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
 # make study  what docs/models.md and docs/monitoring.md show: the gate, intervals, quality, columns, leaks, speed; most of an hour
@@ -31,8 +31,7 @@ lint: .venv/installed-test
 	$(BIN)/lint-imports
 
 crash: .venv/installed-test
-	$(BIN)/python -m pytest --long --kills 500 tests/acceptance/test_crash.py tests/acceptance/test_server_faults.py \
-	  tests/acceptance/test_concurrency.py tests/acceptance/test_requeue.py tests/acceptance/test_any_order.py
+	$(BIN)/python -m pytest --long --kills 500 tests/acceptance
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks

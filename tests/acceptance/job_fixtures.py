@@ -6,6 +6,7 @@ from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
+import forked
 import pytest
 from conftest import SYSTEMS, Place
 from jobs import Job, build, create, train
@@ -98,6 +99,13 @@ def bases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     found = Bases(tmp_path_factory.mktemp("bases"), fixture("server"), fixture("sqlserver"))
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_unless_long(request: pytest.FixtureRequest) -> Iterator[None]:
+    forked.is_used &= not request.config.getoption("--long")
+    yield
+    forked.close()
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import forked
 import numpy as np
 import pytest
 from conftest import Place, quoted
@@ -134,6 +135,12 @@ class Done:
         return [json.loads(line) for line in self.err.splitlines() if line.startswith("{")]
 
 
+def _done(process: "subprocess.Popen[str]") -> Done:
+    with process:
+        out, err = process.communicate(timeout=180)
+    return Done(process.returncode, out, err)
+
+
 class Job:
     """A folder with its rowcast.toml, and the database that it names."""
 
@@ -174,27 +181,21 @@ class Job:
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None, **options: Any) -> Done:
         """The command in a process of its own."""
-        done = subprocess.run(
-            self.command(*arguments),
-            **{"cwd": self.folder, **options},
-            env=self.environment(*arguments[:1], **(environment or {})),
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        found = self.environment(*arguments[:1], **(environment or {}))
+        return _done(self._popen(self.command(*arguments), found, **options))
+
+    def script(self, file: str, *arguments: str) -> Done:
+        """The same of a file in place of the installed command."""
+        path = Path(__file__).parent / file
+        return _done(self._popen([sys.executable, str(path), *arguments], self.environment()))
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """The command in the background."""
-        return subprocess.Popen(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environment(*arguments[:1]),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        return self._popen(self.command(*arguments), self.environment(*arguments[:1]), **options)
+
+    def _popen(self, command: Sequence[str], environment: Mapping[str, str], **options: Any) -> "subprocess.Popen[str]":
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return forked.Popen(command, env=environment, **{"cwd": self.folder, **streams, **options})
 
     def call(self, *arguments: str) -> Done:
         """The command in this process, which saves its start."""

@@ -567,7 +567,7 @@ def fabs(bases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 
 USUAL = effort(
-    max_examples=10,
+    max_examples=5,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,
@@ -578,6 +578,7 @@ USUAL = effort(
 LONG = effort(USUAL, max_examples=300, stateful_step_count=40, derandomize=False)
 
 
+@pytest.mark.everywhere
 def test_every_row_is_in_its_place_whatever_happens_in_whatever_order(
     system: str, fabs: Callable[[str], Fab], request: pytest.FixtureRequest
 ) -> None:

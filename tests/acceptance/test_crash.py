@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import forked
 import killed
 import pytest
 from jobs import LABELLED, PENDING, Job, moment, wafers
@@ -166,7 +167,7 @@ class Siege:
         log = self.job.folder / f"phases{self.started}"
         command = [sys.executable, killed.__file__, str(log), *arguments, "--", "infer", "--workers", str(workers)]
         with (self.job.folder / "output").open("wb") as output:
-            process = subprocess.Popen(
+            process = forked.Popen(
                 command,
                 cwd=self.job.folder,
                 env=self.job.environment(),
@@ -264,6 +265,7 @@ def schedule(kills: int, chance: random.Random) -> list[str]:
     return found
 
 
+@pytest.mark.everywhere
 def test_no_row_is_lost_or_scored_twice_however_often_runs_are_killed(
     siege: Siege, system: str, make_job: Callable[[str, str], Job], kills: int, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,10 +1,7 @@
 """A batch that fails is narrowed down to the rows that are at fault; all others are scored."""
 
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -171,15 +168,7 @@ def test_where_no_row_can_be_computed_the_audit_does_not_try_each(
 
 def deadly(job: Job, *arguments: str) -> Done:
     """The command, with rows that kill whichever process scores them."""
-    done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "deadly.py"), *arguments],
-        cwd=job.folder,
-        env=job.environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
+    return job.script("deadly.py", *arguments)
 
 
 def test_a_row_that_kills_its_worker_each_time_is_set_aside_and_all_others_scored(lite: Job) -> None:

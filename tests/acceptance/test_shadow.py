@@ -3,15 +3,11 @@
 import itertools
 import json
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
-import killed
 import numpy as np
 import pytest
 from conftest import SYSTEMS, Place
@@ -216,10 +212,9 @@ def test_a_shadow_that_fails_never_stops_the_champion(untrained: Job, way: str) 
 
 def test_a_shadow_that_kills_its_worker_does_not_stop_the_champion_either(lite: Job) -> None:
     job = waits(lite, infer={"batch_rows": 4, "workers": 2})
-    command = [sys.executable, str(Path(__file__).parent / "deadly_shadow.py"), "infer"]
-    done = subprocess.run(command, cwd=job.folder, env=job.environment(), capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert "nobody scores in the shadow any more in this run" in done.stderr
+    done = job.script("deadly_shadow.py", "infer")
+    assert done.code == 0, done.err
+    assert "nobody scores in the shadow any more in this run" in done.err
     assert (len(predicted(job)), shadow(job)) == (PENDING, {})
     assert job.counts() == (0, LABELLED, PENDING, 0, 0)
 
@@ -261,10 +256,9 @@ def shadowed_whole(job: Job) -> None:
 
 @pytest.mark.parametrize("nth", [1, 3, 5, 7])  # after each of its statements that write, until the next batch
 def test_a_run_killed_between_publishing_and_its_shadow_doubles_nothing(two: Job, nth: int) -> None:
-    command = ("--phase", "committed", "--nth", str(nth), "--", "infer")
-    killing = [sys.executable, str(Path(killed.__file__)), str(two.folder / "phases"), *command]
-    done = subprocess.run(killing, cwd=two.folder, env=two.environment(), capture_output=True, timeout=120)
-    assert done.returncode == -signal.SIGKILL
+    log = str(two.folder / "phases")
+    done = two.script("killed.py", log, "--phase", "committed", "--nth", str(nth), "--", "infer")
+    assert done.code == -signal.SIGKILL
     shadowed_whole(two)
     assert len(predicted(two)) == 40
     assert len(shadow(two)) == (40 if nth == 7 else 0)
