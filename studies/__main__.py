@@ -15,7 +15,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import charts, coverage, monitoring, quality
+from studies import charts, coverage, monitoring, promises, quality
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -197,6 +197,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "leaks": lambda _: quality.leaks(),
     "speed": lambda _: quality.speed(),
     "monitoring": monitoring.study,
+    "promises": promises.study,
     "charts": lambda _: charts.study(),
 }
 

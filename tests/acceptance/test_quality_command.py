@@ -141,6 +141,38 @@ def test_a_changed_relation_withholds_the_estimate(make_job: Callable[[str, str]
     assert "withheld: contradicted by labels" in job.call("quality", "--as-of", "2026-01-15").out
 
 
+def told(job: Job) -> list[tuple[str, str]]:
+    name = job.table("alert")
+    rows = job.stored(f"SELECT topic, state FROM {name} WHERE topic IN ('cost', 'monitor') ORDER BY alert_id")
+    return [(row["topic"], row["state"]) for row in rows]
+
+
+def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_serves(empty: Job) -> None:
+    job = scored(empty, turned(wafers(1, WAFERS, True)))  # labels of days that turned come on the 12th and 14th
+    assert told(job) == []
+    for hour in (12, 18):  # of a day that has been looked at
+        job.ok("infer", "--as-of", f"2026-01-14T{hour}:00:00Z")
+    assert told(job) == []
+    for day in (15, 16, 17):
+        job.ok("infer", "--as-of", f"2026-01-{day}")
+    assert told(job) == [("cost", "begins")]
+    [alert] = job.stored(f"SELECT * FROM {job.table('alert')} WHERE topic = 'cost'")
+    assert alert["what"].startswith("The realised cost of ")
+    assert "that the model promised, beyond luck" in alert["what"]
+    assert "v1 costs more than it promised since 2026-01-" in job.call("status", "--json").json["needs_a_person"]
+    job.ok("retrain", "--as-of", "2026-01-17")
+    assert job.call("promote", "2", "--reason", "it has seen the change").code == 0
+    job.ok("infer", "--as-of", "2026-01-18")
+    assert told(job) == [("cost", "begins"), ("cost", "ended")]
+
+
+def test_labels_that_keep_to_the_promise_tell_nobody(week: Job) -> None:
+    for day in (15, 16, 17):
+        week.ok("infer", "--as-of", f"2026-01-{day}")
+    assert shown(week, "--as-of", "2026-01-17")[0]["labelled"] > 900
+    assert told(week) == []
+
+
 @pytest.mark.parametrize(("source", "store"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
 def test_two_databases_say_the_same_as_one(make_job: Callable[[str, str], Job], source: str, store: str) -> None:
     together, apart = make_job(source, "empty"), make_job(source, "empty")

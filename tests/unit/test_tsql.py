@@ -325,7 +325,7 @@ def watch(fab: Fab) -> None:
     event = {"run_id": 3, "what": "started", "at": NOW, "size": 1.5, "told": "s012 is 1.5 SD higher", "findings": []}
     profiles.record(2, [event])
     profiles.drift(2)
-    profiles.looked_at(3)
+    profiles.looked_at(3, "runs")
     fab.server.answers("TOP 50", {"run_id": 2})
     fab.job.runs.steps_before(3, "infer", 50)
 

@@ -41,7 +41,8 @@ def quality(
             about = {"job": job.settings.name, "as_of": now, "days": days, "cannot_see": CANNOT_SEE}
             print(report.as_json(about | {"versions": [_to_dict(each) for each in found]}))
         elif not found:
-            print(f"no version scored a row in the {days} days before {now:%Y-%m-%d %H:%M} UTC")
+            print(f"no version scored a row in the {days} days before {now:%Y-%m-%d %H:%M} UTC;")
+            print("--days looks further back, --as-of at another moment")
         else:
             print("\n\n".join([*(_told(each) for each in found), CANNOT_SEE]))
     return 0
@@ -88,12 +89,13 @@ def _about(found: "Quality") -> dict[str, str]:
     record = found.track
     if found.kind == "regression":
         about["estimate"] = "none: a regression has no probability to estimate from"
-    elif record.withheld is not None:
-        about["estimate"] = f"withheld: {record.withheld}"
-    elif record.difference is not None and record.held is not None:
+    elif record.contradicted is not None:
+        about["estimate"] = f"withheld: {record.contradicted.what}"
+    elif record.difference is not None:
+        held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (
             f"over {record.days} days with labels ({record.rows:,} rows) {number(abs(record.difference))} per row too "
-            f"{'high' if record.difference > 0 else 'low'}; its interval held on {percent(record.held)} of them"
+            f"{'high' if record.difference > 0 else 'low'}; days on which its interval held: {held}"
         )
     else:
         about["estimate"] = "without a track record: no label is known yet"
@@ -108,10 +110,16 @@ def _to_dict(found: "Quality") -> dict[str, Any]:
         "kind": found.kind,
         "promised": None if found.promised is None else vars(found.promised),
         **_part(found.whole),
-        "track_record": vars(found.track),
+        "track_record": _track(found),
         "loss": found.loss or None,
         "by_day": [{"day": str(part.day), **_part(part)} for part in found.days],
     }
+
+
+def _track(found: "Quality") -> dict[str, Any]:
+    record, why = found.track, found.track.contradicted
+    about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
+    return {**about, "withheld": None if why is None else why.what}
 
 
 def _part(part: "Part") -> dict[str, Any]:

@@ -86,10 +86,10 @@ class Profiles:
         rows = self.db.rows(sa.select(table).where(mine).order_by(table.c.drift_id.desc()))
         return [{**row, "findings": json.loads(row["findings"])} for row in rows]
 
-    def looked_at(self, run_id: int) -> datetime | None:
-        """As of when a run before this one last looked at all of them."""
+    def looked_at(self, run_id: int, figure: str) -> datetime | None:
+        """As of when a run before this one last kept this figure of the step `monitor`."""
         run, metric = self.tables.run, self.tables.metric
-        mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == "runs")
+        mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)
         joined = metric.join(run, run.c.run_id == metric.c.run_id)
         looked = sa.select(run.c.as_of).select_from(joined).where(mine, run.c.run_id < run_id)
         found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(1))

@@ -7,6 +7,7 @@ looked at, and share the level (Bonferroni). What days are off by and what the m
 together as squares of their limits (Zou and Donner 2008, Statistics in Medicine 27(10)).
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, cost, expected, spent
+from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, cost, estimated, expected, realised, spent
 from rowcast.shown import number
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Days = npt.NDArray[np.datetime64]
 
 FEWEST, WEEK = 3, 7  # days that are looked at; with fewer nothing is tested
-LEVEL = 0.01  # of wrongly withholding an estimate, or of wrongly calling a model too dear, at one look
+LEVEL = 0.01  # of wrongly withholding an estimate, or of wrongly retraining, at one look
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the latest days show, beyond luck."""
+
+    what: str
+    since: np.datetime64  # the first of these days
+    beyond: float  # cost per row above what was said
 
 
 @dataclass(frozen=True)
@@ -31,43 +42,51 @@ class Track:
     days: int
     rows: int
     difference: float | None = None
-    held: float | None = None  # share of the days whose realised cost lay in the estimate's 95 % interval
-    withheld: str | None = None  # why the estimate is not shown
+    contradicted: Shown | None = None  # why the estimate is not shown
 
 
-def track(judged: Tally, basis: Basis) -> Track:
+def track(judged: Tally, basis: Basis, level: float = LEVEL) -> Track:
     """The record of a version's estimates on the rows whose labels came, each day for itself.
 
-    Where realised and estimated cost lie further apart than luck and the calibration's own error allow at 1 %, the
+    Where realised and estimated cost lie further apart than luck and the calibration's own error allow at `level`, the
     estimate is contradicted.
     """
     if not judged.count or basis.kind == "regression":
         return Track(0, judged.count)
     parts = [judged.of(day) for day in judged.days]
-    told = [cost(part, basis) for part in parts]
-    came = np.array([spent(part, basis) for part in parts])
+    told = np.array([cost(part, basis).value for part in parts])
     rows = np.array([part.count for part in parts])
-    held = [each.holds(paid / n) for each, paid, n in zip(told, came, rows, strict=True)]
-    off = came - np.array([each.value for each in told]) * rows
-    withheld = next(
-        (why for days in _latest(len(parts)) if (why := _contradicted(judged, basis, off[-days:], rows[-days:]))), None
-    )
-    return Track(len(parts), judged.count, float(-off.sum() / rows.sum()), float(np.mean(held)), withheld)
+    off = np.array([spent(part, basis) for part in parts]) - told * rows
+    shown = (_contradicted(judged, basis, off[-days:], rows[-days:], level) for days in _latest(len(parts)))
+    contradicted = next(filter(None, shown), None)
+    return Track(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
 
 
-def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts) -> str:
+def held(judged: Tally, basis: Basis) -> dict[str, float]:
+    """By figure, the share of the days on which the realised one lay in the estimate's 95 % interval."""
+    found = defaultdict[str, list[bool]](list)
+    for part in map(judged.of, judged.days):
+        came = realised(part, basis)
+        for name, told in estimated(part, basis).items():
+            if name in came:
+                found[name].append(told.holds(came[name].value))
+    return {name: float(np.mean(days)) for name, days in found.items()}
+
+
+def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, level: float) -> Shown | None:
     """In what the latest days contradict the estimate; `off` (k,) is what each day's `rows` (k,) cost beyond it."""
     days, beyond = len(off), float(off.sum())
     latest = judged.since(judged.days[-days])
     total = expected(latest, basis, *basis.costs)
-    luck, tail = max(total.luck, _between(off, rows)), _share(len(judged.days)) / 2
+    luck, tail = max(total.luck, _between(off, rows)), _share(level, len(judged.days)) / 2
     if abs(beyond) <= np.hypot(_t(days, tail) * np.sqrt(luck), _normal(tail) * np.sqrt(total.doubt)):
-        return ""
+        return None
     count = latest.count
-    return (
+    what = (
         f"contradicted by labels: {number(total.mean / count)} per row was estimated for {count:,} rows of the latest "
         f"{days} days with labels, and they cost {number((total.mean + beyond) / count)}"
     )
+    return Shown(what, judged.days[-days], beyond / count)
 
 
 def _latest(days: int) -> list[int]:
@@ -75,9 +94,9 @@ def _latest(days: int) -> list[int]:
     return sorted({days, *(each for each in (FEWEST, WEEK) if each <= days)}) if days >= FEWEST else []
 
 
-def _share(days: int) -> float:
+def _share(level: float, days: int) -> float:
     """Of the level, for each of these ways."""
-    return LEVEL / len(_latest(days))
+    return level / len(_latest(days))
 
 
 @dataclass(frozen=True)
@@ -98,36 +117,34 @@ class Promise:
         return max(0.0, self.high - self.cost) / DEVIATIONS
 
 
-def loss(scored: Tally, judged: Tally, basis: Basis, promise: Promise) -> str:
-    """Which figure of a window shows that a version costs more than it promised, beyond luck at 1 %; empty if none.
+def estimated_loss(scored: Tally, basis: Basis, promise: Promise, level: float = LEVEL) -> Shown | None:
+    """Whether the estimated cost of the latest days is above what a version promised, beyond luck."""
+    days = scored.days
+    for k in _latest(len(days)):
+        latest = scored.since(days[-k])
+        total = expected(latest, basis, *basis.costs)
+        deviation = float(np.hypot(np.sqrt(total.luck + total.doubt) / latest.count, promise.deviation))
+        value = total.mean / latest.count
+        if value - promise.cost > _normal(_share(level, len(days))) * deviation:
+            rows = f"{latest.count:,} rows of the latest {k} days"
+            what = f"the estimated cost of {number(value)} per row on {rows} {_above(promise)}"
+            return Shown(what, days[-k], value - promise.cost)
+    return None
 
-    The realised cost is asked first, then the estimated one, unless it is withheld.
-    """
+
+def realised_loss(judged: Tally, basis: Basis, promise: Promise, level: float = LEVEL) -> Shown | None:
+    """The same of the realised cost of rows whose labels came."""
     parts = [judged.of(day) for day in judged.days]
     came = np.array([spent(part, basis) for part in parts])
     # Of wrong decisions the variance is at least that of as many rare events.
     luck = np.array([part.wrong @ np.where(part.flagged, *basis.costs) ** 2 for part in parts])
-    if reason := realised_loss(came, np.array([part.count for part in parts]), promise, luck):
-        return reason
-    if track(judged, basis).withheld:
-        return ""
-    days = scored.days
-    return next((why for k in _latest(len(days)) if (why := _estimated(scored, days[-k:], basis, promise))), "")
+    return loss_of_days(judged.days, came, np.array([part.count for part in parts]), promise, level, luck)
 
 
-def _estimated(scored: Tally, days: npt.NDArray[np.datetime64], basis: Basis, promise: Promise) -> str:
-    latest = scored.since(days[0])
-    total = expected(latest, basis, *basis.costs)
-    deviation = float(np.hypot(np.sqrt(total.luck + total.doubt) / latest.count, promise.deviation))
-    value = total.mean / latest.count
-    if value - promise.cost <= _normal(_share(len(scored.days))) * deviation:
-        return ""
-    rows = f"{latest.count:,} rows of the latest {len(days)} days"
-    return f"the estimated cost of {number(value)} per row on {rows} {_above(promise)}"
-
-
-def realised_loss(came: Floats, rows: Counts, promise: Promise, luck: Floats | None = None) -> str:
-    """The same of realised costs alone: `came` in all on each of k days, of `rows` rows, both (k,).
+def loss_of_days(
+    when: Days, came: Floats, rows: Counts, promise: Promise, level: float = LEVEL, luck: Floats | None = None
+) -> Shown | None:
+    """The same of k days: `came` in all on each, of `rows` rows, all (k,).
 
     `luck` (k,) is the least variance of each.
     """
@@ -136,11 +153,12 @@ def realised_loss(came: Floats, rows: Counts, promise: Promise, luck: Floats | N
         paid, count = came[-days:], rows[-days:]
         value = float(paid.sum() / count.sum())
         deviation = np.sqrt(max(float(least[-days:].sum()), _between(paid, count))) / count.sum()
-        tail = _share(len(came))
+        tail = _share(level, len(came))
         if value - promise.cost > np.hypot(_t(days, tail) * deviation, _normal(tail) * promise.deviation):
             labelled = f"{int(count.sum()):,} labelled rows of the latest {days} days"
-            return f"the realised cost of {number(value)} per row on {labelled} {_above(promise)}"
-    return ""
+            what = f"the realised cost of {number(value)} per row on {labelled} {_above(promise)}"
+            return Shown(what, when[-days], value - promise.cost)
+    return None
 
 
 def _above(promise: Promise) -> str:

@@ -18,7 +18,19 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.ledger import kept
 from rowcast.models import imported
-from rowcast.pipeline import by_hand, foreign, judging, monitoring, policy, saying, scoring, shadow, telling, training
+from rowcast.pipeline import (
+    by_hand,
+    foreign,
+    judging,
+    monitoring,
+    policy,
+    promise,
+    saying,
+    scoring,
+    shadow,
+    telling,
+    training,
+)
 from rowcast.pipeline import requeue as requeueing
 from rowcast.pipeline.batch import Order, Outcome
 from rowcast.pipeline.examine import check_columns, check_overrides
@@ -386,9 +398,9 @@ def _watch(run: Run, result: Result) -> None:
             telling.attempted(result.troubles, "monitor"),
             recorded(job.runs, run.run_id, "monitor", "score") as about,
         ):
-            found = job.retried(lambda: monitoring.watch(run, about))
+            for topic, watch in ((monitoring.TOPIC, monitoring.watch), (promise.TOPIC, promise.watch)):
+                found = job.retried(partial(watch, run, about))
+                if found is not None:
+                    telling.raised(job, found, {topic})
     except Exception as error:
         _goes_on(result, error, "the rows could not be watched")
-    else:
-        if found is not None:
-            telling.raised(job, found, {monitoring.TOPIC})

@@ -19,6 +19,7 @@ from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.models.registry import Reference
 from rowcast.notify import Event
+from rowcast.pipeline import promise
 from rowcast.pipeline.job import Job
 from rowcast.pipeline.record import Recorded
 from rowcast.pipeline.run import Run
@@ -107,7 +108,7 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     None where nothing can be said: there is nothing to hold the rows against.
     """
     job, version = run.job, run.job.registry.champion()
-    before = job.profiles.looked_at(run.run_id)
+    before = job.profiles.looked_at(run.run_id, "runs")
     if before is not None and timedelta(0) <= run.now - before < _APART:
         about.note = f"looked at {before:%Y-%m-%d %H:%M} UTC"
         return None
@@ -120,8 +121,8 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
     job.profiles.record(version, [_row(event) for event in new])
     about.rows_in = about.rows_out = looked.runs
-    about.metrics = {"drift_size": 0.0 if looked.alarm is None else looked.alarm.size, "runs": looked.runs}
-    about.metrics["provisional"] = int(looked.provisional)
+    about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
+    about.metrics |= {"runs": looked.runs, "provisional": int(looked.provisional)}
     if looked.alarm is None:
         learnt = f"drift is told once {looked.needed} blocks and runs say what is usual: {looked.runs} so far"
         about.note = learnt if looked.provisional else "nothing drifts"
@@ -185,7 +186,7 @@ def _held_against(
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
-    allowed = job.settings.monitor.false_alarms_per_month
+    allowed = job.settings.monitor.false_alarms_per_month * (1 - promise.SHARE)
     frame = monitor.Frame(edges, whole)
     return monitor.look([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
 

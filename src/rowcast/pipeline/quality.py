@@ -14,7 +14,17 @@ from rowcast import fetch
 from rowcast.models.registry import Version
 from rowcast.models.target import plain
 from rowcast.monitor.quality import Adding, Basis, Figure, Tally, basis, estimated, realised
-from rowcast.monitor.track import Promise, Track, loss, realised_loss, track
+from rowcast.monitor.track import (
+    LEVEL,
+    Promise,
+    Shown,
+    Track,
+    estimated_loss,
+    held,
+    loss_of_days,
+    realised_loss,
+    track,
+)
 from rowcast.pipeline.job import Job
 
 DAYS = 30
@@ -43,7 +53,15 @@ class Quality:
     whole: Part
     days: list[Part]
     track: Track
-    loss: str  # which figure shows that it costs more than it promised; empty if none
+    held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known
+    realised_loss: Shown | None  # that it costs more than it promised, by labels
+    estimated_loss: Shown | None  # the same without, unless labels contradict the estimate
+
+    @property
+    def loss(self) -> str:
+        """Which figure shows that it costs more than it promised: the realised one first; empty if none."""
+        shown = self.realised_loss or self.estimated_loss
+        return shown.what if shown else ""
 
 
 def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
@@ -56,12 +74,12 @@ def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
     return [each for each in found if each.days]
 
 
-def champion(job: Job, now: datetime) -> Quality | None:
-    """The champion's in the last 30 days, None where it scored nothing in them."""
+def champion(job: Job, now: datetime, level: float = LEVEL) -> Quality | None:
+    """The champion's in the last 30 days, None where it scored nothing in them; what it shows is wrong at `level`."""
     serving, when = job.registry.champion(), _when(job, now, DAYS)
     if serving is None or not when:
         return None
-    found = _quality(job, now, job.registry.version(serving), when)
+    found = _quality(job, now, job.registry.version(serving), when, level)
     return found if found.days else None
 
 
@@ -88,17 +106,17 @@ def _versions(job: Job, when: _Days) -> list[Version]:
     return [version for version in job.registry.versions() if version.version in there]
 
 
-def _quality(job: Job, now: datetime, version: Version, when: _Days) -> Quality:
+def _quality(job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL) -> Quality:
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
     runs, of_values = (min(when), max(when)), kind == "regression"
     asked = fetch.Asked(version.version, version.created_at, version.trained_until, runs, rests.edges, of_values)
     with job.store.transaction("snapshot"):  # what is summed twice must be the same rows
         if kind == "regression":
-            return _of_values(job, now, version, asked, when)
+            return _of_values(job, now, version, asked, when, level)
         scored, judged = _tallies(job, now, version, asked, when)
-    record, promise = track(judged, rests), Promise.of(version.metrics)
-    is_shown = record.withheld is None
+    record, promise = track(judged, rests, level), Promise.of(version.metrics)
+    is_shown = record.contradicted is None
     parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
     return Quality(
         version.version,
@@ -107,7 +125,9 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days) -> Quality:
         _part(scored, judged, rests, None, is_shown=is_shown),
         parts,
         record,
-        loss(scored, judged, rests, promise) if promise else "",
+        held(judged, rests),
+        realised_loss(judged, rests, promise, level) if promise else None,
+        estimated_loss(scored, rests, promise, level) if promise and is_shown else None,
     )
 
 
@@ -154,7 +174,7 @@ def _rows(batches: Iterable[pa.RecordBatch], when: _Days) -> Iterator[dict[str, 
         yield from (row for row in batch.to_pylist() if row["run_id"] in when)
 
 
-def _of_values(job: Job, now: datetime, version: Version, asked: fetch.Asked, when: _Days) -> Quality:
+def _of_values(job: Job, now: datetime, version: Version, asked: fetch.Asked, when: _Days, level: float) -> Quality:
     """A regression's values have no probability: nothing is estimated, and what is realised is how far off they are."""
     rows: dict[np.datetime64, int] = defaultdict(int)
     labelled: dict[np.datetime64, int] = defaultdict(int)
@@ -184,5 +204,7 @@ def _of_values(job: Job, now: datetime, version: Version, asked: fetch.Asked, wh
         part(None, days),
         [part(day.astype(date), [day]) for day in days],
         Track(0, int(count.sum())),
-        realised_loss(came, count, promise) if promise else "",
+        {},
+        loss_of_days(np.array(known), came, count, promise, level) if promise else None,
+        None,
     )

@@ -1,0 +1,79 @@
+"""Whether the champion costs what it promised: by the labels that came, once a day, told under the alarm budget."""
+
+from datetime import UTC, date, datetime
+from typing import Literal
+
+from rowcast.monitor.track import Shown
+from rowcast.notify import Event
+from rowcast.pipeline import quality
+from rowcast.pipeline.quality import Quality
+from rowcast.pipeline.record import Recorded
+from rowcast.pipeline.run import Run
+
+TOPIC = "cost"
+SHARE = 0.2  # of the false alarms allowed; the others are for drift
+_LOOKS = 30.44  # a month
+GOES_ON = 0.5  # level: what was told is over once it is as likely as not to be luck
+
+_Kind = Literal["realised", "contradicted"]
+_KINDS: tuple[_Kind, ...] = ("realised", "contradicted")
+
+
+def watch(run: Run, about: Recorded) -> list[Event] | None:
+    """What labels say of the champion as of now. None where nobody looks: the day has been looked at."""
+    job, now = run.job, run.now
+    before = job.profiles.looked_at(run.run_id, "labelled")
+    if before is not None and before <= now and before.date() == now.date():
+        return None
+    found = quality.champion(job, now, level(job.settings.monitor.false_alarms_per_month))
+    if found is None:
+        about.metrics["labelled"] = 0
+        return []
+    about.metrics |= quality.figures(found)
+    for kind in _KINDS:
+        if shown := _shown(found, kind):
+            return [_event(run, found, kind, shown)]
+    return _standing(run, found.version)
+
+
+def level(false_alarms_per_month: float) -> float:
+    """Of each of two tests a day: expectations add up, whatever the tests have in common."""
+    return min(false_alarms_per_month * SHARE / _LOOKS / 2, GOES_ON)
+
+
+def _standing(run: Run, version: int) -> list[Event]:
+    """What was told of a version before, while it goes on."""
+    job = run.job
+    for kind in _KINDS:
+        if any(event.topic == TOPIC and event.title == _title(version, kind) for event in job.alerts.standing()):
+            found = quality.champion(job, run.now, GOES_ON)
+            shown = None if found is None else _shown(found, kind)
+            return [_event(run, found, kind, shown)] if found and shown else []
+    return []
+
+
+def _shown(found: Quality, kind: _Kind) -> Shown | None:
+    """Who costs less than was said does no harm."""
+    shown = found.realised_loss if kind == "realised" else found.track.contradicted
+    return shown if shown is not None and shown.beyond > 0 else None
+
+
+def _title(version: int, kind: _Kind) -> str:
+    return f"v{version} costs more than {'it promised' if kind == 'realised' else 'its scores say'}"
+
+
+def _event(run: Run, found: Quality, kind: _Kind, shown: Shown) -> Event:
+    what = shown.what.removeprefix("contradicted by labels: ")
+    return Event(
+        job=run.job.settings.name,
+        topic=TOPIC,
+        title=_title(found.version, kind),
+        what=f"{what[0].upper()}{what[1:]}.",
+        severity="warning",
+        since=datetime.combine(shown.since.astype(date), datetime.min.time(), UTC),
+        todo="'rowcast drift' says whether the rows have changed, 'rowcast charts' since when; 'rowcast retrain' learns"
+        " from the new labels",
+        command="rowcast quality",
+        run_id=run.run_id,
+        alike=kind,
+    )
