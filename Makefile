@@ -15,9 +15,10 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
 
-# Files in their order: the long ones come first, so that both processes end at about the same time.
+# Files in their order: the long ones come first, so that the processes end at about the same time. One more than two
+# cores, since tests that wait for locks, signals and servers leave a core idle.
 test: .venv/installed-test lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-mssql: .venv/installed-test
 	docker compose up -d --wait mssql

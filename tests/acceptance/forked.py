@@ -42,10 +42,10 @@ class Popen(subprocess.Popen[Any]):
     """`cwd`, `env`, `start_new_session` and the streams are heeded; a stream that is not given is nothing."""
 
     def _execute_child(self, *given: Any) -> None:
-        if not is_used:
+        asked = _START.bind(self, *given).arguments
+        if not is_used or asked["preexec_fn"] is not None:
             super()._execute_child(*given)  # type: ignore[misc]
             return
-        asked = _START.bind(self, *given).arguments
         python, *argv = asked["args"]
         assert python == sys.executable
         env = dict(os.environ if asked["env"] is None else asked["env"])

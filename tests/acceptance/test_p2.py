@@ -7,10 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from jobs import environment
 
 from rowcast.database import connect
+
+pytest_plugins = ("job_fixtures",)
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "p2"
 ACTIONS = ("data-fetch", "data-check", "data-process", "model-build", "inference", "full-pipeline")
@@ -25,14 +28,11 @@ class Folder:
         shutil.copytree(EXAMPLE, path, ignore=shutil.ignore_patterns("*.db*", "*.log*", ".rowcast", "__pycache__"))
 
     def python(self, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=self.path,
-            env={**environment(), **more},
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
+        command = [sys.executable, "-m", *arguments]
+        streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with forked.Popen(command, cwd=self.path, env={**environment(), **more}, **streams) as process:
+            out, err = process.communicate(timeout=180)
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def act(self, action: str, level: str = "INFO", **more: str) -> list[dict[str, Any]]:
         """The summaries that a successful action prints."""

@@ -89,7 +89,7 @@ def test_too_few_groups_leave_it_undecided_and_it_says_so() -> None:
     champion, challenger = noisy(outcome, 0.5, random), noisy(outcome, 4.0, random)
     decision = gate(outcome, champion, challenger, blocks=np.arange(1000) % 4)
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "4 groups" in decision.reason
+    assert "4 days or lots" in decision.reason
     assert gate(outcome, champion, challenger, blocks=np.arange(1000) % 50).promote
 
 
