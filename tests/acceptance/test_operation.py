@@ -377,6 +377,9 @@ def test_status_tells_what_is_in_service_and_pending(trained: Job) -> None:
     assert (found["job"], found["champion"], found["pending"], found["scored"]) == ("wafers", "v1", PENDING, 0)
     assert found["scoring_since"].startswith("2026-01-03T02:10")
     assert found["last_run"] == "1: retrain done"
+    assert found["drift"] == "not looked at yet"
+    trained.ok("infer")
+    assert trained.ok("status", "--json")["drift"].startswith("told once 40 blocks and runs say what is usual: ")
     trained.shows_no_secret(trained.call("status"), trained.call("status", "--json"))
 
 

@@ -326,6 +326,7 @@ def watch(fab: Fab) -> None:
     profiles.record(2, [event])
     profiles.drift(2)
     profiles.looked_at(3, "runs")
+    profiles.last_look()
     fab.server.answers("TOP 50", {"run_id": 2})
     fab.job.runs.steps_before(3, "infer", 50)
 

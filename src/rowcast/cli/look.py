@@ -16,7 +16,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
     with opened_job(common) as job:
         from rowcast import health
         from rowcast.audit import audit
-        from rowcast.pipeline import judging
+        from rowcast.pipeline import judging, monitoring
 
         champion = job.registry.champion()
         counts = audit(job)
@@ -39,6 +39,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
             "last_run_at": runs[0]["started_at"] if runs else None,
             "last_error": runs[0]["error"] if runs else None,
+            "drift": monitoring.state(job, champion),
             "alerts_waiting": job.alerts.waiting(),
             "needs_a_person": "; ".join(needs) or None,
         }

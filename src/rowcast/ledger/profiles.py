@@ -94,3 +94,11 @@ class Profiles:
         looked = sa.select(run.c.as_of).select_from(joined).where(mine, run.c.run_id < run_id)
         found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(1))
         return found[0]["as_of"] if found else None
+
+    def last_look(self) -> dict[str, float]:
+        """The figures of the newest step `monitor` that looked at all runs; empty where there is none."""
+        metric = self.tables.metric
+        of_step = sa.and_(metric.c.job == self.job, metric.c.step == "monitor")
+        newest = sa.select(sa.func.max(metric.c.run_id)).where(of_step, metric.c.name == "runs").scalar_subquery()
+        rows = self.db.rows(sa.select(metric.c.name, metric.c.value).where(of_step, metric.c.run_id == newest))
+        return {row["name"]: row["value"] for row in rows}

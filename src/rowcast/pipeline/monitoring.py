@@ -122,10 +122,9 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     job.profiles.record(version, [_row(event) for event in new])
     about.rows_in = about.rows_out = looked.runs
     about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
-    about.metrics |= {"runs": looked.runs, "provisional": int(looked.provisional)}
+    about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
     if looked.alarm is None:
-        learnt = f"drift is told once {looked.needed} blocks and runs say what is usual: {looked.runs} so far"
-        about.note = learnt if looked.provisional else "nothing drifts"
+        about.note = f"drift is {_learning(about.metrics)}" if looked.provisional else "nothing drifts"
         return []
     about.note = told(looked.alarm)
     return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
@@ -135,6 +134,20 @@ def drifting(job: Job, version: int) -> str:
     """The drift in a version's rows that was told last and is not over, in a sentence; empty where there is none."""
     told_last = job.profiles.drift(version)[:1]
     return "".join(f"drift, {one['told']} (run {one['run_id']})" for one in told_last if one["what"] != "ended")
+
+
+def state(job: Job, version: int | None) -> str | None:
+    """What is known of drift in the champion's rows, in a few words."""
+    if version is None:
+        return None
+    found = job.profiles.last_look()
+    if "needed" not in found:
+        return "not looked at yet"
+    return drifting(job, version) or (_learning(found) if found["provisional"] else "none")
+
+
+def _learning(figures: Mapping[str, Any]) -> str:
+    return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
 
 
 def look(job: Job, version: int) -> monitor.Looked | None:

@@ -30,10 +30,9 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
         about.metrics["labelled"] = 0
         return []
     about.metrics |= quality.figures(found)
-    for kind in _KINDS:
-        if shown := _shown(found, kind):
-            return [_event(run, found, kind, shown)]
-    return _standing(run, found.version)
+    if told := _goes_on(run, found.version):
+        return told
+    return [_event(run, found, kind, shown) for kind in _KINDS if (shown := _shown(found, kind))][:1]
 
 
 def level(false_alarms_per_month: float) -> float:
@@ -41,15 +40,15 @@ def level(false_alarms_per_month: float) -> float:
     return min(false_alarms_per_month * SHARE / _LOOKS / 2, GOES_ON)
 
 
-def _standing(run: Run, version: int) -> list[Event]:
-    """What was told of a version before, while it goes on."""
-    job = run.job
-    for kind in _KINDS:
-        if any(event.topic == TOPIC and event.title == _title(version, kind) for event in job.alerts.standing()):
-            found = quality.champion(job, run.now, GOES_ON)
-            shown = None if found is None else _shown(found, kind)
-            return [_event(run, found, kind, shown)] if found and shown else []
-    return []
+def _goes_on(run: Run, version: int) -> list[Event]:
+    """What was told of the version before, as it is now; empty where it is over."""
+    titles = {event.title for event in run.job.alerts.standing() if event.topic == TOPIC}
+    told = next((kind for kind in _KINDS if _title(version, kind) in titles), None)
+    found = None if told is None else quality.champion(run.job, run.now, GOES_ON)
+    if told is None or found is None:
+        return []
+    shown = _shown(found, told)
+    return [] if shown is None else [_event(run, found, told, shown)]
 
 
 def _shown(found: Quality, kind: _Kind) -> Shown | None:
