@@ -28,6 +28,13 @@ FROM [rowcast].[metric] JOIN [rowcast].[run] ON [run].[run_id] = [metric].[run_i
 WHERE [metric].[job] = ? AND [metric].[step] = ? AND [metric].[name] = ? AND [run].[run_id] < ? ORDER BY [run].[run_id] DESC
 -- 'wafers', 'monitor', 'runs', 3;
 
+SELECT [metric].[name], [metric].[value] 
+FROM [rowcast].[metric] 
+WHERE [metric].[job] = ? AND [metric].[step] = ? AND [metric].[run_id] = (SELECT max([metric].[run_id]) AS [max_1] 
+FROM [rowcast].[metric] 
+WHERE [metric].[job] = ? AND [metric].[step] = ? AND [metric].[name] = ?)
+-- 'wafers', 'monitor', 'wafers', 'monitor', 'runs';
+
 SELECT TOP 50 [run].[run_id] 
 FROM [rowcast].[run] 
 WHERE [run].[job] = ? AND [run].[pipeline] = ? AND [run].[status] = ? AND [run].[run_id] < ? ORDER BY [run].[run_id] DESC
