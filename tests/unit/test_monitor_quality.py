@@ -225,7 +225,19 @@ def test_a_changed_week_is_not_hidden_by_a_month_that_held() -> None:
     outcome[-2_100:] = random.permutation(outcome[-2_100:])
     found = track(tally(score, outcome, days=30), SURE).contradicted
     assert found is not None
-    assert "of the latest 7 days" in found.what
+    assert "of the latest 3 days" in found.what
+
+
+def test_a_week_before_says_how_much_three_days_may_vary() -> None:
+    random = np.random.default_rng(12)
+    score = np.full(2_400, 0.1)
+    rate = np.repeat([0.1] * 7 + [0.16, 0.28, 0.2], 240)  # each of the last days is worse, and they differ
+    outcome = random.random(2_400) < rate
+    alone = slice(-720, None)
+    assert track(tally(score[alone], outcome[alone], days=3), SURE, 0.002).contradicted is None
+    found = track(tally(score, outcome, days=10), SURE, 0.002).contradicted
+    assert found is not None
+    assert "of the latest 3 days" in found.what
 
 
 def test_two_days_are_no_record_to_judge_by() -> None:

@@ -3,13 +3,14 @@
 Rows of a day share their luck, so days are what may vary: t statistics over days, and never a smaller variance than the
 luck of independent rows (Liang and Zeger 1986, Biometrika 73(1), with whole days as clusters). What has changed has
 changed since some day, and days before it would hide it: the latest 3 days, the latest 7 and all of a window are each
-looked at, and share the level (Bonferroni). What days are off by and what the model's own figures may be off by are put
-together as squares of their limits (Zou and Donner 2008, Statistics in Medicine 27(10)).
+looked at, and share the level (Bonferroni). How much days vary is said by those before, where they are a week or more,
+for three days say little of it. What days are off by and what the model's own figures may be off by are put together as
+squares of their limits (Zou and Donner 2008, Statistics in Medicine 27(10)).
 """
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def track(judged: Tally, basis: Basis, level: float = LEVEL) -> Track:
     told = np.array([cost(part, basis).value for part in parts])
     rows = np.array([part.count for part in parts])
     off = np.array([spent(part, basis) for part in parts]) - told * rows
-    shown = (_contradicted(judged, basis, off[-days:], rows[-days:], level) for days in _latest(len(parts)))
+    shown = (_contradicted(judged, basis, off, rows, days, level) for days in _latest(len(parts)))
     contradicted = next(filter(None, shown), None)
     return Track(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
 
@@ -73,13 +74,18 @@ def held(judged: Tally, basis: Basis) -> dict[str, float]:
     return {name: float(np.mean(days)) for name, days in found.items()}
 
 
-def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, level: float) -> Shown | None:
-    """In what the latest days contradict the estimate; `off` (k,) is what each day's `rows` (k,) cost beyond it."""
-    days, beyond = len(off), float(off.sum())
+def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: int, level: float) -> Shown | None:
+    """In what the latest days contradict the estimate; `off` (n,) is what each day's `rows` (n,) cost beyond it."""
+    beyond = float(off[-days:].sum())
     latest = judged.since(judged.days[-days])
     total = expected(latest, basis, *basis.costs)
-    luck, tail = max(total.luck, _between(off, rows)), _share(level, len(judged.days)) / 2
-    if abs(beyond) <= np.hypot(_t(days, tail) * np.sqrt(luck), _normal(tail) * np.sqrt(total.doubt)):
+    variance, freedom = _between(off, rows, days)
+    wider, tail = max(total.luck, variance), _share(level, len(judged.days)) / 2
+    # Rare failures come with a long side: as skewed as they are, and as much wider as days vary more and are few.
+    third = total.third * (wider / total.luck) ** 1.5 if total.luck else 0.0
+    luck = replace(total, mean=0.0, luck=wider, third=third, doubt=0.0)
+    limit = abs(luck.quantile(1 - tail if beyond > 0 else tail)) * _t(freedom, tail) / _normal(tail)
+    if abs(beyond) <= np.hypot(limit, _normal(tail) * np.sqrt(total.doubt)):
         return None
     count = latest.count
     what = (
@@ -152,9 +158,10 @@ def loss_of_days(
     for days in _latest(len(came)):
         paid, count = came[-days:], rows[-days:]
         value = float(paid.sum() / count.sum())
-        deviation = np.sqrt(max(float(least[-days:].sum()), _between(paid, count))) / count.sum()
+        variance, freedom = _between(came, rows, days)
+        deviation = np.sqrt(max(float(least[-days:].sum()), variance)) / count.sum()
         tail = _share(level, len(came))
-        if value - promise.cost > np.hypot(_t(days, tail) * deviation, _normal(tail) * promise.deviation):
+        if value - promise.cost > np.hypot(_t(freedom, tail) * deviation, _normal(tail) * promise.deviation):
             labelled = f"{int(count.sum()):,} labelled rows of the latest {days} days"
             what = f"the realised cost of {number(value)} per row on {labelled} {_above(promise)}"
             return Shown(what, when[-days], value - promise.cost)
@@ -165,16 +172,23 @@ def _above(promise: Promise) -> str:
     return f"is above the {number(promise.cost)} that the model promised, beyond luck"
 
 
-def _between(off: Floats, rows: Counts) -> float:
-    """Variance of a sum over k days, each `off` of `rows` rows, both (k,), from how much their means vary."""
-    apart = off - off.sum() / rows.sum() * rows
-    return float(len(off) / (len(off) - 1) * (apart @ apart))
+def _between(off: Floats, rows: Counts, latest: int) -> tuple[float, int]:
+    """Variance of the sum over the latest of n days, and its degrees of freedom; each is `off` of `rows` rows, (n,).
+
+    By how much the days before vary for their rows, where there are enough, else by how much the latest do.
+    """
+    before = len(off) - latest
+    days = slice(0, before) if before >= WEEK else slice(before, None)
+    told, count = off[days], rows[days]
+    apart = told - told.sum() / count.sum() * count
+    freedom = len(told) - 1
+    return float(apart @ (apart / count) / freedom * rows[before:].sum()), freedom
 
 
-def _t(days: int, tail: float) -> float:
+def _t(freedom: int, tail: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(days - 1, 1 - tail))
+    return float(stdtrit(freedom, 1 - tail))
 
 
 def _normal(tail: float) -> float:
