@@ -383,14 +383,19 @@ def _maintenance(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
     if monitor.events is None:
         return
     now = source.db.now()
+    maintenance = fetch.Maintenance(source, monitor)
     try:
-        batches = list(fetch.Maintenance(source, monitor).by_day(now - timedelta(days=DAYS), now))
+        batches = list(maintenance.by_day(now - timedelta(days=DAYS), now))
+        timeless = maintenance.timeless()
     except DatabaseError as error:
         way_out = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint
         yield Finding("problem", f"[monitor] events cannot be read: {' '.join(error.what.split())}", way_out)
         return
     rows = sum(row["rows"] for batch in batches for row in batch.to_pylist())
     yield Finding("ok", f"{monitor.events} can be read; events in the last {DAYS} days: {rows:,}")
+    if timeless:
+        told = f"events of {monitor.events} without a time that can be read, which charts leave out: {timeless:,}"
+        yield Finding("warning", told, "give them one, or name a view without them")
 
 
 # The store

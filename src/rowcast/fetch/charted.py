@@ -146,16 +146,25 @@ class Maintenance:
             )
         return found
 
+    @cached_property
+    def _table(self) -> sa.TableClause:
+        schema, name = self.source.db.named(str(self.settings.events))
+        return sa.table(name, *[sa.column(column.name) for column in self._columns.values()], schema=schema)
+
+    def timeless(self) -> int:
+        """How many events have no time that can be read: no chart shows them."""
+        dated = self.source.db.has_event_time(self._columns["event_time"])
+        counted = sa.select(sa.func.count().label("n")).select_from(self._table).where(sa.not_(dated))
+        return int(self.source.db.scalar(counted))
+
     def by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
         """What was done by `day` after the first and by `part`, the group: `rows` events, of which `what` is one."""
         db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
         time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
         assert time is not None
-        schema, name = db.named(str(self.settings.events))
-        table = sa.table(name, *[sa.column(column.name) for column in columns.values()], schema=schema)
         day = _day(self.source, db.event_time(time, zone), first).label("day")
         said = _text(self.source, what).label("what")
-        chosen = sa.select(day, _text(self.source, group).label("part"), said).select_from(table)
+        chosen = sa.select(day, _text(self.source, group).label("part"), said).select_from(self._table)
         each = chosen.where(db.not_before(time, zone, first, until)).subquery("each")
         sums = [sa.func.count().label("rows"), sa.func.min(each.c.what).label("what")]
         return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), _CHUNK)
