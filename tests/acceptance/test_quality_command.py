@@ -155,6 +155,7 @@ def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_
     assert told(job) == []
     for day in (15, 16, 17):
         job.ok("infer", "--as-of", f"2026-01-{day}")
+    job.ok("infer", "--as-of", "2026-01-10")  # knows less
     assert told(job) == [("cost", "begins")]
     [alert] = job.stored(f"SELECT * FROM {job.table('alert')} WHERE topic = 'cost'")
     assert alert["what"].startswith("The realised cost of ")

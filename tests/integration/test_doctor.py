@@ -249,7 +249,9 @@ def test_what_charts_need_is_read_as_charts_read_it(maintained: Place, tmp_path:
     ok = told(findings, "ok")
     assert "charts are drawn by tool" in ok
     assert "maintenance can be read; events in the last 60 days: 1" in ok
-    assert "events of maintenance without a time that can be read, which charts leave out: 1" in told(findings, "warning")
+    assert "events of maintenance without a time that can be read, which charts leave out: 1" in told(
+        findings, "warning"
+    )
 
 
 @pytest.mark.parametrize(

@@ -228,16 +228,27 @@ def test_a_changed_week_is_not_hidden_by_a_month_that_held() -> None:
     assert "of the latest 3 days" in found.what
 
 
-def test_a_week_before_says_how_much_three_days_may_vary() -> None:
+def test_days_before_say_how_much_three_days_may_vary() -> None:
     random = np.random.default_rng(12)
-    score = np.full(2_400, 0.1)
-    rate = np.repeat([0.1] * 7 + [0.16, 0.28, 0.2], 240)  # each of the last days is worse, and they differ
-    outcome = random.random(2_400) < rate
+    score = np.full(4_800, 0.1)
+    rate = np.repeat([0.1] * 17 + [0.16, 0.28, 0.2], 240)  # each of the last days is worse, and they differ
+    outcome = random.random(4_800) < rate
     alone = slice(-720, None)
     assert track(tally(score[alone], outcome[alone], days=3), SURE, 0.002).contradicted is None
-    found = track(tally(score, outcome, days=10), SURE, 0.002).contradicted
+    found = track(tally(score, outcome, days=20), SURE, 0.002).contradicted
     assert found is not None
     assert "of the latest 3 days" in found.what
+
+
+@pytest.mark.parametrize("since", [5, 10, 20, 25])
+def test_a_change_is_seen_however_long_ago_and_dated(since: int) -> None:
+    random = np.random.default_rng(13)
+    score = np.full(7_200, 0.04)  # too low to be flagged: each failure is missed
+    outcome = random.random(7_200) < np.repeat([0.04] * since + [0.1] * (30 - since), 240)
+    record = tally(score, outcome, days=30)
+    for found in (track(record, SURE, 0.002).contradicted, realised_loss(record, SURE, Promise(0.8, 0.85), 0.002)):
+        assert found is not None
+        assert abs(found.since - record.days[since]) <= np.timedelta64(1, "D")
 
 
 def test_two_days_are_no_record_to_judge_by() -> None:
@@ -259,7 +270,7 @@ def test_a_loss_names_its_figure_since_when_and_how_much_it_is() -> None:
     assert came is not None
     assert came.what.startswith("the realised cost of 0.49")
     assert "of the latest 3 days is above the 0.2 that the model promised" in came.what
-    assert came.since == judged.days[3]
+    assert came.since == judged.days[0]
     assert came.beyond == pytest.approx(0.3, abs=0.02)
     assert told is not None
     assert told.what.startswith("the estimated cost of 0.5")
@@ -294,6 +305,6 @@ def test_what_values_are_off_is_held_against_the_promise_too() -> None:
     shown = loss_of_days(days, np.full(5, 200.0), rows, Promise(1.0, 1.2))
     assert shown is not None
     assert "the realised cost of 2 per row on 300 labelled rows of the latest 3 days" in shown.what
-    assert shown.since == np.datetime64("2026-03-03")
+    assert shown.since == np.datetime64("2026-03-01")
     assert loss_of_days(days, np.array([100.0, 300, 50, 80, 120]), rows, Promise(1.0, 1.2)) is None
     assert Promise.of({"cost_per_row": 1.0, "cost_per_row_high": None}) is None

@@ -86,14 +86,14 @@ class Profiles:
         rows = self.db.rows(sa.select(table).where(mine).order_by(table.c.drift_id.desc()))
         return [{**row, "findings": json.loads(row["findings"])} for row in rows]
 
-    def looked_at(self, run_id: int, figure: str) -> datetime | None:
-        """As of when a run before this one last kept this figure of the step `monitor`."""
+    def looked_at(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
+        """As of when a run before this one last kept this figure of the step `monitor`, and what it was."""
         run, metric = self.tables.run, self.tables.metric
         mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)
         joined = metric.join(run, run.c.run_id == metric.c.run_id)
-        looked = sa.select(run.c.as_of).select_from(joined).where(mine, run.c.run_id < run_id)
+        looked = sa.select(run.c.as_of, metric.c.value).select_from(joined).where(mine, run.c.run_id < run_id)
         found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(1))
-        return found[0]["as_of"] if found else None
+        return (found[0]["as_of"], found[0]["value"]) if found else None
 
     def last_look(self) -> dict[str, float]:
         """The figures of the newest step `monitor` that looked at all runs; empty where there is none."""

@@ -3,9 +3,11 @@
 Rows of a day share their luck, so days are what may vary: t statistics over days, and never a smaller variance than the
 luck of independent rows (Liang and Zeger 1986, Biometrika 73(1), with whole days as clusters). What has changed has
 changed since some day, and days before it would hide it: the latest 3 days, the latest 7 and all of a window are each
-looked at, and share the level (Bonferroni). How much days vary is said by those before, where they are a week or more,
-for three days say little of it. What days are off by and what the model's own figures may be off by are put together as
-squares of their limits (Zou and Donner 2008, Statistics in Medicine 27(10)).
+looked at, and share the level (Bonferroni). How much days vary is said by the differences between each and the next,
+which a change moves once only (von Neumann, Kent, Bellinson and Hart 1941, Annals of Mathematical Statistics 12(2));
+that weeks differ as well is in what the model's own figures may be off by. Both are put together as squares of their
+limits (Zou and Donner 2008, Statistics in Medicine 27(10)). A change dates back to the day from which on the sum lies
+furthest out.
 """
 
 from collections import defaultdict
@@ -32,7 +34,7 @@ class Shown:
     """What the latest days show, beyond luck."""
 
     what: str
-    since: np.datetime64  # the first of these days
+    since: np.datetime64  # from which day on, as far as can be told
     beyond: float  # cost per row above what was said
 
 
@@ -92,7 +94,7 @@ def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: 
         f"contradicted by labels: {number(total.mean / count)} per row was estimated for {count:,} rows of the latest "
         f"{days} days with labels, and they cost {number((total.mean + beyond) / count)}"
     )
-    return Shown(what, judged.days[-days], beyond / count)
+    return Shown(what, judged.days[_begun(np.sign(beyond) * off, rows)], beyond / count)
 
 
 def _latest(days: int) -> list[int]:
@@ -164,7 +166,7 @@ def loss_of_days(
         if value - promise.cost > np.hypot(_t(freedom, tail) * deviation, _normal(tail) * promise.deviation):
             labelled = f"{int(count.sum()):,} labelled rows of the latest {days} days"
             what = f"the realised cost of {number(value)} per row on {labelled} {_above(promise)}"
-            return Shown(what, when[-days], value - promise.cost)
+            return Shown(what, when[_begun(came - promise.cost * rows, rows)], value - promise.cost)
     return None
 
 
@@ -175,14 +177,20 @@ def _above(promise: Promise) -> str:
 def _between(off: Floats, rows: Counts, latest: int) -> tuple[float, int]:
     """Variance of the sum over the latest of n days, and its degrees of freedom; each is `off` of `rows` rows, (n,).
 
-    By how much the days before vary for their rows, where there are enough, else by how much the latest do.
+    By successive differences, which are worth two thirds of as many values; of a week or less by the latest alone.
     """
-    before = len(off) - latest
-    days = slice(0, before) if before >= WEEK else slice(before, None)
-    told, count = off[days], rows[days]
+    if len(off) > WEEK:
+        steps = np.diff(off / rows) ** 2 / (1 / rows[1:] + 1 / rows[:-1])
+        return float(steps.mean() * rows[-latest:].sum()), 2 * len(steps) // 3
+    told, count = off[-latest:], rows[-latest:]
     apart = told - told.sum() / count.sum() * count
-    freedom = len(told) - 1
-    return float(apart @ (apart / count) / freedom * rows[before:].sum()), freedom
+    return float(apart @ (apart / count) / (latest - 1) * count.sum()), latest - 1
+
+
+def _begun(off: Floats, rows: Counts) -> int:
+    """The most likely of n days from which on each day's `rows` (n,) are `off` (n,) in all by a constant each."""
+    sums, counts = (np.cumsum(each[::-1])[::-1] for each in (off, rows))
+    return int(np.argmax(sums * abs(sums) / counts))
 
 
 def _t(freedom: int, tail: float) -> float:

@@ -109,15 +109,19 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
     """
     job, version = run.job, run.job.registry.champion()
     before = job.profiles.looked_at(run.run_id, "runs")
-    if before is not None and timedelta(0) <= run.now - before < _APART:
-        about.note = f"looked at {before:%Y-%m-%d %H:%M} UTC"
+    if before is not None and timedelta(0) <= run.now - before[0] < _APART:
+        about.note = f"looked at {before[0]:%Y-%m-%d %H:%M} UTC"
         return None
     found = None if version is None else job.registry.reference(version)
     if found is None or version is None:
         about.note = "rows are counted from the next retrain on"
         return None
+    told_before = job.profiles.drift(version)
     looked = _looked(job, version, found)
-    known = {(row["run_id"], row["what"]) for row in job.profiles.drift(version)}
+    if len(job.profiles.drift(version)) > len(told_before):
+        about.note = "another run has looked meanwhile, and may have seen more"
+        return None
+    known = {(row["run_id"], row["what"]) for row in told_before}
     new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
     job.profiles.record(version, [_row(event) for event in new])
     about.rows_in = about.rows_out = looked.runs

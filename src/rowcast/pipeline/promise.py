@@ -20,14 +20,18 @@ _KINDS: tuple[_Kind, ...] = ("realised", "contradicted")
 
 
 def watch(run: Run, about: Recorded) -> list[Event] | None:
-    """What labels say of the champion as of now. None where nobody looks: the day has been looked at."""
-    job, now = run.job, run.now
-    before = job.profiles.looked_at(run.run_id, "labelled")
-    if before is not None and before <= now and before.date() == now.date():
+    """What labels say of the champion as of now. None where the day has been looked at already, or a later one."""
+    job, now, champion = run.job, run.now, run.job.registry.champion()
+    before = job.profiles.looked_at(run.run_id, "watched")
+    if champion is None:
         return None
+    if before is not None:
+        day, version = before[0].date(), int(before[1])
+        if now.date() < day or (now.date(), champion) == (day, version):
+            return None
+    about.metrics["watched"] = champion
     found = quality.champion(job, now, level(job.settings.monitor.false_alarms_per_month))
     if found is None:
-        about.metrics["labelled"] = 0
         return []
     about.metrics |= quality.figures(found)
     if told := _goes_on(run, found.version):
@@ -70,8 +74,8 @@ def _event(run: Run, found: Quality, kind: _Kind, shown: Shown) -> Event:
         what=f"{what[0].upper()}{what[1:]}.",
         severity="warning",
         since=datetime.combine(shown.since.astype(date), datetime.min.time(), UTC),
-        todo="'rowcast drift' says whether the rows have changed, 'rowcast charts' since when; 'rowcast retrain' learns"
-        " from the new labels",
+        todo="'rowcast drift' says whether the rows have changed with it. 'rowcast retrain' learns what is different"
+        " once labels of enough days since then are known, for the newest of them serve the gate",
         command="rowcast quality",
         run_id=run.run_id,
         alike=kind,

@@ -59,8 +59,10 @@ class Quality:
 
     @property
     def loss(self) -> str:
-        """Which figure shows that it costs more than it promised: the realised one first; empty if none."""
-        shown = self.realised_loss or self.estimated_loss
+        """Which figure shows that it costs more than it promised, or by labels than its scores say; empty if none."""
+        contradicted = self.track.contradicted
+        dearer = contradicted if contradicted and contradicted.beyond > 0 else None
+        shown = self.realised_loss or dearer or self.estimated_loss
         return shown.what if shown else ""
 
 

@@ -23,7 +23,7 @@ FROM [rowcast].[drift]
 WHERE [drift].[job] = ? AND [drift].[model_version] = ? ORDER BY [drift].[drift_id] DESC
 -- 'wafers', 2;
 
-SELECT TOP 1 [run].[as_of] 
+SELECT TOP 1 [run].[as_of], [metric].[value] 
 FROM [rowcast].[metric] JOIN [rowcast].[run] ON [run].[run_id] = [metric].[run_id] 
 WHERE [metric].[job] = ? AND [metric].[step] = ? AND [metric].[name] = ? AND [run].[run_id] < ? ORDER BY [run].[run_id] DESC
 -- 'wafers', 'monitor', 'runs', 3;
