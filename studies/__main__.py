@@ -192,6 +192,7 @@ def _student(gained: Floats, units: int) -> float:
 STUDIES: dict[str, Callable[[int], None]] = {
     "gates": _gates,
     "coverage": lambda _: coverage.study(),
+    "builds": lambda _: coverage.builds(),
     "quality": lambda _: quality.study(),
     "columns": lambda _: quality.columns(),
     "leaks": lambda _: quality.leaks(),

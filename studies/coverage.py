@@ -81,7 +81,6 @@ def study() -> None:
         work += [partial(_real, name) for name in REAL if name != "elec2"]
     with Pool(2) as pool:
         started = [pool.apply_async(each) for each in work]
-        own = [pool.apply_async(_own, (name,)) for name in OWN if DATA.exists()]
         line = [pool.apply_async(lines.study, (positives,)) for positives in (30, 100, 300)]
         elec2 = pool.map(_elec2, ELEC2_STARTS if DATA.exists() else [], chunksize=1)
         found = [*(held for each in started for held in each.get()), *elec2]
@@ -89,12 +88,20 @@ def study() -> None:
         _print_sure(found)
         if elec2:
             _print_elec2(list(zip(ELEC2_STARTS, elec2, strict=True)))
-            print("\nWhole builds, candidates and all, beside what came\n")
-            rows = [row for each in own for row in each.get()]
-            print(table(rows, list(rows[0])))
         print("\nThreshold: cost on later rows, percent over the best there is\n")
         rows = [row for each in line for row in each.get()]
         print(table(rows, list(rows[0])))
+
+
+def builds() -> None:
+    """The same of whole builds."""
+    if not DATA.exists():
+        print(f"(no data in {DATA})")
+        return
+    with Pool(2) as pool:
+        rows = [row for found in pool.map(_own, OWN, chunksize=1) for row in found]
+    print("\nWhole builds, candidates and all, beside what came\n")
+    print(table(rows, list(rows[0])))
 
 
 def _simulated(each: Simulated) -> list[Held]:
