@@ -246,7 +246,7 @@ def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: in
             _forget(path)
             with opened(config.load(path)) as job:
                 job.store.execute(sa.delete(job.tables.profile))
-                forgotten = {"first": ("runs", "labelled"), "with": ("runs",), "without": ()}[way]
+                forgotten = {"first": ("runs", "watched"), "with": ("runs",), "without": ()}[way]
                 job.store.execute(sa.delete(job.tables.metric).where(job.tables.metric.c.name.in_(forgotten)))
                 job.store.execute(job.tables.model.update().values(edges=edges))
             found = _measured([*command, "--log-level", "error"])
@@ -254,7 +254,7 @@ def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: in
     _check(path, rows)
     with opened(config.load(path)) as job:
         names = sa.select(job.tables.metric.c.name).where(job.tables.metric.c.step == "monitor")
-        assert {"runs", "labelled"} <= {row["name"] for row in job.store.rows(names)}
+        assert {"runs", "watched"} <= {row["name"] for row in job.store.rows(names)}
     print(f"  measured monitoring on {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
     alone, watched = best["without"], best["with"]
     return {

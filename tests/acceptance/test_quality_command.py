@@ -167,6 +167,31 @@ def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_
     assert told(job) == [("cost", "begins"), ("cost", "ended")]
 
 
+def test_a_look_that_fails_is_made_up_for_on_the_same_day(
+    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)))
+
+    def broken(*_: Any) -> None:
+        raise ModelError("its reliability cannot be read")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("rowcast.pipeline.quality.champion", broken)
+        assert job.call("infer", "--as-of", "2026-01-17").code == 1
+    assert told(job) == [("monitor", "begins")]
+    job.ok("infer", "--as-of", "2026-01-17T01:00:00Z")
+    assert told(job) == [("monitor", "begins"), ("cost", "begins"), ("monitor", "ended")]
+
+
+def test_on_loss_heeds_labels_that_contradict_the_scores_before_they_break_the_promise(
+    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rowcast.pipeline.quality.realised_loss", lambda *_: None)
+    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
+    assert job.ok("run", "--as-of", "2026-01-14T12:00:00Z")["retrain"].startswith("v2 ")
+    assert any("per row was estimated for" in event.get("reason", "") for event in job.log())
+
+
 def test_labels_that_keep_to_the_promise_tell_nobody(week: Job) -> None:
     for day in (15, 16, 17):
         week.ok("infer", "--as-of", f"2026-01-{day}")

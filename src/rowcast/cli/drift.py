@@ -11,10 +11,6 @@ if TYPE_CHECKING:
     from rowcast.monitor import Looked, State
 
 _COLUMNS = ("column", "what", "trained", "usual", "now", "since_run", "size", "weight")
-_LEGEND = (
-    "size 1 is what matters: it moves the score by 0.05 of its SD. weight is by how many SDs the score moves when the\n"
-    "column moves by one; 0 for what the model does not use, which is told to nobody."
-)
 _HISTORY = ("at", "run_id", "version", "what", "told")
 
 
@@ -42,11 +38,20 @@ def drift(
             return 0
         parts = [report.facts(about)]
         if states:
-            parts.append(f"{report.table(states, _COLUMNS)}\n\n{_LEGEND}")
+            parts.append(f"{report.table(states, _COLUMNS)}\n\n{_legend()}")
         if told:
             parts.append(f"what was told\n{report.table(told, _HISTORY)}")
         print("\n\n".join(parts))
     return 0
+
+
+def _legend() -> str:
+    from rowcast.monitor.events import MATTERS
+
+    return (
+        f"size 1 is what matters: it moves the score by {MATTERS:g} of its SD. weight is by how many SDs the score\n"
+        "moves when the column moves by one; 0 for what the model does not use, which is told to nobody."
+    )
 
 
 def _about(looked: "Looked | None") -> dict[str, Any]:

@@ -16,6 +16,8 @@ _FIGURES = {
     "regression": ("cost_per_row",),
 }
 
+_CONTRADICTED = "contradicted by labels"
+
 
 @app.command
 def quality(
@@ -90,7 +92,7 @@ def _about(found: "Quality") -> dict[str, str]:
     if found.kind == "regression":
         about["estimate"] = "none: a regression has no probability to estimate from"
     elif record.contradicted is not None:
-        about["estimate"] = f"withheld: {record.contradicted.what}"
+        about["estimate"] = f"withheld: {_CONTRADICTED}: {record.contradicted.what}"
     elif record.difference is not None:
         held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (
@@ -119,7 +121,7 @@ def _to_dict(found: "Quality") -> dict[str, Any]:
 def _track(found: "Quality") -> dict[str, Any]:
     record, why = found.track, found.track.contradicted
     about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
-    return {**about, "withheld": None if why is None else why.what}
+    return {**about, "withheld": None if why is None else f"{_CONTRADICTED}: {why.what}"}
 
 
 def _part(part: "Part") -> dict[str, Any]:

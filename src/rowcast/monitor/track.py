@@ -91,7 +91,7 @@ def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: 
         return None
     count = latest.count
     what = (
-        f"contradicted by labels: {number(total.mean / count)} per row was estimated for {count:,} rows of the latest "
+        f"{number(total.mean / count)} per row was estimated for {count:,} rows of the latest "
         f"{days} days with labels, and they cost {number((total.mean + beyond) / count)}"
     )
     return Shown(what, judged.days[_begun(np.sign(beyond) * off, rows)], beyond / count)

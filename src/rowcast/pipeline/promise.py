@@ -29,30 +29,20 @@ def watch(run: Run, about: Recorded) -> list[Event] | None:
         day, version = before[0].date(), int(before[1])
         if now.date() < day or (now.date(), champion) == (day, version):
             return None
+    standing = {event.title for event in job.alerts.standing() if event.topic == TOPIC}
+    told = tuple(kind for kind in _KINDS if _title(champion, kind) in standing)
+    allowed = level(job.settings.monitor.false_alarms_per_month)
+    found = quality.champion(job, now, GOES_ON if told else allowed)
     about.metrics["watched"] = champion
-    found = quality.champion(job, now, level(job.settings.monitor.false_alarms_per_month))
     if found is None:
         return []
     about.metrics |= quality.figures(found)
-    if told := _goes_on(run, found.version):
-        return told
-    return [_event(run, found, kind, shown) for kind in _KINDS if (shown := _shown(found, kind))][:1]
+    return [_event(run, found, kind, shown) for kind in told or _KINDS if (shown := _shown(found, kind))][:1]
 
 
 def level(false_alarms_per_month: float) -> float:
     """Of each of two tests a day: expectations add up, whatever the tests have in common."""
     return min(false_alarms_per_month * SHARE / _LOOKS / 2, GOES_ON)
-
-
-def _goes_on(run: Run, version: int) -> list[Event]:
-    """What was told of the version before, as it is now; empty where it is over."""
-    titles = {event.title for event in run.job.alerts.standing() if event.topic == TOPIC}
-    told = next((kind for kind in _KINDS if _title(version, kind) in titles), None)
-    found = None if told is None else quality.champion(run.job, run.now, GOES_ON)
-    if told is None or found is None:
-        return []
-    shown = _shown(found, told)
-    return [] if shown is None else [_event(run, found, told, shown)]
 
 
 def _shown(found: Quality, kind: _Kind) -> Shown | None:
@@ -66,12 +56,11 @@ def _title(version: int, kind: _Kind) -> str:
 
 
 def _event(run: Run, found: Quality, kind: _Kind, shown: Shown) -> Event:
-    what = shown.what.removeprefix("contradicted by labels: ")
     return Event(
         job=run.job.settings.name,
         topic=TOPIC,
         title=_title(found.version, kind),
-        what=f"{what[0].upper()}{what[1:]}.",
+        what=f"{shown.what[0].upper()}{shown.what[1:]}.",
         severity="warning",
         since=datetime.combine(shown.since.astype(date), datetime.min.time(), UTC),
         todo="'rowcast drift' says whether the rows have changed with it. 'rowcast retrain' learns what is different"
