@@ -21,11 +21,11 @@ import sqlalchemy as sa
 
 from rowcast import config, demo, logs, monitor, pipeline
 from rowcast.database import connect
+from rowcast.job.opening import opened
 from rowcast.models.matrix import Matrix
-from rowcast.models.registry import Registry
-from rowcast.pipeline.job import opened
 from rowcast.report import table
 from rowcast.simulate import Fab, simulate
+from rowcast.store.registry import Registry
 from tests.postgres import Server
 
 LABELLED = 5_000  # rows that the model is trained on

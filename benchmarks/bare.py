@@ -9,12 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from rowcast import config, process
-from rowcast.fetch import Fetched, store_key
-from rowcast.pipeline.batch import results
-from rowcast.pipeline.examine import columns_needed, examine
-from rowcast.pipeline.job import opened
-from rowcast.tables import job_tables, with_constants
+from rowcast import config, features
+from rowcast.job.opening import opened
+from rowcast.scoring.batch import results
+from rowcast.scoring.columns import columns_needed, examine
+from rowcast.source import Fetched, store_key
+from rowcast.store.tables import job_tables, with_constants
 
 
 def main(path: Path) -> int:
@@ -32,7 +32,7 @@ def main(path: Path) -> int:
         names = [column.name for column in columns]
         chosen = [*[sa.column(c.name) for c in key], *[job.source.db.feature(c).label(c.name) for c in columns]]
         chosen += job.source.rendered_keys()
-        scope, last = job.source.in_scope(job.ledger.state()), None
+        scope, last = job.source.in_scope(job.ledger.state().scope), None
         while True:
             parts = [scope] if last is None else [scope, job.source.after_key(last)]
             statement = job.source.select(*chosen).where(*parts).order_by(*job.source.keys())
@@ -43,7 +43,7 @@ def main(path: Path) -> int:
             rendered = [fetched.rows.column(f"rendered_{place}")[-1].as_py() for place in range(len(key))]
             last = tuple(rendered)
             examined = examine(job, model, fetched, names)
-            matrix = process.process(examined.checked.good, model.contract, model.features)
+            matrix = features.process(examined.checked.good, model.contract, model.features)
             predictions, quarantined = results(model, matrix, examined, fetched, names)
             lineage = {"run_id": 0, "batch_id": 0}
             now = job.store.now()

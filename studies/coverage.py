@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from rowcast import config
-from rowcast.build import Training
-from rowcast.build import build as build_model
-from rowcast.build.choice import Choice
-from rowcast.build.honest import Honest, honest
-from rowcast.build.judged import Judged, judge
-from rowcast.build.quality import auc, figures
 from rowcast.config import Task
+from rowcast.fit import Training
+from rowcast.fit import build as build_model
+from rowcast.fit.choice import Choice
+from rowcast.fit.honest import Honest, honest
+from rowcast.fit.judged import Judged, judge
+from rowcast.fit.quality import auc, figures
 from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
 from rowcast.models.decision import Costs, cheapest

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.build.folds import folds
-from rowcast.build.out_of_fold import OutOfFold
 from rowcast.config import Task
+from rowcast.fit.folds import folds
+from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.models.target import Target
 from studies import sets
 from studies.sets import Dataset

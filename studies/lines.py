@@ -7,9 +7,9 @@ from unittest import mock
 
 import numpy as np
 
-from rowcast.build import threshold as thresholds
-from rowcast.build.threshold import threshold
 from rowcast.config import Task
+from rowcast.fit import threshold as thresholds
+from rowcast.fit.threshold import threshold
 from rowcast.models import calibration
 from rowcast.models.target import Target
 from studies.histories import Floats

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from rowcast.monitor.quality import DEVIATIONS, Adding, Basis, Tally
 from rowcast.monitor.track import Promise, Shown, realised_loss, track
-from rowcast.pipeline.promise import GOES_ON, level
 from rowcast.report import table
+from rowcast.watch.cost_alarm import GOES_ON, level
 
 Floats = npt.NDArray[np.float64]
 

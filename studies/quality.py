@@ -17,9 +17,9 @@ import numpy.typing as npt
 from scipy.stats import t
 
 from rowcast import config
-from rowcast.build import Training, build
-from rowcast.build.choice import choose
 from rowcast.contract import ColumnRule, Contract
+from rowcast.fit import Training, build
+from rowcast.fit.choice import choose
 from rowcast.gate import auc
 from rowcast.models.artifact import Model
 from rowcast.models.decision import Costs, losses
@@ -223,7 +223,7 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
 
 def columns(times: int = 10) -> None:
     """Which share of the columns that matter is kept, and which share of the kept ones matters; a twin counts."""
-    from rowcast.build.reduction import reduce
+    from rowcast.fit.reduction import reduce
 
     found: dict[str, list[list[float]]] = {}
     for seed in range(1, times + 1):
@@ -307,8 +307,8 @@ def leaks(times: int = 200) -> None:
 
 
 def _shuffled(seed: int) -> float:
-    from rowcast.build import _out_of_fold
-    from rowcast.build.candidates import default
+    from rowcast.fit import _out_of_fold
+    from rowcast.fit.candidates import default
 
     data = sets.secom().take(slice(-600, None))
     few = Dataset(data.matrix.select(data.matrix.names[:120]), data.target, data.time)

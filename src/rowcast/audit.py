@@ -10,8 +10,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import equal
-from rowcast.pipeline.changes import Changes
-from rowcast.pipeline.job import Job
+from rowcast.job.opening import Job
+from rowcast.scoring.changes import Changes
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,10 @@ def audit(job: Job, *, full: bool = False) -> Audit:
 
 def _rows(job: Job) -> Any:
     """Usable source rows with their keys and whether they are in scope, where the store can join them."""
-    state, table = job.ledger.state(), job.source.table()
-    in_scope = job.source.in_scope(state) if state.has_scope else sa.false()
+    scope, table = job.ledger.state().scope, job.source.table()
+    in_scope = job.source.in_scope(scope) if scope.is_fixed else sa.false()
     flag = sa.case((in_scope, 1), else_=0).label("rowcast.in_scope")
-    return job.pending.keyed([job.source.usable(table)], table, flag)
+    return job.rows.keyed([job.source.usable(table)], table, flag)
 
 
 def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:

@@ -18,7 +18,7 @@ from rowcast.database import Database, connect
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.init import quoted, written_url
 from rowcast.simulate import Drift, Fab, Simulation, simulate
-from rowcast.tables import job_tables, tables
+from rowcast.store.tables import job_tables, tables
 
 WAFERS, SECOM = "wafers", "secom"
 HIDDEN = 0.3  # share of SECOM whose labels the demo hides, so that there is something to score

@@ -16,14 +16,16 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from rowcast import fetch, migrations, notify, process
+from rowcast import features, fetch, notify
 from rowcast.config import Monitor, Settings
 from rowcast.database import Database, connect, same
 from rowcast.errors import DatabaseError, RowcastError
-from rowcast.models.registry import Registry
-from rowcast.pipeline.charts import DAYS, group_column
-from rowcast.pipeline.job import described
-from rowcast.tables import Tables
+from rowcast.job.opening import described
+from rowcast.source import Source, open_source
+from rowcast.store import migrations
+from rowcast.store.registry import Registry
+from rowcast.store.tables import Tables
+from rowcast.watch.chart_data import DAYS, group_column
 
 _LARGE = 10_000  # rows from which a missing index is felt
 _TIED = 10  # rows for each different time from which ties are worth a word
@@ -100,7 +102,7 @@ def _installed(settings: Settings) -> Iterator[Finding]:
             )
     yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
     if settings.model.estimator != "default":
-        from rowcast.build.candidates import user
+        from rowcast.fit.candidates import user
 
         user(settings.model.estimator, seed=0)
         yield Finding("ok", f"estimator {settings.model.estimator} can be imported and stored")
@@ -132,7 +134,7 @@ def _new_file(url: str) -> Finding:
 
 def _sinks(settings: Settings) -> Iterator[Finding]:
     """Who is told of trouble, and whether what that needs is installed."""
-    names = [sink.name for sink in notify.sinks(settings.notify)]
+    names = [sink.name for sink in notify.open_sinks(settings.notify)]
     needed = ["boto3"] * bool(settings.notify.sns_topic) + ["apprise"] * bool(settings.notify.urls)
     lacking = [package for package in needed if find_spec(package) is None]
     if lacking:
@@ -147,11 +149,11 @@ def _sinks(settings: Settings) -> Iterator[Finding]:
 # The source
 
 
-def _source(db: Database, settings: Settings, findings: list[Finding]) -> fetch.Source | None:
+def _source(db: Database, settings: Settings, findings: list[Finding]) -> Source | None:
     """The source, where its rows can be read."""
     what, where = settings.source.table or "the query", settings.source.where
     try:
-        source = fetch.open_source(db, settings.source)
+        source = open_source(db, settings.source)
         db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
     except DatabaseError as error:
         way_out = f"GRANT SELECT ON {what} to this user" if error.reason == "rights" else error.hint
@@ -175,7 +177,7 @@ def _source(db: Database, settings: Settings, findings: list[Finding]) -> fetch.
     return source
 
 
-def _rows(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
+def _rows(source: Source, settings: Settings) -> Iterator[Finding]:
     """Keys, times and labels, counted in one pass, and what only further passes can tell."""
     now, keys = source.db.now(), source.keys()
     counts: dict[str, sa.ColumnElement[Any]] = {
@@ -208,7 +210,7 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
     return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
 
 
-def _key(source: fetch.Source, n: dict[str, int]) -> Iterator[Finding]:
+def _key(source: Source, n: dict[str, int]) -> Iterator[Finding]:
     name = ", ".join(source.settings.key)
     unique, rows = source.relation.is_unique(source.settings.key), 0
     if not unique:
@@ -234,7 +236,7 @@ def _key(source: fetch.Source, n: dict[str, int]) -> Iterator[Finding]:
         )
 
 
-def _index(source: fetch.Source, what: str, columns: tuple[str, ...], rows: int) -> Iterator[Finding]:
+def _index(source: Source, what: str, columns: tuple[str, ...], rows: int) -> Iterator[Finding]:
     if source.settings.query is not None:
         return
     name = ", ".join(columns)
@@ -274,7 +276,7 @@ def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
         yield Finding("ok", f"{name} is a time in every row, with {n['times']:,} different values")
 
 
-def _labels(source: fetch.Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
+def _labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
     label, known = source.label.name, source.known(source.db.now())
     yield from _known_labels(settings, label, n)
     if settings.task.kind == "regression":
@@ -314,7 +316,7 @@ def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, labe
         some = ", ".join(repr(value) for value in list(classes)[:5])
         yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
         return
-    target = process.target(values, settings.task)
+    target = features.target(values, settings.task)
     shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
     if target.kind == "multiclass":
         few = [f"{value!r}" for value, n in classes.items() if n < _FEW]
@@ -332,7 +334,7 @@ def _classes(values: pa.Array, classes: dict[Any, int], settings: Settings, labe
         yield Finding("ok", f"{label} is {shown}; {settings.task.positive!r} is the one to find")
 
 
-def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
+def _columns(source: Source, settings: Settings) -> Iterator[Finding]:
     features = source.features
     named = {*settings.source.key, *settings.source.exclude, settings.source.group}
     ignored = [c.name for c in source.relation.columns if c.kind == "other" and c.name not in named]
@@ -361,7 +363,7 @@ def _columns(source: fetch.Source, settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _charts(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+def _charts(source: Source, monitor: Monitor) -> Iterator[Finding]:
     """What [monitor] names for charts alone: no run fails for it, and so nobody else looks."""
     if monitor.group_by is None and monitor.events is None:
         return
@@ -372,13 +374,13 @@ def _charts(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
     yield from _guarded(_maintenance(source, monitor))
 
 
-def _grouped(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+def _grouped(source: Source, monitor: Monitor) -> Iterator[Finding]:
     column = group_column(source, monitor)
     if column is not None:
         yield Finding("ok", f"charts are drawn by {column.name}")
 
 
-def _maintenance(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
+def _maintenance(source: Source, monitor: Monitor) -> Iterator[Finding]:
     """Events as charts read them."""
     if monitor.events is None:
         return
@@ -401,7 +403,7 @@ def _maintenance(source: fetch.Source, monitor: Monitor) -> Iterator[Finding]:
 # The store
 
 
-def _store(source: fetch.Source | None, store: Database, settings: Settings) -> Iterator[Finding]:
+def _store(source: Source | None, store: Database, settings: Settings) -> Iterator[Finding]:
     if source is None:
         return
     schema = settings.store.schema_
@@ -436,7 +438,7 @@ def _store(source: fetch.Source | None, store: Database, settings: Settings) -> 
     yield from _champion(source, store, shared, settings)
 
 
-def _owner(source: fetch.Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+def _owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
     owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
     mine = source.identity if _together(settings) else f"{source.identity} in {source.db.shown}"
     if owner not in (None, mine):
@@ -447,7 +449,7 @@ def _owner(source: fetch.Source, store: Database, shared: Tables, settings: Sett
         )
 
 
-def _champion(source: fetch.Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+def _champion(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
     registry = Registry(store, shared, settings.name)
     champion = registry.champion()
     if champion is None:

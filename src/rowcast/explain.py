@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast import check, fetch, process
+from rowcast import check, features
 from rowcast.errors import DatabaseError, SourceError
+from rowcast.job.opening import Job
 from rowcast.models.leading import leading
-from rowcast.pipeline.changes import Changes
-from rowcast.pipeline.examine import check_columns
-from rowcast.pipeline.job import Job
+from rowcast.scoring.changes import Changes
+from rowcast.scoring.columns import check_columns
+from rowcast.source import row_hash
 
 _TOLERANCE = 1e-9  # of a score computed again
 _SURE = ("uncertain", "possible", "low", "high")
@@ -41,7 +42,7 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     if not job.source.db.scalar(_counted(job, this)):
         why = "its key is repeated" if found > 1 else "its time is not a point in time"
         return {**about, "state": "unusable", "why": why}
-    rows = job.pending.keyed(this, job.source.table(), sa.literal(1).label("rowcast.found"))
+    rows = job.rows.keyed(this, job.source.table(), sa.literal(1).label("rowcast.found"))
     predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.kept)
     earlier = {"earlier": [_earlier(row) for row in history]} if history else {}
     if predictions:
@@ -49,12 +50,12 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     if quarantined:
         return {**about, "state": "quarantined", **_quarantined(job, this, quarantined[0]), **earlier}
     about |= earlier
-    state = job.ledger.state()
-    if state.has_scope and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(state)])):
+    scope = job.ledger.state().scope
+    if scope.is_fixed and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(scope)])):
         if job.source.db.scalar(_counted(job, [*this, job.source.visible(job.store.now())])):
             return {**about, "state": "pending", "why": "the next 'rowcast infer' scores it"}
         return {**about, "state": "pending", "why": "its time is later than now: it is scored once that has come"}
-    why = "scoring begins later than this row" if state.has_scope else "no model was promoted yet"
+    why = "scoring begins later than this row" if scope.is_fixed else "no model was promoted yet"
     return {**about, "state": "out of scope", "why": why}
 
 
@@ -90,7 +91,7 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
     columns = [column for column in job.source.relation.columns if column.name in names]
     statement = job.source.select(*job.source.values(columns)).where(*this)
     rows, misfits = job.source.db.read(statement, job.source.kinds(columns), 1)
-    return names, rows, misfits, int(fetch.row_hash(rows, misfits, names)[0]) != stored["row_hash"]
+    return names, rows, misfits, int(row_hash(rows, misfits, names)[0]) != stored["row_hash"]
 
 
 def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
     checked = check.check(rows, contract, misfits, job.settings.source.missing)
     again, contributions = None, None
     if len(checked.kept):
-        matrix = process.process(checked.good, model.contract, model.features)
+        matrix = features.process(checked.good, model.contract, model.features)
         again = float(model.scored(matrix).score[0])
         found = model.contributions(matrix)
         if found is not None:

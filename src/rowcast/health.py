@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.pipeline.job import Job
+from rowcast.job.opening import Job
 
 LEAST, MOST = 8, 50  # earlier runs that tell what is usual
 FOLD = 2.0  # from the median at least, and beyond all earlier runs, is unusual

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from rowcast.shown import ascii_only
+from rowcast.formatting import ascii_only
 
 LEVELS = ("debug", "info", "warning", "error")
 _BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how many are kept

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.audit import audit
-from rowcast.pipeline.job import Job
+from rowcast.job.opening import Job
 
 Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
 
@@ -78,7 +78,7 @@ def _rows(job: Job, now: datetime) -> Iterator[Sample]:
     for place in ("scored", "quarantined", "pending", "out_of_scope", "unusable"):
         yield "rowcast_rows", {"place": place}, getattr(counts, place)
     if job.source.time is not None:
-        hours = job.pending.oldest(job.ledger.state(), now)
+        hours = job.pending.oldest(job.ledger.state().scope, now)
         yield "rowcast_pending_oldest_age_seconds", {}, 0 if hours is None else hours * 3600
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rowcast.formatting import number
 from rowcast.pipeline import Result
-from rowcast.shown import number
 
 
 def as_json(value: Any) -> str:

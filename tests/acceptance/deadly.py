@@ -8,12 +8,12 @@ import signal
 import sys
 from typing import Any
 
-from rowcast import process
+from rowcast import features
 from rowcast.cli import main
 
 DEADLY = 1.25  # of the first sensor
 
-_honest = process.process
+_honest = features.process
 
 
 def _deadly(rows: Any, *others: Any) -> Any:
@@ -23,6 +23,6 @@ def _deadly(rows: Any, *others: Any) -> Any:
 
 
 if __name__ in ("__main__", "__mp_main__"):
-    process.process = _deadly
+    features.process = _deadly
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from rowcast.cli import main
-from rowcast.pipeline import shadow
+from rowcast.scoring import shadow
 
 
 def _deadly(*_: Any) -> Any:

@@ -12,9 +12,8 @@ import mssql_python
 import pytest
 
 from rowcast.database.connection import Connection
-from rowcast.ledger import batches, process, runs
-from rowcast.notify import alerts
-from rowcast.pipeline.batch import close_worker
+from rowcast.scoring.batch import close_worker
+from rowcast.store import alerts, ledger, process, runs
 
 _PIDS = itertools.count(2**22 + 1)  # larger than any that Linux gives to a process
 _BEGUN = "1"
@@ -101,7 +100,7 @@ def living(death: Death | None) -> Iterator[None]:
     name = f"{process._place()}:{pid}:{_BEGUN}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_started", lambda other: _BEGUN if other == pid else started(other))
-        for module in (runs, batches, alerts):
+        for module in (runs, ledger, alerts):
             patch.setattr(module, "process_name", lambda: name)
         patch.setattr(Connection, "open", lambda db: mortal.open(db))
         for cursor, ingest in _CURSORS:

@@ -35,8 +35,8 @@ from mortal import Dead, Death, living
 from rowcast import config, pipeline
 from rowcast.audit import audit
 from rowcast.errors import QuarantineError
-from rowcast.pipeline.job import opened
-from rowcast.pipeline.requeue import Chosen
+from rowcast.job.opening import opened
+from rowcast.scoring.requeue import Chosen
 
 pytest_plugins = ("job_fixtures",)
 

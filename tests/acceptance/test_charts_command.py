@@ -200,7 +200,7 @@ def test_a_column_that_is_none_and_a_table_without_time_are_refused(fab: Job) ->
 
 def test_too_many_groups_are_refused(fab: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     watching(fab, {"group_by": "wafer"})
-    monkeypatch.setattr("rowcast.pipeline.charts.MOST_GROUPS", 99)
+    monkeypatch.setattr("rowcast.watch.chart_data.MOST_GROUPS", 99)
     assert "'wafer' has more than 99 values" in fab.refused("charts", "--as-of", END, code=2)
 
 

@@ -11,7 +11,7 @@ import pytest
 from jobs import ESTIMATORS, START, Job, create, wafers
 
 from rowcast.monitor import Edges, Profile
-from rowcast.pipeline import monitoring
+from rowcast.watch import drift
 
 pytest_plugins = ("job_fixtures",)
 
@@ -233,14 +233,14 @@ def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(mak
 
 
 def test_who_looks_while_another_run_tells_of_drift_says_nothing(lite: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = monitoring._looked
+    looked = drift._looked
 
     def beside_another(job: Any, *given: Any) -> Any:
         about = {"run_id": 1, "what": "started", "at": START, "size": 2.0, "told": "s01 is higher", "findings": []}
         job.profiles.record(1, [about])
         return looked(job, *given)
 
-    monkeypatch.setattr(monitoring, "_looked", beside_another)
+    monkeypatch.setattr(drift, "_looked", beside_another)
     lite.ok("infer")
     [note] = [event["note"] for event in lite.log() if event["event"] == "monitor (score) done"]
     assert note == "another run has looked meanwhile, and may have seen more"

@@ -176,7 +176,7 @@ def test_a_look_that_fails_is_made_up_for_on_the_same_day(
         raise ModelError("its reliability cannot be read")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rowcast.pipeline.quality.champion", broken)
+        patch.setattr("rowcast.watch.quality.champion", broken)
         assert job.call("infer", "--as-of", "2026-01-17").code == 1
     assert told(job) == [("monitor", "begins")]
     job.ok("infer", "--as-of", "2026-01-17T01:00:00Z")
@@ -186,7 +186,7 @@ def test_a_look_that_fails_is_made_up_for_on_the_same_day(
 def test_on_loss_heeds_labels_that_contradict_the_scores_before_they_break_the_promise(
     make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rowcast.pipeline.quality.realised_loss", lambda *_: None)
+    monkeypatch.setattr("rowcast.watch.quality.realised_loss", lambda *_: None)
     job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
     assert job.ok("run", "--as-of", "2026-01-14T12:00:00Z")["retrain"].startswith("v2 ")
     assert any("per row was estimated for" in event.get("reason", "") for event in job.log())
@@ -266,7 +266,7 @@ def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("rowcast.pipeline.quality.champion", broken)
+    monkeypatch.setattr("rowcast.watch.quality.champion", broken)
     done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
     assert "by nothing" in done.json["error"]
@@ -281,7 +281,7 @@ def test_where_quality_cannot_be_measured_the_champion_scores_and_somebody_is_to
         raise ModelError("its reliability cannot be read")
 
     with monkeypatch.context() as patch:
-        patch.setattr("rowcast.pipeline.policy.quality.champion", broken)
+        patch.setattr("rowcast.training.policy.quality.champion", broken)
         done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
     assert "its reliability cannot be read" in done.json["retrain"]

@@ -11,7 +11,7 @@ import pytest
 from conftest import Place
 
 from rowcast import demo
-from rowcast.build.quality import auc
+from rowcast.fit.quality import auc
 
 SECOM = Path(__file__).parents[3] / "shared" / "data" / "secom" / "secom.csv.gz"
 

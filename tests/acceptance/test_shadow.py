@@ -14,11 +14,12 @@ from conftest import SYSTEMS, Place
 from jobs import LABELLED, PENDING, SENSORS, Job, moment, train, wafers
 from mortal import Dead, Death, living
 
-from rowcast import fetch, pipeline, process
+from rowcast import features, pipeline
 from rowcast.config import load
 from rowcast.database.connection import as_batch
-from rowcast.pipeline import judging
-from rowcast.pipeline.job import opened
+from rowcast.job.opening import opened
+from rowcast.source import instant
+from rowcast.training import shadow_evaluation
 
 pytest_plugins = ("job_fixtures",)
 
@@ -166,7 +167,7 @@ def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(untrained: Job)
         model = one.registry.load(2)
         chosen = ", ".join(model.features)
         rows_read = one.store.arrow(f"SELECT wafer, {chosen} FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
-        matrix = process.process(as_batch(rows_read), model.contract, model.features)
+        matrix = features.process(as_batch(rows_read), model.contract, model.features)
         scores = dict(zip(rows_read["wafer"].to_pylist(), model.scored(matrix).score.tolist(), strict=True))
     assert {wafer: row["score"] for wafer, row in beside.items()} == pytest.approx(
         {wafer: scores[wafer] for wafer in beside}, rel=0, abs=1e-9
@@ -398,9 +399,9 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
 
 def judged_rows(job: Job, now: str) -> int:
     with opened(load(job.folder / "rowcast.toml")) as one:
-        moment = fetch.instant(now, "UTC")
-        [each] = judging.standing(one, moment)
-        return judging.matured(one, moment, each).num_rows
+        moment = instant(now, "UTC")
+        [each] = shadow_evaluation.standing(one, moment)
+        return shadow_evaluation.matured(one, moment, each).num_rows
 
 
 def test_only_rows_that_nobody_was_trained_or_judged_by_and_whose_labels_are_known_count(fab: Job) -> None:

@@ -14,10 +14,11 @@ from receivers import PASSWORD, Mail, Topic, Webhook, amazon
 from test_operation import eventually, second_version
 
 from rowcast import pipeline
+from rowcast.alerts import raising
 from rowcast.config import load
-from rowcast.notify import Event, delivery
-from rowcast.pipeline import telling
-from rowcast.pipeline.job import opened
+from rowcast.job.opening import opened
+from rowcast.notify import sinks
+from rowcast.store.event import Event
 
 pytest_plugins = ("job_fixtures",)
 
@@ -46,7 +47,7 @@ def topic() -> Iterator[Topic]:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sinks are given up after half a second."""
-    monkeypatch.setattr(delivery, "PATIENCE", 0.5)
+    monkeypatch.setattr(sinks, "PATIENCE", 0.5)
 
 
 @pytest.fixture
@@ -354,7 +355,7 @@ def test_who_dies_over_a_message_loses_none(told: Job, hook: Webhook, statement:
     told.stored(f"UPDATE {told.table('alert')} SET next_try = created_at WHERE next_try IS NOT NULL")
     with opened(load(told.folder / "rowcast.toml")) as job:
         with pytest.raises(Dead), living(Death(statement, executed=statement == 1)):
-            telling.deliver(job)
+            raising.deliver(job)
         assert hook.subjects == ["rowcast wafers: infer failed (run 2)"] * sent
         assert job.alerts.due()[0].attempts == 2  # it had taken the message for itself
     assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
@@ -412,7 +413,7 @@ def test_a_run_whose_end_the_store_could_not_be_told_of_did_not_die(told: Job, h
     settings = load(told.folder / "rowcast.toml")
     with opened(settings) as job:
         run = job.runs.start("infer", job.store.now(), "x")
-        telling._keep(settings, Event("wafers", "infer", "infer failed", "away", "error", job.store.now(), "", "", run))
+        raising._keep(settings, Event("wafers", "infer", "infer failed", "away", "error", job.store.now(), "", "", run))
     told.ok("infer")  # which finds the run, and what was left in the folder
     assert told.ok("runs", str(run), "--json")[0]["status"] == "interrupted"
     assert hook.subjects == ["rowcast wafers: infer failed (run 2)", "rowcast wafers: over: infer failed (run 2)"]

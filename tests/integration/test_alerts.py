@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from conftest import Place
 from test_ledger import opened
 
+from rowcast.alerts.delivery import deliver
 from rowcast.errors import DatabaseError, NotifyError
-from rowcast.models.registry import Registry
-from rowcast.notify import Alerts, Event, Severity, deliver
-from rowcast.notify.event import Message
+from rowcast.notify import Message
+from rowcast.store.alerts import Alerts
+from rowcast.store.event import Event, Severity
+from rowcast.store.registry import Registry
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 EVENT = Event("wafers", "infer", "infer failed", "40 of 400 rows are bad", "error", AT, "mend them", "rowcast runs", 7)

@@ -20,7 +20,7 @@ from sqlalchemy.sql import quoted_name
 
 from rowcast.database import Column, RawType, after, at_least, at_most, connect, same
 from rowcast.errors import ConfigError, DatabaseError
-from rowcast.tables import Instant
+from rowcast.store.tables import Instant
 
 HARD_NAMES = [
     "with space",

@@ -15,7 +15,7 @@ from conftest import Place
 from rowcast import config, demo, fetch
 from rowcast.database import Database
 from rowcast.errors import ConfigError
-from rowcast.pipeline.job import opened
+from rowcast.job.opening import opened
 from rowcast.simulate import Fab, simulate
 
 SECOM = Path(__file__).parents[3] / "shared/data/secom/secom.csv.gz"

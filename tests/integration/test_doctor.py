@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from conftest import Place, literal
 
-from rowcast import config, migrations, pipeline
+from rowcast import config, pipeline
 from rowcast.doctor import Finding, examine
 from rowcast.init import quoted
-from rowcast.pipeline.job import opened
+from rowcast.job.opening import opened
+from rowcast.store import migrations
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,15 +21,17 @@ from rowcast.config import Source as SourceSettings
 from rowcast.contract import Misfit
 from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
-from rowcast.fetch import FRESH, GROUP, KNOWN, LABEL, TIME, keyed
-from rowcast.ledger import Job, KeyRange, Ledger
-from rowcast.migrations import upgrade
-from rowcast.tables import job_tables, tables
+from rowcast.fetch import by_key
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, open_source, row_hash, store_key
+from rowcast.store import JobState, Ledger
+from rowcast.store.migrations import upgrade
+from rowcast.store.rows import JobRows
+from rowcast.store.tables import job_tables, tables
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
-EVERYTHING = Job(scope_from=LONG_AGO, scope_after=None, complete_to=None, champion=1)
+EVERYTHING = Scope(LONG_AGO)
 TOGETHER = ["sqlite", "postgresql", "mssql"]
 APART = ["sqlite, sqlite", "postgresql, postgresql", "sqlite, postgresql", "postgresql, sqlite"]
 APART += ["mssql, mssql", "mssql, sqlite", "postgresql, mssql"]
@@ -52,30 +53,32 @@ class Fab:
         self.settings = SourceSettings(url=self.place.url, **named)
         self.db = self.place.connect()
         self.store: Database = self.db if self.together else self.store_place.connect()
-        self.source = fetch.open_source(self.db, self.settings)
+        self.source = open_source(self.db, self.settings)
         shared = tables(self.store, "rowcast")
-        key = fetch.store_key(self.source, self.store)
+        key = store_key(self.source, self.store)
         self.own = job_tables(self.store, shared, "rowcast", "job", key, sa.BigInteger)
         upgrade(self.store, shared, self.own, "rowcast")
         self.ledger = Ledger(self.store, shared, self.own, "job")
-        self.pending = fetch.Pending(self.source, self.store, self.own)
+        self.pending = fetch.Pending(JobRows(self.source, self.store, self.own))
         return self
 
     @property
     def columns(self):
         return self.source.features
 
-    def plan(self, batch_rows=1000, job=EVERYTHING, now=NOW, late_arrival=MONTH, skip=()):
-        return self.pending.plan(job, now, job.looked_back_to(late_arrival), batch_rows, skip)
+    def plan(self, batch_rows=1000, scope=EVERYTHING, now=NOW, complete_to=None, late_arrival=MONTH, skip=()):
+        since = JobState(scope, complete_to).looked_back_to(late_arrival)
+        return self.pending.plan(scope, now, since, batch_rows, skip)
 
-    def read(self, keys, batch_rows=1000, job=EVERYTHING, now=NOW):
-        return self.pending.read(keys, self.columns, job, now, batch_rows)
+    def read(self, keys, batch_rows=1000, scope=EVERYTHING, now=NOW):
+        return self.pending.read(keys, self.columns, scope, now, batch_rows)
 
     def rows(self, batch_rows=1000, column=None, **given):
         """The values of a column, the key by default, over all planned batches in their order."""
         found = []
         for keys in self.plan(batch_rows, **given):
             given.pop("late_arrival", None)
+            given.pop("complete_to", None)
             given.pop("skip", None)
             read = self.read(keys, batch_rows, **given).rows
             assert 0 < read.num_rows == keys.rows <= batch_rows
@@ -159,7 +162,7 @@ def test_every_pending_row_is_in_one_batch_in_key_order(fab, batch_rows):
 def test_an_empty_table_has_nothing_pending(fab):
     fab.place.run("CREATE TABLE t (id integer, at timestamp, y integer)")
     assert fab.open(time="at").plan() == []
-    assert fab.open().plan(job=replace(EVERYTHING, scope_from=None, scope_after=())) == []
+    assert fab.open().plan(scope=replace(EVERYTHING, since=None, after=())) == []
 
 
 def test_what_is_published_is_never_pending_again(fab):
@@ -256,7 +259,7 @@ def test_composite_keys_of_any_text_are_each_in_one_batch(fab):
 
 
 def test_rows_are_found_again_by_their_keys_of_any_text(fab, monkeypatch):
-    monkeypatch.setattr(sys.modules["rowcast.fetch.keyed"], "_TOGETHER", 7)
+    monkeypatch.setattr(by_key, "_TOGETHER", 7)
     fab.place.run(
         "CREATE TABLE t (lot text, at timestamp, slot integer, x integer, y integer, PRIMARY KEY (lot, slot))"
     )
@@ -267,7 +270,7 @@ def test_rows_are_found_again_by_their_keys_of_any_text(fab, monkeypatch):
     for keys in fab.plan(50):
         read = fab.read(keys, 50).rows
         wanted = read.take(list(range(0, read.num_rows, 2)))
-        found = keyed(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
+        found = by_key(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
         values = [value for each in found for value in each.rows.column("x").to_pylist()]
         assert sorted(values) == sorted(wanted.column("x").to_pylist())
         assert len(found) == -(-wanted.num_rows // 7)
@@ -324,18 +327,20 @@ def test_keys_of_every_type_are_scored_once(make_place, system, spelled, apart):
     count = filled_with_keys(place, spelled)
     place.run("ALTER TABLE t ADD COLUMN y integer")
     fab = Fab(place, place if apart == "together" else make_place(apart)).open(key=["k"])
-    job = Job(None, (), None, 1)
-    seen = [key for keys in fab.plan(2, job=job) for key in fab.read(keys, 2, job=job).rows.column("k").to_pylist()]
+    scope = Scope(after=())
+    seen = [
+        key for keys in fab.plan(2, scope=scope) for key in fab.read(keys, 2, scope=scope).rows.column("k").to_pylist()
+    ]
     assert len(seen) == len(set(seen)) == count
-    ranges = fab.plan(2, job=job)
+    ranges = fab.plan(2, scope=scope)
     for keys, batch_id in zip(ranges, fab.ledger.add_batches(1, ranges, 1), strict=True):
-        rows = fab.read(keys, 2, job=job).rows
+        rows = fab.read(keys, 2, scope=scope).rows
         batch = fab.ledger.claim(batch_id, 1, 1)
         assert batch.keys == keys
         empty = fab.quarantined(rows, np.arange(0))
         assert fab.ledger.publish(batch, fab.predictions(rows, np.arange(rows.num_rows)), empty, None)
     assert fab.count("prediction") == count
-    assert fab.plan(job=job) == []
+    assert fab.plan(scope=scope) == []
 
 
 def test_numbers_in_a_key_that_are_not_integers_are_scored_in_sqlite(make_place):
@@ -396,22 +401,22 @@ def test_ranges_to_skip_are_left_out(fab):
 
 def test_rows_before_the_scope_are_not_pending(fab):
     wafers(fab, 4, at=[at(4), at(3), at(2), at(1)]).open(time="at")
-    job = replace(EVERYTHING, scope_from=NOW - timedelta(days=3))
-    assert fab.rows(job=job) == [2, 3, 4]
+    scope = replace(EVERYTHING, since=NOW - timedelta(days=3))
+    assert fab.rows(scope=scope) == [2, 3, 4]
 
 
 def test_late_rows_are_found_within_late_arrival_of_the_last_complete_run(fab):
     wafers(fab, 3, at=[at(5.1), at(4.9), at(1)]).open(time="at")
-    job = replace(EVERYTHING, complete_to=NOW - timedelta(days=1))
-    assert fab.rows(job=job, late_arrival=timedelta(days=4)) == [2, 3]
-    assert fab.rows(job=replace(job, complete_to=None), late_arrival=timedelta(days=4)) == [1, 2, 3]
+    complete_to = NOW - timedelta(days=1)
+    assert fab.rows(complete_to=complete_to, late_arrival=timedelta(days=4)) == [2, 3]
+    assert fab.rows(late_arrival=timedelta(days=4)) == [1, 2, 3]
 
 
 def test_without_a_time_column_the_scope_is_a_key(fab):
     wafers(fab, 5, "varchar(9)", id=["a", "b", "it's", "d", None]).open()
-    job = Job(None, ("'b'" if fab.place.is_sqlite else "b",), None, 1)
-    assert fab.rows(job=job) == ["d", "it's"]
-    assert fab.rows(job=replace(job, scope_after=())) == ["a", "b", "d", "it's"]
+    scope = Scope(after=("'b'" if fab.place.is_sqlite else "b",))
+    assert fab.rows(scope=scope) == ["d", "it's"]
+    assert fab.rows(scope=replace(scope, after=())) == ["a", "b", "d", "it's"]
 
 
 def test_the_future_is_invisible(fab):
@@ -555,67 +560,67 @@ def columns(rows, *names):
 
 def test_scoring_begins_at_the_earliest_unlabelled_row(one):
     wafers(one, 4, at=[at(day) for day in (9, 7, 5, 3)], y=[0, None, 1, None]).open(time="at")
-    assert fetch.initial_scope(one.source, NOW, None) == (NOW - timedelta(days=7), None)
+    assert fetch.initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=7), None)
 
 
 def test_unlabelled_rows_far_before_the_newest_labelled_one_are_out_of_scope(one):
     wafers(one, 4, at=[at(day) for day in (90, 31.5, 29, 1)], y=[None, None, None, 1]).open(
         time="at", late_arrival="30d"
     )
-    assert fetch.initial_scope(one.source, NOW, None) == (NOW - timedelta(days=29), None)
+    assert fetch.initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=29), None)
 
 
 def test_with_every_label_known_scoring_begins_after_the_newest_row(one):
     wafers(one, 3, at=[at(3), at(2), at(1)], y=[0, 1, 0]).open(time="at")
-    since, _ = fetch.initial_scope(one.source, NOW, None)
+    since = fetch.initial_scope(one.source, NOW, None).since
     assert since > NOW - timedelta(days=1)
-    assert one.rows(job=replace(EVERYTHING, scope_from=since)) == []
+    assert one.rows(scope=replace(EVERYTHING, since=since)) == []
     one.place.fill("t", id=[4], at=[at(0.5)])
-    assert one.rows(job=replace(EVERYTHING, scope_from=since)) == [4]
+    assert one.rows(scope=replace(EVERYTHING, since=since)) == [4]
 
 
 def test_a_label_that_is_not_known_yet_leaves_its_row_in_scope(one):
     wafers(one, 3, at=[at(9), at(8), at(7)], y=[0, 1, 1], y_at=[at(8), at(1), at(2)]).open(time="at", label_time="y_at")
     as_of = NOW - timedelta(days=1, hours=1)
-    assert fetch.initial_scope(one.source, as_of, None) == (NOW - timedelta(days=8), None)
+    assert fetch.initial_scope(one.source, as_of, None) == Scope(NOW - timedelta(days=8), None)
 
 
 def test_since_overrides_where_scoring_begins(one):
     wafers(one, 3, y=[0, 1, None]).open(time="at", timezone="Europe/Berlin")
-    assert fetch.initial_scope(one.source, NOW, "2026-05-01") == (datetime(2026, 4, 30, 22, tzinfo=UTC), None)
-    assert fetch.initial_scope(one.source, NOW, "2026-05-01T00:00:00Z") == (datetime(2026, 5, 1, tzinfo=UTC), None)
+    assert fetch.initial_scope(one.source, NOW, "2026-05-01") == Scope(datetime(2026, 4, 30, 22, tzinfo=UTC), None)
+    assert fetch.initial_scope(one.source, NOW, "2026-05-01T00:00:00Z") == Scope(datetime(2026, 5, 1, tzinfo=UTC), None)
     with pytest.raises(ConfigError, match="not a moment"):
         fetch.initial_scope(one.source, NOW, "in May")
 
 
 def test_without_a_time_column_scoring_begins_after_the_last_key_before_the_first_unlabelled(one):
     wafers(one, 5, "varchar(9)", id=["a", "b", "it's", "d", None], y=[0, 1, None, None, 1]).open()
-    since, after = fetch.initial_scope(one.source, NOW, None)
-    assert since is None
-    assert one.rows(job=Job(None, after, None, 1)) == ["d", "it's"]
+    scope = fetch.initial_scope(one.source, NOW, None)
+    assert scope.since is None
+    assert one.rows(scope=scope) == ["d", "it's"]
     with pytest.raises(ConfigError, match=r"needs source\.time"):
         fetch.initial_scope(one.source, NOW, "2026-05-01")
 
 
 def test_without_a_time_column_and_with_the_first_row_unlabelled_all_are_in_scope(one):
     wafers(one, 3, y=[None, 1, 0]).open()
-    assert one.rows(job=Job(None, fetch.initial_scope(one.source, NOW, None)[1], None, 1)) == [1, 2, 3]
+    assert one.rows(scope=fetch.initial_scope(one.source, NOW, None)) == [1, 2, 3]
 
 
 def test_without_a_time_column_and_all_labelled_only_later_keys_are_in_scope(one):
     wafers(one, 3, y=[0, 1, 0]).open()
-    job = Job(None, fetch.initial_scope(one.source, NOW, None)[1], None, 1)
-    assert one.rows(job=job) == []
+    scope = fetch.initial_scope(one.source, NOW, None)
+    assert one.rows(scope=scope) == []
     one.place.fill("t", id=[4], at=[at(1)])
-    assert one.rows(job=job) == [4]
+    assert one.rows(scope=scope) == [4]
 
 
 def test_scope_of_an_empty_table_begins_now(one):
     wafers(one, 1)
     one.place.run("DELETE FROM t")
-    assert fetch.initial_scope(one.open(time="at").source, NOW, None) == (NOW, None)
+    assert fetch.initial_scope(one.open(time="at").source, NOW, None) == Scope(NOW, None)
     assert fetch.newest_event(one.source, NOW) is None
-    assert fetch.initial_scope(one.open().source, NOW, None) == (None, ())
+    assert fetch.initial_scope(one.open().source, NOW, None) == Scope(None, ())
 
 
 def test_the_newest_event_is_the_newest_visible_one(one):
@@ -628,7 +633,7 @@ def test_the_newest_event_is_the_newest_visible_one(one):
 
 
 def hashes(rows, misfits=(), columns=None):
-    return fetch.row_hash(rows, misfits, columns or rows.schema.names).tolist()
+    return row_hash(rows, misfits, columns or rows.schema.names).tolist()
 
 
 def batch(**columns):
@@ -699,7 +704,7 @@ def test_rows_have_one_fingerprint_on_every_system(make_place):
         place.fill("t", id=[1, 2, 3], at=[at(1)] * 3, x=[1, 0.1, None], n=[5, None, -3], s=["a", None, "ü"])
         fab = Fab(place, place).open(time="at")
         read = fab.read(fab.plan()[0])
-        found.append(fetch.row_hash(read.rows, read.misfits, ["x", "n", "s"]).tolist())
+        found.append(row_hash(read.rows, read.misfits, ["x", "n", "s"]).tolist())
     assert found[0] == found[1]
 
 
@@ -759,11 +764,11 @@ def test_any_table_is_planned_as_a_brute_search_would(make_place, rows, scored, 
     if done:
         keys = batch(a=[row[0] for row in done], b=[row[1] for row in done])
         fab.store.ingest(fab.own.prediction, with_lineage(fab.predictions(keys, np.arange(len(done)))))
-    job = replace(EVERYTHING, scope_from=NOW - timedelta(days=3))
+    scope = replace(EVERYTHING, since=NOW - timedelta(days=3))
     wanted = sorted(row[:2] for row in usable if row not in done and row[2] <= 3)
     found = []
-    for keys in fab.plan(batch_rows, job=job):
-        read = fab.read(keys, batch_rows, job=job).rows
+    for keys in fab.plan(batch_rows, scope=scope):
+        read = fab.read(keys, batch_rows, scope=scope).rows
         assert read.num_rows == keys.rows
         found += [tuple(row.values()) for row in read.select(["a", "b"]).to_pylist()]
     assert found == wanted

@@ -12,9 +12,9 @@ from conftest import Place, literal, quoted
 
 from rowcast import config, demo, init
 from rowcast.errors import ConfigError, SourceError
-from rowcast.fetch import open_source
 from rowcast.init import Guess
 from rowcast.simulate import Fab, simulate
+from rowcast.source import open_source
 
 
 def looked(place: Place, table: str = "t", query: str | None = None) -> Guess:

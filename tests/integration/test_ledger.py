@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from rowcast.database import Column, Database
 from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
-from rowcast.ledger import KeyRange, Ledger, Runs, lease, new_worker, process_name
-from rowcast.ledger.process import is_gone
-from rowcast.migrations import upgrade
-from rowcast.tables import job_tables, tables
+from rowcast.source import KeyRange
+from rowcast.store import Ledger, Runs, lease, new_worker, process_name
+from rowcast.store.migrations import upgrade
+from rowcast.store.process import is_gone
+from rowcast.store.tables import job_tables, tables
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = (Column("id", "number", "bigint", True),)
@@ -487,14 +488,14 @@ def test_jobs_do_not_see_one_another(ledger, database):
 
 
 def test_a_jobs_state_is_kept_as_it_was_set(ledger):
-    assert not ledger.state().has_scope
+    assert not ledger.state().scope.is_fixed
     at = datetime(2026, 5, 1, 1, 2, 3, 456000, tzinfo=UTC)
     ledger.set_state(scope_from=at, complete_to=at, champion=2)
     state = ledger.state()
-    assert (state.scope_from, state.complete_to, state.champion, state.scope_after) == (at, at, 2, None)
+    assert (state.scope.since, state.complete_to, state.champion, state.scope.after) == (at, at, 2, None)
     ledger.set_state(scope_from=None, scope_after="[]")
-    assert ledger.state().scope_after == ()
-    assert ledger.state().has_scope
+    assert ledger.state().scope.after == ()
+    assert ledger.state().scope.is_fixed
 
 
 def test_two_never_plan_at_once(ledger, other, database, monkeypatch):

@@ -6,12 +6,11 @@ import pytest
 import sqlalchemy as sa
 from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 
-from rowcast import migrations
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
-from rowcast.ledger import Ledger
-from rowcast.models.registry import Registry
-from rowcast.tables import job_tables, tables
+from rowcast.store import Ledger, migrations
+from rowcast.store.registry import Registry
+from rowcast.store.tables import job_tables, tables
 
 
 def described(db, job="wafers", schema="rowcast"):

@@ -8,8 +8,8 @@ from conftest import Place
 from test_ledger import opened, runner, runs_of  # noqa: F401 (a fixture)
 
 from rowcast.errors import BusyError
-from rowcast.ledger import Ledger, Runs
-from rowcast.ledger.lease import LEASE
+from rowcast.store import Ledger, Runs
+from rowcast.store.lease import LEASE
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ELSEWHERE = "elsewhere:12345678:1:1:1"

@@ -6,7 +6,7 @@ from typing import Any
 
 from rowcast.card.record import Card, Part
 from rowcast.config import Task
-from rowcast.models.registry import Version
+from rowcast.store.registry import Version
 
 NASTY = "a<b>&\"c'</style><script>alert(1)</script>\x00\u202e"
 MONTH = timedelta(days=30)

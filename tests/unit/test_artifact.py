@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from rowcast.build.candidates.boosted import fit_boosted
-from rowcast.build.candidates.linear import fit_linear
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import ModelError
+from rowcast.fit.candidates.boosted import fit_boosted
+from rowcast.fit.candidates.linear import fit_linear
 from rowcast.models import storage
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Identity, Isotonic, Sigmoid, Softmax

@@ -9,9 +9,9 @@ import pytest
 from lightgbm import LGBMClassifier
 from scipy.special import logit
 
-from rowcast.build.candidates import default, user
-from rowcast.build.candidates.boosted import fit_boosted
-from rowcast.build.candidates.extra import fit_extra
+from rowcast.fit.candidates import default, user
+from rowcast.fit.candidates.boosted import fit_boosted
+from rowcast.fit.candidates.extra import fit_extra
 from rowcast.models.matrix import Matrix
 from rowcast.models.soundness import check_lightgbm
 from rowcast.models.storage import dumped, loaded

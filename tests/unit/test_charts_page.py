@@ -13,7 +13,7 @@ from rowcast.charts import words
 from rowcast.charts.page import page
 from rowcast.charts.picture import picture
 from rowcast.monitor.charts import BASELINE, Kind, Mark, Subgroup, chart
-from rowcast.pipeline.charts import Chart
+from rowcast.watch.chart_data import Chart
 
 FIRST = date(2026, 5, 1)
 DAYS = 60

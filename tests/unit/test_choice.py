@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rowcast.build.choice import AVERAGE, choose, with_average
-from rowcast.build.out_of_fold import OutOfFold
+from rowcast.fit.choice import AVERAGE, choose, with_average
+from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rowcast.build.confidence import coverage, fit
-from rowcast.build.out_of_fold import OutOfFold
 from rowcast.errors import ModelError
+from rowcast.fit.confidence import coverage, fit
+from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.models.conformal import Bands, Sets, from_dict, to_dict
 from rowcast.models.target import Target
 

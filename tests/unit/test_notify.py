@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from rowcast import notify
 from rowcast.config import Notify
 from rowcast.errors import NotifyError
-from rowcast.notify import Event, delivery, from_json, message
+from rowcast.notify import message, sinks
 from rowcast.notify.apprise import Apprise
-from rowcast.notify.event import Message
+from rowcast.notify.message import Message
 from rowcast.notify.sns import SNS
+from rowcast.store.event import Event, from_json
 
 FAILED = Event(
     job="wafers",
@@ -110,8 +111,8 @@ def test_each_sink_of_the_config_has_a_name_that_holds_no_secret() -> None:
     urls = ["mailto://ops:pw@fab", "slack://xoxb/token", "mailto://shift:pw@fab", "MailTo://night:pw@fab"]
     topic = "arn:aws:sns:eu-central-1:123456789012:alarms"
     settings = Notify(sns_topic=topic, urls=tuple(map(SecretStr, urls)))
-    assert [sink.name for sink in notify.sinks(settings)] == ["sns", "mailto", "slack", "mailto-2", "mailto-3"]
-    assert notify.sinks(Notify()) == []
+    assert [sink.name for sink in notify.open_sinks(settings)] == ["sns", "mailto", "slack", "mailto-2", "mailto-3"]
+    assert notify.open_sinks(Notify()) == []
 
 
 class Fake:
@@ -147,7 +148,7 @@ def test_why_a_message_was_not_taken_is_said_in_a_line_without_a_secret(act: Any
 
 
 def test_a_sink_that_hangs_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "PATIENCE", 0.05)
+    monkeypatch.setattr(sinks, "PATIENCE", 0.05)
     over = threading.Event()
     assert notify.tried(Fake(over.wait), message(FAILED), []) == "no answer within 0.05 s"
     over.set()

@@ -10,14 +10,14 @@ from scipy.special import expit
 from scipy.stats import spearmanr
 from sklearn import metrics
 
-from rowcast.build.choice import Choice
-from rowcast.build.honest import Honest, honest
-from rowcast.build.judged import judge
-from rowcast.build.out_of_fold import OutOfFold
-from rowcast.build.quality import auc, average_precision, figures
-from rowcast.build.record import confusion, cost_curve, over_time, reliability
-from rowcast.build.threshold import threshold
 from rowcast.config import Task
+from rowcast.fit.choice import Choice
+from rowcast.fit.honest import Honest, honest
+from rowcast.fit.judged import judge
+from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.quality import auc, average_precision, figures
+from rowcast.fit.record import confusion, cost_curve, over_time, reliability
+from rowcast.fit.threshold import threshold
 from rowcast.models import calibration
 from rowcast.models.decision import Costs, cheapest
 from rowcast.models.target import Target

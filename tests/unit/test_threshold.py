@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rowcast.build.threshold import threshold
 from rowcast.config import Task
+from rowcast.fit.threshold import threshold
 
 ROWS = st.lists(st.tuples(st.integers(0, 20), st.booleans()), min_size=1, max_size=40)
 

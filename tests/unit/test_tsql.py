@@ -18,16 +18,29 @@ import sqlglot
 from recording import ANY, Server, recorded
 from sqlglot import exp
 
-from rowcast import config, fetch, migrations
+from rowcast import config, fetch
 from rowcast.audit import audit
 from rowcast.config import Settings
 from rowcast.database.mssql import MSSQL
-from rowcast.ledger import Batch, Counted, KeyRange, Ledger, Runs, batches, runs
-from rowcast.ledger import Job as State
-from rowcast.models.registry import Registry
-from rowcast.notify import Alerts, Event, alerts
-from rowcast.notify.alerts import Alert
-from rowcast.pipeline.job import Job, described
+from rowcast.job.opening import Job, described
+from rowcast.source import KeyRange, Scope, open_source
+from rowcast.store import (
+    Batch,
+    BatchProfile,
+    JobState,
+    Ledger,
+    Runs,
+    alerts,
+    daily,
+    ledger,
+    migrations,
+    paired,
+    predictions,
+    runs,
+)
+from rowcast.store.alerts import Alert, Alerts
+from rowcast.store.event import Event
+from rowcast.store.registry import Registry
 
 KEPT = Path(__file__).parent / "tsql"
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
@@ -102,12 +115,12 @@ class Fab:
         return self.job.ledger
 
     @property
-    def state(self) -> State:
-        return State(MORNING, None, NOW, 2)
+    def state(self) -> JobState:
+        return JobState(Scope(MORNING), NOW, 2)
 
 
 def opened(server: Server, db: MSSQL, settings: Settings) -> Job:
-    source = fetch.open_source(db, settings.source)
+    source = open_source(db, settings.source)
     shared, own = described(settings, source, db)
     ledger = Ledger(db, shared, own, settings.name)
     runs_, registry = Runs(db, shared, settings.name), Registry(db, shared, settings.name)
@@ -117,7 +130,7 @@ def opened(server: Server, db: MSSQL, settings: Settings) -> Job:
 @pytest.fixture
 def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
-    for module in (runs, batches, alerts):
+    for module in (runs, ledger, alerts):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
     monkeypatch.setattr("rowcast.database.mssql.server.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
@@ -194,7 +207,7 @@ def create(fab: Fab) -> None:
 def register(fab: Fab) -> None:
     fab.ledger.register(TABLE)
     fab.ledger.state()
-    fab.ledger.fix_scope(MORNING, None)
+    fab.ledger.fix_scope(Scope(MORNING))
 
 
 def look(fab: Fab) -> None:
@@ -212,7 +225,7 @@ def train(fab: Fab) -> None:
 def plan(fab: Fab) -> None:
     fab.server.answers("WHERE [rowcast].[batch]", BATCH)
     skip = KeyRange(("L050", "1"), ("L060", "25"), 500)
-    fab.job.pending.plan(fab.state, NOW, MORNING, 50_000, [skip])
+    fab.job.pending.plan(fab.state.scope, NOW, MORNING, 50_000, [skip])
     with fab.ledger.planning():
         fab.ledger.add_batches(3, [RANGE], 2)
 
@@ -228,14 +241,14 @@ def claim(fab: Fab) -> None:
 
 def read(fab: Fab) -> None:
     features = [fab.job.source.relation[name] for name in ("tool", "temperature", "pressure")]
-    fab.job.pending.read(RANGE, features, fab.state, NOW, 50_001)
+    fab.job.pending.read(RANGE, features, fab.state.scope, NOW, 50_001)
     keys = pa.RecordBatch.from_pydict({"rendered_0": ["L001", "L002"], "rendered_1": ["1", "25"]})
     fetch.keyed(fab.job.source, keys, features)
 
 
 def publish(fab: Fab) -> None:
     fab.ledger.publish(
-        Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], counted=Counted(b"counts", None)
+        Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], counted=BatchProfile(b"counts", None)
     )
 
 
@@ -249,7 +262,7 @@ def shadow(fab: Fab) -> None:
 
 def judge(fab: Fab) -> None:
     """Rows whose labels are known, beside what two versions made of them."""
-    fetch.matured(fab.job.pending, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
+    paired.matured(fab.job.rows, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
     fab.job.runs.last_done("gate", "score", NOW)
 
 
@@ -257,18 +270,18 @@ def quality(fab: Fab) -> None:
     """Sums over predictions, of classes and of values, alone and by labels that are known."""
     fab.job.runs.as_of(MORNING, NOW)
     for edges, of_values in (([0.1, 0.5], False), ([], True)):
-        asked = fetch.Asked(2, NOW, MORNING, (3, 9), edges, of_values)
-        list(fetch.predicted(fab.job.pending, asked))
-        list(fetch.judged(fab.job.pending, asked, fab.state, NOW))
+        asked = predictions.Asked(2, NOW, MORNING, (3, 9), edges, of_values)
+        list(predictions.predicted(fab.job.rows, asked))
+        list(predictions.judged(fab.job.rows, asked, fab.state.scope, NOW))
 
 
 def chart(fab: Fab) -> None:
     """What charts are drawn of, and maintenance that resets them."""
     columns = [fab.job.source.relation[name] for name in ("temperature", "pressure")]
     tool = fab.job.source.relation["tool"]
-    charted = fetch.Charted(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
-    list(fetch.by_day(fab.job.pending, charted))
-    list(fetch.outcomes(fab.job.pending, charted))
+    charted = daily.Charted(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
+    list(daily.by_day(fab.job.rows, charted))
+    list(daily.outcomes(fab.job.rows, charted))
     fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
     monitor = config.Monitor(group_by="tool", events="dbo.cleaned", event_time="cleaned_at", event_group="tool")
     list(fetch.Maintenance(fab.job.source, monitor).by_day(MORNING, NOW))
@@ -312,7 +325,7 @@ def tell(fab: Fab) -> None:
     fab.job.runs.counts()
     fab.job.runs.newest_ended()
     fab.job.runs.figures(3)
-    fab.job.pending.oldest(fab.state, NOW)
+    fab.job.pending.oldest(fab.state.scope, NOW)
 
 
 def watch(fab: Fab) -> None:

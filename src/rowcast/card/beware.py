@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from rowcast.card.figures import between
 from rowcast.card.record import Card
-from rowcast.shown import number, percent
+from rowcast.formatting import number, percent
 
 FEW = 50  # rows of the rarer class out of fold, below which an interval says little
 _Z = 1.959964  # of a two-sided 95 % interval

@@ -24,7 +24,7 @@ from rowcast.drawing.axes import (
     x_axis,
 )
 from rowcast.drawing.markup import Markup, element, joined
-from rowcast.shown import number, percent
+from rowcast.formatting import number, percent
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rowcast.card.record import Card, day, threshold_of
-from rowcast.shown import number, percent
+from rowcast.formatting import number, percent
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from rowcast.card.record import Card, day
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element, joined
 from rowcast.drawing.parts import filled, folded, or_dash, picture, scrolling, table, tag
+from rowcast.formatting import number, percent
 from rowcast.models import usual
-from rowcast.shown import number, percent
 
 FIRST_COLUMNS = 15  # shown at once; the others unfold
 _MOST_NAMED = 40  # columns that came in or went out

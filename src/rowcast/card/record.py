@@ -7,10 +7,10 @@ from typing import Any
 
 from rowcast.config import Task
 from rowcast.errors import ModelError, RunError
+from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.models.registry import Version
 from rowcast.models.usual import Usual
-from rowcast.pipeline.job import Job
+from rowcast.store.registry import Version
 
 Spell = tuple[datetime, datetime | None]  # in service from, and until; None: to this day
 

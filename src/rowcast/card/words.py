@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rowcast.card.record import Card, Spell, day
-from rowcast.shown import number
+from rowcast.formatting import number
 
 
 def title(card: Card) -> str:

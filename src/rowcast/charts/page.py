@@ -9,7 +9,7 @@ from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
 from rowcast.monitor.charts import BASELINE
-from rowcast.pipeline.charts import Chart
+from rowcast.watch.chart_data import Chart
 
 
 def page(charts: Sequence[Chart], job: str, now: datetime, days: int, group_by: str | None) -> str:

@@ -1,8 +1,8 @@
 """What a chart says, in words."""
 
+from rowcast.formatting import number, percent
 from rowcast.monitor import charts
-from rowcast.pipeline.charts import Chart
-from rowcast.shown import number, percent
+from rowcast.watch.chart_data import Chart
 
 
 def value(chart: Chart, figure: float) -> str:

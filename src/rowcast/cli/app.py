@@ -43,7 +43,7 @@ COMMON = Common()
 
 @contextlib.contextmanager
 def opened_job(common: Common, *, prepare: bool = True) -> Iterator[Any]:
-    from rowcast.pipeline.job import opened
+    from rowcast.job.opening import opened
 
     logs.configure("warning")
     with opened(common.settings(), prepare=prepare) as job:

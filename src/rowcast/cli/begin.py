@@ -57,7 +57,7 @@ def doctor(*, json: Json = False, common: Common = COMMON) -> int:
 @app.command
 def ddl(*, common: Common = COMMON) -> int:
     """Print the statements that create rowcast's tables, for a database administrator to run."""
-    from rowcast.migrations import ddl as statements
+    from rowcast.store.migrations import ddl as statements
 
     with opened_job(common, prepare=False) as job:
         for statement in statements(job.store, job.tables, job.own, job.settings.store.schema_):
@@ -87,7 +87,7 @@ def demo(
     from rowcast import demo as fab
     from rowcast import pipeline, report
     from rowcast.audit import audit
-    from rowcast.pipeline.job import opened
+    from rowcast.job.opening import opened
 
     if daily and secom is not None:
         raise UsageError("--daily runs the simulated history: it cannot be combined with --secom")
@@ -131,7 +131,7 @@ def demo(
 def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
     """Run as of each day, and say what a person would have been told that day."""
     from rowcast import notify, pipeline
-    from rowcast.pipeline.job import opened
+    from rowcast.job.opening import opened
 
     print("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0

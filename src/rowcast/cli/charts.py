@@ -9,7 +9,7 @@ from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
 from rowcast.errors import UsageError
 
 if TYPE_CHECKING:
-    from rowcast.pipeline.charts import Chart
+    from rowcast.watch.chart_data import Chart
 
 _COLUMNS = ("chart", "group", "day", "rows", "value", "usual", "ewma", "its usual", "broken", "earlier")
 
@@ -35,8 +35,8 @@ def charts(
     from rowcast import report
 
     with opened_job(common) as job:
-        from rowcast.pipeline.charts import charts as drawn
-        from rowcast.pipeline.job import now_of
+        from rowcast.job.opening import now_of
+        from rowcast.watch.chart_data import charts as drawn
 
         name, now = job.settings.name, now_of(job.settings, as_of, job.store)
         found = drawn(job, now, days, column)

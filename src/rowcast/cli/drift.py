@@ -25,12 +25,12 @@ def drift(
     from rowcast import report
 
     with opened_job(common) as job:
-        from rowcast.pipeline import monitoring
+        from rowcast.watch import drift as watched
 
         champion = job.registry.champion()
-        looked = None if champion is None else monitoring.look(job, champion)
+        looked = None if champion is None else watched.look(job, champion)
         told = [{**row, "version": f"v{row['model_version']}"} for row in job.profiles.drift()]
-        others = () if champion is None else monitoring.unused(job, champion)
+        others = () if champion is None else watched.unused(job, champion)
         states = [] if looked is None else _states([*looked.table, *others], every=every)
         about = {"job": job.settings.name, "champion": None if champion is None else f"v{champion}", **_about(looked)}
         if json:
@@ -55,11 +55,11 @@ def _legend() -> str:
 
 
 def _about(looked: "Looked | None") -> dict[str, Any]:
-    from rowcast.pipeline import monitoring
+    from rowcast.watch import drift as watched
 
     if looked is None:
         return {"drift": "unknown: rows are counted from the next retrain on"}
-    found = "none" if looked.alarm is None else monitoring.told(looked.alarm)
+    found = "none" if looked.alarm is None else watched.told(looked.alarm)
     if looked.provisional:
         found += f" (provisional: {looked.runs} of {looked.needed} runs that tell what is usual)"
     return {"drift": found, "looked_at": f"{looked.runs} blocks of training rows and runs"}

@@ -16,12 +16,13 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
     with opened_job(common) as job:
         from rowcast import health
         from rowcast.audit import audit
-        from rowcast.pipeline import judging, monitoring
+        from rowcast.training import shadow_evaluation
+        from rowcast.watch import drift
 
         champion = job.registry.champion()
         counts = audit(job)
         runs = job.runs.newest(1)
-        state = job.ledger.state()
+        scope = job.ledger.state().scope
         version = job.registry.version(champion) if champion is not None else None
         needs = health.needs_a_person(job)
         about: dict[str, Any] = {
@@ -30,8 +31,8 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
             "in_service": _since(job.registry.put_in_service()),
             "trained_to": _text(version.trained_until) if version else None,
-            **judging.told(job, job.store.now()),
-            "scoring_since": state.scope_from or (f"after {_text(state.scope_after)}" if state.has_scope else None),
+            **shadow_evaluation.told(job, job.store.now()),
+            "scoring_since": scope.since or (f"after {_text(scope.after)}" if scope.is_fixed else None),
             "scored": counts.scored,
             "quarantined": counts.quarantined,
             "pending": counts.pending,
@@ -39,7 +40,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
             "last_run_at": runs[0]["started_at"] if runs else None,
             "last_error": runs[0]["error"] if runs else None,
-            "drift": monitoring.state(job, champion),
+            "drift": drift.state(job, champion),
             "alerts_waiting": job.alerts.waiting(),
             "needs_a_person": "; ".join(needs) or None,
         }

@@ -19,10 +19,10 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     from rowcast import report
 
     with opened_job(common) as job:
-        from rowcast.pipeline import judging
+        from rowcast.training import shadow_evaluation
 
         found, promotions = job.registry.versions(), job.registry.promotions()
-        shadow = judging.told(job, job.store.now())
+        shadow = shadow_evaluation.told(job, job.store.now())
     if json:
         models = [vars(version) for version in found]
         print(report.as_json({"models": models, "promotions": promotions, "shadow": shadow}))

@@ -95,6 +95,7 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     every
         From the start of one run to the start of the next, such as 90s, 5m or 1h.
     """
+
     from rowcast import pipeline
 
     try:
@@ -141,7 +142,7 @@ def requeue(
         Of one row: a value for each key column.
     """
     from rowcast import pipeline
-    from rowcast.pipeline.requeue import Chosen
+    from rowcast.scoring.requeue import Chosen
 
     chosen = Chosen(key, reason, run_id, changed)
     if every == (chosen != Chosen()):

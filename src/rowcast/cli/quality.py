@@ -8,7 +8,7 @@ from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
 
 if TYPE_CHECKING:
     from rowcast.monitor.quality import Figure
-    from rowcast.pipeline.quality import Part, Quality
+    from rowcast.watch.quality import Part, Quality
 
 _FIGURES = {
     "binary": ("cost_per_row", "precision", "recall"),
@@ -33,9 +33,9 @@ def quality(
     from rowcast import report
 
     with opened_job(common) as job:
+        from rowcast.job.opening import now_of
         from rowcast.monitor.quality import CANNOT_SEE
-        from rowcast.pipeline.job import now_of
-        from rowcast.pipeline.quality import quality as measured
+        from rowcast.watch.quality import quality as measured
 
         now = now_of(job.settings, as_of, job.store)
         found = measured(job, now, days)
@@ -72,7 +72,7 @@ def _row(part: "Part", names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _figure(figure: "Figure | None") -> str:
-    from rowcast.shown import number
+    from rowcast.formatting import number
 
     if figure is None:
         return "-"
@@ -83,7 +83,7 @@ def _figure(figure: "Figure | None") -> str:
 
 def _about(found: "Quality") -> dict[str, str]:
     """Promise, track record and what became of the estimate, in words."""
-    from rowcast.shown import number, percent
+    from rowcast.formatting import number, percent
 
     about: dict[str, str] = {}
     if found.promised is not None:

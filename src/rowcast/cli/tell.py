@@ -10,7 +10,7 @@ from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 from rowcast.errors import NotifyError
 
 if TYPE_CHECKING:
-    from rowcast.notify import Event
+    from rowcast.store.event import Event
 
 
 @app.command
@@ -23,9 +23,10 @@ def notify(
     """Deliver what waits, also what failed a short while ago; exit 1 where a sink does not take it."""
     from rowcast import notify as telling
     from rowcast import report
+    from rowcast.alerts.delivery import deliver
 
     settings = common.settings()
-    sinks = telling.sinks(settings.notify)
+    sinks = telling.open_sinks(settings.notify)
     if not sinks:
         raise NotifyError("nobody is told anything yet", hint="name [notify] sns_topic or urls in rowcast.toml")
     logs.configure("error", secrets=settings.secrets)
@@ -41,14 +42,14 @@ def notify(
         return 1 if any(said.values()) else 0
     with opened_job(common) as job:
         logs.configure("error", secrets=settings.secrets)
-        delivered = telling.deliver(job.alerts, sinks, settings.secrets, at_once=True)
+        delivered = deliver(job.alerts, sinks, settings.secrets, at_once=True)
         about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
     print(report.as_json(about) if json else report.facts(about))
     return 1 if delivered.failed else 0
 
 
 def _test_event(job: str) -> "Event":
-    from rowcast.notify import Event
+    from rowcast.store.event import Event
 
     return Event(
         job=job,

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from rowcast import logs, stopping
+from rowcast import logs, signals
 from rowcast.cli.app import Common
 from rowcast.config import Settings
 
@@ -85,7 +85,7 @@ def stoppable() -> Iterator[None]:
         for each in numbers:  # what is being put in order must not be interrupted
             signal.signal(each, signal.SIG_IGN)
         handled.set()
-        stopping.stop()
+        signals.stop()
 
     def cancel(woken: socket.socket) -> None:
         from rowcast.database.connection import cancel_running
@@ -99,7 +99,7 @@ def stoppable() -> Iterator[None]:
                 cancel_running()
                 asked_at = time.monotonic()
 
-    stopping.begin()
+    signals.begin()
     waking, woken = socket.socketpair()
     waking.setblocking(False)
     handlers = {number: signal.signal(number, stop) for number in numbers}
@@ -117,7 +117,7 @@ def stoppable() -> Iterator[None]:
         handled.set()
         thread.join()
         woken.close()
-        stopping.begin()
+        signals.begin()
 
 
 def _would_be_lost(frame: FrameType | None) -> bool:

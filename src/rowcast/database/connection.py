@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.errors import DatabaseError
-from rowcast.stopping import shielded
+from rowcast.signals import shielded
 
 Result = TypeVar("Result")
 

@@ -17,7 +17,7 @@ from rowcast.database.adbc import Adbc, first_line
 from rowcast.database.connection import as_batch
 from rowcast.database.mixed import not_mixed
 from rowcast.errors import DatabaseError
-from rowcast.stopping import is_stopping
+from rowcast.signals import is_stopping
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 _WRITTEN = {

@@ -27,7 +27,7 @@ from rowcast.database.connection import Result, as_batch
 from rowcast.database.mixed import Mixed, parts_of, refusal
 from rowcast.database.sqlite_keys import Key, assembled, in_parts, is_bare, keys_of, mixed_in, told, with_classes
 from rowcast.errors import ConfigError, DatabaseError
-from rowcast.stopping import is_stopping
+from rowcast.signals import is_stopping
 
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
 _RENDERED = re.compile(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rowcast.drawing.markup import Markup, element
-from rowcast.shown import number
+from rowcast.formatting import number
 
 
 def picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> Markup:

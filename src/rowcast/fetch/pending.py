@@ -3,7 +3,7 @@
 Keys are compared by the database alone: Python only carries bounds that the database rendered as text.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,12 +13,10 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, Database, RawType, equal
+from rowcast.database import Column, RawType, equal
 from rowcast.database.mixed import mixed
-from rowcast.errors import DatabaseError
-from rowcast.fetch.source import Fetched, Source, key_values, store_key
-from rowcast.ledger import Job, KeyRange
-from rowcast.tables import JobTables
+from rowcast.source import Fetched, KeyRange, Scope, key_values, store_key, taken
+from rowcast.store.rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
 
@@ -26,15 +24,13 @@ _CHUNK = 50_000  # keys that travel together from one database to another
 class Pending:
     """Rows that the store holds neither a prediction nor a quarantined row for."""
 
-    def __init__(self, source: Source, store: Database, own: JobTables) -> None:
-        self.source = source
-        self.store = store
-        self.own = own
-        self.together = store is source.db  # one statement sees both
+    def __init__(self, rows: JobRows) -> None:
+        self.rows = rows
+        self.source, self.store = rows.source, rows.store
 
     def plan(
         self,
-        job: Job,
+        scope: Scope,
         now: datetime,
         since: datetime | None,
         batch_rows: int,
@@ -48,9 +44,9 @@ class Pending:
         source = self.source
         table = source.table()
         around = [] if within is None else [source.between(within)]
-        parts = [*around, source.own_key(table, around), source.scored_by(job, now, since)]
+        parts = [*around, source.own_key(table, around), source.scored_by(scope, now, since)]
         parts += [~source.between(keys) for keys in skip]
-        number = self._numbered if self.together else self._numbered_staged
+        number = self._numbered if self.rows.together else self._numbered_staged
         numbered, bounds = number(table, parts, self._gap(skip), within)
         gap, n, total = numbered.c.gap, numbered.c.n, numbered.c.total
         edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == total)
@@ -97,7 +93,7 @@ class Pending:
         source = self.source
         chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), gap, table=table).where(*parts)
         texts = [f"rendered_{place}" for place in range(len(source.key))]
-        staged = self._stage(
+        staged = self.rows.stage(
             chosen.order_by(*source.keys(table)), {**dict.fromkeys(texts, sa.Text), "gap": sa.BigInteger}
         )
         bounds = [staged.c[name] for name in texts]
@@ -105,55 +101,21 @@ class Pending:
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith("rendered_")]
 
-    def oldest(self, job: Job, now: datetime) -> float | None:
+    def oldest(self, scope: Scope, now: datetime) -> float | None:
         """The age in hours of the oldest row that is pending at a moment; None without a time column, or such a row."""
         source, table = self.source, self.source.table()
-        if source.time is None or not job.has_scope:
+        if source.time is None or not scope.is_fixed:
             return None
         age = source.db.hours(source.event_time(), source.db.instant(now)).label("age")
-        parts = [source.own_key(table), source.scored_by(job, now)]
-        if self.together:
+        parts = [source.own_key(table), source.scored_by(scope, now)]
+        if self.rows.together:
             statement = source.select(sa.func.max(age).label("oldest"), table=table)
             found = self.store.scalar(statement.where(*parts, *self._absent(table)))
         else:
             chosen = source.select(*key_values(source, self.store), age, table=table).where(*parts)
-            staged = self._stage(chosen, {"age": sa.Double})
+            staged = self.rows.stage(chosen, {"age": sa.Double})
             found = self.store.scalar(sa.select(sa.func.max(staged.c.age).label("oldest")).where(*self._absent(staged)))
         return None if found is None else float(found)
-
-    def keyed(
-        self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, *beside: sa.Label[Any]
-    ) -> sa.FromClause:
-        """The keys of source rows, and 0/1 flags or labels beside them, as a relation to join the store's tables with.
-
-        What is beside has its type there.
-        """
-        source = self.source
-        if self.together:
-            return source.select(*source.keys(table), *beside, table=table).where(*parts).subquery("keyed")
-        chosen = source.select(*key_values(source, self.store), *beside, table=table).where(*parts)
-        types = {b.name: sa.BigInteger if isinstance(b.type, sa.Integer) else b.type for b in beside}
-        return self._stage(chosen, types)
-
-    def _stage(self, statement: sa.Select[Any], beside: Mapping[str, Any]) -> sa.Table:
-        """Copy keys, and columns beside them, from the source into a temporary table of the store."""
-        try:
-            return self._staged(statement, beside, exact=False)
-        except DatabaseError as error:
-            if error.reason != "mixed" or self.store.dialect.name != self.source.db.dialect.name:
-                raise
-            return self._staged(statement, beside, exact=True)
-
-    def _staged(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
-        columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
-        columns += [sa.Column(name, kind) for name, kind in {**beside, "place": sa.BigInteger}.items()]
-        staged = self.store.temporary("rowcast_candidate", *columns)
-        count = 0
-        for batch in self.source.db.stream(statement, _CHUNK, exact=exact):
-            places = pa.array(np.arange(count, count + batch.num_rows))
-            self.store.ingest(staged, batch.append_column("place", places))
-            count += batch.num_rows
-        return staged
 
     def _absent(self, table: sa.FromClause, keys: KeyRange | None = None) -> list[sa.ColumnElement[bool]]:
         """Neither scored nor quarantined. The source's column stands first: its collation decides what is equal.
@@ -161,27 +123,29 @@ class Pending:
         `keys` is the range that the rows are of: said of both tables, it keeps a long one from being read whole.
         """
         found = []
-        for own in (self.own.prediction, self.own.quarantine):
+        for own in (self.rows.own.prediction, self.rows.own.quarantine):
             same = [equal(table.c[c.name], own.c[c.name]) for c in self.source.key]
             if keys is not None:
                 same.append(self.source.between(keys, own))
             found.append(~sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same)))
         return found
 
-    def read(self, keys: KeyRange, columns: Sequence[Column], job: Job, now: datetime, batch_rows: int) -> Fetched:
+    def read(self, keys: KeyRange, columns: Sequence[Column], scope: Scope, now: datetime, batch_rows: int) -> Fetched:
         """The pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
 
         Beside the columns stand their keys as the source rendered them.
         """
         source = self.source
-        if self.together:
+        if self.rows.together:
             table = source.table()
-            return self._read(columns, [source.between(keys), *self._absent(table, keys)], job, now, batch_rows, table)
+            return self._read(
+                columns, [source.between(keys), *self._absent(table, keys)], scope, now, batch_rows, table
+            )
         parts: list[Fetched] = []
         found, within = 0, source.between(keys)
         while True:
             table = source.table()
-            chunk = self._read(columns, [within], job, now, _CHUNK, table)
+            chunk = self._read(columns, [within], scope, now, _CHUNK, table)
             bounds = source.rendered(chunk.rows)
             kept = taken(chunk, self._absent_places(chunk.rows))
             parts.append(taken(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
@@ -195,14 +159,14 @@ class Pending:
         self,
         columns: Sequence[Column],
         parts: list[sa.ColumnElement[bool]],
-        job: Job,
+        scope: Scope,
         now: datetime,
         most: int,
         table: sa.FromClause,
     ) -> Fetched:
         source = self.source
         chosen = [*key_values(source, self.store), *source.values(columns), *source.rendered_keys()]
-        parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(job, now)]
+        parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(scope, now)]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, source.kinds(columns), most))
 
@@ -221,15 +185,6 @@ def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]])
         sa.func.row_number().over(partition_by=gap, order_by=order).label("n"),
         sa.func.count().over(partition_by=gap).label("total"),
     ]
-
-
-def taken(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
-    """The rows at these places, with their misfits."""
-    if len(places) == fetched.rows.num_rows:
-        return fetched
-    at = {int(old): new for new, old in enumerate(places)}
-    misfits = [Misfit(at[m.row], m.column, m.value) for m in fetched.misfits if m.row in at]
-    return Fetched(fetched.rows.take(pa.array(places)), misfits)
 
 
 def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:

@@ -1,23 +1,29 @@
 """Labelled rows for training, and what their labels and times say: where scoring begins, how much is known."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.contract import Misfit
-from rowcast.database import ColumnKind, at_least
+from rowcast.database import at_least
 from rowcast.errors import ConfigError
-from rowcast.fetch.source import Fetched, Source
+from rowcast.source import (
+    FRESH,
+    GROUP,
+    KNOWN,
+    LABEL,
+    TIME,
+    Fetched,
+    Scope,
+    Source,
+    in_microseconds,
+    in_time_order,
+    instant,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
-TIME, KNOWN, LABEL = "rowcast.time", "rowcast.known", "rowcast.label"  # beside the features
-GROUP, FRESH = "rowcast.group", "rowcast.fresh"
 
 
 def newest_event(source: Source, now: datetime) -> datetime | None:
@@ -36,14 +42,14 @@ def labels_known(source: Source, now: datetime) -> int:
     return int(source.db.scalar(counted))
 
 
-def initial_scope(source: Source, now: datetime, since: str | None) -> tuple[datetime | None, tuple[str, ...] | None]:
-    """Where scoring begins, as (event time, None) or, without a time column, (None, key after which)."""
+def initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
+    """Return where scoring would begin if it were fixed now. Raises ConfigError for a useless `infer.since`."""
     if source.time is None:
         if since is not None:
             raise ConfigError("infer.since needs source.time", hint="without a time column key order is time order")
-        return None, _key_before_first_unlabelled(source, now)
+        return Scope(after=_key_before_first_unlabelled(source, now))
     if since is not None:
-        return instant(since, source.settings.timezone), None
+        return Scope(instant(since, source.settings.timezone))
     known, visible = source.known(now), sa.and_(source.visible(now), source.db.has_event_time(source.time))
     time = source.event_time()
     newest_known = _moment(source.db.scalar(source.select(sa.func.max(time).label("t")).where(known, visible)))
@@ -53,9 +59,9 @@ def initial_scope(source: Source, now: datetime, since: str | None) -> tuple[dat
         unlabelled = unlabelled.where(source.db.not_before(source.time, source.settings.timezone, bound))
     earliest = _moment(source.db.scalar(unlabelled))
     if earliest is not None:
-        return earliest, None
+        return Scope(earliest)
     newest = newest_event(source, now)
-    return (newest + _TICK if newest else now), None
+    return Scope(newest + _TICK if newest else now)
 
 
 def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ...]:
@@ -96,41 +102,9 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
     found = in_time_order(source, wanted, table, source.kinds(source.features), most)
     if source_settings.label_time:
-        return Fetched(_in_microseconds(found.rows, KNOWN), found.misfits)
+        return Fetched(in_microseconds(found.rows, KNOWN), found.misfits)
     delay = source_settings.label_delay // timedelta(microseconds=1)  # none without a time column
     return Fetched(found.rows.append_column(KNOWN, pa.array(found.rows.column(TIME).to_numpy() + delay)), found.misfits)
-
-
-def in_time_order(
-    source: Source, wanted: sa.Select[Any], table: sa.FromClause, kinds: Mapping[str, ColumnKind], most: int
-) -> Fetched:
-    """The latest of the wanted rows, oldest first, with `TIME`; without a time column with their rendered keys too."""
-    keys = source.keys(table)
-    order = [source.event_time().desc(), *[key.desc() for key in keys]] if source.time else [key.desc() for key in keys]
-    wanted = wanted.add_columns(*([source.event_time().label(TIME)] if source.time else source.rendered_keys()))
-    rows, misfits = source.db.read(wanted.order_by(*order), kinds, most)
-    rows = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))
-    misfits = [Misfit(rows.num_rows - 1 - misfit.row, misfit.column, misfit.value) for misfit in misfits]
-    if source.time:
-        return Fetched(_in_microseconds(rows, TIME), misfits)
-    return Fetched(rows.append_column(TIME, pa.array(np.arange(rows.num_rows))), misfits)
-
-
-def _in_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    place = rows.schema.get_field_index(name)
-    return rows.set_column(place, name, rows.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))
-
-
-def instant(text: str, timezone: str) -> datetime:
-    """An ISO 8601 moment as UTC; without a zone it is in `timezone`. Raises ConfigError."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"'{text}' is not a moment", hint="write 2026-05-01 or 2026-05-01T06:00:00+02:00") from None
-    try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone))).astimezone(UTC)
-    except OverflowError:
-        raise ConfigError(f"'{text}' is no moment of the years 1 to 9999", hint="write 2026-05-01") from None
 
 
 def _true(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

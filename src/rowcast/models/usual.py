@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from rowcast.errors import ModelError
+from rowcast.formatting import number, percent
 from rowcast.models.matrix import Matrix
-from rowcast.shown import number, percent
 
 # column -> [low, high] of its middle 90 %, or category -> share of the rows for the most common ones
 Usual = dict[str, list[float] | dict[str, float]]

@@ -4,6 +4,7 @@ from rowcast.monitor.drift import APART, Looked, blocks, costs_of, look, weights
 from rowcast.monitor.edges import Edges, Numbers, edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add, empty, profile
+from rowcast.monitor.reference import reference, training_profiles, unused_edges
 from rowcast.monitor.series import Frame, Run, Series
 
 __all__ = [
@@ -25,5 +26,8 @@ __all__ = [
     "empty",
     "look",
     "profile",
+    "reference",
+    "training_profiles",
+    "unused_edges",
     "weights_of",
 ]

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from rowcast.formatting import number
 from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, cost, estimated, expected, realised, spent
-from rowcast.shown import number
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]

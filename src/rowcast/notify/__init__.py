@@ -1,22 +1,9 @@
-"""Tells people: events become alerts in the store, and alerts become messages that sinks deliver.
+"""Messages, and the sinks that deliver them.
 
-To support another kind of sink, add a file with one class that fills `Sink`, and name it in `sinks`.
+To support another kind of sink, add a file with one class that fills `Sink`, and name it in `open_sinks`.
 """
 
-from rowcast.notify.alerts import Alerts
-from rowcast.notify.delivery import Delivered, Sink, deliver, sinks, tried
-from rowcast.notify.event import SEVERITIES, Event, Severity, from_json, message
+from rowcast.notify.message import Message, message
+from rowcast.notify.sinks import Sink, open_sinks, tried
 
-__all__ = [
-    "SEVERITIES",
-    "Alerts",
-    "Delivered",
-    "Event",
-    "Severity",
-    "Sink",
-    "deliver",
-    "from_json",
-    "message",
-    "sinks",
-    "tried",
-]
+__all__ = ["Message", "Sink", "message", "open_sinks", "tried"]

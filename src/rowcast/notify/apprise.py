@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from rowcast.errors import NotifyError
-from rowcast.notify.event import Message
+from rowcast.notify.message import Message
 
 _CONNECT, _READ = 3.0, 5.0  # seconds
 

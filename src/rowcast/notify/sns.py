@@ -3,7 +3,7 @@
 from typing import Any
 
 from rowcast.errors import NotifyError
-from rowcast.notify.event import Message
+from rowcast.notify.message import Message
 
 _CONNECT, _READ = 3, 5  # seconds
 

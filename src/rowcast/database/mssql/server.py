@@ -26,7 +26,7 @@ from rowcast.database.mixed import not_mixed
 from rowcast.database.mssql import address, arrow, catalog, tsql
 from rowcast.database.mssql.faults import fault
 from rowcast.errors import ConfigError, DatabaseError
-from rowcast.stopping import is_stopping
+from rowcast.signals import is_stopping
 
 log = structlog.get_logger("rowcast")
 

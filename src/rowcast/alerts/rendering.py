@@ -1,0 +1,120 @@
+"""What people are told: a trouble or a decision in words, without what must not leave."""
+
+import re
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol
+
+from rowcast.config import Settings
+from rowcast.errors import DatabaseError, EstimatorError, RowcastError, TrainingError
+from rowcast.job.step_record import said
+from rowcast.logs import without
+from rowcast.scoring.batch import Outcome
+from rowcast.store.event import Event, Severity
+
+Troubles = dict[str, Exception | None]  # by topic, what a run tried: why it failed, None where it did not
+
+BY_HAND = ("step", "requeue", "import")  # what a person triggers, and does not come again by itself
+_COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
+_OUTSIDE = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")  # reasons that no value is behind
+_LABELS = re.compile(r"(the label has|no label is)\b")
+_ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
+
+
+class Told(Protocol):
+    """Of a run, what is told."""
+
+    pipeline: str
+    run_id: int
+    status: str
+    troubles: Troubles
+    outcome: Outcome | None
+
+
+def trouble(settings: Settings, result: Told, topic: str, error: Exception, now: datetime, severity: Severity) -> Event:
+    """What went wrong in a run, and how to go on; `topic` is what of the run did."""
+    what = _said(error, values=settings.notify.values)
+    partial = result.outcome is not None and any(error is one for one in result.outcome.failed.values())
+    if partial and result.outcome is not None:
+        n = len(result.outcome.failed)
+        what = f"{n} batch{'es' if n > 1 else ''} could not be scored and stay pending: {what}"
+    command = _COMMANDS.get(result.pipeline, result.pipeline)
+    if result.run_id:
+        over = result.pipeline in BY_HAND or result.status == "done"
+        command = f"{'runs' if over else 'resume'} {result.run_id}"
+    name = result.pipeline if topic == "run" else topic
+    return Event(
+        job=settings.name,
+        topic=topic,
+        title=f"{name} {'partial' if partial else 'failed'}",
+        what=what,
+        severity=severity,
+        since=now,
+        todo=" ".join(getattr(error, "hint", "").split()) or "mend what it names; the log has the rest",
+        command=f"rowcast {command}",
+        run_id=result.run_id or None,
+        state="once" if result.pipeline in BY_HAND else "begins",
+    )
+
+
+def _said(error: Exception, *, values: bool) -> str:
+    """An error in a sentence. Where values of rows may not be shown, what may quote one is left out.
+
+    Such is what a database says of a value, what other people's code says, and which labels there are.
+    """
+    what, known = said(error), isinstance(error, RowcastError)
+    quotes = not known or isinstance(error, EstimatorError)
+    quotes |= isinstance(error, DatabaseError) and error.reason not in _OUTSIDE
+    quotes |= isinstance(error, TrainingError) and _LABELS.match(what) is not None
+    if values or not quotes:
+        return what
+    if isinstance(error, DatabaseError):
+        return f"the database refused a statement ({error.reason}); the log says why"
+    return f"{what.partition(': ')[0]}; the log says more"
+
+
+def decision(settings: Settings, made: dict[str, Any]) -> Event:
+    """What was decided about a version, by whom, and why; `made` is the decision on record."""
+    title, how, todo, about = _meant(made)
+    reason = made["reason"].removeprefix(f"{made['decision']}: ")
+    by = "the gate" if made["decided_by"] == "gate" else made["decided_by"]
+    return Event(
+        job=settings.name,
+        topic=f"decision {made['promotion_id']}",
+        title=title,
+        what=f"{title}{how} by {by}: {reason}",
+        severity="warning" if made["decision"] == "rolled back" else "info",
+        since=made["decided_at"],
+        todo=todo,
+        command=f"rowcast models show {about}",
+        state="once",
+    )
+
+
+def _meant(made: dict[str, Any]) -> tuple[str, str, str, int]:
+    """A decision for those who use the scores: title, how it was decided, what to do, whose card to look at."""
+    version, champion = made["version"], made["previous"]  # who served until then, and does still if this one does not
+    if made["decision"] == "rolled back":
+        todo = f"nothing for the scores, v{version} serves again; find out what v{champion} does worse"
+        return f"v{champion} rolled back to v{version}", "", todo, champion
+    if made["decision"] == "undecided":
+        todo = f"nothing: later labels decide, or a newer version takes its place; 'rowcast promote {version}' decides"
+        return f"v{version} waits", ", undecided", todo, version
+    if made["decision"] == "kept":
+        if made["evidence"].get("shadow") == "watched":  # the version that served before this champion
+            return f"v{champion} stays", ", decided", "nothing needs to be done", champion
+        return f"v{version} refused", "", "nothing needs to be done", version
+    todo = "nothing needs to be done"
+    if champion is not None:
+        todo = "if it does harm: 'rowcast rollback' puts the champion before it back in service"
+    return f"v{version} promoted", "", todo, version
+
+
+def clean(settings: Settings, event: Event) -> Event:
+    """Without a secret, and without any database's address."""
+
+    def cleaned(text: str) -> str:
+        return _ADDRESS.sub("the database", without(settings.secrets, text))
+
+    title, what, todo, alike = (cleaned(text) for text in (event.title, event.what, event.todo, event.alike))
+    return replace(event, title=title, what=what, todo=todo, alike=alike)

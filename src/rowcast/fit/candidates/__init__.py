@@ -1,0 +1,24 @@
+"""What is tried: regularised linear models, extra trees and boosted trees, or a user's own estimator in their place."""
+
+from functools import partial
+
+from rowcast.fit.candidates.boosted import fit_boosted
+from rowcast.fit.candidates.candidate import Candidate, Fitted
+from rowcast.fit.candidates.extra import fit_extra
+from rowcast.fit.candidates.linear import fit_linear
+from rowcast.fit.candidates.user import user
+from rowcast.models.target import Kind
+
+__all__ = ["Candidate", "Fitted", "default", "user"]
+
+_STRENGTHS = (1000.0, 10.0)  # of the penalty on squared weights, strongest first
+
+
+def default(kind: Kind, seed: int) -> list[Candidate]:
+    """rowcast's own candidates, simplest first."""
+    linear = "ridge" if kind == "regression" else "logistic"
+    return [
+        *[Candidate(f"{linear}, penalty {of:g}", partial(fit_linear, penalty=of)) for of in _STRENGTHS],
+        Candidate("extra trees", partial(fit_extra, seed=seed)),
+        Candidate("boosted trees", partial(fit_boosted, seed=seed)),
+    ]

@@ -1,0 +1,82 @@
+"""Which candidate is taken, by what each lost on rows that came after all that it was fitted on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.models import calibration
+from rowcast.models.calibration import Floats
+from rowcast.models.target import Target
+
+AVERAGE = "average of all"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that is taken, and why."""
+
+    name: str
+    reason: str  # one sentence with the numbers
+
+
+def with_average(scores: OutOfFold) -> OutOfFold:
+    """The scores, and the plain average of all candidates', where there are several.
+
+    The lines that bring them to one scale are fitted on all rows, those that are judged by them among them: two
+    or a few numbers for each candidate, for which later rows pay little.
+    """
+    if len(scores.raw) < 2:
+        return scores
+    mean = sum(on_line(raw, scores.target) for raw in scores.raw.values()) / len(scores.raw)
+    return OutOfFold(scores.target, scores.fold, scores.block, {**scores.raw, AVERAGE: np.asarray(mean)})
+
+
+def on_line(raw: Floats, target: Target) -> Floats:
+    """Raw scores brought to the scale that candidates share, by `calibration.line`."""
+    slope, intercept = calibration.line(raw, target)
+    return np.asarray(slope * raw + (np.array(intercept) if raw.ndim > 1 else intercept[0]), dtype=np.float64)
+
+
+def choose(scores: OutOfFold) -> Choice:
+    """The simplest candidate whose loss is within a standard error of the least (Breiman, Friedman, Olshen and Stone
+    1984, Classification and Regression Trees, 3.4.3); their average where it is better than that by more than one.
+
+    Candidates come simplest first. The loss is log loss after calibration, or a regression's squared error: costs at
+    one threshold would tell less of few failures. Standard errors are of paired differences, whole blocks at a time.
+    """
+    losses = {name: _loss(raw, scores.target) for name, raw in scores.raw.items()}
+    mean = {name: float(loss.mean()) for name, loss in losses.items()}
+    single = [name for name in losses if name != AVERAGE]
+    best = min(single, key=lambda name: round(mean[name], 9))
+    unit = "squared error" if scores.target.kind == "regression" else "log loss"
+    told = f"{unit} of {mean[best]:.4g}"
+    if AVERAGE in losses:
+        gain, error = _difference(losses[best], losses[AVERAGE], scores)
+        if gain > error:
+            why = f"the average of all has a {unit} of {mean[AVERAGE]:.4g}, {best}, the best alone, {mean[best]:.4g}: "
+            return Choice(AVERAGE, f"{why}{gain:.2g} less, with a standard error of {error:.2g}")
+    for name in single[: single.index(best)]:
+        excess, error = _difference(losses[name], losses[best], scores)
+        if excess <= error:
+            why = f"{name} is the simplest within a standard error ({error:.2g}) of {best}, which has a {told}: "
+            return Choice(name, f"{why}it has {mean[name]:.4g}")
+    return Choice(best, f"{best} has the least {told}, and no simpler candidate is within a standard error of it")
+
+
+def _loss(raw: Floats, target: Target) -> Floats:
+    found, truth = calibration.fit(raw, target)(raw), target.values
+    if target.kind == "regression":
+        return np.asarray((truth - found) ** 2, dtype=np.float64)
+    right = np.where(truth, found, 1 - found) if found.ndim == 1 else found[np.arange(len(found)), truth]
+    return np.asarray(-np.log(right), dtype=np.float64)
+
+
+def _difference(one: Floats, other: Floats, scores: OutOfFold) -> tuple[float, float]:
+    """How much more `one` loses per row than `other`, and the standard error of that."""
+    difference = one - other
+    _, place = np.unique(scores.block, return_inverse=True)
+    off = np.bincount(place, weights=difference - difference.mean())
+    blocks = len(off)
+    error = float(np.sqrt((off**2).sum() * blocks / max(1, blocks - 1))) / len(difference)
+    return float(difference.mean()), error

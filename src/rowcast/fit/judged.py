@@ -1,0 +1,57 @@
+"""All that is learned from out-of-fold rows: calibration, threshold, how sure, and a record of quality."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from rowcast.config import Task
+from rowcast.fit import record
+from rowcast.fit.choice import Choice
+from rowcast.fit.confidence import coverage, fit
+from rowcast.fit.honest import Choose, Places, honest
+from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.quality import figures
+from rowcast.fit.threshold import threshold
+from rowcast.models import calibration
+from rowcast.models.calibration import Calibration
+from rowcast.models.conformal import Conformal
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model is handed over with."""
+
+    choice: Choice
+    calibration: Calibration
+    threshold: float | None  # None unless binary
+    conformal: Conformal
+    record: dict[str, Any]  # figures, and the tables of `rowcast.build.record`; safe for JSON
+
+
+def judge(scores: OutOfFold, choose: Choose, task: Task, confidence: float, when: Places | None = None) -> Judged:
+    """Choose a candidate, fit what turns its scores into decisions, and measure all of it on rows it was not fitted on.
+
+    `when` (m,) says when the rows came, in microseconds since 1970, where that is known.
+    """
+    choice = choose(scores)
+    name = choice.name
+    raw, target = scores.raw[name], scores.target
+    fitted_map = calibration.fit(raw, target)
+    probability = fitted_map(raw)
+    fitted = fit(probability, target, scores.fold, confidence)
+    judged = honest(scores, choose, task, calibration.fit)
+    kept = figures(judged, task) | {
+        "reliability": record.reliability(judged),
+        "over_time": record.over_time(judged, task, when),
+        "coverage": coverage(scores, name, fitted, confidence, calibration.fit),
+    }
+    if target.classes:
+        kept["confusion"] = record.confusion(judged)
+    if target.kind == "binary":
+        kept["cost_curve"] = record.cost_curve(judged, task)
+    return Judged(
+        choice=choice,
+        calibration=fitted_map,
+        threshold=threshold(probability, target.values, task) if target.kind == "binary" else None,
+        conformal=fitted.conformal,
+        record=kept,
+    )

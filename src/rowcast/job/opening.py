@@ -1,0 +1,160 @@
+"""A job opened for work: its source, its store, its ledger and its models."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from rowcast import fetch, notify
+from rowcast.config import Settings
+from rowcast.database import Column, Database, connect, same
+from rowcast.database.retry import retried
+from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
+from rowcast.source import Source, instant, open_source, store_key
+from rowcast.store import Ledger, Profiles, Runs, migrations
+from rowcast.store.alerts import Alerts
+from rowcast.store.registry import Registry
+from rowcast.store.rows import JobRows
+from rowcast.store.tables import JobTables, Tables, job_tables, tables
+
+Result = TypeVar("Result")
+
+_OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
+_OWN |= {"n", "total", "gap", "place"}  # of planning
+_OWN |= {"threshold", "contributions", "reasons", "row_values", "was", "since", "until"}
+_OWN |= {"uncertain", "possible", "low", "high"}
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a step needs, opened once for each process."""
+
+    settings: Settings
+    source: Source
+    store: Database
+    tables: Tables
+    own: JobTables
+    ledger: Ledger
+    runs: Runs
+    registry: Registry
+
+    def retried(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
+        """What `work` returns, tried again with new connections where a database was away for a moment."""
+        databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
+        return retried(work, *databases, tell=tell)
+
+    @property
+    def pending(self) -> fetch.Pending:
+        return fetch.Pending(self.rows)
+
+    @property
+    def rows(self) -> JobRows:
+        return JobRows(self.source, self.store, self.own)
+
+    @property
+    def profiles(self) -> Profiles:
+        return Profiles(self.store, self.tables, self.settings.name)
+
+    @property
+    def alerts(self) -> Alerts:
+        return alerts(self.settings, self.store, self.tables)
+
+    @property
+    def checked_columns(self) -> list[str]:
+        """The candidate features, and columns that only the config's checks name."""
+        names = {column.name for column in self.source.features} | set(self.settings.check.columns)
+        return [name for name in self.source.relation.names if name in names]
+
+
+def alerts(settings: Settings, store: Database, shared: Tables) -> Alerts:
+    """What a job's people are told, by the config."""
+    names = [sink.name for sink in notify.open_sinks(settings.notify)]
+    return Alerts(store, shared, settings.name, names, settings.notify.min_severity)
+
+
+@contextmanager
+def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
+    """Connect, check the source against the config, and see that the store's tables are there.
+
+    `prepare` False touches nothing: for looking at a store that may not exist.
+    """
+    with ExitStack() as stack:
+        source_db = connect(settings.source_url)
+        stack.callback(source_db.close)
+        store = source_db
+        if not same(settings.source_url, settings.store_url):
+            store = connect(settings.store_url, create=True)
+            stack.callback(store.close)
+        source = open_source(source_db, settings.source)
+        _check_overrides(settings)
+        shared, own = described(settings, source, store)
+        ledger = Ledger(store, shared, own, settings.name)
+        if prepare:
+            migrations.upgrade(store, shared, own, settings.store.schema_)
+            _check_key(store, own, settings)
+            ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.shown}")
+        runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
+        yield Job(settings, source, store, shared, own, ledger, runs, registry)
+
+
+def _check_overrides(settings: Settings) -> None:
+    named = settings.source
+    taken = {*named.key, named.time, named.label, named.label_time, named.group} & set(settings.check.columns)
+    if taken:
+        raise ConfigError(
+            f"[check.columns] names '{min(map(str, taken))}', which [source] uses as key, time, label or group",
+            hint="checks are for columns that a model may use",
+        )
+
+
+def _check_key(store: Database, own: JobTables, settings: Settings) -> None:
+    """The job's own tables carry the key that they were made with: key columns come first, then what rowcast writes."""
+    everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(own.quarantine)
+    names = store.read(everything, {}, 0)[0].schema.names
+    made_for = names[: names.index("run_id")] if "run_id" in names else names
+    if made_for != list(settings.source.key):
+        raise StoreError(
+            f"job '{settings.name}' keeps its rows by the key {', '.join(made_for)};"
+            f" rowcast.toml says {', '.join(settings.source.key)}",
+            hint="restore source.key, or give the job another 'name': then it begins anew",
+        )
+
+
+def described(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:
+    """The store's tables for this job."""
+    taken = [name for name in settings.source.key if name.lower() in _OWN or name.startswith(("rendered_", "rowcast."))]
+    if taken:
+        raise SourceError(
+            f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",
+            hint=f"use a 'query' that gives it another name: {taken[0]} AS my_{taken[0]}",
+        )
+    shared = tables(store, settings.store.schema_)
+    key = store_key(source, store)
+    return shared, job_tables(
+        store, shared, settings.store.schema_, settings.name, key, _predicted(source.label, settings)
+    )
+
+
+def _predicted(label: Column, settings: Settings) -> Any:
+    """What is predicted is written as the source writes its label, so that the two compare."""
+    if settings.task.kind == "regression":
+        return sa.Double
+    if label.kind == "number":
+        return sa.BigInteger if label.integer else sa.Double
+    return sa.Boolean if label.kind == "boolean" else sa.Text
+
+
+def now_of(settings: Settings, as_of: str | None, store: Database) -> datetime:
+    """The moment that counts: the store's clock, or the one the user named."""
+    return store.now() if as_of is None else moment("--as-of", as_of, settings.source.timezone)
+
+
+def moment(option: str, text: str, timezone: str) -> datetime:
+    """What an option says. Raises UsageError."""
+    try:
+        return instant(text, timezone)
+    except ConfigError as error:
+        raise UsageError(f"{option}: {error.what}", hint=error.hint) from None

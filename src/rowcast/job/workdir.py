@@ -1,0 +1,94 @@
+"""The work directory: what each step of a run saved, so that it can be looked at and any step triggered again."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from rowcast.config import Settings
+from rowcast.contract import Misfit
+from rowcast.errors import RunError
+from rowcast.source import Fetched
+
+_KEPT = 3  # runs whose files are kept
+_OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+def work_root(settings: Settings) -> Path:
+    """The folder of a job's files, beside its config."""
+    return settings.folder / ".rowcast" / settings.name
+
+
+class WorkDir:
+    """Files of one run, under `.rowcast/<job>/<run>` beside the config."""
+
+    def __init__(self, root: Path, run_id: int) -> None:
+        self.path = root / str(run_id)
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).exists()
+
+    def save_rows(self, name: str, fetched: Fetched) -> None:
+        """As an Arrow file; misfits go into its metadata."""
+        misfits = json.dumps([[m.row, m.column, m.value] for m in fetched.misfits])
+        rows = fetched.rows.replace_schema_metadata({"misfits": misfits})
+        with self._new(name) as target, pa.ipc.new_file(target, rows.schema, options=_OPTIONS) as writer:
+            writer.write_batch(rows)
+
+    def rows(self, name: str) -> Fetched:
+        with pa.OSFile(self._found(name), "rb") as source:
+            rows = pa.ipc.open_file(source).read_all().combine_chunks()
+        misfits = [Misfit(*values) for values in json.loads((rows.schema.metadata or {}).get(b"misfits", b"[]"))]
+        rows = rows.replace_schema_metadata(None)
+        batches = rows.to_batches()
+        empty = [pa.array([], field.type) for field in rows.schema]
+        batch = batches[0] if batches else pa.RecordBatch.from_arrays(empty, schema=rows.schema)
+        return Fetched(batch, misfits)
+
+    def save_json(self, name: str, value: Any) -> None:
+        with self._new(name) as target:
+            target.write(json.dumps(value, ensure_ascii=False, indent=1, default=str).encode())
+
+    def json(self, name: str) -> Any:
+        return json.loads(Path(self._found(name)).read_bytes())
+
+    def prune(self) -> None:
+        """Remove the files of older runs."""
+        runs = sorted((path for path in self.path.parent.glob("[0-9]*") if path.is_dir()), key=lambda p: int(p.name))
+        for path in runs[:-_KEPT]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _new(self, name: str) -> Any:
+        path = self.path / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(
+                f"the work directory {path.parent} cannot be made: {error.strerror}",
+                hint="steps save what they did beside rowcast.toml: its folder must be writable",
+            ) from None
+        return _Replacing(path)
+
+    def _found(self, name: str) -> str:
+        if not self.has(name):
+            raise RunError(f"{self.path / name} is not there", hint="run the step before it first")
+        return str(self.path / name)
+
+
+class _Replacing:
+    """Writes beside the file and moves it into place once whole: a file that is there is complete."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+
+    def __enter__(self) -> pa.NativeFile:
+        self._file = pa.OSFile(str(self._part), "wb")
+        return self._file
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._file.close()
+        if kind is None:
+            self._part.replace(self._path)

@@ -1,0 +1,57 @@
+"""What a version's rows are held against: profiles of its training rows, whole and block by block, as one record."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from rowcast.models.artifact import Model
+from rowcast.models.calibration import Floats
+from rowcast.models.matrix import Matrix
+from rowcast.monitor.drift import blocks, weights_of
+from rowcast.monitor.edges import Edges, edges
+from rowcast.monitor.profile import Profile, profile
+from rowcast.store.registry import Reference
+
+_UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def reference(
+    model: Model, contributions: Floats | None, matrix: Matrix, when: npt.NDArray[np.int64] | None, apart: timedelta
+) -> Reference:
+    """Return what a version's rows are held against, from its n training rows in time order.
+
+    `when` (n,) says when they came, in microseconds since 1970, where that is known; `apart` how far apart runs will
+    be; `contributions` (k, f) are those of some of the rows, None where the estimator gives none. The model has seen
+    these rows, so that their scores are no measure of those to come: blocks are counted without.
+    """
+    features, n = model.features, len(matrix)
+    rows, others = matrix.select(features), matrix.select(tuple(name for name in matrix.names if name not in features))
+    score = model.scored(rows).score
+    used, unused = edges(rows, score), edges(others)
+    parts = blocks(n, when, apart)
+    counts = [profile(used, rows, score), *(profile(used, rows.take(part)) for part in parts)]
+    at = [None, *((None if when is None else _EPOCH + timedelta(microseconds=int(when[part[-1]]))) for part in parts)]
+    columns = {"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": pa.array(map(Profile.to_bytes, counts))}
+    if others.names:
+        counts = [profile(unused, others.take(part)) for part in (np.arange(n), *parts)]
+        columns["unused"] = pa.array(map(Profile.to_bytes, counts))
+    table = pa.table(columns, metadata={_UNUSED: unused.to_bytes()} if others.names else None)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    weights = None if contributions is None else weights_of(features, contributions)
+    return Reference(used.to_bytes(), sink.getvalue().to_pybytes(), weights)
+
+
+def training_profiles(found: Reference) -> pa.Table:
+    """Return the training rows' profiles: of all rows, then block by block."""
+    return pa.ipc.open_stream(found.blocks).read_all()
+
+
+def unused_edges(found: Reference) -> Edges | None:
+    """Return the edges of the columns that the model does not use, None where it uses all."""
+    data = (training_profiles(found).schema.metadata or {}).get(_UNUSED)
+    return None if data is None else Edges.from_bytes(data)

@@ -1,0 +1,398 @@
+"""retrain, infer and full-pipeline: the only place that knows the order of steps."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from rowcast import by_hand, fetch
+from rowcast.alerts import raising, rendering
+from rowcast.config import Settings
+from rowcast.engines.local import Local
+from rowcast.errors import BusyError, RowcastError, RunError, UsageError
+from rowcast.job.opening import Job, moment, now_of, opened
+from rowcast.job.run import Run
+from rowcast.job.saved import SAVED
+from rowcast.job.step_record import recorded, run_figures, said
+from rowcast.job.workdir import WorkDir
+from rowcast.job.workdir import work_root as work_root
+from rowcast.models import imported
+from rowcast.scoring import infer, shadow
+from rowcast.scoring import requeue as requeueing
+from rowcast.scoring.batch import Order, Outcome
+from rowcast.scoring.columns import check_columns, check_overrides
+from rowcast.store import kept
+from rowcast.training import import_file, policy, shadow_evaluation, steps
+from rowcast.training.policy import Due
+from rowcast.watch import cost_alarm, drift
+
+log = structlog.get_logger("rowcast")
+
+Pipeline = Literal["retrain", "infer", "full-pipeline"]
+_TRAINS = ("retrain", "import")  # and nothing else
+Progress = Callable[[int, int], None]
+
+
+def unseen(_done: int, _total: int) -> None:
+    """Progress that nobody watches."""
+
+
+@dataclass
+class Result:
+    """What a run came to."""
+
+    pipeline: str
+    run_id: int = 0  # given when it has begun
+    status: str = "done"  # done, failed, partial
+    retrain: str = ""  # what became of retraining, or why it was not due
+    decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
+    judged: list[str] = field(default_factory=list)  # what became of versions by what they scored in the shadow
+    requeued: int | None = None  # rows that are scored once more
+    outcome: Outcome | None = None  # of scoring
+    champion: int | None = None
+    error: RowcastError | None = None
+    troubles: rendering.Troubles = field(default_factory=dict)  # what was tried, and why it failed where it did
+
+
+def run(
+    settings: Settings,
+    pipeline: Pipeline,
+    *,
+    as_of: str | None = None,
+    since: str | None = None,
+    rescore: bool = False,
+    accept_quarantine: bool = False,
+    progress: Progress = unseen,
+) -> Result:
+    """Execute a pipeline.
+
+    `since` is the event time back to which rows older than `late_arrival` are looked for; `rescore` scores those once
+    more whose values at the source have changed.
+
+    What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
+    """
+    result = Result(pipeline)
+    with raising.unbegun(settings, result), opened(settings) as job:
+        now = now_of(settings, as_of, job.store)
+        back_to = None if since is None else _event_time(job, since)
+        if pipeline == "infer" and job.registry.champion() is None:
+            raise infer.no_champion(job)
+        asked: dict[str, Any] = {"since": back_to.isoformat()} if back_to else {}
+        asked |= {"rescore": True} if rescore else {}
+        with _begun(job, result, now, options=asked):
+            log.info(
+                f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
+            )
+            if pipeline != "infer":
+                _train(job, result, now, forced=pipeline == "retrain")
+            if pipeline != "retrain":
+                order = Order(settings, result.run_id, now, accept_quarantine=accept_quarantine, since=back_to)
+                _score(job, result, order, progress, rescore=rescore)
+        return result
+
+
+def _event_time(job: Job, text: str) -> datetime:
+    if job.source.time is None:
+        raise UsageError("--since needs source.time", hint="without a time column the whole table is searched anyway")
+    return moment("--since", text, job.settings.source.timezone)
+
+
+def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
+    """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
+    with opened(settings) as job:
+        found = job.runs.get(run_id) if run_id is not None else _unfinished(job)
+        if found["status"] == "done":
+            raise RunError(
+                f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
+            )
+        if found["pipeline"] == "requeue":
+            raise RunError(f"run {found['run_id']} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
+        result, now = Result(found["pipeline"]), found["as_of"]
+        done = {(s["name"], s["row_set"]) for s in job.runs.steps(found["run_id"]) if s["status"] == "done"}
+        with _begun(job, result, now, found):
+            as_of = now.isoformat(timespec="seconds")
+            log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=as_of)
+            if result.pipeline == "step":
+                by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
+                return result
+            begun = [s for s in job.runs.steps(result.run_id) if s["row_set"] != "score"]
+            if result.pipeline != "infer" and ("gate", "-") not in done:
+                if result.pipeline == "import" and import_file.kept(_work(job, result.run_id)) is None:
+                    raise RunError("the model's file is no longer kept", hint="'rowcast models import' takes it again")
+                if begun or result.pipeline in _TRAINS:
+                    _train_or_go_on(job, result, now, done, result.pipeline in _TRAINS)
+                else:
+                    _train(job, result, now, forced=False)
+            if result.pipeline not in _TRAINS:
+                asked = json.loads(found["options"] or "{}")
+                since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
+                order = Order(settings, result.run_id, now, since=since)
+                # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
+                _score(job, result, order, progress, rescore=asked.get("rescore", False))
+        return result
+
+
+def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str | None = None) -> Result:
+    """A model that was fitted elsewhere as a challenger: calibrated on rows later than `trained_to`, then the gate."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    with opened(settings) as job:
+        if job.source.time is None:
+            raise UsageError(
+                "a model can be imported only where source.time is named: else nobody knows which rows it has not seen"
+            )
+        seen = moment("--trained-to", trained_to, settings.source.timezone)
+        imported.refuse_pickle(path.name, data)  # before anything is recorded
+        now = now_of(settings, as_of, job.store)
+        result = Result("import")
+        with _begun(job, result, now):
+            import_file.keep(_work(job, result.run_id), import_file.Foreign(path.name, data, seen))
+            _train_or_go_on(job, result, now, set(), forced=True)
+        return result
+
+
+def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int | None = None) -> Result:
+    """One step by hand, on what the step before saved; data-fetch begins a new run."""
+    if name not in by_hand.STEPS:
+        raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(by_hand.STEPS)}")
+    with opened(settings) as job:
+        if name == "data-fetch":
+            now = now_of(settings, as_of, job.store)
+            result, found = Result("step"), None
+        else:
+            found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
+            if as_of is not None:
+                raise UsageError(
+                    f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
+                )
+            result, now = Result(found["pipeline"]), found["as_of"]
+        with _begun(job, result, now, found):
+            work = _work(job, result.run_id)
+            by_hand.step(Run(job, result.run_id, now, work), name)
+            if work.has(SAVED["gate"]) and name == "gate":
+                result.decision = work.json(SAVED["gate"])
+        return result
+
+
+def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
+    """Give quarantined rows another chance: they are pending again, and planned however old they are."""
+    with opened(settings) as job:
+        if chosen.key:
+            job.source.typed(chosen.key)  # a mistyped one is no run
+        now = job.store.now()
+        result = Result("requeue")
+        with _begun(job, result, now):
+            run = Run(job, result.run_id, now, _work(job, result.run_id))
+            result.requeued = job.retried(lambda: requeueing.quarantined(run, chosen))
+        return result
+
+
+def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
+    """Put a version in service by a named person's decision."""
+    with opened(settings) as job:
+        if job.registry.champion() == version:
+            raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
+        job.registry.load(version)  # one that cannot be loaded must not serve
+        if not job.ledger.state().scope.is_fixed:
+            job.ledger.fix_scope(fetch.initial_scope(job.source, job.store.now(), settings.infer.since))
+        job.registry.promote(
+            version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
+        )
+        raising.decided(job)
+        raising.deliver(job)
+
+
+def rollback(settings: Settings, *, by: str, reason: str) -> int:
+    """Put the champion before this one back in service; returns its version."""
+    with opened(settings) as job:
+        champion = job.registry.champion()
+        before = [p for p in job.registry.promotions() if p["decision"] == "promoted" and p["version"] == champion]
+        if champion is None or not before or before[-1]["previous"] in (None, champion):
+            raise RunError(
+                "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
+            )
+        previous: int = before[-1]["previous"]  # the one before it first came into service: a second rollback goes on
+    promote(settings, previous, by=by, reason=reason)
+    return previous
+
+
+def _work(job: Job, run_id: int) -> WorkDir:
+    work = WorkDir(work_root(job.settings), run_id)
+    work.prune()
+    return work
+
+
+def _unfinished(job: Job) -> dict[str, Any]:
+    for found in job.runs.newest(10_000):
+        if found["status"] != "done" and found["pipeline"] != "requeue":
+            return found
+    raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
+
+
+@contextmanager
+def _begun(
+    job: Job,
+    result: Result,
+    now: datetime,
+    found: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Iterator[None]:
+    """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
+    begun = time.perf_counter()
+    try:
+        if found is None:
+            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
+        else:
+            job.runs.reopen(found)
+            result.run_id = found["run_id"]
+        with kept(job.store, partial(job.runs.renewal, result.run_id)):
+            raising.began(job, result.run_id, now)
+            yield
+    except BaseException as error:
+        if isinstance(error, BusyError) and not result.run_id:
+            raise
+        result.status = "failed" if isinstance(error, Exception) else "interrupted"
+        written = bool(result.run_id) and raising.ended(job, result, now, error)
+        with suppress(RowcastError):  # a database that is away cannot be told so
+            job.store.reconnect()  # an interruption can leave a transaction open
+            if result.run_id:
+                job.runs.finish(result.run_id, result.status, said(error))
+            else:
+                job.runs.settle()  # it may have begun unheard
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=said(error))
+        run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+        if written:
+            raising.deliver(job)
+        raise
+    result.champion = job.retried(job.registry.champion)
+    what = result.error.what if result.error else None
+    raising.ended(job, result, now)
+    job.retried(lambda: job.runs.finish(result.run_id, result.status, what))
+    log.info(f"{result.pipeline} {result.status}", run=result.run_id)
+    run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+    raising.deliver(job)
+
+
+def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
+    """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
+    due = Due(True, "asked for") if forced else _due(job, now, result)
+    _judge(job, result, now, training=due.now)
+    if not due.now:
+        result.retrain = due.reason
+        log.info("retraining is not due", reason=due.reason)
+        return
+    log.info("retraining", reason=due.reason)
+    _train_or_go_on(job, result, now, set(), forced)
+
+
+def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
+    try:
+        with raising.attempted(result.troubles, "gate"):
+            result.judged = shadow_evaluation.judge(job, result.run_id, now, training=training)
+    except Exception as error:
+        _goes_on(result, error, "what was scored in the shadow could not be judged")
+
+
+def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
+    """Say what failed: whatever it is, the champion can still score, and if it cannot it says so itself."""
+    known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+    result.status, result.error = "partial", result.error or known
+    log.error(what, error=known.what)
+    log.debug("where it failed", exc_info=True)
+    return known
+
+
+def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
+    try:
+        with raising.attempted(result.troubles, "import" if result.pipeline == "import" else "retrain"):
+            job.retried(lambda: job.runs.begin_training(result.run_id))
+            _train_from(job, result, now, done)
+            job.retried(lambda: job.runs.end_training(result.run_id))
+    except BusyError as busy:
+        if forced or job.registry.champion() is None:
+            raise
+        result.retrain = f"not now: {busy.what}"
+        log.info("retraining is under way elsewhere", reason=busy.what)
+    except Exception as error:
+        if forced or job.registry.champion() is None:
+            raise
+        result.retrain = f"failed: {_goes_on(result, error, 'retraining failed, the champion goes on scoring').what}"
+
+
+def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:
+    """Train from the first step that is not done, or whose input is gone."""
+    work = _work(job, result.run_id)
+    first = steps.first_unfinished(done, work)
+    steps.train(Run(job, result.run_id, now, work), first)
+    result.decision = work.json(SAVED["gate"])
+    result.retrain = f"v{result.decision['version']} {result.decision['reason']}"
+
+
+def _due(job: Job, now: datetime, result: Result) -> Due:
+    due = job.retried(lambda: policy.by_time(job, now))
+    if not due.now:
+        return due
+    try:
+        with raising.attempted(result.troubles, "quality"):
+            return policy.by_figures(job, now, result.run_id, due)
+    except Exception as error:
+        known = _goes_on(result, error, "quality could not be measured")
+        return Due(False, f"not due: quality could not be measured: {known.what}")
+
+
+def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
+    def checked() -> int:
+        """The champion. A damaged one, a column that is gone, a check that cannot be: all stop before the planning."""
+        champion = job.registry.champion()
+        if champion is None:
+            raise infer.no_champion(job)
+        job.registry.verify(champion)
+        check_columns(job, job.registry.version(champion).features)
+        check_overrides(job, champion)
+        return champion
+
+    with raising.attempted(result.troubles, "infer"):
+        order = replace(order, champion=job.retried(checked))
+        order = replace(order, shadows=job.retried(lambda: shadow.versions(job, order.now)))
+        shadow.forget(job, order.now)
+        if rescore:
+            run = Run(job, result.run_id, order.now, _work(job, result.run_id))
+            result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
+            log.info("changed rows are scored once more", rows=result.requeued)
+        outcome = result.outcome = infer.infer_all(job, order, Local(job.settings.infer.workers), progress)
+    if outcome.shadow_failed:
+        what = f"{outcome.shadow_failed} rows could not be scored in the shadow; the champion scored them"
+        result.troubles["shadow"] = RunError(what, hint="the log names the version and what it lacks")
+    elif outcome.shadow_scored or not order.shadows:
+        result.troubles["shadow"] = None
+    if outcome.failed:
+        first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
+        result.troubles["infer"] = first
+        what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
+        result.status, result.error = "partial", RunError(what, hint=first.hint)
+    _watch(Run(job, result.run_id, order.now, _work(job, result.run_id)), result)
+
+
+def _watch(run: Run, result: Result) -> None:
+    """Look whether the rows have changed, and write down what a person should know. They are scored in any case."""
+    job = run.job
+    try:
+        with (
+            raising.attempted(result.troubles, "monitor"),
+            recorded(job.runs, run.run_id, "monitor", "score") as about,
+        ):
+            for topic, watch in ((drift.TOPIC, drift.watch), (cost_alarm.TOPIC, cost_alarm.watch)):
+                found = job.retried(partial(watch, run, about))
+                if found is not None:
+                    raising.raised(job, found, {topic})
+    except Exception as error:
+        _goes_on(result, error, "the rows could not be watched")

@@ -1,0 +1,90 @@
+"""Rows whose values at the source are no longer those that were scored or set aside, told by their hashes."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from rowcast.database import Column
+from rowcast.job.opening import Job
+from rowcast.scoring.columns import also_checked
+from rowcast.source import row_hash, taken
+from rowcast.store import walk
+from rowcast.store.walk import Stored
+
+
+class Changes:
+    """Compares stored hashes with those of the source's present values."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._names: dict[tuple[int, str | None], list[str] | None] = {}
+
+    def hashed(self, model_version: int, also_read: str | None) -> list[str] | None:
+        """The columns that a batch's hashes are made of, in the source's order; None where one is gone."""
+        if (model_version, also_read) not in self._names:
+            features = self.job.registry.version(model_version).features
+            # A batch of an older store does not say what else was read: what is checked today is the best guess.
+            more = (
+                json.loads(also_read)
+                if also_read is not None
+                else also_checked(self.job, self.job.registry.load(model_version))
+            )
+            wanted = {*features, *more}
+            there = [name for name in self.job.source.relation.names if name in wanted]
+            self._names[model_version, also_read] = there if len(there) == len(wanted) else None
+        return self._names[model_version, also_read]
+
+    def walk(
+        self,
+        own: sa.Table,
+        wanted: Sequence[sa.ColumnElement[Any]] = (),
+        of_own: Sequence[sa.ColumnElement[bool]] = (),
+        of_source: Sequence[sa.ColumnElement[bool]] = (),
+        *,
+        keys_alone: bool = False,
+    ) -> Iterator[Stored]:
+        """Rows of the prediction or quarantine table beside the source's values that `of` compares, or its keys."""
+        batch = self.job.tables.batch
+        chosen = [own.c.row_hash, batch.c.model_version, batch.c.also_read, *wanted]
+        scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
+        yield from walk.walk(self.job.rows, own, batch, chosen, columns, scope, of_own, of_source)
+
+    def of(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
+        """Which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
+        changed, unknown = np.zeros(len(stored.held), dtype=bool), 0
+        if not stored.is_read:
+            return changed, len(stored.held)
+        groups: dict[tuple[int, str | None], list[int]] = {}
+        for place, row in enumerate(stored.held):
+            groups.setdefault((row["model_version"], row["also_read"]), []).append(place)
+        for group, places in groups.items():
+            names = self.hashed(*group)
+            if names is None:
+                unknown += len(places)
+                continue
+            rows = taken(stored.fetched, np.array(places))
+            now = row_hash(rows.rows, rows.misfits, names)
+            changed[places] = now != np.array([stored.held[place]["row_hash"] for place in places])
+        return changed, unknown
+
+    def count(self, own: sa.Table) -> tuple[int, int]:
+        """Rows that have changed, and rows that cannot be compared, in the prediction or quarantine table."""
+        counts = np.zeros(2, dtype=np.int64)
+        for stored in self.walk(own):
+            changed, unknown = self.of(stored)
+            counts += (changed.sum(), unknown)
+        return int(counts[0]), int(counts[1])
+
+    def _columns(self) -> list[Column]:
+        """Every column that some batch's hashes are made of."""
+        batch = self.job.tables.batch
+        published = sa.and_(batch.c.job == self.job.settings.name, batch.c.status == "published")
+        kinds = sa.select(batch.c.model_version, batch.c.also_read).where(published).distinct()
+        names = {
+            n for row in self.job.store.rows(kinds) for n in self.hashed(row["model_version"], row["also_read"]) or ()
+        }
+        return [column for column in self.job.source.relation.columns if column.name in names]

@@ -1,0 +1,66 @@
+"""What a model version needs of the source, and a batch's rows held against its contract."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from rowcast import check
+from rowcast.database import Column
+from rowcast.errors import ConfigError, RunError
+from rowcast.job.opening import Job
+from rowcast.models.artifact import Model
+from rowcast.source import Fetched
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A batch that went through data-check."""
+
+    checked: check.Checked
+    keys: pa.RecordBatch  # of all fetched rows
+    values: pa.RecordBatch  # of all fetched rows, as read
+
+
+def columns_needed(job: Job, model: Model) -> list[Column]:
+    """Only what the model uses and what the config's checks name is read."""
+    check_columns(job, model.features)
+    wanted = {*model.features, *also_checked(job, model)}
+    return [column for column in job.source.relation.columns if column.name in wanted]
+
+
+def also_checked(job: Job, model: Model) -> list[str]:
+    """Columns that only the config's checks name."""
+    known = set(model.contract.names) - set(model.features)
+    return [name for name in job.source.relation.names if name in job.settings.check.columns and name in known]
+
+
+def check_columns(job: Job, features: Sequence[str]) -> None:
+    """Raise RunError where the source lacks a column that a model needs."""
+    missing = [name for name in features if name not in job.source.relation.names]
+    if missing:
+        raise RunError(
+            f"the source no longer has column '{missing[0]}', which the model needs",
+            hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
+        )
+
+
+def check_overrides(job: Job, version: int) -> None:
+    """Raise ConfigError where what [check.columns] says cannot be applied to the rows that this version scores."""
+    overrides = job.settings.check.columns
+    for name in overrides:
+        if name not in job.source.relation.names:
+            near = difflib.get_close_matches(name, job.source.relation.names, n=1, cutoff=0.0)
+            raise ConfigError(
+                f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
+            )
+    if overrides:
+        check.must_apply(job.registry.load(version).contract, overrides)
+
+
+def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:
+    contract = check.in_force(model.contract.select(names), job.settings.check.columns)
+    checked = check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)
+    keys = fetched.rows.select([column.name for column in job.source.key])
+    return Examined(checked, keys, fetched.rows.select(names))

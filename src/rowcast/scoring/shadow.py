@@ -1,0 +1,154 @@
+"""Versions that are not in service and score in the champion's shadow: what they make of its rows is kept apart.
+
+What goes wrong with them is logged and counted, and nothing else: the champion's rows are published by then.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import structlog
+
+from rowcast import check, features, gate, predict
+from rowcast.database import Column
+from rowcast.errors import DatabaseError
+from rowcast.job.opening import Job
+from rowcast.job.step_record import said
+from rowcast.models.artifact import Model
+from rowcast.scoring.columns import columns_needed, examine
+from rowcast.source import Fetched, taken
+from rowcast.store import Batch
+
+log = structlog.get_logger("rowcast")
+
+
+def allowance(job: Job, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> gate.Allowance:
+    """What a gate may spend by the decisions on record, beside the watch that shares it."""
+    settings = job.settings.gate
+    return gate.allowance(settings.yearly_error, now, decisions, timedelta(days=settings.watch_days))
+
+
+def watched(job: Job, now: datetime) -> gate.Watch | None:
+    """The watch over the champion, as long as it can still be judged.
+
+    When the one before no longer scores in the shadow, its last rows may still wait for their labels.
+    """
+    settings = job.settings
+    watch = gate.watching(job.registry.promotions(), timedelta(days=settings.gate.watch_days))
+    if watch is None or now >= watch.until + settings.source.label_delay + settings.retrain.every:
+        return None
+    return watch
+
+
+def versions(job: Job, now: datetime) -> tuple[int, ...]:
+    """Who scores in the shadow: the challenger that waits, and the champion before where it is watched."""
+    found = [each.version for each in job.registry.versions() if each.status == "challenger"]
+    watch = watched(job, now)
+    if watch is not None and watch.since <= now < watch.until:
+        found.append(watch.former)
+    return tuple(found)
+
+
+def forget(job: Job, now: datetime) -> None:
+    """Throw away what versions scored in the shadow that neither wait nor are watched any more."""
+    try:
+        watch = watched(job, min(now, job.store.now()))
+        over = {each.version for each in job.registry.versions() if each.status != "challenger"}
+        job.ledger.forget_shadow(over if watch is None else over - {watch.former})
+    except DatabaseError as error:  # the next run does it
+        log.warning("what is over of the shadow could not be thrown away", error=error.what)
+
+
+@dataclass(frozen=True)
+class Shadow:
+    """A version that scores in the shadow."""
+
+    version: int
+    model: Model
+    columns: list[Column]
+
+
+@dataclass
+class Scored:
+    """Rows that versions in the shadow scored, and that they should have scored; each version counts."""
+
+    rows: int = 0
+    failed: int = 0
+
+
+class Shadows:
+    """The versions that score in the shadow in this process, loaded once."""
+
+    def __init__(self, job: Job, load: Callable[[int], Model]) -> None:
+        self.job = job
+        self._load = load
+        self._loaded: dict[int, Shadow | None] = {}
+
+    def able(self, versions: Sequence[int]) -> list[Shadow]:
+        """Those of these versions that can be loaded and find their columns."""
+        return [shadow for version in versions if (shadow := self._shadow(version)) is not None]
+
+    def _shadow(self, version: int) -> Shadow | None:
+        if version not in self._loaded:
+            self._loaded[version] = None
+            try:
+                model = self._load(version)
+                self._loaded[version] = Shadow(version, model, columns_needed(self.job, model))
+            except Exception as error:  # whatever it is, it is not the champion's fault
+                if isinstance(error, DatabaseError) and error.is_transient:
+                    del self._loaded[version]
+                    raise
+                log.warning("a version cannot score in the shadow", version=version, error=said(error))
+        return self._loaded[version]
+
+
+def read(
+    rows: Callable[[Sequence[Column]], Fetched], columns: Sequence[Column], shadows: Sequence[Shadow]
+) -> tuple[Fetched, Sequence[Shadow]]:
+    """The champion's rows with what shadows need besides, and who can go on; nobody where the database refuses that."""
+    names = {column.name for column in columns}
+    more = {c.name: c for shadow in shadows for c in shadow.columns if c.name not in names}
+    try:
+        return rows([*columns, *more.values()]), shadows
+    except Exception as error:  # whatever it is, the champion may not need what raised it
+        if not more or (isinstance(error, DatabaseError) and error.is_transient):
+            raise
+        fetched = rows(columns)
+        log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=said(error))
+        return fetched, ()
+
+
+def score(
+    job: Job,
+    batch: Batch,
+    shadows: Sequence[Shadow],
+    fetched: Fetched,
+    checked: check.Checked,
+    predictions: pa.RecordBatch,
+) -> Scored:
+    """Score what the champion has just published: `predictions`, of those fetched rows that its check let pass."""
+    found, rows = Scored(), taken(fetched, checked.kept)
+    for shadow in shadows:
+        try:
+            made = scores(job, shadow, rows, predictions)
+            job.ledger.shadow(batch, shadow.version, made)
+            found.rows += made.num_rows
+        except Exception as error:  # whatever it is, the champion goes on
+            found.failed += predictions.num_rows
+            log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=said(error))
+            log.debug("where it failed", exc_info=True)
+    return found
+
+
+def scores(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch) -> pa.RecordBatch:
+    """What a version makes of rows that keep its contract, with their keys and the hashes of the champion's."""
+    model, names = shadow.model, [column.name for column in shadow.columns]
+    checked = examine(job, model, rows, names).checked
+    matrix = features.process(checked.good, model.contract, model.features)
+    beside = predictions.select([*[column.name for column in job.source.key], "row_hash"])
+    if len(checked.kept) < beside.num_rows:
+        beside = beside.take(pa.array(checked.kept))
+    keys = beside.select(beside.schema.names[:-1])
+    return predict.scores(model, model.scored(matrix), keys, beside.column("row_hash").to_numpy())

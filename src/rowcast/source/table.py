@@ -1,0 +1,233 @@
+"""The user's table or query, checked against the config, and the parts of statements made from it."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import product
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast import config
+from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, bracketed
+from rowcast.errors import SourceError, UsageError
+from rowcast.source.keys import KeyRange
+from rowcast.source.scope import Scope
+
+_BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
+_BUILT_IN |= {"text", "character varying", "character", "name", "date", "timestamp without time zone"}
+_BUILT_IN |= {"timestamp with time zone"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """The user's table or query, checked against the config."""
+
+    db: Database
+    relation: Relation
+    settings: config.Source
+    key: tuple[Column, ...]
+    time: Column | None
+    label: Column
+
+    @property
+    def identity(self) -> str:
+        """What a job's name belongs to."""
+        return self.settings.table or f"a query with key {', '.join(self.settings.key)}"
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """Every column that a model may use."""
+        named = self.settings
+        taken = {*named.key, named.time, named.label, named.label_time, named.group, *named.exclude}
+        usable = ("number", "category", "boolean", *(("time",) if self.time else ()))
+        return tuple(c for c in self.relation.columns if c.name not in taken and c.kind in usable)
+
+    # Parts of statements
+
+    def values(self, columns: Sequence[Column]) -> list[sa.ColumnElement[Any]]:
+        """Columns as they are read: a time as the hours that it lies before the event, else NULL.
+
+        What is written after the event was not known at it.
+        """
+        return [self._value(column).label(column.name) for column in columns]
+
+    def _value(self, column: Column) -> sa.ColumnElement[Any]:
+        if column.kind != "time" or self.time is None:
+            return self.db.feature(column)
+        moment, event = self.db.event_time(column, self.settings.timezone), self.event_time()
+        return sa.case((sa.and_(self.db.has_event_time(column), moment <= event), self.db.hours(moment, event)))
+
+    def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
+        """What each of these columns is once it is read."""
+        return {c.name: "number" if c.kind == "time" and self.time else c.kind for c in columns}
+
+    def table(self, alias: str = "s") -> sa.FromClause:
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
+        if self.settings.query is not None:
+            text = bracketed(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
+            return sa.select(*columns).select_from(sa.text(f"{text} AS q")).subquery(alias)
+        schema, name = self.db.named(str(self.settings.table))
+        return sa.table(name, *columns, schema=schema).alias(alias)
+
+    def select(self, *columns: sa.ColumnElement[Any], table: sa.FromClause | None = None) -> sa.Select[Any]:
+        chosen = sa.select(*columns).select_from(self.table() if table is None else table)
+        return chosen.where(sa.literal_column(f"({self.settings.where}\n)")) if self.settings.where else chosen
+
+    def keys(self, table: sa.FromClause | None = None) -> list[sa.ColumnElement[Any]]:
+        return [sa.column(c.name) if table is None else table.c[c.name] for c in self.key]
+
+    def event_time(self) -> sa.ColumnElement[Any]:
+        assert self.time is not None
+        return self.db.event_time(self.time, self.settings.timezone)
+
+    def visible(self, now: datetime) -> sa.ColumnElement[bool]:
+        """Rows later than now are not there yet."""
+        return self.event_time() <= self.db.instant(now) if self.time else sa.true()
+
+    def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
+        """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
+        own = self.own_key(table, within)
+        return sa.and_(own, self.db.has_event_time(self.time)) if self.time else own
+
+    def own_key(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
+        """Rows whose key is neither NULL nor repeated."""
+        parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
+        if not self.relation.is_unique(self.settings.key):
+            keys = self.keys()
+            repeated = self.select(*keys, table=self.table("t")).where(*within).group_by(*keys)
+            d = repeated.having(sa.func.count() > 1).subquery("d")
+            same = [one == other for one, other in zip(self.keys(table), self.keys(d), strict=True)]
+            parts.append(~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
+        return sa.and_(*parts)
+
+    def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
+        if self.time:
+            assert scope.since is not None
+            return self.db.not_before(self.time, self.settings.timezone, scope.since)
+        return self.after_key(scope.after or ())
+
+    def scored_by(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
+        """Rows in scope that are visible at a moment, and no older than `since`."""
+        if not self.time:
+            return self.in_scope(scope)
+        assert scope.since is not None
+        first = scope.since if since is None else max(scope.since, since)
+        return self.db.not_before(self.time, self.settings.timezone, first, now)
+
+    def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
+        return after(self.keys(), self.parsed(bound)) if bound else sa.true()
+
+    def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
+        return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
+
+    def typed(self, key: Sequence[str]) -> tuple[str, ...]:
+        """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
+        if len(key) != len(self.key):
+            names = ", ".join(column.name for column in self.key)
+            raise UsageError(
+                f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
+            )
+        ways = list(product(*[self.db.typed(text, column) for text, column in zip(key, self.key, strict=True)]))
+        return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
+
+    def _has(self, bound: tuple[str, ...]) -> bool:
+        this = [one == other for one, other in zip(self.keys(), self.parsed(bound), strict=True)]
+        return bool(self.db.scalar(self.select(sa.func.count()).where(*this)))
+
+    def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
+        """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
+        own = self.keys(table)
+        return sa.and_(at_least(own, self.parsed(keys.first)), at_most(own, self.parsed(keys.last)))
+
+    def known(self, now: datetime) -> sa.ColumnElement[bool]:
+        """Rows whose label was known at a moment."""
+        there = sa.column(self.label.name).is_not(None)
+        if self.settings.label_time:
+            column = self.relation[self.settings.label_time]
+            since = self.db.event_time(column, self.settings.timezone)
+            return sa.and_(there, self.db.has_event_time(column), since <= self.db.instant(now))
+        if self.time and self.settings.label_delay:
+            return sa.and_(there, self.db.later(self.event_time(), self.settings.label_delay) <= self.db.instant(now))
+        return there
+
+    def rendered_keys(self) -> list[sa.ColumnElement[Any]]:
+        pairs = zip(self.keys(), self.key, strict=True)
+        return [self.db.rendered(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
+
+    def rendered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The keys of rows that were read with `rendered_keys`."""
+        return rows.select([f"rendered_{place}" for place in range(len(self.key))])
+
+
+def open_source(db: Database, settings: config.Source) -> Source:
+    """Look at the table and check every column that the config names. Raises SourceError."""
+    relation = db.describe(settings.table, settings.query)
+    if relation is None:
+        raise SourceError(
+            f"there is no table {settings.table} in {db.shown}",
+            hint="'table' may need its schema: schema.table; or this user may not see it: GRANT SELECT",
+        )
+    named = {
+        "key": settings.key,
+        "time": (settings.time,),
+        "label": (settings.label,),
+        "label_time": (settings.label_time,),
+        "group": (settings.group,),
+        "exclude": settings.exclude,
+    }
+    for setting, names in named.items():
+        for name in names:
+            if name is not None:
+                named_column(relation, name, f"{settings.table or 'the query'} in {db.shown}", f"source.{setting}")
+    time = relation[settings.time] if settings.time else None
+    if time and time.kind == "category" and db.dialect.name != "sqlite":
+        raise SourceError(
+            f"the time column '{time.name}' is text", hint="use a query that casts it: SELECT …::timestamptz AS …"
+        )
+    return Source(
+        db, relation, settings, tuple(relation[name] for name in settings.key), time, relation[settings.label]
+    )
+
+
+def named_column(relation: Relation, name: str, where: str, setting: str) -> Column:
+    """The column of `where` that a setting names. Raises SourceError."""
+    if name in relation.names:
+        return relation[name]
+    near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
+    hint = f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
+    raise SourceError(f"{where} has no column '{name}' ({setting})", hint=hint)
+
+
+def store_key(source: Source, store: Database) -> tuple[Column, ...]:
+    """The key columns as the store declares them: alike where it knows their types, else integers or text."""
+    return tuple(
+        c
+        if _is_known(c, source, store)
+        else Column(c.name, c.kind, "BIGINT" if c.integer else store.text_key, c.integer)
+        for c in source.key
+    )
+
+
+def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
+    """The key as it is read, in a form that the store's key columns take."""
+    found: list[sa.ColumnElement[Any]] = []
+    for c in source.key:
+        if _is_known(c, source, store):
+            found.append(source.db.key_value(c))
+        else:
+            found.append(source.db.key_value(c) if c.integer else source.db.as_text(c))
+    return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
+
+
+def _is_known(column: Column, source: Source, store: Database) -> bool:
+    """Whether a column of this type can be declared in the store: types and collations can be one database's own."""
+    if store is source.db:
+        return True
+    if store.dialect.name != source.db.dialect.name:
+        return False
+    plain, _, collation = re.sub(r"\(.*?\)", "", column.type).partition(" COLLATE ")
+    return store.dialect.name in ("sqlite", "mssql") or (plain in _BUILT_IN and collation in ("", '"C"', '"POSIX"'))

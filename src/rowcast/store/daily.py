@@ -1,0 +1,115 @@
+"""What charts are drawn of: scored rows, summed in the database by the day of their event and by group.
+
+Only sums travel: memory does not depend on the rows. Where source and store are two databases, the keys of the source's
+rows are staged in the store first, with what is summed beside them.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.database import Column, equal
+from rowcast.source import Source
+from rowcast.store.rows import JobRows
+
+_DAY, _GROUP, _LABEL = "rowcast.day", "rowcast.group", "rowcast.label"
+_CHUNK = 50_000  # sums that travel together
+
+
+@dataclass(frozen=True)
+class Charted:
+    """Which rows are meant, and what of them is summed."""
+
+    first: datetime  # the midnight, UTC, that days are counted from
+    until: datetime  # later rows and labels are invisible
+    runs: sa.Select[Any]  # numbers of the runs that scored them
+    group: Column | None  # None: all together
+    columns: Sequence[Column]  # numbers
+    of_values: bool  # whether values are predicted, and not classes
+
+
+def by_day(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
+    """Sums over scored rows by `day` and `part`, the group: `model_version`, `predicted`, `rows`, `score`.
+
+    Beside them for the column at each place the sum of its values, `value_0`, and how many there are, `known_0`. Values
+    that are missing by the config, or not finite, are none. Of values there is no `predicted`.
+    """
+    source, db = rows.source, rows.source.db
+    beside: list[sa.Label[Any]] = []
+    for place, column in enumerate(charted.columns):
+        value = db.number(column)
+        there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.missing])
+        beside.append(sa.case((there, value), else_=0.0).label(f"rowcast.value_{place}"))
+        beside.append(sa.case((there, 1), else_=0).label(f"rowcast.known_{place}"))
+    own = rows.own.prediction
+    scored = [own.c.model_version, own.c.score, *([] if charted.of_values else [own.c.predicted])]
+    each = _each(rows, charted, [], beside, scored)
+    names = [_DAY, _GROUP, "model_version", *([] if charted.of_values else ["predicted"])]
+    sums = [sa.func.count().label("rows"), sa.func.sum(each.c.score).label("score")]
+    for place in range(len(charted.columns)):
+        sums.append(_sum(each.c[f"rowcast.value_{place}"], sa.Double).label(f"value_{place}"))
+        sums.append(_sum(each.c[f"rowcast.known_{place}"], sa.BigInteger).label(f"known_{place}"))
+    return _summed(rows, each, names, sums)
+
+
+def outcomes(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
+    """Sums over scored rows whose label is known, by `day` and `part`: `label` and `rows`.
+
+    Of values `label` is their sum.
+    """
+    source, own = rows.source, rows.own.prediction
+    label = sa.type_coerce(source.db.feature(source.label), own.c.predicted.type).label(_LABEL)
+    each = _each(rows, charted, [source.known(charted.until)], [label], [])
+    count = sa.func.count().label("rows")
+    if charted.of_values:
+        return _summed(rows, each, [_DAY, _GROUP], [count, _sum(each.c[_LABEL], sa.Double).label("label")])
+    return _summed(rows, each, [_DAY, _GROUP, _LABEL], [count])
+
+
+def _each(
+    rows: JobRows,
+    charted: Charted,
+    parts: Sequence[sa.ColumnElement[bool]],
+    beside: Sequence[sa.Label[Any]],
+    scored: Sequence[sa.ColumnElement[Any]],
+) -> sa.FromClause:
+    """Scored rows with their day and group, with columns of the source and of the predictions."""
+    source, table, own = rows.source, rows.source.table(), rows.own.prediction
+    assert source.time is not None
+    within = source.db.not_before(source.time, source.settings.timezone, charted.first, charted.until)
+    day = _day(source, source.event_time(), charted.first).label(_DAY)
+    group = _text(source, charted.group).label(_GROUP)
+    keyed = rows.keyed([source.usable(table), within, *parts], table, day, group, *beside)
+    same = sa.and_(*[equal(keyed.c[c.name], own.c[c.name]) for c in source.key])
+    runs = charted.runs.subquery("runs")
+    chosen = sa.select(*[keyed.c[label.name] for label in (day, group, *beside)], *scored)
+    joined = chosen.select_from(keyed.join(own, same))
+    return joined.where(own.c.run_id.in_(sa.select(runs.c.run_id))).subquery("each")
+
+
+def _summed(
+    rows: JobRows, each: sa.FromClause, names: Sequence[str], sums: Sequence[sa.ColumnElement[Any]]
+) -> Iterator[pa.RecordBatch]:
+    short = {_DAY: "day", _GROUP: "part", _LABEL: "label"}
+    chosen = [each.c[name].label(short.get(name, name)) for name in names]
+    return rows.store.stream(sa.select(*chosen, *sums).group_by(*[each.c[name] for name in names]), _CHUNK)
+
+
+def _sum(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
+    return sa.cast(sa.func.sum(values), kind)  # PostgreSQL makes a numeric of large integers
+
+
+def _day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
+    """How many days after the first."""
+    return sa.cast(sa.func.floor(source.db.hours(source.db.instant(first), moment) / 24.0), sa.Integer)
+
+
+def _text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
+    """A value as text; none is the empty text."""
+    if column is None:
+        return sa.literal("", sa.UnicodeText)
+    return sa.func.coalesce(sa.cast(source.db.feature(column), sa.UnicodeText), sa.literal("", sa.UnicodeText))

@@ -1,0 +1,166 @@
+"""Creates the store's tables, and leads an older store to the present version one step at a time.
+
+The tables that jobs share are led up together. A job's own tables gain what they lack when that job is opened, since
+the store does not know the keys of the others. What may be NULL only since then stays NOT NULL in older tables, whose
+rows always have it: SQLite would have to copy them whole.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.database import Database
+from rowcast.errors import DatabaseError, StoreError
+from rowcast.store.tables import JobTables, Tables
+
+
+def _leases(db: Database, tables: Tables) -> list[str]:
+    """To version 2: who trains, whether a run is alive, what was planned together, what a row's hash is made of."""
+    return [
+        _added(db, tables.job, "training_run"),
+        _added(db, tables.run, "lease_until"),
+        _added(db, tables.batch, "plan"),
+        _added(db, tables.batch, "accepted"),
+        _added(db, tables.batch, "also_read"),
+    ]
+
+
+def _options(db: Database, tables: Tables) -> list[str]:
+    """To version 3: what a run was asked for, and how many processes died over a batch."""
+    return [_added(db, tables.run, "options"), _added(db, tables.batch, "deaths")]
+
+
+def _own_tables(_db: Database, _tables: Tables) -> list[str]:
+    """To version 4: nothing that jobs share; their own tables gain the shadow, and columns."""
+    return []
+
+
+def _alerts(db: Database, tables: Tables) -> list[str]:
+    """To version 5: the table of alerts, and which decisions have become one."""
+    return [_added(db, tables.promotion, "told")]
+
+
+def _profiles(db: Database, tables: Tables) -> list[str]:
+    """To version 6: what rows looked like and how that changed, and what a version's rows are held against."""
+    return [_added(db, tables.model, name) for name in ("edges", "reference", "weights")]
+
+
+def _unused(db: Database, tables: Tables) -> list[str]:
+    """To version 7: what columns looked like that the model does not use."""
+    return [_added(db, tables.profile, "unused")] if db.has_table(tables.profile) else []
+
+
+def _lacking(db: Database, own: JobTables) -> list[str]:
+    """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
+    found = []
+    for table in filter(db.has_table, own.all):
+        everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
+        there = db.read(everything, {}, 0)[0].schema.names
+        found += [_added(db, table, column.name) for column in table.c if column.nullable and column.name not in there]
+    return found
+
+
+def _added(db: Database, table: sa.Table, column: str) -> str:
+    """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
+    name = db.dialect.identifier_preparer.format_table(table)
+    return f"ALTER TABLE {name} ADD {sa.schema.CreateColumn(table.c[column]).compile(dialect=db.dialect)}"
+
+
+# From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
+STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
+    _leases,
+    _options,
+    _own_tables,
+    _alerts,
+    _profiles,
+    _unused,
+)
+VERSION = 1 + len(STEPS)
+
+
+def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
+    """Create or upgrade what is not there yet. Raises StoreError where that is not allowed or the store is newer."""
+    for more in (True, True, False):
+        try:
+            _upgrade(db, tables, own, schema)
+            return
+        except DatabaseError as error:
+            if error.reason == "rights":
+                raise StoreError(
+                    f"rowcast may not create its tables: {error.what}",
+                    hint="'rowcast ddl' prints them for a database administrator;"
+                    " 'rowcast doctor' names the missing right",
+                ) from error
+            if error.reason != "duplicate" or not more:  # else another process has just created the same
+                raise
+
+
+def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
+    found = version(db, tables)
+    if found is None:
+        db.prepare_store(schema)
+        with db.transaction("write"):
+            if version(db, tables) is None:  # another process may have been first
+                _create(db, tables.shared)
+                db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+            _create(db, own.all)
+        return
+    if found > VERSION:
+        raise StoreError(
+            f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
+            hint="install the newer rowcast that upgraded it",
+        )
+    missing = [table for table in own.all if not db.has_table(table)]
+    if found < VERSION or missing or _lacking(db, own):
+        with db.transaction("write"):
+            # The version's row is the lock: another process may be upgrading just now.
+            db.execute(tables.version.update().values(created_at=tables.version.c.created_at))
+            statements = [s for step in STEPS[(version(db, tables) or found) - 1 :] for s in step(db, tables)]
+            for statement in [*statements, *_lacking(db, own)]:
+                db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
+            if version(db, tables) != VERSION:
+                db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
+            _create(db, [*tables.shared, *missing])
+
+
+def version(db: Database, tables: Tables) -> int | None:
+    """The version of the store's tables, None where there are none."""
+    if not db.has_table(tables.version):
+        return None
+    found: int | None = db.scalar(sa.select(sa.func.max(tables.version.c.version)))
+    return found
+
+
+def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
+    """Every statement that creates the store, or leads it to this version, for an administrator to read and run."""
+    found = version(db, tables)
+    if found is None:
+        statements = db.schema_ddl(schema)
+        missing = [*tables.shared, *own.all]
+    else:
+        statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
+        statements += _lacking(db, own)
+        missing = [table for table in (*tables.shared, *own.all) if not db.has_table(table)]
+    for table in missing:
+        statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
+        statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
+        statements += db.table_ddl(table)
+    if found != VERSION:
+        insert = tables.version.insert().values(version=VERSION, created_at=sa.func.current_timestamp())
+        statements.append(str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True})))
+    return statements
+
+
+def _create(db: Database, tables: Sequence[sa.Table]) -> None:
+    for table in tables:
+        if not db.has_table(table):
+            db.execute(sa.schema.CreateTable(table))
+            for index in _indexes(table):
+                db.execute(sa.schema.CreateIndex(index))
+            for statement in db.table_ddl(table):
+                db.execute(sa.text(statement))
+
+
+def _indexes(table: sa.Table) -> list[sa.Index]:
+    return sorted(table.indexes, key=lambda index: str(index.name))

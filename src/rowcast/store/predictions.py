@@ -1,0 +1,92 @@
+"""What a version predicted, summed in the database: of all rows, and of those whose label is known by now.
+
+Only sums travel, one row for each run, decision, label and band of the score: memory does not depend on the rows. Where
+source and store are two databases, the keys and labels of the source's labelled rows are staged in the store first.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.database import equal
+from rowcast.source import LABEL, Scope
+from rowcast.store.paired import Bound, later_than
+from rowcast.store.rows import JobRows
+
+_UNSEEN = "rowcast.unseen"
+_CHUNK = 50_000  # groups that travel together
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A version, and which of its predictions are meant."""
+
+    version: int
+    created_at: datetime  # as of
+    trained_until: Bound
+    runs: tuple[int, int]  # numbers of the first and the last run that made them
+    edges: Sequence[float]  # the highest score of each band but the last
+    of_values: bool  # whether values are predicted, and not classes
+
+
+def predicted(rows: JobRows, asked: Asked) -> Iterator[pa.RecordBatch]:
+    """Sums over its predictions: `run_id`, `predicted`, `band`, `rows`, `score`, `variance`, `third`.
+
+    The last three are sums of the score s, of s (1 - s) and of s (1 - s) (1 - 2 s). Of values: `run_id`, `rows`.
+    """
+    each = sa.select(*_columns(rows, asked)).where(*_meant(rows, asked)).subquery("each")
+    names = ["run_id"] if asked.of_values else ["run_id", "predicted", "band"]
+    sums = [sa.func.count().label("rows")] if asked.of_values else _sums(each)
+    statement = sa.select(*[each.c[name] for name in names], *sums).group_by(*[each.c[name] for name in names])
+    return rows.store.stream(statement, _CHUNK)
+
+
+def judged(rows: JobRows, asked: Asked, scope: Scope, now: datetime) -> Iterator[pa.RecordBatch]:
+    """The same sums over its predictions of rows whose label is known `now`, by `label` and `unseen` too.
+
+    `unseen` is 1 where the version cannot have been trained on the row: it is later than those it was trained on, or
+    its label was not yet known when the version was made. Of values: `run_id`, `unseen`, `rows` and `off`, the sum of
+    how far off they are.
+    """
+    source, table, own = rows.source, rows.source.table(), rows.own.prediction
+    unseen = sa.or_(later_than(source, asked.trained_until), sa.not_(source.known(asked.created_at)))
+    label = sa.type_coerce(source.db.feature(source.label), own.c.predicted.type).label(LABEL)
+    parts = [source.usable(table), source.known(now), source.visible(now), source.in_scope(scope)]
+    labelled = rows.keyed(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
+    same = sa.and_(*[equal(labelled.c[c.name], own.c[c.name]) for c in source.key])
+    beside = [labelled.c[LABEL].label("label"), labelled.c[_UNSEEN].label("unseen")]
+    chosen = sa.select(*_columns(rows, asked), *beside).select_from(labelled.join(own, same))
+    each = chosen.where(*_meant(rows, asked)).subquery("each")
+    if asked.of_values:
+        off = sa.type_coerce(each.c.label, sa.Double) - sa.type_coerce(each.c.predicted, sa.Double)
+        names = ["run_id", "unseen"]
+        sums: list[sa.ColumnElement[Any]] = [sa.func.count().label("rows"), sa.func.sum(sa.func.abs(off)).label("off")]
+    else:
+        names, sums = ["run_id", "predicted", "band", "label", "unseen"], _sums(each)
+    statement = sa.select(*[each.c[name] for name in names], *sums).group_by(*[each.c[name] for name in names])
+    return rows.store.stream(statement, _CHUNK)
+
+
+def _meant(rows: JobRows, asked: Asked) -> list[sa.ColumnElement[bool]]:
+    own = rows.own.prediction
+    return [own.c.model_version == asked.version, own.c.run_id.between(*asked.runs)]
+
+
+def _columns(rows: JobRows, asked: Asked) -> list[sa.ColumnElement[Any]]:
+    own = rows.own.prediction
+    bands = [(own.c.score <= edge, place) for place, edge in enumerate(asked.edges)]
+    last = sa.literal(len(bands))
+    band = sa.case(*bands, else_=last) if bands else last
+    return [own.c.run_id, own.c.predicted, own.c.score, band.label("band")]
+
+
+def _sums(each: sa.FromClause) -> list[sa.ColumnElement[Any]]:
+    score = each.c.score
+    variance = score * (1.0 - score)
+    third = variance * (1.0 - 2.0 * score)
+    named = {"score": score, "variance": variance, "third": third}
+    return [sa.func.count().label("rows"), *[sa.func.sum(value).label(name) for name, value in named.items()]]

@@ -1,0 +1,104 @@
+"""What the rows of runs looked like, and what of it was told as drift."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.database import Database
+from rowcast.store.tables import Tables
+
+_SCORES = ("infer", "full-pipeline", "step")  # pipelines that score
+
+
+class Profiles:
+    """The store's record of one job's profiles and drift."""
+
+    def __init__(self, db: Database, tables: Tables, job: str) -> None:
+        self.db = db
+        self.tables = tables
+        self.job = job
+
+    def of(self, version: int, reach: timedelta, *, unused: bool = False) -> dict[int, list[bytes]]:
+        """By run, the profiles of the batches that a version scored, back to `reach` before the newest such run.
+
+        `unused` asks for those of the columns that the version does not use.
+        """
+        table, run = self.tables.profile, self.tables.run
+        counts = table.c.unused if unused else table.c.counts
+        mine = sa.and_(table.c.job == self.job, table.c.model_version == version, counts.is_not(None))
+        joined = table.join(run, run.c.run_id == table.c.run_id)
+        newest = self.db.rows(
+            sa.select(run.c.as_of).select_from(joined).where(mine).order_by(run.c.as_of.desc()).limit(1)
+        )
+        found: dict[int, list[bytes]] = {}
+        if not newest:
+            return found
+        recent = sa.and_(mine, run.c.as_of >= newest[0]["as_of"] - reach)
+        statement = sa.select(table.c.run_id, counts.label("counts")).select_from(joined).where(recent)
+        for row in self.db.rows(statement.order_by(table.c.batch_id)):
+            found.setdefault(row["run_id"], []).append(bytes(row["counts"]))
+        return found
+
+    def runs(self, first: int) -> list[dict[str, Any]]:
+        """The runs that scored, from the `first` on and in their order.
+
+        Of each run_id, as_of and, NULL where they are not known, scored, quarantined, flagged and age_h, the hours from
+        the newest row to the run.
+        """
+        run, batch, metric = self.tables.run, self.tables.batch, self.tables.metric
+        published = sa.and_(batch.c.job == self.job, batch.c.run_id >= first, batch.c.status == "published")
+        counted = (
+            sa.select(
+                batch.c.run_id,
+                sa.func.sum(batch.c.scored).label("scored"),
+                sa.func.sum(batch.c.quarantined).label("quarantined"),
+            )
+            .where(published)
+            .group_by(batch.c.run_id)
+            .subquery()
+        )
+        figure = {name: metric.alias(f"{name}_of_run") for name in ("flagged", "age_h")}
+        joined: sa.FromClause = run.outerjoin(counted, counted.c.run_id == run.c.run_id)
+        for name, of in figure.items():
+            same = sa.and_(of.c.run_id == run.c.run_id, of.c.step == "inference", of.c.name == name)
+            joined = joined.outerjoin(of, same)
+        scores = sa.and_(run.c.job == self.job, run.c.run_id >= first, run.c.pipeline.in_(_SCORES))
+        columns = [run.c.run_id, run.c.as_of, counted.c.scored, counted.c.quarantined]
+        columns += [of.c.value.label(name) for name, of in figure.items()]
+        return self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
+
+    def record(self, version: int, events: Sequence[Mapping[str, Any]]) -> None:
+        """Keep what was told of drift: run_id, what, at, size, told and findings of each event."""
+        about = {"job": self.job, "model_version": version}
+        for event in events:
+            findings = json.dumps(event["findings"], ensure_ascii=False)
+            self.db.execute(self.tables.drift.insert().values({**event, **about, "findings": findings}))
+
+    def drift(self, version: int | None = None) -> list[dict[str, Any]]:
+        """What was told of drift, the newest first."""
+        table = self.tables.drift
+        mine = table.c.job == self.job
+        if version is not None:
+            mine = sa.and_(mine, table.c.model_version == version)
+        rows = self.db.rows(sa.select(table).where(mine).order_by(table.c.drift_id.desc()))
+        return [{**row, "findings": json.loads(row["findings"])} for row in rows]
+
+    def looked_at(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
+        """As of when a run before this one last kept this figure of the step `monitor`, and what it was."""
+        run, metric = self.tables.run, self.tables.metric
+        mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)
+        joined = metric.join(run, run.c.run_id == metric.c.run_id)
+        looked = sa.select(run.c.as_of, metric.c.value).select_from(joined).where(mine, run.c.run_id < run_id)
+        found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(1))
+        return (found[0]["as_of"], found[0]["value"]) if found else None
+
+    def last_look(self) -> dict[str, float]:
+        """The figures of the newest step `monitor` that looked at all runs; empty where there is none."""
+        metric = self.tables.metric
+        of_step = sa.and_(metric.c.job == self.job, metric.c.step == "monitor")
+        newest = sa.select(sa.func.max(metric.c.run_id)).where(of_step, metric.c.name == "runs").scalar_subquery()
+        rows = self.db.rows(sa.select(metric.c.name, metric.c.value).where(of_step, metric.c.run_id == newest))
+        return {row["name"]: row["value"] for row in rows}

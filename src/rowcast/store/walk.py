@@ -1,0 +1,141 @@
+"""Source rows that the store holds something about, walked in key order beside what it holds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.database import Column, RawType, equal
+from rowcast.errors import DatabaseError
+from rowcast.source import Fetched, KeyRange, Scope, Source, key_values, store_key, taken
+from rowcast.store.rows import JobRows
+
+_Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
+
+_CHUNK = 50_000  # source rows that are looked at together
+_MOST_FAILING = 1000  # reads that may fail before what fails is no longer narrowed down to its rows
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Some source rows, keys included, and for each what the store holds about it."""
+
+    fetched: Fetched
+    rendered: pa.RecordBatch  # the keys as text that the source rendered
+    held: list[dict[str, Any]]
+    is_read: bool = True  # False where the database cannot compute the rows: then there are keys alone
+
+
+def walk(
+    job_rows: JobRows,
+    own: sa.Table,
+    batch: sa.Table,
+    wanted: Sequence[sa.ColumnElement[Any]],
+    columns: Sequence[Column],
+    scope: Scope,
+    of_own: Sequence[sa.ColumnElement[bool]] = (),
+    of_source: Sequence[sa.ColumnElement[bool]] = (),
+) -> Iterator[Stored]:
+    """Rows in scope that `own` holds, with these `columns` of the source, and the `wanted` ones of `own` and `batch`.
+
+    `of_own` and `of_source` are conditions on either side.
+    """
+    source, last = job_rows.source, None
+    if not scope.is_fixed:
+        return
+
+    def read(columns: Sequence[Column], within: Sequence[sa.ColumnElement[bool]]) -> Fetched:
+        table = source.table()
+        parts = [source.own_key(table, of_source), source.in_scope(scope), *of_source, *within]
+        if job_rows.together:
+            same = [equal(table.c[c.name], own.c[c.name]) for c in source.key]
+            parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
+        features = source.values(columns)
+        chosen = [*key_values(source, job_rows.store), *features, *source.rendered_keys()]
+        statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
+        return Fetched(*source.db.read(statement, source.kinds(columns), _CHUNK))
+
+    reader = _Reader(source, columns, read)
+    while True:
+        count = 0
+        for fetched, is_read in reader.chunk([] if last is None else [source.after_key(last)]):
+            rendered = fetched.rows.select([f"rendered_{place}" for place in range(len(source.key))])
+            held = _held(job_rows, own, batch, wanted, fetched.rows, of_own)
+            places = np.array([row.pop("place") for row in held], dtype=np.int64)
+            if held:
+                yield Stored(taken(fetched, places), rendered.take(pa.array(places)), held, is_read)
+            count += fetched.rows.num_rows
+            if fetched.rows.num_rows:
+                last = _key(rendered, rendered.num_rows - 1)
+        if count < _CHUNK:
+            return
+
+
+class _Reader:
+    """Reads chunks of rows, and those apart that the database cannot compute, such as a division by zero."""
+
+    def __init__(self, source: Source, columns: Sequence[Column], read: _Read) -> None:
+        self._source = source
+        self._columns = columns
+        self._read = read
+        self._failing = 0
+
+    def chunk(self, within: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[Fetched, bool]]:
+        """Rows with their columns, or, and then False, their keys alone; together a chunk in key order."""
+        whole = self._tried(within)
+        if whole is not None:
+            yield whole, True
+        else:
+            alone = self._read([], within)
+            yield from self._narrowed(alone, 0, alone.rows.num_rows)
+
+    def _tried(self, within: Sequence[sa.ColumnElement[bool]]) -> Fetched | None:
+        try:
+            with self._source.db.attempt():
+                return self._read(self._columns, within)
+        except DatabaseError as error:
+            if error.reason != "other" or not self._columns:
+                raise
+            self._failing += 1
+            return None
+
+    def _narrowed(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
+        """Rows of which some fail, by halves."""
+        if end - first <= 1 or self._failing >= _MOST_FAILING:
+            yield taken(alone, np.arange(first, end)), False
+            return
+        rendered = alone.rows.select([f"rendered_{place}" for place in range(len(self._source.key))])
+        middle = (first + end) // 2
+        for low, high in ((first, middle), (middle, end)):
+            keys = KeyRange(_key(rendered, low), _key(rendered, high - 1), high - low)
+            half = self._tried([self._source.between(keys)])
+            if half is not None:
+                yield half, True
+            else:
+                yield from self._narrowed(alone, low, high)
+
+
+def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
+    return tuple(str(value) for value in rendered.slice(place, 1).to_pylist()[0].values())
+
+
+def _held(
+    job_rows: JobRows,
+    own: sa.Table,
+    batch: sa.Table,
+    wanted: Sequence[sa.ColumnElement[Any]],
+    rows: pa.RecordBatch,
+    of_own: Sequence[sa.ColumnElement[bool]],
+) -> list[dict[str, Any]]:
+    """What the store holds about these rows, with their places, in their order."""
+    keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(job_rows.source, job_rows.store)]
+    staged = job_rows.store.temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
+    chosen = rows.select([c.name for c in keys])
+    job_rows.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
+    joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in keys]))
+    joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
+    statement = sa.select(staged.c.place, *wanted).select_from(joined).where(*of_own)
+    return job_rows.store.rows(statement.order_by(staged.c.place))

@@ -1,0 +1,352 @@
+"""The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import structlog
+
+from rowcast import check, features, fetch, fit, gate, monitor, predict
+from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError
+from rowcast.job.opening import Job
+from rowcast.job.run import Run
+from rowcast.job.saved import SAVED, saved_contract, saved_matrix
+from rowcast.job.step_record import Recorded, recorded
+from rowcast.job.workdir import WorkDir
+from rowcast.models import imported
+from rowcast.models.target import Target
+from rowcast.scoring import shadow
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
+from rowcast.store.registry import Version
+from rowcast.training import import_file
+from rowcast.training.comparison import blocks, compared, groups
+from rowcast.watch import drift
+
+log = structlog.get_logger("rowcast")
+
+PART = "rowcast.part"  # beside each training row: what it serves
+TRAIN, GATE, NEITHER = 0, 1, 2
+OUTCOME = "rowcast.outcome"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EXAMPLES = 20
+
+STEPS = tuple(SAVED)
+
+
+def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
+    """Run the training steps from `first` to `last`, each recorded."""
+    functions: dict[str, Callable[[Run, Recorded], None]] = {
+        "data-fetch": _fetch,
+        "data-check": _check,
+        "data-process": _process,
+        "model-build": _build,
+        "gate": _gate,
+    }
+    for name in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
+        row_set = "-" if name in ("model-build", "gate") else "train"
+        with recorded(run.job.runs, run.run_id, name, row_set) as about:
+            run.job.retried(partial(functions[name], run, about))
+
+
+def _fetch(run: Run, about: Recorded) -> None:
+    champion = run.job.registry.champion_as_of(run.now)
+    until = None if champion is None else _until(run.job, run.job.registry.version(champion))
+    run.work.save_json("train/champion.json", champion)
+    fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
+    model = import_file.kept(run.work)
+    parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
+    part = pa.array(parts, pa.int8())
+    run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
+    about.rows_in = about.rows_out = fetched.rows.num_rows
+    about.columns = len(run.job.source.features)
+    about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
+
+
+def _until(job: Job, champion: Version) -> datetime | tuple[str, ...] | None:
+    """Up to where the champion was trained. Raises ConfigError where its task is another one."""
+    kind, asked = champion.metrics.get("kind", "binary"), job.settings.task.kind
+    if kind != asked:
+        raise ConfigError(
+            f"the champion, version {champion.version}, is a {kind} model, and [task] kind is '{asked}'",
+            hint="another task is another job: give it a 'name' of its own, and it begins anew beside this one",
+        )
+    return champion.trained_until
+
+
+def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
+    """The later half of what came after the champion's training serves the gate alone, the rest trains.
+
+    What trains was known when the gate's first row came, and no older than `window`: between both lies as much time as
+    labels take. Neither ties in time nor groups are split: a group that reaches over the border serves neither on its
+    later side. Rows up to `seen_to` serve nothing: a model that was fitted elsewhere may have seen them.
+    """
+    parts = np.full(rows.num_rows, TRAIN, dtype=np.int8)
+    time, fresh = rows.column(TIME).to_numpy(), np.flatnonzero(rows.column(FRESH).to_numpy())
+    if seen_to is not None:
+        parts[time <= seen_to] = NEITHER
+        fresh = fresh[time[fresh] > seen_to]
+    border = rows.num_rows
+    if len(fresh) > 1:
+        border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
+        parts[border:] = GATE
+        parts[:border][rows.column(KNOWN).to_numpy()[:border] > time[border]] = NEITHER
+        if GROUP in rows.schema.names:
+            group = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+            reaching = np.isin(group, group[:border]) & (group >= 0)
+            parts[border:][reaching[border:]] = NEITHER
+    if window is not None and border:
+        oldest = time[min(border, rows.num_rows - 1)] - window // timedelta(microseconds=1)
+        parts[:border][time[:border] < oldest] = NEITHER
+    return parts
+
+
+def _check(run: Run, about: Recorded) -> None:
+    fetched, missing = run.work.rows(SAVED["data-fetch"]), run.job.settings.source.missing
+    rows = fetched.rows
+    if not rows.num_rows:
+        raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
+    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
+    learned = check.learn(trains, run.job.checked_columns, run.job.settings.check.columns, missing)
+    checked = check.check(rows, learned.contract, fetched.misfits, missing)
+    run.work.save_rows(SAVED["data-check"], Fetched(checked.good, []))
+    broken = Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
+    examples = [check.reasons(failures) for failures in list(checked.failures.values())[:_EXAMPLES]]
+    run.work.save_json(
+        "train/contract.json",
+        {
+            "contract": learned.contract.to_json(),
+            "dropped": learned.dropped,
+            "bad_rows": len(checked.failures),
+            "broken": dict(broken.most_common()),
+            "examples": examples,
+        },
+    )
+    about.rows_in, about.rows_out, about.columns = rows.num_rows, checked.good.num_rows, len(learned.contract.rules)
+    about.metrics["bad_rows"] = len(checked.failures)
+    notes = [f"not used: {name} ({why})" for name, why in list(learned.dropped.items())[:3]]
+    if broken:
+        notes.append("dropped bad rows: " + ", ".join(f"{what} ({n})" for what, n in broken.most_common(3)))
+    about.note = "; ".join(notes)
+
+
+def _process(run: Run, about: Recorded) -> None:
+    rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
+    task, known = run.job.settings.task, set(contract.names)
+    learnable = features.learnable(rows.column(LABEL), task.kind, fit.LEAST)
+    about.rows_in, about.note = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
+    rows = rows.filter(pa.array(learnable))
+    target = features.target(rows.column(LABEL), task)
+    names = [column.name for column in run.job.source.features if column.name in known]
+    matrix = features.process(rows, contract, names)
+    columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
+    columns |= {OUTCOME: pa.array(target.values), **{name: rows.column(name) for name in (TIME, KNOWN, PART)}}
+    if GROUP in rows.schema.names:
+        columns[GROUP] = rows.column(GROUP).dictionary_encode().indices
+    run.work.save_rows(SAVED["data-process"], Fetched(pa.RecordBatch.from_pydict(columns), []))
+    run.work.save_json("train/classes.json", target.classes)
+    about.rows_out, about.columns = len(matrix), len(names)
+
+
+def _left_out(labels: pa.Array) -> str:
+    """Rows whose outcome no model can learn from."""
+    shown = [f"{pair['values']!r} ({pair['counts']})" for pair in labels.value_counts().to_pylist()[:5]]
+    return f"not learned from, since it is rare or no number: {', '.join(shown)}" if shown else ""
+
+
+def _build(run: Run, about: Recorded) -> None:
+    rows, contract = run.work.rows(SAVED["data-process"]).rows, saved_contract(run.work)
+    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
+    matrix, settings = saved_matrix(trains, contract), run.job.settings
+    values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
+    target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
+    event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
+    is_dated = run.job.source.time is not None
+    training = fit.Training(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
+    model = import_file.kept(run.work)
+    if model is None:
+        with _importable(settings.folder):
+            confidence = settings.infer.confidence
+            built = fit.build(
+                training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
+            )
+    else:
+        theirs = imported.read(model.name, model.data, target.kind, target.classes)
+        built = fit.imported(training, contract, theirs, settings.model, settings.task, settings.infer.confidence)
+    last = run.work.rows(SAVED["data-fetch"]).rows
+    window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
+    # A connection may have been cut while it was idle: that is no reason to train again.
+    labels_known = run.job.retried(lambda: fetch.labels_known(run.job.source, run.now))
+    about_it = {
+        **built.metrics,
+        "labels_known": labels_known,
+        "candidates": built.candidates,
+        "dropped": built.dropped,
+        "importance": built.features_ranked,
+    }
+    apart = run.job.retried(lambda: drift.cadence(run.job, run.now))
+    held_against = monitor.reference(built.model, built.contributions, matrix, event if is_dated else None, apart)
+    version = run.job.retried(
+        lambda: run.job.registry.save(
+            built.model,
+            held_against,
+            created_at=run.now,
+            run_id=run.run_id,
+            estimator=settings.model.estimator if model is None else model.name,
+            rows=len(matrix) if model is None else 0,  # those that it was fitted on are not known
+            metrics=about_it,
+            **window,
+        )
+    )
+    run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
+    about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
+    about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
+    about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
+
+
+def _quality(figures: dict[str, Any]) -> str:
+    """The figure that people know, with its interval."""
+    name = "auc" if "auc" in figures else "mae"
+    value, low, high = (figures[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return f"{name.upper()} unknown" if value is None else f"{name.upper()} {value:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _clock() -> Callable[[], float]:
+    """Seconds since now."""
+    begun = time.monotonic()
+    return lambda: time.monotonic() - begun
+
+
+def _ran(run: Run) -> int | None:
+    """How many candidates ran where this very moment was trained as of before, whatever the time they took."""
+    same = [each for each in run.job.registry.versions() if each.created_at == run.now]
+    return next((each.metrics["ran"] for each in same if "ran" in each.metrics), None)
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """A user's estimator is found beside the config, wherever the command is run from."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+
+
+def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
+    """From when to when a model was trained; without a time column, up to which key."""
+    if job.source.time is None:
+        last = rows.slice(rows.num_rows - 1)
+        return {"trained_to_key": [last.column(f"rendered_{n}")[0].as_py() for n in range(len(job.source.key))]}
+    times = rows.column(TIME).to_numpy()
+    return {"trained_from": _moment(times[0]), "trained_to": _moment(times[-1])}
+
+
+def _gate(run: Run, about: Recorded) -> None:
+    version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
+    champion, decisions = run.job.registry.champion(), run.job.registry.promotions()
+    if stands := _stands(version.version, champion, decisions):
+        about.note = f"v{version.version} was decided on before: {stands['reason']}"
+        run.work.save_json(SAVED["gate"], {name: stands[name] for name in ("version", "decision", "reason")})
+        return
+    judged = run.work.json("train/champion.json")
+    if champion != judged:
+        decision = _undecided(f"the champion changed since data-fetch, from {_name(judged)} to {_name(champion)}")
+    elif champion is None:
+        decision = gate.first(version.metrics)
+    else:
+        allowed = shadow.allowance(run.job, run.now, decisions)
+        decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
+    if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
+        run.job.ledger.fix_scope(fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since))
+    if decision.promote and not run.job.registry.promote(
+        version.version, **_said(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
+    ):
+        decision = _undecided("another version was decided on while this one was judged")
+    if not decision.promote:
+        run.job.registry.keep(version.version, **_said(decision), at=run.now, by="gate")
+    run.work.save_json(
+        SAVED["gate"],
+        {"version": version.version, "decision": decision.outcome, "reason": decision.reason, **decision.evidence},
+    )
+    about.metrics = decision.evidence
+    about.note = f"v{version.version} {decision.reason}"
+
+
+def _stands(version: int, champion: int | None, decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The decision that a gate asked again lets stand: to judge the same rows twice would be a second chance.
+
+    That is what made the version champion, be it this gate or a person, or a test of this gate's that it did not pass.
+    """
+    about_it = [made for made in decisions if made["version"] == version]
+    if champion == version:
+        return about_it[0]
+    return next((made for made in about_it if made["decided_by"] == "gate" and made["decision"] != "undecided"), None)
+
+
+def _undecided(why: str) -> gate.Decision:
+    return gate.Decision(False, "undecided", f"undecided: {why}; 'rowcast retrain' judges anew", {})
+
+
+def _said(decision: gate.Decision) -> dict[str, Any]:
+    return {"decision": decision.outcome, "reason": decision.reason, "evidence": decision.evidence}
+
+
+def _name(version: int | None) -> str:
+    return "none" if version is None else f"v{version}"
+
+
+def _compared(
+    job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: Recorded
+) -> gate.Decision:
+    """Both models on the same rows, later than what either was trained on."""
+    rows = work.rows(SAVED["data-check"]).rows
+    rows = rows.filter(pc.equal(rows.column(PART), GATE))
+    try:
+        models = [job.registry.load(version.version) for version in (champion, challenger)]
+        scored = [model.scored(features.process(rows, model.contract, model.features)) for model in models]
+        said = [predict.predicted(model, found) for model, found in zip(models, scored, strict=True)]
+        decision = compared(job, rows, said[0], said[1], models, allowed)
+    except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
+        reason = f"undecided: v{champion.version} cannot be compared with: {error.what}; 'rowcast promote' can decide"
+        return gate.Decision(False, "undecided", reason, {"rows": rows.num_rows})
+    about.rows_in = about.rows_out = rows.num_rows
+    evidence = {**decision.evidence, "judged_to": _newest(job, rows)}
+    if models[0].kind == "binary":
+        positive = features.is_positive(rows.column(LABEL), job.settings.task.positive)
+        aucs = [gate.auc(positive, found.score) for found in scored]
+        evidence |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
+    return replace(decision, evidence=evidence)
+
+
+def _newest(job: Job, rows: pa.RecordBatch) -> Any:
+    """The newest of these rows, as JSON takes it: its time, or without a time column its key."""
+    if not rows.num_rows:
+        return None
+    window = _window(job, rows)
+    return window["trained_to"].isoformat() if "trained_to" in window else window["trained_to_key"]
+
+
+def _moment(microseconds: Any) -> datetime:
+    return _EPOCH + timedelta(microseconds=int(microseconds))
+
+
+def first_unfinished(done: set[tuple[str, str]], work: WorkDir) -> str:
+    """The first step that is not done, or an earlier one where what it must read is gone."""
+    first = next((name for name in STEPS if not {(name, "train"), (name, "-")} & done), STEPS[-1])
+    place = STEPS.index(first)
+    while place and not work.has(SAVED[STEPS[place - 1]]):
+        place -= 1
+    if STEPS[place] != first:
+        log.warning(f"what {first} needs is gone from the work directory: going back to {STEPS[place]}")
+    return STEPS[place]

@@ -1,0 +1,226 @@
+"""Control charts of what was scored in a window of days, group by group: computed when asked for, nothing is stored."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from rowcast import fetch
+from rowcast.config import Monitor
+from rowcast.database import Column
+from rowcast.errors import UsageError
+from rowcast.job.opening import Job
+from rowcast.monitor.charts import Kind, Mark, Point, Subgroup, chart
+from rowcast.source import Source, named_column
+from rowcast.store import daily
+from rowcast.watch.quality import normal
+
+DAYS = 60
+SENSORS = 4  # charted where nobody names columns: those that matter most
+MOST_GROUPS = 200
+SCORE, FLAGGED, FAILED = "mean score", "share flagged", "fail rate"
+PREDICTED, LABEL = "mean predicted", "mean label"  # of a regression
+NO_GROUP = "(none)"
+KNOWN = 0.5  # of the usual share of labels, at least, for a day's fail rate to be shown
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One figure of one group, day by day."""
+
+    what: str
+    is_column: bool  # the mean of this column of the source
+    group: str | None  # None: all rows
+    kind: Kind
+    points: list[Point]
+    marks: list[Mark]
+
+
+@dataclass
+class _Day:
+    """Sums over the rows of a day and group."""
+
+    versions: dict[int, int] = field(default_factory=lambda: defaultdict(int))  # rows of each
+    score: float = 0.0
+    flagged: int = 0
+    labelled: int = 0
+    outcome: float = 0.0  # failures, or a regression's labels
+    values: list[float] = field(default_factory=list)
+    known: list[int] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return sum(self.versions.values())
+
+
+_Days = Mapping[int, _Day]  # by how many days after the first
+_Groups = dict[str, dict[int, _Day]]
+_Series = dict[int, tuple[float, int]]  # by day the value, and of how many rows
+
+
+@dataclass(frozen=True)
+class _Figure:
+    what: str
+    kind: Kind
+    series: Callable[[_Days], _Series]
+    is_models: bool = False  # another version makes it another
+    is_column: bool = False
+
+
+def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = ()) -> list[Chart]:
+    """Of the rows whose event lies in the last days, figure by figure and group by group.
+
+    A day is one of UTC; the last one is that of `now`. Raises UsageError, SourceError.
+    """
+    if job.source.time is None:
+        raise UsageError("charts need 'time' in [source]", hint="without it rows have no day")
+    first = datetime.combine(now.astimezone(UTC).date(), time(), UTC) - timedelta(days=days - 1)
+    charted = daily.Charted(
+        first,
+        now,
+        job.runs.between(first - timedelta(seconds=1), now),
+        group_column(job.source, job.settings.monitor),
+        _columns(job, columns),
+        job.settings.task.kind == "regression",
+    )
+    done = _maintenance(job, charted)
+    return _drawn(charted, _summed(job, charted), done)
+
+
+def group_column(source: Source, monitor: Monitor) -> Column | None:
+    """The column that charts are grouped by. Raises SourceError."""
+    if monitor.group_by is None:
+        return None
+    where = f"{source.settings.table or 'the query'} in {source.db.shown}"
+    return named_column(source.relation, monitor.group_by, where, "monitor.group_by")
+
+
+def _columns(job: Job, names: Sequence[str]) -> list[Column]:
+    """The named ones, or those that matter most to the champion."""
+    numbers = {column.name: column for column in job.source.relation.columns if column.kind == "number"}
+    for name in names:
+        if name not in numbers:
+            raise UsageError(
+                f"--column {name}: there is no such column of numbers", hint="'rowcast models show' names some"
+            )
+    if names:
+        return [numbers[name] for name in dict.fromkeys(names)]
+    champion = job.registry.champion()
+    ranked = [] if champion is None else job.registry.version(champion).metrics.get("importance") or []
+    return [numbers[name] for name, _ in ranked if name in numbers][:SENSORS]
+
+
+def _summed(job: Job, charted: daily.Charted) -> _Groups:
+    known = len(charted.columns)
+    groups: _Groups = defaultdict(lambda: defaultdict(lambda: _Day(values=[0.0] * known, known=[0] * known)))
+    is_good = {each.version: None if charted.of_values else normal(job, each) for each in job.registry.versions()}
+    for row in _rows(daily.by_day(job.rows, charted)):
+        if row["model_version"] not in is_good:  # which came just now
+            continue
+        day, decides = groups[row["part"]][row["day"]], is_good[row["model_version"]]
+        day.versions[row["model_version"]] += row["rows"]
+        day.score += row["score"]
+        if decides is not None and not decides(row["predicted"]):
+            day.flagged += row["rows"]
+        for place in range(known):
+            day.values[place] += row[f"value_{place}"]
+            day.known[place] += row[f"known_{place}"]
+        if len(groups) > MOST_GROUPS:
+            raise UsageError(
+                f"'{job.settings.monitor.group_by}' has more than {MOST_GROUPS} values (monitor.group_by)",
+                hint="charts are of groups with many rows each, such as tools",
+            )
+    for row in _rows(daily.outcomes(job.rows, charted)):
+        day = groups[row["part"]][row["day"]]
+        if day.versions:
+            decides = is_good[max(day.versions)]
+            day.labelled += row["rows"]
+            day.outcome += row["label"] if decides is None else 0 if decides(row["label"]) else row["rows"]
+    return groups
+
+
+def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    for batch in batches:
+        yield from batch.to_pylist()
+
+
+def _maintenance(job: Job, charted: daily.Charted) -> dict[str, list[Mark]]:
+    """By group; those of the empty text are of all groups."""
+    found: dict[str, list[Mark]] = defaultdict(list)
+    if job.settings.monitor.events is not None:
+        events = fetch.Maintenance(job.source, job.settings.monitor)
+        for row in _rows(events.by_day(charted.first, charted.until)):
+            more = f" and {row['rows'] - 1} more" if row["rows"] > 1 else ""
+            found[row["part"]].append(Mark(_date(charted, row["day"]), f"{row['what'] or 'maintenance'}{more}"))
+    return found
+
+
+def _promoted(charted: daily.Charted, groups: _Groups) -> list[Mark]:
+    """The days from which on another version than before scored most rows."""
+    rows: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for days in groups.values():
+        for number, day in days.items():
+            for version, count in day.versions.items():
+                rows[number][version] += count
+    most = [(number, max(rows[number], key=rows[number].__getitem__)) for number in sorted(rows) if rows[number]]
+    return [Mark(_date(charted, day), f"v{now}") for (_, before), (day, now) in pairwise(most) if now != before]
+
+
+def _figures(charted: daily.Charted) -> list[_Figure]:
+    columns = [
+        _Figure(column.name, "value", partial(_values, place), is_column=True)
+        for place, column in enumerate(charted.columns)
+    ]
+    if charted.of_values:
+        return [_Figure(PREDICTED, "value", _scores, is_models=True), _Figure(LABEL, "value", _outcomes), *columns]
+    return [
+        _Figure(SCORE, "probability", _scores, is_models=True),
+        _Figure(FLAGGED, "share", _flagged, is_models=True),
+        _Figure(FAILED, "share", _outcomes),
+        *columns,
+    ]
+
+
+def _scores(days: _Days) -> _Series:
+    return {number: (day.score / day.rows, day.rows) for number, day in days.items() if day.rows}
+
+
+def _flagged(days: _Days) -> _Series:
+    return {number: (day.flagged / day.rows, day.rows) for number, day in days.items() if day.rows}
+
+
+def _values(place: int, days: _Days) -> _Series:
+    return {n: (day.values[place] / day.known[place], day.known[place]) for n, day in days.items() if day.known[place]}
+
+
+def _outcomes(days: _Days) -> _Series:
+    """Of days with about as many labels as usual: where failures become known first, the newest days look worse."""
+    shares = {number: day.labelled / day.rows for number, day in days.items() if day.labelled}
+    enough = KNOWN * float(np.median(list(shares.values()))) if shares else 0.0
+    return {n: (days[n].outcome / days[n].labelled, days[n].labelled) for n, share in shares.items() if share >= enough}
+
+
+def _drawn(charted: daily.Charted, groups: _Groups, done: Mapping[str, list[Mark]]) -> list[Chart]:
+    promoted = _promoted(charted, groups)
+    found = []
+    for figure in _figures(charted):
+        for part in sorted(groups):
+            marks = [*done.get("", ()), *(done.get(part, ()) if part else ()), *(promoted if figure.is_models else ())]
+            series = sorted(figure.series(groups[part]).items())
+            subgroups = [Subgroup(_date(charted, day), value, rows) for day, (value, rows) in series]
+            group = (part or NO_GROUP) if charted.group else None
+            marks.sort(key=lambda mark: mark.day)
+            if subgroups:
+                points = chart(subgroups, marks, figure.kind)
+                found.append(Chart(figure.what, figure.is_column, group, figure.kind, points, marks))
+    return found
+
+
+def _date(charted: daily.Charted, day: int) -> date:
+    return (charted.first + timedelta(days=day)).date()

@@ -1,0 +1,256 @@
+"""The monitor's step: what the rows of runs looked like, held against the training rows and the runs before."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import structlog
+
+from rowcast import monitor
+from rowcast.job.opening import Job
+from rowcast.job.run import Run
+from rowcast.job.step_record import Recorded
+from rowcast.store.event import Event
+from rowcast.store.registry import Reference
+from rowcast.watch import cost_alarm
+
+log = structlog.get_logger("rowcast")
+
+TOPIC = "drift"
+_NAMED = 5  # columns in a message
+_REACH = timedelta(days=180)  # runs before that are not looked at any more
+_MONTH = timedelta(days=30)
+_APART = timedelta(hours=1)  # between two looks: what is new comes to little before
+_UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def cadence(job: Job, now: datetime) -> timedelta:
+    """How far apart runs are that are looked at, by those of the last month; the least, where there are none yet."""
+    moments = sorted(job.runs.as_of(now - _MONTH, now).values())
+    apart = [later - earlier for earlier, later in pairwise(moments)]
+    return max(monitor.APART, sorted(apart)[len(apart) // 2]) if apart else monitor.APART
+
+
+def watch(run: Run, about: Recorded) -> list[Event] | None:
+    """Look at all runs of the champion, and keep what is new. What a person should know of it as of now.
+
+    None where nothing can be said: there is nothing to hold the rows against.
+    """
+    job, version = run.job, run.job.registry.champion()
+    before = job.profiles.looked_at(run.run_id, "runs")
+    if before is not None and timedelta(0) <= run.now - before[0] < _APART:
+        about.note = f"looked at {before[0]:%Y-%m-%d %H:%M} UTC"
+        return None
+    found = None if version is None else job.registry.reference(version)
+    if found is None or version is None:
+        about.note = "rows are counted from the next retrain on"
+        return None
+    told_before = job.profiles.drift(version)
+    looked = _looked(job, version, found)
+    if len(job.profiles.drift(version)) > len(told_before):
+        about.note = "another run has looked meanwhile, and may have seen more"
+        return None
+    known = {(row["run_id"], row["what"]) for row in told_before}
+    new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
+    job.profiles.record(version, [_row(event) for event in new])
+    about.rows_in = about.rows_out = looked.runs
+    about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
+    about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
+    if looked.alarm is None:
+        about.note = f"drift is {_learning(about.metrics)}" if looked.provisional else "nothing drifts"
+        return []
+    about.note = told(looked.alarm)
+    return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
+
+
+def drifting(job: Job, version: int) -> str:
+    """The drift in a version's rows that was told last and is not over, in a sentence; empty where there is none."""
+    told_last = job.profiles.drift(version)[:1]
+    return "".join(f"drift, {one['told']} (run {one['run_id']})" for one in told_last if one["what"] != "ended")
+
+
+def state(job: Job, version: int | None) -> str | None:
+    """What is known of drift in the champion's rows, in a few words."""
+    if version is None:
+        return None
+    found = job.profiles.last_look()
+    if "needed" not in found:
+        return "not looked at yet"
+    return drifting(job, version) or (_learning(found) if found["provisional"] else "none")
+
+
+def _learning(figures: Mapping[str, Any]) -> str:
+    return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
+
+
+def look(job: Job, version: int) -> monitor.Looked | None:
+    """All that can be said of a version's runs; None where there is nothing to hold them against."""
+    found = job.registry.reference(version)
+    return None if found is None else _looked(job, version, found)
+
+
+def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
+    """The same of the columns that the version does not use."""
+    found = job.registry.reference(version)
+    edges = None if found is None else monitor.unused_edges(found)
+    if found is None or edges is None:
+        return ()
+    counts = job.profiles.of(version, _REACH, unused=True)
+    runs = [
+        monitor.Run(each.run_id, each.at, each.profile)  # nothing but the columns
+        for each in _runs(job, edges, counts)
+        if int(each.run_id) in counts
+    ]
+    looked = _held_against(job, replace(found, weights={}), edges, runs, "unused")
+    return tuple(state for state in looked.table if state.series.column is not None)
+
+
+def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
+    edges = monitor.Edges.from_bytes(found.edges)
+    runs = _runs(job, edges, job.profiles.of(version, _REACH))
+    return _held_against(job, found, edges, runs, "counts", _costs(job, version, edges.score))
+
+
+def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
+    """Of a row by its score; None where it is no probability of one of two classes."""
+    task = job.settings.task
+    threshold = job.registry.load(version).threshold if task.kind == "binary" else None
+    if score is None or threshold is None:
+        return None
+    return monitor.costs_of(score, threshold, task.cost_missed, task.cost_false_alarm)
+
+
+def _held_against(
+    job: Job,
+    found: Reference,
+    edges: monitor.Edges,
+    runs: Sequence[monitor.Run],
+    counts: str,
+    costs: npt.NDArray[np.float64] | None = None,
+) -> monitor.Looked:
+    blocks = monitor.training_profiles(found).to_pylist()
+    whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
+    times = [row["at"] or _EPOCH for row in blocks[1:]]
+    clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
+    allowed = job.settings.monitor.false_alarms_per_month * (1 - cost_alarm.SHARE)
+    frame = monitor.Frame(edges, whole)
+    return monitor.look([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
+
+
+def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]]) -> list[monitor.Run]:
+    """Those since the version's first, in the order of the moments that counted."""
+    found = list[monitor.Run]()
+    for row in job.profiles.runs(min(counts)) if counts else []:
+        if row["run_id"] not in counts and row["scored"] is not None:
+            continue  # another version's
+        if found and row["as_of"] <= found[-1].at:
+            continue  # as of the past: its rows were there before
+        profile = monitor.empty(edges)
+        for each in counts.get(row["run_id"], []):
+            profile = monitor.add(profile, monitor.Profile.from_bytes(each, edges))
+        quarantined, flagged, age = row["quarantined"] or 0, row["flagged"], row["age_h"]
+        found.append(
+            monitor.Run(
+                str(row["run_id"]),
+                row["as_of"],
+                profile,
+                (row["scored"] or 0) + quarantined,
+                quarantined,
+                None if flagged is None else int(flagged),
+                None if age is None else timedelta(hours=age),
+            )
+        )
+    return found
+
+
+# In words
+
+
+def told(event: monitor.Event) -> str:
+    """A drift in a sentence: which columns, since when and by how much, and what it does to the decisions."""
+    named = [sentence(one) for one in event.findings[:_NAMED]]
+    more = len(event.findings) + event.more - len(named)
+    parts = named + ([f"and {more} more"] if more > 0 else [])
+    since = min(one.since_at for one in event.findings)
+    text = f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
+    if event.flagged is not None:
+        was, now = event.flagged
+        text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
+    if event.cost is not None:
+        was, now = event.cost
+        text += f". A row is expected to cost {now:.3g}, was {was:.3g}, if the scores are still calibrated"
+    return text
+
+
+def sentence(one: monitor.Finding) -> str:
+    """What a series was and is."""
+    name, was, now = one.series.column, one.was, one.now
+    match one.series.kind:
+        case "location":
+            return f"{name} is {_further(one.change)} ({was:.4g}, now {now:.4g})"
+        case "scale":
+            return f"{name} spreads {one.change:.2g} times as wide (SD {was:.3g}, now {now:.3g})"
+        case "missing":
+            return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
+        case "range":
+            return f"{name} lies outside what training saw in {now:.1%} of the rows (was {was:.1%})"
+        case "category":
+            return f"{name} is {one.series.category or 'a rare one'} in {now:.1%} of the rows (was {was:.1%})"
+        case "score":
+            return f"the score is {_further(one.change)}"
+        case "spread":
+            return f"the score spreads {one.change:.2g} times as wide"
+        case "flagged":
+            return f"{now:.2%} of the rows are flagged (was {was:.2%})"
+        case "quarantined":
+            return f"{now:.2%} of the rows are quarantined (was {was:.2%})"
+        case "rows":
+            return f"{now:,.3g} rows come in an hour (was {was:,.3g})"
+        case "age":
+            return f"the newest row is {now:.3g} h old (was {was:.3g})"
+
+
+def _further(sds: float) -> str:
+    return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
+
+
+def _event(job: Job, alarm: monitor.Event) -> Event:
+    columns, what = [one.series.column or one.series.kind for one in alarm.findings[:_NAMED]], told(alarm)
+    return Event(
+        job=job.settings.name,
+        topic=TOPIC,
+        title="drift in " + ", ".join(dict.fromkeys(columns)),
+        what=f"{what[0].upper()}{what[1:]}.",
+        severity="warning",
+        since=min(one.since_at for one in alarm.findings),
+        todo="was something serviced, recalibrated or changed in the recipe? If it stays, 'rowcast retrain' learns it"
+        " once enough labels are known",
+        command="rowcast drift",
+        run_id=int(alarm.run_id),
+    )
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no other numbers."""
+    return value if np.isfinite(value) else None
+
+
+def _row(event: monitor.Event) -> Mapping[str, Any]:
+    findings = [
+        {
+            "kind": one.series.kind,
+            "column": one.series.column,
+            "category": one.series.category,
+            "since_run": int(one.since),
+            "since": one.since_at.isoformat(),
+            **{name: _finite(getattr(one, name)) for name in ("was", "now", "change", "size")},
+        }
+        for one in event.findings
+    ]
+    about = {"run_id": int(event.run_id), "what": event.what, "at": event.at, "size": event.size}
+    return {**about, "told": told(event), "findings": findings}

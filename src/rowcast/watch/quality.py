@@ -1,0 +1,214 @@
+"""The quality of what was scored in a window of days, version by version: estimated, and realised by known labels."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.job.opening import Job
+from rowcast.models.target import plain
+from rowcast.monitor.quality import Adding, Basis, Figure, Tally, basis, estimated, realised
+from rowcast.monitor.track import (
+    LEVEL,
+    Promise,
+    Shown,
+    Track,
+    estimated_loss,
+    held,
+    loss_of_days,
+    realised_loss,
+    track,
+)
+from rowcast.store import predictions
+from rowcast.store.registry import Version
+
+DAYS = 30
+_Days = Mapping[int, np.datetime64]  # of runs
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a version: those of one day of scoring, or of the window."""
+
+    day: date | None  # None: all of them
+    rows: int
+    labelled: int
+    flagged: Figure | None  # share of the rows; None for a regression
+    estimated: dict[str, Figure]
+    realised: dict[str, Figure]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """One version in a window."""
+
+    version: int
+    kind: str
+    promised: Promise | None
+    whole: Part
+    days: list[Part]
+    track: Track
+    held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known
+    realised_loss: Shown | None  # that it costs more than it promised, by labels
+    estimated_loss: Shown | None  # the same without, unless labels contradict the estimate
+
+    @property
+    def loss(self) -> str:
+        """Which figure shows that it costs more than it promised, or by labels than its scores say; empty if none."""
+        contradicted = self.track.contradicted
+        dearer = contradicted if contradicted and contradicted.beyond > 0 else None
+        shown = self.realised_loss or dearer or self.estimated_loss
+        return shown.what if shown else ""
+
+
+def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
+    """Each version that scored rows in the last days before `now`, the newest first.
+
+    The day of a row is that as of which it was scored, UTC.
+    """
+    when = _when(job, now, days)
+    found = [_quality(job, now, version, when) for version in _versions(job, when)]
+    return [each for each in found if each.days]
+
+
+def champion(job: Job, now: datetime, level: float = LEVEL) -> Quality | None:
+    """The champion's in the last 30 days, None where it scored nothing in them; what it shows is wrong at `level`."""
+    serving, when = job.registry.champion(), _when(job, now, DAYS)
+    if serving is None or not when:
+        return None
+    found = _quality(job, now, job.registry.version(serving), when, level)
+    return found if found.days else None
+
+
+def figures(found: Quality) -> dict[str, Any]:
+    """What is kept of it with a run."""
+    kept: dict[str, Any] = {"labelled": found.whole.labelled}
+    kept |= {f"estimated_{name}": figure.value for name, figure in found.whole.estimated.items()}
+    kept |= {f"realised_{name}": figure.value for name, figure in found.whole.realised.items()}
+    return kept if found.promised is None else kept | {"promised_cost_per_row": found.promised.cost}
+
+
+def _when(job: Job, now: datetime, days: int) -> _Days:
+    runs = job.runs.as_of(now - timedelta(days=days), now)
+    return {run: np.datetime64(as_of.date()) for run, as_of in runs.items()}
+
+
+def _versions(job: Job, when: _Days) -> list[Version]:
+    """Those that these runs may have scored with."""
+    if not when:
+        return []
+    own = job.own.prediction
+    versions = sa.select(own.c.model_version.label("version")).where(own.c.run_id.between(min(when), max(when)))
+    there = {row["version"] for row in job.store.rows(versions.distinct())}
+    return [version for version in job.registry.versions() if version.version in there]
+
+
+def _quality(job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL) -> Quality:
+    task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
+    rests = basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
+    runs, of_values = (min(when), max(when)), kind == "regression"
+    asked = predictions.Asked(version.version, version.created_at, version.trained_until, runs, rests.edges, of_values)
+    with job.store.transaction("snapshot"):  # what is summed twice must be the same rows
+        if kind == "regression":
+            return _of_values(job, now, version, asked, when, level)
+        scored, judged = _tallies(job, now, version, asked, when)
+    record, promise = track(judged, rests, level), Promise.of(version.metrics)
+    is_shown = record.contradicted is None
+    parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
+    return Quality(
+        version.version,
+        kind,
+        promise,
+        _part(scored, judged, rests, None, is_shown=is_shown),
+        parts,
+        record,
+        held(judged, rests),
+        realised_loss(judged, rests, promise, level) if promise else None,
+        estimated_loss(scored, rests, promise, level) if promise and is_shown else None,
+    )
+
+
+def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_shown: bool) -> Part:
+    told = estimated(scored, rests) if is_shown else {}
+    return Part(day, scored.count, judged.count, scored.flagged_share, told, realised(judged, rests))
+
+
+def _tallies(job: Job, now: datetime, version: Version, asked: predictions.Asked, when: _Days) -> tuple[Tally, Tally]:
+    """All predictions but those of rows that the version was trained on, and those whose label is known."""
+    is_normal = normal(job, version)
+
+    def is_wrong(row: Mapping[str, Any]) -> bool:
+        if job.settings.task.kind == "binary":
+            return is_normal(row["label"]) != is_normal(row["predicted"])
+        return plain(row["label"]) != plain(row["predicted"])
+
+    scored, judged = Adding(), Adding()
+    for row in _rows(predictions.predicted(job.rows, asked), when):
+        sums = (row["rows"], row["score"], row["variance"], row["third"], 0)
+        scored.add(when[row["run_id"]], not is_normal(row["predicted"]), row["band"], sums)
+    for row in _rows(predictions.judged(job.rows, asked, job.ledger.state().scope, now), when):
+        day, flagged = when[row["run_id"]], not is_normal(row["predicted"])
+        sums = tuple(row[name] for name in ("rows", "score", "variance", "third"))
+        if row["unseen"]:
+            judged.add(day, flagged, row["band"], (*sums, row["rows"] if is_wrong(row) else 0))
+        else:
+            scored.add(day, flagged, row["band"], (*[-each for each in sums], 0))
+    return scored.tally(), judged.tally()
+
+
+def normal(job: Job, version: Version) -> Callable[[Any], bool]:
+    """Whether a class needs no action; of several classes it is the first of the version's own."""
+    if job.settings.task.kind == "binary":
+        positive = plain(job.settings.task.positive)
+        return lambda label: plain(label) != positive
+    normal = plain(version.metrics["confusion"][0]["truth"])
+    return lambda label: plain(label) == normal
+
+
+def _rows(batches: Iterable[pa.RecordBatch], when: _Days) -> Iterator[dict[str, Any]]:
+    """Sums of the runs that are meant."""
+    for batch in batches:
+        yield from (row for row in batch.to_pylist() if row["run_id"] in when)
+
+
+def _of_values(
+    job: Job, now: datetime, version: Version, asked: predictions.Asked, when: _Days, level: float
+) -> Quality:
+    """A regression's values have no probability: nothing is estimated, and what is realised is how far off they are."""
+    rows: dict[np.datetime64, int] = defaultdict(int)
+    labelled: dict[np.datetime64, int] = defaultdict(int)
+    off: dict[np.datetime64, float] = defaultdict(float)
+    for row in _rows(predictions.predicted(job.rows, asked), when):
+        rows[when[row["run_id"]]] += row["rows"]
+    for row in _rows(predictions.judged(job.rows, asked, job.ledger.state().scope, now), when):
+        day = when[row["run_id"]]
+        if row["unseen"]:
+            labelled[day] += row["rows"]
+            off[day] += row["off"]
+        else:
+            rows[day] -= row["rows"]
+
+    def part(day: date | None, among: Iterable[np.datetime64]) -> Part:
+        known = sum(labelled[each] for each in among)
+        found = {"cost_per_row": Figure(sum(off[each] for each in among) / known)} if known else {}
+        return Part(day, sum(rows[each] for each in among), known, None, {}, found)
+
+    days = [day for day in sorted(rows) if rows[day]]
+    promise, known = Promise.of(version.metrics), [day for day in days if labelled[day]]
+    came, count = np.array([off[day] for day in known]), np.array([labelled[day] for day in known])
+    return Quality(
+        version.version,
+        "regression",
+        promise,
+        part(None, days),
+        [part(day.astype(date), [day]) for day in days],
+        Track(0, int(count.sum())),
+        {},
+        loss_of_days(np.array(known), came, count, promise, level) if promise else None,
+        None,
+    )

@@ -1,0 +1,162 @@
+"""What an error may say to people: no value of a row, no secret, no address of a database."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pydantic import SecretStr
+
+from rowcast import config, features
+from rowcast.alerts import raising, rendering
+from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError, TrainingError
+from rowcast.models.estimators import one_line
+from rowcast.pipeline import Result
+from rowcast.scoring.batch import Outcome
+from rowcast.store.event import Event
+
+NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
+PRIVATE = "Miller"
+
+
+def settings(**sections: Any) -> config.Settings:
+    source = {"url": "postgresql://me:s3cret@fab:5432/line", "table": "wafers", "key": ["id"], "label": "failed"}
+    return config.Settings.model_validate({"source": source, **sections})
+
+
+def event(error: Exception, *, values: bool = False, **result: Any) -> Event:
+    given = settings(notify={"values": values})
+    found = rendering.trouble(
+        given, Result(**{"pipeline": "infer", "run_id": 7, "status": "failed"} | result), "infer", error, NOW, "error"
+    )
+    return rendering.clean(given, found)
+
+
+def refused(labels: list[Any], **task: Any) -> TrainingError:
+    """The error of labels that no model can learn from."""
+    with pytest.raises(TrainingError) as caught:
+        features.target(pa.array(labels), config.Task.model_validate(task))
+    return caught.value
+
+
+QUOTING = [
+    RuntimeError(f"could not convert {PRIVATE}"),
+    EstimatorError(f"estimator 'p2:build' raised in fit: {one_line(ValueError(PRIVATE))}"),
+    DatabaseError(f'postgresql://fab:5432/line: invalid input syntax for type double precision: "{PRIVATE}"'),
+    DatabaseError(f"mssql://fab/line: the duplicate key value is ({PRIVATE})", reason="duplicate"),
+    refused([PRIVATE, PRIVATE]),
+    refused([PRIVATE, "a", "b"], positive="a"),
+    refused([PRIVATE, "x"], positive="y"),
+    refused([PRIVATE, PRIVATE], kind="multiclass"),
+    refused([PRIVATE, "x"], kind="multiclass", normal="y"),
+    refused([PRIVATE, *map(str, range(200))], kind="multiclass"),
+]
+
+
+@pytest.mark.parametrize("error", QUOTING, ids=[f"{n}: {type(error).__name__}" for n, error in enumerate(QUOTING)])
+def test_what_may_quote_a_row_is_left_to_the_log(error: Exception) -> None:
+    assert PRIVATE not in event(error).what
+    assert event(error).what.endswith(("the log says more", "the log says why"))
+    assert PRIVATE in event(error, values=True).what
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        QuarantineError("40 of 400 rows break the contract; most often s001: max (40)"),
+        TrainingError("only 3 of 40 labelled rows are positive: 20 are needed of each class"),
+        RunError("the source no longer has column 's001', which the model needs"),
+        DatabaseError("the server is away: connection refused", reason="unreachable"),
+        DatabaseError('permission denied for table "wafers"', reason="rights"),
+    ],
+)
+def test_what_quotes_no_row_is_told_whole(error: RowcastError) -> None:
+    assert event(error).what == error.what
+
+
+def test_neither_an_address_nor_a_secret_is_told() -> None:
+    error = DatabaseError("postgresql://fab:5432/line: login failed for s3cret", reason="login", hint="not s3cret")
+    found = event(error)
+    assert found.what == "the database: login failed for ***"
+    assert found.todo == "not ***"
+    assert event(RunError("no table wafers in sqlite:////data/fab 1.db")).what.startswith(
+        "no table wafers in the database"
+    )
+
+
+def test_a_token_of_a_sink_is_not_told() -> None:
+    url = SecretStr("slack://xoxb-1234-1234-4ddbc191/#fab")
+    given = settings(notify={"urls": (url,)})
+    found = rendering.trouble(given, Result("infer", 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error")
+    assert rendering.clean(given, found).what == "bad ***"
+
+
+def test_the_next_thing_to_do_is_the_errors_way_out() -> None:
+    found = event(RunError("no champion", hint="train the first\nmodel"))
+    assert (found.title, found.todo, found.command) == ("infer failed", "train the first model", "rowcast resume 7")
+    assert event(RunError("no champion")).todo == "mend what it names; the log has the rest"
+
+
+@pytest.mark.parametrize(
+    ("result", "command"),
+    [
+        ({"pipeline": "full-pipeline", "run_id": 0}, "rowcast run"),
+        ({"pipeline": "retrain", "run_id": 0}, "rowcast retrain"),
+        ({"pipeline": "full-pipeline"}, "rowcast resume 7"),
+        ({"pipeline": "step"}, "rowcast runs 7"),
+        ({"pipeline": "requeue"}, "rowcast runs 7"),
+        ({"pipeline": "import"}, "rowcast runs 7"),
+        ({"status": "done"}, "rowcast runs 7"),
+    ],
+)
+def test_the_command_goes_on_or_looks_at_the_run(result: dict[str, Any], command: str) -> None:
+    assert event(RunError("x"), **result).command == command
+
+
+def test_batches_that_are_left_are_counted() -> None:
+    error = DatabaseError("nothing to see", reason="other")
+    outcome = Outcome(failed={3: error, 4: RunError("y")}, broken=Counter())
+    found = event(error, outcome=outcome, status="partial")
+    assert found.title == "infer partial"
+    assert found.what.startswith(
+        "2 batches could not be scored and stay pending: the database refused a statement (other)"
+    )
+
+
+# version, champion before, decision, evidence, severity, what is said, the card to look at
+DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
+    (1, None, "promoted", {}, "info", "v1 promoted by the gate: it won", 1),
+    (2, 1, "promoted", {}, "info", "v2 promoted by the gate: it won", 2),
+    (2, 1, "promoted", {"shadow": "waiting"}, "info", "v2 promoted by the gate: it won", 2),
+    (2, 1, "kept", {}, "info", "v2 refused by the gate: it won", 2),
+    (2, 1, "kept", {"shadow": "waiting"}, "info", "v2 refused by the gate: it won", 2),
+    (1, 2, "kept", {"shadow": "watched"}, "info", "v2 stays, decided by the gate: it won", 2),
+    (1, 2, "rolled back", {"shadow": "watched"}, "warning", "v2 rolled back to v1 by the gate: it won", 2),
+    (2, 1, "undecided", {}, "info", "v2 waits, undecided by the gate: it won", 2),
+]
+
+
+@pytest.mark.parametrize(("version", "previous", "decision", "evidence", "severity", "what", "card"), DECIDED)
+def test_a_decision_is_told_as_what_it_means_for_the_one_in_service(
+    version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, what: str, card: int
+) -> None:
+    made = {"promotion_id": 5, "version": version, "previous": previous, "decision": decision, "evidence": evidence}
+    found = rendering.decision(
+        settings(), {**made, "decided_at": NOW, "decided_by": "gate", "reason": f"{decision}: it won"}
+    )
+    assert (found.topic, found.state, found.severity, found.what) == ("decision 5", "once", severity, what)
+    assert found.command == f"rowcast models show {card}"
+    assert ("'rowcast rollback'" in found.todo) is (decision == "promoted" and previous is not None)
+
+
+def test_what_was_tried_is_noted_with_how_it_went() -> None:
+    troubles: rendering.Troubles = {}
+    error = RunError("x")
+    with raising.attempted(troubles, "infer"):
+        pass
+    with pytest.raises(RunError), raising.attempted(troubles, "retrain"):
+        raise error
+    with pytest.raises(KeyboardInterrupt), raising.attempted(troubles, "drift"):
+        raise KeyboardInterrupt
+    assert troubles == {"infer": None, "retrain": error}
