@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.monitor import charts
-from rowcast.monitor.charts import RULES, SMOOTHED, Point, Subgroup, watched
+from rowcast.monitor import control_charts
+from rowcast.monitor.control_charts import RULES, SMOOTHED, Point, Subgroup, watched
 from rowcast.report import table
 from studies.fab import Floats
 
 CHARTS, DAYS, LONGEST = 1_000, 40, 100
-BASELINES = (charts.BASELINE, 50, 500)
+BASELINES = (control_charts.BASELINE, 50, 500)
 SHIFTS = (0.5, 1.0, 2.0, 3.0)
 _FIRST = date(2026, 1, 1)
 
@@ -53,4 +53,4 @@ def _drawn(baseline: int, days: int, shift: float, seed: int) -> list[Point]:
     values: Floats = np.random.default_rng(seed).normal(size=baseline + days)
     values[baseline:] += shift
     subgroups = [Subgroup(_FIRST + timedelta(days=place), float(value), 100) for place, value in enumerate(values)]
-    return watched(subgroups[baseline:], charts.baseline(subgroups[:baseline]))
+    return watched(subgroups[baseline:], control_charts.baseline(subgroups[:baseline]))

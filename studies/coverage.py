@@ -12,10 +12,10 @@ from rowcast import config
 from rowcast.config import Task
 from rowcast.fit import Training
 from rowcast.fit import build as build_model
-from rowcast.fit.choice import Choice
-from rowcast.fit.honest import Honest, honest
-from rowcast.fit.judged import Judged, judge
+from rowcast.fit.cross_fitting import Honest, honest
+from rowcast.fit.evaluation import Judged, judge
 from rowcast.fit.quality import auc, figures
+from rowcast.fit.selection import Choice
 from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
 from rowcast.models.decision import Costs, cheapest

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.monitor.quality import DEVIATIONS, Adding, Basis, Tally
-from rowcast.monitor.track import Promise, Shown, realised_loss, track
+from rowcast.monitor.track_record import Promise, Shown, realised_loss, track
 from rowcast.report import table
 from rowcast.watch.cost_alarm import GOES_ON, level
 

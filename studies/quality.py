@@ -19,7 +19,7 @@ from scipy.stats import t
 from rowcast import config
 from rowcast.contract import ColumnRule, Contract
 from rowcast.fit import Training, build
-from rowcast.fit.choice import choose
+from rowcast.fit.selection import choose
 from rowcast.gate import auc
 from rowcast.models.artifact import Model
 from rowcast.models.decision import Costs, losses
@@ -223,7 +223,7 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
 
 def columns(times: int = 10) -> None:
     """Which share of the columns that matter is kept, and which share of the kept ones matters; a twin counts."""
-    from rowcast.fit.reduction import reduce
+    from rowcast.fit.feature_selection import reduce
 
     found: dict[str, list[list[float]]] = {}
     for seed in range(1, times + 1):

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast import check, features
 from rowcast.errors import DatabaseError, SourceError
 from rowcast.job.opening import Job
-from rowcast.models.leading import leading
+from rowcast.models.top_contributions import leading
 from rowcast.scoring.changes import Changes
 from rowcast.scoring.columns import check_columns
 from rowcast.source import row_hash

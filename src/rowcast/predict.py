@@ -12,8 +12,8 @@ import pyarrow as pa
 from rowcast.contract import Failure
 from rowcast.models.artifact import Model, Scored
 from rowcast.models.conformal import Sets
-from rowcast.models.leading import leading
 from rowcast.models.matrix import Matrix
+from rowcast.models.top_contributions import leading
 
 TOP = 10  # contributions kept for a flagged row
 MOST_EXPLAINED = 500  # flagged rows of a batch that carry contributions: exact ones cost as much as 40 scores

@@ -9,7 +9,7 @@ import pytest
 from conftest import SYSTEMS
 from jobs import Job, create, wafers
 
-from rowcast.monitor.charts import BASELINE
+from rowcast.monitor.control_charts import BASELINE
 
 pytest_plugins = ("job_fixtures",)
 

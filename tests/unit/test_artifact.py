@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import ModelError
-from rowcast.fit.candidates.boosted import fit_boosted
+from rowcast.fit.candidates.boosted_trees import fit_boosted
 from rowcast.fit.candidates.linear import fit_linear
 from rowcast.models import storage
 from rowcast.models.artifact import Member, Model

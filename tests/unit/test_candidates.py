@@ -10,12 +10,12 @@ from lightgbm import LGBMClassifier
 from scipy.special import logit
 
 from rowcast.fit.candidates import default, user
-from rowcast.fit.candidates.boosted import fit_boosted
-from rowcast.fit.candidates.extra import fit_extra
+from rowcast.fit.candidates.boosted_trees import fit_boosted
+from rowcast.fit.candidates.extra_trees import fit_extra
 from rowcast.models.matrix import Matrix
-from rowcast.models.soundness import check_lightgbm
 from rowcast.models.storage import dumped, loaded
 from rowcast.models.target import Target
+from rowcast.models.validation import check_lightgbm
 
 RANDOM = np.random.default_rng(0)
 VALUES = RANDOM.normal(size=(600, 6)).astype(np.float32)

@@ -15,7 +15,7 @@ from pictures import is_sound
 
 from rowcast import report
 from rowcast.card import Card, words
-from rowcast.card.beware import beware, wilson
+from rowcast.card.caveats import beware, wilson
 from rowcast.card.figures import changes, columns_changed, figures, headlines
 from rowcast.card.html import page
 from rowcast.card.record import Part, served

@@ -12,7 +12,7 @@ from pictures import is_sound, parsed, texts
 from rowcast.charts import words
 from rowcast.charts.page import page
 from rowcast.charts.picture import picture
-from rowcast.monitor.charts import BASELINE, Kind, Mark, Subgroup, chart
+from rowcast.monitor.control_charts import BASELINE, Kind, Mark, Subgroup, chart
 from rowcast.watch.chart_data import Chart
 
 FIRST = date(2026, 5, 1)

@@ -19,11 +19,11 @@ from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import EstimatorError, ModelError, TrainingError
 from rowcast.fit import Built, Training, _out_of_fold, build
 from rowcast.fit.candidates import default
-from rowcast.fit.candidates.boosted import fit_boosted, gains
+from rowcast.fit.candidates.boosted_trees import fit_boosted, gains
 from rowcast.fit.candidates.linear import fit_linear
+from rowcast.fit.feature_selection import reduce
 from rowcast.fit.folds import folds
 from rowcast.fit.quality import auc
-from rowcast.fit.reduction import reduce
 from rowcast.models import calibration
 from rowcast.models.estimators import raw_scores
 from rowcast.models.matrix import Matrix

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from rowcast.monitor.quality import Adding, Basis, Tally, basis, cost, estimated, realised
-from rowcast.monitor.track import Promise, estimated_loss, held, loss_of_days, realised_loss, track
+from rowcast.monitor.track_record import Promise, estimated_loss, held, loss_of_days, realised_loss, track
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

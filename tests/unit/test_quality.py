@@ -11,12 +11,12 @@ from scipy.stats import spearmanr
 from sklearn import metrics
 
 from rowcast.config import Task
-from rowcast.fit.choice import Choice
-from rowcast.fit.honest import Honest, honest
-from rowcast.fit.judged import judge
+from rowcast.fit.cross_fitting import Honest, honest
+from rowcast.fit.diagnostics import confusion, cost_curve, over_time, reliability
+from rowcast.fit.evaluation import judge
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import auc, average_precision, figures
-from rowcast.fit.record import confusion, cost_curve, over_time, reliability
+from rowcast.fit.selection import Choice
 from rowcast.fit.threshold import threshold
 from rowcast.models import calibration
 from rowcast.models.decision import Costs, cheapest

@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 from rowcast.card import charts, words
-from rowcast.card.beware import beware
+from rowcast.card.caveats import beware
 from rowcast.card.charts import Span
 from rowcast.card.figures import Figure, between, changes, columns_changed, figures, headlines
 from rowcast.card.record import Card, day
@@ -13,7 +13,7 @@ from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element, joined
 from rowcast.drawing.parts import filled, folded, or_dash, picture, scrolling, table, tag
 from rowcast.formatting import number, percent
-from rowcast.models import usual
+from rowcast.models import reference_range
 
 FIRST_COLUMNS = 15  # shown at once; the others unfold
 _MOST_NAMED = 40  # columns that came in or went out
@@ -285,7 +285,7 @@ def _columns(card: Card) -> list[Markup]:
             weight = weights.get(name)
             bar = charts.share_bar(weight / most) if weight is not None and most > 0 else ""
             shown += [bar, or_dash(weight)]
-        return [*shown, usual.text(ranges.get(name))] if ranges else shown
+        return [*shown, reference_range.text(ranges.get(name))] if ranges else shown
 
     headings = ["column", *(["", "weight"] if weights else []), *(["usual"] if ranges else [])]
     numbers = (2,) if weights else ()

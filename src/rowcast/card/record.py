@@ -9,7 +9,7 @@ from rowcast.config import Task
 from rowcast.errors import ModelError, RunError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.models.usual import Usual
+from rowcast.models.reference_range import Usual
 from rowcast.store.registry import Version
 
 Spell = tuple[datetime, datetime | None]  # in service from, and until; None: to this day

@@ -6,10 +6,10 @@ from typing import Any
 
 from rowcast import report
 from rowcast.card import words
-from rowcast.card.beware import beware
+from rowcast.card.caveats import beware
 from rowcast.card.figures import changes, columns_changed, figures
 from rowcast.card.record import Card, day
-from rowcast.models import usual
+from rowcast.models import reference_range
 
 _WIDTH = 100
 _COLUMNS = 10  # shown; the HTML file has all
@@ -80,7 +80,7 @@ def _columns(card: Card) -> str:
     weights, ranges = dict(card.metrics.get("importance") or []), card.part.usual or {}
     ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
     rows = [
-        {"column": name, "weight": weights.get(name), "usual": usual.text(ranges.get(name))}
+        {"column": name, "weight": weights.get(name), "usual": reference_range.text(ranges.get(name))}
         for name in ranked[:_COLUMNS]
     ]
     dropped = len(card.metrics.get("dropped") or {})

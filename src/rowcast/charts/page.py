@@ -8,7 +8,7 @@ from rowcast.charts.picture import picture
 from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
-from rowcast.monitor.charts import BASELINE
+from rowcast.monitor.control_charts import BASELINE
 from rowcast.watch.chart_data import Chart
 
 

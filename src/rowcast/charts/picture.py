@@ -8,7 +8,7 @@ from statistics import median
 from rowcast.charts import words
 from rowcast.drawing.axes import LETTER, WIDTH, Frame, axes, domain, framed, label, line, moments, shortened, svg, ticks
 from rowcast.drawing.markup import Markup, element, joined
-from rowcast.monitor.charts import SMOOTHED, Mark, Point
+from rowcast.monitor.control_charts import SMOOTHED, Mark, Point
 from rowcast.watch.chart_data import Chart
 
 _TOP, _BOTTOM, _HEIGHT = 22.0, 200.0, 224.0

@@ -1,7 +1,7 @@
 """What a chart says, in words."""
 
 from rowcast.formatting import number, percent
-from rowcast.monitor import charts
+from rowcast.monitor import control_charts
 from rowcast.watch.chart_data import Chart
 
 
@@ -15,7 +15,7 @@ def usual(chart: Chart) -> str:
     if last.limits is not None:
         return f"{value(chart, last.limits.low)} to {value(chart, last.limits.high)}"
     learned = sum(point.role == "baseline" and point.stretch == last.stretch for point in chart.points)
-    return f"after {charts.BASELINE} days, now {learned}"
+    return f"after {control_charts.BASELINE} days, now {learned}"
 
 
 def usual_smoothed(chart: Chart) -> str:
@@ -25,17 +25,17 @@ def usual_smoothed(chart: Chart) -> str:
 
 def broken(chart: Chart) -> str:
     """The rules that the last day breaks, and since when."""
-    return "; ".join(f"{rule} since {since}" for rule, since in charts.standing(chart.points).items())
+    return "; ".join(f"{rule} since {since}" for rule, since in control_charts.standing(chart.points).items())
 
 
 def earlier(chart: Chart) -> str:
     """The rule that was broken last of those that the last day does not break, and how many others were."""
-    found = charts.earlier(chart.points)
+    found = control_charts.earlier(chart.points)
     if not found:
         return ""
     newest = max(found, key=found.__getitem__)
     return f"{newest} until {found[newest]}" + (f", {len(found) - 1} more before" if len(found) > 1 else "")
 
 
-def day(point: charts.Point) -> str:
+def day(point: control_charts.Point) -> str:
     return f"{point.subgroup.day:%Y-%m-%d}"

@@ -79,7 +79,7 @@ def _row(found: "Chart") -> dict[str, Any]:
 
 
 def _to_dict(found: "Chart") -> dict[str, Any]:
-    from rowcast.monitor.charts import earlier, standing
+    from rowcast.monitor.control_charts import earlier, standing
 
     return {
         "chart": found.what,

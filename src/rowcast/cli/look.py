@@ -151,7 +151,7 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
 def _explained(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
     from rowcast import report
-    from rowcast.models import usual
+    from rowcast.models import reference_range
 
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
     unit = shown.pop("contributions_in", None)
@@ -162,7 +162,7 @@ def _explained(found: dict[str, Any]) -> str:
     if contributions := found.get("contributions"):
         top = list(contributions.items())[:15]
         rows = [
-            {**one, "column": name, "value": found["values"][name], "usual": usual.text(one["usual"])}
+            {**one, "column": name, "value": found["values"][name], "usual": reference_range.text(one["usual"])}
             for name, one in top
         ]
         heading = f"the leading contributions to the score, in {unit}"

@@ -17,14 +17,14 @@ from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
 from rowcast.fit.candidates import Candidate, Fitted, default, user
-from rowcast.fit.choice import AVERAGE, Choice, choose, with_average
+from rowcast.fit.cross_fitting import honest
+from rowcast.fit.evaluation import Judged, judge
+from rowcast.fit.feature_selection import Reduced, reduce
 from rowcast.fit.folds import FOLDS, Fold, folds
-from rowcast.fit.honest import honest
-from rowcast.fit.judged import Judged, judge
+from rowcast.fit.leakage import suspects
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import figures
-from rowcast.fit.reduction import Reduced, reduce
-from rowcast.fit.suspects import suspects
+from rowcast.fit.selection import AVERAGE, Choice, choose, with_average
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Floats
@@ -32,8 +32,8 @@ from rowcast.models.decision import Costs
 from rowcast.models.estimators import raw_scores
 from rowcast.models.imported import Imported
 from rowcast.models.matrix import Matrix
+from rowcast.models.reference_range import usual
 from rowcast.models.target import Target
-from rowcast.models.usual import usual
 
 LEAST = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3

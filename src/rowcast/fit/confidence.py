@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.fit.honest import Calibrate
-from rowcast.fit.later import Spread, periods, ratio
+from rowcast.fit.cross_fitting import Calibrate
 from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.variation import Spread, periods, ratio
 from rowcast.models.conformal import Bands, Bools, Conformal, Floats, Sets
 from rowcast.models.target import Target
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from rowcast.config import Task
-from rowcast.fit.honest import Bools, Floats, Honest, Places, loss
-from rowcast.fit.later import Periods, Scale, Spread, general, periods, ratio
+from rowcast.fit.cross_fitting import Bools, Floats, Honest, Places, loss
+from rowcast.fit.variation import Periods, Scale, Spread, general, periods, ratio
 
 Metrics = dict[str, float | int | str | None]
 

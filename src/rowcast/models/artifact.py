@@ -13,16 +13,16 @@ from rowcast.contract import Contract
 from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
 from rowcast.models import conformal as conformals
-from rowcast.models import usual as usuals
+from rowcast.models import reference_range as usuals
 from rowcast.models.calibration import Calibration, Floats
 from rowcast.models.conformal import Bands, Conformal, Sets
 from rowcast.models.decision import Costs, cheapest
 from rowcast.models.estimators import Engine, one_line, raw_contributions, raw_scores
 from rowcast.models.matrix import Matrix
-from rowcast.models.soundness import RETRAIN
+from rowcast.models.reference_range import Usual
 from rowcast.models.storage import SUFFIX, dumped, loaded, unzip, zipped
 from rowcast.models.target import Kind
-from rowcast.models.usual import Usual
+from rowcast.models.validation import RETRAIN
 
 FORMAT = 2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rowcast.errors import ModelError
 from rowcast.models.estimators import Engine, one_line
-from rowcast.models.soundness import RETRAIN, check_lightgbm, check_sklearn
+from rowcast.models.validation import RETRAIN, check_lightgbm, check_sklearn
 
 MAX_PART_BYTES = 1 << 30
 SUFFIX: dict[Engine, str] = {"lightgbm": "lightgbm.txt", "linear": "skops", "sklearn": "skops"}

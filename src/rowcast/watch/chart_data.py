@@ -16,7 +16,7 @@ from rowcast.config import Monitor
 from rowcast.database import Column
 from rowcast.errors import UsageError
 from rowcast.job.opening import Job
-from rowcast.monitor.charts import Kind, Mark, Point, Subgroup, chart
+from rowcast.monitor.control_charts import Kind, Mark, Point, Subgroup, chart
 from rowcast.source import Source, named_column
 from rowcast.store import daily
 from rowcast.watch.quality import normal

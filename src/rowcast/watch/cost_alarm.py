@@ -5,7 +5,7 @@ from typing import Literal
 
 from rowcast.job.run import Run
 from rowcast.job.step_record import Recorded
-from rowcast.monitor.track import Shown
+from rowcast.monitor.track_record import Shown
 from rowcast.store.event import Event
 from rowcast.watch import quality
 from rowcast.watch.quality import Quality

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rowcast.job.opening import Job
 from rowcast.models.target import plain
 from rowcast.monitor.quality import Adding, Basis, Figure, Tally, basis, estimated, realised
-from rowcast.monitor.track import (
+from rowcast.monitor.track_record import (
     LEVEL,
     Promise,
     Shown,

@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from rowcast.fit.candidates.boosted import fit_boosted
+from rowcast.fit.candidates.boosted_trees import fit_boosted
 from rowcast.fit.candidates.candidate import Candidate, Fitted
-from rowcast.fit.candidates.extra import fit_extra
+from rowcast.fit.candidates.extra_trees import fit_extra
 from rowcast.fit.candidates.linear import fit_linear
 from rowcast.fit.candidates.user import user
 from rowcast.models.target import Kind

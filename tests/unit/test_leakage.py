@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rowcast.fit.suspects import suspects
+from rowcast.fit.leakage import suspects
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.fit.candidates.boosted import OBJECTIVES
+from rowcast.fit.candidates.boosted_trees import OBJECTIVES
 from rowcast.fit.candidates.candidate import LARGE, THREADS, Fitted
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
-from rowcast.models.usual import from_dict, text, usual
+from rowcast.models.reference_range import from_dict, text, usual
 
 NAN = float("nan")
 

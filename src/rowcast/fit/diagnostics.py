@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from rowcast.config import Task
-from rowcast.fit.honest import Honest, Places, loss
-from rowcast.fit.later import Scale, Spread, periods, ratio
+from rowcast.fit.cross_fitting import Honest, Places, loss
 from rowcast.fit.quality import auc_spread, cost_spread
+from rowcast.fit.variation import Scale, Spread, periods, ratio
 
 Table = list[dict[str, Any]]
 

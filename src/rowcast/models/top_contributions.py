@@ -6,7 +6,7 @@ import numpy as np
 
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
-from rowcast.models.usual import Usual
+from rowcast.models.reference_range import Usual
 
 
 def leading(matrix: Matrix, row: int, contributions: Floats, usual: Usual, top: int) -> dict[str, dict[str, Any]]:

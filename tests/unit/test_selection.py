@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rowcast.fit.choice import AVERAGE, choose, with_average
 from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.selection import AVERAGE, choose, with_average
 from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rowcast.monitor.charts import (
+from rowcast.monitor.control_charts import (
     BASELINE,
     BEYOND,
     FOUR_OF_FIVE,

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 
-from rowcast.models.leading import leading
 from rowcast.models.matrix import Matrix
+from rowcast.models.top_contributions import leading
 
 NAN = float("nan")
 MATRIX = Matrix(

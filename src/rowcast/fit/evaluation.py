@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rowcast.config import Task
-from rowcast.fit import record
-from rowcast.fit.choice import Choice
+from rowcast.fit import diagnostics
 from rowcast.fit.confidence import coverage, fit
-from rowcast.fit.honest import Choose, Places, honest
+from rowcast.fit.cross_fitting import Choose, Places, honest
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import figures
+from rowcast.fit.selection import Choice
 from rowcast.fit.threshold import threshold
 from rowcast.models import calibration
 from rowcast.models.calibration import Calibration
@@ -24,7 +24,7 @@ class Judged:
     calibration: Calibration
     threshold: float | None  # None unless binary
     conformal: Conformal
-    record: dict[str, Any]  # figures, and the tables of `rowcast.build.record`; safe for JSON
+    record: dict[str, Any]  # figures, and the tables of `rowcast.fit.diagnostics`; safe for JSON
 
 
 def judge(scores: OutOfFold, choose: Choose, task: Task, confidence: float, when: Places | None = None) -> Judged:
@@ -40,14 +40,14 @@ def judge(scores: OutOfFold, choose: Choose, task: Task, confidence: float, when
     fitted = fit(probability, target, scores.fold, confidence)
     judged = honest(scores, choose, task, calibration.fit)
     kept = figures(judged, task) | {
-        "reliability": record.reliability(judged),
-        "over_time": record.over_time(judged, task, when),
+        "reliability": diagnostics.reliability(judged),
+        "over_time": diagnostics.over_time(judged, task, when),
         "coverage": coverage(scores, name, fitted, confidence, calibration.fit),
     }
     if target.classes:
-        kept["confusion"] = record.confusion(judged)
+        kept["confusion"] = diagnostics.confusion(judged)
     if target.kind == "binary":
-        kept["cost_curve"] = record.cost_curve(judged, task)
+        kept["cost_curve"] = diagnostics.cost_curve(judged, task)
     return Judged(
         choice=choice,
         calibration=fitted_map,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowcast.fit.later import Spread, bounds, general, periods, ratio
+from rowcast.fit.variation import Spread, bounds, general, periods, ratio
 
 
 def spread(figure: list[float], unit: float, support: float = 100.0) -> Spread:

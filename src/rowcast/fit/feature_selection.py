@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.fit.candidates.boosted import gains
+from rowcast.fit.candidates.boosted_trees import gains
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.config import Task
-from rowcast.fit.choice import Choice
 from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.selection import Choice
 from rowcast.fit.threshold import threshold
 from rowcast.models.decision import Costs, cheapest, losses
 from rowcast.models.target import Target
