@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rowcast import config, features
 from rowcast.job.opening import opened
-from rowcast.scoring.batch import results
+from rowcast.scoring.batch import make_results
 from rowcast.scoring.columns import columns_needed, examine
 from rowcast.source import Fetched, store_key
 from rowcast.store.tables import job_tables, with_constants
@@ -44,7 +44,7 @@ def main(path: Path) -> int:
             last = tuple(rendered)
             examined = examine(job, model, fetched, names)
             matrix = features.process(examined.checked.good, model.contract, model.features)
-            predictions, quarantined = results(model, matrix, examined, fetched, names)
+            predictions, quarantined = make_results(model, matrix, examined, fetched, names)
             lineage = {"run_id": 0, "batch_id": 0}
             now = job.store.now()
             with job.store.transaction("write"):

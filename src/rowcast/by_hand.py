@@ -106,7 +106,7 @@ def _check(run: Run, about: Recorded) -> None:
     for batch_id in run.work.json("score/batches.json"):
         fetched = run.work.rows(f"score/{batch_id}/fetched.arrow")
         checked = _checked(run.job, contract, fetched)
-        kept = pa.array(checked.kept)
+        kept = pa.array(checked.passed)
         run.work.save_rows(f"score/{batch_id}/checked.arrow", Fetched(checked.good.append_column(_PLACE, kept), []))
         failures = {row: json.loads(check.reasons(found)) for row, found in checked.failures.items()}
         run.work.save_json(f"score/{batch_id}/failures.json", failures)
@@ -197,9 +197,9 @@ def _published(
         matrix = features.process(checked.good, model.contract, model.features)
     keys = fetched.rows.select([column.name for column in job.source.key])
     examined = Examined(checked, keys, fetched.rows.select(names))
-    predictions, quarantined = batches.results(model, matrix, examined, fetched, names)
+    predictions, quarantined = batches.make_results(model, matrix, examined, fetched, names)
     most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
-    rendered = job.source.rendered(fetched.rows).take(pa.array(checked.kept))
+    rendered = job.source.rendered(fetched.rows).take(pa.array(checked.passed))
     counted = counter.profile(matrix, predictions.rows, checked.good, rendered, share) if counter else None
     if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, counted=counted):
         raise RunError(

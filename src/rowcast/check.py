@@ -46,10 +46,10 @@ class Learned:
 
 @dataclass(frozen=True)
 class Checked:
-    """The rows of one batch, parted: each is in `kept` or in `quarantined`, none in both."""
+    """The rows of one batch, parted: each is in `passed` or in `quarantined`, none in both."""
 
     good: pa.RecordBatch  # the rows that pass; NaN and sentinels are NULL, parsed columns have their kind's type
-    kept: npt.NDArray[np.int64]  # indices of the good rows in the batch, ascending
+    passed: npt.NDArray[np.int64]  # indices of the good rows in the batch, ascending
     quarantined: npt.NDArray[np.int64]  # indices of the others, ascending
     failures: dict[int, list[Failure]]  # for each quarantined row its reasons: at least 1, at most MOST_FAILURES
 
@@ -171,11 +171,11 @@ def check(
             for row, value in zip(found.tolist(), original.take(found).to_pylist(), strict=True):
                 failure = Failure(row, rule.name, name, texts.get(row, value), limit)
                 failures.setdefault(row, []).append(failure)
-    kept, quarantined = np.flatnonzero(count == 0), np.flatnonzero(count)
+    passed, quarantined = np.flatnonzero(count == 0), np.flatnonzero(count)
     good = _replaced(rows, changed)
     if len(quarantined):
-        good = good.take(kept)
-    return Checked(good, kept, quarantined, {row: failures[row] for row in quarantined.tolist()})
+        good = good.take(passed)
+    return Checked(good, passed, quarantined, {row: failures[row] for row in quarantined.tolist()})
 
 
 def reasons(failures: list[Failure]) -> str:

@@ -115,7 +115,7 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
     contract = model.contract.select(names)
     checked = check.check(rows, contract, misfits, job.settings.source.missing)
     again, contributions = None, None
-    if len(checked.kept):
+    if len(checked.passed):
         matrix = features.process(checked.good, model.contract, model.features)
         again = float(model.scored(matrix).score[0])
         found = model.contributions(matrix)

@@ -25,10 +25,10 @@ from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.models import imported
 from rowcast.scoring import infer, shadow
-from rowcast.scoring import requeue as requeueing
-from rowcast.scoring.batch import Order, Outcome
+from rowcast.scoring.batch import Outcome, ScoringRequest
 from rowcast.scoring.columns import check_columns, check_overrides
-from rowcast.store import kept
+from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
+from rowcast.store import heartbeat
 from rowcast.training import import_file, policy, shadow_evaluation, steps
 from rowcast.training.policy import Due
 from rowcast.watch import cost_alarm, drift
@@ -93,8 +93,10 @@ def run(
             if pipeline != "infer":
                 _train(job, result, now, forced=pipeline == "retrain")
             if pipeline != "retrain":
-                order = Order(settings, result.run_id, now, accept_quarantine=accept_quarantine, since=back_to)
-                _score(job, result, order, progress, rescore=rescore)
+                request = ScoringRequest(
+                    settings, result.run_id, now, accept_quarantine=accept_quarantine, since=back_to
+                )
+                _score(job, result, request, progress, rescore=rescore)
         return result
 
 
@@ -133,9 +135,9 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
             if result.pipeline not in _TRAINS:
                 asked = json.loads(found["options"] or "{}")
                 since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
-                order = Order(settings, result.run_id, now, since=since)
+                request = ScoringRequest(settings, result.run_id, now, since=since)
                 # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
-                _score(job, result, order, progress, rescore=asked.get("rescore", False))
+                _score(job, result, request, progress, rescore=asked.get("rescore", False))
         return result
 
 
@@ -183,7 +185,7 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
         return result
 
 
-def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
+def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
     """Give quarantined rows another chance: they are pending again, and planned however old they are."""
     with opened(settings) as job:
         if chosen.key:
@@ -192,7 +194,7 @@ def requeue(settings: Settings, chosen: requeueing.Chosen) -> Result:
         result = Result("requeue")
         with _begun(job, result, now):
             run = Run(job, result.run_id, now, _work(job, result.run_id))
-            result.requeued = job.retried(lambda: requeueing.quarantined(run, chosen))
+            result.requeued = job.retried(lambda: requeue_quarantined(run, chosen))
         return result
 
 
@@ -254,7 +256,7 @@ def _begun(
         else:
             job.runs.reopen(found)
             result.run_id = found["run_id"]
-        with kept(job.store, partial(job.runs.renewal, result.run_id)):
+        with heartbeat(job.store, partial(job.runs.renewal, result.run_id)):
             raising.began(job, result.run_id, now)
             yield
     except BaseException as error:
@@ -349,7 +351,7 @@ def _due(job: Job, now: datetime, result: Result) -> Due:
         return Due(False, f"not due: quality could not be measured: {known.what}")
 
 
-def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescore: bool = False) -> None:
+def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress, *, rescore: bool = False) -> None:
     def checked() -> int:
         """The champion. A damaged one, a column that is gone, a check that cannot be: all stop before the planning."""
         champion = job.registry.champion()
@@ -361,25 +363,25 @@ def _score(job: Job, result: Result, order: Order, progress: Progress, *, rescor
         return champion
 
     with raising.attempted(result.troubles, "infer"):
-        order = replace(order, champion=job.retried(checked))
-        order = replace(order, shadows=job.retried(lambda: shadow.versions(job, order.now)))
-        shadow.forget(job, order.now)
+        request = replace(request, champion=job.retried(checked))
+        request = replace(request, shadows=job.retried(lambda: shadow.versions(job, request.now)))
+        shadow.forget(job, request.now)
         if rescore:
-            run = Run(job, result.run_id, order.now, _work(job, result.run_id))
-            result.requeued = job.retried(lambda: requeueing.changed_predictions(run))
+            run = Run(job, result.run_id, request.now, _work(job, result.run_id))
+            result.requeued = job.retried(lambda: requeue_changed(run))
             log.info("changed rows are scored once more", rows=result.requeued)
-        outcome = result.outcome = infer.infer_all(job, order, Local(job.settings.infer.workers), progress)
+        outcome = result.outcome = infer.score_pending(job, request, Local(job.settings.infer.workers), progress)
     if outcome.shadow_failed:
         what = f"{outcome.shadow_failed} rows could not be scored in the shadow; the champion scored them"
         result.troubles["shadow"] = RunError(what, hint="the log names the version and what it lacks")
-    elif outcome.shadow_scored or not order.shadows:
+    elif outcome.shadow_scored or not request.shadows:
         result.troubles["shadow"] = None
     if outcome.failed:
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
         result.troubles["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = "partial", RunError(what, hint=first.hint)
-    _watch(Run(job, result.run_id, order.now, _work(job, result.run_id)), result)
+    _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result)
 
 
 def _watch(run: Run, result: Result) -> None:

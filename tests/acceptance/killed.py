@@ -94,7 +94,7 @@ def watch(trap: Trap, without: str | None) -> None:
 
     execute, rows, statement = Connection.execute, Connection.rows, Connection._statement
     planning, claim, publish = Ledger.planning, Ledger.claim, Ledger.publish
-    examine, results, record = batch.examine, batch.results, infer.record
+    examine, results, record = batch.examine, batch.make_results, infer.record
 
     def watched_statement(db: Connection, sql: str) -> None:
         trap.point()
@@ -144,7 +144,7 @@ def watch(trap: Trap, without: str | None) -> None:
     SQLite.ingest, PostgreSQL.ingest = around(trap, SQLite.ingest), around(trap, PostgreSQL.ingest)
     MSSQL.ingest, MSSQL._copied = around(trap, MSSQL.ingest), around(trap, MSSQL._copied)
     Ledger.planning, Ledger.claim, Ledger.publish = watched_planning, watched_claim, watched_publish
-    batch.examine, batch.results, infer.record = around(trap, examine), watched_results, watched_record
+    batch.examine, batch.make_results, infer.record = around(trap, examine), watched_results, watched_record
     if without == "claim":
         Ledger._is_mine = whosever_it_is
 

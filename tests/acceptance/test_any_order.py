@@ -36,7 +36,7 @@ from rowcast import config, pipeline
 from rowcast.audit import audit
 from rowcast.errors import QuarantineError
 from rowcast.job.opening import opened
-from rowcast.scoring.requeue import Chosen
+from rowcast.scoring.requeue import RequeueFilter
 
 pytest_plugins = ("job_fixtures",)
 
@@ -279,7 +279,7 @@ class Model:
     def changed(self, place: str) -> set[int]:
         return {key for key in self.known(place) if self.rows[key].read_by(self.placed[key].version) != self.read[key]}
 
-    def meant(self, chosen: Chosen) -> set[int]:
+    def meant(self, chosen: RequeueFilter) -> set[int]:
         """Quarantined rows that get another chance."""
         keys = self.changed("quarantined") if chosen.changed else self.known("quarantined")
         if chosen.key:
@@ -333,11 +333,11 @@ ARRIVING = st.lists(st.tuples(VALUES, DELAY), min_size=1, max_size=9)
 PAUSE = st.sampled_from((1, LATE_ARRIVAL, 10 * LATE_ARRIVAL))
 SET_ASIDE = one_of(lambda model: model.keys("quarantined"))
 CHOSEN = st.one_of(
-    st.just(Chosen()),
-    st.just(Chosen(changed=True)),
-    st.builds(Chosen, reason=st.sampled_from(("s01", "s12", "min", "s12: max"))),
-    st.runner().flatmap(lambda life: SET_ASIDE.map(lambda key: Chosen(run_id=life.model.placed[key].run))),
-    st.builds(Chosen, key=st.tuples(one_of(lambda model: model.placed).map(str))),
+    st.just(RequeueFilter()),
+    st.just(RequeueFilter(changed=True)),
+    st.builds(RequeueFilter, reason=st.sampled_from(("s01", "s12", "min", "s12: max"))),
+    st.runner().flatmap(lambda life: SET_ASIDE.map(lambda key: RequeueFilter(run_id=life.model.placed[key].run))),
+    st.builds(RequeueFilter, key=st.tuples(one_of(lambda model: model.placed).map(str))),
 )
 SCORING, REQUEUEING, PROMOTING = 48, 11, 8  # statements that write in such a process, or a few more
 
@@ -424,7 +424,7 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda life: life.model.keys("quarantined"))
     @rule(chosen=CHOSEN, death=dying(REQUEUEING))
-    def requeue(self, chosen: Chosen, death: Death | None) -> None:
+    def requeue(self, chosen: RequeueFilter, death: Death | None) -> None:
         """All rows that are meant become pending, with a place in a plan, or none does."""
         model = self.model
         keys = model.meant(chosen)

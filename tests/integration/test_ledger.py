@@ -226,17 +226,17 @@ def test_a_claim_asked_for_again_under_its_own_name_is_the_same(ledger, other):
 
 def test_who_did_not_hear_of_its_publishing_can_ask(ledger, other):
     batch = claimed(ledger)
-    assert ledger.landed(batch.batch_id, batch.worker) is None
+    assert ledger.find_published(batch.batch_id, batch.worker) is None
     ledger.publish(batch, predictions(1, 2), bad(3), None)
-    assert other.landed(batch.batch_id, batch.worker) == (2, 1)
-    assert other.landed(batch.batch_id, new_worker()) is None
+    assert other.find_published(batch.batch_id, batch.worker) == (2, 1)
+    assert other.find_published(batch.batch_id, new_worker()) is None
 
 
 def test_a_lease_is_renewed_while_the_work_lasts_and_not_longer(ledger, monkeypatch):
     monkeypatch.setattr(lease, "HEARTBEAT", timedelta(milliseconds=20))
     batch = claimed(ledger)
     expire(ledger, batch.batch_id)
-    with lease.kept(ledger.db, partial(ledger.renewal, batch.batch_id, batch.worker)):
+    with lease.heartbeat(ledger.db, partial(ledger.renewal, batch.batch_id, batch.worker)):
         eventually(lambda: rows(ledger, ledger.tables.batch)[0]["lease_until"] > ledger.db.now())
     expire(ledger, batch.batch_id)
     assert ledger.open_batches() == [batch.batch_id]
@@ -263,7 +263,7 @@ def test_renewing_goes_on_after_the_database_was_away(ledger, monkeypatch):
             raise DatabaseError("it is away", reason="unreachable")
         return ledger.renewal(batch.batch_id, batch.worker, until)
 
-    with lease.kept(ledger.db, renewal):
+    with lease.heartbeat(ledger.db, renewal):
         eventually(lambda: rows(ledger, ledger.tables.batch)[0]["lease_until"] > ledger.db.now())
     assert len(asked) >= 2
 
@@ -547,9 +547,9 @@ def shadow_rows(ledger: Ledger) -> dict[tuple[int, int], float]:
 def test_what_other_versions_make_of_a_batch_is_kept_with_its_lineage(ledger):
     batch = claimed(ledger, 5)
     assert ledger.publish(batch, predictions(1, 2), bad(3), None)
-    ledger.shadow(batch, 2, shadow(0.5, 1, 2))
-    ledger.shadow(batch, 3, shadow(0.75, 1))
-    ledger.shadow(batch, 4, shadow(0.75))
+    ledger.save_shadow(batch, 2, shadow(0.5, 1, 2))
+    ledger.save_shadow(batch, 3, shadow(0.75, 1))
+    ledger.save_shadow(batch, 4, shadow(0.75))
     assert shadow_rows(ledger) == {(1, 2): 0.5, (2, 2): 0.5, (1, 3): 0.75}
     [found] = [row for row in rows(ledger, ledger.own.shadow) if row["model_version"] == 3]
     lineage = {"run_id": 5, "batch_id": batch.batch_id, "row_hash": 7, "predicted": 1, "threshold": 0.5}
@@ -559,10 +559,10 @@ def test_what_other_versions_make_of_a_batch_is_kept_with_its_lineage(ledger):
 
 def test_what_a_version_makes_of_a_row_once_more_takes_the_place_of_what_it_made_of_it(ledger):
     batch, later = claimed(ledger), claimed(ledger)
-    ledger.shadow(batch, 2, shadow(0.25, 1, 2))
-    ledger.shadow(batch, 3, shadow(0.25, 2))
+    ledger.save_shadow(batch, 2, shadow(0.25, 1, 2))
+    ledger.save_shadow(batch, 3, shadow(0.25, 2))
     for _ in range(2):
-        ledger.shadow(later, 2, shadow(0.5, 2, 3))
+        ledger.save_shadow(later, 2, shadow(0.5, 2, 3))
     assert shadow_rows(ledger) == {(1, 2): 0.25, (2, 2): 0.5, (2, 3): 0.25, (3, 2): 0.5}
     of = {row["id"]: row["batch_id"] for row in rows(ledger, ledger.own.shadow) if row["model_version"] == 2}
     assert of == {1: batch.batch_id, 2: later.batch_id, 3: later.batch_id}
@@ -571,7 +571,7 @@ def test_what_a_version_makes_of_a_row_once_more_takes_the_place_of_what_it_made
 def test_what_versions_made_of_rows_is_thrown_away_by_version(ledger):
     batch = claimed(ledger)
     for version in (2, 3, 4):
-        ledger.shadow(batch, version, shadow(0.5, 1))
+        ledger.save_shadow(batch, version, shadow(0.5, 1))
     ledger.forget_shadow([])
     ledger.forget_shadow([7])
     assert set(shadow_rows(ledger)) == {(1, 2), (1, 3), (1, 4)}
@@ -582,7 +582,7 @@ def test_what_versions_made_of_rows_is_thrown_away_by_version(ledger):
 def test_a_prediction_takes_into_history_what_stood_beside_it(ledger):
     batch = claimed(ledger)
     assert ledger.publish(batch, predictions(1, 2), bad(3), None)
-    ledger.shadow(batch, 2, shadow(0.5, 1, 2))
+    ledger.save_shadow(batch, 2, shadow(0.5, 1, 2))
     keys = ledger.db.temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
     ledger.db.ingest(keys, pa.RecordBatch.from_pydict({"id": pa.array([2, 3], pa.int64())}))
     assert ledger.move_to_history(ledger.own.prediction, keys) == 1

@@ -242,7 +242,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
         ledger = opened(db, job)
         batch = claimed(ledger)
         assert ledger.publish(batch, predictions(2), bad(3), None)
-        ledger.shadow(batch, 2, predictions(2).drop_columns(["contributions"]))
+        ledger.save_shadow(batch, 2, predictions(2).drop_columns(["contributions"]))
         found = db.rows(sa.select(both[job].prediction).order_by(both[job].prediction.c.id))
         assert [(row["id"], row["score"], row["uncertain"], row["low"]) for row in found] == [
             *((1, 0.25, None, None), (2, 0.25, None, None))

@@ -216,7 +216,7 @@ def test_a_clean_batch_comes_back_as_it_is():
     contract = learn(rows, ["x", "n", "c", "b"], {}).contract
     checked = check(rows, contract)
     assert checked.good is rows
-    assert checked.kept.tolist() == [0, 1]
+    assert checked.passed.tolist() == [0, 1]
     assert checked.quarantined.tolist() == []
     assert checked.failures == {}
 
@@ -224,7 +224,7 @@ def test_a_clean_batch_comes_back_as_it_is():
 def test_each_numeric_rule_names_itself_its_value_and_its_limit():
     rows = batch(x=[0.0, INF, -INF, 1e39, -3.0, 7.0, None])
     checked = check(rows, number(min=-2.0, max=6.0))
-    assert checked.kept.tolist() == [0, 6]
+    assert checked.passed.tolist() == [0, 6]
     assert checked.failures == {
         1: [Failure(1, "x", "finite", INF, FLOAT32_MAX)],
         2: [Failure(2, "x", "finite", -INF, FLOAT32_MAX)],
@@ -395,7 +395,7 @@ def test_an_empty_batch_is_good():
     contract = learned(rows, n=ColumnCheck(type="number", nullable=False), c=ColumnCheck(values=("a",)))
     checked = check(rows, contract, missing=(-1,))
     assert (checked.good.num_rows, checked.good.schema.names) == (0, ["x", "n", "c", "b"])
-    assert (len(checked.kept), len(checked.quarantined), checked.failures) == (0, 0, {})
+    assert (len(checked.passed), len(checked.quarantined), checked.failures) == (0, 0, {})
 
 
 def test_other_columns_and_metadata_pass_untouched():
@@ -469,8 +469,8 @@ def all_kinds(values: list[tuple[object, ...]]) -> pa.RecordBatch:
 def test_every_row_is_good_or_quarantined_never_both_never_neither(values):
     rows = all_kinds(values)
     checked = check(rows, ALL_KINDS, missing=(-9999,))
-    assert sorted([*checked.kept.tolist(), *checked.quarantined.tolist()]) == list(range(len(values)))
-    assert checked.good["key"].to_pylist() == checked.kept.tolist()
+    assert sorted([*checked.passed.tolist(), *checked.quarantined.tolist()]) == list(range(len(values)))
+    assert checked.good["key"].to_pylist() == checked.passed.tolist()
     assert list(checked.failures) == checked.quarantined.tolist()
     assert all(checked.failures.values())
     assert check(checked.good, ALL_KINDS, missing=(-9999,)).good is checked.good

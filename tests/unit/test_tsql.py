@@ -255,7 +255,7 @@ def publish(fab: Fab) -> None:
 def shadow(fab: Fab) -> None:
     """What a version that is not in service makes of a batch, and what goes when it no longer is of interest."""
     batch, rows = Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS.drop_columns(["contributions"])
-    fab.ledger.shadow(batch, 1, rows)
+    fab.ledger.save_shadow(batch, 1, rows)
     fab.server.answers("TOP 1", {"model_version": 1})
     fab.ledger.forget_shadow([1, 3])
 

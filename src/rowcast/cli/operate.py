@@ -142,10 +142,10 @@ def requeue(
         Of one row: a value for each key column.
     """
     from rowcast import pipeline
-    from rowcast.scoring.requeue import Chosen
+    from rowcast.scoring.requeue import RequeueFilter
 
-    chosen = Chosen(key, reason, run_id, changed)
-    if every == (chosen != Chosen()):
+    chosen = RequeueFilter(key, reason, run_id, changed)
+    if every == (chosen != RequeueFilter()):
         raise UsageError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
     settings = common.settings()
     with logging_to_file(settings, common):

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rowcast.contract import Misfit
 from rowcast.database import Column, RawType, equal
 from rowcast.database.mixed import mixed
-from rowcast.source import Fetched, KeyRange, Scope, key_values, store_key, taken
+from rowcast.source import Fetched, KeyRange, Scope, key_values, store_key, take_rows
 from rowcast.store.rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
@@ -147,8 +147,8 @@ class Pending:
             table = source.table()
             chunk = self._read(columns, [within], scope, now, _CHUNK, table)
             bounds = source.rendered(chunk.rows)
-            kept = taken(chunk, self._absent_places(chunk.rows))
-            parts.append(taken(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
+            kept = take_rows(chunk, self._absent_places(chunk.rows))
+            parts.append(take_rows(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
             if chunk.rows.num_rows < _CHUNK or found == batch_rows:
                 return _joined(parts, len(source.key))

@@ -25,13 +25,13 @@ from rowcast.scoring import shadow
 from rowcast.scoring.columns import Examined, also_checked, columns_needed, examine
 from rowcast.scoring.profiler import Profiler, make_profiler
 from rowcast.source import Fetched, KeyRange, row_hash
-from rowcast.store import Batch, kept, new_worker
+from rowcast.store import Batch, heartbeat, new_worker
 
 log = structlog.get_logger("rowcast")
 
 
 @dataclass(frozen=True)
-class Order:
+class ScoringRequest:
     """What a worker must know to score a batch; it travels to worker processes."""
 
     settings: Settings
@@ -83,20 +83,20 @@ class Outcome:
         self.shadow_scored += other.shadow_scored
         self.shadow_failed += other.shadow_failed
 
-    def tried_again(self) -> None:
+    def count_retry(self) -> None:
         self.retries += 1
 
 
-def score_batch(order: Order, batch_id: int) -> Outcome:
+def score_batch(request: ScoringRequest, batch_id: int) -> Outcome:
     """Claim, fetch, check, process, score and publish one batch; nothing where another worker has it.
 
     What its rows raise is in the outcome; what stops the whole run is raised. Either way the batch is given back.
     """
     total = Outcome()
-    worker = retried(lambda: _worker(order), tell=total.tried_again)
+    worker = retried(lambda: _worker(request), tell=total.count_retry)
     name = new_worker()
     try:
-        total.add(worker.job.retried(lambda: _attempted(worker, order, batch_id, name), total.tried_again))
+        total.add(worker.job.retried(lambda: _attempted(worker, request, batch_id, name), total.count_retry))
     except BaseException as error:
         with suppress(RowcastError):  # what stopped the batch tells more than this
             worker.job.store.reconnect()  # an interruption can leave a transaction open
@@ -117,16 +117,16 @@ def _is_of_rows(error: Exception) -> bool:
     return isinstance(error, EstimatorError) or not isinstance(error, RowcastError)
 
 
-def _attempted(worker: "_Worker", order: Order, batch_id: int, name: str) -> Outcome:
+def _attempted(worker: "_Worker", request: ScoringRequest, batch_id: int, name: str) -> Outcome:
     ledger = worker.job.ledger
     for last_try in (False, True):
-        batch = ledger.claim(batch_id, order.run_id, order.champion, name)
+        batch = ledger.claim(batch_id, request.run_id, request.champion, name)
         if batch is None:
-            scored, quarantined = ledger.landed(batch_id, name) or (0, 0)
+            scored, quarantined = ledger.find_published(batch_id, name) or (0, 0)
             return Outcome(fetched=scored + quarantined, scored=scored, quarantined=quarantined)
         try:
-            with kept(worker.job.store, partial(ledger.renewal, batch_id, name)):
-                return _scored(worker, order, batch)
+            with heartbeat(worker.job.store, partial(ledger.renewal, batch_id, name)):
+                return _scored(worker, request, batch)
         except DatabaseError as error:
             # Somebody scored a row of it in the meantime: what is pending now is read again.
             if error.reason != "duplicate" or last_try:
@@ -134,16 +134,16 @@ def _attempted(worker: "_Worker", order: Order, batch_id: int, name: str) -> Out
     raise AssertionError
 
 
-def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
+def _scored(worker: "_Worker", request: ScoringRequest, batch: Batch) -> Outcome:
     job, found = worker.job, Outcome(batches=1)
     model = worker.model(batch.model_version)
     columns = columns_needed(job, model)
     names = [column.name for column in columns]
-    versions = [version for version in order.shadows if version != batch.model_version]
+    versions = [version for version in request.shadows if version != batch.model_version]
     with _timed(found, "data-fetch"):
         # One row more tells whether others, which the plan did not count, have taken its rows' room.
-        scope, most_rows = job.ledger.state().scope, order.settings.infer.batch_rows
-        read = partial(job.pending.read, batch.keys, scope=scope, now=order.now, batch_rows=most_rows + 1)
+        scope, most_rows = job.ledger.state().scope, request.settings.infer.batch_rows
+        read = partial(job.pending.read, batch.keys, scope=scope, now=request.now, batch_rows=most_rows + 1)
         fetched, shadows = shadow.read(lambda chosen: read(columns=chosen), columns, worker.shadows.able(versions))
         found.fetched, found.columns = fetched.rows.num_rows, fetched.rows.num_columns - 2 * len(job.source.key)
     with _timed(found, "data-check"):
@@ -151,16 +151,16 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
     with _timed(found, "data-process"):
         matrix = features.process(examined.checked.good, model.contract, model.features)
     with _timed(found, "inference"):
-        predictions, quarantined = results(model, matrix, examined, fetched, names)
-        found.broken.update(broken(examined.checked))
+        predictions, quarantined = make_results(model, matrix, examined, fetched, names)
+        found.broken.update(count_broken(examined.checked))
         try:
-            most, also_read = order.max_quarantine, also_checked(job, model)
+            most, also_read = request.max_quarantine, also_checked(job, model)
             left: Callable[[], list[KeyRange]] = list
             if found.fetched > most_rows:
-                left = partial(job.pending.plan, scope, order.now, None, most_rows, [], batch.keys)
+                left = partial(job.pending.plan, scope, request.now, None, most_rows, [], batch.keys)
             profiler, good = worker.profiler(batch.model_version), examined.checked.good
-            keys = job.source.rendered(fetched.rows).take(pa.array(examined.checked.kept))
-            profile = profiler.profile(matrix, predictions.rows, good, keys, order.sampled) if profiler else None
+            keys = job.source.rendered(fetched.rows).take(pa.array(examined.checked.passed))
+            profile = profiler.profile(matrix, predictions.rows, good, keys, request.sampled) if profiler else None
             if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, left, profile):
                 log.info("another worker took over", batch=batch.batch_id)
                 return Outcome()
@@ -179,15 +179,15 @@ def _scored(worker: "_Worker", order: Order, batch: Batch) -> Outcome:
     return found
 
 
-def results(
+def make_results(
     model: Model, matrix: Matrix, examined: Examined, fetched: Fetched, names: list[str]
 ) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """Predictions of the good rows and quarantine entries of the bad ones."""
     hashes = row_hash(fetched.rows, fetched.misfits, names)
-    kept_rows = examined.checked.kept
-    whole = len(kept_rows) == len(hashes)
-    keys = examined.keys if whole else examined.keys.take(pa.array(kept_rows))
-    predictions = predict.predictions(model, matrix, keys, hashes if whole else hashes[kept_rows])
+    passed = examined.checked.passed
+    whole = len(passed) == len(hashes)
+    keys = examined.keys if whole else examined.keys.take(pa.array(passed))
+    predictions = predict.predictions(model, matrix, keys, hashes if whole else hashes[passed])
     originals = {(misfit.row, misfit.column): misfit.value for misfit in fetched.misfits}
     quarantined = predict.quarantined(
         examined.keys, examined.values, originals, examined.checked.failures, hashes, check.reasons
@@ -195,7 +195,7 @@ def results(
     return predictions, quarantined
 
 
-def broken(checked: check.Checked) -> Counter[str]:
+def count_broken(checked: check.Checked) -> Counter[str]:
     return Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
 
 
@@ -239,13 +239,15 @@ class _Worker:
 _workers: list[_Worker] = []  # at most one in each process
 
 
-def _worker(order: Order) -> _Worker:
-    if _workers and _workers[0].settings != order.settings:
+def _worker(request: ScoringRequest) -> _Worker:
+    if _workers and _workers[0].settings != request.settings:
         close_worker()
     if not _workers:
-        if multiprocessing.parent_process() is not None and order.logging is not None:
-            logs.configure(order.logging.level, file=order.logging.file, secrets=order.logging.secrets, rotates=False)
-        _workers.append(_Worker(order.settings))
+        if multiprocessing.parent_process() is not None and request.logging is not None:
+            logs.configure(
+                request.logging.level, file=request.logging.file, secrets=request.logging.secrets, rotates=False
+            )
+        _workers.append(_Worker(request.settings))
     return _workers[0]
 
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast.database import Column
 from rowcast.job.opening import Job
 from rowcast.scoring.columns import also_checked
-from rowcast.source import row_hash, taken
+from rowcast.source import row_hash, take_rows
 from rowcast.store import walk
 from rowcast.store.walk import Stored
 
@@ -66,7 +66,7 @@ class Changes:
             if names is None:
                 unknown += len(places)
                 continue
-            rows = taken(stored.fetched, np.array(places))
+            rows = take_rows(stored.fetched, np.array(places))
             now = row_hash(rows.rows, rows.misfits, names)
             changed[places] = now != np.array([stored.held[place]["row_hash"] for place in places])
         return changed, unknown

@@ -17,7 +17,7 @@ from rowcast.errors import DeadWorkerError, RowcastError, RunError
 from rowcast.job.opening import Job
 from rowcast.job.step_record import Recorded, said, write
 from rowcast.scoring import sample
-from rowcast.scoring.batch import Order, Outcome, close_worker, score_batch
+from rowcast.scoring.batch import Outcome, ScoringRequest, close_worker, score_batch
 from rowcast.scoring.columns import columns_needed
 from rowcast.source import KeyRange, row_hash
 from rowcast.store import JobState, new_worker
@@ -30,37 +30,37 @@ _DEADLY = 3  # processes that die over a batch before it counts as failing; from
 _FRUITLESS = 4  # times that a failing batch is halved without any part of it succeeding, before it is left
 
 
-def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, int], None]) -> Outcome:
+def score_pending(job: Job, request: ScoringRequest, engine: Engine, progress: Callable[[int, int], None]) -> Outcome:
     """Score what is pending: batches that another run left behind, then what is newly planned.
 
     `progress` is told rows done and rows in all. Raises what stops the run; the batches before it stay published.
     """
     if not job.retried(job.ledger.state).scope.is_fixed:
         raise no_champion(job)
-    newest = job.retried(lambda: fetch.newest_event(job.source, order.now))
-    total = Outcome(age_h=None if newest is None else (order.now - newest) / timedelta(hours=1))
+    newest = job.retried(lambda: fetch.newest_event(job.source, request.now))
+    total = Outcome(age_h=None if newest is None else (request.now - newest) / timedelta(hours=1))
     started_at = job.retried(job.store.now)
-    scoring = _Scoring(job, order, engine, total)
+    scoring = _Scoring(job, request, engine, total)
     try:
-        left_behind = job.retried(lambda: job.ledger.open_batches(as_of=order.now))
+        left_behind = job.retried(lambda: job.ledger.open_batches(as_of=request.now))
         if left_behind:
             log.info("taking up batches that an earlier run left", batches=len(left_behind))
-            scoring.order = replace(order, sampled=job.retried(lambda: sample.share(job)))
+            scoring.request = replace(request, sampled=job.retried(lambda: sample.share(job)))
             scoring.score(left_behind)
         begun = time.perf_counter()
-        rows = total.fetched + job.retried(lambda: _plan(job, order), total.tried_again)
+        rows = total.fetched + job.retried(lambda: _plan(job, request), total.count_retry)
         total.seconds["data-fetch"] += time.perf_counter() - begun
         progress(total.fetched, rows)
-        scoring.order = replace(scoring.order, sampled=job.retried(lambda: sample.share(job)))
+        scoring.request = replace(scoring.request, sampled=job.retried(lambda: sample.share(job)))
         # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same, and a batch
         # that has not room for all its rows leaves another.
         tried: set[int] = set()
-        while planned := set(job.retried(lambda: job.ledger.open_batches(order.run_id))) - tried - set(total.failed):
+        while planned := set(job.retried(lambda: job.ledger.open_batches(request.run_id))) - tried - set(total.failed):
             tried |= planned
             scoring.score(sorted(planned), lambda: progress(total.fetched, rows))
         scoring.narrow_down()
         # A run as of the future has not seen what arrives until then.
-        is_past = order.now <= job.retried(job.store.now)
+        is_past = request.now <= job.retried(job.store.now)
         if newest is not None and is_past and not job.retried(job.ledger.open_ranges):
             job.retried(lambda: job.ledger.set_state(complete_to=newest))
         if total.failed and not total.scored:
@@ -68,10 +68,10 @@ def infer_all(job: Job, order: Order, engine: Engine, progress: Callable[[int, i
     except BaseException as error:
         with suppress(RowcastError):  # the first error tells more
             job.store.reconnect()  # an interruption can leave a transaction open
-            job.ledger.give_back(order.run_id)
-            record(job, order.run_id, total, started_at, error)
+            job.ledger.give_back(request.run_id)
+            record(job, request.run_id, total, started_at, error)
         raise
-    job.retried(lambda: record(job, order.run_id, total, started_at, None))
+    job.retried(lambda: record(job, request.run_id, total, started_at, None))
     return total
 
 
@@ -93,15 +93,15 @@ def plan(
     return list(zip(batches, ranges, strict=True))
 
 
-def _plan(job: Job, order: Order) -> int:
+def _plan(job: Job, request: ScoringRequest) -> int:
     """How many rows are newly planned."""
     state = job.ledger.state()
     since = state.looked_back_to(job.settings.source.late_arrival)
-    if since is not None and order.since is not None:
+    if since is not None and request.since is not None:
         since = min(
-            since, order.since
+            since, request.since
         )  # further back than usual, never less far: what is left out is not looked for again
-    planned = plan(job, order.run_id, order.now, state, since, order.champion)
+    planned = plan(job, request.run_id, request.now, state, since, request.champion)
     return sum(keys.rows for _, keys in planned)
 
 
@@ -114,12 +114,12 @@ def no_champion(job: Job) -> RunError:
 class _Scoring:
     """Batches scored by an engine, and what became of them."""
 
-    def __init__(self, job: Job, order: Order, engine: Engine, total: Outcome) -> None:
+    def __init__(self, job: Job, request: ScoringRequest, engine: Engine, total: Outcome) -> None:
         self.job = job
-        self.order = order
+        self.request = request
         self.engine = engine
         self.total = total
-        self._before = job.retried(lambda: job.ledger.published(order.run_id))  # by the run that is resumed
+        self._before = job.retried(lambda: job.ledger.count_published(request.run_id))  # by the run that is resumed
 
     def score(self, batches: Sequence[int], progress: Callable[[], None] = lambda: None) -> None:
         """Score batches; those that fail are in the total, given back."""
@@ -160,7 +160,7 @@ class _Scoring:
                     died |= set(dead)
                     failed |= dict.fromkeys(self._died_over(dead, enough), error)
                 left = [b for b in self._open(left) if b not in failed and (is_apart or b not in died)]
-                if not is_apart and len(left) <= self.order.settings.infer.workers:
+                if not is_apart and len(left) <= self.request.settings.infer.workers:
                     died |= set(left)  # so few would be worked on in this process
                     left = []
         return failed
@@ -171,7 +171,7 @@ class _Scoring:
         failed: dict[int, RowcastError] = {}
         try:
             # Closed here and now: workers must have ended before what they held is given back.
-            with closing(self.engine.map(partial(score_batch, self.order), batches, apart=apart)) as outcomes:
+            with closing(self.engine.map(partial(score_batch, self.request), batches, apart=apart)) as outcomes:
                 for outcome in outcomes:
                     self.total.add(outcome)
                     failed |= outcome.failed
@@ -181,7 +181,7 @@ class _Scoring:
         return failed
 
     def _died_over(self, batches: Sequence[int], least: int) -> set[int]:
-        return set(batches) & self.job.retried(lambda: self.job.ledger.died_over(least))
+        return set(batches) & self.job.retried(lambda: self.job.ledger.find_deadly(least))
 
     def _open(self, batches: Sequence[int]) -> list[int]:
         still_open = set(self.job.retried(self.job.ledger.open_batches))
@@ -189,16 +189,16 @@ class _Scoring:
 
     def _leave_the_shadow(self) -> None:
         """Go on without versions that score in the shadow: they may be what a worker died of."""
-        if self.order.shadows:
-            log.warning("nobody scores in the shadow any more in this run", versions=list(self.order.shadows))
-            self.order = replace(self.order, shadows=())
+        if self.request.shadows:
+            log.warning("nobody scores in the shadow any more in this run", versions=list(self.request.shadows))
+            self.request = replace(self.request, shadows=())
 
     def _buried(self, progress: Callable[[], None]) -> list[int]:
         """The batches over which workers have just died, given back; and what others published without being heard."""
-        job, run_id = self.job, self.order.run_id
+        job, run_id = self.job, self.request.run_id
         dead = job.retried(lambda: job.ledger.give_back(run_id))
         log.warning("a worker process died", batches=dead or None)
-        now = job.retried(lambda: job.ledger.published(run_id))
+        now = job.retried(lambda: job.ledger.count_published(run_id))
         batches, scored, quarantined = (new - old for new, old in zip(now, self._before, strict=True))
         unheard = Outcome(
             batches - self.total.batches,
@@ -232,14 +232,14 @@ class _Scoring:
 
     def _halved(self, batch_id: int, keys: KeyRange) -> list[int]:
         """Smaller batches in place of a planned one."""
-        job, order = self.job, self.order
+        job, request = self.job, self.request
 
         def halved() -> list[int]:
             with job.ledger.planning():
                 rows = max(1, (keys.rows + 1) // 2)
                 around = job.ledger.open_ranges(but=batch_id)
-                ranges = job.pending.plan(job.ledger.state().scope, order.now, None, rows, around, keys)
-                return job.ledger.halve(batch_id, order.run_id, ranges)
+                ranges = job.pending.plan(job.ledger.state().scope, request.now, None, rows, around, keys)
+                return job.ledger.halve(batch_id, request.run_id, ranges)
 
         return job.retried(halved)
 
@@ -255,12 +255,12 @@ class _Scoring:
             return False
 
     def _quarantined(self, batch_id: int, name: str, error: RowcastError) -> bool:
-        job, order = self.job, self.order
-        batch = job.ledger.claim(batch_id, order.run_id, order.champion, name)
+        job, request = self.job, self.request
+        batch = job.ledger.claim(batch_id, request.run_id, request.champion, name)
         if batch is None:
             return True  # another worker took it up, or this one's commit was not heard of
         columns = columns_needed(job, job.registry.load(batch.model_version))
-        read = partial(job.pending.read, batch.keys, scope=job.ledger.state().scope, now=order.now, batch_rows=1)
+        read = partial(job.pending.read, batch.keys, scope=job.ledger.state().scope, now=request.now, batch_rows=1)
         try:
             fetched = read(columns=columns)
         except RowcastError:  # reading it may be what fails
@@ -271,7 +271,7 @@ class _Scoring:
         hashes = row_hash(fetched.rows, fetched.misfits, names)
         row = predict.quarantined(keys, fetched.rows.select(names), {}, failures, hashes, check.reasons)
         none = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
-        if not job.ledger.publish(batch, none, row, order.max_quarantine, names):
+        if not job.ledger.publish(batch, none, row, request.max_quarantine, names):
             return True
         self.total.add(Outcome(batches=1, fetched=keys.num_rows, quarantined=keys.num_rows))
         self.total.broken[f"{_ROW}: error"] += keys.num_rows

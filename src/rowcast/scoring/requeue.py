@@ -22,7 +22,7 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Chosen:
+class RequeueFilter:
     """Which quarantined rows get another chance: those for which everything named here holds."""
 
     key: tuple[str, ...] = ()  # of one row, a text for each key column
@@ -31,7 +31,7 @@ class Chosen:
     changed: bool = False  # whose values at the source have changed since
 
 
-def quarantined(run: Run, chosen: Chosen) -> int:
+def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
     """Make quarantined rows pending again; how many."""
     job, changes, own = run.job, Changes(run.job), run.job.own.quarantine
     of_own = [own.c.run_id == chosen.run_id] if chosen.run_id is not None else []
@@ -40,20 +40,20 @@ def quarantined(run: Run, chosen: Chosen) -> int:
         bounds = job.source.typed(chosen.key)
         of_source = [one == other for one, other in zip(job.source.keys(), job.source.parsed(bounds), strict=True)]
 
-    def kept(stored: Stored) -> Mask:
+    def select(stored: Stored) -> Mask:
         mask = changes.of(stored)[0] if chosen.changed else np.ones(len(stored.held), dtype=bool)
         if chosen.reason is not None:
             mask &= np.array([_gives(row["reasons"], chosen.reason) for row in stored.held])
         return mask
 
     stored = changes.walk(own, [own.c.reasons], of_own, of_source, keys_alone=not chosen.changed)
-    return _requeued(run, own, stored, kept)
+    return _requeue(run, own, stored, select)
 
 
-def changed_predictions(run: Run) -> int:
+def requeue_changed(run: Run) -> int:
     """Make scored rows pending again whose values at the source have changed since; how many."""
     changes, own = Changes(run.job), run.job.own.prediction
-    return _requeued(run, own, changes.walk(own), lambda stored: changes.of(stored)[0])
+    return _requeue(run, own, changes.walk(own), lambda stored: changes.of(stored)[0])
 
 
 def _gives(reasons: str, wanted: str) -> bool:
@@ -61,7 +61,7 @@ def _gives(reasons: str, wanted: str) -> bool:
     return any(wanted in (r["column"], r["rule"], f"{r['column']}: {r['rule']}") for r in json.loads(reasons))
 
 
-def _requeued(run: Run, own: sa.Table, walked: Iterator[Stored], kept: Callable[[Stored], Mask]) -> int:
+def _requeue(run: Run, own: sa.Table, walked: Iterator[Stored], select: Callable[[Stored], Mask]) -> int:
     """Move rows and plan them: however old they are, the next run takes up their batches."""
     job = run.job
     keys = store_key(job.source, job.store)
@@ -69,7 +69,7 @@ def _requeued(run: Run, own: sa.Table, walked: Iterator[Stored], kept: Callable[
     with job.ledger.planning():
         moved = job.store.temporary("rowcast_moved", *[sa.Column(c.name, RawType(c.type)) for c in keys])
         for stored in walked:
-            places = pa.array(np.flatnonzero(kept(stored)))
+            places = pa.array(np.flatnonzero(select(stored)))
             if len(places):
                 rendered = stored.rendered.take(places)
                 bounds += [tuple(rendered.slice(n, 1).to_pylist()[0].values()) for n in (0, len(places) - 1)]

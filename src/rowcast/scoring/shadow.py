@@ -18,7 +18,7 @@ from rowcast.job.opening import Job
 from rowcast.job.step_record import said
 from rowcast.models.artifact import Model
 from rowcast.scoring.columns import columns_needed, examine
-from rowcast.source import Fetched, taken
+from rowcast.source import Fetched, take_rows
 from rowcast.store import Batch
 
 log = structlog.get_logger("rowcast")
@@ -129,11 +129,11 @@ def score(
     predictions: pa.RecordBatch,
 ) -> Scored:
     """Score what the champion has just published: `predictions`, of those fetched rows that its check let pass."""
-    found, rows = Scored(), taken(fetched, checked.kept)
+    found, rows = Scored(), take_rows(fetched, checked.passed)
     for shadow in shadows:
         try:
             made = scores(job, shadow, rows, predictions)
-            job.ledger.shadow(batch, shadow.version, made)
+            job.ledger.save_shadow(batch, shadow.version, made)
             found.rows += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
             found.failed += predictions.num_rows
@@ -148,7 +148,7 @@ def scores(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch)
     checked = examine(job, model, rows, names).checked
     matrix = features.process(checked.good, model.contract, model.features)
     beside = predictions.select([*[column.name for column in job.source.key], "row_hash"])
-    if len(checked.kept) < beside.num_rows:
-        beside = beside.take(pa.array(checked.kept))
+    if len(checked.passed) < beside.num_rows:
+        beside = beside.take(pa.array(checked.passed))
     keys = beside.select(beside.schema.names[:-1])
     return predict.scores(model, model.scored(matrix), keys, beside.column("row_hash").to_numpy())

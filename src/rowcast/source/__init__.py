@@ -4,7 +4,7 @@ from rowcast.source.hashing import row_hash
 from rowcast.source.keys import KeyRange
 from rowcast.source.moments import instant
 from rowcast.source.ordered import in_microseconds, in_time_order
-from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, taken
+from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.source.scope import Scope
 from rowcast.source.table import Source, key_values, named_column, open_source, store_key
 
@@ -26,5 +26,5 @@ __all__ = [
     "open_source",
     "row_hash",
     "store_key",
-    "taken",
+    "take_rows",
 ]

@@ -20,7 +20,7 @@ class Fetched:
     misfits: list[Misfit]
 
 
-def taken(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
+def take_rows(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
     """The rows at these places, with their misfits."""
     if len(places) == fetched.rows.num_rows:
         return fetched

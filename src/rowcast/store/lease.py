@@ -18,7 +18,7 @@ HEARTBEAT = LEASE / 4
 
 
 @contextlib.contextmanager
-def kept(db: Database, renewal: Callable[[datetime], sa.Update]) -> Iterator[None]:
+def heartbeat(db: Database, renewal: Callable[[datetime], sa.Update]) -> Iterator[None]:
     """Renew a lease during the work in it, from a thread and over connections of its own.
 
     `renewal` makes the statement for the time until which the lease holds, by the database's clock.

@@ -19,7 +19,7 @@ from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Instant, JobTables, Tables, with_constants
 
 OPEN = ("planned", "claimed")
-_JUDGED_TOGETHER = 1000  # rows over which the share of bad ones is judged, where there are as many
+_ROWS_PER_SHARE = 1000  # rows over which the share of bad ones is taken, where there are as many
 
 
 @dataclass(frozen=True)
@@ -240,20 +240,20 @@ class Ledger:
                 given.append(row["batch_id"])
         return given
 
-    def died_over(self, least: int) -> set[int]:
+    def find_deadly(self, least: int) -> set[int]:
         """Batches that nobody alive holds and over which at least so many processes died."""
         now = self.db.now()
         found = self.db.rows(self._batches(self.tables.batch))
         return {row["batch_id"] for row in found if _is_free(row, now) and _deaths(row) >= least}
 
-    def published(self, run_id: int) -> tuple[int, int, int]:
+    def count_published(self, run_id: int) -> tuple[int, int, int]:
         """Batches that a run published, and their rows scored and quarantined."""
         table = self.tables.batch
         this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "published")
         found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
         return len(found), sum(row["scored"] for row in found), sum(row["quarantined"] for row in found)
 
-    def landed(self, batch_id: int, worker: str) -> tuple[int, int] | None:
+    def find_published(self, batch_id: int, worker: str) -> tuple[int, int] | None:
         """Rows scored and quarantined, where this worker published the batch and did not hear of it."""
         table = self.tables.batch
         this = sa.and_(table.c.batch_id == batch_id, table.c.status == "published", table.c.worker == worker)
@@ -316,7 +316,7 @@ class Ledger:
             if not closed:
                 return False
             if max_quarantine is not None and quarantined.num_rows:
-                self._judge(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
+                self._check_share(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
             for append in rows:
                 append()
             if counted is not None:
@@ -344,7 +344,7 @@ class Ledger:
 
     # Versions that are not in service
 
-    def shadow(self, batch: Batch, model_version: int, rows: pa.RecordBatch) -> None:
+    def save_shadow(self, batch: Batch, model_version: int, rows: pa.RecordBatch) -> None:
         """Keep what a version that is not in service makes of a published batch, in place of what it made of its rows.
 
         `rows` carry the key columns and a row's own values, like predictions.
@@ -386,7 +386,7 @@ class Ledger:
         table = self.tables.batch
         return sa.and_(table.c.batch_id == batch_id, table.c.status == "claimed", table.c.worker == worker)
 
-    def _judge(self, batch: Batch, scored: int, quarantined: int, most: float) -> None:
+    def _check_share(self, batch: Batch, scored: int, quarantined: int, most: float) -> None:
         """The share of bad rows over this batch and those published last, without what a person accepted."""
         table = self.tables.batch
         judged = sa.or_(table.c.accepted.is_(None), table.c.accepted == 0)
@@ -394,11 +394,11 @@ class Ledger:
             sa.select(table.c.scored, table.c.quarantined)
             .where(table.c.job == self.job, table.c.status == "published", table.c.batch_id != batch.batch_id, judged)
             .order_by(table.c.finished_at.desc())
-            .limit(_JUDGED_TOGETHER)
+            .limit(_ROWS_PER_SHARE)
         )
         rows, bad = scored + quarantined, quarantined
         for row in before:
-            if rows >= _JUDGED_TOGETHER:
+            if rows >= _ROWS_PER_SHARE:
                 break
             rows, bad = rows + row["scored"] + row["quarantined"], bad + row["quarantined"]
         if bad > most * rows:

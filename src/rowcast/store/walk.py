@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Column, RawType, equal
 from rowcast.errors import DatabaseError
-from rowcast.source import Fetched, KeyRange, Scope, Source, key_values, store_key, taken
+from rowcast.source import Fetched, KeyRange, Scope, Source, key_values, store_key, take_rows
 from rowcast.store.rows import JobRows
 
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
@@ -66,7 +66,7 @@ def walk(
             held = _held(job_rows, own, batch, wanted, fetched.rows, of_own)
             places = np.array([row.pop("place") for row in held], dtype=np.int64)
             if held:
-                yield Stored(taken(fetched, places), rendered.take(pa.array(places)), held, is_read)
+                yield Stored(take_rows(fetched, places), rendered.take(pa.array(places)), held, is_read)
             count += fetched.rows.num_rows
             if fetched.rows.num_rows:
                 last = _key(rendered, rendered.num_rows - 1)
@@ -105,7 +105,7 @@ class _Reader:
     def _narrowed(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
         """Rows of which some fail, by halves."""
         if end - first <= 1 or self._failing >= _MOST_FAILING:
-            yield taken(alone, np.arange(first, end)), False
+            yield take_rows(alone, np.arange(first, end)), False
             return
         rendered = alone.rows.select([f"rendered_{place}" for place in range(len(self._source.key))])
         middle = (first + end) // 2
