@@ -273,7 +273,7 @@ def test_rows_are_found_again_by_their_keys_of_any_text(fab, monkeypatch):
     for keys in fab.plan(50):
         read = fab.read(keys, 50).rows
         wanted = read.take(list(range(0, read.num_rows, 2)))
-        found = by_key(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
+        found = fetch.keyed(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
         values = [value for each in found for value in each.rows.column("x").to_pylist()]
         assert sorted(values) == sorted(wanted.column("x").to_pylist())
         assert len(found) == -(-wanted.num_rows // 7)
