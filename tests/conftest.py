@@ -82,7 +82,7 @@ class Place:
         rows: list[dict[str, Any]] = []
         try:
             for statement in statements:
-                rows = self._other.arrow(in_tsql(statement) if self.is_mssql else statement).to_pylist()
+                rows = self._other.query(in_tsql(statement) if self.is_mssql else statement).to_pylist()
         finally:
             if self.is_sqlite:  # a server's connection is kept, since it takes longer to make
                 self.close()

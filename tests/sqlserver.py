@@ -50,7 +50,7 @@ class SqlServer:
     @cached_property
     def is_babelfish(self) -> bool:
         """Whether it is PostgreSQL that speaks T-SQL, which is not SQL Server in everything."""
-        found = self._admin.arrow("SELECT CAST(SERVERPROPERTY('Babelfish') AS int) AS it")
+        found = self._admin.query("SELECT CAST(SERVERPROPERTY('Babelfish') AS int) AS it")
         return bool(found.column(0)[0].as_py())
 
     def url(self, database: str, **changes: str) -> str:
@@ -63,11 +63,11 @@ class SqlServer:
     def create(self, name: str) -> str:
         """A new database, and its URL."""
         full = f"{self._mine}_{name}"
-        self._admin.arrow(f"CREATE DATABASE {full}")
+        self._admin.query(f"CREATE DATABASE {full}")
         self._made.append(full)
         if not self.is_babelfish:
             for option in ("ALLOW_SNAPSHOT_ISOLATION", "READ_COMMITTED_SNAPSHOT"):
-                self._admin.arrow(f"ALTER DATABASE {full} SET {option} ON")
+                self._admin.query(f"ALTER DATABASE {full} SET {option} ON")
         return self.url(full)
 
     def renew(self, url: str) -> None:
@@ -82,17 +82,17 @@ class SqlServer:
         if self.is_babelfish:
             self.cut_off(url)
         else:
-            self._admin.arrow(f"ALTER DATABASE {full} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
-        self._admin.arrow(f"DROP DATABASE {full}")
+            self._admin.query(f"ALTER DATABASE {full} SET SINGLE_USER WITH ROLLBACK IMMEDIATE")
+        self._admin.query(f"DROP DATABASE {full}")
         self._made.remove(full)
 
     def cut_off(self, url: str) -> None:
         """End every connection to a database."""
         where = f"session_id IS NOT NULL AND DB_NAME(database_id) = N'{database_of(url)}'"
         sessions = f"SELECT CAST(session_id AS int) AS id FROM sys.dm_exec_sessions WHERE {where}"
-        for session in self._admin.arrow(sessions).to_pylist():
+        for session in self._admin.query(sessions).to_pylist():
             with contextlib.suppress(DatabaseError):  # it has ended meanwhile
-                self._admin.arrow(f"KILL {session['id']}")
+                self._admin.query(f"KILL {session['id']}")
 
     def stop(self) -> None:
         for name in list(self._made):
@@ -121,7 +121,7 @@ def in_tsql(sql: str) -> str:
         if found := renames.match(sql):  # the new name stands alone, as a text
             *old, new = found.groups()
             new = new[1:-1].replace('""', '"') if new.startswith('"') else new
-            return renamed.format(tsql.text(".".join(old)), tsql.text(new))
+            return renamed.format(tsql.quote_text(".".join(old)), tsql.quote_text(new))
     return _PARTS.sub(written, sql)
 
 
@@ -134,16 +134,16 @@ def waits(milliseconds: int) -> str:
 def emptied(db: Database) -> None:
     """Drop all that tests make in a database."""
     kinds = {"TR": "TRIGGER", "V": "VIEW", "P": "PROCEDURE", "U": "TABLE", "FN": "FUNCTION"}
-    objects = db.arrow(
+    objects = db.query(
         "SELECT SCHEMA_NAME(schema_id) AS owner, name, RTRIM(type) AS kind FROM sys.objects WHERE is_ms_shipped = 0"
     ).to_pylist()
     for short, kind in kinds.items():
         for row in objects:
             if row["kind"] == short:
-                db.arrow(f"DROP {kind} {quoted(row['owner'])}.{quoted(row['name'])}")
-    for row in db.arrow("SELECT name FROM sys.schemas WHERE name NOT LIKE N'db[_]%'").to_pylist():
+                db.query(f"DROP {kind} {quoted(row['owner'])}.{quoted(row['name'])}")
+    for row in db.query("SELECT name FROM sys.schemas WHERE name NOT LIKE N'db[_]%'").to_pylist():
         if row["name"] not in ("dbo", "guest", "sys", "INFORMATION_SCHEMA"):
-            db.arrow(f"DROP SCHEMA {quoted(row['name'])}")
+            db.query(f"DROP SCHEMA {quoted(row['name'])}")
 
 
 def database_of(url: str) -> str:

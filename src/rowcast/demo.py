@@ -72,7 +72,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, dail
         facts = _facts(db, WAFERS, "failed")
         return Demo(
             folder / "rowcast.toml",
-            db.shown,
+            db.safe_url,
             WAFERS,
             "wafer_id",
             sensors=sensors,
@@ -95,7 +95,7 @@ def build_secom(folder: Path, path: Path, url: str | None = None, hide_last: flo
         hidden = rows["timestamp"].filter(pc.is_null(rows["label"]))
         return Demo(
             folder / "rowcast.toml",
-            db.shown,
+            db.safe_url,
             SECOM,
             "wafer",
             sensors=len(_SENSORS),
@@ -191,7 +191,7 @@ def _write(
     indexed: tuple[str, ...],
 ) -> int:
     """Create a table, fill it batch by batch, and index it."""
-    schema, name = db.named(table)
+    schema, name = db.admin.split_name(table)
     made = sa.Table(name, sa.MetaData(), *columns, schema=schema)
     db.execute(sa.schema.CreateTable(made))
     count = 0
@@ -264,15 +264,16 @@ def _emptied(url: str, table: str, schema: str) -> Database:
         prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
         sign = sa.Table(f"{prefix}demo", shared.metadata, sa.Column("written", sa.Text))
         named = sa.Table(table, sa.MetaData())
-        if db.has_table(sign):
-            for found in filter(db.has_table, chain((named,), shared.shared, own.all)):
+        if db.admin.has_table(sign):
+            for found in filter(db.admin.has_table, chain((named,), shared.shared, own.all)):
                 db.execute(sa.schema.DropTable(found))
-        elif db.has_table(named):
+        elif db.admin.has_table(named):
             raise ConfigError(
-                f"{db.shown} has a table {table} that the demo did not write", hint="name another database with --url"
+                f"{db.safe_url} has a table {table} that the demo did not write",
+                hint="name another database with --url",
             )
         else:
-            db.prepare_store(schema)
+            db.admin.prepare_store(schema)
             db.execute(sa.schema.CreateTable(sign))
     except (ConfigError, DatabaseError):
         db.close()

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError
 
 from rowcast import features, fetch, notify
 from rowcast.config import Monitor, Settings
-from rowcast.database import Database, connect, same
+from rowcast.database import Database, connect, is_same_database
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.job.opening import described
 from rowcast.source import Source, open_source
@@ -85,7 +85,7 @@ def _systems(settings: Settings) -> list[str]:
 
 
 def _together(settings: Settings) -> bool:
-    return len(_systems(settings)) == 2 and same(settings.source_url, settings.store_url)
+    return len(_systems(settings)) == 2 and is_same_database(settings.source_url, settings.store_url)
 
 
 def _installed(settings: Settings) -> Iterator[Finding]:
@@ -115,7 +115,7 @@ def _opened(role: str, url: str, stack: ExitStack, findings: list[Finding]) -> D
     try:
         db = connect(url)
         stack.callback(db.close)
-        findings.append(Finding("ok", f"the {role} answers: {db.shown}, {db.version()}"))
+        findings.append(Finding("ok", f"the {role} answers: {db.safe_url}, {db.admin.version()}"))
     except RowcastError as error:
         is_new = role == "store" and isinstance(error, DatabaseError) and error.reason == "missing"
         findings.append(_new_file(url) if is_new else _problem(error))
@@ -187,10 +187,10 @@ def _rows(source: Source, settings: Settings) -> Iterator[Finding]:
         "known": _count(source.known(now)),
     }
     if source.time:
-        timed = source.db.has_event_time(source.time)
+        timed = source.db.sql.has_event_time(source.time)
         counts["timed"] = _count(timed)
         counts["times"] = sa.func.count(sa.distinct(sa.case((timed, source.event_time()))))
-        counts["future"] = _count(sa.and_(timed, source.event_time() > source.db.instant(now)))
+        counts["future"] = _count(sa.and_(timed, source.event_time() > source.db.sql.instant(now)))
     found = source.db.rows(source.select(*[count.label(name) for name, count in counts.items()]))[0]
     n = {name: int(value) for name, value in found.items()}
     if not n["rows"]:
@@ -245,7 +245,7 @@ def _index(source: Source, what: str, columns: tuple[str, ...], rows: int) -> It
     elif rows < _LARGE:
         yield Finding("ok", f"no index begins with the {what} {name}; {rows:,} rows do not need one")
     else:
-        schema, table = source.db.named(str(source.settings.table))
+        schema, table = source.db.admin.split_name(str(source.settings.table))
         named = sa.Table(table, sa.MetaData(), *[sa.Column(column) for column in columns], schema=schema)
         index = sa.Index(f"{table}_{'_'.join(columns)}", *[named.c[column] for column in columns])
         statement = str(sa.schema.CreateIndex(index).compile(dialect=source.db.dialect))
@@ -284,7 +284,7 @@ def _labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[F
             way_out = 'cast it in a query, or set [task] kind = "multiclass"'
             yield Finding("problem", f"{label} is {source.label.type}: a regression needs numbers", way_out)
         return
-    column = source.db.feature(source.label).label("label")
+    column = source.db.sql.feature(source.label).label("label")
     counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
     found = sorted(source.db.rows(counted), key=lambda row: -int(row["n"]))
     classes = {row["label"]: int(row["n"]) for row in found}
@@ -409,12 +409,12 @@ def _store(source: Source | None, store: Database, settings: Settings) -> Iterat
     schema = settings.store.schema_
     shared, own = described(settings, source, store)
     found = migrations.version(store, shared)
-    missing = [table.name for table in (*shared.shared, *own.all) if not store.has_table(table)]
+    missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
     if found is None or found < migrations.VERSION or missing:
-        for lacking in store.rights(schema):
+        for lacking in store.admin.missing_rights(schema):
             yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
     if found is None:
-        yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.shown}")
+        yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.safe_url}")
         return
     if found > migrations.VERSION:
         yield Finding(
@@ -428,11 +428,11 @@ def _store(source: Source | None, store: Database, settings: Settings) -> Iterat
     if missing:
         yield Finding("ok", f"the next run creates {', '.join(missing)}")
     for db in (store,) if store is source.db else (source.db, store):
-        for what, way_out in db.advice():
+        for what, way_out in db.admin.advice():
             yield Finding("warning", what, way_out)
     present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
     for table in present:
-        for grant in store.ungranted(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):
+        for grant in store.admin.missing_grants(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):
             yield Finding("problem", f"rights on {table.name} are missing", grant)
     yield from _owner(source, store, shared, settings)
     yield from _champion(source, store, shared, settings)
@@ -440,7 +440,7 @@ def _store(source: Source | None, store: Database, settings: Settings) -> Iterat
 
 def _owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
     owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
-    mine = source.identity if _together(settings) else f"{source.identity} in {source.db.shown}"
+    mine = source.identity if _together(settings) else f"{source.identity} in {source.db.safe_url}"
     if owner not in (None, mine):
         yield Finding(
             "problem",

@@ -24,8 +24,8 @@ _EARLY = ("PYTHON", "LC_", "LANG", "OMP_")
 _IMPORTED = (
     "rowcast.cli",
     "rowcast.pipeline",
-    "rowcast.database.postgresql",
-    "rowcast.database.sqlite",
+    "rowcast.database.postgresql.connection",
+    "rowcast.database.sqlite.connection",
     "lightgbm",
     "scipy.special",
 )

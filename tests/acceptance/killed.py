@@ -23,10 +23,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.cli import main
-from rowcast.database.connection import Connection
-from rowcast.database.mssql import MSSQL
-from rowcast.database.postgresql import PostgreSQL
-from rowcast.database.sqlite import SQLite
+from rowcast.database.driver import DriverConnection
+from rowcast.database.mssql.connection import MSSQLConnection
+from rowcast.database.postgresql.connection import PostgreSQLConnection
+from rowcast.database.sqlite.connection import SQLiteConnection
 from rowcast.scoring import batch, infer
 from rowcast.store import Batch, Ledger
 
@@ -89,14 +89,14 @@ def around(trap: Trap, call: Callable[..., Any], writes: Callable[..., bool] = l
 def watch(trap: Trap, without: str | None) -> None:
     """Let the trap see each statement that writes, and what the ledger and the scoring steps do."""
 
-    def writes(_db: Connection, statement: sa.Executable) -> bool:
+    def writes(_db: DriverConnection, statement: sa.Executable) -> bool:
         return isinstance(statement, sa.UpdateBase | sa.sql.ddl.ExecutableDDLElement)
 
-    execute, rows, statement = Connection.execute, Connection.rows, Connection._statement
+    execute, rows, statement = DriverConnection.execute, DriverConnection.rows, DriverConnection.run_sql
     planning, claim, publish = Ledger.planning, Ledger.claim, Ledger.publish
     examine, results, record = batch.examine, batch.make_results, infer.record
 
-    def watched_statement(db: Connection, sql: str) -> None:
+    def watched_statement(db: DriverConnection, sql: str) -> None:
         trap.point()
         if (trap.inside, without) != ("publish", "transaction"):
             statement(db, sql)
@@ -136,13 +136,19 @@ def watch(trap: Trap, without: str | None) -> None:
         found: sa.ColumnElement[bool] = ledger.tables.batch.c.batch_id == batch_id
         return found
 
-    Connection.execute, Connection.rows, Connection._statement = (
+    DriverConnection.execute, DriverConnection.rows, DriverConnection.run_sql = (
         around(trap, execute, writes),
         around(trap, rows, writes),
         watched_statement,
     )
-    SQLite.ingest, PostgreSQL.ingest = around(trap, SQLite.ingest), around(trap, PostgreSQL.ingest)
-    MSSQL.ingest, MSSQL._copied = around(trap, MSSQL.ingest), around(trap, MSSQL._copied)
+    SQLiteConnection.ingest, PostgreSQLConnection.ingest = (
+        around(trap, SQLiteConnection.ingest),
+        around(trap, PostgreSQLConnection.ingest),
+    )
+    MSSQLConnection.ingest, MSSQLConnection._copy_in_bulk = (
+        around(trap, MSSQLConnection.ingest),
+        around(trap, MSSQLConnection._copy_in_bulk),
+    )
     Ledger.planning, Ledger.claim, Ledger.publish = watched_planning, watched_claim, watched_publish
     batch.examine, batch.make_results, infer.record = around(trap, examine), watched_results, watched_record
     if without == "claim":

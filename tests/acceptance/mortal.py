@@ -11,7 +11,7 @@ import adbc_driver_manager.dbapi as dbapi
 import mssql_python
 import pytest
 
-from rowcast.database.connection import Connection
+from rowcast.database.driver import DriverConnection
 from rowcast.scoring.batch import close_worker
 from rowcast.store import alerts, ledger, process, runs
 
@@ -44,11 +44,11 @@ class _Process:
         self.death = death
         self.writes = 0
         self.is_dead = False
-        self._all: list[Connection] = []
-        self._open = Connection.open
+        self._all: list[DriverConnection] = []
+        self._open = DriverConnection.open
 
-    def open(self, db: Connection) -> None:
-        """In place of `Connection.open`, by which connections are made and made anew."""
+    def open(self, db: DriverConnection) -> None:
+        """In place of `DriverConnection.open`, by which connections are made and made anew."""
         if self.is_dead:
             raise Dead
         self._all.append(db)
@@ -102,7 +102,7 @@ def living(death: Death | None) -> Iterator[None]:
         patch.setattr(process, "_started", lambda other: _BEGUN if other == pid else started(other))
         for module in (runs, ledger, alerts):
             patch.setattr(module, "process_name", lambda: name)
-        patch.setattr(Connection, "open", lambda db: mortal.open(db))
+        patch.setattr(DriverConnection, "open", lambda db: mortal.open(db))
         for cursor, ingest in _CURSORS:
             patch.setattr(cursor, "execute", mortal.executing(cursor.execute))
             patch.setattr(cursor, ingest, mortal.ingesting(getattr(cursor, ingest)))

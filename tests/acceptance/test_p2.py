@@ -50,7 +50,7 @@ class Folder:
     def sql(self, statement: str) -> list[dict[str, Any]]:
         db = connect(f"sqlite:///{self.path}/p2.db")
         try:
-            rows: list[dict[str, Any]] = db.arrow(statement).to_pylist()
+            rows: list[dict[str, Any]] = db.query(statement).to_pylist()
         finally:
             db.close()
         return rows

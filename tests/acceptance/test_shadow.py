@@ -16,7 +16,7 @@ from mortal import Dead, Death, living
 
 from rowcast import features, pipeline
 from rowcast.config import load
-from rowcast.database.connection import as_batch
+from rowcast.database.driver import to_batch
 from rowcast.job.opening import opened
 from rowcast.source import instant
 from rowcast.training import shadow_evaluation
@@ -166,8 +166,8 @@ def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(untrained: Job)
     with opened(load(job.folder / "rowcast.toml")) as one:
         model = one.registry.load(2)
         chosen = ", ".join(model.features)
-        rows_read = one.store.arrow(f"SELECT wafer, {chosen} FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
-        matrix = features.process(as_batch(rows_read), model.contract, model.features)
+        rows_read = one.store.query(f"SELECT wafer, {chosen} FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
+        matrix = features.process(to_batch(rows_read), model.contract, model.features)
         scores = dict(zip(rows_read["wafer"].to_pylist(), model.scored(matrix).score.tolist(), strict=True))
     assert {wafer: row["score"] for wafer, row in beside.items()} == pytest.approx(
         {wafer: scores[wafer] for wafer in beside}, rel=0, abs=1e-9

@@ -18,7 +18,7 @@ from conftest import Place, literal, quoted
 from postgres import PASSWORD
 from sqlalchemy.sql import quoted_name
 
-from rowcast.database import Column, RawType, after, at_least, at_most, connect, same
+from rowcast.database import Column, RawType, after, at_least, at_most, connect, is_same_database
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.store.tables import Instant
 
@@ -81,8 +81,8 @@ def table_of(relation, name, schema=None):
 
 def read(db, name, order, most=100_000):
     """All columns of a table, as features are read."""
-    relation = db.describe(name, None)
-    columns = [db.feature(c).label(c.name) for c in relation.columns]
+    relation = db.admin.describe(name, None)
+    columns = [db.sql.feature(c).label(c.name) for c in relation.columns]
     statement = sa.select(*columns).select_from(table_of(relation, name)).order_by(sa.column(order))
     return db.read(statement, {c.name: c.kind for c in relation.columns}, most)
 
@@ -117,7 +117,7 @@ def test_columns_are_ingested_by_name_and_in_any_order(db):
 def test_a_temporary_table_is_made_anew_and_seen_by_this_connection_only(database):
     db = database.connect()
     for numbers in ([1, 2], [3]):
-        table = db.temporary("rowcast_staged", sa.Column("n", sa.BigInteger))
+        table = db.create_temporary("rowcast_staged", sa.Column("n", sa.BigInteger))
         db.ingest(table, pa.table({"n": numbers}))
     assert db.rows(sa.select(table)) == [{"n": 3}]
     database.deviates(NUMBERS)
@@ -151,9 +151,9 @@ def test_tables_and_columns_may_have_any_name(database, name):
     db = database.connect()
     database.run(f"CREATE TABLE {quoted(name)} (id integer primary key, {quoted(name + '2')} text)")
     database.fill(quoted(name), **{"id": [1], name + "2": [name]})
-    assert db.describe(name, None).names == ("id", name + "2")
+    assert db.admin.describe(name, None).names == ("id", name + "2")
     assert values(db, name, name + "2") == [name]
-    relation = db.describe(name, None)
+    relation = db.admin.describe(name, None)
     statement = (
         sa.select(sa.column(name + "2")).select_from(table_of(relation, name)).where(sa.column(name + "2") == name)
     )
@@ -161,7 +161,7 @@ def test_tables_and_columns_may_have_any_name(database, name):
     assert [batch.to_pylist() for batch in db.stream(statement, 5)] == [[{name + "2": name}]]
     copy = sa.Table(name + "3", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column(name + "2", sa.Text))
     db.execute(sa.schema.CreateTable(copy))
-    assert db.has_table(copy)
+    assert db.admin.has_table(copy)
     db.ingest(copy, pa.table({"id": [1], name + "2": [name]}))
     assert db.rows(sa.select(copy)) == [{"id": 1, name + "2": name}]
 
@@ -307,7 +307,7 @@ def test_infinity_and_the_lack_of_nan_in_sqlite(sqlite):
 def test_columns_without_a_type_are_judged_by_their_values(sqlite):
     db = sqlite.connect()
     sqlite.run("CREATE TABLE t (id, x, s, b)", "INSERT INTO t VALUES (1, 1.5, 'a', x'00'), (2, 2, NULL, NULL)")
-    relation = db.describe("t", None)
+    relation = db.admin.describe("t", None)
     assert [(c.kind, c.integer) for c in relation.columns] == [
         ("number", True),
         ("number", False),
@@ -381,8 +381,8 @@ def test_integers_and_floats_are_narrowed_to_the_columns_they_go_to(postgresql):
 
 
 def test_a_missing_table_is_none(db):
-    assert db.describe("nothing here", None) is None
-    assert not db.has_table(sa.Table("nothing here", sa.MetaData()))
+    assert db.admin.describe("nothing here", None) is None
+    assert not db.admin.has_table(sa.Table("nothing here", sa.MetaData()))
 
 
 def test_kinds_keys_and_indexes_are_described(database):
@@ -394,7 +394,7 @@ def test_kinds_keys_and_indexes_are_described(database):
     )
     if not database.is_mssql:  # there it would be an index on a computed column
         database.run("CREATE UNIQUE INDEX computed ON t (lower(v))")
-    relation = database.connect().describe("t", None)
+    relation = database.connect().admin.describe("t", None)
     assert {c.name: c.kind for c in relation.columns} == {
         "a": "number",
         "b": "category",
@@ -418,7 +418,7 @@ def test_kinds_keys_and_indexes_are_described(database):
 
 def test_an_integer_primary_key_is_unique(database):
     database.run("CREATE TABLE t (id integer primary key, x real)")
-    assert database.connect().describe("t", None).is_unique(["id"])
+    assert database.connect().admin.describe("t", None).is_unique(["id"])
 
 
 def test_a_view_is_described_and_has_no_unique_key(database):
@@ -428,7 +428,7 @@ def test_a_view_is_described_and_has_no_unique_key(database):
         "CREATE VIEW v AS SELECT id, x * 2 AS y, s FROM t",
     )
     db = database.connect()
-    relation = db.describe("v", None)
+    relation = db.admin.describe("v", None)
     assert [(c.name, c.kind) for c in relation.columns] == [("id", "number"), ("y", "number"), ("s", "category")]
     assert not relation.is_unique(["id"])
     assert values(db, "v", "y") == [1.0]
@@ -439,7 +439,7 @@ def test_a_query_is_described_by_its_result(database):
         "CREATE TABLE t (id integer primary key, x real, s text)",
         "INSERT INTO t VALUES (1, 0.5, 'a:b'), (2, NULL, NULL)",
     )
-    relation = database.connect().describe(None, "SELECT id, x AS \"x %\", s FROM t WHERE s <> ':c' OR s IS NULL")
+    relation = database.connect().admin.describe(None, "SELECT id, x AS \"x %\", s FROM t WHERE s <> ':c' OR s IS NULL")
     assert [(c.name, c.kind, c.integer) for c in relation.columns] == [
         ("id", "number", True),
         ("x %", "number", False),
@@ -451,14 +451,14 @@ def test_a_query_is_described_by_its_result(database):
 def test_a_query_with_a_trailing_semicolon_or_comment_is_described(database):
     database.run("CREATE TABLE t (id integer)")
     db = database.connect()
-    assert db.describe(None, "SELECT id FROM t;\n").names == ("id",)
-    assert db.describe(None, "SELECT id FROM t -- all of them").names == ("id",)
+    assert db.admin.describe(None, "SELECT id FROM t;\n").names == ("id",)
+    assert db.admin.describe(None, "SELECT id FROM t -- all of them").names == ("id",)
 
 
 def test_a_broken_query_is_refused_with_what_the_database_said(database):
     db = database.connect()
     with pytest.raises(DatabaseError, match="nowhere") as caught:
-        db.describe(None, "SELECT * FROM nowhere")
+        db.admin.describe(None, "SELECT * FROM nowhere")
     database.deviates(NUMBERS)
     assert caught.value.reason == "missing"
 
@@ -466,12 +466,12 @@ def test_a_broken_query_is_refused_with_what_the_database_said(database):
 def test_a_table_of_a_schema_is_found_by_its_name(postgresql):
     postgresql.run('CREATE SCHEMA "Fab 1"', 'CREATE TABLE "Fab 1".lots (id integer)', 'CREATE TABLE "a.b" (n integer)')
     db = postgresql.connect()
-    assert db.describe("Fab 1.lots", None).names == ("id",)
-    assert db.describe('"Fab 1".lots', None).names == ("id",)
-    assert db.named("Fab 1.lots") == ("Fab 1", "lots")
-    assert db.describe("a.b", None).names == ("n",)  # a dot may be part of a name
-    assert db.describe("Fab 1.nothing", None) is None
-    assert db.describe("nowhere.lots", None) is None
+    assert db.admin.describe("Fab 1.lots", None).names == ("id",)
+    assert db.admin.describe('"Fab 1".lots', None).names == ("id",)
+    assert db.admin.split_name("Fab 1.lots") == ("Fab 1", "lots")
+    assert db.admin.describe("a.b", None).names == ("n",)  # a dot may be part of a name
+    assert db.admin.describe("Fab 1.nothing", None) is None
+    assert db.admin.describe("nowhere.lots", None) is None
 
 
 def test_a_table_of_a_schema_of_sql_server_is_found_by_its_name(mssql):
@@ -484,14 +484,14 @@ def test_a_table_of_a_schema_of_sql_server_is_found_by_its_name(mssql):
     )
     db = mssql.connect()
     for name in ("[Messwerte Anlage 3].[wafer ä]", "Messwerte Anlage 3.wafer ä", '"Messwerte Anlage 3"."wafer ä"'):
-        assert db.describe(name, None).names == ("id",)
-        assert db.named(name) == ("Messwerte Anlage 3", "wafer ä")
+        assert db.admin.describe(name, None).names == ("id",)
+        assert db.admin.split_name(name) == ("Messwerte Anlage 3", "wafer ä")
     for name in ("lots", "dbo.lots", "[dbo].[lots]", "select from", "dbo.[select from]"):
-        assert db.describe(name, None).names == ("lot",)
-    assert db.describe("a.b", None).names == ("n",)  # a dot may be part of a name
-    assert db.describe("dbo.[a.b]", None).names == ("n",)
-    assert db.describe("dbo.nothing", None) is None
-    assert db.describe("nowhere.lots", None) is None
+        assert db.admin.describe(name, None).names == ("lot",)
+    assert db.admin.describe("a.b", None).names == ("n",)  # a dot may be part of a name
+    assert db.admin.describe("dbo.[a.b]", None).names == ("n",)
+    assert db.admin.describe("dbo.nothing", None) is None
+    assert db.admin.describe("nowhere.lots", None) is None
 
 
 def test_a_table_of_another_database_on_the_server_is_read(make_place):
@@ -499,10 +499,10 @@ def test_a_table_of_another_database_on_the_server_is_read(make_place):
     there.run("CREATE TABLE lots (id integer primary key, x real)", "INSERT INTO lots VALUES (1, 0.5)")
     db = here.connect()
     name = f"{there.url.rpartition('/')[2].partition('?')[0]}.dbo.lots"
-    relation = db.describe(name, None)
+    relation = db.admin.describe(name, None)
     assert relation.names == ("id", "x")
     assert relation.is_unique(["id"])
-    schema, table = db.named(name)
+    schema, table = db.admin.split_name(name)
     found = sa.select(sa.column("x")).select_from(sa.table(table, schema=quoted_name(schema, False)))
     assert db.rows(found) == [{"x": 0.5}]
 
@@ -553,7 +553,7 @@ def test_every_type_of_sql_server_that_can_be_a_feature_is_read_as_a_number_or_t
 )
 def test_types_of_sql_server_have_their_kind(mssql, spelled, kind):
     mssql.run(f"CREATE TABLE t (id integer, x {spelled})")
-    assert mssql.connect().describe("t", None)["x"].kind == kind
+    assert mssql.connect().admin.describe("t", None)["x"].kind == kind
 
 
 def test_conditions_that_hold_always_or_never_are_written_anywhere(db):
@@ -568,7 +568,7 @@ def test_generated_and_dropped_columns_are_told_apart(database):
     database.run(f"CREATE TABLE t (id integer, gone real, twice {twice})")
     database.run("ALTER TABLE t DROP COLUMN gone", "INSERT INTO t (id) VALUES (4)")
     db = database.connect()
-    assert db.describe("t", None).names == ("id", "twice")
+    assert db.admin.describe("t", None).names == ("id", "twice")
     assert values(db, "t", "twice") == [8]
 
 
@@ -577,8 +577,8 @@ def test_generated_and_dropped_columns_are_told_apart(database):
 
 def instants(db, table, timezone):
     """Each row's event time as microseconds since 1970, None where there is none."""
-    column = db.describe(table, None)["at"]
-    time = sa.case((db.has_event_time(column), db.event_time(column, timezone)))
+    column = db.admin.describe(table, None)["at"]
+    time = sa.case((db.sql.has_event_time(column), db.sql.event_time(column, timezone)))
     found = db.rows(sa.select(time.label("t")).select_from(sa.table(table)).order_by(sa.column("id")))
     return [row["t"] if row["t"] is None or isinstance(row["t"], int) else micros(row["t"]) for row in found]
 
@@ -732,22 +732,22 @@ def test_not_before_is_the_event_time_compared(database, spelled, timezone):
     }.get(spelled, str)
     database.fill("t", id=list(range(len(moments) + 1)), at=[None, *map(stored, moments)])
     db = database.connect()
-    column = db.describe("t", None)["at"]
+    column = db.admin.describe("t", None)["at"]
     for moment in moments[::2]:
         bound = moment.replace(tzinfo=UTC) + timedelta(minutes=7)
         ids = sa.select(sa.column("id")).select_from(sa.table("t")).order_by(sa.column("id"))
-        found = db.rows(ids.where(db.not_before(column, timezone, bound)))
-        assert found == db.rows(ids.where(db.event_time(column, timezone) >= db.instant(bound)))
+        found = db.rows(ids.where(db.sql.event_time_between(column, timezone, bound)))
+        assert found == db.rows(ids.where(db.sql.event_time(column, timezone) >= db.sql.instant(bound)))
 
 
 def test_later_adds_a_duration_to_an_instant(database):
     database.run("CREATE TABLE t (id integer, at timestamp)")
     database.fill("t", id=[1], at=["2026-03-28 12:00:00"])
     db = database.connect()
-    column = db.describe("t", None)["at"]
-    later = db.later(db.event_time(column, BERLIN), timedelta(days=1, seconds=1.5))
+    column = db.admin.describe("t", None)["at"]
+    later = db.sql.add_duration(db.sql.event_time(column, BERLIN), timedelta(days=1, seconds=1.5))
     for moment, wanted in (("2026-03-29T11:00:01.500+00:00", 1), ("2026-03-29T11:00:01.499+00:00", 0)):
-        found = sa.case((later <= db.instant(datetime.fromisoformat(moment)), 1), else_=0)
+        found = sa.case((later <= db.sql.instant(datetime.fromisoformat(moment)), 1), else_=0)
         assert db.scalar(sa.select(found).select_from(sa.table("t"))) == wanted
 
 
@@ -869,14 +869,16 @@ def test_a_key_that_was_rendered_is_parsed_to_the_same_value(make_place, system,
     place = make_place(system)
     count = filled_with_keys(place, spelled)
     db = place.connect()
-    column = db.describe("t", None)["k"]
+    column = db.admin.describe("t", None)["k"]
     table = sa.table("t", sa.column("k"))
-    texts = [row["r"] for row in db.rows(sa.select(db.rendered(table.c.k, column).label("r")).order_by(table.c.k))]
+    texts = [
+        row["r"] for row in db.rows(sa.select(db.sql.render_key(table.c.k, column).label("r")).order_by(table.c.k))
+    ]
     assert len(set(texts)) == count
     for rank, text in enumerate(texts):
         for compared, wanted in (
-            (table.c.k < db.parsed(text, column), rank),
-            (table.c.k == db.parsed(text, column), 1),
+            (table.c.k < db.sql.parse_key(text, column), rank),
+            (table.c.k == db.sql.parse_key(text, column), 1),
         ):
             assert db.scalar(sa.select(sa.func.count()).select_from(table).where(compared)) == wanted
             literally = next(db.stream(sa.select(sa.func.count().label("n")).select_from(table).where(compared), 5))
@@ -889,16 +891,16 @@ def test_a_key_copied_to_a_column_of_its_type_is_found_again(make_place, system,
     place = make_place(system)
     count = filled_with_keys(place, spelled)
     db = place.connect()
-    column = db.describe("t", None)["k"]
+    column = db.admin.describe("t", None)["k"]
     source = sa.table("t", sa.column("k"))
     own = sa.Table("own", sa.MetaData(), sa.Column("k", RawType(column.type), primary_key=True, autoincrement=False))
     db.execute(sa.schema.CreateTable(own))
-    rows, _ = db.read(sa.select(db.key_value(column).label("k")).select_from(source), {}, 1000)
+    rows, _ = db.read(sa.select(db.sql.key_value(column).label("k")).select_from(source), {}, 1000)
     db.ingest(own, rows)
     joined = sa.select(sa.func.count()).select_from(source.join(own, source.c.k == own.c.k))
     assert db.scalar(joined) == count
-    staged = db.temporary("staged", sa.Column("k", RawType(column.type)))
-    statement = sa.select(db.key_value(column).label("k")).select_from(source)
+    staged = db.create_temporary("staged", sa.Column("k", RawType(column.type)))
+    statement = sa.select(db.sql.key_value(column).label("k")).select_from(source)
     for batch in list(db.stream(statement, 2, exact=spelled == "")):
         db.ingest(staged, batch)
     assert db.scalar(sa.select(sa.func.count()).select_from(staged.join(own, staged.c.k == own.c.k))) == count
@@ -909,7 +911,7 @@ def test_a_stream_of_keys_of_several_types_is_refused_unless_it_is_to_be_exact(s
         sqlite.run("DROP TABLE IF EXISTS t", "CREATE TABLE t (k)", f"INSERT INTO t VALUES {mixture}")
         db = sqlite.connect()
         for integer in (False, True):
-            key = db.key_value(Column("k", "number", "", integer)).label("k")
+            key = db.sql.key_value(Column("k", "number", "", integer)).label("k")
             statement = sa.select(key).select_from(sa.table("t"))
             for chunk in (1, 10):
                 with pytest.raises(DatabaseError, match="the key column 'k' holds values of several types"):
@@ -919,21 +921,21 @@ def test_a_stream_of_keys_of_several_types_is_refused_unless_it_is_to_be_exact(s
 
 def test_a_typed_key_may_mean_a_number_a_text_or_a_blob(sqlite):
     db, column = sqlite.connect(), Column("k", "number", "")
-    assert db.typed("5", column) == ["5", "'5'"]
-    assert db.typed("007", column) == ["'007'"]
-    assert db.typed("1.5", column) == ["'1.5'", "1.5"]
-    assert db.typed("1.50", column) == ["'1.50'"]
-    assert db.typed("X'35'", column) == ["'X''35'''", "X'35'"]
-    assert db.typed("'5'", column) == ["'''5'''", "'5'"]
-    assert db.typed("CAST(X'00' AS TEXT)", column)[1] == "CAST(X'00' AS TEXT)"
-    assert db.typed("5", Column("k", "number", "INTEGER", True)) == ["5"]
+    assert db.sql.interpret_key("5", column) == ["5", "'5'"]
+    assert db.sql.interpret_key("007", column) == ["'007'"]
+    assert db.sql.interpret_key("1.5", column) == ["'1.5'", "1.5"]
+    assert db.sql.interpret_key("1.50", column) == ["'1.50'"]
+    assert db.sql.interpret_key("X'35'", column) == ["'X''35'''", "X'35'"]
+    assert db.sql.interpret_key("'5'", column) == ["'''5'''", "'5'"]
+    assert db.sql.interpret_key("CAST(X'00' AS TEXT)", column)[1] == "CAST(X'00' AS TEXT)"
+    assert db.sql.interpret_key("5", Column("k", "number", "INTEGER", True)) == ["5"]
 
 
 def test_a_damaged_key_bound_never_becomes_sql(sqlite):
     db = sqlite.connect()
     for text in ("1; DROP TABLE t", "'a' OR 1=1", "x", "", "(SELECT 1)", "'a''", "1e", "X'GG'"):
         with pytest.raises(DatabaseError, match="damaged"):
-            db.parsed(text, Column("k", "number", "integer"))
+            db.sql.parse_key(text, Column("k", "number", "integer"))
 
 
 def test_composite_keys_compare_as_rows_do(database):
@@ -1060,7 +1062,7 @@ def test_no_parameter_ends_the_transaction_that_it_is_in(database, name, value):
 def test_what_is_not_committed_is_seen_by_nobody_else(database):
     db, other = database.connect(), database.connect()
     table = numbered(db)
-    db.prepare_store("rowcast")
+    db.admin.prepare_store("rowcast")
     with db.transaction("write"):
         db.ingest(table, pa.table({"n": [1]}))
         assert other.rows(sa.select(table)) == []
@@ -1070,7 +1072,7 @@ def test_what_is_not_committed_is_seen_by_nobody_else(database):
 def test_a_snapshot_sees_one_moment_while_others_commit(database):
     db, other = database.connect(), database.connect()
     table = numbered(db)
-    db.prepare_store("rowcast")
+    db.admin.prepare_store("rowcast")
     with db.transaction("snapshot"):
         assert db.rows(sa.select(table)) == []
         other.execute(table.insert().values(n=1))
@@ -1201,7 +1203,7 @@ def test_special_characters_in_a_password_are_carried(server):
     db = connect(server.url("postgres"))
     assert db.scalar(sa.select(sa.literal(1))) == 1
     db.close()
-    assert db.shown == f"postgresql://127.0.0.1:{server.port}/postgres"
+    assert db.safe_url == f"postgresql://127.0.0.1:{server.port}/postgres"
 
 
 def test_a_user_without_rights_is_told_so(postgresql):
@@ -1213,17 +1215,21 @@ def test_a_user_without_rights_is_told_so(postgresql):
     table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
     assert refused(lambda: db.execute(table.insert().values(n=1))).reason == "rights"
     assert refused(lambda: db.ingest(table, pa.table({"n": [1]}))).reason == "rights"
-    assert refused(lambda: db.prepare_store("rowcast")).reason == "rights"
-    assert db.rights("rowcast") == [f"reader may not create schema rowcast: GRANT CREATE ON DATABASE {name} TO reader"]
+    assert refused(lambda: db.admin.prepare_store("rowcast")).reason == "rights"
+    assert db.admin.missing_rights("rowcast") == [
+        f"reader may not create schema rowcast: GRANT CREATE ON DATABASE {name} TO reader"
+    ]
     postgresql.run("CREATE SCHEMA rowcast")
-    assert db.rights("rowcast") == ["reader may not create tables: GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"]
+    assert db.admin.missing_rights("rowcast") == [
+        "reader may not create tables: GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"
+    ]
     db.close()
     postgresql.run("DROP OWNED BY reader", "DROP ROLE reader")
 
 
 def test_an_owner_lacks_no_rights(database):
     db = database.connect()
-    assert db.rights("rowcast") == []
+    assert db.admin.missing_rights("rowcast") == []
     assert database.run("SELECT 1 AS one") == [{"one": 1}]
 
 
@@ -1249,17 +1255,17 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
 def test_a_sqlite_path_may_hold_signs_that_mean_something_in_a_url(tmp_path):
     for name in ("a b.db", "100%.db", "what?.db", "hash#.db", "ü.db", "%41.db"):
         db = connect(f"sqlite:///{tmp_path}/".replace("%", "%25") + name.replace("?", "%3F"), create=True)
-        db.arrow("CREATE TABLE t (n)")
+        db.query("CREATE TABLE t (n)")
         db.close()
     assert len(list(tmp_path.glob("*.db"))) == 6
 
 
 def test_two_writers_wait_for_one_another(sqlite, monkeypatch):
     """A second writer that gives up says that the file is locked."""
-    monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.1)
+    monkeypatch.setattr("rowcast.database.sqlite.connection._PATIENCE", 0.1)
     db, other = sqlite.connect(), sqlite.connect()
     table = numbered(db)
-    other.arrow("PRAGMA busy_timeout = 1")
+    other.query("PRAGMA busy_timeout = 1")
     with db.transaction("write"):
         db.execute(table.insert().values(n=1))
         assert refused(lambda: other.execute(table.insert().values(n=2))).reason == "locked"
@@ -1274,7 +1280,7 @@ table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
 db = None
 try:
     db = connect(sys.argv[1])
-    print(db.rows(sa.select(table)), db.rights("rowcast"))
+    print(db.rows(sa.select(table)), db.admin.missing_rights("rowcast"))
     db.execute(table.insert().values(n=1))
 except DatabaseError as error:
     print(error.reason, str(error).count("\\n"))
@@ -1299,7 +1305,7 @@ def read_and_write(url: str) -> list[str]:
 def test_a_read_only_file_is_read_and_never_written(tmp_path):
     path = tmp_path / "x.db"
     db = connect(f"sqlite:///{path}", create=True)
-    db.arrow("CREATE TABLE t (n)")
+    db.query("CREATE TABLE t (n)")
     db.close()
     path.chmod(0o444)
     tmp_path.chmod(0o555)
@@ -1320,7 +1326,7 @@ def test_a_full_disk_is_named(sqlite):
     db = sqlite.connect()
     table = sa.Table("t", sa.MetaData(), sa.Column("s", sa.Text))
     db.execute(sa.schema.CreateTable(table))
-    db.arrow("PRAGMA max_page_count = 20")  # as SQLite itself reports a full disk
+    db.query("PRAGMA max_page_count = 20")  # as SQLite itself reports a full disk
     rows = pa.table({"s": ["x" * 1000] * 1000})
 
     def write():
@@ -1349,11 +1355,11 @@ def test_an_in_memory_database_is_refused():
 
 
 def test_urls_of_one_database_are_the_same_whoever_logs_in():
-    assert same("postgresql://a:b@h/x", "postgresql://c:d@h:5432/x")
-    assert same("sqlite:////tmp/a.db", "sqlite:////tmp/../tmp/a.db")
-    assert not same("postgresql://a@h/x", "postgresql://a@h/y")
-    assert not same("postgresql://a@h/x", "postgresql://a@g/x")
-    assert not same("sqlite:////tmp/a.db", "sqlite:////tmp/b.db")
+    assert is_same_database("postgresql://a:b@h/x", "postgresql://c:d@h:5432/x")
+    assert is_same_database("sqlite:////tmp/a.db", "sqlite:////tmp/../tmp/a.db")
+    assert not is_same_database("postgresql://a@h/x", "postgresql://a@h/y")
+    assert not is_same_database("postgresql://a@h/x", "postgresql://a@g/x")
+    assert not is_same_database("sqlite:////tmp/a.db", "sqlite:////tmp/b.db")
 
 
 def test_a_column_that_begins_with_thousands_of_nulls_is_read(database):

@@ -25,12 +25,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def contents(db: Database, table: str) -> list[dict[str, Any]]:
     """Every row; times as microseconds since 1970."""
-    relation = db.describe(table, None)
+    relation = db.admin.describe(table, None)
     assert relation is not None
     times = [c for c in relation.columns if c.name in ("measured_at", "labelled_at", "timestamp")]
     others = [c for c in relation.columns if c not in times]
-    columns = [db.feature(c).label(c.name) for c in others]
-    columns += [db.event_time(c, "UTC").label(c.name) for c in times]
+    columns = [db.sql.feature(c).label(c.name) for c in others]
+    columns += [db.sql.event_time(c, "UTC").label(c.name) for c in times]
     chosen = sa.select(*columns).select_from(sa.table(table))
     rows = db.read(chosen, {c.name: c.kind for c in others}, 10_000)[0].to_pylist()
     return [
@@ -62,7 +62,7 @@ def test_every_simulated_row_arrives_as_it_was_drawn_infinite_values_included(da
 def test_time_and_key_are_indexed_and_the_key_may_repeat(database: Place) -> None:
     db = database.connect()
     demo.write_simulation(db, "wafers", simulate(FAB))
-    relation = db.describe("wafers", None)
+    relation = db.admin.describe("wafers", None)
     assert relation is not None
     assert {("measured_at",), ("wafer_id",)} <= set(relation.indexed)
     assert not relation.is_unique(["wafer_id"])

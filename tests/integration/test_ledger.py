@@ -500,11 +500,11 @@ def test_a_jobs_state_is_kept_as_it_was_set(ledger):
 
 def test_two_never_plan_at_once(ledger, other, database, monkeypatch):
     if database.is_sqlite:
-        monkeypatch.setattr("rowcast.database.sqlite._PATIENCE", 0.0)
+        monkeypatch.setattr("rowcast.database.sqlite.connection._PATIENCE", 0.0)
     elif database.is_mssql:
-        monkeypatch.setattr("rowcast.database.mssql.server._PATIENCE", 10)
+        monkeypatch.setattr("rowcast.database.mssql.connection._PATIENCE", 10)
     else:
-        other.db.arrow("SET lock_timeout = '10ms'")
+        other.db.query("SET lock_timeout = '10ms'")
 
     def plan() -> None:
         with other.planning():
@@ -583,7 +583,7 @@ def test_a_prediction_takes_into_history_what_stood_beside_it(ledger):
     batch = claimed(ledger)
     assert ledger.publish(batch, predictions(1, 2), bad(3), None)
     ledger.save_shadow(batch, 2, shadow(0.5, 1, 2))
-    keys = ledger.db.temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
+    keys = ledger.db.create_temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
     ledger.db.ingest(keys, pa.RecordBatch.from_pydict({"id": pa.array([2, 3], pa.int64())}))
     assert ledger.move_to_history(ledger.own.prediction, keys) == 1
     assert [row["id"] for row in rows(ledger, ledger.own.history)] == [2]

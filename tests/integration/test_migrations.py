@@ -28,7 +28,7 @@ def test_the_store_is_created_once_and_left_alone_then(db):
     for _ in range(2):
         migrations.upgrade(db, shared, own, "rowcast")
         assert migrations.version(db, shared) == migrations.VERSION
-    assert all(db.has_table(table) for table in (*shared.shared, *own.all))
+    assert all(db.admin.has_table(table) for table in (*shared.shared, *own.all))
     assert len(db.rows(sa.select(shared.version))) == 1
 
 
@@ -36,8 +36,8 @@ def test_a_second_job_gets_tables_of_its_own(db):
     migrations.upgrade(db, *described(db), "rowcast")
     shared, own = described(db, "lots")
     migrations.upgrade(db, shared, own, "rowcast")
-    assert db.has_table(own.prediction)
-    assert db.has_table(own.quarantine)
+    assert db.admin.has_table(own.prediction)
+    assert db.admin.has_table(own.quarantine)
 
 
 @pytest.mark.parametrize("name", ['it\'s "quoted"', "ü [x] 100% :a ?", "x; DROP TABLE rowcast_run; --"])
@@ -73,7 +73,7 @@ def test_many_may_create_the_store_at_once(database):
     for job in jobs:
         shared, own = described(connections[0], job)
         assert len(connections[0].rows(sa.select(shared.version))) == 1
-        assert all(connections[0].has_table(table) for table in (*shared.shared, *own.all))
+        assert all(connections[0].admin.has_table(table) for table in (*shared.shared, *own.all))
 
 
 def test_a_newer_store_is_refused(db):
@@ -237,7 +237,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
     assert migrations.version(db, ledger.tables) == migrations.VERSION
     assert columns_of(db, both["wafers"].history) >= SINCE_4
     assert not columns_of(db, both["lots"].prediction) & SINCE_4
-    assert not db.has_table(both["lots"].shadow)
+    assert not db.admin.has_table(both["lots"].shadow)
     for job in ("wafers", "lots"):
         ledger = opened(db, job)
         batch = claimed(ledger)
@@ -294,7 +294,7 @@ def test_a_step_that_fails_leaves_the_old_store(db, monkeypatch):
     with pytest.raises(DatabaseError):
         migrations.upgrade(db, shared, own, "rowcast")
     assert migrations.version(db, shared) == len(steps)
-    assert not db.has_table(sa.Table("half", sa.MetaData()))
+    assert not db.admin.has_table(sa.Table("half", sa.MetaData()))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from rowcast.database import Column, connect
-from rowcast.database.mssql import MSSQL
+from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.errors import ConfigError, DatabaseError
 
 WAFERS = [
@@ -67,13 +67,13 @@ def url(port: int, login: str = LOGIN, options: str = "TrustServerCertificate=ye
 
 
 @pytest.fixture
-def db(port: int) -> Iterator[MSSQL]:
+def db(port: int) -> Iterator[MSSQLConnection]:
     with closing(connect(url(port))) as found:
-        assert isinstance(found, MSSQL)
+        assert isinstance(found, MSSQLConnection)
         yield found
 
 
-def read(db: MSSQL, most: int, *conditions: Any) -> list[dict[str, Any]]:
+def read(db: MSSQLConnection, most: int, *conditions: Any) -> list[dict[str, Any]]:
     columns = [TABLE.c.wafer, TABLE.c.temperature, TABLE.c.tool, TABLE.c.slot]
     kinds = {"temperature": "number", "tool": "category", "slot": "number"}
     rows, misfits = db.read(sa.select(*columns).where(*conditions).order_by(TABLE.c.wafer), kinds, most)
@@ -82,17 +82,17 @@ def read(db: MSSQL, most: int, *conditions: Any) -> list[dict[str, Any]]:
     return found
 
 
-def test_rows_are_read_as_they_are(db: MSSQL) -> None:
+def test_rows_are_read_as_they_are(db: MSSQLConnection) -> None:
     assert read(db, 1000) == [{name: row[name] for name in ("wafer", "temperature", "tool", "slot")} for row in WAFERS]
 
 
-def test_at_most_so_many_rows_are_read(db: MSSQL) -> None:
+def test_at_most_so_many_rows_are_read(db: MSSQLConnection) -> None:
     assert [row["wafer"] for row in read(db, 3)] == ["W000", "W001", "W002"]
 
 
-def test_a_range_of_keys_is_read(db: MSSQL) -> None:
+def test_a_range_of_keys_is_read(db: MSSQLConnection) -> None:
     key = Column("wafer", "category", "nvarchar(20)")
-    first, last = db.parsed("W010", key), db.parsed("W012", key)
+    first, last = db.sql.parse_key("W010", key), db.sql.parse_key("W012", key)
     assert [row["wafer"] for row in read(db, 100, TABLE.c.wafer >= first, TABLE.c.wafer <= last)] == [
         "W010",
         "W011",
@@ -100,19 +100,19 @@ def test_a_range_of_keys_is_read(db: MSSQL) -> None:
     ]
 
 
-def test_texts_in_a_statement_are_unicode(db: MSSQL) -> None:
+def test_texts_in_a_statement_are_unicode(db: MSSQLConnection) -> None:
     found = read(db, 100, TABLE.c.tool == sa.literal("Prüfer №3", sa.Text))
     assert {row["tool"] for row in found} == {"Prüfer №3"}
 
 
-def test_rows_are_streamed_in_pieces(db: MSSQL) -> None:
+def test_rows_are_streamed_in_pieces(db: MSSQLConnection) -> None:
     pieces = list(db.stream(sa.select(TABLE.c.wafer).order_by(TABLE.c.wafer), 100))
     assert [piece.num_rows for piece in pieces] == [100, 100, 50]
     assert [row["wafer"] for piece in pieces for row in piece.to_pylist()] == [row["wafer"] for row in WAFERS]
 
 
-def test_a_table_is_described(db: MSSQL) -> None:
-    found = db.describe("dbo.wafers", None)
+def test_a_table_is_described(db: MSSQLConnection) -> None:
+    found = db.admin.describe("dbo.wafers", None)
     assert found is not None
     assert {column.name: column.kind for column in found.columns} == {
         "wafer": "category",
@@ -120,15 +120,15 @@ def test_a_table_is_described(db: MSSQL) -> None:
         "tool": "category",
         "slot": "number",
     }
-    assert db.describe("nowhere", None) is None
+    assert db.admin.describe("nowhere", None) is None
 
 
-def test_the_clock_is_the_servers_and_utc(db: MSSQL) -> None:
+def test_the_clock_is_the_servers_and_utc(db: MSSQLConnection) -> None:
     assert str(db.now().tzinfo) == "UTC"
 
 
-def test_what_an_administrator_could_do_better_is_told(db: MSSQL) -> None:
-    assert any("snapshot isolation is not allowed" in what for what, _ in db.advice())
+def test_what_an_administrator_could_do_better_is_told(db: MSSQLConnection) -> None:
+    assert any("snapshot isolation is not allowed" in what for what, _ in db.admin.advice())
 
 
 @pytest.mark.parametrize(
@@ -139,12 +139,12 @@ def test_what_an_administrator_could_do_better_is_told(db: MSSQL) -> None:
         ("SELECT 1 / 0 AS x", "other", r"(?i)divide by zero"),
     ],
 )
-def test_an_error_says_what_the_server_said(db: MSSQL, sql: str, reason: str, said: str) -> None:
+def test_an_error_says_what_the_server_said(db: MSSQLConnection, sql: str, reason: str, said: str) -> None:
     with pytest.raises(DatabaseError, match=said) as caught:
-        db.arrow(sql)
+        db.query(sql)
     assert caught.value.reason == reason
     assert "Driver" not in caught.value.what
-    assert db.arrow("SELECT 1 AS x").to_pylist() == [{"x": 1}]
+    assert db.query("SELECT 1 AS x").to_pylist() == [{"x": 1}]
 
 
 def test_a_wrong_password_is_refused_and_not_shown(port: int) -> None:

@@ -10,7 +10,7 @@ import sqlglot
 from sqlalchemy.engine import make_url
 from sqlglot import exp
 
-from rowcast.database.mssql import MSSQL
+from rowcast.database.mssql.connection import MSSQLConnection
 
 Row = dict[str, Any]
 ANY = "*"  # of an answer: every other column
@@ -92,10 +92,10 @@ def _shown(value: Any) -> str:
 
 
 @contextmanager
-def recorded(url: str = "mssql://me:s3cret@fab:1433/line") -> Iterator[tuple[Server, MSSQL]]:
+def recorded(url: str = "mssql://me:s3cret@fab:1433/line") -> Iterator[tuple[Server, MSSQLConnection]]:
     """A database whose connections are all recorded."""
     server = Server()
     server.answers("SYSUTCDATETIME", {"now": None})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(MSSQL, "_connect", lambda _: _Connection(server))
-        yield server, MSSQL(make_url(url))
+        patch.setattr(MSSQLConnection, "_connect", lambda _: _Connection(server))
+        yield server, MSSQLConnection(make_url(url))

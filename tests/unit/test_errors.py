@@ -52,9 +52,10 @@ def test_the_tree_in_the_docstring_is_the_one_in_the_code():
 
 
 def test_the_reasons_that_are_given_are_the_ones_documented():
-    from rowcast.database import postgresql, sqlite
+    from rowcast.database.postgresql import known_errors as postgresql
+    from rowcast.database.sqlite import known_errors as sqlite
 
     documented = set(re.findall(r"\w+", errors.DatabaseError.__doc__.partition("one of: ")[2]))
-    given = {reason for module in (postgresql, sqlite) for _, reason, _ in module._EXPLAINED}
+    given = {known.reason for known in (*postgresql.KNOWN_ERRORS, *sqlite.KNOWN_ERRORS)}
     assert given <= documented
     assert errors.DatabaseError("what").reason in documented

@@ -21,7 +21,7 @@ from sqlglot import exp
 from rowcast import config, fetch
 from rowcast.audit import audit
 from rowcast.config import Settings
-from rowcast.database.mssql import MSSQL
+from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.job.opening import Job, described
 from rowcast.source import KeyRange, Scope, open_source
 from rowcast.store import (
@@ -119,7 +119,7 @@ class Fab:
         return JobState(Scope(MORNING), NOW, 2)
 
 
-def opened(server: Server, db: MSSQL, settings: Settings) -> Job:
+def opened(server: Server, db: MSSQLConnection, settings: Settings) -> Job:
     source = open_source(db, settings.source)
     shared, own = described(settings, source, db)
     ledger = Ledger(db, shared, own, settings.name)
@@ -132,7 +132,7 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
     for module in (runs, ledger, alerts):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
-    monkeypatch.setattr("rowcast.database.mssql.server.secrets.token_hex", lambda _: "0123456789abcdef")
+    monkeypatch.setattr("rowcast.database.mssql.connection.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
         server.answers("SYSUTCDATETIME", {"now": NOW})
         server.answers("OBJECT_ID(N'[", {"id": 1})
@@ -166,14 +166,14 @@ def connect(fab: Fab) -> None:
     fab.server.answers("SERVERPROPERTY", {"number": "16.0", "edition": "Developer"})
     fab.server.answers("DB_NAME() AS n", {"n": "line"})
     fab.job.store.reconnect()
-    fab.job.store.version()
-    fab.job.store.advice()
+    fab.job.store.admin.version()
+    fab.job.store.admin.advice()
 
 
 def describe(fab: Fab) -> None:
-    fab.job.store.describe(TABLE, None)
+    fab.job.store.admin.describe(TABLE, None)
     fab.server.answers("OBJECT_ID(N'archive", {"id": 2})
-    fab.job.store.describe("archive.dbo.wafers", None)
+    fab.job.store.admin.describe("archive.dbo.wafers", None)
     fab.server.answers(
         "sp_describe_first_result_set",
         {
@@ -186,7 +186,7 @@ def describe(fab: Fab) -> None:
             "is_hidden": False,
         },
     )
-    fab.job.store.describe(None, "SELECT lot FROM dbo.wafers -- finished")
+    fab.job.store.admin.describe(None, "SELECT lot FROM dbo.wafers -- finished")
 
 
 def rights(fab: Fab) -> None:
@@ -194,9 +194,9 @@ def rights(fab: Fab) -> None:
         "HAS_PERMS_BY_NAME(DB_NAME()",
         {"there": 1, "me": "rowcast", "here": "line", "create_schema": 0, "create_table": 0, "alter_schema": 0},
     )
-    fab.job.store.rights("rowcast")
+    fab.job.store.admin.missing_rights("rowcast")
     fab.server.answers("AS me", {"me": "rowcast", "select_right": 1, "insert_right": 0})
-    fab.job.store.ungranted("rowcast", "run", ["SELECT", "INSERT"])
+    fab.job.store.admin.missing_grants("rowcast", "run", ["SELECT", "INSERT"])
 
 
 def create(fab: Fab) -> None:
@@ -288,7 +288,9 @@ def chart(fab: Fab) -> None:
 
 
 def requeue(fab: Fab) -> None:
-    moved = fab.job.store.temporary("rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer))
+    moved = fab.job.store.create_temporary(
+        "rowcast_moved", sa.Column("lot", sa.Unicode(20)), sa.Column("slot", sa.Integer)
+    )
     fab.job.store.ingest(moved, PREDICTIONS.select(["lot", "slot"]))
     fab.ledger.move_to_history(fab.job.own.prediction, moved)
 
@@ -432,7 +434,7 @@ def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, se
         statement = sent.partition("\n--" if not sent.startswith("--") else "--")[0]
         assert not re.search("'", re.sub(r"N'(?:[^']|'')*'|'\$\[\d+\]'|'[\d :+-]+'", "", statement)), sent
         assert "[rowcast].[run].[run_id]" not in statement
-        assert statement.count("?") <= MSSQL.most_values
+        assert statement.count("?") <= MSSQLConnection.max_parameters
 
 
 def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) -> None:

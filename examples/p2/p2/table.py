@@ -29,9 +29,9 @@ def create(url: str, name: str) -> int:
     """
     db = connect(url, create=True)
     try:
-        if db.describe(name, None) is not None:
+        if db.admin.describe(name, None) is not None:
             return 0
-        schema, bare = db.named(name)
+        schema, bare = db.admin.split_name(name)
         target, rows = _table(bare, schema), _rows()
         with db.transaction("write"):
             db.execute(sa.schema.CreateTable(target))

@@ -27,7 +27,7 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
         needs = health.needs_a_person(job)
         about: dict[str, Any] = {
             "job": job.settings.name,
-            "source": f"{job.source.identity} in {job.source.db.shown}",
+            "source": f"{job.source.identity} in {job.source.db.safe_url}",
             "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
             "in_service": _since(job.registry.put_in_service()),
             "trained_to": _text(version.trained_until) if version else None,

@@ -88,7 +88,7 @@ def stoppable() -> Iterator[None]:
         signals.stop()
 
     def cancel(woken: socket.socket) -> None:
-        from rowcast.database.connection import cancel_running
+        from rowcast.database.driver import cancel_running
 
         woken.recv(1)
         asked_at = time.monotonic()

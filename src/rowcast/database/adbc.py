@@ -1,33 +1,28 @@
 """Connections of the ADBC drivers."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import adbc_driver_manager.dbapi as dbapi
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import Column
-from rowcast.database.connection import Connection
+from rowcast.database.driver import DriverConnection
 
 # Around each call the driver manager puts a SIGINT handler of its own, which loses a Ctrl-C that comes while the call
 # succeeds and makes a database error of any other. Python's handler runs as soon as the call is over.
 dbapi._blocking_call = lambda func, args, kwargs, cancel: func(*args, **kwargs)  # type: ignore[attr-defined]  # noqa: ARG005
 
 
-class Adbc(Connection):
+class AdbcConnection(DriverConnection):
     """How ADBC's cursors are made, read and cancelled."""
 
-    faults = (dbapi.Error,)
-    text_key = "TEXT"
+    driver_errors = (dbapi.Error,)
     temporary_schema: ClassVar[str]
     cursor_options: ClassVar[dict[str, str] | None] = None
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
-        raise NotImplementedError
-
-    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
         raise NotImplementedError
 
     def _new_cursor(self, options: dict[str, str] | None = None) -> Any:
@@ -39,30 +34,21 @@ class Adbc(Connection):
     def _cancel(self, cursor: Any) -> None:
         cursor.adbc_cancel()
 
-    def temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
+    def create_temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
         made = sa.Table(name, sa.MetaData(), *columns, prefixes=["TEMPORARY"], info={"temporary": True})
         quote = self.dialect.identifier_preparer.quote_identifier
-        self._statement(f"DROP TABLE IF EXISTS {self.temporary_schema}.{quote(name)}")
+        self.run_sql(f"DROP TABLE IF EXISTS {self.temporary_schema}.{quote(name)}")
         self.execute(sa.schema.CreateTable(made))
         return made
 
-    def as_text(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.cast(self.key_value(column), sa.Text)
-
     # Bulk writes are part of the transaction: no staging is needed.
 
-    def staged(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
+    def stage(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
         return lambda: self.ingest(table, rows)
 
     def load(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         with self.transaction("write"):
             self.ingest(table, rows)
-
-    def staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
-        return None
-
-    def table_ddl(self, table: sa.Table) -> list[str]:
-        return []
 
     def lock(self, table: sa.Table, name: str) -> None:
         [key] = table.primary_key.columns
@@ -70,7 +56,7 @@ class Adbc(Connection):
 
 
 def first_line(error: Exception) -> str:
-    """What the database said, without the driver's wrapping and without the statement."""
+    """Return what the database said, without the driver's wrapping and without the statement."""
     text = str(error)
     text = re.sub(r"^[A-Z_]+: ", "", text)
     found = re.search(r"(?:ERROR|FATAL|PANIC):\s+([^\n]*)", text)

@@ -7,7 +7,7 @@ import stamina
 import structlog
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
-from rowcast.database import Database
+from rowcast.database.protocols import Database
 from rowcast.errors import DatabaseError
 
 log = structlog.get_logger("rowcast")
@@ -18,8 +18,10 @@ PATIENCE = 300.0  # seconds: a server's restart or failover is over by then
 _FIRST_WAIT, _LONGEST_WAIT = 0.2, 15.0  # seconds; each is up to a second longer, so that many do not come at once
 
 
-def retried(work: Callable[[], Result], *databases: Database, tell: Callable[[], None] = lambda: None) -> Result:
-    """What `work` returns, tried again with new connections while its error is a transient one.
+def retry_transient(
+    work: Callable[[], Result], *databases: Database, tell: Callable[[], None] = lambda: None
+) -> Result:
+    """Return what `work` returns, tried again with new connections while its error is a transient one.
 
     `work` must be a whole: repeated after it succeeded unseen, it must do no harm. `tell` is called at each repetition.
     """
@@ -44,8 +46,8 @@ def _is_transient(error: Exception) -> bool:
     return isinstance(error, DatabaseError) and error.is_transient
 
 
-def _say(details: RetryDetails) -> None:
+def _log_retry(details: RetryDetails) -> None:
     log.warning("trying again", error=str(details.caused_by.args[0]), wait_s=round(details.wait_for, 1))
 
 
-set_on_retry_hooks([_say])
+set_on_retry_hooks([_log_retry])

@@ -24,17 +24,17 @@ class Maintenance:
     def _columns(self) -> dict[str, Column]:
         """The columns that the config names. Raises SourceError."""
         db, table = self.source.db, str(self.settings.events)
-        relation = db.describe(table, None)
+        relation = db.admin.describe(table, None)
         if relation is None:
             raise SourceError(
-                f"there is no table {table} in {db.shown} (monitor.events)",
+                f"there is no table {table} in {db.safe_url} (monitor.events)",
                 hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
             )
         found = {}
         for setting in ("event_time", "event_group", "event_what"):
             name = getattr(self.settings, setting)
             if name is not None:
-                found[setting] = named_column(relation, name, f"{table} in {db.shown}", f"monitor.{setting}")
+                found[setting] = named_column(relation, name, f"{table} in {db.safe_url}", f"monitor.{setting}")
         if found["event_time"].kind == "category" and db.dialect.name != "sqlite":
             raise SourceError(
                 f"the time column '{found['event_time'].name}' of {table} is text", hint="use a view that casts it"
@@ -43,12 +43,12 @@ class Maintenance:
 
     @cached_property
     def _table(self) -> sa.TableClause:
-        schema, name = self.source.db.named(str(self.settings.events))
+        schema, name = self.source.db.admin.split_name(str(self.settings.events))
         return sa.table(name, *[sa.column(column.name) for column in self._columns.values()], schema=schema)
 
     def timeless(self) -> int:
         """How many events have no time that can be read: no chart shows them."""
-        dated = self.source.db.has_event_time(self._columns["event_time"])
+        dated = self.source.db.sql.has_event_time(self._columns["event_time"])
         counted = sa.select(sa.func.count().label("n")).select_from(self._table).where(sa.not_(dated))
         return int(self.source.db.scalar(counted))
 
@@ -57,9 +57,9 @@ class Maintenance:
         db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
         time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
         assert time is not None
-        day = _day(self.source, db.event_time(time, zone), first).label("day")
+        day = _day(self.source, db.sql.event_time(time, zone), first).label("day")
         said = _text(self.source, what).label("what")
         chosen = sa.select(day, _text(self.source, group).label("part"), said).select_from(self._table)
-        each = chosen.where(db.not_before(time, zone, first, until)).subquery("each")
+        each = chosen.where(db.sql.event_time_between(time, zone, first, until)).subquery("each")
         sums = [sa.func.count().label("rows"), sa.func.min(each.c.what).label("what")]
         return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), _CHUNK)

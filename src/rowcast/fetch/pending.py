@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from rowcast.contract import Misfit
 from rowcast.database import Column, RawType, equal
-from rowcast.database.mixed import mixed
+from rowcast.database.mixed_keys import to_mixed
 from rowcast.source import Fetched, KeyRange, Scope, key_values, store_key, take_rows
 from rowcast.store.rows import JobRows
 
@@ -79,7 +79,7 @@ class Pending:
         order = [found.c[c.name] for c in self.source.key]
         chosen = sa.select(*order, found.c.gap, *_numbers(found.c.gap, order))
         numbered = chosen.subquery("numbered")
-        rendered = [self.store.rendered(numbered.c[c.name], c) for c in self.source.key]
+        rendered = [self.store.sql.render_key(numbered.c[c.name], c) for c in self.source.key]
         return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
 
     def _numbered_staged(
@@ -106,7 +106,7 @@ class Pending:
         source, table = self.source, self.source.table()
         if source.time is None or not scope.is_fixed:
             return None
-        age = source.db.hours(source.event_time(), source.db.instant(now)).label("age")
+        age = source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)).label("age")
         parts = [source.own_key(table), source.scored_by(scope, now)]
         if self.rows.together:
             statement = source.select(sa.func.max(age).label("oldest"), table=table)
@@ -172,7 +172,7 @@ class Pending:
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
         keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
-        staged = self.store.temporary("rowcast_chunk", *keys, sa.Column("place", sa.BigInteger))
+        staged = self.store.create_temporary("rowcast_chunk", *keys, sa.Column("place", sa.BigInteger))
         chosen = rows.select([c.name for c in keys])
         self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
         found = self.store.rows(sa.select(staged.c.place).where(*self._absent(staged)).order_by(staged.c.place))
@@ -209,5 +209,5 @@ def _alike(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]
         if len(types) > 1:
             kind = pa.string() if pa.string() in types else pa.float64()
             for each in columns:
-                each[place] = mixed(each[place]) if place < keys else each[place].cast(kind, safe=False)
+                each[place] = to_mixed(each[place]) if place < keys else each[place].cast(kind, safe=False)
     return [pa.RecordBatch.from_arrays(each, names=batches[0].schema.names) for each in columns]

@@ -32,7 +32,7 @@ def newest_event(source: Source, now: datetime) -> datetime | None:
         return None
     newest = sa.func.max(source.event_time()).label("newest")
     return _moment(
-        source.db.scalar(source.select(newest).where(source.visible(now), source.db.has_event_time(source.time)))
+        source.db.scalar(source.select(newest).where(source.visible(now), source.db.sql.has_event_time(source.time)))
     )
 
 
@@ -50,13 +50,13 @@ def initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
         return Scope(after=_key_before_first_unlabelled(source, now))
     if since is not None:
         return Scope(instant(since, source.settings.timezone))
-    known, visible = source.known(now), sa.and_(source.visible(now), source.db.has_event_time(source.time))
+    known, visible = source.known(now), sa.and_(source.visible(now), source.db.sql.has_event_time(source.time))
     time = source.event_time()
     newest_known = _moment(source.db.scalar(source.select(sa.func.max(time).label("t")).where(known, visible)))
     unlabelled = source.select(sa.func.min(time).label("t")).where(~_true(known), visible)
     if newest_known is not None:
         bound = newest_known - source.settings.late_arrival
-        unlabelled = unlabelled.where(source.db.not_before(source.time, source.settings.timezone, bound))
+        unlabelled = unlabelled.where(source.db.sql.event_time_between(source.time, source.settings.timezone, bound))
     earliest = _moment(source.db.scalar(unlabelled))
     if earliest is not None:
         return Scope(earliest)
@@ -89,15 +89,15 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     source_settings, table = source.settings, source.table()
     later: sa.ColumnElement[Any] = sa.false()
     if isinstance(trained_to, datetime):
-        later = source.event_time() > source.db.instant(trained_to)
+        later = source.event_time() > source.db.sql.instant(trained_to)
     elif trained_to:
         later = source.after_key(trained_to)
     columns: list[sa.ColumnElement[Any]] = source.values(source.features)
-    columns += [source.db.feature(source.label).label(LABEL), sa.case((later, 1), else_=0).label(FRESH)]
+    columns += [source.db.sql.feature(source.label).label(LABEL), sa.case((later, 1), else_=0).label(FRESH)]
     if source_settings.group:
-        columns.append(source.db.feature(source.relation[source_settings.group]).label(GROUP))
+        columns.append(source.db.sql.feature(source.relation[source_settings.group]).label(GROUP))
     if source_settings.label_time:
-        arrived = source.db.event_time(source.relation[source_settings.label_time], source_settings.timezone)
+        arrived = source.db.sql.event_time(source.relation[source_settings.label_time], source_settings.timezone)
         columns.append(arrived.label(KNOWN))
     wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
     found = in_time_order(source, wanted, table, source.kinds(source.features), most)

@@ -22,9 +22,11 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
         raise ConfigError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
     query = query.strip().rstrip("; \n") if query is not None else None
     with closing(connect(url)) as db:
-        relation = db.describe(table, query)
+        relation = db.admin.describe(table, query)
         if relation is None:
-            raise SourceError(f"there is no table {table} in {db.shown}", hint="it may need its schema: schema.table")
+            raise SourceError(
+                f"there is no table {table} in {db.safe_url}", hint="it may need its schema: schema.table"
+            )
         return guess_settings(Look(db, relation, table, query), url, table, query)
 
 

@@ -27,7 +27,7 @@ class Look:
         self.sample = self._read()
 
     def _read(self, newest: str | None = None) -> pa.Table:
-        chosen = sa.select(*[self.db.feature(c).label(c.name) for c in self.columns]).select_from(self.source)
+        chosen = sa.select(*[self.db.sql.feature(c).label(c.name) for c in self.columns]).select_from(self.source)
         if newest is not None:
             chosen = chosen.where(sa.column(newest).is_not(None)).order_by(sa.column(newest).desc())
         kinds = {c.name: "category" if c.kind == "time" and self.is_sqlite else c.kind for c in self.columns}
@@ -68,7 +68,7 @@ class Look:
 
     def counts(self, column: Column) -> dict[Any, int]:
         """How often each value comes in a sample of the column."""
-        inner = sa.select(self.db.feature(column).label("v")).select_from(self.source).limit(_LABELS).subquery()
+        inner = sa.select(self.db.sql.feature(column).label("v")).select_from(self.source).limit(_LABELS).subquery()
         counted = sa.select(inner.c.v, sa.func.count().label("n")).where(inner.c.v.is_not(None)).group_by(inner.c.v)
         found = {row["v"]: int(row["n"]) for row in self.db.rows(counted.limit(100))}
         for value in self.sample[column.name].drop_null().unique().to_pylist():  # the newest rows may hold another
@@ -84,5 +84,5 @@ def _source(db: Database, relation: Relation, table: str | None, query: str | No
     columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in relation.names]
     if query is not None:
         return sa.text(query.replace(":", r"\:")).columns(*columns).subquery("s")
-    schema, name = db.named(str(table))
+    schema, name = db.admin.split_name(str(table))
     return sa.table(name, *columns, schema=schema).alias("s")

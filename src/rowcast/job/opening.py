@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from rowcast import fetch, notify
 from rowcast.config import Settings
-from rowcast.database import Column, Database, connect, same
-from rowcast.database.retry import retried
+from rowcast.database import Column, Database, connect, is_same_database
+from rowcast.database.retry import retry_transient
 from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
 from rowcast.source import Source, instant, open_source, store_key
 from rowcast.store import Ledger, Profiles, Runs, migrations
@@ -44,7 +44,7 @@ class Job:
     def retried(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
         """What `work` returns, tried again with new connections where a database was away for a moment."""
         databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
-        return retried(work, *databases, tell=tell)
+        return retry_transient(work, *databases, tell=tell)
 
     @property
     def pending(self) -> fetch.Pending:
@@ -85,7 +85,7 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         source_db = connect(settings.source_url)
         stack.callback(source_db.close)
         store = source_db
-        if not same(settings.source_url, settings.store_url):
+        if not is_same_database(settings.source_url, settings.store_url):
             store = connect(settings.store_url, create=True)
             stack.callback(store.close)
         source = open_source(source_db, settings.source)
@@ -95,7 +95,7 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
             _check_key(store, own, settings)
-            ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.shown}")
+            ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.safe_url}")
         runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
 

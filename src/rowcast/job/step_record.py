@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from rowcast import logs
-from rowcast.database.retry import retried
+from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.store import Runs
 
@@ -32,7 +32,7 @@ class Recorded:
 def recorded(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[Recorded]:
     """Record a step around the work in it, whether it succeeds or not."""
     about = Recorded()
-    started_at, begun = retried(runs.db.now, runs.db), time.perf_counter()
+    started_at, begun = retry_transient(runs.db.now, runs.db), time.perf_counter()
 
     def done(status: str, error: str | None = None) -> None:
         write(runs, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
@@ -46,7 +46,7 @@ def recorded(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[Recor
             runs.db.reconnect()  # an interruption can leave a transaction open
             done("failed" if isinstance(caught, Exception) else "interrupted", said(caught))
         raise
-    retried(lambda: done("done"), runs.db)
+    retry_transient(lambda: done("done"), runs.db)
 
 
 def write(

@@ -15,7 +15,7 @@ import structlog
 
 from rowcast import check, features, logs, predict
 from rowcast.config import Settings
-from rowcast.database.retry import retried
+from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError
 from rowcast.job.opening import opened
 from rowcast.job.step_record import peak_rss_mb
@@ -93,7 +93,7 @@ def score_batch(request: ScoringRequest, batch_id: int) -> Outcome:
     What its rows raise is in the outcome; what stops the whole run is raised. Either way the batch is given back.
     """
     total = Outcome()
-    worker = retried(lambda: _worker(request), tell=total.count_retry)
+    worker = retry_transient(lambda: _worker(request), tell=total.count_retry)
     name = new_worker()
     try:
         total.add(worker.job.retried(lambda: _attempted(worker, request, batch_id, name), total.count_retry))

@@ -67,7 +67,7 @@ def _requeue(run: Run, own: sa.Table, walked: Iterator[Stored], select: Callable
     keys = store_key(job.source, job.store)
     bounds: list[tuple[str, ...]] = []
     with job.ledger.planning():
-        moved = job.store.temporary("rowcast_moved", *[sa.Column(c.name, RawType(c.type)) for c in keys])
+        moved = job.store.create_temporary("rowcast_moved", *[sa.Column(c.name, RawType(c.type)) for c in keys])
         for stored in walked:
             places = pa.array(np.flatnonzero(select(stored)))
             if len(places):

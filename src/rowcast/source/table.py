@@ -12,7 +12,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast import config
-from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, bracketed
+from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, in_parentheses
 from rowcast.errors import SourceError, UsageError
 from rowcast.source.keys import KeyRange
 from rowcast.source.scope import Scope
@@ -57,9 +57,11 @@ class Source:
 
     def _value(self, column: Column) -> sa.ColumnElement[Any]:
         if column.kind != "time" or self.time is None:
-            return self.db.feature(column)
-        moment, event = self.db.event_time(column, self.settings.timezone), self.event_time()
-        return sa.case((sa.and_(self.db.has_event_time(column), moment <= event), self.db.hours(moment, event)))
+            return self.db.sql.feature(column)
+        moment, event = self.db.sql.event_time(column, self.settings.timezone), self.event_time()
+        return sa.case(
+            (sa.and_(self.db.sql.has_event_time(column), moment <= event), self.db.sql.hours_between(moment, event))
+        )
 
     def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
         """What each of these columns is once it is read."""
@@ -68,9 +70,9 @@ class Source:
     def table(self, alias: str = "s") -> sa.FromClause:
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
         if self.settings.query is not None:
-            text = bracketed(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
+            text = in_parentheses(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
             return sa.select(*columns).select_from(sa.text(f"{text} AS q")).subquery(alias)
-        schema, name = self.db.named(str(self.settings.table))
+        schema, name = self.db.admin.split_name(str(self.settings.table))
         return sa.table(name, *columns, schema=schema).alias(alias)
 
     def select(self, *columns: sa.ColumnElement[Any], table: sa.FromClause | None = None) -> sa.Select[Any]:
@@ -82,16 +84,16 @@ class Source:
 
     def event_time(self) -> sa.ColumnElement[Any]:
         assert self.time is not None
-        return self.db.event_time(self.time, self.settings.timezone)
+        return self.db.sql.event_time(self.time, self.settings.timezone)
 
     def visible(self, now: datetime) -> sa.ColumnElement[bool]:
         """Rows later than now are not there yet."""
-        return self.event_time() <= self.db.instant(now) if self.time else sa.true()
+        return self.event_time() <= self.db.sql.instant(now) if self.time else sa.true()
 
     def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
         """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
         own = self.own_key(table, within)
-        return sa.and_(own, self.db.has_event_time(self.time)) if self.time else own
+        return sa.and_(own, self.db.sql.has_event_time(self.time)) if self.time else own
 
     def own_key(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
         """Rows whose key is neither NULL nor repeated."""
@@ -107,7 +109,7 @@ class Source:
     def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
         if self.time:
             assert scope.since is not None
-            return self.db.not_before(self.time, self.settings.timezone, scope.since)
+            return self.db.sql.event_time_between(self.time, self.settings.timezone, scope.since)
         return self.after_key(scope.after or ())
 
     def scored_by(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
@@ -116,13 +118,13 @@ class Source:
             return self.in_scope(scope)
         assert scope.since is not None
         first = scope.since if since is None else max(scope.since, since)
-        return self.db.not_before(self.time, self.settings.timezone, first, now)
+        return self.db.sql.event_time_between(self.time, self.settings.timezone, first, now)
 
     def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
         return after(self.keys(), self.parsed(bound)) if bound else sa.true()
 
     def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
-        return [self.db.parsed(text, column) for text, column in zip(bound, self.key, strict=True)]
+        return [self.db.sql.parse_key(text, column) for text, column in zip(bound, self.key, strict=True)]
 
     def typed(self, key: Sequence[str]) -> tuple[str, ...]:
         """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
@@ -131,7 +133,9 @@ class Source:
             raise UsageError(
                 f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
             )
-        ways = list(product(*[self.db.typed(text, column) for text, column in zip(key, self.key, strict=True)]))
+        ways = list(
+            product(*[self.db.sql.interpret_key(text, column) for text, column in zip(key, self.key, strict=True)])
+        )
         return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
 
     def _has(self, bound: tuple[str, ...]) -> bool:
@@ -148,15 +152,18 @@ class Source:
         there = sa.column(self.label.name).is_not(None)
         if self.settings.label_time:
             column = self.relation[self.settings.label_time]
-            since = self.db.event_time(column, self.settings.timezone)
-            return sa.and_(there, self.db.has_event_time(column), since <= self.db.instant(now))
+            since = self.db.sql.event_time(column, self.settings.timezone)
+            return sa.and_(there, self.db.sql.has_event_time(column), since <= self.db.sql.instant(now))
         if self.time and self.settings.label_delay:
-            return sa.and_(there, self.db.later(self.event_time(), self.settings.label_delay) <= self.db.instant(now))
+            return sa.and_(
+                there,
+                self.db.sql.add_duration(self.event_time(), self.settings.label_delay) <= self.db.sql.instant(now),
+            )
         return there
 
     def rendered_keys(self) -> list[sa.ColumnElement[Any]]:
         pairs = zip(self.keys(), self.key, strict=True)
-        return [self.db.rendered(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
+        return [self.db.sql.render_key(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
 
     def rendered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The keys of rows that were read with `rendered_keys`."""
@@ -165,10 +172,10 @@ class Source:
 
 def open_source(db: Database, settings: config.Source) -> Source:
     """Look at the table and check every column that the config names. Raises SourceError."""
-    relation = db.describe(settings.table, settings.query)
+    relation = db.admin.describe(settings.table, settings.query)
     if relation is None:
         raise SourceError(
-            f"there is no table {settings.table} in {db.shown}",
+            f"there is no table {settings.table} in {db.safe_url}",
             hint="'table' may need its schema: schema.table; or this user may not see it: GRANT SELECT",
         )
     named = {
@@ -182,7 +189,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
     for setting, names in named.items():
         for name in names:
             if name is not None:
-                named_column(relation, name, f"{settings.table or 'the query'} in {db.shown}", f"source.{setting}")
+                named_column(relation, name, f"{settings.table or 'the query'} in {db.safe_url}", f"source.{setting}")
     time = relation[settings.time] if settings.time else None
     if time and time.kind == "category" and db.dialect.name != "sqlite":
         raise SourceError(
@@ -207,7 +214,7 @@ def store_key(source: Source, store: Database) -> tuple[Column, ...]:
     return tuple(
         c
         if _is_known(c, source, store)
-        else Column(c.name, c.kind, "BIGINT" if c.integer else store.text_key, c.integer)
+        else Column(c.name, c.kind, "BIGINT" if c.integer else store.sql.text_key, c.integer)
         for c in source.key
     )
 
@@ -217,9 +224,9 @@ def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
     found: list[sa.ColumnElement[Any]] = []
     for c in source.key:
         if _is_known(c, source, store):
-            found.append(source.db.key_value(c))
+            found.append(source.db.sql.key_value(c))
         else:
-            found.append(source.db.key_value(c) if c.integer else source.db.as_text(c))
+            found.append(source.db.sql.key_value(c) if c.integer else source.db.sql.key_text(c))
     return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
 
 

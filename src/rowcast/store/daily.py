@@ -41,7 +41,7 @@ def by_day(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
     source, db = rows.source, rows.source.db
     beside: list[sa.Label[Any]] = []
     for place, column in enumerate(charted.columns):
-        value = db.number(column)
+        value = db.sql.number(column)
         there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.missing])
         beside.append(sa.case((there, value), else_=0.0).label(f"rowcast.value_{place}"))
         beside.append(sa.case((there, 1), else_=0).label(f"rowcast.known_{place}"))
@@ -62,7 +62,7 @@ def outcomes(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
     Of values `label` is their sum.
     """
     source, own = rows.source, rows.own.prediction
-    label = sa.type_coerce(source.db.feature(source.label), own.c.predicted.type).label(_LABEL)
+    label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(_LABEL)
     each = _each(rows, charted, [source.known(charted.until)], [label], [])
     count = sa.func.count().label("rows")
     if charted.of_values:
@@ -80,7 +80,7 @@ def _each(
     """Scored rows with their day and group, with columns of the source and of the predictions."""
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     assert source.time is not None
-    within = source.db.not_before(source.time, source.settings.timezone, charted.first, charted.until)
+    within = source.db.sql.event_time_between(source.time, source.settings.timezone, charted.first, charted.until)
     day = _day(source, source.event_time(), charted.first).label(_DAY)
     group = _text(source, charted.group).label(_GROUP)
     keyed = rows.keyed([source.usable(table), within, *parts], table, day, group, *beside)
@@ -105,11 +105,11 @@ def _sum(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
 
 def _day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
     """How many days after the first."""
-    return sa.cast(sa.func.floor(source.db.hours(source.db.instant(first), moment) / 24.0), sa.Integer)
+    return sa.cast(sa.func.floor(source.db.sql.hours_between(source.db.sql.instant(first), moment) / 24.0), sa.Integer)
 
 
 def _text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
     """A value as text; none is the empty text."""
     if column is None:
         return sa.literal("", sa.UnicodeText)
-    return sa.func.coalesce(sa.cast(source.db.feature(column), sa.UnicodeText), sa.literal("", sa.UnicodeText))
+    return sa.func.coalesce(sa.cast(source.db.sql.feature(column), sa.UnicodeText), sa.literal("", sa.UnicodeText))

@@ -28,7 +28,7 @@ def heartbeat(db: Database, renewal: Callable[[datetime], sa.Update]) -> Iterato
     def beat() -> None:
         while not stopped.wait(HEARTBEAT.total_seconds()):
             try:
-                with contextlib.closing(db.another()) as own:
+                with contextlib.closing(db.clone()) as own:
                     own.execute(renewal(own.now() + LEASE))
             except DatabaseError as error:  # the next beat may come through; publishing closes the claim in any case
                 log.debug("a lease could not be renewed", error=error.what)

@@ -299,7 +299,7 @@ class Ledger:
         lineage = {"run_id": batch.run_id, "batch_id": batch.batch_id}
         scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
         set_aside = with_constants(quarantined, **lineage, quarantined_at=now)
-        rows = [self.db.staged(self.own.prediction, scored), self.db.staged(self.own.quarantine, set_aside)]
+        rows = [self.db.stage(self.own.prediction, scored), self.db.stage(self.own.quarantine, set_aside)]
         with self.db.transaction("write"):
             closed = self._close(
                 batch.batch_id,
@@ -351,7 +351,7 @@ class Ledger:
         """
         own = self.own.shadow
         lineage = {"model_version": model_version, "run_id": batch.run_id, "batch_id": batch.batch_id}
-        append = self.db.staged(own, with_constants(rows, **lineage, scored_at=self.db.now()))
+        append = self.db.stage(own, with_constants(rows, **lineage, scored_at=self.db.now()))
         try:
             with self.db.transaction("write"):
                 append()
@@ -360,7 +360,9 @@ class Ledger:
                 raise
             names = [column.name for column in own.primary_key if column.name in rows.schema.names]
             with self.db.transaction("write"):
-                keys = self.db.temporary("rowcast_shadowed", *[sa.Column(name, own.c[name].type) for name in names])
+                keys = self.db.create_temporary(
+                    "rowcast_shadowed", *[sa.Column(name, own.c[name].type) for name in names]
+                )
                 self.db.ingest(keys, rows.select(names))
                 self._index(keys)
                 self.db.execute(own.delete().where(own.c.model_version == model_version, _among(own, keys)))

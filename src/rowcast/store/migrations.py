@@ -48,13 +48,13 @@ def _profiles(db: Database, tables: Tables) -> list[str]:
 
 def _unused(db: Database, tables: Tables) -> list[str]:
     """To version 7: what columns looked like that the model does not use."""
-    return [_added(db, tables.profile, "unused")] if db.has_table(tables.profile) else []
+    return [_added(db, tables.profile, "unused")] if db.admin.has_table(tables.profile) else []
 
 
 def _lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
-    for table in filter(db.has_table, own.all):
+    for table in filter(db.admin.has_table, own.all):
         everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
         there = db.read(everything, {}, 0)[0].schema.names
         found += [_added(db, table, column.name) for column in table.c if column.nullable and column.name not in there]
@@ -99,7 +99,7 @@ def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
 def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
     found = version(db, tables)
     if found is None:
-        db.prepare_store(schema)
+        db.admin.prepare_store(schema)
         with db.transaction("write"):
             if version(db, tables) is None:  # another process may have been first
                 _create(db, tables.shared)
@@ -108,10 +108,10 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
         return
     if found > VERSION:
         raise StoreError(
-            f"the store in {db.shown} has version {found}, this rowcast knows {VERSION}",
+            f"the store in {db.safe_url} has version {found}, this rowcast knows {VERSION}",
             hint="install the newer rowcast that upgraded it",
         )
-    missing = [table for table in own.all if not db.has_table(table)]
+    missing = [table for table in own.all if not db.admin.has_table(table)]
     if found < VERSION or missing or _lacking(db, own):
         with db.transaction("write"):
             # The version's row is the lock: another process may be upgrading just now.
@@ -126,7 +126,7 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
 
 def version(db: Database, tables: Tables) -> int | None:
     """The version of the store's tables, None where there are none."""
-    if not db.has_table(tables.version):
+    if not db.admin.has_table(tables.version):
         return None
     found: int | None = db.scalar(sa.select(sa.func.max(tables.version.c.version)))
     return found
@@ -136,16 +136,16 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
     """Every statement that creates the store, or leads it to this version, for an administrator to read and run."""
     found = version(db, tables)
     if found is None:
-        statements = db.schema_ddl(schema)
+        statements = db.admin.schema_ddl(schema)
         missing = [*tables.shared, *own.all]
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
         statements += _lacking(db, own)
-        missing = [table for table in (*tables.shared, *own.all) if not db.has_table(table)]
+        missing = [table for table in (*tables.shared, *own.all) if not db.admin.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
         statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
-        statements += db.table_ddl(table)
+        statements += db.admin.table_ddl(table)
     if found != VERSION:
         insert = tables.version.insert().values(version=VERSION, created_at=sa.func.current_timestamp())
         statements.append(str(insert.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True})))
@@ -154,11 +154,11 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
 
 def _create(db: Database, tables: Sequence[sa.Table]) -> None:
     for table in tables:
-        if not db.has_table(table):
+        if not db.admin.has_table(table):
             db.execute(sa.schema.CreateTable(table))
             for index in _indexes(table):
                 db.execute(sa.schema.CreateIndex(index))
-            for statement in db.table_ddl(table):
+            for statement in db.admin.table_ddl(table):
                 db.execute(sa.text(statement))
 
 

@@ -28,7 +28,7 @@ def matured(
     """
     labelled = _labelled(job_rows, now, later, challenger, most)
     keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(job_rows.source, job_rows.store)]
-    staged = job_rows.store.temporary("rowcast_matured", *keys, sa.Column("place", sa.BigInteger))
+    staged = job_rows.store.create_temporary("rowcast_matured", *keys, sa.Column("place", sa.BigInteger))
     names = [column.name for column in keys]
     places = pa.array(np.arange(labelled.num_rows))
     job_rows.store.ingest(staged, labelled.select(names).append_column("place", places))
@@ -54,9 +54,9 @@ def _labelled(job_rows: JobRows, now: datetime, later: Sequence[Bound], challeng
         same = [equal(table.c[c.name], shadow.c[c.name]) for c in source.key]
         scored = sa.select(sa.literal(1)).select_from(shadow).where(shadow.c.model_version == challenger, *same)
         parts.append(sa.exists(scored))
-    columns = [*key_values(source, job_rows.store), source.db.feature(source.label).label(LABEL)]
+    columns = [*key_values(source, job_rows.store), source.db.sql.feature(source.label).label(LABEL)]
     if source.settings.group:
-        columns.append(source.db.feature(source.relation[source.settings.group]).label(GROUP))
+        columns.append(source.db.sql.feature(source.relation[source.settings.group]).label(GROUP))
     return in_time_order(source, source.select(*columns, table=table).where(*parts), table, {}, most).rows
 
 
@@ -65,8 +65,8 @@ def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
     if isinstance(bound, datetime):
         if source.time is None:
             return sa.false()
-        coarse = source.db.not_before(source.time, source.settings.timezone, bound)  # an index can serve it
-        return sa.and_(coarse, source.event_time() > source.db.instant(bound))
+        coarse = source.db.sql.event_time_between(source.time, source.settings.timezone, bound)  # an index can serve it
+        return sa.and_(coarse, source.event_time() > source.db.sql.instant(bound))
     return source.after_key(bound) if bound is not None else sa.false()
 
 

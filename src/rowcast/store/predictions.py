@@ -54,7 +54,7 @@ def judged(rows: JobRows, asked: Asked, scope: Scope, now: datetime) -> Iterator
     """
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     unseen = sa.or_(later_than(source, asked.trained_until), sa.not_(source.known(asked.created_at)))
-    label = sa.type_coerce(source.db.feature(source.label), own.c.predicted.type).label(LABEL)
+    label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(LABEL)
     parts = [source.usable(table), source.known(now), source.visible(now), source.in_scope(scope)]
     labelled = rows.keyed(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
     same = sa.and_(*[equal(labelled.c[c.name], own.c[c.name]) for c in source.key])

@@ -58,7 +58,7 @@ class JobRows:
     def _staged(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
         columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
         columns += [sa.Column(name, kind) for name, kind in {**beside, "place": sa.BigInteger}.items()]
-        staged = self.store.temporary("rowcast_candidate", *columns)
+        staged = self.store.create_temporary("rowcast_candidate", *columns)
         count = 0
         for batch in self.source.db.stream(statement, _CHUNK, exact=exact):
             places = pa.array(np.arange(count, count + batch.num_rows))

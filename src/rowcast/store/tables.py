@@ -295,7 +295,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
             sa.PrimaryKeyConstraint("model_version", *[column.name for column in key]),
         ),
     )
-    staging = [db.staging(into, key) for into in (own.prediction, own.quarantine, own.shadow)]
+    staging = [db.admin.declare_staging(into, key) for into in (own.prediction, own.quarantine, own.shadow)]
     return replace(own, staging=tuple(made for made in staging if made is not None))
 
 

@@ -94,7 +94,7 @@ class _Reader:
 
     def _tried(self, within: Sequence[sa.ColumnElement[bool]]) -> Fetched | None:
         try:
-            with self._source.db.attempt():
+            with self._source.db.savepoint():
                 return self._read(self._columns, within)
         except DatabaseError as error:
             if error.reason != "other" or not self._columns:
@@ -132,7 +132,7 @@ def _held(
 ) -> list[dict[str, Any]]:
     """What the store holds about these rows, with their places, in their order."""
     keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(job_rows.source, job_rows.store)]
-    staged = job_rows.store.temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
+    staged = job_rows.store.create_temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
     chosen = rows.select([c.name for c in keys])
     job_rows.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
     joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in keys]))

@@ -97,7 +97,7 @@ def group_column(source: Source, monitor: Monitor) -> Column | None:
     """The column that charts are grouped by. Raises SourceError."""
     if monitor.group_by is None:
         return None
-    where = f"{source.settings.table or 'the query'} in {source.db.shown}"
+    where = f"{source.settings.table or 'the query'} in {source.db.safe_url}"
     return named_column(source.relation, monitor.group_by, where, "monitor.group_by")
 
 

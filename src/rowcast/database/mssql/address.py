@@ -10,15 +10,15 @@ HINT = "write mssql://user:password@host:1433/database?Encrypt=yes&TrustServerCe
 _OPTIONS = {"encrypt": "yes", "trustservercertificate": "no"}  # where the URL does not say otherwise
 
 
-def target(url: sa.URL) -> str:
-    """The connection string. Raises ConfigError."""
+def make_connection_string(url: sa.URL) -> str:
+    """Return the connection string. Raises ConfigError."""
     options = {**_OPTIONS, **{name.lower(): str(value) for name, value in url.query.items()}}
     named = {"server": f"{url.host or 'localhost'},{url.port or 1433}", "database": url.database}
     named |= {"uid": url.username, "pwd": url.password}
     if "server" in options or "pwd" in options or "uid" in options:
         raise ConfigError("server, user and password stand in the url's own places", hint=HINT)
-    return ";".join(f"{name}={_braced(str(value))}" for name, value in (named | options).items() if value is not None)
+    return ";".join(f"{name}={_brace(str(value))}" for name, value in (named | options).items() if value is not None)
 
 
-def _braced(value: str) -> str:
+def _brace(value: str) -> str:
     return "{" + value.replace("}", "}}") + "}" if re.search(r"[;{}=\s]|^$", value) else value

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.mssql import DATETIME2
 from sqlalchemy.dialects.mssql.base import MSSQLCompiler, MSTypeCompiler
 from sqlalchemy.dialects.mssql.mssqlpython import MSDialect_mssqlpython
 
-from rowcast.database import ColumnKind
+from rowcast.database.relation import ColumnKind
 from rowcast.errors import ConfigError
 
 MICROSECONDS, MILLISECONDS = DATETIME2(6), DATETIME2(3)  # type: ignore[no-untyped-call]
@@ -80,10 +80,11 @@ class _Unicode(sa.String):
     """Texts written into a statement are Unicode ones, or characters outside the code page would be lost."""
 
     def literal_processor(self, dialect: sa.Dialect) -> Any:
-        return text
+        return quote_text
 
 
-def dialect() -> sa.Dialect:
+def make_dialect() -> sa.Dialect:
+    """Return SQLAlchemy's dialect as rowcast needs it: every name quoted, every text Unicode."""
     made: Any = MSDialect_mssqlpython(paramstyle="qmark", deprecate_large_types=True)  # type: ignore[no-untyped-call]
     made.statement_compiler = _Compiler
     made.type_compiler_instance = _TypeCompiler(made)
@@ -92,25 +93,34 @@ def dialect() -> sa.Dialect:
     return made  # type: ignore[no-any-return]
 
 
-def text(value: str) -> str:
+def quote_text(value: str) -> str:
+    """Return a text as a Unicode literal."""
     return "N'" + value.replace("'", "''") + "'"
 
 
-def quoted(name: str) -> str:
+def quote(name: str) -> str:
+    """Return a name in brackets."""
     return "[" + name.replace("]", "]]") + "]"
 
 
-def kind(base: str) -> ColumnKind:
+def quote_table(table: sa.Table) -> str:
+    """Return a table's name with its schema, quoted."""
+    schema = f"{quote(table.schema)}." if table.schema else ""
+    return schema + quote(table.name)
+
+
+def find_kind(base: str) -> ColumnKind:
+    """Return the kind of a column by the name of its type."""
     return _KINDS.get(base, "other")
 
 
 def base(spelled: str) -> str:
-    """The type's name alone: nvarchar of nvarchar(20) COLLATE Latin1_General_CI_AS."""
+    """Return the type's name alone: nvarchar of nvarchar(20) COLLATE Latin1_General_CI_AS."""
     return re.split(r"[ (]", spelled, maxsplit=1)[0].lower()
 
 
-def spelled(name: str, length: int, precision: int, scale: int, collation: str | None) -> str:
-    """A type as a column of it is declared. A row version is declared as the bytes that it consists of."""
+def spell(name: str, length: int, precision: int, scale: int, collation: str | None) -> str:
+    """Return a type as a column of it is declared. A row version is declared as the bytes that it consists of."""
     if name in ("timestamp", "rowversion"):
         return "binary(8)"
     found = name
@@ -124,12 +134,12 @@ def spelled(name: str, length: int, precision: int, scale: int, collation: str |
 
 
 def travels_as_text(spelled: str) -> bool:
-    """Whether a key of this type is read and written as text: by Arrow it would lose digits, or is not written."""
+    """Return whether a key of this type travels as text: as Arrow it would lose digits, or is not written."""
     return base(spelled) not in (*INTEGERS, *CHARACTERS)
 
 
-def rendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
-    """A value as text from which `unrendered` makes it again."""
+def render(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
+    """Return a value as text from which `parse` makes it again."""
     if base(spelled) in CHARACTERS:
         return value
     style = _STYLES.get(base(spelled))
@@ -137,8 +147,8 @@ def rendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any
     return sa.func.CONVERT(length, value, *([sa.literal_column(str(style))] if style is not None else []))
 
 
-def unrendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
-    """The value that was rendered as a text."""
+def parse(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[Any]:
+    """Return the value that `render` gave as text."""
     type_, _, collation = spelled.partition(" COLLATE ")
     plain: sa.ColumnElement[Any] = sa.literal_column(type_)
     if collation and base(spelled) in ("char", "varchar"):  # it names the code page, which may not be the database's
@@ -149,14 +159,14 @@ def unrendered(value: sa.ColumnElement[Any], spelled: str) -> sa.ColumnElement[A
     return sa.func.CONVERT(plain, value, *([sa.literal_column(str(style))] if style is not None else []))
 
 
-def parts(table: str) -> list[str]:
-    """The parts of a table's name, however they are quoted: [Messwerte Anlage 3].[Wafer Ä] has two."""
+def split_name(table: str) -> list[str]:
+    """Return the parts of a table's name, however they are quoted: [Messwerte Anlage 3].[Wafer Ä] has two."""
     found = re.findall(r'\[((?:[^\]]|\]\])*)\](?:\.|$)|"((?:[^"]|"")*)"(?:\.|$)|([^.\["][^.]*)(?:\.|$)', table)
     return [one.replace("]]", "]") or two.replace('""', '"') or three for one, two, three in found]
 
 
-def zone(timezone: str) -> str:
-    """The server's own name of a time zone: it takes those of Windows."""
+def find_zone(timezone: str) -> str:
+    """Return the server's own name of a time zone: it takes those of Windows. Raises ConfigError."""
     from tzlocal.windows_tz import tz_win
 
     if timezone not in tz_win:
@@ -166,8 +176,8 @@ def zone(timezone: str) -> str:
     return str(tz_win[timezone])
 
 
-def since_1970(seconds: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The instant so many seconds after 1970: DATEADD takes no more than an int at a time."""
+def add_to_1970(seconds: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """Return the instant so many seconds after 1970: DATEADD takes no more than an int at a time."""
     exact = sa.cast(seconds, sa.Double)
     whole = sa.func.FLOOR(exact)
     days = sa.func.FLOOR(whole / 86_400.0)

@@ -9,12 +9,13 @@ from typing import Any, ClassVar, Literal, Self, TypeVar
 import pyarrow as pa
 import sqlalchemy as sa
 
+from rowcast.database.protocols import Admin, Expressions
 from rowcast.errors import DatabaseError
 from rowcast.signals import shielded
 
 Result = TypeVar("Result")
 
-_connected: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+_connected: "weakref.WeakSet[DriverConnection]" = weakref.WeakSet()
 
 
 def cancel_running() -> None:
@@ -23,14 +24,15 @@ def cancel_running() -> None:
         db.cancel()
 
 
-class Connection:
+class DriverConnection:
     """A connection in autocommit mode; transactions are opened by statements of their own."""
 
-    dialect: sa.Dialect
-    shown: str
-    faults: ClassVar[tuple[type[Exception], ...]]  # what the driver raises
-    most_values: ClassVar[int | None] = None  # that may be bound to one statement
-    savepoint: ClassVar[tuple[str, str, str]] = (  # to set it, to go back to it, to let go of it
+    safe_url: str
+    sql: Expressions
+    admin: Admin
+    driver_errors: ClassVar[tuple[type[Exception], ...]]  # what the driver raises
+    max_parameters: ClassVar[int | None] = None  # that may be bound to one statement
+    savepoint_sql: ClassVar[tuple[str, str, str]] = (  # to set it, to go back to it, to let go of it
         "SAVEPOINT rowcast_attempt",
         "ROLLBACK TO SAVEPOINT rowcast_attempt",
         "RELEASE SAVEPOINT rowcast_attempt",
@@ -40,43 +42,56 @@ class Connection:
 
     # What each driver does in its own way
 
+    def _make_admin(self) -> Admin:
+        """Return what administers the database by this connection."""
+        raise NotImplementedError
+
     def _connect(self) -> Any:
-        """A new connection of the driver."""
+        """Return a new connection of the driver."""
         raise NotImplementedError
 
     def _prepare(self) -> None:
-        """Settings of a new connection."""
+        """Set up a new connection."""
         raise NotImplementedError
 
     def _new_cursor(self, options: dict[str, str] | None = None) -> Any:
+        """Return a new cursor, with options of the driver."""
         raise NotImplementedError
 
     def _result(self, cursor: Any) -> pa.Table:
-        """All rows of what a cursor has executed."""
+        """Return all rows of what a cursor has executed."""
         raise NotImplementedError
 
     def _cancel(self, cursor: Any) -> None:
+        """Ask the database to end what a cursor executes."""
         raise NotImplementedError
 
     def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
-        """The statements that open a transaction."""
+        """Return the statements that open a transaction."""
         raise NotImplementedError
 
-    def _patiently(self, call: Callable[[], Result]) -> Result:
+    def _retry_locked(self, call: Callable[[], Result]) -> Result:
         """Repeat a statement that did not begin because something else held the database."""
         return call()
 
     def _is_broken(self) -> bool:
-        """Whether the connection is gone, whatever the error said."""
+        """Return whether the connection is gone, whatever the error said."""
         return False
 
-    def explained(self, error: Exception) -> DatabaseError:
+    def translate_error(self, error: Exception) -> DatabaseError:
+        """Return an error of the driver as the one that rowcast raises."""
         raise NotImplementedError
 
     # What all of them do
 
+    @property
+    def dialect(self) -> sa.Dialect:
+        return self.sql.dialect
+
     @shielded()
     def open(self) -> None:
+        """Connect, and be ready for statements. Raises DatabaseError."""
+        self.admin = self._make_admin()
         self._connection = self._connect()
         self._cursor = self._running = self._new_cursor()
         self._in_transaction = False
@@ -89,35 +104,36 @@ class Connection:
 
     @shielded()
     def reconnect(self) -> None:
-        with contextlib.suppress(*self.faults, RuntimeError):  # it is mostly broken
+        with contextlib.suppress(*self.driver_errors, RuntimeError):  # it is mostly broken
             self.close()
         self.open()
 
-    def another(self) -> Self:
+    def clone(self) -> Self:
         other = copy.copy(self)
         other.open()
         return other
 
     def cancel(self) -> None:
-        with contextlib.suppress(*self.faults):  # there may be nothing to cancel, or no way to
+        """Ask the database to end the statement that is under way, from another thread."""
+        with contextlib.suppress(*self.driver_errors):  # there may be nothing to cancel, or no way to
             self._cancel(self._running)
 
     def execute(self, statement: sa.Executable) -> None:
-        self._patiently(lambda: self._run(self._cursor, statement))
+        self._retry_locked(lambda: self._execute(self._cursor, statement))
 
     def rows(self, statement: sa.Select[Any] | sa.UpdateBase | sa.CompoundSelect[Any]) -> list[dict[str, Any]]:
-        def fetched() -> pa.Table:
-            self._run(self._cursor, statement)
+        def fetch() -> pa.Table:
+            self._execute(self._cursor, statement)
             return self._guard(lambda: self._result(self._cursor))
 
-        table = self._patiently(fetched)
+        table = self._retry_locked(fetch)
         columns: Any = statement.exported_columns
         readers = {
             column.name: reader
             for column in columns
             if (reader := column.type.dialect_impl(self.dialect).result_processor(self.dialect, None)) is not None
         }
-        readers |= {field.name: _number for field in table.schema if _is_exact(field.type)}
+        readers |= {field.name: _to_number for field in table.schema if _is_exact(field.type)}
         return [
             {name: readers[name](value) if name in readers else value for name, value in row.items()}
             for row in table.to_pylist()
@@ -127,12 +143,12 @@ class Connection:
         rows = self.rows(statement)
         return next(iter(rows[0].values())) if rows else None
 
-    def arrow(self, sql: str, options: dict[str, str] | None = None) -> pa.Table:
-        """The whole result of SQL without parameters."""
-        return self._patiently(lambda: self._fetched(sql, options))
+    def query(self, sql: str, options: dict[str, str] | None = None) -> pa.Table:
+        """Return the whole result of SQL without parameters."""
+        return self._retry_locked(lambda: self._fetch(sql, options))
 
     @shielded()
-    def _fetched(self, sql: str, options: dict[str, str] | None) -> pa.Table:
+    def _fetch(self, sql: str, options: dict[str, str] | None) -> pa.Table:
         with contextlib.closing(self._new_cursor(options)) as cursor:
             self._running = cursor
             try:
@@ -141,40 +157,40 @@ class Connection:
             finally:
                 self._running = self._cursor
 
-    def literal(self, statement: sa.Executable) -> str:
-        """The statement with its values written into it, as the dialect quotes them."""
+    def compile_literal(self, statement: sa.Executable) -> str:
+        """Return the statement with its values written into it, as the dialect quotes them."""
         compiled = statement.compile(dialect=self.dialect, compile_kwargs={"literal_binds": True})  # type: ignore[attr-defined]
         return str(compiled)
 
     @contextlib.contextmanager
     def transaction(self, kind: Literal["write", "snapshot"]) -> Iterator[None]:
         for sql in self._begin(kind):
-            self._statement(sql)
+            self.run_sql(sql)
         self._in_transaction = True
         try:
             yield
         except BaseException:
             self._in_transaction = False
             with contextlib.suppress(DatabaseError):  # the first error tells more than a failed rollback
-                self._statement("ROLLBACK")
+                self.run_sql("ROLLBACK")
             raise
         self._in_transaction = False
-        self._statement("COMMIT")
+        self.run_sql("COMMIT")
 
     @contextlib.contextmanager
-    def attempt(self) -> Iterator[None]:
+    def savepoint(self) -> Iterator[None]:
         if not self._in_transaction:
             yield
             return
-        begin, back, end = self.savepoint
-        self._statement(begin)
+        begin, back, end = self.savepoint_sql
+        self.run_sql(begin)
         try:
             yield
         except BaseException:
             with contextlib.suppress(DatabaseError):
-                self._statement(back)
+                self.run_sql(back)
             raise
-        self._statement(end)
+        self.run_sql(end)
 
     @shielded()
     def close(self) -> None:
@@ -184,15 +200,16 @@ class Connection:
         finally:
             self._connection.close()
 
-    def _statement(self, sql: str) -> None:
-        self._patiently(lambda: self._guard(lambda: self._cursor.execute(sql)))
+    def run_sql(self, sql: str) -> None:
+        """Execute SQL without parameters by the connection's own cursor."""
+        self._retry_locked(lambda: self._guard(lambda: self._cursor.execute(sql)))
 
-    def _run(self, cursor: Any, statement: sa.Executable) -> None:
-        sql, values = self.compiled(statement)
+    def _execute(self, cursor: Any, statement: sa.Executable) -> None:
+        sql, values = self.compile(statement)
         self._guard(lambda: cursor.execute(sql, values or None))
 
-    def compiled(self, statement: sa.Executable) -> tuple[str, list[Any]]:
-        """The statement as the dialect writes it, and the values bound to it in their order."""
+    def compile(self, statement: sa.Executable) -> tuple[str, list[Any]]:
+        """Return the statement as the dialect writes it, and the values bound to it in their order."""
         if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
             return str(statement.compile(dialect=self.dialect)).strip(), []
         compiled: Any = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
@@ -201,8 +218,8 @@ class Connection:
             processors[name](compiled.params[name]) if name in processors else compiled.params[name]
             for name in compiled.positiontup or ()
         ]
-        if self.most_values is not None and len(values) > self.most_values:
-            return self.literal(statement), []
+        if self.max_parameters is not None and len(values) > self.max_parameters:
+            return self.compile_literal(statement), []
         return compiled.string, values
 
     def _next(self, reader: Any) -> pa.RecordBatch | None:
@@ -215,19 +232,19 @@ class Connection:
         try:
             with shielded():
                 return call()
-        except (*self.faults, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
-            explained = self.explained(error)
-            if explained.reason == "other" and self._is_broken():
-                explained.reason = "unreachable"
-            raise explained from error
+        except (*self.driver_errors, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
+            translated = self.translate_error(error)
+            if translated.reason == "other" and self._is_broken():
+                translated.reason = "unreachable"
+            raise translated from error
 
 
 def _is_exact(kind: pa.DataType) -> bool:
-    """A decimal, such as the sum of integers, which a driver may leave as text."""
+    """Return whether it is a decimal, such as the sum of integers, which a driver may leave as text."""
     return isinstance(kind, pa.OpaqueType) or bool(pa.types.is_decimal(kind))
 
 
-def _number(value: Any) -> int | float | None:
+def _to_number(value: Any) -> int | float | None:
     if value is None:
         return None
     try:
@@ -237,8 +254,8 @@ def _number(value: Any) -> int | float | None:
         return float(value)
 
 
-def as_batch(table: pa.Table) -> pa.RecordBatch:
-    """One batch of all rows."""
+def to_batch(table: pa.Table) -> pa.RecordBatch:
+    """Return all rows of a table in one batch."""
     if len(table) == 0:
         return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in table.schema], schema=table.schema)
     return table.combine_chunks().to_batches()[0]

@@ -7,8 +7,8 @@ import pyarrow as pa
 _UTC = pa.timestamp("us", "UTC")
 
 
-def plain(table: pa.Table) -> pa.Table:
-    """With texts and bytes of the usual width, and times as what they are, UTC."""
+def to_plain(table: pa.Table) -> pa.Table:
+    """Return the table with texts and bytes of the usual width, and times as what they are, UTC."""
     kinds = {pa.large_string(): pa.string(), pa.large_binary(): pa.binary(), pa.timestamp("us"): _UTC}
     kinds[pa.timestamp("us", "+00:00")] = _UTC
     schema = pa.schema([field.with_type(kinds.get(field.type, field.type)) for field in table.schema])
@@ -16,11 +16,12 @@ def plain(table: pa.Table) -> pa.Table:
 
 
 def is_text(kind: pa.DataType) -> bool:
+    """Return whether an Arrow type holds texts."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def as_json(rows: pa.RecordBatch | pa.Table) -> str:
-    """A list of rows, each a list of values, as OPENJSON reads it."""
+def to_json(rows: pa.RecordBatch | pa.Table) -> str:
+    """Return a list of rows, each a list of values, as OPENJSON reads it."""
     columns = []
     for values in rows.columns:
         kind = values.type

@@ -49,17 +49,17 @@ _WORDS = (
 )
 
 
-def fault(place: str, error: Exception, number: int | None) -> DatabaseError:
-    """The error as rowcast raises it; `number` is the server's, where it is known."""
+def translate_error(place: str, error: Exception, number: int | None) -> DatabaseError:
+    """Return the error as rowcast raises it; `number` is the server's, where it is known."""
     said = getattr(error, "ddbc_error", None) or str(error)
     if number is None and (found := re.search(r"\b(?:error|number|code)\W{0,3}(\d{3,5})\b", said, re.IGNORECASE)):
         number = int(found[1])
-    reason, hint = _meaning(number, str(error).lower())
-    shown = f" (error {number})" if number else ""
-    return DatabaseError(f"{place}: {_sentence(said) or type(error).__name__}{shown}", hint=hint, reason=reason)
+    reason, hint = _find_meaning(number, str(error).lower())
+    told = f" (error {number})" if number else ""
+    return DatabaseError(f"{place}: {_extract_sentence(said) or type(error).__name__}{told}", hint=hint, reason=reason)
 
 
-def _meaning(number: int | None, said: str) -> tuple[str, str]:
+def _find_meaning(number: int | None, said: str) -> tuple[str, str]:
     if "failed to load the driver" in said:
         return "other", "the driver needs the system's libltdl: on Debian, apt-get install libltdl7"
     reason = _REASONS.get(number or 0)
@@ -69,6 +69,6 @@ def _meaning(number: int | None, said: str) -> tuple[str, str]:
     return reason, away if reason == "unreachable" else _HINTS.get(reason, "")
 
 
-def _sentence(said: str) -> str:
-    """What the server said, without the driver's wrapping."""
+def _extract_sentence(said: str) -> str:
+    """Return what the server said, without the driver's wrapping."""
     return (re.sub(r"^(\[[^\]]*\]\s*)+", "", said.strip()).splitlines() or [""])[0][:300]

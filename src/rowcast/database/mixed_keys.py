@@ -11,7 +11,7 @@ from rowcast.errors import DatabaseError
 PARTS = {"integer": pa.int64(), "real": pa.float64(), "text": pa.string(), "blob": pa.binary()}
 
 
-class Mixed(pa.ExtensionType):  # type: ignore[misc]
+class MixedType(pa.ExtensionType):  # type: ignore[misc]
     """Each value in the part of its own type; the other parts of it are NULL."""
 
     def __init__(self) -> None:
@@ -21,40 +21,41 @@ class Mixed(pa.ExtensionType):  # type: ignore[misc]
         return b""
 
     @classmethod
-    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "Mixed":
+    def __arrow_ext_deserialize__(cls, storage_type: pa.DataType, serialized: bytes) -> "MixedType":
         return cls()
 
 
-pa.register_extension_type(Mixed())  # so that rows saved by a step are read back as they were
+pa.register_extension_type(MixedType())  # so that rows saved by a step are read back as they were
 
 
-def of_parts(parts: Mapping[str, Any], count: int) -> Any:
-    """A mixed array of `count` values; parts that are left out are NULL."""
+def join_parts(parts: Mapping[str, Any], count: int) -> Any:
+    """Return a mixed array of `count` values; parts that are left out are NULL."""
     arrays = [parts.get(name, pa.nulls(count, kind)) for name, kind in PARTS.items()]
-    return pa.ExtensionArray.from_storage(Mixed(), pa.StructArray.from_arrays(arrays, names=list(PARTS)))
+    return pa.ExtensionArray.from_storage(MixedType(), pa.StructArray.from_arrays(arrays, names=list(PARTS)))
 
 
-def mixed(column: Any) -> Any:
-    """Values of one type as a mixed array."""
-    if isinstance(column.type, Mixed):
+def to_mixed(column: Any) -> Any:
+    """Return values of one type as a mixed array."""
+    if isinstance(column.type, MixedType):
         return column
     name = next(name for name, kind in PARTS.items() if kind == column.type)
-    return of_parts({name: column}, len(column))
+    return join_parts({name: column}, len(column))
 
 
-def parts_of(column: Any) -> dict[str, Any]:
-    """What `of_parts` was given."""
+def split_mixed(column: Any) -> dict[str, Any]:
+    """Return the parts that `join_parts` was given, by their names."""
     return {name: pc.struct_field(column.storage, name) for name in PARTS}
 
 
-def not_mixed(rows: pa.RecordBatch | pa.Table) -> None:
-    """For a database whose columns hold one type. Raises DatabaseError."""
+def refuse_mixed(rows: pa.RecordBatch | pa.Table) -> None:
+    """Raise DatabaseError for a `MixedType` column, where the columns of a database hold one type."""
     for field in rows.schema:
-        if isinstance(field.type, Mixed):
-            raise refusal(field.name)
+        if isinstance(field.type, MixedType):
+            raise mixed_keys_error(field.name)
 
 
-def refusal(name: str) -> DatabaseError:
+def mixed_keys_error(name: str) -> DatabaseError:
+    """Return the error for a key column whose values are of several types."""
     return DatabaseError(
         f"the key column '{name}' holds values of several types, which only SQLite keeps apart",
         hint=f"keep the store in SQLite too, or use a 'query' that gives it one type: CAST({name} AS TEXT) AS {name}",

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from rowcast.database.mixed import PARTS, of_parts
+from rowcast.database.mixed_keys import PARTS, join_parts
 
 _CLASS, _PART = "rowcast.class_", "rowcast.part_"  # of columns that are read beside a key, or in its place
 _CODES = {"integer": ord("i"), "real": ord("r"), "text": ord("t"), "blob": ord("b")}  # as typeof() begins
@@ -31,8 +31,8 @@ class Key(sa.types.UserDefinedType[Any]):
         self.integer = integer  # declared so: then Arrow's type tells whether there are others
 
 
-def keys_of(statement: sa.Select[Any]) -> dict[str, sa.ColumnElement[Any]]:
-    """The key columns that a statement reads, by the name under which it reads them."""
+def find_keys(statement: sa.Select[Any]) -> dict[str, sa.ColumnElement[Any]]:
+    """Return the key columns that a statement reads, by the name under which it reads them."""
     return {
         column.name: part
         for column in statement.selected_columns
@@ -42,18 +42,18 @@ def keys_of(statement: sa.Select[Any]) -> dict[str, sa.ColumnElement[Any]]:
 
 
 def is_bare(statement: sa.Select[Any], name: str) -> bool:
-    """Whether a key is read as it is, and not in an expression."""
+    """Return whether a key is read as it is, and not in an expression."""
     return isinstance(statement.selected_columns[name].type, Key)
 
 
-def with_classes(statement: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
-    """The statement with the storage class of each key beside it, where its Arrow type will not tell."""
+def add_classes(statement: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
+    """Return the statement with the storage class of each key beside it, where its Arrow type will not tell."""
     told = [_class(key).label(f"{_CLASS}{name}") for name, key in keys.items() if not _is_integer(key)]
     return statement.add_columns(*told)
 
 
-def told(table: pa.Table, keys: Keys) -> tuple[pa.Table, dict[str, set[int]]]:
-    """What `with_classes` read, without the classes; and which ones each key has."""
+def take_classes(table: pa.Table, keys: Keys) -> tuple[pa.Table, dict[str, set[int]]]:
+    """Return what `add_classes` read, without the classes; and which ones each key has."""
     classes: dict[str, set[int]] = {}
     for name, key in keys.items():
         if _is_integer(key):
@@ -66,16 +66,16 @@ def told(table: pa.Table, keys: Keys) -> tuple[pa.Table, dict[str, set[int]]]:
     return table, classes
 
 
-def mixed_in(statement: sa.Select[Any], classes: Mapping[str, set[int]]) -> str | None:
-    """A key whose values are of several classes; as texts, numbers of both kinds are told apart."""
+def find_mixed(statement: sa.Select[Any], classes: Mapping[str, set[int]]) -> str | None:
+    """Return a key whose values are of several classes; as texts, numbers of both kinds are told apart."""
     for name, found in classes.items():
         if len(found) > 1 and (is_bare(statement, name) or not found <= _NUMBERS):
             return name
     return None
 
 
-def in_parts(statement: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
-    """The statement with each key as a column for each storage class, and one that tells which holds it."""
+def select_parts(statement: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
+    """Return the statement with each key as a column for each storage class, and one that tells which holds it."""
     chosen: list[sa.ColumnElement[Any]] = []
     for column in statement.selected_columns:
         if column.name not in keys:
@@ -89,13 +89,13 @@ def in_parts(statement: sa.Select[Any], keys: Keys) -> sa.Select[Any]:
     return statement.with_only_columns(*chosen)
 
 
-def assembled(table: pa.Table) -> pa.Table:
-    """What `in_parts` read, with one mixed column for each key again."""
+def assemble(table: pa.Table) -> pa.Table:
+    """Return what `select_parts` read, with one mixed column for each key again."""
     columns: dict[str, Any] = {}
     for name in table.schema.names:
         if name.startswith(_CLASS):
             key, found = name.removeprefix(_CLASS), table[name].combine_chunks()
-            columns[key] = of_parts({part: _part(table, key, part, found) for part in PARTS}, len(table))
+            columns[key] = join_parts({part: _part(table, key, part, found) for part in PARTS}, len(table))
         elif not name.startswith(_PART):
             columns[name] = table[name]
     return pa.table(columns)

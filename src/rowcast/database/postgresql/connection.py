@@ -1,0 +1,116 @@
+"""PostgreSQL through ADBC: binary COPY in both directions, one connection for everything."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Literal
+
+import adbc_driver_postgresql.dbapi as driver
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.contract import Misfit
+from rowcast.database.adbc import AdbcConnection, first_line
+from rowcast.database.driver import to_batch
+from rowcast.database.known_errors import match_error
+from rowcast.database.mixed_keys import refuse_mixed
+from rowcast.database.postgresql.admin import PostgreSQLAdmin
+from rowcast.database.postgresql.expressions import ARROW_TYPES, PostgreSQLExpressions
+from rowcast.database.postgresql.known_errors import KNOWN_ERRORS
+from rowcast.database.protocols import Admin
+from rowcast.database.relation import ColumnKind
+from rowcast.errors import DatabaseError
+from rowcast.signals import is_stopping
+
+
+class PostgreSQLConnection(AdbcConnection):
+    """One PostgreSQL database."""
+
+    temporary_schema = "pg_temp"
+
+    def __init__(self, url: sa.URL) -> None:
+        self.safe_url = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+        self.sql = PostgreSQLExpressions()
+        options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
+        self._target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
+        self.open()
+
+    def _make_admin(self) -> Admin:
+        return PostgreSQLAdmin(self)
+
+    def _connect(self) -> driver.Connection:
+        try:
+            return driver.connect(self._target, autocommit=True)
+        except driver.Error as error:
+            raise self.translate_error(error) from None
+
+    def _prepare(self) -> None:
+        # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
+        wait = "1s" if is_stopping() else "10s"
+        for setting in ("TIME ZONE 'UTC'", "standard_conforming_strings = on", f"lock_timeout = '{wait}'"):
+            self.run_sql(f"SET {setting}")
+
+    def _is_broken(self) -> bool:
+        try:
+            self._cursor.execute("SELECT 1")
+        except driver.Error as error:
+            return "25P02" not in (error.sqlstate or "")  # a transaction that failed is still there
+        return False
+
+    def _begin(self, kind: Literal["write", "snapshot"]) -> list[str]:
+        return ["BEGIN" if kind == "write" else "BEGIN ISOLATION LEVEL REPEATABLE READ"]
+
+    # Reading and writing
+
+    def read(
+        self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
+    ) -> tuple[pa.RecordBatch, list[Misfit]]:
+        return to_batch(self.query(self.compile_literal(statement.limit(most)))), []
+
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
+        sql = self.compile_literal(statement)
+        cursor = self._guard(self._connection.cursor)
+        try:
+            self._guard(lambda: cursor.execute(sql))
+            reader = self._guard(cursor.fetch_record_batch)
+            while (batch := self._next(reader)) is not None:
+                for start in range(0, batch.num_rows, chunk):
+                    yield batch.slice(start, chunk)
+        finally:
+            self._guard(cursor.close)
+
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        if not rows.num_rows:
+            return
+        refuse_mixed(rows)
+        data = pa.table(
+            {
+                name: _cast_for_copy(column, str(table.c[name].type.compile(dialect=self.dialect)))
+                for name, column in zip(rows.schema.names, rows.columns, strict=True)
+            }
+        )
+        self._guard(
+            lambda: self._cursor.adbc_ingest(
+                table.name, data, mode="append", db_schema_name=table.schema, temporary="temporary" in table.info
+            )
+        )
+
+    def now(self) -> datetime:
+        moment: datetime = self.query("SELECT clock_timestamp() AS now").column(0)[0].as_py()
+        return moment
+
+    def translate_error(self, error: Exception) -> DatabaseError:
+        state = getattr(error, "sqlstate", None) or ""
+        known = match_error(KNOWN_ERRORS, str(error), state)
+        return DatabaseError(f"{self.safe_url}: {first_line(error)}", hint=known.hint, reason=known.reason)
+
+
+def _cast_for_copy(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArray | pa.Array:
+    """Return a column in the Arrow type that binary COPY, which converts nothing, writes into one of this type."""
+    if isinstance(column.type, pa.BaseExtensionType):
+        return column.cast(column.type.storage_type)
+    base = spelled.split(" COLLATE")[0].split("(")[0].lower()
+    if base == "numeric" and pa.types.is_string(column.type):
+        digits = max((len(text.partition(".")[2]) for text in column.to_pylist() if text), default=0)
+        return column.cast(pa.decimal256(76, digits))
+    wanted = ARROW_TYPES.get(base)
+    return column.cast(wanted) if wanted is not None and column.type != wanted else column

@@ -1,0 +1,31 @@
+"""Errors of PostgreSQL and its driver, by SQLSTATE or parts of their text, and what they mean."""
+
+from rowcast.database.known_errors import KnownError
+
+KNOWN_ERRORS = (
+    KnownError("password authentication", "login", "check user and password in the url, or the variable it names"),
+    KnownError("no password supplied", "login", "the url names no password"),
+    KnownError('FATAL:  database "', "missing", "check the database's name in the url"),
+    KnownError(
+        "Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"
+    ),
+    KnownError("42501", "rights", "'rowcast ddl' prints the tables for a database administrator to create"),
+    KnownError("23505", "duplicate"),
+    KnownError("42P06", "duplicate"),
+    KnownError("42P07", "duplicate"),
+    KnownError("42P01", "missing"),
+    KnownError("does not exist in target table", "missing", "a column is gone from one of rowcast's own tables"),
+    KnownError("NOT_FOUND: ", "missing"),
+    KnownError("42703", "missing"),
+    KnownError("3F000", "missing"),
+    KnownError("25006", "unreachable", "the server only reads: it is a standby, or is becoming one"),
+    KnownError("40001", "conflict", "another transaction was in the way; try again"),
+    KnownError("40P01", "conflict", "another transaction was in the way; try again"),
+    KnownError("53100", "full", "free some space; nothing of the unfinished batch was kept"),
+    KnownError("55P03", "locked", "another session holds the lock; try again when it is done"),
+    KnownError("57P", "unreachable", "the server closed the connection"),
+    KnownError("08", "unreachable", "the server closed the connection"),
+    KnownError("terminating connection", "unreachable", "the server closed the connection"),
+    KnownError("closed the connection", "unreachable", "the server closed the connection"),
+    KnownError("no connection to the server", "unreachable", "the server closed the connection"),
+)

@@ -1,0 +1,256 @@
+"""What a database must offer: a connection, expressions in its SQL, and what an administrator would ask.
+
+Methods of `Expressions` need no connection: what they return can be compiled with their `dialect` alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, Self
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast.contract import Misfit
+from rowcast.database.relation import Column, ColumnKind, Relation
+
+
+class Connection(Protocol):
+    """A connection to one database. Errors come out as DatabaseError; what is raised or shown holds no secret."""
+
+    safe_url: str  # the URL without user, password and options
+
+    @property
+    def dialect(self) -> sa.Dialect:
+        """How statements are compiled: that of the database's `Expressions`."""
+        ...
+
+    def reconnect(self) -> None:
+        """Begin anew with a fresh connection: nothing is left of an open transaction or of temporary tables."""
+        ...
+
+    def clone(self) -> Self:
+        """Open a second connection to the same database, for another thread; whoever asks closes it."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection; an open transaction is rolled back."""
+        ...
+
+    def now(self) -> datetime:
+        """Return the database's clock, in UTC."""
+        ...
+
+    # Statements
+
+    def execute(self, statement: sa.Executable) -> None:
+        """Execute a statement that returns nothing of interest."""
+        ...
+
+    def rows(self, statement: sa.Select[Any] | sa.UpdateBase | sa.CompoundSelect[Any]) -> list[dict[str, Any]]:
+        """Return all rows of a small result, as Python values by column name."""
+        ...
+
+    def scalar(self, statement: sa.Select[Any] | sa.UpdateBase) -> Any:
+        """Return the first column of the first row, or None."""
+        ...
+
+    def query(self, sql: str) -> pa.Table:
+        """Return the whole result of SQL without parameters, as the driver gives it."""
+        ...
+
+    # Rows as Arrow
+
+    def read(
+        self, statement: sa.Select[Any], columns: Mapping[str, ColumnKind], most: int
+    ) -> tuple[pa.RecordBatch, list[Misfit]]:
+        """Return at most `most` rows in one batch; `columns` names the features, whose Arrow types follow their kind.
+
+        Values that a column's kind cannot hold come as NULL, and their originals as misfits.
+        """
+        ...
+
+    def stream(self, statement: sa.Select[Any], chunk: int, *, exact: bool = False) -> Iterator[pa.RecordBatch]:
+        """Yield the rows in batches of about `chunk`; the statement should be ordered. For keys and plain columns.
+
+        Raises DatabaseError of the reason `mixed` where the values of a `key_value` are of several types: with `exact`
+        it comes as `MixedType`.
+        """
+        ...
+
+    def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append rows in the current transaction; columns are matched by name and cast to the table's types.
+
+        A `MixedType` column is written as it is, or refused by `refuse_mixed`.
+        """
+        ...
+
+    def stage(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
+        """Bring many rows near before a transaction begins; what is returned appends them in it, as `ingest` does."""
+        ...
+
+    def load(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
+        """Append many rows, all or none, outside any transaction."""
+        ...
+
+    def create_temporary(self, name: str, *columns: sa.Column[Any]) -> sa.Table:
+        """Create an empty table for this connection alone, in place of one of this name."""
+        ...
+
+    # Transactions
+
+    def transaction(self, kind: Literal["write", "snapshot"]) -> AbstractContextManager[None]:
+        """Open a transaction: 'write' commits or rolls back, 'snapshot' lets every statement in it see one moment."""
+        ...
+
+    def savepoint(self) -> AbstractContextManager[None]:
+        """Let what fails in it leave the open transaction, where there is one, as it was before."""
+        ...
+
+    def lock(self, table: sa.Table, name: str) -> None:
+        """Keep others from the row of this name until the transaction ends; `name` is the table's primary key.
+
+        Raises DatabaseError, `locked`, where somebody else has it for too long.
+        """
+        ...
+
+
+class Expressions(Protocol):
+    """How one system writes in SQL what rowcast needs. No method asks a database."""
+
+    dialect: sa.Dialect
+    text_key: str  # the type of a key column that holds any text
+
+    # Features
+
+    def feature(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return a feature column as it is read: decimals as floats, enumerations as text."""
+        ...
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return a number column as a float, NULL where it is no number or too large for a float32."""
+        ...
+
+    # Times
+
+    def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
+        """Return whether the value is a point in time at all: true or false, never NULL."""
+        ...
+
+    def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
+        """Return the UTC instant in a column; read, it is int64 microseconds since 1970 or an Arrow timestamp."""
+        ...
+
+    def event_time_between(
+        self, column: Column, timezone: str, since: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
+        """Return since <= event_time, and event_time <= until where that is given; an index on the column can serve it.
+
+        What is no point in time is not in it.
+        """
+        ...
+
+    def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
+        """Return a moment in the form that `event_time` has."""
+        ...
+
+    def add_duration(self, event_time: sa.ColumnElement[Any], duration: timedelta) -> sa.ColumnElement[Any]:
+        """Return the instant that is so much later than one in the form that `event_time` has."""
+        ...
+
+    def hours_between(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        """Return the hours from one instant in the form that `event_time` has to another, as a float."""
+        ...
+
+    # Keys
+
+    def render_key(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+        """Return a key's value as text from which `parse_key` makes the value again."""
+        ...
+
+    def parse_key(self, text: str, column: Column) -> sa.ColumnElement[Any]:
+        """Return the value of a key that `render_key` gave as text."""
+        ...
+
+    def interpret_key(self, text: str, column: Column) -> list[str]:
+        """Return what `render_key` gives for a key value that a person typed; several where more may be meant."""
+        ...
+
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return a key as it is read, so that `ingest` writes the same value to a column of the same type.
+
+        It comes as `MixedType` from a `read` of values of several types.
+        """
+        ...
+
+    def key_text(self, column: Column) -> sa.ColumnElement[Any]:
+        """Return a key as text, for a store of another system."""
+        ...
+
+
+class Admin(Protocol):
+    """What there is in a database, what this user may do in it, and what the store's tables need."""
+
+    # The user's tables
+
+    def describe(self, table: str | None, query: str | None) -> Relation | None:
+        """Return the columns and keys of a table or query, None where there is no such table."""
+        ...
+
+    def split_name(self, table: str) -> tuple[str | None, str]:
+        """Return schema and name of a table as the config spells it."""
+        ...
+
+    # The store's tables
+
+    def has_table(self, table: sa.Table) -> bool:
+        """Return whether the table exists, as far as this user can see."""
+        ...
+
+    def prepare_store(self, schema: str) -> None:
+        """Make what the database needs before the store's tables can be created in it."""
+        ...
+
+    def schema_ddl(self, schema: str) -> list[str]:
+        """Return the statements that create the store's schema where it is not there."""
+        ...
+
+    def table_ddl(self, table: sa.Table) -> list[str]:
+        """Return the statements that follow a table's creation."""
+        ...
+
+    def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
+        """Declare the table through which `stage` brings rows into another; None where it needs none."""
+        ...
+
+    # Rights and settings
+
+    def missing_rights(self, schema: str) -> list[str]:
+        """Return what is missing to create the store's tables, a sentence each."""
+        ...
+
+    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        """Return the statements by which an administrator gives what is missing of SELECT, INSERT, UPDATE, DELETE."""
+        ...
+
+    def version(self) -> str:
+        """Return the system, its version, and what matters of how it is set up."""
+        ...
+
+    def advice(self) -> list[tuple[str, str]]:
+        """Return what an administrator could do better: what is so, and the way out."""
+        ...
+
+
+class Database(Connection, Protocol):
+    """A connection to one database, with the SQL and the administration of its system."""
+
+    @property
+    def sql(self) -> Expressions:
+        """How this system writes in SQL what rowcast needs."""
+        ...
+
+    @property
+    def admin(self) -> Admin:
+        """What there is in the database, asked by this connection."""
+        ...

@@ -1,0 +1,130 @@
+"""What SQLite says of its tables, and how a store is made in a file."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from rowcast.database.driver import DriverConnection
+from rowcast.database.literals import in_parentheses, quote_text
+from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.errors import DatabaseError
+
+_SAMPLE = 1000  # rows looked at where a column declares no type
+
+
+class SQLiteAdmin:
+    """The tables of one SQLite file; see `Admin`."""
+
+    def __init__(self, db: DriverConnection) -> None:
+        self._db = db
+
+    def has_table(self, table: sa.Table) -> bool:
+        return bool(self._read_columns(table.name))
+
+    def split_name(self, table: str) -> tuple[str | None, str]:
+        return None, table
+
+    def describe(self, table: str | None, query: str | None) -> Relation | None:
+        if table is None:
+            return Relation(tuple(self._sample_columns(in_parentheses(str(query))).values()))
+        declared = self._read_columns(table)
+        if not declared:
+            return None
+        sampled = {} if all(type_ for type_, _ in declared.values()) else self._sample_columns(self._quote(table))
+        columns = tuple(
+            Column(name, _find_kind(type_), type_, "INT" in type_.upper()) if type_ else sampled[name]
+            for name, (type_, _) in declared.items()
+        )
+        primary = tuple(name for _, name in sorted((place, name) for name, (_, place) in declared.items() if place))
+        indexes = self._read_indexes(table)
+        unique = [frozenset(names) for names, is_unique in indexes if is_unique]
+        if primary:
+            unique.append(frozenset(primary))
+        return Relation(columns, tuple(unique), (primary, *(names for names, _ in indexes)))
+
+    def _read_columns(self, table: str) -> dict[str, tuple[str, int]]:
+        """Return each column's declared type and its place in the primary key, 0 for none."""
+        found = self._db.query(f"SELECT name, type, pk FROM pragma_table_xinfo({quote_text(table)}) WHERE hidden <> 1")  # noqa: S608
+        return {row["name"]: (row["type"], row["pk"]) for row in found.to_pylist()}
+
+    def _read_indexes(self, table: str) -> list[tuple[tuple[str, ...], bool]]:
+        """Return the columns of each whole-table index, and whether it is unique."""
+        found: list[tuple[tuple[str, ...], bool]] = []
+        listed = self._db.query(
+            f'SELECT name, "unique" AS is_unique FROM pragma_index_list({quote_text(table)}) WHERE NOT partial'  # noqa: S608
+        )
+        for index in listed.to_pylist():
+            members = self._db.query(
+                f"SELECT name FROM pragma_index_info({quote_text(index['name'])}) ORDER BY seqno"  # noqa: S608
+            ).to_pylist()
+            if all(member["name"] for member in members):
+                found.append((tuple(member["name"] for member in members), bool(index["is_unique"])))
+        return found
+
+    def _sample_columns(self, relation: str) -> dict[str, Column]:
+        """Return columns without a declared type, their kinds judged by the values of some rows."""
+        names = self._db.query(f"SELECT * FROM {relation} LIMIT 0").schema.names  # noqa: S608
+        kinds = ", ".join(f"typeof({self._quote(name)})" for name in names)
+        rows = self._db.query(f"SELECT {kinds} FROM {relation} LIMIT {_SAMPLE}")  # noqa: S608
+        found = {}
+        for place, name in enumerate(names):
+            seen = [kind for kind in rows.column(place).to_pylist() if kind != "null"]
+            numbers = sum(kind in ("integer", "real") for kind in seen)
+            kind: ColumnKind = "other" if "blob" in seen else "number" if 2 * numbers >= len(seen) else "category"
+            found[name] = Column(name, kind, "", bool(seen) and set(seen) == {"integer"})
+        return found
+
+    def _quote(self, name: str) -> str:
+        return self._db.dialect.identifier_preparer.quote_identifier(name)
+
+    def prepare_store(self, schema: str) -> None:
+        # Write-ahead logging: reading a batch never blocks publishing one. The file keeps the setting.
+        self._db.query("PRAGMA journal_mode = WAL")
+
+    def schema_ddl(self, schema: str) -> list[str]:
+        return []
+
+    def version(self) -> str:
+        return (
+            f"SQLite {self._db.scalar(sa.select(sa.func.sqlite_version().label('v')))}, journal mode {self._journal()}"
+        )
+
+    def advice(self) -> list[tuple[str, str]]:
+        if self._journal() == "wal":
+            return []
+        return [
+            ("SQLite's write-ahead log is off: readers and writers wait for each other", "PRAGMA journal_mode = WAL")
+        ]
+
+    def _journal(self) -> str:
+        return str(self._db.query("PRAGMA journal_mode").column(0)[0].as_py()).lower()
+
+    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+        return []  # the file's own rights are all there are
+
+    def missing_rights(self, schema: str) -> list[str]:
+        try:
+            with self._db.transaction("write"):
+                self._db.run_sql("CREATE TABLE rowcast_rights_probe (x)")
+                self._db.run_sql("DROP TABLE rowcast_rights_probe")
+        except DatabaseError as error:
+            return [error.what]
+        return []
+
+    def table_ddl(self, table: sa.Table) -> list[str]:
+        return []
+
+    def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
+        return None  # a bulk write is part of the transaction
+
+
+def _find_kind(declared: str) -> ColumnKind:
+    """Return the kind by SQLite's rules of affinity (sqlite.org/datatype3.html), with dates told apart."""
+    name = declared.upper()
+    if "INT" in name:
+        return "number"
+    if any(word in name for word in ("CHAR", "CLOB", "TEXT")):
+        return "category"
+    if "BLOB" in name:
+        return "other"
+    return "time" if "DATE" in name or "TIME" in name else "number"

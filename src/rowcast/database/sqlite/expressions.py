@@ -1,0 +1,141 @@
+"""SQL expressions of SQLite, where times are text (ISO 8601) or Unix seconds, compared to the millisecond."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from rowcast.database.literals import quote_text
+from rowcast.database.relation import FLOAT32_MAX, Column
+from rowcast.database.sqlite.mixed import Key
+from rowcast.errors import DatabaseError
+
+_RENDERED = re.compile(
+    r"-?\d+(\.\d+)?(e[+-]?\d+)?|'([^']|'')*'|X'[0-9A-F]*'|CAST\(X'[0-9A-F]*' AS TEXT\)", re.DOTALL | re.IGNORECASE
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
+_WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
+
+
+class SQLiteExpressions:
+    """How SQLite reads keys, times and features; see `Expressions`."""
+
+    text_key = "TEXT"
+
+    def __init__(self) -> None:
+        self.dialect: sa.Dialect = sqlite.dialect(paramstyle="qmark")
+        preparer = self.dialect.identifier_preparer
+        preparer.reserved_words = preparer.reserved_words | {"nothing", "returning"}  # SQLAlchemy does not know them
+
+    def feature(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.column(column.name)
+
+    def number(self, column: Column) -> sa.ColumnElement[Any]:
+        value = sa.cast(sa.column(column.name), sa.Double)
+        is_number = sa.func.typeof(sa.column(column.name)).in_(("integer", "real"))
+        return sa.case((sa.and_(is_number, sa.func.abs(value) <= FLOAT32_MAX), value))
+
+    def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
+        return self.event_time(column, "UTC").is_not(None)
+
+    def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        dated: sa.ColumnElement[bool] = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+        of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
+        if timezone != "UTC":
+            of_text = of_text - _zone_offset(value, timezone)
+        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), value.between(_FIRST, _LAST))
+        dated = sa.and_(sa.func.typeof(value) == "text", dated, value.between("0001-01-02", "9999-12-31"))
+        seconds = sa.case((counted, value), (dated, of_text))
+        return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
+
+    def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
+        return sa.literal((moment - _EPOCH) // _MICROSECOND, sa.Integer)
+
+    def add_duration(self, event_time: sa.ColumnElement[Any], duration: timedelta) -> sa.ColumnElement[Any]:
+        return event_time + sa.literal(duration // _MICROSECOND, sa.Integer)
+
+    def hours_between(self, since: sa.ColumnElement[Any], until: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        return (until - since) / sa.literal(3.6e9, sa.Double)
+
+    def event_time_between(
+        self, column: Column, timezone: str, since: datetime, until: datetime | None = None
+    ) -> sa.ColumnElement[bool]:
+        time = self.event_time(column, timezone)
+        if until is None:
+            return time >= self.instant(since)
+        return time.between(self.instant(since), self.instant(until))  # reads the text once for both
+
+    def render_key(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+        # quote() ends a text at its first NUL.
+        with_nul = sa.and_(sa.func.typeof(value) == "text", sa.func.instr(value, sa.func.char(0)) > 0)
+        spelled = sa.literal("CAST(X'", sa.Text) + sa.func.hex(value) + sa.literal("' AS TEXT)", sa.Text)
+        return sa.case((with_nul, spelled), else_=sa.func.quote(value))
+
+    def parse_key(self, text: str, column: Column) -> sa.ColumnElement[Any]:
+        if not _RENDERED.fullmatch(text):  # it becomes part of a statement
+            raise DatabaseError(f"a stored key bound of {column.name} is damaged: {text[:60]}")
+        return sa.literal_column(text)
+
+    def interpret_key(self, text: str, column: Column) -> list[str]:
+        if column.integer and re.fullmatch(r"-?\d+", text):
+            return [text]
+        # A column may hold 5, '5' and X'35' side by side; 007 and 1.50 are no way in which a number is rendered.
+        integer = [text] if re.fullmatch(r"0|-?[1-9]\d*", text) else []
+        spelled = [text] if _RENDERED.fullmatch(text) and (text[-1] in "')" or repr(float(text)) == text) else []
+        return [*integer, quote_text(text), *spelled]
+
+    def key_value(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.column(column.name, Key(integer=column.integer))
+
+    def key_text(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.cast(self.key_value(column), sa.Text)
+
+
+def _zone_offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElement[Any]:
+    """Return the seconds by which a text without a zone is ahead of UTC; 0 for one that carries its zone."""
+    trimmed = sa.func.rtrim(value)
+    zoned = sa.or_(trimmed.op("GLOB")("*[Zz]"), trimmed.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
+    wall = sa.func.unixepoch(value)
+    return sa.case((zoned, 0), else_=_search_steps(wall, _find_transitions(timezone)))
+
+
+def _search_steps(wall: sa.ColumnElement[Any], steps: tuple[tuple[int, int], ...]) -> sa.ColumnElement[Any]:
+    """Return a binary search over (wall-clock second from which it holds, offset) as nested CASE."""
+    if len(steps) == 1:
+        return sa.literal(steps[0][1], sa.Integer)
+    middle = len(steps) // 2
+    return sa.case(
+        (wall < steps[middle][0], _search_steps(wall, steps[:middle])), else_=_search_steps(wall, steps[middle:])
+    )
+
+
+@lru_cache(maxsize=8)
+def _find_transitions(timezone: str) -> tuple[tuple[int, int], ...]:
+    """Return the offsets of a zone by wall-clock time, 1970 to 2050, found by bisection since zoneinfo does not tell.
+
+    As PostgreSQL reads them: a time that the clock skips is before the change, one that it shows twice is after it.
+    """
+    zone = ZoneInfo(timezone)
+
+    def offset(wall: int) -> int:
+        local = (_EPOCH + timedelta(seconds=wall)).replace(tzinfo=zone)
+        found = [local.replace(fold=fold).utcoffset() for fold in (0, 1)]
+        return min(int(each.total_seconds()) for each in found if each is not None)
+
+    day = 86400
+    steps = [(0, offset(0))]
+    for start in range(0, 80 * 366 * day, day):
+        if offset(start + day) != steps[-1][1]:
+            low, high = start, start + day
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if offset(middle) == steps[-1][1] else (low, middle)
+            steps.append((high, offset(high)))
+    return tuple(steps)
