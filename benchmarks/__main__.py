@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import sqlalchemy as sa
+from postgres import Server
 
 from rowcast import config, demo, logs, monitor, pipeline
 from rowcast.database import connect
@@ -26,7 +27,6 @@ from rowcast.models.matrix import Matrix
 from rowcast.report import table
 from rowcast.simulate import Fab, simulate
 from rowcast.store.registry import Registry
-from tests.postgres import Server
 
 LABELLED = 5_000  # rows that the model is trained on
 SIZES = ((100_000, 590), (1_000_000, 50))
@@ -301,7 +301,7 @@ def _counted_and_looked(rows: int, columns: int) -> tuple[float, float]:
 
 
 def _growth(server: Server, folder: Path) -> list[Row]:
-    found = []
+    found: list[Row] = []
     for system in ("sqlite", "postgresql"):
         for rows in GROWTH:
             path, _ = _prepared(server, system, folder / f"{system}_growth_{rows}", rows, 50)

@@ -6,6 +6,7 @@ record, takes no claim, and does not look for what is scored already.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -30,7 +31,10 @@ def main(path: Path) -> int:
         model = job.registry.load(job.registry.champion() or 0)
         columns = columns_needed(job, model)
         names = [column.name for column in columns]
-        chosen = [*[sa.column(c.name) for c in key], *[job.source.db.sql.feature(c).label(c.name) for c in columns]]
+        chosen: list[sa.ColumnElement[Any]] = [
+            *[sa.column(c.name) for c in key],
+            *[job.source.db.sql.feature(c).label(c.name) for c in columns],
+        ]
         chosen += job.source.rendered_keys()
         scope, last = job.source.in_scope(job.ledger.state().scope), None
         while True:

@@ -5,6 +5,9 @@ plain  pandas read_sql, a scikit-learn pipeline, pandas to_sql
 """
 
 import sys
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 SYSTEM, URL, COLUMNS, LABELLED = sys.argv[2], sys.argv[3], sys.argv[4].split(","), int(sys.argv[5])
 CHUNK = 50_000
@@ -16,15 +19,16 @@ def limit() -> None:
     import pyarrow as pa
 
     chosen = ", ".join(f'"{name}"' for name in ["wafer_id", *COLUMNS])
+    connect: Callable[[], Any]
     if SYSTEM == "sqlite":
-        import adbc_driver_sqlite.dbapi as driver
+        import adbc_driver_sqlite.dbapi as sqlite
 
-        connect = lambda: driver.connect(f"file:{URL.removeprefix('sqlite:///')}", autocommit=True)  # noqa: E731
+        connect = partial(sqlite.connect, f"file:{URL.removeprefix('sqlite:///')}", autocommit=True)
         real = "REAL"
     else:
-        import adbc_driver_postgresql.dbapi as driver
+        import adbc_driver_postgresql.dbapi as postgresql
 
-        connect = lambda: driver.connect(URL, autocommit=True)  # noqa: E731
+        connect = partial(postgresql.connect, URL, autocommit=True)
         real = "double precision"
     options = {"adbc.sqlite.query.batch_rows": str(CHUNK)} if SYSTEM == "sqlite" else None
     with connect() as reading, connect() as writing, writing.cursor() as write:

@@ -149,8 +149,9 @@ def _held(one: Build) -> Held:
 def _came(one: Build, judged: Judged) -> dict[str, Any]:
     """The figures of the later rows: those of a single fold, whatever it is that they are compared with."""
     probability = judged.calibration(one.raw)
-    predicted = probability
+    predicted: Any = probability
     if one.later.kind == "binary":
+        assert judged.threshold is not None
         predicted = probability >= judged.threshold
     elif one.later.kind == "multiclass":
         predicted = cheapest(probability, Costs.of(one.task))

@@ -67,12 +67,14 @@ class Year:
 
     def _cost(self, latent: Floats, miss: float, flag: float, begin: int) -> Floats:
         outcome = self.outcome[begin : begin + len(latent)]
-        return np.where(outcome, (latent < norm.ppf(miss)) * MISSED, (latent > norm.isf(flag)) * ALARM)
+        cost: Floats = np.where(outcome, (latent < norm.ppf(miss)) * MISSED, (latent > norm.isf(flag)) * ALARM)
+        return cost
 
     def _own(self, begin: int, end: int) -> Floats:
         """Values of variance 1, in part common to the rows of a block."""
         place = self.block[begin:end] - self.block[begin]
-        return np.sqrt(DAY) * self._normal(place[-1] + 1)[place] + np.sqrt(1 - DAY) * self._normal(end - begin)
+        own: Floats = np.sqrt(DAY) * self._normal(place[-1] + 1)[place] + np.sqrt(1 - DAY) * self._normal(end - begin)
+        return own
 
     def _normal(self, count: int) -> Floats:
         return self.random.standard_normal(count)

@@ -150,4 +150,4 @@ def p_value(outcome: Any, gain: Floats, block: Any, level: float) -> float | Non
     rows = np.bincount(place)
     if outcome.sum() < 5 or len(rows) < 8 or units < 8 or least_doubt(units) > level:
         return None
-    return doubt(Blocks.of(np.bincount(place, weights=gain), rows, units, MISSED), 0.0)
+    return doubt(Blocks.of(np.bincount(place, weights=gain).astype(np.float64), rows, units, MISSED), 0.0)

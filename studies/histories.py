@@ -72,11 +72,12 @@ def trees(features: Floats, target: Target) -> Callable[[Floats], Floats]:
     """A short run of boosted trees."""
     import lightgbm
 
-    objective: dict[str, Any] = {
+    objectives: dict[str, dict[str, Any]] = {
         "binary": {"objective": "binary"},
         "multiclass": {"objective": "multiclass", "num_class": len(target.classes)},
         "regression": {"objective": "l2"},
-    }[target.kind]
+    }
+    objective = objectives[target.kind]
     shape = {"num_leaves": 16, "learning_rate": 0.075, "lambda_l2": 5.0, "min_data_in_leaf": 10, "seed": 0}
     sampling = {"feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1}
     quiet = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "verbosity": -1}

@@ -147,7 +147,7 @@ def _null_row(usual: str, rows: str, effect: str, found: list[int]) -> dict[str,
     }
 
 
-def _plain_row(setting: Setting, found: list[tuple[int, dict[str, list[int]]]]) -> dict[str, Any]:
+def _plain_row(setting: Setting, found: list[tuple[Any, dict[str, list[int]]]]) -> dict[str, Any]:
     row: dict[str, Any] = {"rows a run": setting.rows, "from run to run": f"{setting.effect} SD"}
     for rule in found[0][1]:
         columns = np.array([month[rule] for _, month in found])

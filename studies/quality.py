@@ -236,10 +236,10 @@ def columns(times: int = 10) -> None:
             recall = len(stand & set(truth.matters)) / len(truth.matters)
             found.setdefault(f"{most}", []).append([len(kept), len(right) / len(kept), recall])
     rows = []
-    for most, values in found.items():
-        count, precision, recall = (_interval(np.array(each)) for each in zip(*values, strict=True))
-        shown = {"max_features": most, "kept": f"{count[0]:.1f}", "precision": f"{precision[0]:.0%}"}
-        shown |= {"95 %": _reaching(precision), "recall": f"{recall[0]:.0%}", "95 % ": _reaching(recall)}
+    for width, values in found.items():
+        count, share, recalled = (_interval(np.array(each)) for each in zip(*values, strict=True))
+        shown = {"max_features": width, "kept": f"{count[0]:.1f}", "precision": f"{share[0]:.0%}"}
+        shown |= {"95 %": _reaching(share), "recall": f"{recalled[0]:.0%}", "95 % ": _reaching(recalled)}
         rows.append(shown)
     print(
         f"\nColumns: 590 sensors x 2,000 wafers, of which {len(truth.matters)} columns matter; {times} simulated fabs\n"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.edges import Edges, edges
+from rowcast.monitor.edges import Edges, Numbers, edges
 from rowcast.monitor.profile import Profile, profile
 from rowcast.monitor.series import Frame, Run
 
@@ -91,7 +91,8 @@ class Design:
         matrix = Matrix(rows.astype(np.float32), tuple(f"s{place}" for place in range(s)), {})
         self.edges: Edges = edges(matrix, score)
         self.reference: Profile = profile(self.edges, matrix, score)
-        self.bounds = np.stack([column.bounds for column in (*self.edges.columns, self.edges.score)])
+        every = (*self.edges.columns, self.edges.score)
+        self.bounds = np.stack([column.bounds for column in every if isinstance(column, Numbers)])
 
     def values(self, random: np.random.Generator, lots: int) -> tuple[Floats, Floats]:
         """Mean and SD of each sensor's values in some lots."""
@@ -159,7 +160,7 @@ def counted(fab: Fab, run: Drawn) -> Run:
 
 def block(fab: Fab, runs: list[Run]) -> Run:
     """The rows of these runs, or parts of one, as training rows are known: by their columns alone."""
-    counts = sum(run.profile.counts for run in runs).reshape(fab.sensors + 1, -1)
+    counts = np.sum([run.profile.counts for run in runs], axis=0).reshape(fab.sensors + 1, -1)
     counts[-1] = [counts[-1].sum(), *np.zeros(counts.shape[1] - 1, np.int64)]
     return Run("", runs[-1].at, Profile(counts.ravel(), runs[-1].profile.digest))
 

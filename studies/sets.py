@@ -145,7 +145,7 @@ BINARY: dict[str, Callable[[], Dataset]] = {
 def _read(path: str, order: str | None = None) -> dict[str, npt.NDArray[Any]]:
     """A CSV file as columns of text, its rows in the order of the text in column `order`."""
     opened = gzip.open if path.endswith(".gz") else open
-    with opened(DATA / path, "rt", encoding="utf-8") as file:  # type: ignore[operator]
+    with opened(DATA / path, "rt", encoding="utf-8") as file:
         head, *rows = csv.reader(file)
     columns = dict(zip([name.strip() for name in head], np.array(rows).T, strict=True))
     if order is None:

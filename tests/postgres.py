@@ -13,6 +13,7 @@ import time
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 PASSWORD = "s3cret/@:%word"  # needs escaping in a URL
 _ENCODED = "s3cret%2F%40%3A%25word"
@@ -85,7 +86,7 @@ class Server:
         atexit.unregister(self.stop)
 
     @cached_property
-    def _as_user(self) -> dict[str, object]:
+    def _as_user(self) -> dict[str, Any]:
         return {"user": self.user, "group": "nogroup", "extra_groups": []} if self.user else {}
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -5,6 +5,7 @@ import os
 import re
 import secrets
 from functools import cached_property
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -53,7 +54,7 @@ class SqlServer:
         found = self._admin.query("SELECT CAST(SERVERPROPERTY('Babelfish') AS int) AS it")
         return bool(found.column(0)[0].as_py())
 
-    def url(self, database: str, **changes: str) -> str:
+    def url(self, database: str, **changes: Any) -> str:
         return self._url.set(database=database, **changes).render_as_string(hide_password=False)
 
     @property

@@ -23,6 +23,6 @@ def _deadly(rows: Any, *others: Any) -> Any:
 
 
 if __name__ in ("__main__", "__mp_main__"):
-    features.process = _deadly
+    features.process = _deadly  # type: ignore[assignment]
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

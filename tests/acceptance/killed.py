@@ -27,7 +27,7 @@ from rowcast.database.driver import DriverConnection
 from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.postgresql.connection import PostgreSQLConnection
 from rowcast.database.sqlite.connection import SQLiteConnection
-from rowcast.scoring import batch, infer
+from rowcast.scoring import batch, columns, infer
 from rowcast.store import Batch, Ledger
 
 PHASES = ("planned", "claimed", "scored", "publish", "committed")
@@ -86,6 +86,12 @@ def around(trap: Trap, call: Callable[..., Any], writes: Callable[..., bool] = l
     return watched
 
 
+def replace(owner: object, **attributes: object) -> None:
+    """Put these in place of the attributes of a class or module."""
+    for name, value in attributes.items():
+        setattr(owner, name, value)
+
+
 def watch(trap: Trap, without: str | None) -> None:
     """Let the trap see each statement that writes, and what the ledger and the scoring steps do."""
 
@@ -94,7 +100,7 @@ def watch(trap: Trap, without: str | None) -> None:
 
     execute, rows, statement = DriverConnection.execute, DriverConnection.rows, DriverConnection.run_sql
     planning, claim, publish = Ledger.planning, Ledger.claim, Ledger.publish
-    examine, results, record = batch.examine, batch.make_results, infer.record
+    results, record = batch.make_results, infer.record
 
     def watched_statement(db: DriverConnection, sql: str) -> None:
         trap.point()
@@ -136,23 +142,24 @@ def watch(trap: Trap, without: str | None) -> None:
         found: sa.ColumnElement[bool] = ledger.tables.batch.c.batch_id == batch_id
         return found
 
-    DriverConnection.execute, DriverConnection.rows, DriverConnection.run_sql = (
-        around(trap, execute, writes),
-        around(trap, rows, writes),
-        watched_statement,
+    replace(
+        DriverConnection,
+        execute=around(trap, execute, writes),
+        rows=around(trap, rows, writes),
+        run_sql=watched_statement,
     )
-    SQLiteConnection.ingest, PostgreSQLConnection.ingest = (
-        around(trap, SQLiteConnection.ingest),
-        around(trap, PostgreSQLConnection.ingest),
+    replace(SQLiteConnection, ingest=around(trap, SQLiteConnection.ingest))
+    replace(PostgreSQLConnection, ingest=around(trap, PostgreSQLConnection.ingest))
+    replace(
+        MSSQLConnection,
+        ingest=around(trap, MSSQLConnection.ingest),
+        _copy_in_bulk=around(trap, MSSQLConnection._copy_in_bulk),
     )
-    MSSQLConnection.ingest, MSSQLConnection._copy_in_bulk = (
-        around(trap, MSSQLConnection.ingest),
-        around(trap, MSSQLConnection._copy_in_bulk),
-    )
-    Ledger.planning, Ledger.claim, Ledger.publish = watched_planning, watched_claim, watched_publish
-    batch.examine, batch.make_results, infer.record = around(trap, examine), watched_results, watched_record
+    replace(Ledger, planning=watched_planning, claim=watched_claim, publish=watched_publish)
+    replace(batch, examine=around(trap, columns.examine), make_results=watched_results)
+    replace(infer, record=watched_record)
     if without == "claim":
-        Ledger._is_mine = whosever_it_is
+        replace(Ledger, _is_mine=whosever_it_is)
 
 
 def begin() -> list[str]:

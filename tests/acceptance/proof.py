@@ -63,7 +63,7 @@ def figure(job: Job, name: str) -> float:
     """A metric of the step inference, added up over all runs; 0 where nobody recorded it."""
     metric = job.table("metric")
     rows = job.sql(f"SELECT value FROM {metric} WHERE step = 'inference' AND name = '{name}'")
-    return sum(row["value"] for row in rows)
+    return float(sum(row["value"] for row in rows))
 
 
 def slow(job: Job, milliseconds: int = 40) -> None:

@@ -242,7 +242,11 @@ def decision(number: int, previous: int | None, what: str = "promoted", **change
 
 def card(metrics: dict[str, Any] | None = None, **changes: Any) -> Card:
     """The card of v2, which the gate promoted over v1."""
-    usual = {"s060": [145_052.0, 161_144.0], "tool": {"ETCH-01": 0.5, "B": 0.25}, NASTY: [0.0, 1.0]}
+    usual: dict[str, list[float] | dict[str, float]] = {
+        "s060": [145_052.0, 161_144.0],
+        "tool": {"ETCH-01": 0.5, "B": 0.25},
+        NASTY: [0.0, 1.0],
+    }
     before = version(
         1, {**old(), "positives": 180}, status="retired", features=(*FEATURES[3:], "s090", "s091"), rows=2847
     )

@@ -37,7 +37,7 @@ def create(url: str, name: str) -> int:
             db.execute(sa.schema.CreateTable(target))
             db.ingest(target, rows)
             if db.dialect.name == "sqlite":
-                text = sa.literal_column("'no signal'")
+                text: sa.ColumnClause[str] = sa.literal_column("'no signal'")
                 db.execute(target.update().where(target.c.id == MISTYPED).values(sensor_007=text))
         return int(rows.num_rows)
     finally:
