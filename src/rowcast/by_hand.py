@@ -16,7 +16,7 @@ from rowcast.errors import RunError
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, saved_contract, saved_matrix
-from rowcast.job.step_record import Recorded, recorded
+from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.models.artifact import Model
 from rowcast.scoring import batch as batches
@@ -24,6 +24,7 @@ from rowcast.scoring import infer, profiler, sample, shadow
 from rowcast.scoring.columns import Examined, also_checked, check_overrides, columns_needed
 from rowcast.source import Fetched
 from rowcast.store import Batch, JobState
+from rowcast.store.records import RunRecord
 from rowcast.training import steps
 from rowcast.watch import drift
 
@@ -32,10 +33,10 @@ STEPS = (*steps.STEPS, "inference", "monitor")
 _PLACE = "rowcast.place"  # a good row's place among the fetched ones
 
 
-def latest(job: Job, root: Path) -> dict[str, Any]:
-    """The newest run that has saved something. Raises RunError where there is none."""
+def latest(job: Job, root: Path) -> RunRecord:
+    """Return the newest run that has saved something. Raise RunError where there is none."""
     for found in job.runs.newest():
-        if WorkDir(root, found["run_id"]).has(SAVED["data-fetch"]):
+        if WorkDir(root, found.run_id).has(SAVED["data-fetch"]):
             return found
     raise RunError("no run has saved anything yet", hint="begin with 'rowcast step data-fetch'")
 
@@ -61,7 +62,7 @@ def step(run: Run, name: str) -> None:
         "monitor": drift.watch,
     }
     if name in score:
-        with recorded(run.job.runs, run.run_id, name, "score") as about:
+        with record_step(run.job.runs, run.run_id, name, "score") as about:
             score[name](run, about)
 
 
@@ -72,7 +73,7 @@ def resume(run: Run, done: set[tuple[str, str]]) -> None:
         step(run, name)
 
 
-def _fetch(run: Run, about: Recorded) -> None:
+def _fetch(run: Run, about: StepReport) -> None:
     """Plan what is pending and save it with every column: which model will score it is decided at inference."""
     state = _state(run.job, run.now)
     settings = run.job.settings
@@ -99,7 +100,7 @@ def _state(job: Job, now: datetime) -> JobState:
     return JobState(fetch.initial_scope(job.source, now, job.settings.infer.since))
 
 
-def _check(run: Run, about: Recorded) -> None:
+def _check(run: Run, about: StepReport) -> None:
     contract = _contract(run.job, run.work)
     about.rows_in = about.rows_out = 0
     about.columns = len(contract.rules)
@@ -128,7 +129,7 @@ def _checked(job: Job, contract: Contract, fetched: Fetched) -> check.Checked:
     return check.check(fetched.rows, in_force, fetched.misfits, job.settings.source.missing)
 
 
-def _process(run: Run, about: Recorded) -> None:
+def _process(run: Run, about: StepReport) -> None:
     contract = Contract.from_json(run.work.json("score/contract.json"))
     about.rows_in = about.rows_out = 0
     for batch_id in run.work.json("score/batches.json"):
@@ -142,7 +143,7 @@ def _process(run: Run, about: Recorded) -> None:
         about.columns = len(names)
 
 
-def _infer(run: Run, about: Recorded) -> None:
+def _infer(run: Run, about: StepReport) -> None:
     champion = run.job.registry.champion()
     if champion is None:
         raise infer.no_champion(run.job)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rowcast.job.opening import Job
+from rowcast.store.records import RunRecord, RunStatus, StepRecord, StepStatus
 
 LEAST, MOST = 8, 50  # earlier runs that tell what is usual
 FOLD = 2.0  # from the median at least, and beyond all earlier runs, is unusual
@@ -20,7 +21,7 @@ class Step:
 
     name: str
     row_set: str
-    status: str
+    status: StepStatus
     duration_s: float | None
     usual_s: float | None  # None where too few runs tell
     rows_in: int | None
@@ -35,18 +36,18 @@ def steps(job: Job) -> list[Step]:
     newest = _newest(job)
     if newest is None:
         return []
-    before: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for row in job.runs.steps_before(newest["run_id"], newest["pipeline"], MOST):
-        before.setdefault((row["name"], row["row_set"]), []).append(row)
-    return [_step(row, before.get((row["name"], row["row_set"]), [])) for row in job.runs.steps(newest["run_id"])]
+    before: dict[tuple[str, str], list[StepRecord]] = {}
+    for step in job.runs.steps_before(newest.run_id, newest.pipeline, MOST):
+        before.setdefault((step.name, step.row_set), []).append(step)
+    return [_step(step, before.get((step.name, step.row_set), [])) for step in job.runs.steps(newest.run_id)]
 
 
 def needs_a_person(job: Job) -> list[str]:
     """What does not mend itself, in a sentence each."""
     found = [f"{one.title} since {one.since:%Y-%m-%d %H:%M}: {one.todo}" for one in job.alerts.standing()]
     newest = _newest(job)
-    if newest is not None and newest["status"] != "done" and not found:
-        found.append(f"run {newest['run_id']} ({newest['pipeline']}) is {newest['status']}: {newest['error']}")
+    if newest is not None and newest.status is not RunStatus.DONE and not found:
+        found.append(f"run {newest.run_id} ({newest.pipeline}) is {newest.status}: {newest.error}")
     if job.registry.champion() is None:
         found.append("nothing is scored yet: 'rowcast retrain' trains the first model")
     unsent = [alert for alert in job.alerts.due(at_once=True) if alert.attempts >= _TRIED]
@@ -55,15 +56,15 @@ def needs_a_person(job: Job) -> list[str]:
     return found
 
 
-def _newest(job: Job) -> dict[str, Any] | None:
-    return next((run for run in job.runs.newest() if run["finished_at"] is not None), None)
+def _newest(job: Job) -> RunRecord | None:
+    return next((run for run in job.runs.newest() if run.finished_at is not None), None)
 
 
-def _step(row: dict[str, Any], before: Sequence[dict[str, Any]]) -> Step:
+def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:
     usual = {name: _median(before, name) for name in _COMPARED}
     words = []
     for name, word in _COMPARED.items():
-        value, known = row[name], [one[name] for one in before if one[name] is not None]
+        value, known = getattr(step, name), _known(before, name)
         if value is None or len(known) < LEAST:
             continue
         if value > FOLD * usual[name] and value > max(known):
@@ -71,19 +72,23 @@ def _step(row: dict[str, Any], before: Sequence[dict[str, Any]]) -> Step:
         elif name == "rows_in" and value < usual[name] / FOLD and value < min(known):
             words.append("fewer rows")
     return Step(
-        row["name"],
-        row["row_set"],
-        row["status"],
-        row["duration_s"],
+        step.name,
+        step.row_set,
+        step.status,
+        step.duration_s,
         usual["duration_s"],
-        row["rows_in"],
+        step.rows_in,
         usual["rows_in"],
-        row["peak_rss_mb"],
+        step.peak_rss_mb,
         usual["peak_rss_mb"],
         f"{' and '.join(words)} than usual" if words else "",
     )
 
 
-def _median(before: Sequence[dict[str, Any]], name: str) -> Any:
-    known = [row[name] for row in before if row[name] is not None]
+def _known(before: Sequence[StepRecord], name: str) -> list[float]:
+    return [value for step in before if (value := getattr(step, name)) is not None]
+
+
+def _median(before: Sequence[StepRecord], name: str) -> Any:
+    known = _known(before, name)
     return float(np.median(known)) if len(known) >= LEAST else None

@@ -10,6 +10,7 @@ from typing import Any
 
 from rowcast.audit import audit
 from rowcast.job.opening import Job
+from rowcast.store.records import RunStatus, StepStatus
 
 Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
 
@@ -56,21 +57,21 @@ def _runs(job: Job) -> Iterator[Sample]:
     for (pipeline, status), count in sorted(job.runs.counts().items()):
         yield "rowcast_runs_total", {"pipeline": pipeline, "status": status}, count
     for run in job.runs.newest_ended():
-        labels = {"pipeline": run["pipeline"]}
-        seconds = (run["finished_at"] - run["started_at"]).total_seconds()
-        yield "rowcast_run_ok", labels, int(run["status"] == "done")
-        yield "rowcast_run_duration_seconds", labels, seconds
-        yield "rowcast_run_finished_timestamp_seconds", labels, run["finished_at"].timestamp()
-        for step in job.runs.steps(run["run_id"]):
-            of_step = {**labels, "step": step["name"], "row_set": step["row_set"]}
-            yield "rowcast_step_ok", of_step, int(step["status"] == "done")
-            yield "rowcast_step_duration_seconds", of_step, step["duration_s"]
+        labels = {"pipeline": run.pipeline}
+        yield "rowcast_run_ok", labels, int(run.status is RunStatus.DONE)
+        yield "rowcast_run_duration_seconds", labels, run.seconds
+        finished = None if run.finished_at is None else run.finished_at.timestamp()
+        yield "rowcast_run_finished_timestamp_seconds", labels, finished
+        for step in job.runs.steps(run.run_id):
+            of_step = {**labels, "step": step.name, "row_set": step.row_set}
+            yield "rowcast_step_ok", of_step, int(step.status is StepStatus.DONE)
+            yield "rowcast_step_duration_seconds", of_step, step.duration_s
             for name in ("rows_in", "rows_out", "columns"):
-                yield f"rowcast_step_{name}", of_step, step[name]
-            peak = step["peak_rss_mb"]
+                yield f"rowcast_step_{name}", of_step, getattr(step, name)
+            peak = step.peak_rss_mb
             yield "rowcast_step_peak_memory_bytes", of_step, None if peak is None else round(peak * 1024**2)
-        for figure in job.runs.figures(run["run_id"]):
-            yield "rowcast_step_figure", {**labels, "step": figure["step"], "name": figure["name"]}, figure["value"]
+        for figure in job.runs.figures(run.run_id):
+            yield "rowcast_step_figure", {**labels, "step": figure.step, "name": figure.name}, figure.value
 
 
 def _rows(job: Job, now: datetime) -> Iterator[Sample]:

@@ -1,6 +1,5 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,7 +19,7 @@ from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.job.opening import Job, moment, now_of, opened
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED
-from rowcast.job.step_record import recorded, run_figures, said
+from rowcast.job.step_record import describe_error, emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.models import imported
@@ -29,6 +28,7 @@ from rowcast.scoring.batch import Outcome, ScoringRequest
 from rowcast.scoring.columns import check_columns, check_overrides
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.store import heartbeat
+from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus, StepStatus
 from rowcast.training import import_file, policy, shadow_evaluation, steps
 from rowcast.training.policy import Due
 from rowcast.watch import cost_alarm, drift
@@ -36,7 +36,7 @@ from rowcast.watch import cost_alarm, drift
 log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
-_TRAINS = ("retrain", "import")  # and nothing else
+_TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
 
@@ -48,9 +48,9 @@ def unseen(_done: int, _total: int) -> None:
 class Result:
     """What a run came to."""
 
-    pipeline: str
+    pipeline: PipelineName
     run_id: int = 0  # given when it has begun
-    status: str = "done"  # done, failed, partial
+    status: RunStatus = RunStatus.DONE
     retrain: str = ""  # what became of retraining, or why it was not due
     decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
     judged: list[str] = field(default_factory=list)  # what became of versions by what they scored in the shadow
@@ -78,15 +78,13 @@ def run(
 
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
-    result = Result(pipeline)
+    result = Result(PipelineName(pipeline))
     with raising.unbegun(settings, result), opened(settings) as job:
         now = now_of(settings, as_of, job.store)
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise infer.no_champion(job)
-        asked: dict[str, Any] = {"since": back_to.isoformat()} if back_to else {}
-        asked |= {"rescore": True} if rescore else {}
-        with _begun(job, result, now, options=asked):
+        with _begun(job, result, now, options=RunOptions(back_to, rescore)):
             log.info(
                 f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
             )
@@ -110,34 +108,31 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     with opened(settings) as job:
         found = job.runs.get(run_id) if run_id is not None else _unfinished(job)
-        if found["status"] == "done":
-            raise RunError(
-                f"run {found['run_id']} is done: there is nothing to resume", hint="'rowcast runs' lists them"
-            )
-        if found["pipeline"] == "requeue":
-            raise RunError(f"run {found['run_id']} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
-        result, now = Result(found["pipeline"]), found["as_of"]
-        done = {(s["name"], s["row_set"]) for s in job.runs.steps(found["run_id"]) if s["status"] == "done"}
+        if found.status is RunStatus.DONE:
+            raise RunError(f"run {found.run_id} is done: there is nothing to resume", hint="'rowcast runs' lists them")
+        if found.pipeline is PipelineName.REQUEUE:
+            raise RunError(f"run {found.run_id} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
+        result, now = Result(found.pipeline), found.as_of
+        recorded_steps = job.runs.steps(found.run_id)
+        done = {(step.name, step.row_set) for step in recorded_steps if step.status is StepStatus.DONE}
         with _begun(job, result, now, found):
             as_of = now.isoformat(timespec="seconds")
             log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=as_of)
-            if result.pipeline == "step":
+            if result.pipeline is PipelineName.STEP:
                 by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
                 return result
-            begun = [s for s in job.runs.steps(result.run_id) if s["row_set"] != "score"]
-            if result.pipeline != "infer" and ("gate", "-") not in done:
-                if result.pipeline == "import" and import_file.kept(_work(job, result.run_id)) is None:
+            begun = [step for step in recorded_steps if step.row_set != "score"]
+            if result.pipeline is not PipelineName.INFER and ("gate", "-") not in done:
+                if result.pipeline is PipelineName.IMPORT and import_file.kept(_work(job, result.run_id)) is None:
                     raise RunError("the model's file is no longer kept", hint="'rowcast models import' takes it again")
                 if begun or result.pipeline in _TRAINS:
                     _train_or_go_on(job, result, now, done, result.pipeline in _TRAINS)
                 else:
                     _train(job, result, now, forced=False)
             if result.pipeline not in _TRAINS:
-                asked = json.loads(found["options"] or "{}")
-                since = datetime.fromisoformat(asked["since"]) if "since" in asked else None
-                request = ScoringRequest(settings, result.run_id, now, since=since)
+                request = ScoringRequest(settings, result.run_id, now, since=found.options.since)
                 # Once more: what was planned for it already is no longer among the predictions, or no longer differs.
-                _score(job, result, request, progress, rescore=asked.get("rescore", False))
+                _score(job, result, request, progress, rescore=found.options.rescore)
         return result
 
 
@@ -153,9 +148,9 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
                 "a model can be imported only where source.time is named: else nobody knows which rows it has not seen"
             )
         seen = moment("--trained-to", trained_to, settings.source.timezone)
-        imported.refuse_pickle(path.name, data)  # before anything is recorded
+        imported.refuse_pickle(path.name, data)  # before anything is record_step
         now = now_of(settings, as_of, job.store)
-        result = Result("import")
+        result = Result(PipelineName.IMPORT)
         with _begun(job, result, now):
             import_file.keep(_work(job, result.run_id), import_file.Foreign(path.name, data, seen))
             _train_or_go_on(job, result, now, set(), forced=True)
@@ -169,14 +164,14 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
     with opened(settings) as job:
         if name == "data-fetch":
             now = now_of(settings, as_of, job.store)
-            result, found = Result("step"), None
+            result, found = Result(PipelineName.STEP), None
         else:
             found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
             if as_of is not None:
                 raise UsageError(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
-            result, now = Result(found["pipeline"]), found["as_of"]
+            result, now = Result(found.pipeline), found.as_of
         with _begun(job, result, now, found):
             work = _work(job, result.run_id)
             by_hand.step(Run(job, result.run_id, now, work), name)
@@ -191,7 +186,7 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
         if chosen.key:
             job.source.typed(chosen.key)  # a mistyped one is no run
         now = job.store.now()
-        result = Result("requeue")
+        result = Result(PipelineName.REQUEUE)
         with _begun(job, result, now):
             run = Run(job, result.run_id, now, _work(job, result.run_id))
             result.requeued = job.retried(lambda: requeue_quarantined(run, chosen))
@@ -233,9 +228,9 @@ def _work(job: Job, run_id: int) -> WorkDir:
     return work
 
 
-def _unfinished(job: Job) -> dict[str, Any]:
+def _unfinished(job: Job) -> RunRecord:
     for found in job.runs.newest(10_000):
-        if found["status"] != "done" and found["pipeline"] != "requeue":
+        if found.status is not RunStatus.DONE and found.pipeline is not PipelineName.REQUEUE:
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
 
@@ -245,8 +240,8 @@ def _begun(
     job: Job,
     result: Result,
     now: datetime,
-    found: dict[str, Any] | None = None,
-    options: dict[str, Any] | None = None,
+    found: RunRecord | None = None,
+    options: RunOptions | None = None,
 ) -> Iterator[None]:
     """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
     begun = time.perf_counter()
@@ -255,32 +250,34 @@ def _begun(
             result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
         else:
             job.runs.reopen(found)
-            result.run_id = found["run_id"]
+            result.run_id = found.run_id
         with heartbeat(job.store, partial(job.runs.renewal, result.run_id)):
             raising.began(job, result.run_id, now)
             yield
     except BaseException as error:
         if isinstance(error, BusyError) and not result.run_id:
             raise
-        result.status = "failed" if isinstance(error, Exception) else "interrupted"
+        failed = isinstance(error, Exception)
+        result.status = RunStatus.FAILED if failed else RunStatus.INTERRUPTED
         written = bool(result.run_id) and raising.ended(job, result, now, error)
         with suppress(RowcastError):  # a database that is away cannot be told so
             job.store.reconnect()  # an interruption can leave a transaction open
             if result.run_id:
-                job.runs.finish(result.run_id, result.status, said(error))
+                cause = EndCause.ERROR if failed else EndCause.STOPPED
+                job.runs.finish(result.run_id, result.status, cause, describe_error(error))
             else:
                 job.runs.settle()  # it may have begun unheard
-        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=said(error))
-        run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=describe_error(error))
+        emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
         if written:
             raising.deliver(job)
         raise
     result.champion = job.retried(job.registry.champion)
     what = result.error.what if result.error else None
     raising.ended(job, result, now)
-    job.retried(lambda: job.runs.finish(result.run_id, result.status, what))
+    job.retried(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
-    run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
+    emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
     raising.deliver(job)
 
 
@@ -307,7 +304,7 @@ def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
 def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
     """Say what failed: whatever it is, the champion can still score, and if it cannot it says so itself."""
     known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
-    result.status, result.error = "partial", result.error or known
+    result.status, result.error = RunStatus.PARTIAL, result.error or known
     log.error(what, error=known.what)
     log.debug("where it failed", exc_info=True)
     return known
@@ -315,7 +312,7 @@ def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
-        with raising.attempted(result.troubles, "import" if result.pipeline == "import" else "retrain"):
+        with raising.attempted(result.troubles, "import" if result.pipeline is PipelineName.IMPORT else "retrain"):
             job.retried(lambda: job.runs.begin_training(result.run_id))
             _train_from(job, result, now, done)
             job.retried(lambda: job.runs.end_training(result.run_id))
@@ -380,7 +377,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
         result.troubles["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
-        result.status, result.error = "partial", RunError(what, hint=first.hint)
+        result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint)
     _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result)
 
 
@@ -390,7 +387,7 @@ def _watch(run: Run, result: Result) -> None:
     try:
         with (
             raising.attempted(result.troubles, "monitor"),
-            recorded(job.runs, run.run_id, "monitor", "score") as about,
+            record_step(job.runs, run.run_id, "monitor", "score") as about,
         ):
             for topic, watch in ((drift.TOPIC, drift.watch), (cost_alarm.TOPIC, cost_alarm.watch)):
                 found = job.retried(partial(watch, run, about))

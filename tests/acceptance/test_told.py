@@ -19,6 +19,7 @@ from rowcast.config import load
 from rowcast.job.opening import opened
 from rowcast.notify import sinks
 from rowcast.store.event import Event
+from rowcast.store.records import PipelineName
 
 pytest_plugins = ("job_fixtures",)
 
@@ -412,7 +413,7 @@ def test_a_store_that_is_away_is_told_all_the_same_and_once(told: Job, hook: Web
 def test_a_run_whose_end_the_store_could_not_be_told_of_did_not_die(told: Job, hook: Webhook) -> None:
     settings = load(told.folder / "rowcast.toml")
     with opened(settings) as job:
-        run = job.runs.start("infer", job.store.now(), "x")
+        run = job.runs.start(PipelineName.INFER, job.store.now(), "x")
         raising._keep(settings, Event("wafers", "infer", "infer failed", "away", "error", job.store.now(), "", "", run))
     told.ok("infer")  # which finds the run, and what was left in the folder
     assert told.ok("runs", str(run), "--json")[0]["status"] == "interrupted"

@@ -17,6 +17,7 @@ from rowcast.database import Database
 from rowcast.errors import ConfigError
 from rowcast.job.opening import opened
 from rowcast.simulate import Fab, simulate
+from rowcast.store.records import PipelineName
 
 SECOM = Path(__file__).parents[3] / "shared/data/secom/secom.csv.gz"
 FAB = Fab(rows=600, sensors=20, bad_rows=0.05, seed=3)
@@ -113,7 +114,7 @@ def test_a_second_demo_starts_afresh(
     url = database.url if named else None
     settings = config.load(demo.build(tmp_path, rows=500, sensors=25, url=url).config)
     with opened(settings) as job:
-        job.runs.start("infer", datetime.now(UTC), "sha")
+        job.runs.start(PipelineName.INFER, datetime.now(UTC), "sha")
     (tmp_path / ".rowcast" / "wafers" / "1").mkdir(parents=True)
     again = demo.build(tmp_path, rows=300, sensors=20, url=url)
     assert again.rows == 300

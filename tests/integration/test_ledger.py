@@ -22,6 +22,7 @@ from rowcast.source import KeyRange
 from rowcast.store import Ledger, Runs, lease, new_worker, process_name
 from rowcast.store.migrations import upgrade
 from rowcast.store.process import is_gone
+from rowcast.store.records import EndCause, PipelineName, RunStatus
 from rowcast.store.tables import job_tables, tables
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -381,8 +382,8 @@ def runner(database, ledger):
 def test_the_claim_of_a_live_process_is_respected(ledger, runner):
     assert ledger.open_batches() == []
     assert ledger.claim(runner.batch_id, 2, 1) is None
-    runs_of(ledger).start("infer", NOW, "x")
-    assert runs_of(ledger).get(runner.run_id)["status"] == "running"
+    runs_of(ledger).start(PipelineName.INFER, NOW, "x")
+    assert runs_of(ledger).get(runner.run_id).status is RunStatus.RUNNING
 
 
 def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, runner):
@@ -391,11 +392,11 @@ def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, run
     assert ledger.open_batches() == [runner.batch_id]
     batch = ledger.claim(runner.batch_id, 2, 1)
     assert ledger.publish(batch, predictions(1), bad(), None)
-    runs_of(ledger).start("infer", NOW, "x")
+    runs_of(ledger).start(PipelineName.INFER, NOW, "x")
     found = runs_of(ledger).get(runner.run_id)
-    assert found["status"] == "interrupted"
-    assert found["error"]
-    assert found["finished_at"] is not None
+    assert (found.status, found.end_cause) == (RunStatus.INTERRUPTED, EndCause.DIED)
+    assert found.error
+    assert found.finished_at is not None
 
 
 def test_processes_are_told_apart_by_machine_and_start():
@@ -481,7 +482,7 @@ def test_jobs_do_not_see_one_another(ledger, database):
     assert lots.open_ranges() == lots.open_batches() == []
     ledger.publish(batch, predictions(1), bad(), None)
     assert nothing_published(lots)
-    run_id = runs_of(ledger).start("infer", NOW, "x")
+    run_id = runs_of(ledger).start(PipelineName.INFER, NOW, "x")
     assert runs_of(lots).newest() == []
     with pytest.raises(RunError, match=f"'lots' has no run {run_id}"):
         runs_of(lots).get(run_id)

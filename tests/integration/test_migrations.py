@@ -9,6 +9,7 @@ from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.store import Ledger, migrations
+from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 from rowcast.store.tables import job_tables, tables
 
@@ -145,8 +146,8 @@ def test_a_store_of_version_1_is_led_up_with_what_is_in_it(version_1):
     [batch_id] = ledger.open_batches()
     assert ledger.publish(ledger.claim(batch_id, 1, 5), predictions(1), bad(2), None)
     runs = runs_of(ledger)
-    runs.begin_training(runs.start("retrain", ledger.db.now(), "x"))
-    assert runs.get(1)["status"] == "interrupted"  # whoever began it had no lease, and is not here
+    runs.begin_training(runs.start(PipelineName.RETRAIN, ledger.db.now(), "x"))
+    assert runs.get(1).status is RunStatus.INTERRUPTED  # whoever began it had no lease, and is not here
 
 
 def test_many_may_lead_a_store_up_at_once(version_1):
@@ -174,7 +175,9 @@ def test_many_may_lead_a_store_up_at_once(version_1):
 def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_1):
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
-    assert [statement.split()[0] for statement in statements] == ["ALTER"] * 11 + ["CREATE"] * 13 + ["INSERT"]
+    assert [statement.split()[0] for statement in statements] == (
+        ["ALTER"] * 12 + ["UPDATE"] * 2 + ["CREATE"] * 13 + ["INSERT"]
+    )
     for statement in statements:
         version_1.run(statement)
     assert migrations.ddl(db, *described(db), "rowcast") == []
@@ -219,7 +222,11 @@ def version_3(database):
         db.execute(own.prediction.insert().values(**scored))
     for table in (shared.alert, shared.profile, shared.drift):
         db.execute(sa.schema.DropTable(table))
-    for table, columns in ((shared.promotion, ("told",)), (shared.model, ("edges", "reference", "weights"))):
+    for table, columns in (
+        (shared.promotion, ("told",)),
+        (shared.model, ("edges", "reference", "weights")),
+        (shared.run, ("end_cause",)),
+    ):
         made = db.dialect.identifier_preparer.format_table(table)
         database.run(*[f"ALTER TABLE {made} DROP COLUMN {column}" for column in columns])
     db.execute(shared.version.update().values(version=3))
@@ -254,7 +261,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 8 + ["CREATE"]
-    for job, wanted in (("wafers", ["ALTER"] * 4 + own + ["CREATE"] * 6 + ["INSERT"]), ("lots", own)):
+    for job, wanted in (("wafers", ["ALTER"] * 5 + ["UPDATE"] * 2 + own + ["CREATE"] * 6 + ["INSERT"]), ("lots", own)):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
         if not version_3.is_mssql:  # there tables for staging are made too
             assert [statement.split()[0] for statement in statements] == wanted
@@ -269,11 +276,31 @@ def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
     db = database.connect()
     shared, own = described(db)
     migrations.upgrade(db, shared, own, "rowcast")
-    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(shared.profile)} DROP COLUMN unused")
+    for table, column in ((shared.profile, "unused"), (shared.run, "end_cause")):
+        database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN {column}")
     db.execute(shared.version.update().values(version=6))
     migrations.upgrade(db, shared, own, "rowcast")
     assert "unused" in columns_of(db, shared.profile)
     assert migrations.version(db, shared) == migrations.VERSION
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_runs_of_a_store_of_version_7_gain_why_they_ended_where_their_error_told(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    runs, table = runs_of(ledger), ledger.tables.run
+    errors = ["the process ended without a word", "its process could not say how it ended", "it's no row", None]
+    for error in errors:
+        runs.finish(runs.start(PipelineName.INFER, db.now(), "x"), RunStatus.INTERRUPTED, EndCause.ERROR, error)
+    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN end_cause")
+    db.execute(ledger.tables.version.update().values(version=7))
+    if by_administrator:
+        for statement in migrations.ddl(db, *described(db), "rowcast"):
+            database.run(statement)
+    opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    assert [run.end_cause for run in runs.newest()][::-1] == [EndCause.DIED, EndCause.UNRECORDED, None, None]
+    assert [run.error for run in runs.newest()][::-1] == errors
 
 
 def test_a_key_column_that_the_tables_lack_is_not_added(db):
@@ -331,13 +358,13 @@ def test_a_store_made_by_hand_works_without_further_rights(postgresql, operator)
     )
     ledger = opened(as_operator(postgresql, operator))
     runs = runs_of(ledger)
-    run_id = runs.start("infer", ledger.db.now(), "x")
+    run_id = runs.start(PipelineName.INFER, ledger.db.now(), "x")
     with ledger.planning():
         ledger.add_batches(run_id, [], 1)
     assert ledger.publish(claimed(ledger, run_id), predictions(1, 2), bad(3), 0.5)
-    runs.record_step(run_id, "inference", "-", {"rows": 3}, status="done", started_at=ledger.db.now())
-    runs.finish(run_id, "done")
-    assert runs.get(run_id)["status"] == "done"
+    runs.record_step(StepRecord(run_id, "inference", "-", StepStatus.DONE, ledger.db.now()), {"rows": 3})
+    runs.finish(run_id, RunStatus.DONE, EndCause.COMPLETED)
+    assert runs.get(run_id).status is RunStatus.DONE
 
 
 def test_the_statements_for_an_administrator_make_the_same_store(database):

@@ -1,6 +1,7 @@
 """Runs and their steps: what is recorded, who is at it, and who may train."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -10,6 +11,7 @@ from test_ledger import opened, runner, runs_of  # noqa: F401 (a fixture)
 from rowcast.errors import BusyError
 from rowcast.store import Ledger, Runs
 from rowcast.store.lease import LEASE
+from rowcast.store.records import EndCause, PipelineName, RunOptions, RunStatus, StepRecord, StepStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ELSEWHERE = "elsewhere:12345678:1:1:1"
@@ -27,7 +29,7 @@ def runs(ledger: Ledger) -> Runs:
 
 def begun_elsewhere(runs: Runs, lease: timedelta = LEASE) -> int:
     """A run of another machine, whose lease ends in this time."""
-    run_id = runs.start("retrain", NOW, "x")
+    run_id = runs.start(PipelineName.RETRAIN, NOW, "x")
     table = runs.tables.run
     values = {"host": ELSEWHERE, "lease_until": runs.db.now() + lease}
     runs.db.execute(table.update().where(table.c.run_id == run_id).values(values))
@@ -35,44 +37,59 @@ def begun_elsewhere(runs: Runs, lease: timedelta = LEASE) -> int:
 
 
 def test_a_run_is_recorded_from_start_to_end(runs):
-    run_id = runs.start("retrain", NOW, "abc")
+    run_id = runs.start(PipelineName.RETRAIN, NOW, "abc")
     found = runs.get(run_id)
-    wanted = {"job": "wafers", "pipeline": "retrain", "status": "running", "as_of": NOW, "config_sha256": "abc"}
-    assert wanted.items() <= found.items()
-    assert found["lease_until"] > found["started_at"]
-    runs.finish(run_id, "failed", "it's broken")
+    assert (found.job, found.pipeline, found.status) == ("wafers", PipelineName.RETRAIN, RunStatus.RUNNING)
+    assert (found.as_of, found.config_sha256, found.end_cause) == (NOW, "abc", None)
+    assert found.lease_until > found.started_at
+    runs.finish(run_id, RunStatus.FAILED, EndCause.ERROR, "it's broken")
     found = runs.get(run_id)
-    assert (found["status"], found["error"], found["lease_until"]) == ("failed", "it's broken", None)
-    assert found["started_at"] <= found["finished_at"]
+    assert (found.status, found.end_cause, found.error) == (RunStatus.FAILED, EndCause.ERROR, "it's broken")
+    assert found.lease_until is None
+    assert found.started_at <= found.finished_at
     runs.reopen(found)
     found = runs.get(run_id)
-    assert (found["status"], found["error"], found["finished_at"]) == ("running", None, None)
-    assert found["lease_until"] is not None
+    assert (found.status, found.end_cause, found.error, found.finished_at) == (RunStatus.RUNNING, None, None, None)
+    assert found.lease_until is not None
+
+
+def test_what_a_run_was_asked_for_is_there_for_whoever_resumes_it(runs):
+    asked = RunOptions(since=NOW, rescore=True)
+    assert runs.get(runs.start(PipelineName.INFER, NOW, "x", asked)).options == asked
+    assert runs.get(runs.start(PipelineName.INFER, NOW, "x")).options == RunOptions()
 
 
 def test_the_newest_runs_come_first(runs):
-    started = [runs.start("infer", NOW, "x") for _ in range(4)]
-    assert [run["run_id"] for run in runs.newest(3)] == started[:0:-1]
+    started = [runs.start(PipelineName.INFER, NOW, "x") for _ in range(4)]
+    assert [run.run_id for run in runs.newest(3)] == started[:0:-1]
 
 
 def test_a_run_that_its_own_process_could_not_close_is_closed_when_it_begins_the_next(runs):
-    first = runs.start("infer", NOW, "x")
-    runs.start("infer", NOW, "x")
-    assert runs.get(first)["status"] == "interrupted"
+    first = runs.start(PipelineName.INFER, NOW, "x")
+    runs.start(PipelineName.INFER, NOW, "x")
+    assert (runs.get(first).status, runs.get(first).end_cause) == (RunStatus.INTERRUPTED, EndCause.UNRECORDED)
 
 
 def test_a_run_of_another_machine_is_alive_for_as_long_as_its_lease(runs):
     alive, dead = begun_elsewhere(runs), begun_elsewhere(runs, -timedelta(seconds=1))
     runs.settle()
-    assert runs.get(alive)["status"] == "running"
-    assert runs.get(dead)["status"] == "interrupted"
+    assert runs.get(alive).status is RunStatus.RUNNING
+    assert (runs.get(dead).status, runs.get(dead).end_cause) == (RunStatus.INTERRUPTED, EndCause.DIED)
     with pytest.raises(BusyError, match=f"run {alive} is under way as {ELSEWHERE}"):
         runs.reopen(runs.get(alive))
 
 
+def test_that_a_run_died_is_seen_by_its_cause_and_not_by_the_wording_of_its_error(runs):
+    dead = begun_elsewhere(runs, -timedelta(seconds=1))
+    failed = runs.start(PipelineName.INFER, NOW, "x")
+    assert runs.died_before(failed).run_id == dead
+    runs.finish(failed, RunStatus.FAILED, EndCause.ERROR, runs.get(dead).error)
+    assert runs.died_before(runs.start(PipelineName.INFER, NOW, "x")) is None
+
+
 def test_a_run_is_taken_up_by_one_only(ledger, runs, database):
-    run_id = runs.start("infer", NOW, "x")
-    runs.finish(run_id, "interrupted")
+    run_id = runs.start(PipelineName.INFER, NOW, "x")
+    runs.finish(run_id, RunStatus.INTERRUPTED, EndCause.STOPPED)
     seen = runs.get(run_id)
     other = runs_of(opened(database.connect()))
     other.reopen(seen)
@@ -83,51 +100,52 @@ def test_a_run_is_taken_up_by_one_only(ledger, runs, database):
 
 
 def test_only_a_live_run_is_renewed(runs):
-    theirs, mine = begun_elsewhere(runs), runs.start("infer", NOW, "x")
+    theirs, mine = begun_elsewhere(runs), runs.start(PipelineName.INFER, NOW, "x")
     until = runs.db.now() + 3 * LEASE
     for run_id in (mine, theirs):
         runs.db.execute(runs.renewal(run_id, until))
-    assert abs(runs.get(mine)["lease_until"] - until) < timedelta(seconds=1)
-    assert runs.get(theirs)["lease_until"] < until - LEASE
-    runs.finish(mine, "done")
+    assert abs(runs.get(mine).lease_until - until) < timedelta(seconds=1)
+    assert runs.get(theirs).lease_until < until - LEASE
+    runs.finish(mine, RunStatus.DONE, EndCause.COMPLETED)
     runs.db.execute(runs.renewal(mine, until))
-    assert runs.get(mine)["lease_until"] is None
+    assert runs.get(mine).lease_until is None
 
 
 def test_one_run_trains_at_a_time(runs):
     theirs = begun_elsewhere(runs)
     runs.begin_training(theirs)
-    mine = runs.start("retrain", NOW, "x")
+    mine = runs.start(PipelineName.RETRAIN, NOW, "x")
     with pytest.raises(BusyError, match=f"run {theirs} is training already, as {ELSEWHERE}") as caught:
         runs.begin_training(mine)
     assert "wait" in caught.value.hint
     runs.end_training(theirs)
     runs.begin_training(mine)
     runs.begin_training(mine)  # asked again, it is the same
-    runs.finish(mine, "failed", "no labels")
+    runs.finish(mine, RunStatus.FAILED, EndCause.ERROR, "no labels")
     runs.begin_training(theirs)
 
 
 def test_who_died_in_training_is_in_nobodys_way(runs):
     dead = begun_elsewhere(runs, -timedelta(seconds=1))
     runs.begin_training(dead)
-    runs.begin_training(runs.start("retrain", NOW, "x"))
+    runs.begin_training(runs.start(PipelineName.RETRAIN, NOW, "x"))
 
 
 def test_a_step_tried_again_replaces_its_row_and_its_figures(runs):
-    run_id = runs.start("infer", NOW, "x")
-    runs.record_step(run_id, "data-fetch", "score", {"rows": 1}, status="failed", started_at=NOW, error="it's away")
-    runs.record_step(run_id, "data-fetch", "train", {}, status="done", started_at=NOW + timedelta(1), rows_in=4)
-    runs.record_step(run_id, "data-fetch", "score", {"rows": 5}, status="done", started_at=NOW, rows_in=5)
-    found = [(step["row_set"], step["status"], step["rows_in"], step["error"]) for step in runs.steps(run_id)]
-    assert found == [("train", "done", 4, None), ("score", "done", 5, None)]
+    run_id = runs.start(PipelineName.INFER, NOW, "x")
+    fetch = partial(StepRecord, run_id, "data-fetch")
+    runs.record_step(fetch("score", StepStatus.FAILED, NOW, error="it's away"), {"rows": 1})
+    runs.record_step(fetch("train", StepStatus.DONE, NOW + timedelta(1), rows_in=4), {})
+    runs.record_step(fetch("score", StepStatus.DONE, NOW, rows_in=5), {"rows": 5})
+    found = [(step.row_set, step.status, step.rows_in, step.error) for step in runs.steps(run_id)]
+    assert found == [("train", StepStatus.DONE, 4, None), ("score", StepStatus.DONE, 5, None)]
     assert figures(runs) == {"rows": [5.0]}
 
 
 def test_figures_are_kept_and_what_is_no_number_is_left_out(runs):
-    run_id = runs.start("retrain", NOW, "x")
+    run_id = runs.start(PipelineName.RETRAIN, NOW, "x")
     values = {"auc": 0.75, "rows": 12, "won": True, "text": "x", "none": None}
-    runs.record_step(run_id, "gate", "-", values, status="done", started_at=NOW)
+    runs.record_step(StepRecord(run_id, "gate", "-", StepStatus.DONE, NOW), values)
     assert figures(runs) == {"auc": [0.75], "rows": [12.0]}
 
 

@@ -6,11 +6,28 @@ from typing import Any
 
 from rowcast.card.record import Card, Part
 from rowcast.config import Task
+from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus
 from rowcast.store.registry import Version
 
 NASTY = "a<b>&\"c'</style><script>alert(1)</script>\x00\u202e"
 MONTH = timedelta(days=30)
 START = datetime(2026, 1, 5, tzinfo=UTC)
+RUN = RunRecord(
+    run_id=3,
+    job="wafers",
+    pipeline=PipelineName.RETRAIN,
+    status=RunStatus.DONE,
+    started_at=START,
+    finished_at=START,
+    as_of=START,
+    error=None,
+    end_cause=EndCause.COMPLETED,
+    host=None,
+    rowcast_version="0.1.0",
+    config_sha256="12" * 32,
+    lease_until=None,
+    options=RunOptions(),
+)
 FEATURES = ("s060", "s038", "tool", NASTY, *(f"s{place:03d}" for place in range(1, 21)))
 
 
@@ -261,7 +278,7 @@ def card(metrics: dict[str, Any] | None = None, **changes: Any) -> Card:
         "decisions": (decision(2, 1),),
         "before": before,
         "part_before": Part(0.0408, (0, 1), {}, "ef" * 32),
-        "run": {"rowcast_version": "0.1.0", "config_sha256": "12" * 32},
+        "run": RUN,
     }
     return Card(**{**given, **changes})
 

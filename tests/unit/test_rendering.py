@@ -15,6 +15,7 @@ from rowcast.models.estimators import one_line
 from rowcast.pipeline import Result
 from rowcast.scoring.batch import Outcome
 from rowcast.store.event import Event
+from rowcast.store.records import PipelineName, RunStatus
 
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 PRIVATE = "Miller"
@@ -28,7 +29,12 @@ def settings(**sections: Any) -> config.Settings:
 def event(error: Exception, *, values: bool = False, **result: Any) -> Event:
     given = settings(notify={"values": values})
     found = rendering.trouble(
-        given, Result(**{"pipeline": "infer", "run_id": 7, "status": "failed"} | result), "infer", error, NOW, "error"
+        given,
+        Result(**{"pipeline": PipelineName.INFER, "run_id": 7, "status": RunStatus.FAILED, **result}),
+        "infer",
+        error,
+        NOW,
+        "error",
     )
     return rendering.clean(given, found)
 
@@ -88,7 +94,9 @@ def test_neither_an_address_nor_a_secret_is_told() -> None:
 def test_a_token_of_a_sink_is_not_told() -> None:
     url = SecretStr("slack://xoxb-1234-1234-4ddbc191/#fab")
     given = settings(notify={"urls": (url,)})
-    found = rendering.trouble(given, Result("infer", 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error")
+    found = rendering.trouble(
+        given, Result(PipelineName.INFER, 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error"
+    )
     assert rendering.clean(given, found).what == "bad ***"
 
 
@@ -101,13 +109,13 @@ def test_the_next_thing_to_do_is_the_errors_way_out() -> None:
 @pytest.mark.parametrize(
     ("result", "command"),
     [
-        ({"pipeline": "full-pipeline", "run_id": 0}, "rowcast run"),
-        ({"pipeline": "retrain", "run_id": 0}, "rowcast retrain"),
-        ({"pipeline": "full-pipeline"}, "rowcast resume 7"),
-        ({"pipeline": "step"}, "rowcast runs 7"),
-        ({"pipeline": "requeue"}, "rowcast runs 7"),
-        ({"pipeline": "import"}, "rowcast runs 7"),
-        ({"status": "done"}, "rowcast runs 7"),
+        ({"pipeline": PipelineName.FULL, "run_id": 0}, "rowcast run"),
+        ({"pipeline": PipelineName.RETRAIN, "run_id": 0}, "rowcast retrain"),
+        ({"pipeline": PipelineName.FULL}, "rowcast resume 7"),
+        ({"pipeline": PipelineName.STEP}, "rowcast runs 7"),
+        ({"pipeline": PipelineName.REQUEUE}, "rowcast runs 7"),
+        ({"pipeline": PipelineName.IMPORT}, "rowcast runs 7"),
+        ({"status": RunStatus.DONE}, "rowcast runs 7"),
     ],
 )
 def test_the_command_goes_on_or_looks_at_the_run(result: dict[str, Any], command: str) -> None:

@@ -40,6 +40,7 @@ from rowcast.store import (
 )
 from rowcast.store.alerts import Alert, Alerts
 from rowcast.store.event import Event
+from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 
 KEPT = Path(__file__).parent / "tsql"
@@ -302,12 +303,12 @@ def count(fab: Fab) -> None:
 
 
 def run(fab: Fab) -> None:
-    fab.job.runs.start("infer", NOW, "5ha256")
+    fab.job.runs.start(PipelineName.INFER, NOW, "5ha256")
     figures = {"scored": 990, "flagged": 12}
-    values = {"status": "done", "started_at": NOW, "duration_s": 1.5, "rows_in": 1000, "rows_out": 990}
-    fab.job.runs.record_step(3, "inference", "score", figures, **values)
+    step = StepRecord(3, "inference", "score", StepStatus.DONE, NOW, duration_s=1.5, rows_in=1000, rows_out=990)
+    fab.job.runs.record_step(step, figures)
     fab.job.runs.begin_training(3)
-    fab.job.runs.finish(3, "done")
+    fab.job.runs.finish(3, RunStatus.DONE, EndCause.COMPLETED)
 
 
 def tell(fab: Fab) -> None:
@@ -343,7 +344,7 @@ def watch(fab: Fab) -> None:
     profiles.looked_at(3, "runs")
     profiles.last_look()
     fab.server.answers("TOP 50", {"run_id": 2})
-    fab.job.runs.steps_before(3, "infer", 50)
+    fab.job.runs.steps_before(3, PipelineName.INFER, 50)
 
 
 def models(fab: Fab) -> None:

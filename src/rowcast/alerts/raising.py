@@ -17,7 +17,7 @@ from rowcast.config import Settings
 from rowcast.database import connect
 from rowcast.errors import BusyError, StoreError, UsageError
 from rowcast.job.opening import Job, alerts
-from rowcast.job.step_record import said
+from rowcast.job.step_record import describe_error
 from rowcast.job.workdir import work_root
 from rowcast.signals import is_stopping
 from rowcast.store import migrations
@@ -45,19 +45,19 @@ def attempted(troubles: Troubles, topic: str) -> Iterator[None]:
 def began(job: Job, run_id: int, now: datetime) -> None:
     """Tell at once where the run before this one died: this one may die as well."""
     died = _unless_away(lambda: job.runs.died_before(run_id))
-    if died is None or any(event.run_id == died["run_id"] for _, event, _ in _kept(job.settings)):
+    if died is None or any(event.run_id == died.run_id for _, event, _ in _kept(job.settings)):
         return  # or it ended in order, and only the store could not be told
-    what = f"Run {died['run_id']} ({died['pipeline']}) did not end in order: {died['error']}."
+    what = f"Run {died.run_id} ({died.pipeline}) did not end in order: {died.error}."
     event = Event(
         job=job.settings.name,
         topic="process",
         title="a run died",
         what=what,
         severity="error",
-        since=died["started_at"] if now >= died["started_at"] else now,
+        since=min(died.started_at, now),
         todo="was it killed, did memory run out, did the machine restart? Its rows are taken up by the next run",
-        command=f"rowcast runs {died['run_id']}",
-        run_id=died["run_id"],
+        command=f"rowcast runs {died.run_id}",
+        run_id=died.run_id,
         alike="died",
     )
     if raised(job, [event]):
@@ -164,7 +164,7 @@ def _keep(settings: Settings, event: Event) -> None:
         if not is_stopping():
             _replace(file, {**left, "told": left["told"] + _sent(settings, event, left["told"])})
     except Exception as error:
-        log.warning("what happened stands in the log alone", error=said(error))
+        log.warning("what happened stands in the log alone", error=describe_error(error))
 
 
 def _replace(file: Path, found: dict[str, Any]) -> None:
@@ -190,7 +190,7 @@ def _kept(settings: Settings) -> Iterator[tuple[Path, Event, list[str]]]:
             found = json.loads(file.read_text(encoding="utf-8"))
             yield file, from_json(found["event"]), found["told"]
         except (OSError, ValueError, TypeError, KeyError) as error:  # another process took it, or a person changed it
-            log.warning("what an earlier run left cannot be read", file=str(file), error=said(error))
+            log.warning("what an earlier run left cannot be read", file=str(file), error=describe_error(error))
 
 
 def _unless_away(work: Callable[[], Found]) -> Found | None:
@@ -203,4 +203,4 @@ def _unless_away(work: Callable[[], Found]) -> Found | None:
 
 
 def _say(error: Exception) -> None:
-    log.warning("what happened cannot be told yet", error=said(error))
+    log.warning("what happened cannot be told yet", error=describe_error(error))

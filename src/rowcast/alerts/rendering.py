@@ -7,15 +7,20 @@ from typing import Any, Protocol
 
 from rowcast.config import Settings
 from rowcast.errors import DatabaseError, EstimatorError, RowcastError, TrainingError
-from rowcast.job.step_record import said
+from rowcast.job.step_record import describe_error
 from rowcast.logs import without
 from rowcast.scoring.batch import Outcome
 from rowcast.store.event import Event, Severity
+from rowcast.store.records import PipelineName, RunStatus
 
 Troubles = dict[str, Exception | None]  # by topic, what a run tried: why it failed, None where it did not
 
-BY_HAND = ("step", "requeue", "import")  # what a person triggers, and does not come again by itself
-_COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
+BY_HAND = (
+    PipelineName.STEP,
+    PipelineName.REQUEUE,
+    PipelineName.IMPORT,
+)  # what a person triggers, and does not come again by itself
+_COMMANDS = {PipelineName.FULL: "run"}  # where it is not the pipeline's name
 _OUTSIDE = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")  # reasons that no value is behind
 _LABELS = re.compile(r"(the label has|no label is)\b")
 _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
@@ -24,9 +29,9 @@ _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:
 class Told(Protocol):
     """Of a run, what is told."""
 
-    pipeline: str
+    pipeline: PipelineName
     run_id: int
-    status: str
+    status: RunStatus
     troubles: Troubles
     outcome: Outcome | None
 
@@ -40,7 +45,7 @@ def trouble(settings: Settings, result: Told, topic: str, error: Exception, now:
         what = f"{n} batch{'es' if n > 1 else ''} could not be scored and stay pending: {what}"
     command = _COMMANDS.get(result.pipeline, result.pipeline)
     if result.run_id:
-        over = result.pipeline in BY_HAND or result.status == "done"
+        over = result.pipeline in BY_HAND or result.status is RunStatus.DONE
         command = f"{'runs' if over else 'resume'} {result.run_id}"
     name = result.pipeline if topic == "run" else topic
     return Event(
@@ -62,7 +67,7 @@ def _said(error: Exception, *, values: bool) -> str:
 
     Such is what a database says of a value, what other people's code says, and which labels there are.
     """
-    what, known = said(error), isinstance(error, RowcastError)
+    what, known = describe_error(error), isinstance(error, RowcastError)
     quotes = not known or isinstance(error, EstimatorError)
     quotes |= isinstance(error, DatabaseError) and error.reason not in _OUTSIDE
     quotes |= isinstance(error, TrainingError) and _LABELS.match(what) is not None

@@ -10,6 +10,7 @@ from rowcast.errors import ModelError, RunError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
 from rowcast.models.reference_range import Usual
+from rowcast.store.records import RunRecord
 from rowcast.store.registry import Version
 
 Spell = tuple[datetime, datetime | None]  # in service from, and until; None: to this day
@@ -40,7 +41,7 @@ class Card:
     decisions: tuple[dict[str, Any], ...]  # about this version, the first one first
     before: Version | None  # the champion that this version was to replace
     part_before: Part
-    run: dict[str, Any] | None  # that built it
+    run: RunRecord | None  # that built it
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def _part(job: Job, version: int) -> Part:
     return Part(model.threshold, tuple(model.classes), model.usual, model.contract.sha256())
 
 
-def _run(job: Job, run_id: int) -> dict[str, Any] | None:
+def _run(job: Job, run_id: int) -> RunRecord | None:
     try:
         return job.runs.get(run_id)
     except RunError:

@@ -138,7 +138,7 @@ def _plain(value: Any) -> str:
 
 def origin(card: Card) -> list[tuple[str, str]]:
     """What must be the same for the same model to come out, and by what it is known."""
-    version, run = card.version, card.run or {}
+    version, run = card.version, card.run
     versions = card.metrics.get("versions") or {}
     repeated = {
         "repeat it": f"rowcast retrain --as-of {version.created_at.isoformat()}",
@@ -148,11 +148,11 @@ def origin(card: Card) -> list[tuple[str, str]]:
         **(repeated if version.rows else {}),  # one that was fitted elsewhere cannot be
         "run": str(version.run_id),
         "estimator": version.estimator,
-        "rowcast": run.get("rowcast_version") or versions.get("rowcast"),
+        "rowcast": (run.rowcast_version if run else None) or versions.get("rowcast"),
         "libraries": ", ".join(f"{name} {of}" for name, of in versions.items() if name != "rowcast"),
         "SHA-256 of the model": version.artifact_sha256,
         "SHA-256 of its contract": card.part.contract_sha256,
-        "SHA-256 of the config": run.get("config_sha256"),
+        "SHA-256 of the config": run.config_sha256 if run else None,
     }
     return [(name, str(value)) for name, value in known.items() if value]
 

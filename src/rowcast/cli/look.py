@@ -1,11 +1,14 @@
 """Commands that only look: status, runs, audit, explain."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+
+if TYPE_CHECKING:
+    from rowcast.store.records import RunRecord, StepRecord
 
 
 @app.command
@@ -37,9 +40,9 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
             "quarantined": counts.quarantined,
             "pending": counts.pending,
             "unusable": counts.unusable,
-            "last_run": f"{runs[0]['run_id']}: {runs[0]['pipeline']} {runs[0]['status']}" if runs else "none",
-            "last_run_at": runs[0]["started_at"] if runs else None,
-            "last_error": runs[0]["error"] if runs else None,
+            "last_run": f"{runs[0].run_id}: {runs[0].pipeline} {runs[0].status}" if runs else "none",
+            "last_run_at": runs[0].started_at if runs else None,
+            "last_error": runs[0].error if runs else None,
             "drift": drift.state(job, champion),
             "alerts_waiting": job.alerts.waiting(),
             "needs_a_person": "; ".join(needs) or None,
@@ -94,12 +97,12 @@ def runs(
     with opened_job(common) as job:
         found = job.runs.newest(last) if run_id is None else [job.runs.get(run_id)]
         if json:
-            print(report.as_json([{**row, "steps": job.runs.steps(row["run_id"])} for row in found]))
+            print(report.as_json([_run(run, job.runs.steps(run.run_id)) for run in found]))
             return 0
-        print(report.table([{**row, "seconds": _seconds(row)} for row in found], _RUN))
+        print(report.table([{**vars(run), "seconds": run.seconds} for run in found], _RUN))
         if found:
-            print(f"\nsteps of run {found[0]['run_id']}")
-            print(report.table(job.runs.steps(found[0]["run_id"]), _STEP))
+            print(f"\nsteps of run {found[0].run_id}")
+            print(report.table([vars(step) for step in job.runs.steps(found[0].run_id)], _STEP))
     return 0
 
 
@@ -107,8 +110,10 @@ _RUN = ("run_id", "pipeline", "status", "started_at", "seconds", "error")
 _STEP = ("name", "row_set", "status", "duration_s", "rows_in", "rows_out", "columns", "peak_rss_mb", "error")
 
 
-def _seconds(run: dict[str, Any]) -> float | None:
-    return (run["finished_at"] - run["started_at"]).total_seconds() if run["finished_at"] else None
+def _run(run: "RunRecord", steps: "list[StepRecord]") -> dict[str, Any]:
+    """A run as JSON shows it."""
+    shown = [{**vars(step), "job": run.job} for step in steps]
+    return {**vars(run), "options": run.options.to_json(), "steps": shown}
 
 
 @app.command

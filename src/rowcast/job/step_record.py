@@ -2,9 +2,9 @@
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -13,12 +13,13 @@ from rowcast import logs
 from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.store import Runs
+from rowcast.store.records import PipelineName, RunStatus, StepRecord, StepStatus
 
 log = structlog.get_logger("rowcast")
 
 
 @dataclass
-class Recorded:
+class StepReport:
     """What a step fills in while it runs."""
 
     rows_in: int | None = None
@@ -29,79 +30,57 @@ class Recorded:
 
 
 @contextmanager
-def recorded(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[Recorded]:
+def record_step(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[StepReport]:
     """Record a step around the work in it, whether it succeeds or not."""
-    about = Recorded()
+    report = StepReport()
     started_at, begun = retry_transient(runs.db.now, runs.db), time.perf_counter()
 
-    def done(status: str, error: str | None = None) -> None:
-        write(runs, run_id, name, row_set, about, status, started_at, time.perf_counter() - begun, error=error)
+    def end(status: StepStatus, error: str | None = None) -> None:
+        figures = (report.rows_in, report.rows_out, report.columns, peak_rss_mb(), error)
+        step = StepRecord(run_id, name, row_set, status, started_at, time.perf_counter() - begun, *figures)
+        write_step(runs, step, report.metrics, report.note)
 
     try:
-        yield about
+        yield report
     except BaseException as caught:
         if isinstance(caught, RowcastError):
             caught.step = caught.step or name
         with suppress(DatabaseError):  # the first error tells more
             runs.db.reconnect()  # an interruption can leave a transaction open
-            done("failed" if isinstance(caught, Exception) else "interrupted", said(caught))
+            failed = isinstance(caught, Exception)
+            end(StepStatus.FAILED if failed else StepStatus.INTERRUPTED, describe_error(caught))
         raise
-    retry_transient(lambda: done("done"), runs.db)
+    retry_transient(lambda: end(StepStatus.DONE), runs.db)
 
 
-def write(
-    runs: Runs,
-    run_id: int,
-    name: str,
-    row_set: str,
-    about: Recorded,
-    status: str,
-    started_at: Any,
-    duration_s: float,
-    *,
-    peak_mb: float | None = None,
-    error: str | None = None,
-) -> None:
-    """Keep a step's row and figures in the store, and say it in the log."""
-    peak = round(peak_mb or peak_rss_mb(), 1)
-    values = {
-        "status": status,
-        "started_at": started_at,
-        "duration_s": round(duration_s, 3),
-        "rows_in": about.rows_in,
-        "rows_out": about.rows_out,
-        "columns": about.columns,
-        "peak_rss_mb": peak,
-        "error": error,
-    }
-    runs.record_step(run_id, name, row_set, about.metrics, **values)
+def write_step(runs: Runs, step: StepRecord, metrics: Mapping[str, Any], note: str = "") -> None:
+    """Keep a step's row and figures in the store, and report it in the log."""
+    seconds, peak = step.duration_s or 0.0, round(step.peak_rss_mb or 0.0, 1)
+    runs.record_step(replace(step, duration_s=round(seconds, 3), peak_rss_mb=peak), metrics)
     figures = {
-        "run": run_id,
-        "rows_in": about.rows_in,
-        "rows_out": about.rows_out,
-        "columns": about.columns,
-        "seconds": round(duration_s, 2),
+        "run": step.run_id,
+        "rows_in": step.rows_in,
+        "rows_out": step.rows_out,
+        "columns": step.columns,
+        "seconds": round(seconds, 2),
         "peak_mb": round(peak),
-        "note": about.note or None,
-        "error": error,
+        "note": note or None,
+        "error": step.error,
     }
-    step = name if row_set == "-" else f"{name} ({row_set})"
-    tell = log.error if status == "failed" else log.info
-    tell(f"{step} {status}", **{key: value for key, value in figures.items() if value is not None})
-    counts = {name: getattr(about, name) for name in ("rows_in", "rows_out", "columns")}
-    found = {name: value for name, value in about.metrics.items() if isinstance(value, int | float)}
-    measured = {"duration_s": (round(duration_s, 3), "Seconds"), "peak_rss_mb": (peak, "Megabytes")}
-    units = {name: (value, "Count") for name, value in {**counts, "failed": int(status == "failed")}.items()}
-    logs.figures(
-        {"job": runs.job, "step": step},
-        {**{name: (value, "None") for name, value in found.items()}, **units, **measured},
-        run=run_id,
-        status=status,
-    )
+    name = step.name if step.row_set == "-" else f"{step.name} ({step.row_set})"
+    write = log.error if step.status is StepStatus.FAILED else log.info
+    write(f"{name} {step.status}", **{key: value for key, value in figures.items() if value is not None})
+    counts = {column: getattr(step, column) for column in ("rows_in", "rows_out", "columns")}
+    counts |= {"failed": int(step.status is StepStatus.FAILED)}
+    numbers = {metric: (value, "None") for metric, value in metrics.items() if isinstance(value, int | float)}
+    units = {column: (value, "Count") for column, value in counts.items()}
+    measured = {"duration_s": (round(seconds, 3), "Seconds"), "peak_rss_mb": (peak, "Megabytes")}
+    about = {"job": runs.job, "step": name}
+    logs.figures(about, {**numbers, **units, **measured}, run=step.run_id, status=step.status)
 
 
-def run_figures(job: str, pipeline: str, status: str, duration_s: float, outcome: Any) -> None:
-    """A whole run's figures for CloudWatch, under the step `run`; its rows where it scored any."""
+def emit_run_figures(job: str, pipeline: PipelineName, status: RunStatus, duration_s: float, outcome: Any) -> None:
+    """Emit a whole run's figures for CloudWatch, under the step `run`; its rows where it scored any."""
     names = ("fetched", "scored", "flagged", "quarantined", "retries")
     counts = {name: getattr(outcome, name) for name in names} if outcome is not None else {}
     counts |= {name: int(status == name) for name in ("failed", "partial")}
@@ -110,13 +89,13 @@ def run_figures(job: str, pipeline: str, status: str, duration_s: float, outcome
     logs.figures({"job": job, "step": "run"}, {**measured, **units}, pipeline=pipeline, status=status)
 
 
-def said(error: BaseException) -> str:
-    """An error in one line."""
+def describe_error(error: BaseException) -> str:
+    """Return an error in one line."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
 
 
 def peak_rss_mb() -> float:
-    """The most memory that this process has held."""
+    """Return the most memory that this process has held, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -15,12 +16,13 @@ from rowcast.contract import Failure
 from rowcast.engines import Engine
 from rowcast.errors import DeadWorkerError, RowcastError, RunError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import Recorded, said, write
+from rowcast.job.step_record import describe_error, peak_rss_mb, write_step
 from rowcast.scoring import sample
 from rowcast.scoring.batch import Outcome, ScoringRequest, close_worker, score_batch
 from rowcast.scoring.columns import columns_needed
 from rowcast.source import KeyRange, row_hash
 from rowcast.store import JobState, new_worker
+from rowcast.store.records import StepRecord, StepStatus
 
 log = structlog.get_logger("rowcast")
 
@@ -267,7 +269,7 @@ class _Scoring:
             columns, fetched = [], read(columns=[])
         names = [column.name for column in columns]
         keys = fetched.rows.select([column.name for column in job.source.key])
-        failures = {0: [Failure(0, _ROW, "error", said(error))]} if keys.num_rows else {}
+        failures = {0: [Failure(0, _ROW, "error", describe_error(error))]} if keys.num_rows else {}
         hashes = row_hash(fetched.rows, fetched.misfits, names)
         row = predict.quarantined(keys, fetched.rows.select(names), {}, failures, hashes, check.reasons)
         none = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
@@ -291,23 +293,25 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
     for place, (name, (rows_in, rows_out)) in enumerate(counts.items()):
         if failed is not None and place > broken_at and not total.batches:
             return
-        about = Recorded(rows_in, rows_out, total.columns)
+        metrics: dict[str, Any] = {}
+        note = ""
         if name == "data-check":
-            about.metrics = {"quarantined": total.quarantined}
+            metrics = {"quarantined": total.quarantined}
             if total.broken:
-                about.note = "set aside: " + ", ".join(f"{what} ({n})" for what, n in total.broken.most_common(3))
-        status, what = "done", None
+                note = "set aside: " + ", ".join(f"{what} ({n})" for what, n in total.broken.most_common(3))
+        status, error = StepStatus.DONE, None
         if name == "inference":
-            about.metrics = {"scored": total.scored, "flagged": total.flagged, "batches": total.batches}
-            about.metrics |= {"retries": total.retries, "batches_left": len(total.failed)}
+            metrics = {"scored": total.scored, "flagged": total.flagged, "batches": total.batches}
+            metrics |= {"retries": total.retries, "batches_left": len(total.failed)}
             if total.shadow_scored or total.shadow_failed:
-                about.metrics |= {"shadow_scored": total.shadow_scored, "shadow_failed": total.shadow_failed}
-                about.metrics["shadow_s"] = round(total.seconds["shadow"], 3)
+                metrics |= {"shadow_scored": total.shadow_scored, "shadow_failed": total.shadow_failed}
+                metrics["shadow_s"] = round(total.seconds["shadow"], 3)
             if total.age_h is not None:
-                about.metrics["age_h"] = round(total.age_h, 4)
+                metrics["age_h"] = round(total.age_h, 4)
             if total.failed:
-                status, what = "partial", said(next(iter(total.failed.values())))
+                status, error = StepStatus.PARTIAL, describe_error(next(iter(total.failed.values())))
         if failed is not None and place == broken_at:
-            status, what = "failed" if isinstance(failed, Exception) else "interrupted", said(failed)
-        peak = total.peak_rss_mb or None
-        write(job.runs, run_id, name, "score", about, status, started_at, total.seconds[name], peak_mb=peak, error=what)
+            status = StepStatus.FAILED if isinstance(failed, Exception) else StepStatus.INTERRUPTED
+            error = describe_error(failed)
+        figures = (total.seconds[name], rows_in, rows_out, total.columns, total.peak_rss_mb or peak_rss_mb(), error)
+        write_step(job.runs, StepRecord(run_id, name, "score", status, started_at, *figures), metrics, note)

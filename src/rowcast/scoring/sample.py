@@ -15,7 +15,7 @@ from rowcast import check, features, fetch, monitor
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import said
+from rowcast.job.step_record import describe_error
 from rowcast.models.artifact import Model
 
 log = structlog.get_logger("rowcast")
@@ -55,7 +55,9 @@ class Unused:
             if isinstance(error, DatabaseError) and error.is_transient:
                 raise
             self._is_able = False
-            log.warning("columns that the model does not use are no longer watched in this run", error=said(error))
+            log.warning(
+                "columns that the model does not use are no longer watched in this run", error=describe_error(error)
+            )
             return None
 
     def _profile(self, rows: pa.RecordBatch) -> monitor.Profile:

@@ -15,7 +15,7 @@ from rowcast import check, features, gate, predict
 from rowcast.database import Column
 from rowcast.errors import DatabaseError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import said
+from rowcast.job.step_record import describe_error
 from rowcast.models.artifact import Model
 from rowcast.scoring.columns import columns_needed, examine
 from rowcast.source import Fetched, take_rows
@@ -100,7 +100,7 @@ class Shadows:
                 if isinstance(error, DatabaseError) and error.is_transient:
                     del self._loaded[version]
                     raise
-                log.warning("a version cannot score in the shadow", version=version, error=said(error))
+                log.warning("a version cannot score in the shadow", version=version, error=describe_error(error))
         return self._loaded[version]
 
 
@@ -116,7 +116,9 @@ def read(
         if not more or (isinstance(error, DatabaseError) and error.is_transient):
             raise
         fetched = rows(columns)
-        log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=said(error))
+        log.warning(
+            "what a version in the shadow needs cannot be read", columns=list(more)[:5], error=describe_error(error)
+        )
         return fetched, ()
 
 
@@ -137,7 +139,7 @@ def score(
             found.rows += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
             found.failed += predictions.num_rows
-            log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=said(error))
+            log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=describe_error(error))
             log.debug("where it failed", exc_info=True)
     return found
 

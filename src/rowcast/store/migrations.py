@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Database
 from rowcast.errors import DatabaseError, StoreError
+from rowcast.store.records import EndCause
 from rowcast.store.tables import JobTables, Tables
 
 
@@ -51,6 +52,24 @@ def _unused(db: Database, tables: Tables) -> list[str]:
     return [_added(db, tables.profile, "unused")] if db.admin.has_table(tables.profile) else []
 
 
+def _end_causes(db: Database, tables: Tables) -> list[str]:
+    """To version 8: why a run ended. Until then its error was all that said so of a run whose process had died."""
+    table = tables.run
+    said = {"the process ended without a word": EndCause.DIED}
+    said["its process could not say how it ended"] = EndCause.UNRECORDED
+    return [_added(db, table, "end_cause"), *(_end_cause_of(db, table, *each) for each in said.items())]
+
+
+def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
+    statement = run.update().where(run.c.error == error).values(end_cause=cause)
+    text = str(statement.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))
+    # SQL Server looks up every name of a batch before it adds the column that is added in the same batch.
+    if db.dialect.name != "mssql":
+        return text
+    quoted = text.replace("'", "''")
+    return f"EXEC(N'{quoted}')"
+
+
 def _lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
@@ -75,6 +94,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _alerts,
     _profiles,
     _unused,
+    _end_causes,
 )
 VERSION = 1 + len(STEPS)
 

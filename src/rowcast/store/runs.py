@@ -1,7 +1,7 @@
-"""Runs and their steps: what was begun, what became of it, and whether whoever began it is still at it."""
+"""The record of runs and their steps: who executes a run, how it ended, and which run may train."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import asdict, fields
 from datetime import datetime
 from typing import Any
 
@@ -13,9 +13,23 @@ from rowcast.database import Database
 from rowcast.errors import BusyError, RunError
 from rowcast.store.lease import LEASE
 from rowcast.store.process import is_gone, process_name
+from rowcast.store.records import (
+    EndCause,
+    Figure,
+    PipelineName,
+    RunOptions,
+    RunRecord,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+)
 from rowcast.store.tables import Tables, with_constants
 
-ENDED_UNHEARD = ("the process ended without a word", "its process could not say how it ended")  # errors of dead runs
+# What people read about a run that recorded no end itself.
+_UNKNOWN_END = {
+    EndCause.DIED: "the process ended without a word",
+    EndCause.UNRECORDED: "its process could not say how it ended",
+}
 _ORDER = {"data-fetch": 1, "data-check": 2, "data-process": 3, "inference": 4}  # where steps begin together
 
 
@@ -28,51 +42,53 @@ class Runs:
         self.job = job
 
     def start(
-        self, pipeline: str, as_of: datetime, config_sha256: str, options: Mapping[str, Any] | None = None
+        self, pipeline: PipelineName, as_of: datetime, config_sha256: str, options: RunOptions | None = None
     ) -> int:
-        """Begin a run; `options` are kept for whoever resumes it.
+        """Begin a run and return its number; `options` are kept for whoever resumes it.
 
         Asked again by the same process, the one begun before counts as ended.
         """
         self.settle()
         now = self.db.now()
         table = self.tables.run
-        found: int = self.db.scalar(
+        run_id: int = self.db.scalar(
             table.insert()
             .values(
                 job=self.job,
                 pipeline=pipeline,
-                status="running",
+                status=RunStatus.RUNNING,
                 started_at=now,
                 as_of=as_of,
                 host=process_name(),
                 lease_until=now + LEASE,
                 rowcast_version=rowcast.__version__,
                 config_sha256=config_sha256,
-                options=json.dumps(options) if options else None,
+                options=options.to_json() if options else None,
             )
             .returning(table.c.run_id)
         )
-        return found
+        return run_id
 
-    def reopen(self, run: Mapping[str, Any]) -> None:
-        """Go on with a run. Raises BusyError where it is under way, or another has just taken it up."""
+    def reopen(self, run: RunRecord) -> None:
+        """Go on with a run. Raise BusyError where it is under way, or another has just taken it up."""
         table = self.tables.run
-        seen = table.c.host == run["host"] if run["host"] is not None else table.c.host.is_(None)
-        mine = sa.and_(table.c.run_id == run["run_id"], table.c.status == run["status"], seen)
+        seen = table.c.host == run.host if run.host is not None else table.c.host.is_(None)
+        mine = sa.and_(table.c.run_id == run.run_id, table.c.status == run.status, seen)
         now = self.db.now()
-        values = {"status": "running", "error": None, "finished_at": None, "host": process_name()}
-        statement = table.update().where(mine).values(**values, lease_until=now + LEASE).returning(table.c.run_id)
+        values: dict[str, Any] = {"status": RunStatus.RUNNING, "host": process_name(), "lease_until": now + LEASE}
+        values |= {"error": None, "end_cause": None, "finished_at": None}
+        statement = table.update().where(mine).values(values).returning(table.c.run_id)
         if _is_under_way(run, now) or not self.db.rows(statement):
             raise BusyError(
-                f"run {run['run_id']} is under way as {self.get(run['run_id'])['host']}",
+                f"run {run.run_id} is under way as {self.get(run.run_id).host}",
                 hint="wait for it, or stop its process",
             )
 
-    def finish(self, run_id: int, status: str, error: str | None = None) -> None:
+    def finish(self, run_id: int, status: RunStatus, cause: EndCause, error: str | None = None) -> None:
         """Close a run's record; it trains no longer."""
         table = self.tables.run
-        values = {"status": status, "error": error, "finished_at": self.db.now(), "lease_until": None}
+        values: dict[str, Any] = {"status": status, "end_cause": cause, "error": error}
+        values |= {"finished_at": self.db.now(), "lease_until": None}
         with self.db.transaction("write"):
             self.db.execute(table.update().where(table.c.run_id == run_id).values(values))
             self.end_training(run_id)
@@ -80,20 +96,19 @@ class Runs:
     def renewal(self, run_id: int, lease_until: datetime) -> sa.Update:
         """The statement that says: the process of this run is still at it."""
         table = self.tables.run
-        mine = sa.and_(table.c.run_id == run_id, table.c.status == "running", table.c.host == process_name())
+        mine = sa.and_(table.c.run_id == run_id, table.c.status == RunStatus.RUNNING, table.c.host == process_name())
         return table.update().where(mine).values(lease_until=lease_until)
 
     def settle(self) -> None:
         """Mark runs whose process is gone as interrupted."""
         table = self.tables.run
-        columns = (table.c.run_id, table.c.status, table.c.host, table.c.lease_until)
-        running = self.db.rows(sa.select(*columns).where(table.c.job == self.job, table.c.status == "running"))
-        now = self.db.now() if running else None
-        for row in running:
-            if row["host"] == process_name():
-                self.finish(row["run_id"], "interrupted", ENDED_UNHEARD[1])
-            elif now is not None and not _is_under_way(row, now):
-                self.finish(row["run_id"], "interrupted", ENDED_UNHEARD[0])
+        running = sa.and_(table.c.job == self.job, table.c.status == RunStatus.RUNNING)
+        found = self._runs(sa.select(table).where(running))
+        now = self.db.now() if found else None
+        for run in found:
+            cause = EndCause.UNRECORDED if run.host == process_name() else EndCause.DIED
+            if cause is EndCause.UNRECORDED or (now is not None and not _is_under_way(run, now)):
+                self.finish(run.run_id, RunStatus.INTERRUPTED, cause, _UNKNOWN_END[cause])
 
     def begin_training(self, run_id: int) -> None:
         """Train alone. Raises BusyError where another run of this job trains."""
@@ -102,10 +117,10 @@ class Runs:
         with self.db.transaction("write"):
             self.db.lock(job, self.job)  # what is read of the job stays so until the end
             other = self.db.scalar(sa.select(job.c.training_run).where(this))
-            found = self.db.rows(sa.select(run).where(run.c.run_id == other)) if other not in (None, run_id) else []
+            found = self._runs(sa.select(run).where(run.c.run_id == other)) if other not in (None, run_id) else []
             if found and _is_under_way(found[0], self.db.now()):
                 raise BusyError(
-                    f"run {other} is training already, as {found[0]['host']}",
+                    f"run {other} is training already, as {found[0].host}",
                     hint="wait for it: 'rowcast runs' shows how it ends",
                 )
             self.db.execute(job.update().where(this).values(training_run=run_id))
@@ -116,93 +131,90 @@ class Runs:
         mine = sa.and_(job.c.job == self.job, job.c.training_run == run_id)
         self.db.execute(job.update().where(mine).values(training_run=None))
 
-    def newest(self, most: int = 20) -> list[dict[str, Any]]:
-        """The newest runs first."""
+    def newest(self, most: int = 20) -> list[RunRecord]:
+        """Return the newest runs, the newest first."""
         table = self.tables.run
-        return self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.run_id.desc()).limit(most))
+        mine = sa.select(table).where(table.c.job == self.job)
+        return self._runs(mine.order_by(table.c.run_id.desc()).limit(most))
 
-    def counts(self) -> dict[tuple[str, str], int]:
-        """How many runs there have been, by pipeline and status."""
+    def counts(self) -> dict[tuple[PipelineName, RunStatus], int]:
+        """Return how many runs there have been, by pipeline and status."""
         table = self.tables.run
         by = (table.c.pipeline, table.c.status)
         counted = sa.select(*by, sa.func.count().label("n")).where(table.c.job == self.job).group_by(*by)
         return {(row["pipeline"], row["status"]): int(row["n"]) for row in self.db.rows(counted)}
 
-    def newest_ended(self) -> list[dict[str, Any]]:
-        """The newest run of each pipeline that is not under way."""
+    def newest_ended(self) -> list[RunRecord]:
+        """Return the newest run of each pipeline that is not under way."""
         table = self.tables.run
         ended = sa.and_(table.c.job == self.job, table.c.finished_at.is_not(None))
         newest = sa.select(sa.func.max(table.c.run_id)).where(ended).group_by(table.c.pipeline)
-        return self.db.rows(sa.select(table).where(table.c.run_id.in_(newest)).order_by(table.c.run_id))
+        return self._runs(sa.select(table).where(table.c.run_id.in_(newest)).order_by(table.c.run_id))
 
-    def figures(self, run_id: int) -> list[dict[str, Any]]:
-        """The figures of a run's steps: step, name and value."""
+    def figures(self, run_id: int) -> list[Figure]:
+        """Return the figures that a run's steps kept, by step and name."""
         table = self.tables.metric
         statement = sa.select(table.c.step, table.c.name, table.c.value).where(table.c.run_id == run_id)
-        return self.db.rows(statement.order_by(table.c.step, table.c.name))
+        return [Figure(**row) for row in self.db.rows(statement.order_by(table.c.step, table.c.name))]
 
-    def died_before(self, run_id: int) -> dict[str, Any] | None:
-        """The run before this one, where nobody knows how it ended; None where that is known."""
+    def died_before(self, run_id: int) -> RunRecord | None:
+        """Return the run before this one where it recorded no end itself; None where it did."""
         table = self.tables.run
         earlier = sa.select(table).where(table.c.job == self.job, table.c.run_id < run_id)
-        found = self.db.rows(earlier.order_by(table.c.run_id.desc()).limit(1))
-        return found[0] if found and found[0]["error"] in ENDED_UNHEARD else None
+        found = self._runs(earlier.order_by(table.c.run_id.desc()).limit(1))
+        return next((run for run in found if run.end_cause is not None and not run.end_cause.is_known), None)
 
-    def get(self, run_id: int) -> dict[str, Any]:
-        """One run. Raises RunError where this job has none such."""
+    def get(self, run_id: int) -> RunRecord:
+        """Return one run. Raise RunError where this job has none such."""
         table = self.tables.run
-        found = self.db.rows(sa.select(table).where(table.c.job == self.job, table.c.run_id == run_id))
+        found = self._runs(sa.select(table).where(table.c.job == self.job, table.c.run_id == run_id))
         if not found:
             raise RunError(f"job '{self.job}' has no run {run_id}", hint="'rowcast runs' lists them")
         return found[0]
 
-    def record_step(self, run_id: int, name: str, row_set: str, figures: Mapping[str, Any], **values: Any) -> None:
+    def record_step(self, step: StepRecord, figures: Mapping[str, Any]) -> None:
         """Write a step's row and its figures, replacing what an earlier try of the same run wrote.
 
         What is no number among the figures is left out.
         """
         table, metric = self.tables.step, self.tables.metric
-        same = sa.and_(table.c.run_id == run_id, table.c.name == name, table.c.row_set == row_set)
-        found = {
+        same = sa.and_(table.c.run_id == step.run_id, table.c.name == step.name, table.c.row_set == step.row_set)
+        numbers = {
             figure: float(value)
             for figure, value in figures.items()
             if isinstance(value, int | float) and not isinstance(value, bool)
         }
-        alike = sa.and_(metric.c.run_id == run_id, metric.c.step == name, metric.c.name.in_(list(found)))
-        about: dict[str, Any] = {"run_id": run_id, "job": self.job, "step": name, "recorded_at": self.db.now()}
+        earlier = sa.and_(metric.c.run_id == step.run_id, metric.c.step == step.name, metric.c.name.in_(list(numbers)))
         with self.db.transaction("write"):
             self.db.execute(table.delete().where(same))
-            self.db.execute(table.insert().values(run_id=run_id, name=name, row_set=row_set, job=self.job, **values))
-            if found:
-                self.db.execute(metric.delete().where(alike))
-                rows = pa.table({"name": list(found), "value": list(found.values())})
-                self.db.ingest(metric, with_constants(rows, **about))
+            self.db.execute(table.insert().values(job=self.job, **asdict(step)))
+            if numbers:
+                self.db.execute(metric.delete().where(earlier))
+                rows = pa.table({"name": list(numbers), "value": list(numbers.values())})
+                about: dict[str, Any] = {"run_id": step.run_id, "job": self.job, "step": step.name}
+                self.db.ingest(metric, with_constants(rows, **about, recorded_at=self.db.now()))
 
-    def steps(self, run_id: int) -> list[dict[str, Any]]:
-        """The steps of a run in their order."""
-        table = self.tables.step
-        rows = self.db.rows(sa.select(table).where(table.c.run_id == run_id).order_by(table.c.started_at))
-        return sorted(rows, key=lambda row: (row["row_set"] == "score", row["started_at"], _ORDER.get(row["name"], 0)))
+    def steps(self, run_id: int) -> list[StepRecord]:
+        """Return the steps of a run in their order."""
+        step = self.tables.step
+        found = self._steps(step.c.run_id == run_id)
+        return sorted(found, key=lambda one: (one.row_set == "score", one.started_at, _ORDER.get(one.name, 0)))
 
-    def steps_before(self, run_id: int, pipeline: str, most: int) -> list[dict[str, Any]]:
-        """The steps of the last runs of a pipeline before this one that were done."""
+    def steps_before(self, run_id: int, pipeline: PipelineName, most: int) -> list[StepRecord]:
+        """Return the steps of the last runs of a pipeline before this one that were done."""
         run, step = self.tables.run, self.tables.step
-        alike = sa.and_(
-            run.c.job == self.job, run.c.pipeline == pipeline, run.c.status == "done", run.c.run_id < run_id
-        )
-        last = self.db.rows(sa.select(run.c.run_id).where(alike).order_by(run.c.run_id.desc()).limit(most))
-        if not last:
-            return []
-        return self.db.rows(
-            sa.select(step).where(step.c.job == self.job, step.c.run_id.in_([r["run_id"] for r in last]))
-        )
+        done = sa.and_(run.c.job == self.job, run.c.pipeline == pipeline, run.c.status == RunStatus.DONE)
+        earlier = sa.select(run.c.run_id).where(done, run.c.run_id < run_id)
+        last = [row["run_id"] for row in self.db.rows(earlier.order_by(run.c.run_id.desc()).limit(most))]
+        return self._steps(sa.and_(step.c.job == self.job, step.c.run_id.in_(last))) if last else []
 
     def last_done(self, name: str, row_set: str, now: datetime) -> datetime | None:
         """As of when a step was last done by any run of this job, as far as that is known `now`."""
         run, step = self.tables.run, self.tables.step
-        mine = sa.and_(step.c.job == self.job, step.c.name == name, step.c.row_set == row_set, step.c.status == "done")
+        mine = sa.and_(step.c.job == self.job, step.c.name == name, step.c.row_set == row_set)
         joined = step.join(run, run.c.run_id == step.c.run_id)
-        done = sa.select(run.c.as_of).select_from(joined).where(mine, run.c.as_of <= now)
+        done = sa.select(run.c.as_of).select_from(joined).where(mine, step.c.status == StepStatus.DONE)
+        done = done.where(run.c.as_of <= now)
         found = self.db.rows(done.order_by(run.c.as_of.desc()).limit(1))
         return found[0]["as_of"] if found else None
 
@@ -223,12 +235,21 @@ class Runs:
         newest = sa.select(sa.func.max(step.c.run_id)).where(mine).scalar_subquery()
         joined = step.join(run, run.c.run_id == step.c.run_id)
         failed = sa.select(run.c.as_of, step.c.error).select_from(joined)
-        found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == "failed"))
+        found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == StepStatus.FAILED))
         return (found[0]["as_of"], found[0]["error"] or "") if found else None
 
+    def _runs(self, statement: sa.Select[Any]) -> list[RunRecord]:
+        return [RunRecord.from_row(row) for row in self.db.rows(statement)]
 
-def _is_under_way(run: Mapping[str, Any], now: datetime) -> bool:
-    """Whether the process of a run is at it, on this machine or, by its lease, on another."""
-    if run["status"] != "running" or run["host"] == process_name() or is_gone(run["host"]):
+    def _steps(self, which: sa.ColumnElement[bool]) -> list[StepRecord]:
+        step = self.tables.step
+        columns = [step.c[field.name] for field in fields(StepRecord)]
+        rows = self.db.rows(sa.select(*columns).where(which).order_by(step.c.started_at))
+        return [StepRecord(**row) for row in rows]
+
+
+def _is_under_way(run: RunRecord, now: datetime) -> bool:
+    """Return whether the process of a run executes it, on this machine or, by its lease, on another."""
+    if run.status is not RunStatus.RUNNING or run.host == process_name() or is_gone(run.host):
         return False
-    return run["lease_until"] is not None and bool(run["lease_until"] >= now)
+    return run.lease_until is not None and run.lease_until >= now

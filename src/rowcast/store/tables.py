@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.mssql import DATETIMEOFFSET
 from sqlalchemy.sql import quoted_name
 
 from rowcast.database import Column, Database, RawType
+from rowcast.store.records import EndCause, PipelineName, RunStatus, StepStatus
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -32,6 +34,26 @@ class Instant(sa.types.TypeDecorator[datetime]):
         if value is None:
             return None
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
+
+
+class Choice(sa.types.TypeDecorator[StrEnum]):
+    """One value of an enum, as its text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> Any:
+        return dialect.type_descriptor(sa.Unicode(128) if dialect.name == "mssql" else sa.Text())
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return None if value is None else self.kind(value).value
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> StrEnum | None:
+        return None if value is None else self.kind(value)
 
 
 @dataclass(frozen=True)
@@ -114,8 +136,8 @@ def tables(db: Database, schema: str) -> Tables:
             "run",
             number("run_id"),
             sa.Column("job", name, nullable=False, index=True),
-            sa.Column("pipeline", name, nullable=False),
-            sa.Column("status", name, nullable=False),
+            sa.Column("pipeline", Choice(PipelineName), nullable=False),
+            sa.Column("status", Choice(RunStatus), nullable=False),
             sa.Column("started_at", Instant, nullable=False),
             sa.Column("finished_at", Instant),
             sa.Column("as_of", Instant, nullable=False),
@@ -125,6 +147,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("config_sha256", name),
             sa.Column("lease_until", Instant),  # a running run whose lease has passed is dead
             sa.Column("options", text),  # JSON: what it was asked for beside its pipeline, for whoever resumes it
+            sa.Column("end_cause", Choice(EndCause)),
         ),
         step=table(
             "step",
@@ -132,7 +155,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("name", name, primary_key=True),
             sa.Column("row_set", name, primary_key=True),  # train, score, or - where a step has one set only
             sa.Column("job", name, nullable=False),
-            sa.Column("status", name, nullable=False),
+            sa.Column("status", Choice(StepStatus), nullable=False),
             sa.Column("started_at", Instant, nullable=False),
             sa.Column("duration_s", real),
             sa.Column("rows_in", big),

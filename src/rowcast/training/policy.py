@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from rowcast import fetch
 from rowcast.job.opening import Job
-from rowcast.job.step_record import recorded
+from rowcast.job.step_record import record_step
 from rowcast.watch import drift, quality
 
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
@@ -53,7 +53,7 @@ def by_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
 
 def _loss(job: Job, now: datetime, run_id: int) -> str:
     """Which figure shows that the champion costs more than it promised, recorded with the run; empty if none."""
-    with recorded(job.runs, run_id, "quality", "score") as about:
+    with record_step(job.runs, run_id, "quality", "score") as about:
         found = job.retried(lambda: quality.champion(job, now))
         if found is None:
             about.rows_in = about.rows_out = 0

@@ -17,7 +17,7 @@ import structlog
 from rowcast import gate
 from rowcast.errors import ModelError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import recorded
+from rowcast.job.step_record import record_step
 from rowcast.scoring import shadow
 from rowcast.store import paired
 from rowcast.store.paired import CHALLENGER, CHAMPION
@@ -86,7 +86,7 @@ def judge(job: Job, run_id: int, now: datetime, *, training: bool) -> list[str]:
     said: list[str] = []
     if not due:
         return said
-    with recorded(job.runs, run_id, *STEP) as about:
+    with record_step(job.runs, run_id, *STEP) as about:
         about.rows_in = about.rows_out = 0
         for each in due:
             decision = job.retried(partial(_judged, job, now, each))

@@ -22,7 +22,7 @@ from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, saved_contract, saved_matrix
-from rowcast.job.step_record import Recorded, recorded
+from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.models import imported
 from rowcast.models.target import Target
@@ -46,7 +46,7 @@ STEPS = tuple(SAVED)
 
 def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
     """Run the training steps from `first` to `last`, each recorded."""
-    functions: dict[str, Callable[[Run, Recorded], None]] = {
+    functions: dict[str, Callable[[Run, StepReport], None]] = {
         "data-fetch": _fetch,
         "data-check": _check,
         "data-process": _process,
@@ -55,11 +55,11 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
     }
     for name in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
         row_set = "-" if name in ("model-build", "gate") else "train"
-        with recorded(run.job.runs, run.run_id, name, row_set) as about:
+        with record_step(run.job.runs, run.run_id, name, row_set) as about:
             run.job.retried(partial(functions[name], run, about))
 
 
-def _fetch(run: Run, about: Recorded) -> None:
+def _fetch(run: Run, about: StepReport) -> None:
     champion = run.job.registry.champion_as_of(run.now)
     until = None if champion is None else _until(run.job, run.job.registry.version(champion))
     run.work.save_json("train/champion.json", champion)
@@ -111,7 +111,7 @@ def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None =
     return parts
 
 
-def _check(run: Run, about: Recorded) -> None:
+def _check(run: Run, about: StepReport) -> None:
     fetched, missing = run.work.rows(SAVED["data-fetch"]), run.job.settings.source.missing
     rows = fetched.rows
     if not rows.num_rows:
@@ -140,7 +140,7 @@ def _check(run: Run, about: Recorded) -> None:
     about.note = "; ".join(notes)
 
 
-def _process(run: Run, about: Recorded) -> None:
+def _process(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
     task, known = run.job.settings.task, set(contract.names)
     learnable = features.learnable(rows.column(LABEL), task.kind, fit.LEAST)
@@ -164,7 +164,7 @@ def _left_out(labels: pa.Array) -> str:
     return f"not learned from, since it is rare or no number: {', '.join(shown)}" if shown else ""
 
 
-def _build(run: Run, about: Recorded) -> None:
+def _build(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-process"]).rows, saved_contract(run.work)
     trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
     matrix, settings = saved_matrix(trains, contract), run.job.settings
@@ -252,7 +252,7 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
     return {"trained_from": _moment(times[0]), "trained_to": _moment(times[-1])}
 
 
-def _gate(run: Run, about: Recorded) -> None:
+def _gate(run: Run, about: StepReport) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
     champion, decisions = run.job.registry.champion(), run.job.registry.promotions()
     if stands := _stands(version.version, champion, decisions):
@@ -307,7 +307,7 @@ def _name(version: int | None) -> str:
 
 
 def _compared(
-    job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: Recorded
+    job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: StepReport
 ) -> gate.Decision:
     """Both models on the same rows, later than what either was trained on."""
     rows = work.rows(SAVED["data-check"]).rows

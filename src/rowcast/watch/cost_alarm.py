@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 from rowcast.job.run import Run
-from rowcast.job.step_record import Recorded
+from rowcast.job.step_record import StepReport
 from rowcast.monitor.track_record import Shown
 from rowcast.store.event import Event
 from rowcast.watch import quality
@@ -19,7 +19,7 @@ _Kind = Literal["realised", "contradicted"]
 _KINDS: tuple[_Kind, ...] = ("realised", "contradicted")
 
 
-def watch(run: Run, about: Recorded) -> list[Event] | None:
+def watch(run: Run, about: StepReport) -> list[Event] | None:
     """What labels say of the champion as of now. None where the day has been looked at already, or a later one."""
     job, now, champion = run.job, run.now, run.job.registry.champion()
     before = job.profiles.looked_at(run.run_id, "watched")

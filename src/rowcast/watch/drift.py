@@ -13,7 +13,7 @@ import structlog
 from rowcast import monitor
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
-from rowcast.job.step_record import Recorded
+from rowcast.job.step_record import StepReport
 from rowcast.store.event import Event
 from rowcast.store.registry import Reference
 from rowcast.watch import cost_alarm
@@ -36,7 +36,7 @@ def cadence(job: Job, now: datetime) -> timedelta:
     return max(monitor.APART, sorted(apart)[len(apart) // 2]) if apart else monitor.APART
 
 
-def watch(run: Run, about: Recorded) -> list[Event] | None:
+def watch(run: Run, about: StepReport) -> list[Event] | None:
     """Look at all runs of the champion, and keep what is new. What a person should know of it as of now.
 
     None where nothing can be said: there is nothing to hold the rows against.

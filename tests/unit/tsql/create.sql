@@ -34,6 +34,7 @@ CREATE TABLE [rowcast].[run] (
 	[config_sha256] NVARCHAR(128) NULL, 
 	[lease_until] DATETIMEOFFSET(6) NULL, 
 	[options] NVARCHAR(max) NULL, 
+	[end_cause] NVARCHAR(128) NULL, 
 	CONSTRAINT [pk_run] PRIMARY KEY ([run_id])
 );
 
@@ -311,4 +312,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (7, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (8, SYSDATETIMEOFFSET());

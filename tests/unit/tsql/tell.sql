@@ -62,7 +62,7 @@ FROM [rowcast].[alert]
 WHERE [alert].[job] = ? AND [alert].[next_try] IS NOT NULL
 -- 'wafers';
 
-SELECT TOP 1 [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options] 
+SELECT TOP 1 [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options], [run].[end_cause] 
 FROM [rowcast].[run] 
 WHERE [run].[job] = ? AND [run].[run_id] < ? ORDER BY [run].[run_id] DESC
 -- 'wafers', 3;
@@ -72,7 +72,7 @@ FROM [rowcast].[run]
 WHERE [run].[job] = ? GROUP BY [run].[pipeline], [run].[status]
 -- 'wafers';
 
-SELECT [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options] 
+SELECT [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options], [run].[end_cause] 
 FROM [rowcast].[run] 
 WHERE [run].[run_id] IN (SELECT max([run].[run_id]) AS [max_1] 
 FROM [rowcast].[run] 

@@ -40,7 +40,7 @@ FROM [rowcast].[run]
 WHERE [run].[job] = ? AND [run].[pipeline] = ? AND [run].[status] = ? AND [run].[run_id] < ? ORDER BY [run].[run_id] DESC
 -- 'wafers', 'infer', 'done', 3;
 
-SELECT [step].[run_id], [step].[name], [step].[row_set], [step].[job], [step].[status], [step].[started_at], [step].[duration_s], [step].[rows_in], [step].[rows_out], [step].[columns], [step].[peak_rss_mb], [step].[error] 
+SELECT [step].[run_id], [step].[name], [step].[row_set], [step].[status], [step].[started_at], [step].[duration_s], [step].[rows_in], [step].[rows_out], [step].[columns], [step].[peak_rss_mb], [step].[error] 
 FROM [rowcast].[step] 
-WHERE [step].[job] = ? AND [step].[run_id] IN (?)
+WHERE [step].[job] = ? AND [step].[run_id] IN (?) ORDER BY [step].[started_at]
 -- 'wafers', 2;

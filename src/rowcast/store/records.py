@@ -1,0 +1,129 @@
+"""What the store holds about runs and their steps, as records and enums; enum values are the texts in the tables."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Self
+
+
+class PipelineName(StrEnum):
+    """What a run executes."""
+
+    RETRAIN = "retrain"
+    INFER = "infer"
+    FULL = "full-pipeline"
+    STEP = "step"  # single steps, triggered by hand
+    REQUEUE = "requeue"
+    IMPORT = "import"
+
+
+class RunStatus(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    DONE = "done"
+    PARTIAL = "partial"  # it reached its end, but something in it failed
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class StepStatus(StrEnum):
+    """How a step ended."""
+
+    DONE = "done"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class EndCause(StrEnum):
+    """Why a run is no longer under way."""
+
+    COMPLETED = "completed"  # it reached its end
+    ERROR = "error"  # an error ended it
+    STOPPED = "stopped"  # a person or the system asked it to stop
+    DIED = "died"  # its process is gone, and recorded no end
+    UNRECORDED = "unrecorded"  # its process went on, and could not record how the run ended
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the run itself recorded how it ended."""
+        return self not in (EndCause.DIED, EndCause.UNRECORDED)
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What a run was asked for beside its pipeline, kept for whoever resumes it."""
+
+    since: datetime | None = None  # back to which event time rows older than `late_arrival` are looked for
+    rescore: bool = False  # whether rows are scored once more whose values at the source have changed
+
+    def to_json(self) -> str | None:
+        """Return the options as JSON; None where nothing was asked for."""
+        asked: dict[str, Any] = {"since": self.since.isoformat()} if self.since else {}
+        asked |= {"rescore": True} if self.rescore else {}
+        return json.dumps(asked) if asked else None
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self:
+        asked = json.loads(text or "{}")
+        since = asked.get("since")
+        return cls(None if since is None else datetime.fromisoformat(since), asked.get("rescore", False))
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One execution of a pipeline, as the store records it."""
+
+    run_id: int
+    job: str
+    pipeline: PipelineName
+    status: RunStatus
+    started_at: datetime
+    finished_at: datetime | None  # None while it is under way
+    as_of: datetime  # rows and labels later than it are invisible
+    error: str | None  # in a line, for a person
+    end_cause: EndCause | None  # None while it is under way, and of runs before causes were recorded
+    host: str | None  # the process that executes it
+    rowcast_version: str | None
+    config_sha256: str | None
+    lease_until: datetime | None  # a running run whose lease has passed is dead
+    options: RunOptions
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the record of a row of the table `run`."""
+        return cls(**{**row, "options": RunOptions.from_json(row["options"])})
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took; None while it is under way."""
+        return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """A step of a run, as the store records it."""
+
+    run_id: int
+    name: str
+    row_set: str  # train, score, or - where the step has one set only
+    status: StepStatus
+    started_at: datetime
+    duration_s: float | None = None  # of scoring steps the sum over all batches
+    rows_in: int | None = None
+    rows_out: int | None = None
+    columns: int | None = None
+    peak_rss_mb: float | None = None  # the most memory that its process had held by then
+    error: str | None = None  # in a line, for a person
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A named number that a step of a run kept."""
+
+    step: str
+    name: str
+    value: float
