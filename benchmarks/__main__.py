@@ -22,7 +22,7 @@ from postgres import Server
 
 from rowcast import config, demo, logs, monitor, pipeline
 from rowcast.database import connect
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.models.matrix import Matrix
 from rowcast.report import table
 from rowcast.simulate import Fab, simulate
@@ -196,18 +196,18 @@ def _shadowed(server: Server, system: str, folder: Path, rows: int, sensors: int
     del os.environ["ROWCAST_MODEL__MAX_TRAIN_ROWS"]
     command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1"]
     best: dict[str, Measured] = {}
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         more = len(set(job.registry.version(2).features) - set(features))
     for _ in range(repeat):
         for status in ("retired", "challenger"):
             _forget(path)
-            with opened(config.load(path)) as job:
+            with open_job(config.load(path)) as job:
                 model = job.tables.model
                 job.store.execute(model.update().where(model.c.version == 2).values(status=status))
             found = _measured([*command, "--log-level", "error"])
             best[status] = min(best.get(status, found), found, key=lambda m: m.cpu_s)
     _check(path, rows)
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         assert job.store.scalar(sa.select(sa.func.count()).select_from(job.own.shadow)) == rows
     print(f"  measured the shadow on {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
     alone, beside = best["retired"], best["challenger"]
@@ -237,14 +237,14 @@ def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: in
     """`rowcast infer` that counts its rows and looks at the counts, that is the day's first, and without, in turn."""
     path, features = _prepared(server, system, folder / f"{system}_monitored", rows, sensors, MOST)
     command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--workers", "1"]
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         kept = job.store.scalar(sa.select(job.tables.model.c.edges))
     best: dict[str, Measured] = {}
     for _ in range(repeat):
         # It looks at labels once a day, and at counts once an hour.
         for way, edges in (("first", kept), ("with", kept), ("without", None)):
             _forget(path)
-            with opened(config.load(path)) as job:
+            with open_job(config.load(path)) as job:
                 job.store.execute(sa.delete(job.tables.profile))
                 forgotten = {"first": ("runs", "watched"), "with": ("runs",), "without": ()}[way]
                 job.store.execute(sa.delete(job.tables.metric).where(job.tables.metric.c.name.in_(forgotten)))
@@ -252,7 +252,7 @@ def _monitored(server: Server, system: str, folder: Path, rows: int, sensors: in
             found = _measured([*command, "--log-level", "error"])
             best[way] = min(best.get(way, found), found, key=lambda m: m.cpu_s)
     _check(path, rows)
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         names = sa.select(job.tables.metric.c.name).where(job.tables.metric.c.step == "monitor")
         assert {"runs", "watched"} <= {row["name"] for row in job.store.rows(names)}
     print(f"  measured monitoring on {system} {rows:,} x {sensors}", file=sys.stderr, flush=True)
@@ -331,7 +331,7 @@ def _prepared(
     path.write_text(CONFIG.format(url=url, labelled=LABELLED, most=most), encoding="utf-8")
     settings = config.load(path)
     pipeline.run(settings, "retrain")
-    with opened(settings) as job:
+    with open_job(settings) as job:
         registry: Registry = job.registry
         return path, list(registry.load(1).features)
 
@@ -346,7 +346,7 @@ def _database(server: Server, name: str) -> str:
 
 def _forget(path: Path) -> None:
     """Make every row pending again."""
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         for each in (*job.own.all, job.tables.batch):
             job.store.execute(sa.delete(each))
         job.ledger.set_state(complete_to=None)
@@ -355,7 +355,7 @@ def _forget(path: Path) -> None:
 def _check(path: Path, rows: int) -> None:
     from rowcast.audit import audit
 
-    with opened(config.load(path)) as job:
+    with open_job(config.load(path)) as job:
         found = audit(job)
     assert found.holds, found
     assert found.scored + found.quarantined == rows, found

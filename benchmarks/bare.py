@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast import config, features
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.scoring.batch import make_results
 from rowcast.scoring.columns import columns_needed, examine
 from rowcast.source import Fetched, store_key
@@ -22,7 +22,7 @@ def main(path: Path) -> int:
     """Score every row in scope into tables of its own; how many."""
     settings = config.load(path)
     count = 0
-    with opened(settings) as job:
+    with open_job(settings) as job:
         key, schema = store_key(job.source, job.store), settings.store.schema_
         own = job_tables(job.store, job.tables, schema, "bare", key, job.own.prediction.c.predicted.type)
         for table in own.all:

@@ -20,7 +20,7 @@ from rowcast import features, fetch, notify
 from rowcast.config import Monitor, Settings
 from rowcast.database import Database, connect, is_same_database
 from rowcast.errors import DatabaseError, RowcastError
-from rowcast.job.opening import described
+from rowcast.job.opening import describe_tables
 from rowcast.source import Source, open_source
 from rowcast.store import migrations
 from rowcast.store.registry import Registry
@@ -407,7 +407,7 @@ def _store(source: Source | None, store: Database, settings: Settings) -> Iterat
     if source is None:
         return
     schema = settings.store.schema_
-    shared, own = described(settings, source, store)
+    shared, own = describe_tables(settings, source, store)
     found = migrations.version(store, shared)
     missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
     if found is None or found < migrations.VERSION or missing:

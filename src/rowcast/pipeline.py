@@ -16,7 +16,7 @@ from rowcast.alerts import raising, rendering
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
-from rowcast.job.opening import Job, moment, now_of, opened
+from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED
 from rowcast.job.step_record import describe_error, emit_run_figures, record_step
@@ -79,8 +79,8 @@ def run(
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
     result = Result(PipelineName(pipeline))
-    with raising.unbegun(settings, result), opened(settings) as job:
-        now = now_of(settings, as_of, job.store)
+    with raising.unbegun(settings, result), open_job(settings) as job:
+        now = resolve_now(settings, as_of, job.store)
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise infer.no_champion(job)
@@ -101,12 +101,12 @@ def run(
 def _event_time(job: Job, text: str) -> datetime:
     if job.source.time is None:
         raise UsageError("--since needs source.time", hint="without a time column the whole table is searched anyway")
-    return moment("--since", text, job.settings.source.timezone)
+    return parse_moment("--since", text, job.settings.source.timezone)
 
 
 def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
-    with opened(settings) as job:
+    with open_job(settings) as job:
         found = job.runs.get(run_id) if run_id is not None else _unfinished(job)
         if found.status is RunStatus.DONE:
             raise RunError(f"run {found.run_id} is done: there is nothing to resume", hint="'rowcast runs' lists them")
@@ -142,14 +142,14 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
-    with opened(settings) as job:
+    with open_job(settings) as job:
         if job.source.time is None:
             raise UsageError(
                 "a model can be imported only where source.time is named: else nobody knows which rows it has not seen"
             )
-        seen = moment("--trained-to", trained_to, settings.source.timezone)
+        seen = parse_moment("--trained-to", trained_to, settings.source.timezone)
         imported.refuse_pickle(path.name, data)  # before anything is record_step
-        now = now_of(settings, as_of, job.store)
+        now = resolve_now(settings, as_of, job.store)
         result = Result(PipelineName.IMPORT)
         with _begun(job, result, now):
             import_file.keep(_work(job, result.run_id), import_file.Foreign(path.name, data, seen))
@@ -161,9 +161,9 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
     """One step by hand, on what the step before saved; data-fetch begins a new run."""
     if name not in by_hand.STEPS:
         raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(by_hand.STEPS)}")
-    with opened(settings) as job:
+    with open_job(settings) as job:
         if name == "data-fetch":
-            now = now_of(settings, as_of, job.store)
+            now = resolve_now(settings, as_of, job.store)
             result, found = Result(PipelineName.STEP), None
         else:
             found = job.runs.get(run_id) if run_id is not None else by_hand.latest(job, work_root(settings))
@@ -182,7 +182,7 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
 
 def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
     """Give quarantined rows another chance: they are pending again, and planned however old they are."""
-    with opened(settings) as job:
+    with open_job(settings) as job:
         if chosen.key:
             job.source.typed(chosen.key)  # a mistyped one is no run
         now = job.store.now()
@@ -195,7 +195,7 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
 
 def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
     """Put a version in service by a named person's decision."""
-    with opened(settings) as job:
+    with open_job(settings) as job:
         if job.registry.champion() == version:
             raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
         job.registry.load(version)  # one that cannot be loaded must not serve
@@ -210,7 +210,7 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
 
 def rollback(settings: Settings, *, by: str, reason: str) -> int:
     """Put the champion before this one back in service; returns its version."""
-    with opened(settings) as job:
+    with open_job(settings) as job:
         champion = job.registry.champion()
         before = [p for p in job.registry.promotions() if p["decision"] == "promoted" and p["version"] == champion]
         if champion is None or not before or before[-1]["previous"] in (None, champion):

@@ -35,7 +35,7 @@ from mortal import Dead, Death, living
 from rowcast import config, pipeline
 from rowcast.audit import audit
 from rowcast.errors import QuarantineError
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.scoring.requeue import RequeueFilter
 
 pytest_plugins = ("job_fixtures",)
@@ -530,7 +530,7 @@ class Life(RuleBasedStateMachine):
         expected["out_of_scope"] += LABELLED
         assert sums == {"source": LABELLED + len(model.rows), **expected}
         assert sums["source"] == sum(sums[place] for place in places)
-        with opened(self.fab.settings, prepare=False) as job:
+        with open_job(self.fab.settings, prepare=False) as job:
             found = audit(job, full=not self.is_sound)
         assert found.holds
         assert {place: getattr(found, place) for place in sums} == sums

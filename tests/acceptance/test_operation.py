@@ -18,7 +18,7 @@ from jobs import ESTIMATORS, LABELLED, PENDING, SENSORS, Job, wafers
 from sqlserver import waits
 
 from rowcast.config import load
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.scoring import infer
 
 pytest_plugins = ("job_fixtures",)
@@ -508,7 +508,7 @@ def test_one_run_can_be_looked_at(lite: Job) -> None:
 def test_a_second_runner_plans_beside_thousands_of_open_batches(trained: Job) -> None:
     trained.configure({"infer": {"batch_rows": 1}})
     trained.add(wafers(401, 1_400, False))
-    with opened(load(trained.folder / "rowcast.toml")) as job:
+    with open_job(load(trained.folder / "rowcast.toml")) as job:
         now, state = job.store.now(), job.ledger.state()
         assert len(infer.plan(job, 1, now, state, None, 1)) == PENDING + 1_400
         trained.add([{**wafers(2_000, 1, False)[0], "wafer": -1}])
@@ -572,7 +572,7 @@ def test_a_second_rollback_goes_on_to_the_version_before(trained: Job) -> None:
 
 
 def test_the_gate_promotes_nobody_over_a_champion_that_it_did_not_judge(trained: Job) -> None:
-    with opened(load(trained.folder / "rowcast.toml")) as job:
+    with open_job(load(trained.folder / "rowcast.toml")) as job:
         about = {"at": job.store.now(), "by": "gate", "decision": "promoted", "reason": "late", "evidence": {}}
         assert not job.registry.promote(1, **about, against=None)
         assert not job.registry.promote(1, **about, against=7)
@@ -613,7 +613,7 @@ def test_what_a_gate_spends_of_the_years_error_is_on_record_and_never_spent_twic
 
 
 def test_a_gate_promotes_nobody_where_another_decision_was_recorded_since_it_began(trained: Job) -> None:
-    with opened(load(trained.folder / "rowcast.toml")) as job:
+    with open_job(load(trained.folder / "rowcast.toml")) as job:
         about = {"at": job.store.now(), "by": "gate", "reason": "late", "evidence": {}}
         job.registry.keep(1, **about, decision="undecided")
         assert not job.registry.promote(1, **about, decision="promoted", against=1, knowing=1)

@@ -17,7 +17,7 @@ from mortal import Dead, Death, living
 from rowcast import features, pipeline
 from rowcast.config import load
 from rowcast.database.driver import to_batch
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.source import instant
 from rowcast.training import shadow_evaluation
 
@@ -163,7 +163,7 @@ def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(untrained: Job)
     rows, beside = predicted(job), shadow(job)
     assert rows.keys() - beside.keys() == {310, 390}
     assert all(row["row_hash"] == rows[wafer]["row_hash"] for wafer, row in beside.items())
-    with opened(load(job.folder / "rowcast.toml")) as one:
+    with open_job(load(job.folder / "rowcast.toml")) as one:
         model = one.registry.load(2)
         chosen = ", ".join(model.features)
         rows_read = one.store.query(f"SELECT wafer, {chosen} FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
@@ -398,7 +398,7 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
 
 
 def judged_rows(job: Job, now: str) -> int:
-    with opened(load(job.folder / "rowcast.toml")) as one:
+    with open_job(load(job.folder / "rowcast.toml")) as one:
         moment = instant(now, "UTC")
         [each] = shadow_evaluation.standing(one, moment)
         return shadow_evaluation.matured(one, moment, each).num_rows
@@ -473,7 +473,7 @@ def test_the_champion_before_scores_in_the_shadow_for_as_long_as_it_is_watched(p
 
 def test_status_and_models_say_who_is_watched(plain: Job) -> None:
     job = promoted(plain)
-    with opened(load(job.folder / "rowcast.toml")) as one:
+    with open_job(load(job.folder / "rowcast.toml")) as one:
         promotion, now = one.tables.promotion, one.store.now()
         one.store.execute(promotion.update().where(promotion.c.version == 2).values(decided_at=now))
     until = f"{now + timedelta(days=28):%Y-%m-%d}"
@@ -486,7 +486,7 @@ def test_status_and_models_say_who_is_watched(plain: Job) -> None:
 
 def test_two_that_judge_at_once_record_but_one_test(plain: Job) -> None:
     job = promoted(plain)
-    with opened(load(job.folder / "rowcast.toml")) as one:
+    with open_job(load(job.folder / "rowcast.toml")) as one:
         about = {"at": one.store.now(), "by": "gate", "decision": "kept", "reason": "", "evidence": {"level": 0.001}}
         assert one.registry.keep(1, **about, knowing=2)
         assert not one.registry.keep(1, **about, knowing=2)

@@ -16,7 +16,7 @@ from test_operation import eventually, second_version
 from rowcast import pipeline
 from rowcast.alerts import raising
 from rowcast.config import load
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.notify import sinks
 from rowcast.store.event import Event
 from rowcast.store.records import PipelineName
@@ -354,7 +354,7 @@ def test_who_dies_over_a_message_loses_none(told: Job, hook: Webhook, statement:
     told.call("infer")
     hook.status = 200
     told.stored(f"UPDATE {told.table('alert')} SET next_try = created_at WHERE next_try IS NOT NULL")
-    with opened(load(told.folder / "rowcast.toml")) as job:
+    with open_job(load(told.folder / "rowcast.toml")) as job:
         with pytest.raises(Dead), living(Death(statement, executed=statement == 1)):
             raising.deliver(job)
         assert hook.subjects == ["rowcast wafers: infer failed (run 2)"] * sent
@@ -412,7 +412,7 @@ def test_a_store_that_is_away_is_told_all_the_same_and_once(told: Job, hook: Web
 
 def test_a_run_whose_end_the_store_could_not_be_told_of_did_not_die(told: Job, hook: Webhook) -> None:
     settings = load(told.folder / "rowcast.toml")
-    with opened(settings) as job:
+    with open_job(settings) as job:
         run = job.runs.start(PipelineName.INFER, job.store.now(), "x")
         raising._keep(settings, Event("wafers", "infer", "infer failed", "away", "error", job.store.now(), "", "", run))
     told.ok("infer")  # which finds the run, and what was left in the folder

@@ -15,7 +15,7 @@ from conftest import Place
 from rowcast import config, demo, fetch
 from rowcast.database import Database
 from rowcast.errors import ConfigError
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.simulate import Fab, simulate
 from rowcast.store.records import PipelineName
 
@@ -77,7 +77,7 @@ def test_a_fab_too_wide_for_a_page_of_double_precision_is_written(postgresql: Pl
 def test_the_demo_is_a_config_that_fits_its_table(tmp_path: Path) -> None:
     built = demo.build(tmp_path / "demo", rows=400, sensors=20)
     settings = config.load(built.config)
-    with opened(settings) as job:
+    with open_job(settings) as job:
         assert job.source.time is not None
         assert len(job.source.features) == 23
     assert settings.source_url == f"sqlite:///{tmp_path}/demo/fab.db"
@@ -101,7 +101,7 @@ def test_the_demo_writes_to_a_named_database_and_keeps_its_password_out_of_the_f
     monkeypatch.setenv("ROWCAST_SOURCE_URL", database.url)
     settings = config.load(built.config)
     assert settings.source_url == database.url
-    with opened(settings) as job:
+    with open_job(settings) as job:
         assert fetch.labels_known(job.source, datetime.now(UTC)) == built.labelled
     assert not (tmp_path / "fab.db").exists()
 
@@ -113,13 +113,13 @@ def test_a_second_demo_starts_afresh(
     monkeypatch.setenv("ROWCAST_SOURCE_URL", database.url)
     url = database.url if named else None
     settings = config.load(demo.build(tmp_path, rows=500, sensors=25, url=url).config)
-    with opened(settings) as job:
+    with open_job(settings) as job:
         job.runs.start(PipelineName.INFER, datetime.now(UTC), "sha")
     (tmp_path / ".rowcast" / "wafers" / "1").mkdir(parents=True)
     again = demo.build(tmp_path, rows=300, sensors=20, url=url)
     assert again.rows == 300
     assert not (tmp_path / ".rowcast" / "wafers").exists()
-    with opened(config.load(again.config)) as job:
+    with open_job(config.load(again.config)) as job:
         assert len(job.source.features) == 23
         assert job.runs.newest() == []
 
@@ -192,7 +192,7 @@ def test_the_secom_demo_is_a_config_that_fits_its_table(tmp_path: Path) -> None:
     built = demo.build_secom(tmp_path / "demo", secom_like(tmp_path / "secom.csv"))
     assert (built.rows, built.labelled, built.failures, built.table) == (40, 28, 7, "secom")
     assert built.hidden_from == datetime(2008, 7, 20, 4, tzinfo=UTC)
-    with opened(config.load(built.config)) as job:
+    with open_job(config.load(built.config)) as job:
         assert len(job.source.features) == 590
 
 

@@ -9,7 +9,7 @@ from conftest import Place, literal
 from rowcast import config, pipeline
 from rowcast.doctor import Finding, examine
 from rowcast.init import quoted
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.store import migrations
 
 
@@ -193,7 +193,7 @@ def test_a_store_that_is_not_there_yet_is_no_problem(table: Place, tmp_path: Pat
 
 def test_a_newer_store_and_a_taken_name_are_problems(table: Place, tmp_path: Path) -> None:
     mine = settings(table, tmp_path)
-    with opened(mine):
+    with open_job(mine):
         pass
     assert f"the store has version {migrations.VERSION}" in told(examine(mine), "ok")
     version, job = ("rowcast_version", "rowcast_job") if table.is_sqlite else ("rowcast.version", "rowcast.job")

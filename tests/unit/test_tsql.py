@@ -22,7 +22,7 @@ from rowcast import config, fetch
 from rowcast.audit import audit
 from rowcast.config import Settings
 from rowcast.database.mssql.connection import MSSQLConnection
-from rowcast.job.opening import Job, described
+from rowcast.job.opening import Job, describe_tables
 from rowcast.source import KeyRange, Scope, open_source
 from rowcast.store import (
     Batch,
@@ -122,7 +122,7 @@ class Fab:
 
 def opened(server: Server, db: MSSQLConnection, settings: Settings) -> Job:
     source = open_source(db, settings.source)
-    shared, own = described(settings, source, db)
+    shared, own = describe_tables(settings, source, db)
     ledger = Ledger(db, shared, own, settings.name)
     runs_, registry = Runs(db, shared, settings.name), Registry(db, shared, settings.name)
     return Job(settings, source, db, shared, own, ledger, runs_, registry)

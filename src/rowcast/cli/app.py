@@ -43,8 +43,8 @@ COMMON = Common()
 
 @contextlib.contextmanager
 def opened_job(common: Common, *, prepare: bool = True) -> Iterator[Any]:
-    from rowcast.job.opening import opened
+    from rowcast.job.opening import open_job
 
     logs.configure("warning")
-    with opened(common.settings(), prepare=prepare) as job:
+    with open_job(common.settings(), prepare=prepare) as job:
         yield job

@@ -87,7 +87,7 @@ def demo(
     from rowcast import demo as fab
     from rowcast import pipeline, report
     from rowcast.audit import audit
-    from rowcast.job.opening import opened
+    from rowcast.job.opening import open_job
 
     if daily and secom is not None:
         raise UsageError("--daily runs the simulated history: it cannot be combined with --secom")
@@ -113,7 +113,7 @@ def demo(
                 done = pipeline.run(settings, "full-pipeline", as_of=as_of, progress=progress)
                 print(report.facts(report.summary(done)))
     print("\n$ rowcast audit")
-    with opened(settings) as job:
+    with open_job(settings) as job:
         print(report.equation(audit(job).to_dict()))
         highest = job.own.prediction
         wafer = job.store.scalar(sa.select(highest.c[built.key]).order_by(highest.c.score.desc()).limit(1))
@@ -131,7 +131,7 @@ def demo(
 def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
     """Run as of each day, and say what a person would have been told that day."""
     from rowcast import notify, pipeline
-    from rowcast.job.opening import opened
+    from rowcast.job.opening import open_job
 
     print("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0
@@ -139,7 +139,7 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
         for moment in filter(None, moments):
             done = pipeline.run(settings, "full-pipeline", as_of=moment.isoformat())
             runs, scored = runs + 1, scored + (done.outcome.scored if done.outcome else 0)
-            with opened(settings, prepare=False) as job:
+            with open_job(settings, prepare=False) as job:
                 events = job.alerts.all()
             for event in events[told:]:
                 message = notify.message(event)

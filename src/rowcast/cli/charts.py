@@ -35,10 +35,10 @@ def charts(
     from rowcast import report
 
     with opened_job(common) as job:
-        from rowcast.job.opening import now_of
+        from rowcast.job.opening import resolve_now
         from rowcast.watch.chart_data import charts as drawn
 
-        name, now = job.settings.name, now_of(job.settings, as_of, job.store)
+        name, now = job.settings.name, resolve_now(job.settings, as_of, job.store)
         found = drawn(job, now, days, column)
         group_by = job.settings.monitor.group_by
     if html is not None:

@@ -33,11 +33,11 @@ def quality(
     from rowcast import report
 
     with opened_job(common) as job:
-        from rowcast.job.opening import now_of
+        from rowcast.job.opening import resolve_now
         from rowcast.monitor.quality import CANNOT_SEE
         from rowcast.watch.quality import quality as measured
 
-        now = now_of(job.settings, as_of, job.store)
+        now = resolve_now(job.settings, as_of, job.store)
         found = measured(job, now, days)
         if json:
             about = {"job": job.settings.name, "as_of": now, "days": days, "cannot_see": CANNOT_SEE}

@@ -76,7 +76,7 @@ def alerts(settings: Settings, store: Database, shared: Tables) -> Alerts:
 
 
 @contextmanager
-def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
+def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
     """Connect, check the source against the config, and see that the store's tables are there.
 
     `prepare` False touches nothing: for looking at a store that may not exist.
@@ -90,7 +90,7 @@ def opened(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
             stack.callback(store.close)
         source = open_source(source_db, settings.source)
         _check_overrides(settings)
-        shared, own = described(settings, source, store)
+        shared, own = describe_tables(settings, source, store)
         ledger = Ledger(store, shared, own, settings.name)
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
@@ -123,8 +123,8 @@ def _check_key(store: Database, own: JobTables, settings: Settings) -> None:
         )
 
 
-def described(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:
-    """The store's tables for this job."""
+def describe_tables(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:
+    """Return the store's tables as this job sees them. Raise SourceError where its key takes a name of theirs."""
     taken = [name for name in settings.source.key if name.lower() in _OWN or name.startswith(("rendered_", "rowcast."))]
     if taken:
         raise SourceError(
@@ -147,13 +147,13 @@ def _predicted(label: Column, settings: Settings) -> Any:
     return sa.Boolean if label.kind == "boolean" else sa.Text
 
 
-def now_of(settings: Settings, as_of: str | None, store: Database) -> datetime:
-    """The moment that counts: the store's clock, or the one the user named."""
-    return store.now() if as_of is None else moment("--as-of", as_of, settings.source.timezone)
+def resolve_now(settings: Settings, as_of: str | None, store: Database) -> datetime:
+    """Return the moment that counts: the store's clock, or the one that the user named."""
+    return store.now() if as_of is None else parse_moment("--as-of", as_of, settings.source.timezone)
 
 
-def moment(option: str, text: str, timezone: str) -> datetime:
-    """What an option says. Raises UsageError."""
+def parse_moment(option: str, text: str, timezone: str) -> datetime:
+    """Return the point in time that an option names. Raise UsageError where it is none."""
     try:
         return instant(text, timezone)
     except ConfigError as error:

@@ -17,7 +17,7 @@ from rowcast import check, features, logs, predict
 from rowcast.config import Settings
 from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError
-from rowcast.job.opening import opened
+from rowcast.job.opening import open_job
 from rowcast.job.step_record import peak_rss_mb
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
@@ -217,7 +217,7 @@ class _Worker:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._stack = ExitStack()
-        self.job = self._stack.enter_context(opened(settings, prepare=False))
+        self.job = self._stack.enter_context(open_job(settings, prepare=False))
         self._models: dict[int, Model] = {}
         self._profilers: dict[int, Profiler | None] = {}
         self.shadows = shadow.Shadows(self.job, self.model)
