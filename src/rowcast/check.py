@@ -118,9 +118,10 @@ def must_apply(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> None
     for rule in in_force_now.rules:
         if rule.min is not None and rule.max is not None and rule.min > rule.max:
             raise ConfigError(
-                f"[check.columns] '{rule.name}': with what was learned, min = {rule.min:g} and max = {rule.max:g}"
-                " leave no number",
+                f"[check.columns] '{rule.name}': with what was learned, 'min' and 'max' leave no number",
                 hint="give both 'min' and 'max'",
+                detail=f"they are {rule.min:g} and {rule.max:g}",
+                about=rule.name,
             )
 
 

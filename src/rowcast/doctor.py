@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError
 from rowcast import features, fetch, notify
 from rowcast.config import Monitor, Settings
 from rowcast.database import Database, connect, is_same_database
-from rowcast.errors import DatabaseError, RowcastError
+from rowcast.errors import DatabaseError, RowcastError, describe
 from rowcast.job.opening import describe_tables
 from rowcast.source import Source, open_source
 from rowcast.store import migrations
@@ -72,7 +72,12 @@ def _guarded(findings: Iterator[Finding]) -> Iterator[Finding]:
 
 
 def _problem(error: RowcastError) -> Finding:
-    return Finding("problem", " ".join(error.what.split()), " ".join(error.hint.split()))
+    return Finding("problem", _whole(error), " ".join(error.hint.split()))
+
+
+def _whole(error: RowcastError) -> str:
+    """An error in one line, whatever it quotes: whoever runs the doctor may read the source."""
+    return " ".join(describe(error, details=True).split())
 
 
 def _systems(settings: Settings) -> list[str]:
@@ -157,7 +162,7 @@ def _source(db: Database, settings: Settings, findings: list[Finding]) -> Source
         db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
     except DatabaseError as error:
         way_out = f"GRANT SELECT ON {what} to this user" if error.reason == "rights" else error.hint
-        findings.append(Finding("problem", " ".join(error.what.split()), way_out))
+        findings.append(Finding("problem", _whole(error), way_out))
         return None
     except RowcastError as error:
         findings.append(_problem(error))
@@ -168,7 +173,7 @@ def _source(db: Database, settings: Settings, findings: list[Finding]) -> Source
     try:
         some = db.rows(source.select(sa.literal(1).label("one")).limit(1))
     except RowcastError as error:
-        told = f"[source] where cannot be run: {' '.join(error.what.split())}"
+        told = f"[source] where cannot be run: {_whole(error)}"
         findings.append(Finding("problem", told, "it must be a condition in this database's SQL"))
         return None
     lets = Finding("ok", "[source] where lets rows through")
@@ -391,7 +396,7 @@ def _maintenance(source: Source, monitor: Monitor) -> Iterator[Finding]:
         timeless = maintenance.timeless()
     except DatabaseError as error:
         way_out = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint
-        yield Finding("problem", f"[monitor] events cannot be read: {' '.join(error.what.split())}", way_out)
+        yield Finding("problem", f"[monitor] events cannot be read: {_whole(error)}", way_out)
         return
     rows = sum(row["rows"] for batch in batches for row in batch.to_pylist())
     yield Finding("ok", f"{monitor.events} can be read; events in the last {DAYS} days: {rows:,}")

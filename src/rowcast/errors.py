@@ -16,21 +16,57 @@ RowcastError            what happened, where, and the way out
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
 
+import sys
+import types
+from typing import Literal, get_args
+
+Reason = Literal[
+    "unreachable", "login", "missing", "rights", "duplicate", "locked", "conflict", "full", "mixed", "other"
+]
+"""Why a database did not do what it was asked to."""
+REASONS: tuple[Reason, ...] = get_args(Reason)
+
+MORE = "pipeline.log and 'rowcast runs' say more"
+_NO_VALUE_BEHIND: tuple[Reason, ...] = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")
+_REFUSED: dict[Reason, str] = {
+    "duplicate": "a key is there already",
+    "conflict": "another transaction was in the way",
+    "other": "the database refused a statement",
+}
+
 
 class RowcastError(Exception):
-    """Base of all: `what` in one line, `hint` the way out. Both are shown to the user; neither holds a secret.
+    """Base of all errors that rowcast raises on purpose.
 
-    `step` names the step in which it was raised, where that is known.
+    `what` says in one line what happened, `hint` what to do next. Neither quotes a value of a row, so that both may go
+    anywhere: to a log collector, to a chat. `detail` holds what may quote one, such as a driver's own words or a list
+    of labels; it is shown on a terminal, in the local log file and in the user's own database. None holds a secret.
+    `about` names what the error concerns, such as a column or a model version: with the class and the place that made
+    the error, it tells two troubles apart (`dedup_key`). `step` names the step in which it was raised, where known.
     """
 
-    def __init__(self, what: str, *, hint: str = "") -> None:
+    def __init__(self, what: str, *, hint: str = "", detail: str = "", about: str = "") -> None:
         super().__init__(what)
         self.what = what
         self.hint = hint
+        self.detail = detail
+        self.about = about
+        self.origin = _maker()
         self.step = ""
 
     def __str__(self) -> str:
-        return f"{self.what}\n  {self.hint}" if self.hint else self.what
+        more = f" ({MORE})" if self.quotes_values else ""
+        return f"{self.what}{more}\n  {self.hint}" if self.hint else f"{self.what}{more}"
+
+    @property
+    def quotes_values(self) -> bool:
+        """Whether there is a `detail`, which may quote a value of a row."""
+        return bool(self.detail)
+
+    @property
+    def dedup_key(self) -> str:
+        """Equal for two errors that are the same trouble, whatever their figures and their wording."""
+        return f"{type(self).__name__}:{self.origin}:{self.about}"
 
     def __reduce__(self) -> tuple[object, ...]:  # keeps every part when an error crosses from a worker process
         return (_rebuild, (type(self), dict(vars(self))))
@@ -40,6 +76,14 @@ def _rebuild(kind: type["RowcastError"], parts: dict[str, str]) -> "RowcastError
     error = kind.__new__(kind, parts["what"])
     vars(error).update(parts)
     return error
+
+
+def _maker() -> str:
+    """The module and the function that make an error just now."""
+    frame: types.FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__") == __name__:
+        frame = frame.f_back
+    return "" if frame is None else f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"
 
 
 class UsageError(RowcastError):
@@ -59,19 +103,32 @@ class StoreError(RowcastError):
 
 
 class DatabaseError(RowcastError):
-    """A database did not answer, refused the login, or refused a statement.
+    """A database did not answer, refused the login, or refused a statement; `reason` says which."""
 
-    `reason` is one of: unreachable, login, missing, rights, duplicate, locked, conflict, full, mixed, other.
-    """
+    def __init__(self, what: str, *, hint: str = "", detail: str = "", reason: Reason = "other") -> None:
+        super().__init__(what, hint=hint, detail=detail)
+        self.reason: Reason = reason
 
-    def __init__(self, what: str, *, hint: str = "", reason: str = "other") -> None:
-        super().__init__(what, hint=hint)
-        self.reason = reason
+    @classmethod
+    def of_driver(cls, place: str, said: str, *, hint: str = "", reason: Reason = "other") -> "DatabaseError":
+        """Return the error of a database at `place` whose driver said `said`.
+
+        What a driver says of a reason that concerns names, rights or the server alone is told whole. Of anything else
+        it may quote the value that it refused.
+        """
+        if reason in _NO_VALUE_BEHIND:
+            return cls(f"{place}: {said}", hint=hint, reason=reason)
+        return cls(f"{place}: {_REFUSED.get(reason, _REFUSED['other'])}", hint=hint, detail=said, reason=reason)
 
     @property
     def is_transient(self) -> bool:
         """Whether the same may well succeed a little later: a restart, a dropped connection, a lock, a deadlock."""
         return self.reason in ("unreachable", "locked", "conflict")
+
+    @property
+    def dedup_key(self) -> str:
+        """The reason tells one trouble with a database from another."""
+        return f"{type(self).__name__}:{self.reason}:{self.about}"
 
 
 class TrainingError(RowcastError):
@@ -104,3 +161,38 @@ class NotifyError(RowcastError):
 
 class BusyError(RowcastError):
     """Another run that is alive does what this one was asked to do."""
+
+
+def describe(error: BaseException, *, details: bool) -> str:
+    """Return an error in one line; with `details` also what may quote a value of a row."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    if isinstance(error, RowcastError):
+        return f"{error.what}: {error.detail}" if details and error.detail else error.what
+    said = " ".join(str(error).split())
+    return f"{type(error).__name__}: {said}" if details and said else f"unexpected {type(error).__name__}"
+
+
+def quotes_values(error: BaseException) -> bool:
+    """Return whether what an error says in full may quote a value of a row; another library's may always."""
+    return error.quotes_values if isinstance(error, RowcastError) else bool(str(error))
+
+
+def as_rowcast_error(error: Exception) -> RowcastError:
+    """Return the error itself where rowcast raised it on purpose, else a RunError that carries what it says."""
+    if isinstance(error, RowcastError):
+        return error
+    known = RunError(describe(error, details=False), detail=" ".join(str(error).split()))
+    known.origin = dedup_key(error)
+    return known
+
+
+def dedup_key(error: BaseException) -> str:
+    """Return what two errors have in common that are the same trouble; of another library's, where it was raised."""
+    if isinstance(error, RowcastError):
+        return error.dedup_key
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = "" if trace is None else f"{trace.tb_frame.f_globals.get('__name__')}.{trace.tb_frame.f_code.co_qualname}"
+    return f"{type(error).__name__}:{place}"

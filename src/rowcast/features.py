@@ -112,20 +112,27 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
     counts = {pair["values"]: pair["counts"] for pair in labels.value_counts().to_pylist()}
     if len(counts) < 2:
         raise TrainingError(
-            f"the label has one value: {_shown(counts)}", hint="wait until several outcomes have been seen often enough"
+            "the label has one value",
+            hint="wait until several outcomes have been seen often enough",
+            detail=_shown(counts),
+            about="classes",
         )
     if len(counts) > MOST_CLASSES:
         raise TrainingError(
-            f"the label has {len(counts)} values: {_shown(counts)}",
+            f"the label has {len(counts)} values",
             hint='set [task] kind = "regression" where they are amounts; a query can put classes together',
+            detail=_shown(counts),
+            about="amounts",
         )
     first = max(counts, key=lambda label: (counts[label], str(label)))
     if normal is not None:
         same = [label for label in counts if plain(label) == plain(normal)]
         if not same:
             raise TrainingError(
-                f"no label is {normal!r}: the labels are {_shown(counts)}",
+                "no label is the one that [task] normal names",
                 hint="set [task] normal to the one that needs no action",
+                detail=f"it names {normal!r}, and the labels are {_shown(counts)}",
+                about="normal",
             )
         first = same[0]
     return (first, *sorted((label for label in counts if label != first), key=lambda label: (str(type(label)), label)))
@@ -136,8 +143,10 @@ def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
     wanted, shown = plain(positive), _shown(found.values())
     if wanted not in found:
         raise TrainingError(
-            f"no label is {positive!r}: the labels are {shown}",
+            "no label is the one that [task] positive names",
             hint="set [task] positive to the one that means a failure",
+            detail=f"it names {positive!r}, and the labels are {shown}",
+            about="positive",
         )
     if len(found) != 2:
         hint = (
@@ -145,7 +154,8 @@ def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
             if len(found) == 1
             else '[task] kind = "multiclass" tells several apart, "regression" learns amounts'
         )
-        raise TrainingError(f"the label has {len(found)} value{'s' * (len(found) > 1)}: {shown}", hint=hint)
+        what = f"the label has {len(found)} value{'s' * (len(found) > 1)}"
+        raise TrainingError(what, hint=hint, detail=shown, about="classes")
     return next(value for plain, value in found.items() if plain != wanted), found[wanted]
 
 

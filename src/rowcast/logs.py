@@ -7,6 +7,7 @@ import math
 import re
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from rowcast.errors import describe
 from rowcast.formatting import ascii_only
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -29,6 +31,7 @@ class Present:
     level: str
     file: Path | None
     secrets: tuple[str, ...]
+    values: bool  # of rows may be shown wherever the stream goes
 
 
 _present: list[Present] = []  # at most one
@@ -48,37 +51,45 @@ def configure(
     console: Any = None,
     rotates: bool = True,
     cloudwatch: bool = False,
+    values: bool = False,
 ) -> None:
     """Send events of `level` and above to the stream, as JSON unless it is a terminal, and to the file.
 
     `secrets` are taken out of every event. `console` is a rich console that owns the terminal while a bar is drawn.
     With `rotates` False the file is another process's, which may move it away. `cloudwatch` adds the lines of `figures`
     to the stream, unless it is a terminal.
+
+    What may quote a value of a row goes to the file and to a terminal; to another stream only with `values`. Such are
+    the entry `detail`, and what an exception says that is no RowcastError: exceptions are logged as objects.
     """
     stream = stream or sys.stderr
     hidden = tuple(secret for secret in secrets if secret)
-    _present[:] = [Present(level, file, hidden)]
+    _present[:] = [Present(level, file, hidden, values)]
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        lambda _, __, event: {key: _clean(value, hidden) for key, value in event.items()},
+        lambda _, __, event: _with_exception(event),
     ]
-    as_json: list[Any] = [
-        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-        structlog.processors.JSONRenderer(ensure_ascii=False),
-    ]
-    as_text: list[Any] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _for_people]
+
+    def rendered(render: Any, *, details: bool) -> list[Any]:
+        def plain(_: Any, __: str, event: Any) -> Any:
+            return {key: _clean(value, hidden) for key, value in _plain(event, details=details).items()}
+
+        return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, plain, render]
+
+    as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    is_terminal = stream.isatty()
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if console is not None:
         handlers = [_Above(console)]
-    renders = [as_text if stream.isatty() else as_json]
+    renders = [rendered(_for_people if is_terminal else as_json, details=is_terminal or values)]
     problem = ""
     if file is not None:
         try:
             if rotates:
                 ours = logging.handlers.RotatingFileHandler(file, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
             handlers.append(ours if rotates else logging.handlers.WatchedFileHandler(file, encoding="utf-8"))
-            renders.append(as_json)
+            renders.append(rendered(as_json, details=True))
         except OSError as error:
             problem = f"{file} cannot be written: {error.strerror}"
     root = logging.getLogger("rowcast")
@@ -92,14 +103,13 @@ def configure(
     root.propagate = False
     logging.raiseExceptions = False  # a full disk must not fill the terminal as well
     lines = logging.getLogger("rowcast.figures")
-    lines.handlers[:] = [logging.StreamHandler(stream)] if cloudwatch and not stream.isatty() else []
+    lines.handlers[:] = [logging.StreamHandler(stream)] if cloudwatch and not is_terminal else []
     lines.setLevel("INFO")
     lines.propagate = False
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
             *shared,
-            structlog.processors.format_exc_info,
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -108,6 +118,44 @@ def configure(
     )
     if problem:
         structlog.get_logger("rowcast").warning(problem)
+
+
+def shows_details(stream: TextIO) -> bool:
+    """Whether what may quote a value of a row may be shown there: on a terminal, or where the config allows it."""
+    now = present()
+    return stream.isatty() or (now is not None and now.values)
+
+
+def trace_of(error: BaseException, *, details: bool) -> str:
+    """Return the traceback of an error and of its causes; without `details` none of the messages of others' errors."""
+    if details:
+        return "".join(traceback.format_exception(error)).rstrip()
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    stack = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+    text = f"Traceback (most recent call last):\n{stack}{type(error).__name__}: {describe(error, details=False)}"
+    return text if before is None else f"{trace_of(before, details=False)}\n\nthen\n\n{text}"
+
+
+def _with_exception(event: Any) -> Any:
+    """Keep the exception that is under way, which each handler renders by its own rule."""
+    if event.get("exc_info") is True:
+        event["exc_info"] = sys.exc_info()[1]
+    return event
+
+
+def _plain(event: Any, *, details: bool) -> dict[str, Any]:
+    """Render exceptions, and leave out what may quote a value unless `details`."""
+    found = dict(event)
+    trace = found.pop("exc_info", None)
+    detail = found.pop("detail", None)
+    for key, value in found.items():
+        if isinstance(value, BaseException):
+            found[key] = describe(value, details=details)
+    if detail and details:
+        found["detail"] = detail
+    if isinstance(trace, BaseException):
+        found["exception"] = trace_of(trace, details=details)
+    return found
 
 
 def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
@@ -152,7 +200,7 @@ def _for_people(_: Any, __: str, event: Any) -> str:
     level = event.pop("level", "info")
     text = str(event.pop("event", ""))
     trace = event.pop("exception", "")
-    note = event.pop("note", "")
+    note = ": ".join(part for part in (event.pop("note", ""), event.pop("detail", "")) if part)
     figures = "  ".join(
         f"{key}={value:,}" if isinstance(value, int) else f"{key}={value}" for key, value in event.items()
     )

@@ -15,11 +15,11 @@ from rowcast import by_hand, fetch
 from rowcast.alerts import raising, rendering
 from rowcast.config import Settings
 from rowcast.engines.local import Local
-from rowcast.errors import BusyError, RowcastError, RunError, UsageError
+from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED
-from rowcast.job.step_record import describe_error, emit_run_figures, record_step
+from rowcast.job.step_record import emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.models import imported
@@ -264,16 +264,16 @@ def _begun(
             job.store.reconnect()  # an interruption can leave a transaction open
             if result.run_id:
                 cause = EndCause.ERROR if failed else EndCause.STOPPED
-                job.runs.finish(result.run_id, result.status, cause, describe_error(error))
+                job.runs.finish(result.run_id, result.status, cause, describe(error, details=True))
             else:
                 job.runs.settle()  # it may have begun unheard
-        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=describe_error(error))
+        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=error)
         emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
         if written:
             raising.deliver(job)
         raise
     result.champion = job.retried(job.registry.champion)
-    what = result.error.what if result.error else None
+    what = describe(result.error, details=True) if result.error else None
     raising.ended(job, result, now)
     job.retried(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
@@ -303,9 +303,9 @@ def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
 
 def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
     """Say what failed: whatever it is, the champion can still score, and if it cannot it says so itself."""
-    known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
+    known = as_rowcast_error(error)
     result.status, result.error = RunStatus.PARTIAL, result.error or known
-    log.error(what, error=known.what)
+    log.error(what, error=known)
     log.debug("where it failed", exc_info=True)
     return known
 
@@ -377,7 +377,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
         result.troubles["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
-        result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint)
+        result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
     _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result)
 
 

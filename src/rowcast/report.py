@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rowcast.errors import describe
 from rowcast.formatting import number
 from rowcast.pipeline import Result
 
@@ -52,8 +53,8 @@ def text(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def summary(result: Result) -> dict[str, Any]:
-    """What a run came to, in figures."""
+def summary(result: Result, *, details: bool = False) -> dict[str, Any]:
+    """What a run came to, in figures; with `details` also what may quote a value of a row."""
     about: dict[str, Any] = {"run": result.run_id, "pipeline": result.pipeline, "status": result.status}
     if result.retrain:
         about["retrain"] = result.retrain
@@ -75,7 +76,7 @@ def summary(result: Result) -> dict[str, Any]:
         if not outcome.fetched:
             about["note"] = "nothing new to score"
     if result.error is not None:
-        about["error"] = result.error.what
+        about["error"] = describe(result.error, details=details)
     return about
 
 

@@ -394,12 +394,12 @@ def test_zoned_and_zoneless_times_are_instants(trained: Job) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("failed = 0 WHERE failed = 1", ["no label is 1: the labels are 0", "[task] positive"]),
-        ("failed = 1 WHERE failed = 0", ["the label has 1 value: 1", "wait until both outcomes have been seen"]),
+        ("failed = 0 WHERE failed = 1", ["no label is the one that [task] positive names", "[task] positive to"]),
+        ("failed = 1 WHERE failed = 0", ["the label has 1 value", "wait until both outcomes have been seen"]),
         ("failed = NULL", ["no row has a known label yet", "[source] label"]),
         ("failed = NULL WHERE wafer > 49", ["49 labelled rows are too few", "[model] min_train_rows"]),
         ("failed = 2 WHERE wafer = 7", ["the label has 3 values", "multiclass"]),
-        ("failed = 0 WHERE wafer > 8", ["are 1: 10 are needed of each class", "wait for more labels"]),
+        ("failed = 0 WHERE wafer > 8", ["are of one class: 10 are needed of each class", "wait for more labels"]),
         ("s01 = NULL, s02 = NULL", None),
     ],
 )
@@ -422,7 +422,8 @@ def test_labels_in_text_are_told_and_accepted_once_the_positive_one_is_named(emp
     rows = [*wafers(1, LABELLED, True), *wafers(301, PENDING, False)]
     empty.add([{**row, "failed": {1: "fail", 0: "pass", None: None}[row["failed"]]} for row in rows])
     empty.estimator("quick")
-    mentions(empty.refused("run"), "no label is 1: the labels are 'pass', 'fail'", "[task] positive")
+    mentions(empty.refused("run"), "no label is the one that [task] positive names", "'rowcast runs' say more")
+    assert empty.ok("runs", "--json")[0]["error"].endswith("it names 1, and the labels are 'pass', 'fail'")
     empty.estimator("quick", task={"positive": "fail"})
     assert empty.ok("run")["scored"] == PENDING
     predicted = {row["predicted"] for row in empty.sql(f"SELECT predicted FROM {empty.table('wafers_prediction')}")}
@@ -769,11 +770,11 @@ def test_a_full_disk_is_named_and_the_next_run_scores_what_is_left(lite: Job) ->
 
 
 ESTIMATOR_FAULTS = {
-    "raising": ["estimator 'mine:raising' raised in fit", "C"],
+    "raising": ["estimator 'mine:raising' raised in fit", "y as 0 and 1"],
     "misshapen": ["Pipeline of GaussianMixture returned shape (", ", 3) where (", "predict_proba gives a column"],
     "blind": ["Pipeline of PCA raised while scoring"],
     "unlisted": ["mine.Own", "not on the allow-list", "scikit-learn's own classes"],
-    "impossible": ["estimator 'mine:impossible' cannot be built", "no licence for this model"],
+    "impossible": ["estimator 'mine:impossible' cannot be built", "takes no arguments"],
     "leaving": ["estimator 'mine:leaving' cannot be built"],
     "nothing": ["estimator 'mine:nothing'"],
     "absent": ["module 'mine' has no 'absent'", "package.module:factory"],
@@ -785,6 +786,8 @@ def test_an_estimator_at_fault_is_named_and_the_champion_goes_on_scoring(make_jo
     first, later = make_job("sqlite", "untrained"), make_job("sqlite", "trained")
     first.estimator(factory)
     mentions(first.refused("run"), *ESTIMATOR_FAULTS[factory])
+    if factory == "impossible":
+        assert "no licence for this model" in first.ok("runs", "--json")[0]["error"]
     assert first.counts() == (0, LABELLED + PENDING, 0, 0, 0)
 
     later.sql("UPDATE wafers SET failed = s01 + s02 > 1 WHERE wafer <= 330")

@@ -123,10 +123,10 @@ def test_expected_errors_show_a_way_out_and_no_traceback(folder: Folder) -> None
     folder.sql("UPDATE q6_data SET target = 0 WHERE target = 1")
     done = folder.python("p2.pipeline", "-log", "ERROR", "-a", "full-pipeline")
     assert done.returncode == 1
-    assert "error: no label is 1" in done.stderr
+    assert "error: no label is the one that [task] positive names" in done.stderr
     assert "[task] positive" in done.stderr
     assert "Traceback" not in done.stderr
-    assert "no label is 1" in folder.log()[-1]["error"]
+    assert "it names 1" in folder.log()[-1]["error"]
     debug = folder.python("p2.pipeline", "-log", "DEBUG", "-a", "full-pipeline")
     assert debug.returncode == 1
     assert "Traceback" in debug.stderr

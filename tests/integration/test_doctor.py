@@ -123,7 +123,7 @@ def test_a_missing_index_on_a_large_table_comes_with_the_statement_that_makes_it
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ("failed = 0", "no label is 1: the labels are 0"),
+        ("failed = 0", "no label is the one that [task] positive names: it names 1, and the labels are 0"),
         ("failed = id", "failed has more than 20 values"),
         ("failed = NULL", "no row has a known label yet"),
     ],

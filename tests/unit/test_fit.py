@@ -395,7 +395,11 @@ def test_one_wild_value_moves_a_linear_score_no_further_than_the_training_rows_r
 
 @pytest.mark.parametrize(
     ("rows", "positives", "says"),
-    [(99, 30, "99 labelled rows are too few"), (300, 0, "0 of 300"), (300, 9, "only 9 of 300 labelled rows are 'bad'")],
+    [
+        (99, 30, "99 labelled rows are too few"),
+        (300, 0, "0 of 300"),
+        (300, 9, "only 9 of 300 labelled rows are of one class"),
+    ],
 )
 def test_too_few_rows_or_positives_are_refused_with_their_counts(rows: int, positives: int, says: str) -> None:
     outcome = np.zeros(rows, dtype=bool)
@@ -405,8 +409,10 @@ def test_too_few_rows_or_positives_are_refused_with_their_counts(rows: int, posi
         trained(of, outcome)
     assert caught.value.hint
     if positives == 9:
-        with pytest.raises(TrainingError, match="are 'ok'"):
+        assert caught.value.detail == "those that are 'bad'"
+        with pytest.raises(TrainingError) as caught:
             trained(of, ~outcome)
+        assert caught.value.detail == "those that are 'ok'"
 
 
 def test_rows_that_cannot_be_ordered_are_refused() -> None:
@@ -590,7 +596,7 @@ def test_an_estimator_that_raises_is_told_in_one_line(estimator: Callable[[Calla
     from sklearn.linear_model import LogisticRegression
 
     of, outcome = planted(300, 3)  # with missing values, which it cannot take
-    with pytest.raises(EstimatorError, match="raised in fit: ValueError: Input X contains NaN") as caught:
+    with pytest.raises(EstimatorError, match="raised in fit") as caught:
         trained(of, outcome, estimator=estimator(LogisticRegression))
     assert "\n" not in caught.value.what
 

@@ -114,7 +114,7 @@ def test_lightgbm_text_that_leaves_its_arrays_is_refused(tmp_path: Path) -> None
 
 def test_a_model_of_something_else_is_refused_by_what_it_is(tmp_path: Path) -> None:
     wrong = LogisticRegression().fit(FRAME, np.where(FAILED, "bad", "good"))
-    with pytest.raises(ModelError, match="tells bad, good apart, and the labels are pass, fail"):
+    with pytest.raises(ModelError, match="tells other classes apart"):
         imported(file(tmp_path, wrong))
     with pytest.raises(ModelError, match="holds a LinearRegression, and \\[task\\] kind is binary"):
         imported(file(tmp_path, LinearRegression().fit(FRAME, FAILED)))

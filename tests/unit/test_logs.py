@@ -11,6 +11,7 @@ import pytest
 import structlog
 
 from rowcast import logs
+from rowcast.errors import RunError
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +73,41 @@ def test_user_and_password_of_any_url_are_taken_out_without_being_told_of() -> N
     structlog.get_logger("rowcast").error("postgresql://me:other@host/fab is away")
     assert "other" not in stream.getvalue()
     assert "host/fab" in stream.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("values", [False, True])
+def test_what_may_quote_a_row_goes_to_the_file_and_the_terminal_and_elsewhere_only_where_allowed(
+    tmp_path: Path, values: bool
+) -> None:
+    def tell() -> None:
+        log = structlog.get_logger("rowcast")
+        log.error("infer failed", error=RunError("2 rows are bad", detail="'Miller'"))
+        log.info("data-process done", note="not learned from", detail="'Miller' (3)")
+        try:
+            raise ValueError("Miller") from OSError("Miller")
+        except ValueError as error:
+            log.warning("a batch failed", error=error)
+            log.error("where it failed", exc_info=True)
+
+    stream, file, terminal = io.StringIO(), tmp_path / "pipeline.log", Terminal()
+    logs.configure("info", file=file, stream=stream, values=values)
+    tell()
+    assert ("Miller" in stream.getvalue()) is values
+    first, _, third, fourth = events(stream)
+    assert (first["error"], third["error"]) == (
+        ("2 rows are bad: 'Miller'", "ValueError: Miller") if values else ("2 rows are bad", "unexpected ValueError")
+    )
+    assert "in tell" in str(fourth["exception"])
+    assert "OSError" in str(fourth["exception"])
+    assert file.read_text().count("Miller") == 5
+    logs.configure("info", stream=terminal)
+    tell()
+    assert terminal.getvalue().count("Miller") == 5
 
 
 def test_a_log_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:

@@ -48,9 +48,9 @@ def refused(labels: list[Any], **task: Any) -> TrainingError:
 
 QUOTING = [
     RuntimeError(f"could not convert {PRIVATE}"),
-    EstimatorError(f"estimator 'p2:build' raised in fit: {one_line(ValueError(PRIVATE))}"),
-    DatabaseError(f'postgresql://fab:5432/line: invalid input syntax for type double precision: "{PRIVATE}"'),
-    DatabaseError(f"mssql://fab/line: the duplicate key value is ({PRIVATE})", reason="duplicate"),
+    EstimatorError("estimator 'p2:build' raised in fit", detail=one_line(ValueError(PRIVATE))),
+    DatabaseError.of_driver("postgresql://fab:5432/line", f'invalid input syntax for type integer: "{PRIVATE}"'),
+    DatabaseError.of_driver("mssql://fab/line", f"the duplicate key value is ({PRIVATE})", reason="duplicate"),
     refused([PRIVATE, PRIVATE]),
     refused([PRIVATE, "a", "b"], positive="a"),
     refused([PRIVATE, "x"], positive="y"),
@@ -63,7 +63,7 @@ QUOTING = [
 @pytest.mark.parametrize("error", QUOTING, ids=[f"{n}: {type(error).__name__}" for n, error in enumerate(QUOTING)])
 def test_what_may_quote_a_row_is_left_to_the_log(error: Exception) -> None:
     assert PRIVATE not in event(error).what
-    assert event(error).what.endswith(("the log says more", "the log says why"))
+    assert event(error).what.endswith("'rowcast runs 7' says more")
     assert PRIVATE in event(error, values=True).what
 
 
@@ -123,12 +123,12 @@ def test_the_command_goes_on_or_looks_at_the_run(result: dict[str, Any], command
 
 
 def test_batches_that_are_left_are_counted() -> None:
-    error = DatabaseError("nothing to see", reason="other")
+    error = DatabaseError.of_driver("the server", "nothing to see")
     outcome = Outcome(failed={3: error, 4: RunError("y")}, broken=Counter())
     found = event(error, outcome=outcome, status="partial")
     assert found.title == "infer partial"
     assert found.what.startswith(
-        "2 batches could not be scored and stay pending: the database refused a statement (other)"
+        "2 batches could not be scored and stay pending: the server: the database refused a statement"
     )
 
 

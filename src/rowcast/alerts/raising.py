@@ -17,7 +17,6 @@ from rowcast.config import Settings
 from rowcast.database import connect
 from rowcast.errors import BusyError, StoreError, UsageError
 from rowcast.job.opening import Job, alerts
-from rowcast.job.step_record import describe_error
 from rowcast.job.workdir import work_root
 from rowcast.signals import is_stopping
 from rowcast.store import migrations
@@ -164,7 +163,7 @@ def _keep(settings: Settings, event: Event) -> None:
         if not is_stopping():
             _replace(file, {**left, "told": left["told"] + _sent(settings, event, left["told"])})
     except Exception as error:
-        log.warning("what happened stands in the log alone", error=describe_error(error))
+        log.warning("what happened stands in the log alone", error=error)
 
 
 def _replace(file: Path, found: dict[str, Any]) -> None:
@@ -190,7 +189,7 @@ def _kept(settings: Settings) -> Iterator[tuple[Path, Event, list[str]]]:
             found = json.loads(file.read_text(encoding="utf-8"))
             yield file, from_json(found["event"]), found["told"]
         except (OSError, ValueError, TypeError, KeyError) as error:  # another process took it, or a person changed it
-            log.warning("what an earlier run left cannot be read", file=str(file), error=describe_error(error))
+            log.warning("what an earlier run left cannot be read", file=str(file), error=error)
 
 
 def _unless_away(work: Callable[[], Found]) -> Found | None:
@@ -203,4 +202,4 @@ def _unless_away(work: Callable[[], Found]) -> Found | None:
 
 
 def _say(error: Exception) -> None:
-    log.warning("what happened cannot be told yet", error=describe_error(error))
+    log.warning("what happened cannot be told yet", error=error)

@@ -6,8 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from rowcast.config import Settings
-from rowcast.errors import DatabaseError, EstimatorError, RowcastError, TrainingError
-from rowcast.job.step_record import describe_error
+from rowcast.errors import dedup_key, describe, quotes_values
 from rowcast.logs import without
 from rowcast.scoring.batch import Outcome
 from rowcast.store.event import Event, Severity
@@ -21,8 +20,6 @@ BY_HAND = (
     PipelineName.IMPORT,
 )  # what a person triggers, and does not come again by itself
 _COMMANDS = {PipelineName.FULL: "run"}  # where it is not the pipeline's name
-_OUTSIDE = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")  # reasons that no value is behind
-_LABELS = re.compile(r"(the label has|no label is)\b")
 _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
 
 
@@ -38,7 +35,7 @@ class Told(Protocol):
 
 def trouble(settings: Settings, result: Told, topic: str, error: Exception, now: datetime, severity: Severity) -> Event:
     """What went wrong in a run, and how to go on; `topic` is what of the run did."""
-    what = _said(error, values=settings.notify.values)
+    what = describe(error, details=settings.notify.values)
     partial = result.outcome is not None and any(error is one for one in result.outcome.failed.values())
     if partial and result.outcome is not None:
         n = len(result.outcome.failed)
@@ -47,6 +44,8 @@ def trouble(settings: Settings, result: Told, topic: str, error: Exception, now:
     if result.run_id:
         over = result.pipeline in BY_HAND or result.status is RunStatus.DONE
         command = f"{'runs' if over else 'resume'} {result.run_id}"
+    if quotes_values(error) and not settings.notify.values:
+        what += f"; 'rowcast runs {result.run_id}' says more" if result.run_id else "; pipeline.log says more"
     name = result.pipeline if topic == "run" else topic
     return Event(
         job=settings.name,
@@ -55,27 +54,12 @@ def trouble(settings: Settings, result: Told, topic: str, error: Exception, now:
         what=what,
         severity=severity,
         since=now,
+        alike=dedup_key(error),
         todo=" ".join(getattr(error, "hint", "").split()) or "mend what it names; the log has the rest",
         command=f"rowcast {command}",
         run_id=result.run_id or None,
         state="once" if result.pipeline in BY_HAND else "begins",
     )
-
-
-def _said(error: Exception, *, values: bool) -> str:
-    """An error in a sentence. Where values of rows may not be shown, what may quote one is left out.
-
-    Such is what a database says of a value, what other people's code says, and which labels there are.
-    """
-    what, known = describe_error(error), isinstance(error, RowcastError)
-    quotes = not known or isinstance(error, EstimatorError)
-    quotes |= isinstance(error, DatabaseError) and error.reason not in _OUTSIDE
-    quotes |= isinstance(error, TrainingError) and _LABELS.match(what) is not None
-    if values or not quotes:
-        return what
-    if isinstance(error, DatabaseError):
-        return f"the database refused a statement ({error.reason}); the log says why"
-    return f"{what.partition(': ')[0]}; the log says more"
 
 
 def decision(settings: Settings, made: dict[str, Any]) -> Event:

@@ -5,9 +5,10 @@ import sys
 
 from cyclopts import CycloptsError
 
+from rowcast import logs
 from rowcast.cli import begin, charts, decide, drift, look, models, operate, quality, tell
 from rowcast.cli.app import app
-from rowcast.errors import RowcastError, UsageError
+from rowcast.errors import MORE, RowcastError, UsageError, describe
 
 __all__ = ["app", "begin", "charts", "decide", "drift", "look", "main", "models", "operate", "quality", "tell"]
 
@@ -23,8 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2  # the message has been printed
     except RowcastError as error:
         if debug:
-            raise
-        _say(error.what, error.hint)
+            return _trace(error)
+        more = "" if logs.shows_details(sys.stderr) or not error.quotes_values else f" ({MORE})"
+        _say(f"{describe(error, details=logs.shows_details(sys.stderr))}{more}", error.hint)
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -32,13 +34,23 @@ def main(arguments: list[str] | None = None) -> int:
         _say("interrupted", "'rowcast resume' goes on with a run that it stopped")
     except Exception as error:
         if debug:
-            raise
-        _say(f"{type(error).__name__}: {error}", "a fault in rowcast itself: '--log-level debug' shows where")
+            return _trace(error)
+        said = describe(error, details=logs.shows_details(sys.stderr))
+        _say(said, "a fault in rowcast itself: '--log-level debug' shows where")
+    return 1
+
+
+def _trace(error: Exception) -> int:
+    print(_without_secrets(logs.trace_of(error, details=logs.shows_details(sys.stderr))), file=sys.stderr)
     return 1
 
 
 def _say(what: str, hint: str) -> None:
-    secrets = {value for name, value in os.environ.items() if name.startswith("ROWCAST_") and "://" in value}
-    for secret in secrets:
-        what = what.replace(secret, "***")
-    print(f"error: {what}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
+    print(_without_secrets(f"error: {what}" + (f"\n  {hint}" if hint else "")), file=sys.stderr)
+
+
+def _without_secrets(text: str) -> str:
+    for name, value in os.environ.items():
+        if name.startswith("ROWCAST_") and "://" in value:
+            text = text.replace(value, "***")
+    return text

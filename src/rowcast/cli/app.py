@@ -46,5 +46,7 @@ def opened_job(common: Common, *, prepare: bool = True) -> Iterator[Any]:
     from rowcast.job.opening import open_job
 
     logs.configure("warning")
-    with open_job(common.settings(), prepare=prepare) as job:
+    settings = common.settings()
+    logs.configure("warning", values=settings.notify.values)
+    with open_job(settings, prepare=prepare) as job:
         yield job

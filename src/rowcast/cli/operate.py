@@ -113,9 +113,9 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
                 try:
                     finish(pipeline.run(settings, "full-pipeline", progress=progress))
                 except RowcastError as error:
-                    log.error(error.what, hint=error.hint or None)
+                    log.error(error.what, hint=error.hint or None, detail=error.detail)
                 except Exception as error:
-                    log.error(f"{type(error).__name__}: {error}")  # watching goes on
+                    log.error("unexpected error", error=error)  # watching goes on
                 time.sleep(max(0.0, due - time.monotonic()))
         log.info("stopped watching")
     return 0

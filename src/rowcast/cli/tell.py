@@ -29,7 +29,7 @@ def notify(
     sinks = telling.open_sinks(settings.notify)
     if not sinks:
         raise NotifyError("nobody is told anything yet", hint="name [notify] sns_topic or urls in rowcast.toml")
-    logs.configure("error", secrets=settings.secrets)
+    logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
     if test:
         text = telling.message(_test_event(settings.name))
         said = {sink.name: telling.tried(sink, text, settings.secrets) for sink in sinks}
@@ -41,7 +41,7 @@ def notify(
                 print(f"failed   {name}: {why}" if why else f"ok       {name}")
         return 1 if any(said.values()) else 0
     with opened_job(common) as job:
-        logs.configure("error", secrets=settings.secrets)
+        logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
         delivered = deliver(job.alerts, sinks, settings.secrets, at_once=True)
         about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
     print(report.as_json(about) if json else report.facts(about))

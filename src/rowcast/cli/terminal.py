@@ -29,6 +29,7 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
     how: dict[str, Any] = {"file": settings.folder / "pipeline.log", "secrets": settings.secrets}
+    how["values"] = settings.notify.values
     with stoppable(), contextlib.ExitStack() as stack:
         if not sys.stderr.isatty():
             logs.configure(common.log_level, **how, cloudwatch=settings.logs.cloudwatch)
@@ -139,6 +140,6 @@ def finish(result: "Result", more: dict[str, Any] | None = None) -> int:
     """Say what a run came to: a summary for people, one line of JSON elsewhere."""
     from rowcast import report
 
-    about = {**report.summary(result), **(more or {})}
+    about = {**report.summary(result, details=logs.shows_details(sys.stdout)), **(more or {})}
     print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
     return 0 if result.status == "done" else 1

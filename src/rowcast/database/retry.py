@@ -47,7 +47,7 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _log_retry(details: RetryDetails) -> None:
-    log.warning("trying again", error=str(details.caused_by.args[0]), wait_s=round(details.wait_for, 1))
+    log.warning("trying again", error=details.caused_by, wait_s=round(details.wait_for, 1))
 
 
 set_on_retry_hooks([_log_retry])

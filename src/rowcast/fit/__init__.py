@@ -210,6 +210,7 @@ def _check_enough(target: Target, model: config.Model) -> None:
         raise TrainingError(
             f"{rows} labelled rows are too few to train on: min_train_rows is {model.min_train_rows}",
             hint="wait for more labels, or lower [model] min_train_rows",
+            about="rows",
         )
     if target.kind == "regression":
         return
@@ -218,8 +219,10 @@ def _check_enough(target: Target, model: config.Model) -> None:
     for name, count in ((named, needing), (f"{target.classes[0]!r}", rows - needing)):
         if count < LEAST:
             raise TrainingError(
-                f"only {count} of {rows} labelled rows are {name}: {LEAST} are needed of each class",
+                f"only {count} of {rows} labelled rows are of one class: {LEAST} are needed of each class",
                 hint="wait for more labels, raise [model] max_train_rows, or check [task] positive",
+                detail=f"those that are {name}",
+                about="class",
             )
 
 

@@ -157,4 +157,4 @@ def parse_moment(option: str, text: str, timezone: str) -> datetime:
     try:
         return instant(text, timezone)
     except ConfigError as error:
-        raise UsageError(f"{option}: {error.what}", hint=error.hint) from None
+        raise UsageError(f"{option}: {error.what}", hint=error.hint, detail=error.detail) from None

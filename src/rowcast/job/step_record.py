@@ -11,7 +11,7 @@ import structlog
 
 from rowcast import logs
 from rowcast.database.retry import retry_transient
-from rowcast.errors import DatabaseError, RowcastError
+from rowcast.errors import DatabaseError, RowcastError, describe
 from rowcast.store import Runs
 from rowcast.store.records import PipelineName, RunStatus, StepRecord, StepStatus
 
@@ -27,6 +27,7 @@ class StepReport:
     columns: int | None = None
     metrics: dict[str, Any] = field(default_factory=dict)
     note: str = ""  # one line for a person
+    detail: str = ""  # what more there is to it, which may quote a value of a row
 
 
 @contextmanager
@@ -35,10 +36,10 @@ def record_step(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[St
     report = StepReport()
     started_at, begun = retry_transient(runs.db.now, runs.db), time.perf_counter()
 
-    def end(status: StepStatus, error: str | None = None) -> None:
-        figures = (report.rows_in, report.rows_out, report.columns, peak_rss_mb(), error)
+    def end(status: StepStatus, error: BaseException | None = None) -> None:
+        figures = (report.rows_in, report.rows_out, report.columns, peak_rss_mb(), None)
         step = StepRecord(run_id, name, row_set, status, started_at, time.perf_counter() - begun, *figures)
-        write_step(runs, step, report.metrics, report.note)
+        write_step(runs, step, report.metrics, report.note, report.detail, error)
 
     try:
         yield report
@@ -48,15 +49,26 @@ def record_step(runs: Runs, run_id: int, name: str, row_set: str) -> Iterator[St
         with suppress(DatabaseError):  # the first error tells more
             runs.db.reconnect()  # an interruption can leave a transaction open
             failed = isinstance(caught, Exception)
-            end(StepStatus.FAILED if failed else StepStatus.INTERRUPTED, describe_error(caught))
+            end(StepStatus.FAILED if failed else StepStatus.INTERRUPTED, caught)
         raise
     retry_transient(lambda: end(StepStatus.DONE), runs.db)
 
 
-def write_step(runs: Runs, step: StepRecord, metrics: Mapping[str, Any], note: str = "") -> None:
-    """Keep a step's row and figures in the store, and report it in the log."""
+def write_step(
+    runs: Runs,
+    step: StepRecord,
+    metrics: Mapping[str, Any],
+    note: str = "",
+    detail: str = "",
+    error: BaseException | None = None,
+) -> None:
+    """Keep a step's row and figures in the store, and report it in the log.
+
+    `detail` belongs to the note and may quote a value of a row, which the log heeds; `error` is what ended the step.
+    """
     seconds, peak = step.duration_s or 0.0, round(step.peak_rss_mb or 0.0, 1)
-    runs.record_step(replace(step, duration_s=round(seconds, 3), peak_rss_mb=peak), metrics)
+    failed = None if error is None else describe(error, details=True)
+    runs.record_step(replace(step, duration_s=round(seconds, 3), peak_rss_mb=peak, error=failed), metrics)
     figures = {
         "run": step.run_id,
         "rows_in": step.rows_in,
@@ -65,7 +77,8 @@ def write_step(runs: Runs, step: StepRecord, metrics: Mapping[str, Any], note: s
         "seconds": round(seconds, 2),
         "peak_mb": round(peak),
         "note": note or None,
-        "error": step.error,
+        "detail": detail or None,
+        "error": error,
     }
     name = step.name if step.row_set == "-" else f"{step.name} ({step.row_set})"
     write = log.error if step.status is StepStatus.FAILED else log.info
@@ -87,13 +100,6 @@ def emit_run_figures(job: str, pipeline: PipelineName, status: RunStatus, durati
     units = {name: (value, "Count") for name, value in counts.items()}
     measured = {"duration_s": (round(duration_s, 3), "Seconds"), "peak_rss_mb": (round(peak_rss_mb(), 1), "Megabytes")}
     logs.figures({"job": job, "step": "run"}, {**measured, **units}, pipeline=pipeline, status=status)
-
-
-def describe_error(error: BaseException) -> str:
-    """Return an error in one line."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return error.what if isinstance(error, RowcastError) else f"{type(error).__name__}: {error}"
 
 
 def peak_rss_mb() -> float:

@@ -173,7 +173,7 @@ class Model:
         except RowcastError:
             raise
         except Exception as error:  # whatever a malformed file provokes in a parser, the answer is the same
-            raise ModelError(f"the model's bytes cannot be read: {one_line(error)}", hint=RETRAIN) from None
+            raise ModelError("the model's bytes cannot be read", hint=RETRAIN, detail=one_line(error)) from None
 
     @classmethod
     def _read(cls, data: bytes) -> "Model":

@@ -141,7 +141,8 @@ def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int, seen:
                 found = np.asarray(estimator.predict(frame))
     except Exception as error:
         raise EstimatorError(
-            f"estimator {_called(estimator)} raised while scoring: {one_line(error)}",
+            f"estimator {_called(estimator)} raised while scoring",
+            detail=one_line(error),
             hint="missing numbers and texts arrive as NaN: it must take both",
         ) from error
     if found.shape != wanted or found.dtype.kind not in "fiub" or not np.isfinite(found).all():

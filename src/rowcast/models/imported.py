@@ -115,7 +115,8 @@ def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Im
         told = [plain(label) for label in estimator.classes_.tolist()]
         if sorted(told) != sorted(places):
             raise ModelError(
-                f"{name} tells {', '.join(told)} apart, and the labels are {', '.join(places)}",
+                f"{name} tells other classes apart than those of the labels",
+                detail=f"it knows {', '.join(told)}, and the labels are {', '.join(places)}",
                 hint="import a model of the same outcome, trained on labels spelled as the source spells them",
             )
         order = tuple(places[label] for label in told)

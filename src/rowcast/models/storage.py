@@ -58,7 +58,7 @@ def storable(estimator: Any) -> bytes:
         data = _canonical(skops.io.dumps(estimator))
     except Exception as error:
         name = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-        raise ModelError(f"estimator {name} cannot be saved: {one_line(error)}", hint=_only_sklearn()) from error
+        raise ModelError(f"estimator {name} cannot be saved", hint=_only_sklearn(), detail=one_line(error)) from error
     _check_types(data)
     return data
 

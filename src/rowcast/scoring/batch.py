@@ -16,7 +16,7 @@ import structlog
 from rowcast import check, features, logs, predict
 from rowcast.config import Settings
 from rowcast.database.retry import retry_transient
-from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError
+from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, as_rowcast_error
 from rowcast.job.opening import open_job
 from rowcast.job.step_record import peak_rss_mb
 from rowcast.models.artifact import Model
@@ -103,10 +103,9 @@ def score_batch(request: ScoringRequest, batch_id: int) -> Outcome:
             worker.job.ledger.release(batch_id, name)
         if not isinstance(error, Exception) or not _is_of_rows(error):
             raise
-        log.warning("a batch failed", batch=batch_id, error=str(error).splitlines()[0])
+        log.warning("a batch failed", batch=batch_id, error=error)
         log.debug("where it failed", exc_info=True)
-        known = error if isinstance(error, RowcastError) else RunError(f"{type(error).__name__}: {error}")
-        total.failed[batch_id] = known
+        total.failed[batch_id] = as_rowcast_error(error)
     return total
 
 
@@ -244,9 +243,8 @@ def _worker(request: ScoringRequest) -> _Worker:
         close_worker()
     if not _workers:
         if multiprocessing.parent_process() is not None and request.logging is not None:
-            logs.configure(
-                request.logging.level, file=request.logging.file, secrets=request.logging.secrets, rotates=False
-            )
+            given = request.logging
+            logs.configure(given.level, file=given.file, secrets=given.secrets, rotates=False, values=given.values)
         _workers.append(_Worker(request.settings))
     return _workers[0]
 

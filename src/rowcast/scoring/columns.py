@@ -43,6 +43,7 @@ def check_columns(job: Job, features: Sequence[str]) -> None:
         raise RunError(
             f"the source no longer has column '{missing[0]}', which the model needs",
             hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
+            about=missing[0],
         )
 
 

@@ -14,9 +14,9 @@ import structlog
 from rowcast import check, fetch, predict
 from rowcast.contract import Failure
 from rowcast.engines import Engine
-from rowcast.errors import DeadWorkerError, RowcastError, RunError
+from rowcast.errors import DeadWorkerError, RowcastError, RunError, describe
 from rowcast.job.opening import Job
-from rowcast.job.step_record import describe_error, peak_rss_mb, write_step
+from rowcast.job.step_record import peak_rss_mb, write_step
 from rowcast.scoring import sample
 from rowcast.scoring.batch import Outcome, ScoringRequest, close_worker, score_batch
 from rowcast.scoring.columns import columns_needed
@@ -251,7 +251,7 @@ class _Scoring:
         try:
             return job.retried(lambda: self._quarantined(batch_id, name, error))
         except RowcastError as second:
-            log.warning("a row that fails alone cannot be set aside", batch=batch_id, error=second.what)
+            log.warning("a row that fails alone cannot be set aside", batch=batch_id, error=second)
             with suppress(RowcastError):
                 job.ledger.release(batch_id, name)
             return False
@@ -269,7 +269,7 @@ class _Scoring:
             columns, fetched = [], read(columns=[])
         names = [column.name for column in columns]
         keys = fetched.rows.select([column.name for column in job.source.key])
-        failures = {0: [Failure(0, _ROW, "error", describe_error(error))]} if keys.num_rows else {}
+        failures = {0: [Failure(0, _ROW, "error", describe(error, details=True))]} if keys.num_rows else {}
         hashes = row_hash(fetched.rows, fetched.misfits, names)
         row = predict.quarantined(keys, fetched.rows.select(names), {}, failures, hashes, check.reasons)
         none = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
@@ -299,7 +299,8 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
             metrics = {"quarantined": total.quarantined}
             if total.broken:
                 note = "set aside: " + ", ".join(f"{what} ({n})" for what, n in total.broken.most_common(3))
-        status, error = StepStatus.DONE, None
+        status: StepStatus = StepStatus.DONE
+        error: BaseException | None = None
         if name == "inference":
             metrics = {"scored": total.scored, "flagged": total.flagged, "batches": total.batches}
             metrics |= {"retries": total.retries, "batches_left": len(total.failed)}
@@ -309,9 +310,9 @@ def record(job: Job, run_id: int, total: Outcome, started_at: datetime, failed: 
             if total.age_h is not None:
                 metrics["age_h"] = round(total.age_h, 4)
             if total.failed:
-                status, error = StepStatus.PARTIAL, describe_error(next(iter(total.failed.values())))
+                status, error = StepStatus.PARTIAL, next(iter(total.failed.values()))
         if failed is not None and place == broken_at:
             status = StepStatus.FAILED if isinstance(failed, Exception) else StepStatus.INTERRUPTED
-            error = describe_error(failed)
-        figures = (total.seconds[name], rows_in, rows_out, total.columns, total.peak_rss_mb or peak_rss_mb(), error)
-        write_step(job.runs, StepRecord(run_id, name, "score", status, started_at, *figures), metrics, note)
+            error = failed
+        figures = (total.seconds[name], rows_in, rows_out, total.columns, total.peak_rss_mb or peak_rss_mb(), None)
+        write_step(job.runs, StepRecord(run_id, name, "score", status, started_at, *figures), metrics, note, "", error)

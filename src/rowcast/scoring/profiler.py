@@ -45,5 +45,5 @@ def make_profiler(job: Job, version: int, model: Model) -> Profiler | None:
         unused = monitor.unused_edges(found)
         return Profiler(monitor.Edges.from_bytes(found.edges), None if unused is None else Unused(job, model, unused))
     except ModelError as error:
-        log.warning("rows are scored without being counted", version=version, error=error.what)
+        log.warning("rows are scored without being counted", version=version, error=error)
         return None

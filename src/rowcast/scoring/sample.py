@@ -15,7 +15,6 @@ from rowcast import check, features, fetch, monitor
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import describe_error
 from rowcast.models.artifact import Model
 
 log = structlog.get_logger("rowcast")
@@ -55,9 +54,7 @@ class Unused:
             if isinstance(error, DatabaseError) and error.is_transient:
                 raise
             self._is_able = False
-            log.warning(
-                "columns that the model does not use are no longer watched in this run", error=describe_error(error)
-            )
+            log.warning("columns that the model does not use are no longer watched in this run", error=error)
             return None
 
     def _profile(self, rows: pa.RecordBatch) -> monitor.Profile:

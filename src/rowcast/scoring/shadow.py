@@ -15,7 +15,6 @@ from rowcast import check, features, gate, predict
 from rowcast.database import Column
 from rowcast.errors import DatabaseError
 from rowcast.job.opening import Job
-from rowcast.job.step_record import describe_error
 from rowcast.models.artifact import Model
 from rowcast.scoring.columns import columns_needed, examine
 from rowcast.source import Fetched, take_rows
@@ -58,7 +57,7 @@ def forget(job: Job, now: datetime) -> None:
         over = {each.version for each in job.registry.versions() if each.status != "challenger"}
         job.ledger.forget_shadow(over if watch is None else over - {watch.former})
     except DatabaseError as error:  # the next run does it
-        log.warning("what is over of the shadow could not be thrown away", error=error.what)
+        log.warning("what is over of the shadow could not be thrown away", error=error)
 
 
 @dataclass(frozen=True)
@@ -100,7 +99,7 @@ class Shadows:
                 if isinstance(error, DatabaseError) and error.is_transient:
                     del self._loaded[version]
                     raise
-                log.warning("a version cannot score in the shadow", version=version, error=describe_error(error))
+                log.warning("a version cannot score in the shadow", version=version, error=error)
         return self._loaded[version]
 
 
@@ -116,9 +115,7 @@ def read(
         if not more or (isinstance(error, DatabaseError) and error.is_transient):
             raise
         fetched = rows(columns)
-        log.warning(
-            "what a version in the shadow needs cannot be read", columns=list(more)[:5], error=describe_error(error)
-        )
+        log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=error)
         return fetched, ()
 
 
@@ -139,7 +136,7 @@ def score(
             found.rows += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
             found.failed += predictions.num_rows
-            log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=describe_error(error))
+            log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=error)
             log.debug("where it failed", exc_info=True)
     return found
 

@@ -31,7 +31,7 @@ def heartbeat(db: Database, renewal: Callable[[datetime], sa.Update]) -> Iterato
                 with contextlib.closing(db.clone()) as own:
                     own.execute(renewal(own.now() + LEASE))
             except DatabaseError as error:  # the next beat may come through; publishing closes the claim in any case
-                log.debug("a lease could not be renewed", error=error.what)
+                log.debug("a lease could not be renewed", error=error)
 
     thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
     thread.start()

@@ -111,6 +111,7 @@ def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
                     f"rowcast may not create its tables: {error.what}",
                     hint="'rowcast ddl' prints them for a database administrator;"
                     " 'rowcast doctor' names the missing right",
+                    detail=error.detail,
                 ) from error
             if error.reason != "duplicate" or not more:  # else another process has just created the same
                 raise

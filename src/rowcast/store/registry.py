@@ -94,7 +94,12 @@ class Registry:
         try:
             return Model.from_bytes(artifact, sha256)
         except ModelError as error:
-            raise ModelError(f"model v{version} of job '{self.job}': {error.what}", hint=error.hint) from error
+            raise ModelError(
+                f"model v{version} of job '{self.job}': {error.what}",
+                hint=error.hint,
+                detail=error.detail,
+                about=f"v{version}",
+            ) from error
 
     def verify(self, version: int) -> None:
         """Raise ModelError unless the stored bytes are those that were saved."""

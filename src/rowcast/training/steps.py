@@ -144,7 +144,8 @@ def _process(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
     task, known = run.job.settings.task, set(contract.names)
     learnable = features.learnable(rows.column(LABEL), task.kind, fit.LEAST)
-    about.rows_in, about.note = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
+    about.rows_in, about.detail = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
+    about.note = "not learned from, since it is rare or no number" if about.detail else ""
     rows = rows.filter(pa.array(learnable))
     target = features.target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
@@ -159,9 +160,9 @@ def _process(run: Run, about: StepReport) -> None:
 
 
 def _left_out(labels: pa.Array) -> str:
-    """Rows whose outcome no model can learn from."""
+    """Outcomes that no model can learn from, and how often each was seen."""
     shown = [f"{pair['values']!r} ({pair['counts']})" for pair in labels.value_counts().to_pylist()[:5]]
-    return f"not learned from, since it is rare or no number: {', '.join(shown)}" if shown else ""
+    return ", ".join(shown)
 
 
 def _build(run: Run, about: StepReport) -> None:

@@ -55,7 +55,7 @@ class MSSQLAdmin:
             )
         except DatabaseError as error:
             hint = "as a subquery it can have no WITH and no ORDER BY, and needs a name for each column; or use a view"
-            raise DatabaseError(error.what, hint=error.hint or hint, reason=error.reason) from None
+            raise DatabaseError(error.what, hint=error.hint or hint, detail=error.detail, reason=error.reason) from None
 
     def _describe_table(self, schema: str | None, name: str) -> Relation | None:
         """Return a table or view; None where there is none, or this user may not see it."""

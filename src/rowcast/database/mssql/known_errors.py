@@ -1,12 +1,13 @@
 """What SQL Server's errors mean, by the numbers that it gives them."""
 
 import re
+from collections.abc import Iterator
 
-from rowcast.errors import DatabaseError
+from rowcast.errors import DatabaseError, Reason
 
 _REACH = "check host, port and database in the url, and that the server is up"
 _CLOSED = "the server closed the connection, or is not ready"
-_HINTS = {
+_HINTS: dict[Reason, str] = {
     "login": "check user and password in the url, or the variable it names",
     "locked": "another session holds the lock; try again when it is done",
     "conflict": "another transaction was in the way; try again",
@@ -14,7 +15,7 @@ _HINTS = {
     "full": "free some space; nothing of the unfinished batch was kept",
 }
 # learn.microsoft.com: database engine events and errors; transient faults of Azure SQL.
-_NUMBERS: dict[str, tuple[int, ...]] = {
+_NUMBERS: dict[Reason, tuple[int, ...]] = {
     "login": (18452, 18456, 18470, 18486, 18487, 18488),
     "locked": (1222,),
     "conflict": (1205, 3960, 3961, 41301, 41302, 41305, 41325, 41839),
@@ -26,10 +27,12 @@ _NUMBERS: dict[str, tuple[int, ...]] = {
 _AWAY = (64, 121, 233, 596, 615, 617, 669, 701, 802, 921, 922, 983, 1204, 3935, 4221, 6005, 6006, 8645, 8651)
 _AWAY_ON_AZURE = (10928, 10929, 10936, 40143, 40166, 40197, 40501, 40540, 40613, 42108, 42109, 49918, 49919, 49920)
 _ON_THE_WAY = (10053, 10054, 10060, 17142, 17809, 17888)
-_REASONS = {number: reason for reason, numbers in _NUMBERS.items() for number in numbers}
+# What these say may quote the value: words in it mean nothing.
+_OF_VALUES = (220, 232, 241, 242, 245, 248, 295, 515, 547, 2628, 8114, 8115, 8152)
+_REASONS: dict[int, Reason] = {number: reason for reason, numbers in _NUMBERS.items() for number in numbers}
 _REASONS |= dict.fromkeys((*_AWAY, *_AWAY_ON_AZURE, *_ON_THE_WAY), "unreachable")
 # Where an error comes without its number: a login, and bulk copy.
-_WORDS = (
+_WORDS: tuple[tuple[str, Reason], ...] = (
     ("login failed", "login"),
     ("cannot open database", "missing"),
     ("deadlock", "conflict"),
@@ -56,15 +59,17 @@ def translate_error(place: str, error: Exception, number: int | None) -> Databas
         number = int(found[1])
     reason, hint = _find_meaning(number, str(error).lower())
     told = f" (error {number})" if number else ""
-    return DatabaseError(f"{place}: {_extract_sentence(said) or type(error).__name__}{told}", hint=hint, reason=reason)
+    sentence = f"{_extract_sentence(said) or type(error).__name__}{told}"
+    return DatabaseError.of_driver(place, sentence, hint=hint, reason=reason)
 
 
-def _find_meaning(number: int | None, said: str) -> tuple[str, str]:
+def _find_meaning(number: int | None, said: str) -> tuple[Reason, str]:
     if "failed to load the driver" in said:
         return "other", "the driver needs the system's libltdl: on Debian, apt-get install libltdl7"
-    reason = _REASONS.get(number or 0)
-    if reason is None:
-        reason = next((means for words, means in _WORDS if words in said), "other")
+    by_words: Iterator[Reason] = (means for words, means in _WORDS if words in said and number not in _OF_VALUES)
+    reason: Reason = next(by_words, "other")
+    if number is not None:
+        reason = _REASONS.get(number, reason)
     away = _CLOSED if number in _REASONS else _REACH
     return reason, away if reason == "unreachable" else _HINTS.get(reason, "")
 

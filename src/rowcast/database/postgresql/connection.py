@@ -101,7 +101,7 @@ class PostgreSQLConnection(AdbcConnection):
     def translate_error(self, error: Exception) -> DatabaseError:
         state = getattr(error, "sqlstate", None) or ""
         known = match_error(KNOWN_ERRORS, str(error), state)
-        return DatabaseError(f"{self.safe_url}: {first_line(error)}", hint=known.hint, reason=known.reason)
+        return DatabaseError.of_driver(self.safe_url, first_line(error), hint=known.hint, reason=known.reason)
 
 
 def _cast_for_copy(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArray | pa.Array:

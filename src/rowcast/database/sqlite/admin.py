@@ -8,6 +8,7 @@ from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
 from rowcast.database.relation import Column, ColumnKind, Relation
 from rowcast.errors import DatabaseError
+from rowcast.errors import describe as describe_error
 
 _SAMPLE = 1000  # rows looked at where a column declares no type
 
@@ -108,7 +109,7 @@ class SQLiteAdmin:
                 self._db.run_sql("CREATE TABLE rowcast_rights_probe (x)")
                 self._db.run_sql("DROP TABLE rowcast_rights_probe")
         except DatabaseError as error:
-            return [error.what]
+            return [describe_error(error, details=True)]
         return []
 
     def table_ddl(self, table: sa.Table) -> list[str]:

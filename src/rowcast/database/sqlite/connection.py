@@ -149,7 +149,7 @@ class SQLiteConnection(AdbcConnection):
                     raise mixed_keys_error(found)
                 yield to_batch(table)
         except DatabaseError as error:
-            if keys and _OTHER_TYPE in error.what:
+            if keys and _OTHER_TYPE in error.detail:
                 raise mixed_keys_error(next(iter(keys))) from error
             raise
 
@@ -205,7 +205,7 @@ class SQLiteConnection(AdbcConnection):
 
     def translate_error(self, error: Exception) -> DatabaseError:
         known = match_error(KNOWN_ERRORS, str(error))
-        return DatabaseError(f"{self.safe_url}: {first_line(error)}", hint=known.hint, reason=known.reason)
+        return DatabaseError.of_driver(self.safe_url, first_line(error), hint=known.hint, reason=known.reason)
 
 
 def _format_times(moments: pa.Array | pa.ChunkedArray) -> pa.Array:

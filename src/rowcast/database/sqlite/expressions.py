@@ -80,7 +80,7 @@ class SQLiteExpressions:
 
     def parse_key(self, text: str, column: Column) -> sa.ColumnElement[Any]:
         if not _RENDERED.fullmatch(text):  # it becomes part of a statement
-            raise DatabaseError(f"a stored key bound of {column.name} is damaged: {text[:60]}")
+            raise DatabaseError(f"a stored key bound of {column.name} is damaged", detail=text[:60])
         return sa.literal_column(text)
 
     def interpret_key(self, text: str, column: Column) -> list[str]:

@@ -45,14 +45,16 @@ def _template(spec: str) -> Any:
         ) from None
     except (Exception, SystemExit) as error:
         raise EstimatorError(
-            f"estimator '{spec}' cannot be imported: {one_line(error)}",
+            f"estimator '{spec}' cannot be imported",
+            detail=one_line(error),
             hint="install its package, or add its folder to PYTHONPATH",
         ) from error
     try:
         return clone(factory())
     except (Exception, SystemExit) as error:
         raise EstimatorError(
-            f"estimator '{spec}' cannot be built: {one_line(error)}",
+            f"estimator '{spec}' cannot be built",
+            detail=one_line(error),
             hint="the factory takes no arguments and returns a scikit-learn compatible estimator, not yet fitted",
         ) from error
 
@@ -69,7 +71,8 @@ def _fit_user(spec: str, template: Any, matrix: Matrix, target: Target) -> Fitte
             estimator.fit(frame, label)
     except (Exception, SystemExit) as error:
         raise EstimatorError(
-            f"estimator '{spec}' raised in fit: {one_line(error)}",
+            f"estimator '{spec}' raised in fit",
+            detail=one_line(error),
             hint="it is given a DataFrame with NaN for missing numbers, text columns for categories, and y as 0 and 1 "
             "(several classes: 0, 1, 2 …; a regression: the values)",
         ) from error
