@@ -84,12 +84,14 @@ class Terminal(io.StringIO):
 def test_what_may_quote_a_row_goes_to_the_file_and_the_terminal_and_elsewhere_only_where_allowed(
     tmp_path: Path, values: bool
 ) -> None:
+    quoted = "Miller"  # which is no part of the lines of code that a traceback shows
+
     def tell() -> None:
         log = structlog.get_logger("rowcast")
         log.error("infer failed", error=RunError("2 rows are bad", detail="'Miller'"))
         log.info("data-process done", note="not learned from", detail="'Miller' (3)")
         try:
-            raise ValueError("Miller") from OSError("Miller")
+            raise ValueError(quoted) from OSError(quoted)
         except ValueError as error:
             log.warning("a batch failed", error=error)
             log.error("where it failed", exc_info=True)
