@@ -8,7 +8,7 @@ from zlib import crc32
 
 import pytest
 from postgres import Server
-from sqlserver import SqlServer, emptied, in_tsql, named_server
+from sqlserver import VARIABLE, SqlServer, emptied, in_tsql, is_named, named_server
 
 from rowcast.database import Database, connect
 from rowcast.errors import DatabaseError
@@ -21,11 +21,35 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the long form runs; pytest says how many."""
+    """Leave out what only the long form runs, and what needs a server that is not there; pytest says how many."""
+    left_out: set[pytest.Item] = set()
     if not config.getoption("--long"):
-        left_out = {item for item in items if item.get_closest_marker("long") or not _takes_its_turn(item)}
-        items[:] = [item for item in items if item not in left_out]
-        config.hook.pytest_deselected(items=list(left_out))
+        left_out |= {item for item in items if item.get_closest_marker("long") or not _takes_its_turn(item)}
+    if not is_named():
+        needing = {item for item in items if item not in left_out and _needs_sqlserver(item)}
+        config.stash[WITHOUT_SQLSERVER] = len(needing)
+        left_out |= needing
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=list(left_out))
+
+
+WITHOUT_SQLSERVER = pytest.StashKey[int]()  # how many tests are left out because no server is named
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Learn from a test process what it left out: they all leave out the same."""
+    node.config.stash[WITHOUT_SQLSERVER] = getattr(node, "workeroutput", {}).get("without_sqlserver", 0)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["without_sqlserver"] = session.config.stash.get(WITHOUT_SQLSERVER, 0)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if left_out := config.stash.get(WITHOUT_SQLSERVER, 0):
+        terminalreporter.write_line(f"{left_out} tests of SQL Server were left out: {VARIABLE} is not set")
 
 
 SYSTEMS = ["sqlite", "postgresql", "mssql"]
@@ -34,11 +58,25 @@ TURNS = ["sqlite", "postgresql"]
 
 def _takes_its_turn(item: pytest.Item) -> bool:
     """An acceptance test runs on one of these, which its name decides, unless it is marked as one for everywhere."""
-    if "acceptance" not in item.path.parts or item.get_closest_marker("everywhere") or not hasattr(item, "callspec"):
+    if "acceptance" not in item.path.parts or item.get_closest_marker("everywhere"):
         return True
-    named = [value for value in item.callspec.params.values() if isinstance(value, str) and value in TURNS]
+    named = [value for value in _parameters(item) if value in TURNS]
     its_turn = TURNS[crc32(item.function.__name__.encode()) % 2]  # type: ignore[attr-defined]
     return len(named) != 1 or named == [its_turn]
+
+
+def _needs_sqlserver(item: pytest.Item) -> bool:
+    """Whether a test asks for SQL Server, by a fixture or by a parameter that names the systems of its databases."""
+    if "unit" in item.path.parts:
+        return False
+    words = {word.strip(",") for value in _parameters(item) for word in value.split()}
+    return "mssql" in words or "mssql" in getattr(item, "fixturenames", ())
+
+
+def _parameters(item: pytest.Item) -> list[str]:
+    """The texts among the parameters of a test."""
+    values = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return [value for value in values if isinstance(value, str)]
 
 
 class Place:

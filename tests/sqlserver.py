@@ -101,6 +101,11 @@ class SqlServer:
         self._admin.close()
 
 
+def is_named() -> bool:
+    """Whether the environment names a server."""
+    return bool(os.environ.get(VARIABLE))
+
+
 def named_server() -> SqlServer:
     """The server that the environment names; without one, the test is skipped."""
     url = os.environ.get(VARIABLE)

@@ -494,8 +494,8 @@ def test_a_table_of_a_schema_of_sql_server_is_found_by_its_name(mssql):
     assert db.admin.describe("nowhere.lots", None) is None
 
 
-def test_a_table_of_another_database_on_the_server_is_read(make_place):
-    here, there = make_place("mssql"), make_place("mssql")
+def test_a_table_of_another_database_on_the_server_is_read(mssql, make_place):
+    here, there = mssql, make_place("mssql")
     there.run("CREATE TABLE lots (id integer primary key, x real)", "INSERT INTO lots VALUES (1, 0.5)")
     db = here.connect()
     name = f"{there.url.rpartition('/')[2].partition('?')[0]}.dbo.lots"
