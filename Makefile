@@ -2,6 +2,8 @@
 # make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
 # make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; two hours
 # make test-mssql  the tests of SQL Server, on one that Docker starts
+# make docs   this documentation as a site under site/, with search that works offline; a dead link fails
+# make dist   the source archive and the wheel under dist/, checked
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
 # make study  what docs/models.md and docs/monitoring.md show: the gate, intervals, quality, columns, leaks, speed; most of an hour
 
@@ -10,7 +12,7 @@ BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-mssql lint crash bench study clean
+.PHONY: demo test test-mssql lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -25,14 +27,32 @@ test-mssql: .venv/installed-test
 	ROWCAST_TEST_MSSQL_URL="mssql://sa:$${ROWCAST_TEST_MSSQL_PASSWORD:-Rowcast-1-test}@127.0.0.1:14333/master?TrustServerCertificate=yes" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -k mssql
 
-lint: .venv/installed-test
+# pre-commit runs these four one by one.
+lint: lint-code lint-format lint-types lint-imports
+
+lint-code: .venv/installed-test
 	$(BIN)/ruff check .
+
+lint-format: .venv/installed-test
 	$(BIN)/ruff format --check .
+
+lint-types: .venv/installed-test
 	$(BIN)/mypy
+
+lint-imports: .venv/installed-test
 	$(BIN)/lint-imports
 
 crash: .venv/installed-test
 	$(BIN)/python -m pytest --long --kills 500 tests/acceptance
+
+docs: .venv/installed-docs
+	rm -rf site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -d .doctrees docs site
+
+dist: .venv/installed-dist
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
@@ -66,9 +86,17 @@ study: .venv/installed
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[test]'
 	@touch $@ .venv/installed
 
+.venv/installed-docs: pyproject.toml constraints.txt .venv/openmp
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[docs]'
+	@touch $@ .venv/installed
+
+.venv/installed-dist: pyproject.toml constraints.txt .venv/openmp
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[dist]'
+	@touch $@ .venv/installed
+
 .venv/installed-bench: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[bench]'
 	@touch $@ .venv/installed .venv/installed-test
 
 clean:
-	rm -rf .venv demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv demo build dist site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

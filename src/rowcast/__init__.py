@@ -1,3 +1,3 @@
 """rowcast puts a model to work on a SQL table and keeps it working."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

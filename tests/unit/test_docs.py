@@ -1,0 +1,67 @@
+"""The pages say what the program does: links lead somewhere, keys and commands are those that there are."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from rowcast.cli import app
+from rowcast.config import Settings
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    path for folder in (".", "docs", "examples", "examples/*") for path in ROOT.glob(f"{folder}/*.md") if path.is_file()
+)
+_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_of_a_page_leads_to_a_file_and_a_heading_that_are_there(page: Path) -> None:
+    dead = []
+    for link in _LINK.findall(_FENCE.sub("", page.read_text())):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+    assert dead == []
+
+
+def keys(model: type[BaseModel], section: str = "") -> list[tuple[str, str]]:
+    """Each key of the config with its section, as a user writes them."""
+    found = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            found += keys(kind, name)
+        else:
+            found.append((section, field.alias or name))
+    return found
+
+
+def test_the_configuration_page_names_every_key_in_its_section() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    described = set()
+    section = ""
+    for line in page.splitlines():
+        if heading := re.match(r"#+ `\[(\w+)[\].]", line):
+            section = heading[1]
+        elif row := re.match(r"\| ((?:`\w+`(?:, | or )?)+) \|", line):
+            described |= {(section, name) for name in re.findall(r"`(\w+)`", row[1])}
+    assert set(keys(Settings)) - described == {("", "path"), ("check", "columns")}  # not a key; a section of its own
+    assert described - set(keys(Settings)) == {("check", name) for name in ("type", "nullable", "min", "max", "values")}
+
+
+def test_the_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    commands = {name for name in app.resolved_commands() if not name.startswith("-")}
+    assert {name for name in commands if not re.search(rf"`{name}\b", readme)} == set()
