@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from rowcast import config, features
 from rowcast.job.opening import open_job
-from rowcast.scoring.batch import make_results
-from rowcast.scoring.columns import columns_needed, examine
+from rowcast.scoring.columns import check_rows, columns_needed
+from rowcast.scoring.publish import make_results
 from rowcast.source import Fetched, store_key
 from rowcast.store.tables import job_tables, with_constants
 
@@ -46,13 +46,13 @@ def main(path: Path) -> int:
                 return count
             rendered = [fetched.rows.column(f"rendered_{place}")[-1].as_py() for place in range(len(key))]
             last = tuple(rendered)
-            examined = examine(job, model, fetched, names)
-            matrix = features.process(examined.checked.good, model.contract, model.features)
-            predictions, quarantined = make_results(model, matrix, examined, fetched, names)
+            checked = check_rows(job, model, fetched, names)
+            matrix = features.process(checked.good, model.contract, model.features)
+            predictions, quarantined = make_results(job, model, matrix, checked, fetched)
             lineage = {"run_id": 0, "batch_id": 0}
             now = job.store.now()
             with job.store.transaction("write"):
-                scored = with_constants(predictions, model_version=1, **lineage, scored_at=now)
+                scored = with_constants(predictions.rows, model_version=1, **lineage, scored_at=now)
                 job.store.ingest(own.prediction, scored)
                 job.store.ingest(own.quarantine, with_constants(quarantined, **lineage, quarantined_at=now))
             count += fetched.rows.num_rows

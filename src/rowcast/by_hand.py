@@ -1,8 +1,9 @@
 """Single steps, triggered by hand: each reads what the step before saved and saves its own, for both row sets."""
 
 import json
-import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,14 @@ from rowcast.job.saved import SAVED, saved_contract, saved_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.models.artifact import Model
-from rowcast.scoring import batch as batches
-from rowcast.scoring import infer, profiler, sample, shadow
-from rowcast.scoring.columns import Examined, also_checked, check_overrides, columns_needed
+from rowcast.models.matrix import Matrix
+from rowcast.scoring import infer, sample, shadow
+from rowcast.scoring.batch import read_pending, run_batch
+from rowcast.scoring.columns import check_overrides, columns_needed
+from rowcast.scoring.plan import plan_batches
+from rowcast.scoring.publish import BatchRows, score_and_publish
+from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.scorer import Scorer
 from rowcast.source import Fetched
 from rowcast.store import Batch, JobState
 from rowcast.store.records import RunRecord
@@ -41,8 +47,8 @@ def latest(job: Job, root: Path) -> RunRecord:
     raise RunError("no run has saved anything yet", hint="begin with 'rowcast step data-fetch'")
 
 
-def step(run: Run, name: str) -> None:
-    """Run one step on its saved input."""
+def step(run: Run, name: str, *, accept_quarantine: bool = False) -> None:
+    """Run one step on its saved input; `accept_quarantine` lets inference set aside any share of bad rows."""
     before = {
         "data-check": "data-fetch",
         "data-process": "data-check",
@@ -54,11 +60,11 @@ def step(run: Run, name: str) -> None:
     if name in steps.STEPS:
         run.job.runs.begin_training(run.run_id)
         steps.train(run, name, name)
-    score = {
+    score: dict[str, Callable[[Run, StepReport], object]] = {
         "data-fetch": _fetch,
         "data-check": _check,
         "data-process": _process,
-        "inference": _infer,
+        "inference": partial(_infer, accept_quarantine=accept_quarantine),
         "monitor": drift.watch,
     }
     if name in score:
@@ -77,15 +83,15 @@ def _fetch(run: Run, about: StepReport) -> None:
     """Plan what is pending and save it with every column: which model will score it is decided at inference."""
     state = _state(run.job, run.now)
     settings = run.job.settings
-    since = state.looked_back_to(settings.source.late_arrival)
-    planned = infer.plan(run.job, run.run_id, run.now, state, since, None)
+    since = state.search_start(settings.source.late_arrival)
+    planned = plan_batches(run.job, run.run_id, run.now, state, since, None)
     champion = run.job.registry.champion()
     needed = run.job.registry.version(champion).features if champion is not None else ()
     wanted = {*run.job.checked_columns, *needed}
     columns = [column for column in run.job.source.relation.columns if column.name in wanted]
     about.rows_in = 0
     for batch_id, keys in planned:
-        fetched = run.job.pending.read(keys, columns, state.scope, run.now, settings.infer.batch_rows)
+        fetched = run.job.pending.read(keys, columns, state.scope, run.now, settings.infer.batch_rows + 1)
         run.work.save_rows(f"score/{batch_id}/fetched.arrow", fetched)
         about.rows_in += fetched.rows.num_rows
     run.work.save_json("score/batches.json", [batch_id for batch_id, _ in planned])
@@ -106,9 +112,9 @@ def _check(run: Run, about: StepReport) -> None:
     about.columns = len(contract.rules)
     for batch_id in run.work.json("score/batches.json"):
         fetched = run.work.rows(f"score/{batch_id}/fetched.arrow")
-        checked = _checked(run.job, contract, fetched)
-        kept = pa.array(checked.passed)
-        run.work.save_rows(f"score/{batch_id}/checked.arrow", Fetched(checked.good.append_column(_PLACE, kept), []))
+        checked = _check_all(run.job, contract, fetched)
+        places = pa.array(checked.passed)
+        run.work.save_rows(f"score/{batch_id}/checked.arrow", Fetched(checked.good.append_column(_PLACE, places), []))
         failures = {row: json.loads(check.reasons(found)) for row, found in checked.failures.items()}
         run.work.save_json(f"score/{batch_id}/failures.json", failures)
         about.rows_in += fetched.rows.num_rows
@@ -123,7 +129,7 @@ def _contract(job: Job, work: WorkDir) -> Contract:
     return saved_contract(work) if champion is None else job.registry.load(champion).contract
 
 
-def _checked(job: Job, contract: Contract, fetched: Fetched) -> check.Checked:
+def _check_all(job: Job, contract: Contract, fetched: Fetched) -> check.Checked:
     there = [name for name in contract.names if name in fetched.rows.schema.names]
     in_force = check.in_force(contract.select(there), job.settings.check.columns)
     return check.check(fetched.rows, in_force, fetched.misfits, job.settings.source.missing)
@@ -137,80 +143,93 @@ def _process(run: Run, about: StepReport) -> None:
         names = [name for name in contract.names if name in rows.schema.names]
         matrix = features.process(rows, contract, names)
         columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
+        columns[_PLACE] = rows.column(_PLACE)
         run.work.save_rows(f"score/{batch_id}/matrix.arrow", Fetched(pa.RecordBatch.from_pydict(columns), []))
         about.rows_in += rows.num_rows
         about.rows_out += len(matrix)
         about.columns = len(names)
 
 
-def _infer(run: Run, about: StepReport) -> None:
-    champion = run.job.registry.champion()
+def _infer(run: Run, about: StepReport, *, accept_quarantine: bool) -> None:
+    """Publish the batches that data-fetch planned. Raise what the rows of one raised once the others are published."""
+    job = run.job
+    champion = job.registry.champion()
     if champion is None:
-        raise infer.no_champion(run.job)
+        raise infer.no_champion(job)
     if not run.work.has("score/batches.json"):
         raise RunError(f"run {run.run_id} has no saved rows to score", hint="begin with 'rowcast step data-fetch'")
-    check_overrides(run.job, champion)
-    model = run.job.registry.load(champion)
-    counter = profiler.make_profiler(run.job, champion, model)
-    shadows = shadow.Shadows(run.job, run.job.registry.load).able(shadow.versions(run.job, run.now))
-    about.rows_in = about.rows_out = 0
-    share = sample.share(run.job)
-    for batch_id in run.work.json("score/batches.json"):
-        batch = run.job.ledger.claim(batch_id, run.run_id, champion)
-        if batch is None:
-            log.info("already taken by another run", batch=batch_id)
-            continue
-        try:
-            scored = _published(run, model, counter, share, shadows, batch)
-        except BaseException:
-            run.job.ledger.release(batch.batch_id, batch.worker)
-            raise
-        about.rows_in += scored
-        about.rows_out += scored
-    about.columns = len(model.features)
-    about.metrics = {"scored": about.rows_out}
-
-
-def _published(
-    run: Run,
-    model: Model,
-    counter: profiler.Profiler | None,
-    share: float,
-    shadows: list[shadow.Shadow],
-    batch: Batch,
-) -> int:
-    job, work = run.job, run.work
-    folder = f"score/{batch.batch_id}"
-    fetched = work.rows(f"{folder}/fetched.arrow")
-    names = [column.name for column in columns_needed(job, model)]
-    begun = time.perf_counter()
-    contract = Contract.from_json(work.json("score/contract.json")) if work.has("score/contract.json") else None
-    if contract == model.contract and work.has(f"{folder}/matrix.arrow"):
-        rows = work.rows(f"{folder}/checked.arrow").rows
-        saved = work.json(f"{folder}/failures.json")
-        failures = {int(row): [_failure(int(row), one) for one in found] for row, found in saved.items()}
-        kept = rows.column(_PLACE).to_numpy()
-        checked = check.Checked(rows, kept, np.array(sorted(failures), dtype=np.int64), failures)
-        matrix = saved_matrix(work.rows(f"{folder}/matrix.arrow").rows, contract).select(model.features)
-    else:
-        log.info("checking again: the champion changed since data-check", batch=batch.batch_id)
-        checked = _checked(job, model.contract, fetched)
-        matrix = features.process(checked.good, model.contract, model.features)
-    keys = fetched.rows.select([column.name for column in job.source.key])
-    examined = Examined(checked, keys, fetched.rows.select(names))
-    predictions, quarantined = batches.make_results(model, matrix, examined, fetched, names)
-    most, also_read = job.settings.check.max_quarantine, also_checked(job, model)
-    rendered = job.source.rendered(fetched.rows).take(pa.array(checked.passed))
-    counted = counter.profile(matrix, predictions.rows, checked.good, rendered, share) if counter else None
-    if not job.ledger.publish(batch, predictions.rows, quarantined, most, also_read, counted=counted):
-        raise RunError(
-            f"batch {batch.batch_id} was taken over by another run", hint="nothing is lost: it scores the rows"
-        )
-    shadow.score(job, batch, shadows, fetched, checked, predictions.rows)
-    log.info(
-        "published", batch=batch.batch_id, rows=predictions.rows.num_rows, seconds=round(time.perf_counter() - begun, 2)
+    check_overrides(job, champion)
+    request = ScoringRequest(
+        job.settings,
+        run.run_id,
+        run.now,
+        champion,
+        shadow.find_versions(job, run.now),
+        accept_quarantine=accept_quarantine,
+        sampled=sample.share(job),
     )
-    return int(predictions.rows.num_rows)
+    scorer, total = Scorer(job), Outcome()
+    publish = partial(score_and_publish, scorer, request, partial(_read_saved, run.work, scorer, request))
+    for batch_id in run.work.json("score/batches.json"):
+        outcome = run_batch(job, request, batch_id, publish)
+        total.add(outcome)
+        total.failed |= outcome.failed
+        what = "published" if outcome.batches else "failed" if outcome.failed else "taken up by another run"
+        seconds = {step: round(seconds, 2) for step, seconds in outcome.seconds.items()}
+        log.info(f"batch {what}", batch=batch_id, rows=outcome.scored, seconds=seconds)
+    about.rows_in, about.rows_out = total.fetched - total.quarantined, total.scored
+    about.columns, about.metrics = len(scorer.model(champion).features), total.figures()
+    if total.failed:
+        raise next(iter(total.failed.values()))
+
+
+def _read_saved(work: WorkDir, scorer: Scorer, request: ScoringRequest, batch: Batch) -> BatchRows:
+    """Read a batch's rows as data-fetch saved them, with what data-check and data-process made of them.
+
+    They are read from the source where they are no longer what is pending, or lack a column that the model needs.
+    """
+    job, model = scorer.job, scorer.model(batch.model_version)
+    fetched = work.rows(f"score/{batch.batch_id}/fetched.arrow")
+    most_rows = job.settings.infer.batch_rows + 1
+    pending = job.pending.read(batch.keys, [], job.ledger.state().scope, request.now, most_rows)
+    names = [column.name for column in columns_needed(job, model)]
+    is_current = job.source.rendered(fetched.rows).equals(job.source.rendered(pending.rows))
+    if not is_current or not set(names) <= set(fetched.rows.schema.names):
+        log.info("reading again: other rows are pending than data-fetch saved", batch=batch.batch_id)
+        return read_pending(scorer, request, batch)
+    shadows = scorer.shadows.load([version for version in request.shadows if version != batch.model_version])
+    checked = _read_checked(work, batch.batch_id, model, names)
+    if checked is None:
+        log.info("checking again: data-check has not looked by this model's contract", batch=batch.batch_id)
+        return BatchRows(fetched, shadows)
+    return BatchRows(fetched, shadows, checked, _read_matrix(work, batch.batch_id, model, checked))
+
+
+def _read_checked(work: WorkDir, batch_id: int, model: Model, names: list[str]) -> check.Checked | None:
+    """Return what data-check found; None where it looked by another contract, or set rows aside for other columns."""
+    folder = f"score/{batch_id}"
+    if not work.has("score/contract.json") or not work.has(f"{folder}/failures.json"):
+        return None
+    if Contract.from_json(work.json("score/contract.json")) != model.contract:
+        return None
+    saved: dict[str, list[dict[str, Any]]] = work.json(f"{folder}/failures.json")
+    failures = {int(row): [_failure(int(row), one) for one in found] for row, found in saved.items()}
+    if any(failure.column not in names for found in failures.values() for failure in found):
+        return None
+    rows = work.rows(f"{folder}/checked.arrow").rows
+    passed = rows.column(_PLACE).to_numpy()
+    return check.Checked(rows, passed, np.array(sorted(failures), dtype=np.int64), failures)
+
+
+def _read_matrix(work: WorkDir, batch_id: int, model: Model, checked: check.Checked) -> Matrix | None:
+    """Return the matrix that data-process saved; None where it is of other rows than those that passed."""
+    name = f"score/{batch_id}/matrix.arrow"
+    if not work.has(name):
+        return None
+    saved = work.rows(name).rows
+    if _PLACE not in saved.schema.names or not np.array_equal(saved.column(_PLACE).to_numpy(), checked.passed):
+        return None
+    return saved_matrix(saved, model.contract).select(model.features)
 
 
 def _failure(row: int, saved: dict[str, Any]) -> Failure:

@@ -24,8 +24,8 @@ from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.models import imported
 from rowcast.scoring import infer, shadow
-from rowcast.scoring.batch import Outcome, ScoringRequest
 from rowcast.scoring.columns import check_columns, check_overrides
+from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.store import heartbeat
 from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus, StepStatus
@@ -157,10 +157,22 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
         return result
 
 
-def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int | None = None) -> Result:
-    """One step by hand, on what the step before saved; data-fetch begins a new run."""
+def step(
+    settings: Settings,
+    name: str,
+    *,
+    as_of: str | None = None,
+    run_id: int | None = None,
+    accept_quarantine: bool = False,
+) -> Result:
+    """Run one step by hand, on what the step before saved; data-fetch begins a new run."""
     if name not in by_hand.STEPS:
         raise RunError(f"there is no step '{name}'", hint=f"the steps are {', '.join(by_hand.STEPS)}")
+    if accept_quarantine and name != "inference":
+        raise UsageError(
+            f"{name} sets no rows aside: --accept-quarantine is for the step that publishes",
+            hint="'rowcast step inference --accept-quarantine'",
+        )
     with open_job(settings) as job:
         if name == "data-fetch":
             now = resolve_now(settings, as_of, job.store)
@@ -174,7 +186,7 @@ def step(settings: Settings, name: str, *, as_of: str | None = None, run_id: int
             result, now = Result(found.pipeline), found.as_of
         with _begun(job, result, now, found):
             work = _work(job, result.run_id)
-            by_hand.step(Run(job, result.run_id, now, work), name)
+            by_hand.step(Run(job, result.run_id, now, work), name, accept_quarantine=accept_quarantine)
             if work.has(SAVED["gate"]) and name == "gate":
                 result.decision = work.json(SAVED["gate"])
         return result
@@ -361,7 +373,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
 
     with raising.attempted(result.troubles, "infer"):
         request = replace(request, champion=job.retried(checked))
-        request = replace(request, shadows=job.retried(lambda: shadow.versions(job, request.now)))
+        request = replace(request, shadows=job.retried(lambda: shadow.find_versions(job, request.now)))
         shadow.forget(job, request.now)
         if rescore:
             run = Run(job, result.run_id, request.now, _work(job, result.run_id))

@@ -17,6 +17,6 @@ def _deadly(*_: Any) -> Any:
 
 
 if __name__ in ("__main__", "__mp_main__"):
-    shadow.scores = _deadly  # type: ignore[assignment]
+    shadow.score_rows = _deadly  # type: ignore[assignment]
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))

@@ -27,7 +27,8 @@ from rowcast.database.driver import DriverConnection
 from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.postgresql.connection import PostgreSQLConnection
 from rowcast.database.sqlite.connection import SQLiteConnection
-from rowcast.scoring import batch, columns, infer
+from rowcast.scoring import columns, infer, record
+from rowcast.scoring import publish as publishing
 from rowcast.store import Batch, Ledger
 
 PHASES = ("planned", "claimed", "scored", "publish", "committed")
@@ -100,7 +101,7 @@ def watch(trap: Trap, without: str | None) -> None:
 
     execute, rows, statement = DriverConnection.execute, DriverConnection.rows, DriverConnection.run_sql
     planning, claim, publish = Ledger.planning, Ledger.claim, Ledger.publish
-    results, record = batch.make_results, infer.record
+    make_results, record_steps = publishing.make_results, record.record_steps
 
     def watched_statement(db: DriverConnection, sql: str) -> None:
         trap.point()
@@ -129,14 +130,14 @@ def watch(trap: Trap, without: str | None) -> None:
 
     def watched_results(*arguments: Any) -> Any:
         trap.point()
-        found = results(*arguments)
+        found = make_results(*arguments)
         trap.enter("scored")
         trap.point()
         return found
 
     def watched_record(*arguments: Any) -> None:
         trap.enter(ELSEWHERE)
-        record(*arguments)
+        record_steps(*arguments)
 
     def whosever_it_is(ledger: Ledger, batch_id: int, _worker: str) -> sa.ColumnElement[bool]:
         found: sa.ColumnElement[bool] = ledger.tables.batch.c.batch_id == batch_id
@@ -156,8 +157,8 @@ def watch(trap: Trap, without: str | None) -> None:
         _copy_in_bulk=around(trap, MSSQLConnection._copy_in_bulk),
     )
     replace(Ledger, planning=watched_planning, claim=watched_claim, publish=watched_publish)
-    replace(batch, examine=around(trap, columns.examine), make_results=watched_results)
-    replace(infer, record=watched_record)
+    replace(publishing, check_rows=around(trap, columns.check_rows), make_results=watched_results)
+    replace(infer, record_steps=watched_record)
     if without == "claim":
         replace(Ledger, _is_mine=whosever_it_is)
 

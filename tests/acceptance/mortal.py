@@ -13,7 +13,8 @@ import pytest
 
 from rowcast.database.driver import DriverConnection
 from rowcast.scoring.batch import close_worker
-from rowcast.store import alerts, ledger, process, runs
+from rowcast.store import alerts, process, runs
+from rowcast.store.ledger import claims
 
 _PIDS = itertools.count(2**22 + 1)  # larger than any that Linux gives to a process
 _BEGUN = "1"
@@ -100,7 +101,7 @@ def living(death: Death | None) -> Iterator[None]:
     name = f"{process._place()}:{pid}:{_BEGUN}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_started", lambda other: _BEGUN if other == pid else started(other))
-        for module in (runs, ledger, alerts):
+        for module in (runs, claims, alerts):
             patch.setattr(module, "process_name", lambda: name)
         patch.setattr(DriverConnection, "open", lambda db: mortal.open(db))
         for cursor, ingest in _CURSORS:

@@ -19,7 +19,7 @@ from sqlserver import waits
 
 from rowcast.config import load
 from rowcast.job.opening import open_job
-from rowcast.scoring import infer
+from rowcast.scoring.plan import plan_batches
 
 pytest_plugins = ("job_fixtures",)
 
@@ -510,9 +510,9 @@ def test_a_second_runner_plans_beside_thousands_of_open_batches(trained: Job) ->
     trained.add(wafers(401, 1_400, False))
     with open_job(load(trained.folder / "rowcast.toml")) as job:
         now, state = job.store.now(), job.ledger.state()
-        assert len(infer.plan(job, 1, now, state, None, 1)) == PENDING + 1_400
+        assert len(plan_batches(job, 1, now, state, None, 1)) == PENDING + 1_400
         trained.add([{**wafers(2_000, 1, False)[0], "wafer": -1}])
-        assert [keys.rows for _, keys in infer.plan(job, 2, now, state, None, 1)] == [1]
+        assert [keys.rows for _, keys in plan_batches(job, 2, now, state, None, 1)] == [1]
 
 
 def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:

@@ -23,7 +23,7 @@ from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
 from rowcast.fetch import by_key
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, open_source, row_hash, store_key
-from rowcast.store import JobState, Ledger
+from rowcast.store import BatchResult, JobState, Ledger
 from rowcast.store.migrations import upgrade
 from rowcast.store.rows import JobRows
 from rowcast.store.tables import job_tables, tables
@@ -67,7 +67,7 @@ class Fab:
         return self.source.features
 
     def plan(self, batch_rows=1000, scope=EVERYTHING, now=NOW, complete_to=None, late_arrival=MONTH, skip=()):
-        since = JobState(scope, complete_to).looked_back_to(late_arrival)
+        since = JobState(scope, complete_to).search_start(late_arrival)
         return self.pending.plan(scope, now, since, batch_rows, skip)
 
     def read(self, keys, batch_rows=1000, scope=EVERYTHING, now=NOW):
@@ -94,7 +94,9 @@ class Fab:
             worse = np.array([bad(place) for place in places], dtype=bool)
             batch = self.ledger.claim(batch_id, 1, 1)
             assert self.ledger.publish(
-                batch, self.predictions(rows, places[~worse]), self.quarantined(rows, places[worse]), None
+                batch,
+                BatchResult(self.predictions(rows, places[~worse]), self.quarantined(rows, places[worse])),
+                None,
             )
 
     def predictions(self, rows, places):
@@ -341,7 +343,7 @@ def test_keys_of_every_type_are_scored_once(make_place, system, spelled, apart):
         batch = fab.ledger.claim(batch_id, 1, 1)
         assert batch.keys == keys
         empty = fab.quarantined(rows, np.arange(0))
-        assert fab.ledger.publish(batch, fab.predictions(rows, np.arange(rows.num_rows)), empty, None)
+        assert fab.ledger.publish(batch, BatchResult(fab.predictions(rows, np.arange(rows.num_rows)), empty), None)
     assert fab.count("prediction") == count
     assert fab.plan(scope=scope) == []
 

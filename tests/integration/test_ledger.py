@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rowcast.database import Column, Database
 from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
 from rowcast.source import KeyRange
-from rowcast.store import Ledger, Runs, lease, new_worker, process_name
+from rowcast.store import BatchResult, Ledger, RowCounts, Runs, lease, new_worker, process_name
 from rowcast.store.migrations import upgrade
 from rowcast.store.process import is_gone
 from rowcast.store.records import EndCause, PipelineName, RunStatus
@@ -100,7 +100,7 @@ def nothing_published(ledger: Ledger) -> bool:
 
 def test_a_batch_is_published_with_its_lineage_and_its_counts(ledger):
     batch = claimed(ledger, 5)
-    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    assert ledger.publish(batch, BatchResult(predictions(1, 2), bad(3)), None)
     found = rows(ledger, ledger.own.prediction)
     assert [row["id"] for row in found] == [1, 2]
     lineage = {"model_version": 1, "run_id": 5, "batch_id": batch.batch_id}
@@ -115,7 +115,7 @@ def test_a_batch_is_published_with_its_lineage_and_its_counts(ledger):
 
 
 def test_an_empty_batch_can_be_published(ledger):
-    assert ledger.publish(claimed(ledger), predictions(), bad(), 0.1)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(), bad()), 0.1)
     [entry] = rows(ledger, ledger.tables.batch)
     assert (entry["status"], entry["row_count"]) == ("published", 0)
 
@@ -124,24 +124,24 @@ def test_an_empty_batch_can_be_published(ledger):
 def test_a_batch_that_fails_half_way_publishes_nothing(ledger, broken):
     batch = claimed(ledger)
     with pytest.raises(DatabaseError) as caught:
-        ledger.publish(batch, *broken, None)
+        ledger.publish(batch, BatchResult(*broken), None)
     assert caught.value.reason == "duplicate"
     assert nothing_published(ledger)
     assert rows(ledger, ledger.tables.batch)[0]["status"] == "claimed"
-    assert ledger.publish(batch, predictions(1), bad(2), None)
+    assert ledger.publish(batch, BatchResult(predictions(1), bad(2)), None)
 
 
 def test_no_row_is_ever_scored_twice(ledger):
-    assert ledger.publish(claimed(ledger), predictions(1, 2), bad(), None)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(1, 2), bad()), None)
     with pytest.raises(DatabaseError):
-        ledger.publish(claimed(ledger), predictions(2, 3), bad(), None)
+        ledger.publish(claimed(ledger), BatchResult(predictions(2, 3), bad()), None)
     assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [1, 2]
 
 
 def test_a_batch_is_published_once(ledger):
     batch = claimed(ledger)
-    assert ledger.publish(batch, predictions(1), bad(), None)
-    assert not ledger.publish(batch, predictions(2), bad(), None)
+    assert ledger.publish(batch, BatchResult(predictions(1), bad()), None)
+    assert not ledger.publish(batch, BatchResult(predictions(2), bad()), None)
     assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [1]
 
 
@@ -150,9 +150,9 @@ def test_a_lost_claim_publishes_nothing(ledger, other):
     expire(ledger, batch.batch_id)
     theirs = other.claim(batch.batch_id, 2, 1)
     assert theirs is not None
-    assert not ledger.publish(batch, predictions(1), bad(2), None)
+    assert not ledger.publish(batch, BatchResult(predictions(1), bad(2)), None)
     assert nothing_published(ledger)
-    assert other.publish(theirs, predictions(3), bad(), None)
+    assert other.publish(theirs, BatchResult(predictions(3), bad()), None)
     assert [row["id"] for row in rows(ledger, ledger.own.prediction)] == [3]
 
 
@@ -214,7 +214,7 @@ def test_a_released_batch_is_free_at_once(ledger, other):
     theirs = other.claim(batch.batch_id, 2, 1)
     ledger.release(batch.batch_id, batch.worker)  # too late: it is theirs
     assert other.open_batches() == []
-    assert other.publish(theirs, predictions(1), bad(), None)
+    assert other.publish(theirs, BatchResult(predictions(1), bad()), None)
 
 
 def test_a_claim_asked_for_again_under_its_own_name_is_the_same(ledger, other):
@@ -228,8 +228,8 @@ def test_a_claim_asked_for_again_under_its_own_name_is_the_same(ledger, other):
 def test_who_did_not_hear_of_its_publishing_can_ask(ledger, other):
     batch = claimed(ledger)
     assert ledger.find_published(batch.batch_id, batch.worker) is None
-    ledger.publish(batch, predictions(1, 2), bad(3), None)
-    assert other.find_published(batch.batch_id, batch.worker) == (2, 1)
+    ledger.publish(batch, BatchResult(predictions(1, 2), bad(3)), None)
+    assert other.find_published(batch.batch_id, batch.worker) == RowCounts(1, 2, 1)
     assert other.find_published(batch.batch_id, new_worker()) is None
 
 
@@ -291,7 +291,7 @@ def test_a_batch_in_somebodys_hands_is_not_halved(ledger, other):
     batch = claimed(other)
     assert ledger.halve(batch.batch_id, 2, [RANGE]) == []
     assert ledger.planned_range(batch.batch_id) is None
-    assert other.publish(batch, predictions(1), bad(), None)
+    assert other.publish(batch, BatchResult(predictions(1), bad()), None)
     assert ledger.halve(batch.batch_id, 2, [RANGE]) == []
 
 
@@ -339,7 +339,7 @@ def test_batches_planned_one_after_the_other_are_one_open_range(ledger):
     batches = ledger.add_batches(1, parts, 1)
     ledger.add_batches(1, [KeyRange(("0",), ("0",), 1)], 1)  # planned later: it need not lie behind the others
     assert ledger.open_ranges() == [KeyRange(("1",), ("7",), 7), KeyRange(("0",), ("0",), 1)]
-    ledger.publish(ledger.claim(batches[3], 1, 1), predictions(4), bad(), None)
+    ledger.publish(ledger.claim(batches[3], 1, 1), BatchResult(predictions(4), bad()), None)
     assert [keys.rows for keys in ledger.open_ranges()] == [3, 3, 1]
     assert [keys.rows for keys in ledger.open_ranges(but=batches[1])] == [1, 1, 3, 1]
 
@@ -347,7 +347,7 @@ def test_batches_planned_one_after_the_other_are_one_open_range(ledger):
 def test_open_ranges_are_those_not_published_yet(ledger):
     first, second, third = planned(ledger, 3)
     ledger.claim(first, 1, 1)
-    ledger.publish(ledger.claim(second, 1, 1), predictions(1), bad(), None)
+    ledger.publish(ledger.claim(second, 1, 1), BatchResult(predictions(1), bad()), None)
     assert len(ledger.open_ranges()) == 2
     assert ledger.open_batches() == [third]
 
@@ -391,7 +391,7 @@ def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, run
     runner.wait()
     assert ledger.open_batches() == [runner.batch_id]
     batch = ledger.claim(runner.batch_id, 2, 1)
-    assert ledger.publish(batch, predictions(1), bad(), None)
+    assert ledger.publish(batch, BatchResult(predictions(1), bad()), None)
     runs_of(ledger).start(PipelineName.INFER, NOW, "x")
     found = runs_of(ledger).get(runner.run_id)
     assert (found.status, found.end_cause) == (RunStatus.INTERRUPTED, EndCause.DIED)
@@ -415,32 +415,32 @@ def test_processes_are_told_apart_by_machine_and_start():
 
 def published(ledger: Ledger, good: int, worse: int, start: int) -> None:
     keys = range(start, start + good + worse)
-    ledger.publish(claimed(ledger), predictions(*keys[:good]), bad(*keys[good:]), 1.0)
+    ledger.publish(claimed(ledger), BatchResult(predictions(*keys[:good]), bad(*keys[good:])), 1.0)
 
 
 def test_too_many_bad_rows_stop_a_batch_before_it_is_published(ledger):
     batch = claimed(ledger)
     with pytest.raises(QuarantineError, match=r"2 of 10 rows .* \(20\.0%; max_quarantine is 10\.0%\)") as caught:
-        ledger.publish(batch, predictions(*range(8)), bad(8, 9), 0.1)
+        ledger.publish(batch, BatchResult(predictions(*range(8)), bad(8, 9)), 0.1)
     assert "--accept-quarantine" in caught.value.hint
     assert nothing_published(ledger)
-    assert ledger.publish(batch, predictions(*range(8)), bad(8, 9), 0.2)
+    assert ledger.publish(batch, BatchResult(predictions(*range(8)), bad(8, 9)), 0.2)
 
 
 def test_any_share_can_be_accepted(ledger):
-    assert ledger.publish(claimed(ledger), predictions(), bad(1, 2), None)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(), bad(1, 2)), None)
 
 
 def test_what_a_person_accepted_is_not_held_against_later_rows(ledger):
-    assert ledger.publish(claimed(ledger), predictions(*range(500)), bad(*range(500, 900)), None)
-    assert ledger.publish(claimed(ledger), predictions(*range(1000, 1099)), bad(1099), 0.1)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(*range(500)), bad(*range(500, 900))), None)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(*range(1000, 1099)), bad(1099)), 0.1)
     with pytest.raises(QuarantineError, match="21 of 200"):
-        ledger.publish(claimed(ledger), predictions(*range(2000, 2080)), bad(*range(2080, 2100)), 0.1)
+        ledger.publish(claimed(ledger), BatchResult(predictions(*range(2000, 2080)), bad(*range(2080, 2100))), 0.1)
 
 
 def test_a_small_batch_is_judged_with_the_rows_published_last(ledger):
     published(ledger, 990, 5, 0)
-    assert ledger.publish(claimed(ledger), predictions(2000), bad(2001, 2002), 0.1)  # 2 of 3, but 7 of 998
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(2000), bad(2001, 2002)), 0.1)  # 2 of 3, but 7 of 998
 
 
 def test_bad_rows_add_up_over_small_batches(ledger):
@@ -448,20 +448,20 @@ def test_bad_rows_add_up_over_small_batches(ledger):
     for step in range(11):
         published(ledger, 0, 1, 1000 + step)
     with pytest.raises(QuarantineError, match="12 of 112"):
-        ledger.publish(claimed(ledger), predictions(), bad(2000), 0.1)
+        ledger.publish(claimed(ledger), BatchResult(predictions(), bad(2000)), 0.1)
 
 
 def test_only_the_last_thousand_rows_are_judged(ledger):
     published(ledger, 0, 500, 0)  # long ago
     published(ledger, 1000, 0, 1000)
-    assert ledger.publish(claimed(ledger), predictions(*range(3000, 3009)), bad(3009), 0.1)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(*range(3000, 3009)), bad(3009)), 0.1)
     with pytest.raises(QuarantineError, match="200 of 1,000"):
-        ledger.publish(claimed(ledger), predictions(*range(4000, 4800)), bad(*range(4800, 5000)), 0.1)
+        ledger.publish(claimed(ledger), BatchResult(predictions(*range(4000, 4800)), bad(*range(4800, 5000))), 0.1)
 
 
 def test_a_batch_without_bad_rows_is_never_stopped(ledger):
     published(ledger, 0, 50, 0)
-    assert ledger.publish(claimed(ledger), predictions(100), bad(), 0.0)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(100), bad()), 0.0)
 
 
 # ---- jobs
@@ -480,7 +480,7 @@ def test_jobs_do_not_see_one_another(ledger, database):
     batch = claimed(ledger)
     assert lots.state().champion is None
     assert lots.open_ranges() == lots.open_batches() == []
-    ledger.publish(batch, predictions(1), bad(), None)
+    ledger.publish(batch, BatchResult(predictions(1), bad()), None)
     assert nothing_published(lots)
     run_id = runs_of(ledger).start(PipelineName.INFER, NOW, "x")
     assert runs_of(lots).newest() == []
@@ -547,7 +547,7 @@ def shadow_rows(ledger: Ledger) -> dict[tuple[int, int], float]:
 
 def test_what_other_versions_make_of_a_batch_is_kept_with_its_lineage(ledger):
     batch = claimed(ledger, 5)
-    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    assert ledger.publish(batch, BatchResult(predictions(1, 2), bad(3)), None)
     ledger.save_shadow(batch, 2, shadow(0.5, 1, 2))
     ledger.save_shadow(batch, 3, shadow(0.75, 1))
     ledger.save_shadow(batch, 4, shadow(0.75))
@@ -582,7 +582,7 @@ def test_what_versions_made_of_rows_is_thrown_away_by_version(ledger):
 
 def test_a_prediction_takes_into_history_what_stood_beside_it(ledger):
     batch = claimed(ledger)
-    assert ledger.publish(batch, predictions(1, 2), bad(3), None)
+    assert ledger.publish(batch, BatchResult(predictions(1, 2), bad(3)), None)
     ledger.save_shadow(batch, 2, shadow(0.5, 1, 2))
     keys = ledger.db.create_temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
     ledger.db.ingest(keys, pa.RecordBatch.from_pydict({"id": pa.array([2, 3], pa.int64())}))
@@ -629,7 +629,9 @@ class Model:
     def publish(self, who: int, batch_id: int) -> None:
         if claim := self.claims.get((who, batch_id)):
             current = self.is_current(who, batch_id)
-            done = self.ledgers[who].publish(claim, predictions(batch_id * 10 + who), bad(batch_id * 10 + 5), None)
+            done = self.ledgers[who].publish(
+                claim, BatchResult(predictions(batch_id * 10 + who), bad(batch_id * 10 + 5)), None
+            )
             assert done == current
             if done:
                 self.published[batch_id] = who

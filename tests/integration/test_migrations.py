@@ -8,7 +8,7 @@ from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
-from rowcast.store import Ledger, migrations
+from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 from rowcast.store.tables import job_tables, tables
@@ -49,7 +49,7 @@ def test_jobs_and_schemas_may_have_any_name(database, name):
     migrations.upgrade(db, shared, own, name)
     ledger = Ledger(db, shared, own, name)
     ledger.register(name)
-    assert ledger.publish(claimed(ledger), predictions(1), bad(2), None)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(1), bad(2)), None)
     assert [row["id"] for row in db.rows(sa.select(own.prediction))] == [1]
 
 
@@ -144,7 +144,7 @@ def test_a_store_of_version_1_is_led_up_with_what_is_in_it(version_1):
     assert len(Registry(ledger.db, ledger.tables, "wafers").promotions()) == 1
     assert Registry(ledger.db, ledger.tables, "wafers").untold() == []  # what was decided before alerts is old news
     [batch_id] = ledger.open_batches()
-    assert ledger.publish(ledger.claim(batch_id, 1, 5), predictions(1), bad(2), None)
+    assert ledger.publish(ledger.claim(batch_id, 1, 5), BatchResult(predictions(1), bad(2)), None)
     runs = runs_of(ledger)
     runs.begin_training(runs.start(PipelineName.RETRAIN, ledger.db.now(), "x"))
     assert runs.get(1).status is RunStatus.INTERRUPTED  # whoever began it had no lease, and is not here
@@ -183,7 +183,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     assert migrations.ddl(db, *described(db), "rowcast") == []
     ledger = opened(db)
     [batch_id] = ledger.open_batches()
-    assert ledger.publish(ledger.claim(batch_id, 1, 5), predictions(1), bad(2), None)
+    assert ledger.publish(ledger.claim(batch_id, 1, 5), BatchResult(predictions(1), bad(2)), None)
 
 
 # A job's own tables as version 3 made them; the key is that of these tests.
@@ -248,7 +248,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
     for job in ("wafers", "lots"):
         ledger = opened(db, job)
         batch = claimed(ledger)
-        assert ledger.publish(batch, predictions(2), bad(3), None)
+        assert ledger.publish(batch, BatchResult(predictions(2), bad(3)), None)
         ledger.save_shadow(batch, 2, predictions(2).drop_columns(["contributions"]))
         found = db.rows(sa.select(both[job].prediction).order_by(both[job].prediction.c.id))
         assert [(row["id"], row["score"], row["uncertain"], row["low"]) for row in found] == [
@@ -269,7 +269,7 @@ def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
             version_3.run(statement)
         assert migrations.ddl(db, *described(db, job), "rowcast") == []
         ledger = opened(db, job)
-        assert ledger.publish(claimed(ledger), predictions(2), bad(3), None)
+        assert ledger.publish(claimed(ledger), BatchResult(predictions(2), bad(3)), None)
 
 
 def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
@@ -361,7 +361,7 @@ def test_a_store_made_by_hand_works_without_further_rights(postgresql, operator)
     run_id = runs.start(PipelineName.INFER, ledger.db.now(), "x")
     with ledger.planning():
         ledger.add_batches(run_id, [], 1)
-    assert ledger.publish(claimed(ledger, run_id), predictions(1, 2), bad(3), 0.5)
+    assert ledger.publish(claimed(ledger, run_id), BatchResult(predictions(1, 2), bad(3)), 0.5)
     runs.record_step(StepRecord(run_id, "inference", "-", StepStatus.DONE, ledger.db.now()), {"rows": 3})
     runs.finish(run_id, RunStatus.DONE, EndCause.COMPLETED)
     assert runs.get(run_id).status is RunStatus.DONE

@@ -13,7 +13,7 @@ from rowcast.alerts import raising, rendering
 from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError, TrainingError
 from rowcast.models.estimators import one_line
 from rowcast.pipeline import Result
-from rowcast.scoring.batch import Outcome
+from rowcast.scoring.request import Outcome
 from rowcast.store.event import Event
 from rowcast.store.records import PipelineName, RunStatus
 

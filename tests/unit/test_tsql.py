@@ -27,12 +27,12 @@ from rowcast.source import KeyRange, Scope, open_source
 from rowcast.store import (
     Batch,
     BatchProfile,
+    BatchResult,
     JobState,
     Ledger,
     Runs,
     alerts,
     daily,
-    ledger,
     migrations,
     paired,
     predictions,
@@ -40,6 +40,7 @@ from rowcast.store import (
 )
 from rowcast.store.alerts import Alert, Alerts
 from rowcast.store.event import Event
+from rowcast.store.ledger import claims
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 
@@ -131,7 +132,7 @@ def opened(server: Server, db: MSSQLConnection, settings: Settings) -> Job:
 @pytest.fixture
 def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
-    for module in (runs, ledger, alerts):
+    for module in (runs, claims, alerts):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
     monkeypatch.setattr("rowcast.database.mssql.connection.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
@@ -249,7 +250,9 @@ def read(fab: Fab) -> None:
 
 def publish(fab: Fab) -> None:
     fab.ledger.publish(
-        Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1, ["tool"], counted=BatchProfile(b"counts", None)
+        Batch(7, 3, 2, RANGE, WORKER),
+        BatchResult(PREDICTIONS, NOTHING, ("tool",), profile=BatchProfile(b"counts", None)),
+        0.1,
     )
 
 
@@ -441,7 +444,7 @@ def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, se
 def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) -> None:
     fab.server.answers("OUTPUT [inserted].[batch_id]", {"batch_id": 7})
     fab.server.sent.clear()
-    assert fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
+    assert fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), BatchResult(PREDICTIONS, NOTHING), 0.1)
     steps = ("bulk copy", "BEGIN TRANSACTION", "UPDATE [rowcast].[batch]", "INSERT INTO [rowcast].[wafers_prediction]")
     steps += ("DELETE FROM [rowcast].[wafers_prediction_staging]", "COMMIT")
     places = [next(n for n, sent in enumerate(fab.server.sent) if step in sent) for step in steps]
@@ -451,7 +454,7 @@ def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) ->
 def test_a_lost_claim_publishes_nothing(fab: Fab) -> None:
     fab.server.answers("OUTPUT [inserted].[batch_id]")
     fab.server.sent.clear()
-    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), PREDICTIONS, NOTHING, 0.1)
+    fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), BatchResult(PREDICTIONS, NOTHING), 0.1)
     assert not [sent for sent in fab.server.sent if sent.startswith("INSERT INTO [rowcast].[wafers_prediction] ")]
 
 

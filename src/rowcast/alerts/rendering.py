@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from rowcast.config import Settings
 from rowcast.errors import dedup_key, describe, quotes_values
 from rowcast.logs import without
-from rowcast.scoring.batch import Outcome
+from rowcast.scoring.request import Outcome
 from rowcast.store.event import Event, Severity
 from rowcast.store.records import PipelineName, RunStatus
 

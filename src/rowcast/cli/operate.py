@@ -64,6 +64,7 @@ def step(
     run_id: Annotated[
         int | None, Parameter(name="--run", help="The run to work on; default: the newest saved.")
     ] = None,
+    accept_quarantine: Accept = False,
     common: Common = COMMON,
 ) -> int:
     """Trigger one step by hand, on what the step before it saved."""
@@ -71,7 +72,7 @@ def step(
 
     settings = common.settings()
     with logging_to_file(settings, common):
-        result = pipeline.step(settings, name, as_of=as_of, run_id=run_id)
+        result = pipeline.step(settings, name, as_of=as_of, run_id=run_id, accept_quarantine=accept_quarantine)
         saved = pipeline.work_root(settings) / str(result.run_id)
         return finish(result, {"step": name, "saved_in": str(saved)})
 

@@ -2,9 +2,6 @@
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import pyarrow as pa
 
 from rowcast import check
 from rowcast.database import Column
@@ -14,24 +11,15 @@ from rowcast.models.artifact import Model
 from rowcast.source import Fetched
 
 
-@dataclass(frozen=True)
-class Examined:
-    """A batch that went through data-check."""
-
-    checked: check.Checked
-    keys: pa.RecordBatch  # of all fetched rows
-    values: pa.RecordBatch  # of all fetched rows, as read
-
-
 def columns_needed(job: Job, model: Model) -> list[Column]:
-    """Only what the model uses and what the config's checks name is read."""
+    """Return the columns to read: what the model uses, and what the config's checks name."""
     check_columns(job, model.features)
     wanted = {*model.features, *also_checked(job, model)}
     return [column for column in job.source.relation.columns if column.name in wanted]
 
 
 def also_checked(job: Job, model: Model) -> list[str]:
-    """Columns that only the config's checks name."""
+    """Return the columns of the model's contract that only the config's checks name."""
     known = set(model.contract.names) - set(model.features)
     return [name for name in job.source.relation.names if name in job.settings.check.columns and name in known]
 
@@ -60,8 +48,7 @@ def check_overrides(job: Job, version: int) -> None:
         check.must_apply(job.registry.load(version).contract, overrides)
 
 
-def examine(job: Job, model: Model, fetched: Fetched, names: list[str]) -> Examined:
+def check_rows(job: Job, model: Model, fetched: Fetched, names: Sequence[str]) -> check.Checked:
+    """Check rows in the named columns, by a model's contract and what the config says of it."""
     contract = check.in_force(model.contract.select(names), job.settings.check.columns)
-    checked = check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)
-    keys = fetched.rows.select([column.name for column in job.source.key])
-    return Examined(checked, keys, fetched.rows.select(names))
+    return check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)

@@ -16,20 +16,20 @@ from rowcast.database import Column
 from rowcast.errors import DatabaseError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.scoring.columns import columns_needed, examine
+from rowcast.scoring.columns import check_rows, columns_needed
 from rowcast.source import Fetched, take_rows
 from rowcast.store import Batch
 
 log = structlog.get_logger("rowcast")
 
 
-def allowance(job: Job, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> gate.Allowance:
+def find_allowance(job: Job, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> gate.Allowance:
     """What a gate may spend by the decisions on record, beside the watch that shares it."""
     settings = job.settings.gate
     return gate.allowance(settings.yearly_error, now, decisions, timedelta(days=settings.watch_days))
 
 
-def watched(job: Job, now: datetime) -> gate.Watch | None:
+def find_watch(job: Job, now: datetime) -> gate.Watch | None:
     """The watch over the champion, as long as it can still be judged.
 
     When the one before no longer scores in the shadow, its last rows may still wait for their labels.
@@ -41,10 +41,10 @@ def watched(job: Job, now: datetime) -> gate.Watch | None:
     return watch
 
 
-def versions(job: Job, now: datetime) -> tuple[int, ...]:
+def find_versions(job: Job, now: datetime) -> tuple[int, ...]:
     """Who scores in the shadow: the challenger that waits, and the champion before where it is watched."""
     found = [each.version for each in job.registry.versions() if each.status == "challenger"]
-    watch = watched(job, now)
+    watch = find_watch(job, now)
     if watch is not None and watch.since <= now < watch.until:
         found.append(watch.former)
     return tuple(found)
@@ -53,7 +53,7 @@ def versions(job: Job, now: datetime) -> tuple[int, ...]:
 def forget(job: Job, now: datetime) -> None:
     """Throw away what versions scored in the shadow that neither wait nor are watched any more."""
     try:
-        watch = watched(job, min(now, job.store.now()))
+        watch = find_watch(job, min(now, job.store.now()))
         over = {each.version for each in job.registry.versions() if each.status != "challenger"}
         job.ledger.forget_shadow(over if watch is None else over - {watch.former})
     except DatabaseError as error:  # the next run does it
@@ -82,18 +82,18 @@ class Shadows:
 
     def __init__(self, job: Job, load: Callable[[int], Model]) -> None:
         self.job = job
-        self._load = load
+        self._load_model = load
         self._loaded: dict[int, Shadow | None] = {}
 
-    def able(self, versions: Sequence[int]) -> list[Shadow]:
+    def load(self, versions: Sequence[int]) -> list[Shadow]:
         """Those of these versions that can be loaded and find their columns."""
-        return [shadow for version in versions if (shadow := self._shadow(version)) is not None]
+        return [shadow for version in versions if (shadow := self._load_one(version)) is not None]
 
-    def _shadow(self, version: int) -> Shadow | None:
+    def _load_one(self, version: int) -> Shadow | None:
         if version not in self._loaded:
             self._loaded[version] = None
             try:
-                model = self._load(version)
+                model = self._load_model(version)
                 self._loaded[version] = Shadow(version, model, columns_needed(self.job, model))
             except Exception as error:  # whatever it is, it is not the champion's fault
                 if isinstance(error, DatabaseError) and error.is_transient:
@@ -131,7 +131,7 @@ def score(
     found, rows = Scored(), take_rows(fetched, checked.passed)
     for shadow in shadows:
         try:
-            made = scores(job, shadow, rows, predictions)
+            made = score_rows(job, shadow, rows, predictions)
             job.ledger.save_shadow(batch, shadow.version, made)
             found.rows += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
@@ -141,10 +141,10 @@ def score(
     return found
 
 
-def scores(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch) -> pa.RecordBatch:
+def score_rows(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch) -> pa.RecordBatch:
     """What a version makes of rows that keep its contract, with their keys and the hashes of the champion's."""
     model, names = shadow.model, [column.name for column in shadow.columns]
-    checked = examine(job, model, rows, names).checked
+    checked = check_rows(job, model, rows, names)
     matrix = features.process(checked.good, model.contract, model.features)
     beside = predictions.select([*[column.name for column in job.source.key], "row_hash"])
     if len(checked.passed) < beside.num_rows:

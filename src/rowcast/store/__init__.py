@@ -1,9 +1,21 @@
 """The ledger: what ran, what is claimed, what is published. It alone writes predictions, a whole batch or nothing."""
 
 from rowcast.store.lease import heartbeat
-from rowcast.store.ledger import Batch, BatchProfile, JobState, Ledger, new_worker
+from rowcast.store.ledger import Batch, BatchProfile, BatchResult, JobState, Ledger, RowCounts, new_worker
 from rowcast.store.process import process_name
 from rowcast.store.profiles import Profiles
 from rowcast.store.runs import Runs
 
-__all__ = ["Batch", "BatchProfile", "JobState", "Ledger", "Profiles", "Runs", "heartbeat", "new_worker", "process_name"]
+__all__ = [
+    "Batch",
+    "BatchProfile",
+    "BatchResult",
+    "JobState",
+    "Ledger",
+    "Profiles",
+    "RowCounts",
+    "Runs",
+    "heartbeat",
+    "new_worker",
+    "process_name",
+]

@@ -14,6 +14,7 @@ import rowcast
 from rowcast.database import Database
 from rowcast.errors import ModelError
 from rowcast.models.artifact import Model
+from rowcast.store.ledger import leave_to_champion
 from rowcast.store.tables import Tables
 
 _LARGE = ("artifact", "edges", "reference", "weights")  # columns that only those read who need them
@@ -186,10 +187,7 @@ class Registry:
             self._set_status(version, "champion")
             job = self.tables.job
             self.db.execute(job.update().where(job.c.job == self.job).values(champion=version))
-            # What is planned and not begun is the new champion's to score.
-            batch = self.tables.batch
-            waiting = sa.and_(batch.c.job == self.job, batch.c.status == "planned")
-            self.db.execute(batch.update().where(waiting).values(model_version=None))
+            self.db.execute(leave_to_champion(self.tables, self.job))
             self._record(version, previous, at, by, decision, reason, evidence)
         return True
 

@@ -45,7 +45,7 @@ def standing(job: Job, now: datetime) -> list[Standing]:
     champion = job.registry.champion()
     if champion is None:
         return []
-    watch = shadow.watched(job, now)
+    watch = shadow.find_watch(job, now)
     found = [] if watch is None else [Standing(watch.former, "watched", champion, watch.since, watch)]
     waits = [each for each in job.registry.versions() if each.status == "challenger"]
     return found + [Standing(each.version, "waiting", champion, each.created_at) for each in waits]
@@ -132,7 +132,7 @@ def _stands(decisions: Sequence[Mapping[str, Any]], now: datetime, each: Standin
 
 def _allowed(job: Job, now: datetime, decisions: Sequence[Mapping[str, Any]], each: Standing) -> gate.Allowance:
     if each.watch is None:
-        return shadow.allowance(job, now, decisions)
+        return shadow.find_allowance(job, now, decisions)
     return gate.allowance_of_watch(job.settings.gate.yearly_error, now, decisions, each.watch)
 
 

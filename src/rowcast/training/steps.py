@@ -266,7 +266,7 @@ def _gate(run: Run, about: StepReport) -> None:
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
-        allowed = shadow.allowance(run.job, run.now, decisions)
+        allowed = shadow.find_allowance(run.job, run.now, decisions)
         decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
         run.job.ledger.fix_scope(fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since))

@@ -1,0 +1,157 @@
+"""The one way in which a batch is published: checked, scored, profiled and made visible in one transaction.
+
+Where its rows come from differs: they are read from the source, or an earlier step by hand has saved them.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+import structlog
+
+from rowcast import check, features, predict
+from rowcast.errors import QuarantineError, RowcastError
+from rowcast.job.opening import Job
+from rowcast.job.step_record import peak_rss_mb
+from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
+from rowcast.predict import Predictions
+from rowcast.scoring import shadow
+from rowcast.scoring.columns import also_checked, check_rows, columns_needed
+from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.scorer import Scorer
+from rowcast.scoring.shadow import Shadow
+from rowcast.source import Fetched, KeyRange, row_hash
+from rowcast.store import Batch, BatchProfile, BatchResult
+
+log = structlog.get_logger("rowcast")
+
+
+@dataclass(frozen=True)
+class BatchRows:
+    """A batch's rows, and what earlier steps by hand have already made of them."""
+
+    fetched: Fetched
+    shadows: Sequence[Shadow] = ()  # versions in the shadow whose columns were read too
+    checked: check.Checked | None = None  # None: by the contract of the batch's model, they are still to be checked
+    matrix: Matrix | None = None  # of the rows that passed, with the model's features; None: still to be made
+
+
+Reader = Callable[[Batch], BatchRows]
+
+
+def score_and_publish(scorer: Scorer, request: ScoringRequest, read: Reader, batch: Batch) -> Outcome:
+    """Check, score, profile and publish a claimed batch's rows; then let versions in the shadow score them.
+
+    Nothing is published, and the outcome is empty, where the claim was lost to another worker. An error carries the
+    step in which it was raised.
+    """
+    job, outcome = scorer.job, Outcome(batches=1)
+    model = scorer.model(batch.model_version)
+    names = [column.name for column in columns_needed(job, model)]
+    with time_step(outcome, "data-fetch"):
+        rows = read(batch)
+        fetched = rows.fetched
+        outcome.fetched, outcome.columns = fetched.rows.num_rows, fetched.rows.num_columns - 2 * len(job.source.key)
+    with time_step(outcome, "data-check"):
+        checked = check_rows(job, model, fetched, names) if rows.checked is None else rows.checked
+        outcome.broken.update(count_broken(checked))
+    with time_step(outcome, "data-process"):
+        matrix = rows.matrix
+        if matrix is None:
+            matrix = features.process(checked.good, model.contract, model.features)
+    with time_step(outcome, "inference"):
+        predictions, quarantined = make_results(job, model, matrix, checked, fetched)
+        profile = _profile(scorer, request, batch, matrix, predictions, checked, fetched)
+        result = BatchResult(predictions.rows, quarantined, tuple(also_checked(job, model)), profile)
+        if not publish(job, request, batch, result, outcome):
+            return Outcome()
+        outcome.flagged = predictions.flagged
+    with time_step(outcome, "shadow"):
+        beside = shadow.score(job, batch, rows.shadows, fetched, checked, predictions.rows)
+    asked = [version for version in request.shadows if version != batch.model_version]
+    outcome.shadow_scored = beside.rows
+    outcome.shadow_failed = beside.failed + (len(asked) - len(rows.shadows)) * predictions.rows.num_rows
+    outcome.peak_rss_mb = peak_rss_mb()
+    return outcome
+
+
+def publish(job: Job, request: ScoringRequest, batch: Batch, result: BatchResult, outcome: Outcome) -> bool:
+    """Publish what was made of a batch's rows, and plan anew what the batch had no room for, in one transaction.
+
+    Return False, with nothing published, where the claim was lost. Raise QuarantineError where too many rows are bad.
+    """
+    most_rows = job.settings.infer.batch_rows
+
+    def replan() -> Sequence[KeyRange]:
+        # Whoever reads asks for one row more than the batch has room for: others took the room of rows it planned.
+        if outcome.fetched <= most_rows:
+            return ()
+        return job.pending.plan(job.ledger.state().scope, request.now, None, most_rows, [], batch.keys)
+
+    try:
+        published = job.ledger.publish(batch, result, request.max_quarantine, replan)
+    except QuarantineError as error:
+        error.step = "data-check"
+        if outcome.broken:
+            error.what += f"; most often {outcome.most_broken()}"
+        raise
+    if not published:
+        log.info("another worker took over", batch=batch.batch_id)
+        return False
+    outcome.scored, outcome.quarantined = result.predictions.num_rows, result.quarantined.num_rows
+    return True
+
+
+def make_results(
+    job: Job, model: Model, matrix: Matrix, checked: check.Checked, fetched: Fetched
+) -> tuple[Predictions, pa.RecordBatch]:
+    """Return the predictions of the rows that passed, and the quarantine entries of the bad ones."""
+    names = [column.name for column in columns_needed(job, model)]
+    keys = fetched.rows.select([column.name for column in job.source.key])
+    hashes = row_hash(fetched.rows, fetched.misfits, names)
+    passed = checked.passed
+    whole = len(passed) == len(hashes)
+    predictions = predict.predictions(
+        model, matrix, keys if whole else keys.take(pa.array(passed)), hashes if whole else hashes[passed]
+    )
+    originals = {(misfit.row, misfit.column): misfit.value for misfit in fetched.misfits}
+    values = fetched.rows.select(names)
+    return predictions, predict.quarantined(keys, values, originals, checked.failures, hashes, check.reasons)
+
+
+def count_broken(checked: check.Checked) -> Counter[str]:
+    """Return how often each rule of a column was broken, by "column: rule"."""
+    return Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
+
+
+@contextmanager
+def time_step(outcome: Outcome, step: str) -> Iterator[None]:
+    """Add what the work takes to the step's seconds; an error raised in it carries the step's name."""
+    begun = time.perf_counter()
+    try:
+        yield
+    except RowcastError as error:
+        error.step = error.step or step
+        raise
+    finally:
+        outcome.seconds[step] += time.perf_counter() - begun
+
+
+def _profile(
+    scorer: Scorer,
+    request: ScoringRequest,
+    batch: Batch,
+    matrix: Matrix,
+    predictions: Predictions,
+    checked: check.Checked,
+    fetched: Fetched,
+) -> BatchProfile | None:
+    profiler = scorer.profiler(batch.model_version)
+    if profiler is None:
+        return None
+    keys = scorer.job.source.rendered(fetched.rows).take(pa.array(checked.passed))
+    return profiler.profile(matrix, predictions.rows, checked.good, keys, request.sampled)

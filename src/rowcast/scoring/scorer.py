@@ -1,0 +1,28 @@
+"""What a process keeps open between batches: a job, and the model versions that score its rows."""
+
+from rowcast.job.opening import Job
+from rowcast.models.artifact import Model
+from rowcast.scoring.profiler import Profiler, make_profiler
+from rowcast.scoring.shadow import Shadows
+
+
+class Scorer:
+    """A job and its model versions, each loaded once."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._models: dict[int, Model] = {}
+        self._profilers: dict[int, Profiler | None] = {}
+        self.shadows = Shadows(job, self.model)
+
+    def model(self, version: int) -> Model:
+        """Return a version's model. Raise ModelError where it is missing, was changed, or holds what is not allowed."""
+        if version not in self._models:
+            self._models[version] = self.job.registry.load(version)
+        return self._models[version]
+
+    def profiler(self, version: int) -> Profiler | None:
+        """Return how a version's rows are counted; None where that is not known."""
+        if version not in self._profilers:
+            self._profilers[version] = make_profiler(self.job, version, self.model(version))
+        return self._profilers[version]

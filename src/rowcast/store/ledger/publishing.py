@@ -1,0 +1,105 @@
+"""The transaction that publishes a batch: everything of it becomes visible together, or nothing does."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from rowcast.errors import QuarantineError
+from rowcast.source import KeyRange
+from rowcast.store.ledger.claims import Claims
+from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts
+from rowcast.store.tables import with_constants
+
+_ROWS_PER_SHARE = 1000  # rows over which the share of bad ones is taken, where there are as many
+
+
+class Publishing(Claims):
+    """What is published of which batch."""
+
+    def publish(
+        self,
+        batch: Batch,
+        result: BatchResult,
+        max_quarantine: float | None,
+        replan: Callable[[], Sequence[KeyRange]] = tuple,
+    ) -> bool:
+        """Make a batch's predictions, its quarantined rows, its profiles and its ledger row visible together.
+
+        `max_quarantine` None accepts any share of bad rows; `replan` returns the ranges of rows that the batch left
+        pending, planned in the same transaction. Raise QuarantineError, with nothing written, where too many rows are
+        bad. Return False, with nothing written, where the claim was lost to another worker.
+        """
+        now = self.db.now()
+        predictions, quarantined = result.predictions, result.quarantined
+        lineage = {"run_id": batch.run_id, "batch_id": batch.batch_id}
+        scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
+        set_aside = with_constants(quarantined, **lineage, quarantined_at=now)
+        rows = [self.db.stage(self.own.prediction, scored), self.db.stage(self.own.quarantine, set_aside)]
+        with self.db.transaction("write"):
+            closed = self._close(
+                batch.batch_id,
+                batch.worker,
+                status="published",
+                row_count=predictions.num_rows + quarantined.num_rows,
+                scored=predictions.num_rows,
+                quarantined=quarantined.num_rows,
+                accepted=int(max_quarantine is None),
+                also_read=json.dumps(list(result.also_read), ensure_ascii=False),
+                finished_at=now,
+                lease_until=None,
+            )
+            if not closed:
+                return False
+            if max_quarantine is not None and quarantined.num_rows:
+                self._check_share(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
+            for append in rows:
+                append()
+            if result.profile is not None:
+                self._add_profile(batch, result.profile)
+            self.add_batches(batch.run_id, replan(), None)
+        return True
+
+    def count_published(self, run_id: int) -> RowCounts:
+        """Return how many batches a run published, and their rows."""
+        table = self.tables.batch
+        this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "published")
+        found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
+        return RowCounts(len(found), sum(row["scored"] for row in found), sum(row["quarantined"] for row in found))
+
+    def find_published(self, batch_id: int, worker: str) -> RowCounts | None:
+        """Return the counts of a batch that this worker published and did not hear of; None where it did not."""
+        table = self.tables.batch
+        this = sa.and_(table.c.batch_id == batch_id, table.c.status == "published", table.c.worker == worker)
+        found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
+        return RowCounts(1, found[0]["scored"], found[0]["quarantined"]) if found else None
+
+    def _add_profile(self, batch: Batch, profile: BatchProfile) -> None:
+        about = {"batch_id": batch.batch_id, "run_id": batch.run_id, "model_version": batch.model_version}
+        values = {**about, "job": self.job, "counts": profile.counts, "unused": profile.unused}
+        self.db.execute(self.tables.profile.insert().values(values))
+
+    def _check_share(self, batch: Batch, scored: int, quarantined: int, most: float) -> None:
+        """Raise QuarantineError where this batch and those published last hold too large a share of bad rows.
+
+        What a person accepted is left out.
+        """
+        table = self.tables.batch
+        judged = sa.or_(table.c.accepted.is_(None), table.c.accepted == 0)
+        before = self.db.rows(
+            sa.select(table.c.scored, table.c.quarantined)
+            .where(table.c.job == self.job, table.c.status == "published", table.c.batch_id != batch.batch_id, judged)
+            .order_by(table.c.finished_at.desc())
+            .limit(_ROWS_PER_SHARE)
+        )
+        rows, bad = scored + quarantined, quarantined
+        for row in before:
+            if rows >= _ROWS_PER_SHARE:
+                break
+            rows, bad = rows + row["scored"] + row["quarantined"], bad + row["quarantined"]
+        if bad > most * rows:
+            raise QuarantineError(
+                f"{bad:,} of {rows:,} rows break the contract ({bad / rows:.1%}; max_quarantine is {most:.1%}):"
+                " nothing of this batch was published",
+                hint="look at the reasons above; 'rowcast infer --accept-quarantine' sets these rows aside and goes on",
+            )

@@ -1,0 +1,53 @@
+"""A job's name and what the store keeps about it: where scoring begins, and how far it is complete."""
+
+import contextlib
+import json
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.errors import DatabaseError, StoreError
+from rowcast.source import Scope
+from rowcast.store.ledger.part import LedgerPart
+from rowcast.store.ledger.records import JobState
+
+
+class State(LedgerPart):
+    """The job's row in the store."""
+
+    def register(self, source: str) -> None:
+        """Take the job's name for this source. Raise StoreError where another source has it."""
+        table = self.tables.job
+        owner = self.db.scalar(sa.select(table.c.source).where(table.c.job == self.job))
+        alike = [row["job"] for row in self.db.rows(sa.select(table.c.job)) if row["job"].lower() == self.job.lower()]
+        if owner is None and alike:
+            raise StoreError(
+                f"the job name '{self.job}' differs from '{alike[0]}' only in case: their tables would be the same",
+                hint="give this job another 'name' in rowcast.toml",
+            )
+        if owner is None:
+            with contextlib.suppress(DatabaseError):  # another process may register the same job just now
+                self.db.execute(table.insert().values(job=self.job, source=source, created_at=self.db.now()))
+            owner = self.db.scalar(sa.select(table.c.source).where(table.c.job == self.job))
+        if owner != source:
+            raise StoreError(
+                f"the job name '{self.job}' is taken by another source: {owner} (this one is {source})",
+                hint="give this job another 'name' in rowcast.toml",
+            )
+
+    def state(self) -> JobState:
+        """Return what the store keeps about the job."""
+        table = self.tables.job
+        row = self.db.rows(sa.select(table).where(table.c.job == self.job))[0]
+        after = row["scope_after"]
+        scope = Scope(row["scope_from"], tuple(json.loads(after)) if after is not None else None)
+        return JobState(scope, row["complete_to"], row["champion"])
+
+    def set_state(self, **values: Any) -> None:
+        """Set columns of the job's row."""
+        self.db.execute(self.tables.job.update().where(self.tables.job.c.job == self.job).values(**values))
+
+    def fix_scope(self, scope: Scope) -> None:
+        """Set where scoring begins, once and for all."""
+        after = None if scope.after is None else json.dumps(scope.after, ensure_ascii=False)
+        self.set_state(scope_from=scope.since, scope_after=after)
