@@ -13,6 +13,7 @@ release = version = rowcast.__version__
 project_copyright = "the rowcast authors"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.viewcode"]
 
+highlight_language = "none"  # of code blocks that name no language: output of commands
 myst_heading_anchors = 4  # a link to a heading that does not exist is a warning, and a warning fails the build
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"

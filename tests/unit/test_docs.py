@@ -65,3 +65,22 @@ def test_the_readme_names_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
     commands = {name for name in app.resolved_commands() if not name.startswith("-")}
     assert {name for name in commands if not re.search(rf"`{name}\b", readme)} == set()
+
+
+def test_every_file_that_contributing_names_exists() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    table = page[page.index("## Which file to change") : page.index("## Layout")]
+    named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", table))
+    missing = {name for name in named if not (ROOT / "src" / "rowcast" / name).exists()}
+    assert len(named) > 10
+    assert missing - {"connection.py", "expressions.py", "admin.py"} == set()
+
+
+def test_the_layout_of_contributing_names_every_module_and_folder() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    layout = page[page.index("## Layout") : page.index("## What a change needs")]
+    package = ROOT / "src" / "rowcast"
+    there = {path.stem for path in package.glob("[a-z]*.py")} | {
+        path.parent.name for path in package.glob("*/__init__.py")
+    }
+    assert {name for name in there if not re.search(rf"\b{name}\b", layout)} == set()
