@@ -14,7 +14,7 @@ from rowcast import config, features
 from rowcast.job.opening import open_job
 from rowcast.scoring.columns import check_rows, columns_needed
 from rowcast.scoring.publish import make_results
-from rowcast.source import Fetched, store_key
+from rowcast.source import Fetched, declare_key
 from rowcast.store.tables import job_tables, with_constants
 
 
@@ -23,7 +23,7 @@ def main(path: Path) -> int:
     settings = config.load(path)
     count = 0
     with open_job(settings) as job:
-        key, schema = store_key(job.source, job.store), settings.store.schema_
+        key, schema = declare_key(job.source, job.store), settings.store.schema_
         own = job_tables(job.store, job.tables, schema, "bare", key, job.own.prediction.c.predicted.type)
         for table in own.all:
             job.store.execute(sa.schema.DropTable(table, if_exists=True))
@@ -35,7 +35,7 @@ def main(path: Path) -> int:
             *[sa.column(c.name) for c in key],
             *[job.source.db.sql.feature(c).label(c.name) for c in columns],
         ]
-        chosen += job.source.rendered_keys()
+        chosen += job.source.render_key()
         scope, last = job.source.in_scope(job.ledger.state().scope), None
         while True:
             parts = [scope] if last is None else [scope, job.source.after_key(last)]

@@ -95,7 +95,7 @@ def _rows(job: Job) -> Any:
     scope, table = job.ledger.state().scope, job.source.table()
     in_scope = job.source.in_scope(scope) if scope.is_fixed else sa.false()
     flag = sa.case((in_scope, 1), else_=0).label("rowcast.in_scope")
-    return job.rows.keyed([job.source.usable(table)], table, flag)
+    return job.rows.select_keys([job.source.usable(table)], table, flag)
 
 
 def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:

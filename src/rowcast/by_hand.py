@@ -103,7 +103,7 @@ def _state(job: Job, now: datetime) -> JobState:
     state = job.ledger.state()
     if state.scope.is_fixed:
         return state
-    return JobState(fetch.initial_scope(job.source, now, job.settings.infer.since))
+    return JobState(fetch.find_initial_scope(job.source, now, job.settings.infer.since))
 
 
 def _check(run: Run, about: StepReport) -> None:
@@ -193,7 +193,7 @@ def _read_saved(work: WorkDir, scorer: Scorer, request: ScoringRequest, batch: B
     most_rows = job.settings.infer.batch_rows + 1
     pending = job.pending.read(batch.keys, [], job.ledger.state().scope, request.now, most_rows)
     names = [column.name for column in columns_needed(job, model)]
-    is_current = job.source.rendered(fetched.rows).equals(job.source.rendered(pending.rows))
+    is_current = job.source.take_rendered_key(fetched.rows).equals(job.source.take_rendered_key(pending.rows))
     if not is_current or not set(names) <= set(fetched.rows.schema.names):
         log.info("reading again: other rows are pending than data-fetch saved", batch=batch.batch_id)
         return read_pending(scorer, request, batch)

@@ -189,7 +189,7 @@ def _rows(source: Source, settings: Settings) -> Iterator[Finding]:
         "rows": sa.func.count(),
         "keyless": _count(sa.or_(*[key.is_(None) for key in keys])),
         "labelled": _count(sa.column(source.label.name).is_not(None)),
-        "known": _count(source.known(now)),
+        "known": _count(source.has_known_label(now)),
     }
     if source.time:
         timed = source.db.sql.has_event_time(source.time)
@@ -282,7 +282,7 @@ def _time(name: str, n: dict[str, int]) -> Iterator[Finding]:
 
 
 def _labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
-    label, known = source.label.name, source.known(source.db.now())
+    label, known = source.label.name, source.has_known_label(source.db.now())
     yield from _known_labels(settings, label, n)
     if settings.task.kind == "regression":
         if source.label.kind != "number":
@@ -392,8 +392,8 @@ def _maintenance(source: Source, monitor: Monitor) -> Iterator[Finding]:
     now = source.db.now()
     maintenance = fetch.Maintenance(source, monitor)
     try:
-        batches = list(maintenance.by_day(now - timedelta(days=DAYS), now))
-        timeless = maintenance.timeless()
+        batches = list(maintenance.fetch_by_day(now - timedelta(days=DAYS), now))
+        timeless = maintenance.count_timeless()
     except DatabaseError as error:
         way_out = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint
         yield Finding("problem", f"[monitor] events cannot be read: {_whole(error)}", way_out)

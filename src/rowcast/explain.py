@@ -14,7 +14,7 @@ from rowcast.job.opening import Job
 from rowcast.models.top_contributions import leading
 from rowcast.scoring.changes import Changes
 from rowcast.scoring.columns import check_columns
-from rowcast.source import row_hash
+from rowcast.source import hash_rows
 
 _TOLERANCE = 1e-9  # of a score computed again
 _SURE = ("uncertain", "possible", "low", "high")
@@ -32,7 +32,7 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     computed now, `reproduced` whether it equals the stored one within 1e-9, `changed` whether the source's values
     are others than those that were scored.
     """
-    bounds = job.source.parsed(job.source.typed(key))
+    bounds = job.source.parse_key(job.source.interpret_key(key))
     this = [one == other for one, other in zip(job.source.keys(), bounds, strict=True)]
     names = [column.name for column in job.source.key]
     about: dict[str, Any] = {"job": job.settings.name, "key": dict(zip(names, key, strict=True))}
@@ -42,7 +42,7 @@ def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
     if not job.source.db.scalar(_counted(job, this)):
         why = "its key is repeated" if found > 1 else "its time is not a point in time"
         return {**about, "state": "unusable", "why": why}
-    rows = job.rows.keyed(this, job.source.table(), sa.literal(1).label("rowcast.found"))
+    rows = job.rows.select_keys(this, job.source.table(), sa.literal(1).label("rowcast.found"))
     predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.kept)
     earlier = {"earlier": [_earlier(row) for row in history]} if history else {}
     if predictions:
@@ -91,7 +91,7 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
     columns = [column for column in job.source.relation.columns if column.name in names]
     statement = job.source.select(*job.source.values(columns)).where(*this)
     rows, misfits = job.source.db.read(statement, job.source.kinds(columns), 1)
-    return names, rows, misfits, int(row_hash(rows, misfits, names)[0]) != stored["row_hash"]
+    return names, rows, misfits, int(hash_rows(rows, misfits, names)[0]) != stored["row_hash"]
 
 
 def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,7 @@ def _rows(job: Job, now: datetime) -> Iterator[Sample]:
     for place in ("scored", "quarantined", "pending", "out_of_scope", "unusable"):
         yield "rowcast_rows", {"place": place}, getattr(counts, place)
     if job.source.time is not None:
-        hours = job.pending.oldest(job.ledger.state().scope, now)
+        hours = job.pending.find_oldest_age(job.ledger.state().scope, now)
         yield "rowcast_pending_oldest_age_seconds", {}, 0 if hours is None else hours * 3600
 
 

@@ -196,7 +196,7 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
     """Give quarantined rows another chance: they are pending again, and planned however old they are."""
     with open_job(settings) as job:
         if chosen.key:
-            job.source.typed(chosen.key)  # a mistyped one is no run
+            job.source.interpret_key(chosen.key)  # a mistyped one is no run
         now = job.store.now()
         result = Result(PipelineName.REQUEUE)
         with _begun(job, result, now):
@@ -212,7 +212,7 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
             raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
         job.registry.load(version)  # one that cannot be loaded must not serve
         if not job.ledger.state().scope.is_fixed:
-            job.ledger.fix_scope(fetch.initial_scope(job.source, job.store.now(), settings.infer.since))
+            job.ledger.fix_scope(fetch.find_initial_scope(job.source, job.store.now(), settings.infer.since))
         job.registry.promote(
             version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
         )

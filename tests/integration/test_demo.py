@@ -102,7 +102,7 @@ def test_the_demo_writes_to_a_named_database_and_keeps_its_password_out_of_the_f
     settings = config.load(built.config)
     assert settings.source_url == database.url
     with open_job(settings) as job:
-        assert fetch.labels_known(job.source, datetime.now(UTC)) == built.labelled
+        assert fetch.count_known_labels(job.source, datetime.now(UTC)) == built.labelled
     assert not (tmp_path / "fab.db").exists()
 
 

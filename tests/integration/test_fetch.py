@@ -22,7 +22,7 @@ from rowcast.contract import Misfit
 from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
 from rowcast.fetch import by_key
-from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, open_source, row_hash, store_key
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, declare_key, hash_rows, open_source
 from rowcast.store import BatchResult, JobState, Ledger
 from rowcast.store.migrations import upgrade
 from rowcast.store.rows import JobRows
@@ -55,7 +55,7 @@ class Fab:
         self.store: Database = self.db if self.together else self.store_place.connect()
         self.source = open_source(self.db, self.settings)
         shared = tables(self.store, "rowcast")
-        key = store_key(self.source, self.store)
+        key = declare_key(self.source, self.store)
         self.own = job_tables(self.store, shared, "rowcast", "job", key, sa.BigInteger)
         upgrade(self.store, shared, self.own, "rowcast")
         self.ledger = Ledger(self.store, shared, self.own, "job")
@@ -275,7 +275,7 @@ def test_rows_are_found_again_by_their_keys_of_any_text(fab, monkeypatch):
     for keys in fab.plan(50):
         read = fab.read(keys, 50).rows
         wanted = read.take(list(range(0, read.num_rows, 2)))
-        found = fetch.keyed(fab.source, fab.source.rendered(wanted), [fab.source.relation["x"]])
+        found = fetch.fetch_by_key(fab.source, fab.source.take_rendered_key(wanted), [fab.source.relation["x"]])
         values = [value for each in found for value in each.rows.column("x").to_pylist()]
         assert sorted(values) == sorted(wanted.column("x").to_pylist())
         assert len(found) == -(-wanted.num_rows // 7)
@@ -442,27 +442,27 @@ def test_zoneless_times_are_read_in_their_zone(one):
 
 def test_labels_are_known_at_once_unless_something_else_is_said(one):
     wafers(one, 3, y=[0, 1, None]).open(time="at")
-    assert fetch.labels_known(one.source, NOW) == 2
+    assert fetch.count_known_labels(one.source, NOW) == 2
 
 
 def test_a_label_is_known_from_its_own_time_on(one):
     wafers(one, 4, at=[at(9)] * 4, x=[1, 2, 3, 4], y=[0, 1, 1, None], y_at=[at(3), at(1), None, at(3)])
     one.open(time="at", label_time="y_at")
-    assert fetch.labels_known(one.source, NOW) == 2
-    assert fetch.labels_known(one.source, NOW - timedelta(days=1)) == 2
-    assert fetch.labels_known(one.source, NOW - timedelta(days=1, seconds=1)) == 1
+    assert fetch.count_known_labels(one.source, NOW) == 2
+    assert fetch.count_known_labels(one.source, NOW - timedelta(days=1)) == 2
+    assert fetch.count_known_labels(one.source, NOW - timedelta(days=1, seconds=1)) == 1
     assert training(one, now=NOW - timedelta(days=2)).column("x").to_pylist() == [1]
 
 
 def test_a_label_is_known_some_time_after_the_event(one):
     wafers(one, 3, at=[at(9), at(8), at(7)], y=[0, 1, 1]).open(time="at", label_delay="2d")
-    assert fetch.labels_known(one.source, NOW) == 3
-    assert fetch.labels_known(one.source, NOW - timedelta(days=6)) == 2
-    assert fetch.labels_known(one.source, NOW - timedelta(days=6, seconds=1)) == 1
+    assert fetch.count_known_labels(one.source, NOW) == 3
+    assert fetch.count_known_labels(one.source, NOW - timedelta(days=6)) == 2
+    assert fetch.count_known_labels(one.source, NOW - timedelta(days=6, seconds=1)) == 1
 
 
 def training(fab, most=100, now=NOW, trained_to=None):
-    return fetch.training_rows(fab.source, now, most, trained_to).rows
+    return fetch.fetch_training_rows(fab.source, now, most, trained_to).rows
 
 
 def test_training_rows_are_the_latest_known_ones_oldest_first(one):
@@ -503,10 +503,10 @@ def test_groups_and_misfits_come_along(make_place):
     place = make_place("sqlite")
     fab = wafers(Fab(place, place), 4, x=[1, "a", 3, "b"], s=["l1", "l1", None, "l2"], y=[0, 1, 0, 1])
     fab.open(time="at", group="s")
-    found = fetch.training_rows(fab.source, NOW, 100, None)
+    found = fetch.fetch_training_rows(fab.source, NOW, 100, None)
     assert found.rows.column(GROUP).to_pylist() == ["l1", "l1", None, "l2"]
     assert sorted((misfit.row, misfit.value) for misfit in found.misfits) == [(1, "a"), (3, "b")]
-    latest = fetch.training_rows(fab.source, NOW, 2, None)
+    latest = fetch.fetch_training_rows(fab.source, NOW, 2, None)
     assert [(misfit.row, misfit.value) for misfit in latest.misfits] == [(1, "b")]
     assert "s" not in latest.rows.schema.names
 
@@ -565,19 +565,19 @@ def columns(rows, *names):
 
 def test_scoring_begins_at_the_earliest_unlabelled_row(one):
     wafers(one, 4, at=[at(day) for day in (9, 7, 5, 3)], y=[0, None, 1, None]).open(time="at")
-    assert fetch.initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=7), None)
+    assert fetch.find_initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=7), None)
 
 
 def test_unlabelled_rows_far_before_the_newest_labelled_one_are_out_of_scope(one):
     wafers(one, 4, at=[at(day) for day in (90, 31.5, 29, 1)], y=[None, None, None, 1]).open(
         time="at", late_arrival="30d"
     )
-    assert fetch.initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=29), None)
+    assert fetch.find_initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=29), None)
 
 
 def test_with_every_label_known_scoring_begins_after_the_newest_row(one):
     wafers(one, 3, at=[at(3), at(2), at(1)], y=[0, 1, 0]).open(time="at")
-    since = fetch.initial_scope(one.source, NOW, None).since
+    since = fetch.find_initial_scope(one.source, NOW, None).since
     assert since > NOW - timedelta(days=1)
     assert one.rows(scope=replace(EVERYTHING, since=since)) == []
     one.place.fill("t", id=[4], at=[at(0.5)])
@@ -587,34 +587,36 @@ def test_with_every_label_known_scoring_begins_after_the_newest_row(one):
 def test_a_label_that_is_not_known_yet_leaves_its_row_in_scope(one):
     wafers(one, 3, at=[at(9), at(8), at(7)], y=[0, 1, 1], y_at=[at(8), at(1), at(2)]).open(time="at", label_time="y_at")
     as_of = NOW - timedelta(days=1, hours=1)
-    assert fetch.initial_scope(one.source, as_of, None) == Scope(NOW - timedelta(days=8), None)
+    assert fetch.find_initial_scope(one.source, as_of, None) == Scope(NOW - timedelta(days=8), None)
 
 
 def test_since_overrides_where_scoring_begins(one):
     wafers(one, 3, y=[0, 1, None]).open(time="at", timezone="Europe/Berlin")
-    assert fetch.initial_scope(one.source, NOW, "2026-05-01") == Scope(datetime(2026, 4, 30, 22, tzinfo=UTC), None)
-    assert fetch.initial_scope(one.source, NOW, "2026-05-01T00:00:00Z") == Scope(datetime(2026, 5, 1, tzinfo=UTC), None)
+    assert fetch.find_initial_scope(one.source, NOW, "2026-05-01") == Scope(datetime(2026, 4, 30, 22, tzinfo=UTC), None)
+    assert fetch.find_initial_scope(one.source, NOW, "2026-05-01T00:00:00Z") == Scope(
+        datetime(2026, 5, 1, tzinfo=UTC), None
+    )
     with pytest.raises(ConfigError, match="not a moment"):
-        fetch.initial_scope(one.source, NOW, "in May")
+        fetch.find_initial_scope(one.source, NOW, "in May")
 
 
 def test_without_a_time_column_scoring_begins_after_the_last_key_before_the_first_unlabelled(one):
     wafers(one, 5, "varchar(9)", id=["a", "b", "it's", "d", None], y=[0, 1, None, None, 1]).open()
-    scope = fetch.initial_scope(one.source, NOW, None)
+    scope = fetch.find_initial_scope(one.source, NOW, None)
     assert scope.since is None
     assert one.rows(scope=scope) == ["d", "it's"]
     with pytest.raises(ConfigError, match=r"needs source\.time"):
-        fetch.initial_scope(one.source, NOW, "2026-05-01")
+        fetch.find_initial_scope(one.source, NOW, "2026-05-01")
 
 
 def test_without_a_time_column_and_with_the_first_row_unlabelled_all_are_in_scope(one):
     wafers(one, 3, y=[None, 1, 0]).open()
-    assert one.rows(scope=fetch.initial_scope(one.source, NOW, None)) == [1, 2, 3]
+    assert one.rows(scope=fetch.find_initial_scope(one.source, NOW, None)) == [1, 2, 3]
 
 
 def test_without_a_time_column_and_all_labelled_only_later_keys_are_in_scope(one):
     wafers(one, 3, y=[0, 1, 0]).open()
-    scope = fetch.initial_scope(one.source, NOW, None)
+    scope = fetch.find_initial_scope(one.source, NOW, None)
     assert one.rows(scope=scope) == []
     one.place.fill("t", id=[4], at=[at(1)])
     assert one.rows(scope=scope) == [4]
@@ -623,22 +625,22 @@ def test_without_a_time_column_and_all_labelled_only_later_keys_are_in_scope(one
 def test_scope_of_an_empty_table_begins_now(one):
     wafers(one, 1)
     one.place.run("DELETE FROM t")
-    assert fetch.initial_scope(one.open(time="at").source, NOW, None) == Scope(NOW, None)
-    assert fetch.newest_event(one.source, NOW) is None
-    assert fetch.initial_scope(one.open().source, NOW, None) == Scope(None, ())
+    assert fetch.find_initial_scope(one.open(time="at").source, NOW, None) == Scope(NOW, None)
+    assert fetch.find_newest_event(one.source, NOW) is None
+    assert fetch.find_initial_scope(one.open().source, NOW, None) == Scope(None, ())
 
 
 def test_the_newest_event_is_the_newest_visible_one(one):
     wafers(one, 4, at=[at(3), at(1), None, at(-5)]).open(time="at")
-    assert fetch.newest_event(one.source, NOW) == NOW - timedelta(days=1)
-    assert fetch.newest_event(one.open().source, NOW) is None
+    assert fetch.find_newest_event(one.source, NOW) == NOW - timedelta(days=1)
+    assert fetch.find_newest_event(one.open().source, NOW) is None
 
 
 # ---- fingerprints
 
 
 def hashes(rows, misfits=(), columns=None):
-    return row_hash(rows, misfits, columns or rows.schema.names).tolist()
+    return hash_rows(rows, misfits, columns or rows.schema.names).tolist()
 
 
 def batch(**columns):
@@ -709,7 +711,7 @@ def test_rows_have_one_fingerprint_on_every_system(make_place):
         place.fill("t", id=[1, 2, 3], at=[at(1)] * 3, x=[1, 0.1, None], n=[5, None, -3], s=["a", None, "ü"])
         fab = Fab(place, place).open(time="at")
         read = fab.read(fab.plan()[0])
-        found.append(row_hash(read.rows, read.misfits, ["x", "n", "s"]).tolist())
+        found.append(hash_rows(read.rows, read.misfits, ["x", "n", "s"]).tolist())
     assert found[0] == found[1]
 
 

@@ -214,14 +214,14 @@ def register(fab: Fab) -> None:
 
 def look(fab: Fab) -> None:
     """What is known before training, and where scoring begins."""
-    fetch.newest_event(fab.job.source, NOW)
+    fetch.find_newest_event(fab.job.source, NOW)
     fab.server.answers("AS [n]", {"n": 12})
-    fetch.labels_known(fab.job.source, NOW)
-    fetch.initial_scope(fab.job.source, NOW, None)
+    fetch.count_known_labels(fab.job.source, NOW)
+    fetch.find_initial_scope(fab.job.source, NOW, None)
 
 
 def train(fab: Fab) -> None:
-    fetch.training_rows(fab.job.source, NOW, 100_000, MORNING)
+    fetch.fetch_training_rows(fab.job.source, NOW, 100_000, MORNING)
 
 
 def plan(fab: Fab) -> None:
@@ -245,7 +245,7 @@ def read(fab: Fab) -> None:
     features = [fab.job.source.relation[name] for name in ("tool", "temperature", "pressure")]
     fab.job.pending.read(RANGE, features, fab.state.scope, NOW, 50_001)
     keys = pa.RecordBatch.from_pydict({"rendered_0": ["L001", "L002"], "rendered_1": ["1", "25"]})
-    fetch.keyed(fab.job.source, keys, features)
+    fetch.fetch_by_key(fab.job.source, keys, features)
 
 
 def publish(fab: Fab) -> None:
@@ -266,7 +266,7 @@ def shadow(fab: Fab) -> None:
 
 def judge(fab: Fab) -> None:
     """Rows whose labels are known, beside what two versions made of them."""
-    paired.matured(fab.job.rows, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
+    paired.read_matured(fab.job.rows, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
     fab.job.runs.last_done("gate", "score", NOW)
 
 
@@ -274,21 +274,21 @@ def quality(fab: Fab) -> None:
     """Sums over predictions, of classes and of values, alone and by labels that are known."""
     fab.job.runs.as_of(MORNING, NOW)
     for edges, of_values in (([0.1, 0.5], False), ([], True)):
-        asked = predictions.Asked(2, NOW, MORNING, (3, 9), edges, of_values)
-        list(predictions.predicted(fab.job.rows, asked))
-        list(predictions.judged(fab.job.rows, asked, fab.state.scope, NOW))
+        asked = predictions.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values)
+        list(predictions.sum_predictions(fab.job.rows, asked))
+        list(predictions.sum_labelled(fab.job.rows, asked, fab.state.scope, NOW))
 
 
 def chart(fab: Fab) -> None:
     """What charts are drawn of, and maintenance that resets them."""
     columns = [fab.job.source.relation[name] for name in ("temperature", "pressure")]
     tool = fab.job.source.relation["tool"]
-    charted = daily.Charted(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
-    list(daily.by_day(fab.job.rows, charted))
-    list(daily.outcomes(fab.job.rows, charted))
+    charted = daily.ChartQuery(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
+    list(daily.sum_by_day(fab.job.rows, charted))
+    list(daily.sum_outcomes(fab.job.rows, charted))
     fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
     monitor = config.Monitor(group_by="tool", events="dbo.cleaned", event_time="cleaned_at", event_group="tool")
-    list(fetch.Maintenance(fab.job.source, monitor).by_day(MORNING, NOW))
+    list(fetch.Maintenance(fab.job.source, monitor).fetch_by_day(MORNING, NOW))
 
 
 def requeue(fab: Fab) -> None:
@@ -331,7 +331,7 @@ def tell(fab: Fab) -> None:
     fab.job.runs.counts()
     fab.job.runs.newest_ended()
     fab.job.runs.figures(3)
-    fab.job.pending.oldest(fab.state.scope, NOW)
+    fab.job.pending.find_oldest_age(fab.state.scope, NOW)
 
 
 def watch(fab: Fab) -> None:

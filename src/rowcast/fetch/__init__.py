@@ -1,8 +1,16 @@
 """data-fetch: pending rows planned into key ranges and read, labelled rows for training, maintenance events."""
 
-from rowcast.fetch.by_key import keyed
+from rowcast.fetch.by_key import fetch_by_key
 from rowcast.fetch.maintenance import Maintenance
 from rowcast.fetch.pending import Pending
-from rowcast.fetch.training import initial_scope, labels_known, newest_event, training_rows
+from rowcast.fetch.training import count_known_labels, fetch_training_rows, find_initial_scope, find_newest_event
 
-__all__ = ["Maintenance", "Pending", "initial_scope", "keyed", "labels_known", "newest_event", "training_rows"]
+__all__ = [
+    "Maintenance",
+    "Pending",
+    "count_known_labels",
+    "fetch_by_key",
+    "fetch_training_rows",
+    "find_initial_scope",
+    "find_newest_event",
+]

@@ -11,7 +11,7 @@ from rowcast.source import Fetched, Source
 _TOGETHER = 500  # keys of one statement: SQLite refuses expressions that are a thousand deep
 
 
-def keyed(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]) -> list[Fetched]:
+def fetch_by_key(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]) -> list[Fetched]:
     """The rows that have these keys, as the source rendered them, with these columns; in no order, some at a time."""
     found = []
     texts = list(zip(*[column.to_pylist() for column in keys.columns], strict=True))
@@ -23,7 +23,7 @@ def keyed(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]) -> li
 
 
 def _among(source: Source, keys: Sequence[tuple[str, ...]]) -> sa.ColumnElement[bool]:
-    own, parsed = source.keys(), [source.parsed(key) for key in keys]
+    own, parsed = source.keys(), [source.parse_key(key) for key in keys]
     if len(own) == 1:
         return own[0].in_([value for (value,) in parsed])
     return sa.or_(*[sa.and_(*[a == b for a, b in zip(own, values, strict=True)]) for values in parsed])

@@ -1,3 +1,5 @@
+"""Maintenance of the tools, as a table or view of the source database tells it."""
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,8 +11,8 @@ import sqlalchemy as sa
 from rowcast import config
 from rowcast.database import Column
 from rowcast.errors import SourceError
-from rowcast.source import Source, named_column
-from rowcast.store.daily import _CHUNK, _day, _text
+from rowcast.source import Source, find_column
+from rowcast.store.daily import CHUNK, select_day, select_text
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Maintenance:
         for setting in ("event_time", "event_group", "event_what"):
             name = getattr(self.settings, setting)
             if name is not None:
-                found[setting] = named_column(relation, name, f"{table} in {db.safe_url}", f"monitor.{setting}")
+                found[setting] = find_column(relation, name, f"{table} in {db.safe_url}", f"monitor.{setting}")
         if found["event_time"].kind == "category" and db.dialect.name != "sqlite":
             raise SourceError(
                 f"the time column '{found['event_time'].name}' of {table} is text", hint="use a view that casts it"
@@ -46,20 +48,20 @@ class Maintenance:
         schema, name = self.source.db.admin.split_name(str(self.settings.events))
         return sa.table(name, *[sa.column(column.name) for column in self._columns.values()], schema=schema)
 
-    def timeless(self) -> int:
+    def count_timeless(self) -> int:
         """How many events have no time that can be read: no chart shows them."""
         dated = self.source.db.sql.has_event_time(self._columns["event_time"])
         counted = sa.select(sa.func.count().label("n")).select_from(self._table).where(sa.not_(dated))
         return int(self.source.db.scalar(counted))
 
-    def by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
+    def fetch_by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
         """What was done by `day` after the first and by `part`, the group: `rows` events, of which `what` is one."""
         db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
         time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
         assert time is not None
-        day = _day(self.source, db.sql.event_time(time, zone), first).label("day")
-        said = _text(self.source, what).label("what")
-        chosen = sa.select(day, _text(self.source, group).label("part"), said).select_from(self._table)
+        day = select_day(self.source, db.sql.event_time(time, zone), first).label("day")
+        said = select_text(self.source, what).label("what")
+        chosen = sa.select(day, select_text(self.source, group).label("part"), said).select_from(self._table)
         each = chosen.where(db.sql.event_time_between(time, zone, first, until)).subquery("each")
         sums = [sa.func.count().label("rows"), sa.func.min(each.c.what).label("what")]
-        return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), _CHUNK)
+        return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), CHUNK)

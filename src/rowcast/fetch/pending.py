@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rowcast.contract import Misfit
 from rowcast.database import Column, RawType, equal
 from rowcast.database.mixed_keys import to_mixed
-from rowcast.source import Fetched, KeyRange, Scope, key_values, store_key, take_rows
+from rowcast.source import Fetched, KeyRange, Scope, declare_key, select_key, take_rows
 from rowcast.store.rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
@@ -44,7 +44,7 @@ class Pending:
         source = self.source
         table = source.table()
         around = [] if within is None else [source.between(within)]
-        parts = [*around, source.own_key(table, around), source.scored_by(scope, now, since)]
+        parts = [*around, source.has_unique_key(table, around), source.is_due(scope, now, since)]
         parts += [~source.between(keys) for keys in skip]
         number = self._numbered if self.rows.together else self._numbered_staged
         numbered, bounds = number(table, parts, self._gap(skip), within)
@@ -91,7 +91,7 @@ class Pending:
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
         """The same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source
-        chosen = source.select(*key_values(source, self.store), *source.rendered_keys(), gap, table=table).where(*parts)
+        chosen = source.select(*select_key(source, self.store), *source.render_key(), gap, table=table).where(*parts)
         texts = [f"rendered_{place}" for place in range(len(source.key))]
         staged = self.rows.stage(
             chosen.order_by(*source.keys(table)), {**dict.fromkeys(texts, sa.Text), "gap": sa.BigInteger}
@@ -101,18 +101,18 @@ class Pending:
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith("rendered_")]
 
-    def oldest(self, scope: Scope, now: datetime) -> float | None:
+    def find_oldest_age(self, scope: Scope, now: datetime) -> float | None:
         """The age in hours of the oldest row that is pending at a moment; None without a time column, or such a row."""
         source, table = self.source, self.source.table()
         if source.time is None or not scope.is_fixed:
             return None
         age = source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)).label("age")
-        parts = [source.own_key(table), source.scored_by(scope, now)]
+        parts = [source.has_unique_key(table), source.is_due(scope, now)]
         if self.rows.together:
             statement = source.select(sa.func.max(age).label("oldest"), table=table)
             found = self.store.scalar(statement.where(*parts, *self._absent(table)))
         else:
-            chosen = source.select(*key_values(source, self.store), age, table=table).where(*parts)
+            chosen = source.select(*select_key(source, self.store), age, table=table).where(*parts)
             staged = self.rows.stage(chosen, {"age": sa.Double})
             found = self.store.scalar(sa.select(sa.func.max(staged.c.age).label("oldest")).where(*self._absent(staged)))
         return None if found is None else float(found)
@@ -146,7 +146,7 @@ class Pending:
         while True:
             table = source.table()
             chunk = self._read(columns, [within], scope, now, _CHUNK, table)
-            bounds = source.rendered(chunk.rows)
+            bounds = source.take_rendered_key(chunk.rows)
             kept = take_rows(chunk, self._absent_places(chunk.rows))
             parts.append(take_rows(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
@@ -165,13 +165,13 @@ class Pending:
         table: sa.FromClause,
     ) -> Fetched:
         source = self.source
-        chosen = [*key_values(source, self.store), *source.values(columns), *source.rendered_keys()]
-        parts = [*parts, source.own_key(table, parts[:1]), source.scored_by(scope, now)]
+        chosen = [*select_key(source, self.store), *source.values(columns), *source.render_key()]
+        parts = [*parts, source.has_unique_key(table, parts[:1]), source.is_due(scope, now)]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, source.kinds(columns), most))
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
-        keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
+        keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(self.source, self.store)]
         staged = self.store.create_temporary("rowcast_chunk", *keys, sa.Column("place", sa.BigInteger))
         chosen = rows.select([c.name for c in keys])
         self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))

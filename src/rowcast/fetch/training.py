@@ -17,16 +17,16 @@ from rowcast.source import (
     Fetched,
     Scope,
     Source,
-    in_microseconds,
-    in_time_order,
-    instant,
+    parse_instant,
+    read_in_time_order,
+    to_microseconds,
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
 
 
-def newest_event(source: Source, now: datetime) -> datetime | None:
+def find_newest_event(source: Source, now: datetime) -> datetime | None:
     """The newest event time that is visible, None without a time column or rows."""
     if source.time is None:
         return None
@@ -36,21 +36,24 @@ def newest_event(source: Source, now: datetime) -> datetime | None:
     )
 
 
-def labels_known(source: Source, now: datetime) -> int:
+def count_known_labels(source: Source, now: datetime) -> int:
     """How many visible rows have a label that is known."""
-    counted = source.select(sa.func.count().label("n")).where(source.known(now), source.visible(now))
+    counted = source.select(sa.func.count().label("n")).where(source.has_known_label(now), source.visible(now))
     return int(source.db.scalar(counted))
 
 
-def initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
+def find_initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
     """Return where scoring would begin if it were fixed now. Raises ConfigError for a useless `infer.since`."""
     if source.time is None:
         if since is not None:
             raise ConfigError("infer.since needs source.time", hint="without a time column key order is time order")
         return Scope(after=_key_before_first_unlabelled(source, now))
     if since is not None:
-        return Scope(instant(since, source.settings.timezone))
-    known, visible = source.known(now), sa.and_(source.visible(now), source.db.sql.has_event_time(source.time))
+        return Scope(parse_instant(since, source.settings.timezone))
+    known, visible = (
+        source.has_known_label(now),
+        sa.and_(source.visible(now), source.db.sql.has_event_time(source.time)),
+    )
     time = source.event_time()
     newest_known = _moment(source.db.scalar(source.select(sa.func.max(time).label("t")).where(known, visible)))
     unlabelled = source.select(sa.func.min(time).label("t")).where(~_true(known), visible)
@@ -60,7 +63,7 @@ def initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
     earliest = _moment(source.db.scalar(unlabelled))
     if earliest is not None:
         return Scope(earliest)
-    newest = newest_event(source, now)
+    newest = find_newest_event(source, now)
     return Scope(newest + _TICK if newest else now)
 
 
@@ -68,18 +71,20 @@ def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ..
     table, keys = source.table(), source.keys()
     usable = [key.is_not(None) for key in keys]
     first = source.db.rows(
-        source.select(*source.rendered_keys(), table=table)
-        .where(~_true(source.known(now)), *usable)
+        source.select(*source.render_key(), table=table)
+        .where(~_true(source.has_known_label(now)), *usable)
         .order_by(*keys)
         .limit(1)
     )
-    parts = [sa.not_(at_least(keys, source.parsed(tuple(first[0].values()))))] if first else []
-    last = source.select(*source.rendered_keys(), table=table).where(*usable, *parts)
+    parts = [sa.not_(at_least(keys, source.parse_key(tuple(first[0].values()))))] if first else []
+    last = source.select(*source.render_key(), table=table).where(*usable, *parts)
     rows = source.db.rows(last.order_by(*[key.desc() for key in keys]).limit(1))
     return tuple(rows[0].values()) if rows else ()
 
 
-def training_rows(source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None) -> Fetched:
+def fetch_training_rows(
+    source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None
+) -> Fetched:
     """The latest labelled rows, oldest first, with every feature.
 
     Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `KNOWN` (in the same
@@ -99,10 +104,12 @@ def training_rows(source: Source, now: datetime, most: int, trained_to: datetime
     if source_settings.label_time:
         arrived = source.db.sql.event_time(source.relation[source_settings.label_time], source_settings.timezone)
         columns.append(arrived.label(KNOWN))
-    wanted = source.select(*columns, table=table).where(source.usable(table), source.known(now), source.visible(now))
-    found = in_time_order(source, wanted, table, source.kinds(source.features), most)
+    wanted = source.select(*columns, table=table).where(
+        source.usable(table), source.has_known_label(now), source.visible(now)
+    )
+    found = read_in_time_order(source, wanted, table, source.kinds(source.features), most)
     if source_settings.label_time:
-        return Fetched(in_microseconds(found.rows, KNOWN), found.misfits)
+        return Fetched(to_microseconds(found.rows, KNOWN), found.misfits)
     delay = source_settings.label_delay // timedelta(microseconds=1)  # none without a time column
     return Fetched(found.rows.append_column(KNOWN, pa.array(found.rows.column(TIME).to_numpy() + delay)), found.misfits)
 

@@ -13,7 +13,7 @@ from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, is_same_database
 from rowcast.database.retry import retry_transient
 from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
-from rowcast.source import Source, instant, open_source, store_key
+from rowcast.source import Source, declare_key, open_source, parse_instant
 from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
 from rowcast.store.registry import Registry
@@ -132,7 +132,7 @@ def describe_tables(settings: Settings, source: Source, store: Database) -> tupl
             hint=f"use a 'query' that gives it another name: {taken[0]} AS my_{taken[0]}",
         )
     shared = tables(store, settings.store.schema_)
-    key = store_key(source, store)
+    key = declare_key(source, store)
     return shared, job_tables(
         store, shared, settings.store.schema_, settings.name, key, _predicted(source.label, settings)
     )
@@ -155,6 +155,6 @@ def resolve_now(settings: Settings, as_of: str | None, store: Database) -> datet
 def parse_moment(option: str, text: str, timezone: str) -> datetime:
     """Return the point in time that an option names. Raise UsageError where it is none."""
     try:
-        return instant(text, timezone)
+        return parse_instant(text, timezone)
     except ConfigError as error:
         raise UsageError(f"{option}: {error.what}", hint=error.hint, detail=error.detail) from None

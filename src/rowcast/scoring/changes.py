@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast.database import Column
 from rowcast.job.opening import Job
 from rowcast.scoring.columns import also_checked
-from rowcast.source import row_hash, take_rows
+from rowcast.source import hash_rows, take_rows
 from rowcast.store import walk
 from rowcast.store.walk import Stored
 
@@ -67,7 +67,7 @@ class Changes:
                 unknown += len(places)
                 continue
             rows = take_rows(stored.fetched, np.array(places))
-            now = row_hash(rows.rows, rows.misfits, names)
+            now = hash_rows(rows.rows, rows.misfits, names)
             changed[places] = now != np.array([stored.held[place]["row_hash"] for place in places])
         return changed, unknown
 

@@ -29,7 +29,7 @@ def score_pending(job: Job, request: ScoringRequest, engine: Engine, progress: C
     """
     if not job.retried(job.ledger.state).scope.is_fixed:
         raise no_champion(job)
-    newest = job.retried(lambda: fetch.newest_event(job.source, request.now))
+    newest = job.retried(lambda: fetch.find_newest_event(job.source, request.now))
     total = Outcome(age_h=None if newest is None else (request.now - newest) / timedelta(hours=1))
     started_at = job.retried(job.store.now)
     workers = Workers(job, request, engine, total)

@@ -15,7 +15,7 @@ from rowcast.scoring.plan import plan_halves
 from rowcast.scoring.publish import publish
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.workers import Failed, Workers
-from rowcast.source import KeyRange, row_hash
+from rowcast.source import KeyRange, hash_rows
 from rowcast.store import Batch, BatchResult
 
 log = structlog.get_logger("rowcast")
@@ -87,7 +87,7 @@ def _publish_row_aside(job: Job, request: ScoringRequest, error: RowcastError, b
     names = [column.name for column in columns]
     keys = fetched.rows.select([column.name for column in job.source.key])
     failures = {0: [Failure(0, _ROW, "error", describe(error, details=True))]} if keys.num_rows else {}
-    hashes = row_hash(fetched.rows, fetched.misfits, names)
+    hashes = hash_rows(fetched.rows, fetched.misfits, names)
     row = predict.quarantined(keys, fetched.rows.select(names), {}, failures, hashes, check.reasons)
     none = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
     outcome = Outcome(batches=1, fetched=keys.num_rows)

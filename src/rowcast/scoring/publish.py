@@ -24,7 +24,7 @@ from rowcast.scoring.columns import also_checked, check_rows, columns_needed
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.shadow import Shadow
-from rowcast.source import Fetched, KeyRange, row_hash
+from rowcast.source import Fetched, KeyRange, hash_rows
 from rowcast.store import Batch, BatchProfile, BatchResult
 
 log = structlog.get_logger("rowcast")
@@ -112,7 +112,7 @@ def make_results(
     """Return the predictions of the rows that passed, and the quarantine entries of the bad ones."""
     names = [column.name for column in columns_needed(job, model)]
     keys = fetched.rows.select([column.name for column in job.source.key])
-    hashes = row_hash(fetched.rows, fetched.misfits, names)
+    hashes = hash_rows(fetched.rows, fetched.misfits, names)
     passed = checked.passed
     whole = len(passed) == len(hashes)
     predictions = predict.predictions(
@@ -153,5 +153,5 @@ def _profile(
     profiler = scorer.profiler(batch.model_version)
     if profiler is None:
         return None
-    keys = scorer.job.source.rendered(fetched.rows).take(pa.array(checked.passed))
+    keys = scorer.job.source.take_rendered_key(fetched.rows).take(pa.array(checked.passed))
     return profiler.profile(matrix, predictions.rows, checked.good, keys, request.sampled)

@@ -13,7 +13,7 @@ import structlog
 from rowcast.database import RawType
 from rowcast.job.run import Run
 from rowcast.scoring.changes import Changes
-from rowcast.source import KeyRange, store_key
+from rowcast.source import KeyRange, declare_key
 from rowcast.store.walk import Stored
 
 log = structlog.get_logger("rowcast")
@@ -37,8 +37,8 @@ def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
     of_own = [own.c.run_id == chosen.run_id] if chosen.run_id is not None else []
     of_source: list[sa.ColumnElement[bool]] = []
     if chosen.key:
-        bounds = job.source.typed(chosen.key)
-        of_source = [one == other for one, other in zip(job.source.keys(), job.source.parsed(bounds), strict=True)]
+        bounds = job.source.interpret_key(chosen.key)
+        of_source = [one == other for one, other in zip(job.source.keys(), job.source.parse_key(bounds), strict=True)]
 
     def select(stored: Stored) -> Mask:
         mask = changes.of(stored)[0] if chosen.changed else np.ones(len(stored.held), dtype=bool)
@@ -64,7 +64,7 @@ def _gives(reasons: str, wanted: str) -> bool:
 def _requeue(run: Run, own: sa.Table, walked: Iterator[Stored], select: Callable[[Stored], Mask]) -> int:
     """Move rows and plan them: however old they are, the next run takes up their batches."""
     job = run.job
-    keys = store_key(job.source, job.store)
+    keys = declare_key(job.source, job.store)
     bounds: list[tuple[str, ...]] = []
     with job.ledger.planning():
         moved = job.store.create_temporary("rowcast_moved", *[sa.Column(c.name, RawType(c.type)) for c in keys])

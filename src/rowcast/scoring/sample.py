@@ -47,7 +47,7 @@ class Unused:
             return None
         try:
             found = monitor.empty(self.edges)
-            for fetched in fetch.keyed(self.job.source, keys.take(pa.array(places)), self._columns):
+            for fetched in fetch.fetch_by_key(self.job.source, keys.take(pa.array(places)), self._columns):
                 found = monitor.add(found, self._profile(fetched.rows))
             return found.to_bytes()
         except RowcastError as error:

@@ -1,12 +1,12 @@
 """The user's table or query: what it is, how its keys and times are compared, and rows read from it."""
 
-from rowcast.source.hashing import row_hash
+from rowcast.source.hashing import hash_rows
 from rowcast.source.keys import KeyRange
-from rowcast.source.moments import instant
-from rowcast.source.ordered import in_microseconds, in_time_order
+from rowcast.source.moments import parse_instant
+from rowcast.source.ordered import read_in_time_order, to_microseconds
 from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.source.scope import Scope
-from rowcast.source.table import Source, key_values, named_column, open_source, store_key
+from rowcast.source.table import Source, declare_key, find_column, open_source, select_key
 
 __all__ = [
     "FRESH",
@@ -18,13 +18,13 @@ __all__ = [
     "KeyRange",
     "Scope",
     "Source",
-    "in_microseconds",
-    "in_time_order",
-    "instant",
-    "key_values",
-    "named_column",
+    "declare_key",
+    "find_column",
+    "hash_rows",
     "open_source",
-    "row_hash",
-    "store_key",
+    "parse_instant",
+    "read_in_time_order",
+    "select_key",
     "take_rows",
+    "to_microseconds",
 ]

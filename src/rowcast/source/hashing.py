@@ -12,17 +12,17 @@ from rowcast.contract import Misfit
 _NULL = np.uint64(0xFFF8DEADBEEF0001)
 
 
-def row_hash(rows: pa.RecordBatch, misfits: Sequence[Misfit], columns: Sequence[str]) -> npt.NDArray[np.int64]:
+def hash_rows(rows: pa.RecordBatch, misfits: Sequence[Misfit], columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """A 64-bit fingerprint of each row's values in these columns, to tell whether the source changed one later.
 
     Mixing as in SplitMix64 (Steele, Lea, Flood 2014); not a cryptographic hash.
     """
     found = np.zeros(rows.num_rows, dtype=np.uint64)
     for name in columns:
-        found = _mixed(found ^ _bits(rows.column(name)))
+        found = _mix(found ^ _bits(rows.column(name)))
     for misfit in misfits:
         if misfit.column in columns:
-            found[misfit.row : misfit.row + 1] = _mixed(found[misfit.row : misfit.row + 1] ^ _text_bits(misfit.value))
+            found[misfit.row : misfit.row + 1] = _mix(found[misfit.row : misfit.row + 1] ^ _text_bits(misfit.value))
     return found.view(np.int64)
 
 
@@ -45,7 +45,7 @@ def _text_bits(text: str) -> npt.NDArray[np.uint64]:
     return np.frombuffer(digest, dtype="<u8").astype(np.uint64)
 
 
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def _mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 from rowcast.errors import ConfigError
 
 
-def instant(text: str, timezone: str) -> datetime:
-    """An ISO 8601 moment as UTC; without a zone it is in `timezone`. Raises ConfigError."""
+def parse_instant(text: str, timezone: str) -> datetime:
+    """Return an ISO 8601 moment in UTC; without a zone it is in `timezone`. Raises ConfigError."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:

@@ -13,21 +13,21 @@ from rowcast.source.rows import TIME, Fetched
 from rowcast.source.table import Source
 
 
-def in_time_order(
+def read_in_time_order(
     source: Source, wanted: sa.Select[Any], table: sa.FromClause, kinds: Mapping[str, ColumnKind], most: int
 ) -> Fetched:
     """The latest of the wanted rows, oldest first, with `TIME`; without a time column with their rendered keys too."""
     keys = source.keys(table)
     order = [source.event_time().desc(), *[key.desc() for key in keys]] if source.time else [key.desc() for key in keys]
-    wanted = wanted.add_columns(*([source.event_time().label(TIME)] if source.time else source.rendered_keys()))
+    wanted = wanted.add_columns(*([source.event_time().label(TIME)] if source.time else source.render_key()))
     rows, misfits = source.db.read(wanted.order_by(*order), kinds, most)
     rows = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))
     misfits = [Misfit(rows.num_rows - 1 - misfit.row, misfit.column, misfit.value) for misfit in misfits]
     if source.time:
-        return Fetched(in_microseconds(rows, TIME), misfits)
+        return Fetched(to_microseconds(rows, TIME), misfits)
     return Fetched(rows.append_column(TIME, pa.array(np.arange(rows.num_rows))), misfits)
 
 
-def in_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
+def to_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
     place = rows.schema.get_field_index(name)
     return rows.set_column(place, name, rows.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))

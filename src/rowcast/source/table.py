@@ -92,10 +92,12 @@ class Source:
 
     def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
         """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
-        own = self.own_key(table, within)
+        own = self.has_unique_key(table, within)
         return sa.and_(own, self.db.sql.has_event_time(self.time)) if self.time else own
 
-    def own_key(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
+    def has_unique_key(
+        self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()
+    ) -> sa.ColumnElement[bool]:
         """Rows whose key is neither NULL nor repeated."""
         parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
         if not self.relation.is_unique(self.settings.key):
@@ -112,7 +114,7 @@ class Source:
             return self.db.sql.event_time_between(self.time, self.settings.timezone, scope.since)
         return self.after_key(scope.after or ())
 
-    def scored_by(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
+    def is_due(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
         """Rows in scope that are visible at a moment, and no older than `since`."""
         if not self.time:
             return self.in_scope(scope)
@@ -121,12 +123,12 @@ class Source:
         return self.db.sql.event_time_between(self.time, self.settings.timezone, first, now)
 
     def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
-        return after(self.keys(), self.parsed(bound)) if bound else sa.true()
+        return after(self.keys(), self.parse_key(bound)) if bound else sa.true()
 
-    def parsed(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
+    def parse_key(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
         return [self.db.sql.parse_key(text, column) for text, column in zip(bound, self.key, strict=True)]
 
-    def typed(self, key: Sequence[str]) -> tuple[str, ...]:
+    def interpret_key(self, key: Sequence[str]) -> tuple[str, ...]:
         """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
         if len(key) != len(self.key):
             names = ", ".join(column.name for column in self.key)
@@ -139,15 +141,15 @@ class Source:
         return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
 
     def _has(self, bound: tuple[str, ...]) -> bool:
-        this = [one == other for one, other in zip(self.keys(), self.parsed(bound), strict=True)]
+        this = [one == other for one, other in zip(self.keys(), self.parse_key(bound), strict=True)]
         return bool(self.db.scalar(self.select(sa.func.count()).where(*this)))
 
     def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
         """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
         own = self.keys(table)
-        return sa.and_(at_least(own, self.parsed(keys.first)), at_most(own, self.parsed(keys.last)))
+        return sa.and_(at_least(own, self.parse_key(keys.first)), at_most(own, self.parse_key(keys.last)))
 
-    def known(self, now: datetime) -> sa.ColumnElement[bool]:
+    def has_known_label(self, now: datetime) -> sa.ColumnElement[bool]:
         """Rows whose label was known at a moment."""
         there = sa.column(self.label.name).is_not(None)
         if self.settings.label_time:
@@ -161,12 +163,12 @@ class Source:
             )
         return there
 
-    def rendered_keys(self) -> list[sa.ColumnElement[Any]]:
+    def render_key(self) -> list[sa.ColumnElement[Any]]:
         pairs = zip(self.keys(), self.key, strict=True)
         return [self.db.sql.render_key(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
 
-    def rendered(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The keys of rows that were read with `rendered_keys`."""
+    def take_rendered_key(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """The keys of rows that were read with `render_key`."""
         return rows.select([f"rendered_{place}" for place in range(len(self.key))])
 
 
@@ -189,7 +191,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
     for setting, names in named.items():
         for name in names:
             if name is not None:
-                named_column(relation, name, f"{settings.table or 'the query'} in {db.safe_url}", f"source.{setting}")
+                find_column(relation, name, f"{settings.table or 'the query'} in {db.safe_url}", f"source.{setting}")
     time = relation[settings.time] if settings.time else None
     if time and time.kind == "category" and db.dialect.name != "sqlite":
         raise SourceError(
@@ -200,7 +202,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
     )
 
 
-def named_column(relation: Relation, name: str, where: str, setting: str) -> Column:
+def find_column(relation: Relation, name: str, where: str, setting: str) -> Column:
     """The column of `where` that a setting names. Raises SourceError."""
     if name in relation.names:
         return relation[name]
@@ -209,7 +211,7 @@ def named_column(relation: Relation, name: str, where: str, setting: str) -> Col
     raise SourceError(f"{where} has no column '{name}' ({setting})", hint=hint)
 
 
-def store_key(source: Source, store: Database) -> tuple[Column, ...]:
+def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
     """The key columns as the store declares them: alike where it knows their types, else integers or text."""
     return tuple(
         c
@@ -219,7 +221,7 @@ def store_key(source: Source, store: Database) -> tuple[Column, ...]:
     )
 
 
-def key_values(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
+def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
     """The key as it is read, in a form that the store's key columns take."""
     found: list[sa.ColumnElement[Any]] = []
     for c in source.key:

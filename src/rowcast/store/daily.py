@@ -17,11 +17,11 @@ from rowcast.source import Source
 from rowcast.store.rows import JobRows
 
 _DAY, _GROUP, _LABEL = "rowcast.day", "rowcast.group", "rowcast.label"
-_CHUNK = 50_000  # sums that travel together
+CHUNK = 50_000  # sums that travel together
 
 
 @dataclass(frozen=True)
-class Charted:
+class ChartQuery:
     """Which rows are meant, and what of them is summed."""
 
     first: datetime  # the midnight, UTC, that days are counted from
@@ -32,7 +32,7 @@ class Charted:
     of_values: bool  # whether values are predicted, and not classes
 
 
-def by_day(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
+def sum_by_day(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
     """Sums over scored rows by `day` and `part`, the group: `model_version`, `predicted`, `rows`, `score`.
 
     Beside them for the column at each place the sum of its values, `value_0`, and how many there are, `known_0`. Values
@@ -40,39 +40,39 @@ def by_day(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
     """
     source, db = rows.source, rows.source.db
     beside: list[sa.Label[Any]] = []
-    for place, column in enumerate(charted.columns):
+    for place, column in enumerate(query.columns):
         value = db.sql.number(column)
         there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.missing])
         beside.append(sa.case((there, value), else_=0.0).label(f"rowcast.value_{place}"))
         beside.append(sa.case((there, 1), else_=0).label(f"rowcast.known_{place}"))
     own = rows.own.prediction
-    scored = [own.c.model_version, own.c.score, *([] if charted.of_values else [own.c.predicted])]
-    each = _each(rows, charted, [], beside, scored)
-    names = [_DAY, _GROUP, "model_version", *([] if charted.of_values else ["predicted"])]
+    scored = [own.c.model_version, own.c.score, *([] if query.of_values else [own.c.predicted])]
+    each = _select_each(rows, query, [], beside, scored)
+    names = [_DAY, _GROUP, "model_version", *([] if query.of_values else ["predicted"])]
     sums = [sa.func.count().label("rows"), sa.func.sum(each.c.score).label("score")]
-    for place in range(len(charted.columns)):
-        sums.append(_sum(each.c[f"rowcast.value_{place}"], sa.Double).label(f"value_{place}"))
-        sums.append(_sum(each.c[f"rowcast.known_{place}"], sa.BigInteger).label(f"known_{place}"))
-    return _summed(rows, each, names, sums)
+    for place in range(len(query.columns)):
+        sums.append(_sum_as(each.c[f"rowcast.value_{place}"], sa.Double).label(f"value_{place}"))
+        sums.append(_sum_as(each.c[f"rowcast.known_{place}"], sa.BigInteger).label(f"known_{place}"))
+    return _sum_groups(rows, each, names, sums)
 
 
-def outcomes(rows: JobRows, charted: Charted) -> Iterator[pa.RecordBatch]:
+def sum_outcomes(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
     """Sums over scored rows whose label is known, by `day` and `part`: `label` and `rows`.
 
     Of values `label` is their sum.
     """
     source, own = rows.source, rows.own.prediction
     label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(_LABEL)
-    each = _each(rows, charted, [source.known(charted.until)], [label], [])
+    each = _select_each(rows, query, [source.has_known_label(query.until)], [label], [])
     count = sa.func.count().label("rows")
-    if charted.of_values:
-        return _summed(rows, each, [_DAY, _GROUP], [count, _sum(each.c[_LABEL], sa.Double).label("label")])
-    return _summed(rows, each, [_DAY, _GROUP, _LABEL], [count])
+    if query.of_values:
+        return _sum_groups(rows, each, [_DAY, _GROUP], [count, _sum_as(each.c[_LABEL], sa.Double).label("label")])
+    return _sum_groups(rows, each, [_DAY, _GROUP, _LABEL], [count])
 
 
-def _each(
+def _select_each(
     rows: JobRows,
-    charted: Charted,
+    query: ChartQuery,
     parts: Sequence[sa.ColumnElement[bool]],
     beside: Sequence[sa.Label[Any]],
     scored: Sequence[sa.ColumnElement[Any]],
@@ -80,35 +80,35 @@ def _each(
     """Scored rows with their day and group, with columns of the source and of the predictions."""
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     assert source.time is not None
-    within = source.db.sql.event_time_between(source.time, source.settings.timezone, charted.first, charted.until)
-    day = _day(source, source.event_time(), charted.first).label(_DAY)
-    group = _text(source, charted.group).label(_GROUP)
-    keyed = rows.keyed([source.usable(table), within, *parts], table, day, group, *beside)
-    same = sa.and_(*[equal(keyed.c[c.name], own.c[c.name]) for c in source.key])
-    runs = charted.runs.subquery("runs")
-    chosen = sa.select(*[keyed.c[label.name] for label in (day, group, *beside)], *scored)
-    joined = chosen.select_from(keyed.join(own, same))
+    within = source.db.sql.event_time_between(source.time, source.settings.timezone, query.first, query.until)
+    day = select_day(source, source.event_time(), query.first).label(_DAY)
+    group = select_text(source, query.group).label(_GROUP)
+    keys = rows.select_keys([source.usable(table), within, *parts], table, day, group, *beside)
+    same = sa.and_(*[equal(keys.c[c.name], own.c[c.name]) for c in source.key])
+    runs = query.runs.subquery("runs")
+    chosen = sa.select(*[keys.c[label.name] for label in (day, group, *beside)], *scored)
+    joined = chosen.select_from(keys.join(own, same))
     return joined.where(own.c.run_id.in_(sa.select(runs.c.run_id))).subquery("each")
 
 
-def _summed(
+def _sum_groups(
     rows: JobRows, each: sa.FromClause, names: Sequence[str], sums: Sequence[sa.ColumnElement[Any]]
 ) -> Iterator[pa.RecordBatch]:
     short = {_DAY: "day", _GROUP: "part", _LABEL: "label"}
     chosen = [each.c[name].label(short.get(name, name)) for name in names]
-    return rows.store.stream(sa.select(*chosen, *sums).group_by(*[each.c[name] for name in names]), _CHUNK)
+    return rows.store.stream(sa.select(*chosen, *sums).group_by(*[each.c[name] for name in names]), CHUNK)
 
 
-def _sum(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
+def _sum_as(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
     return sa.cast(sa.func.sum(values), kind)  # PostgreSQL makes a numeric of large integers
 
 
-def _day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
+def select_day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
     """How many days after the first."""
     return sa.cast(sa.func.floor(source.db.sql.hours_between(source.db.sql.instant(first), moment) / 24.0), sa.Integer)
 
 
-def _text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
+def select_text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
     """A value as text; none is the empty text."""
     if column is None:
         return sa.literal("", sa.UnicodeText)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database import RawType, equal
-from rowcast.source import GROUP, LABEL, TIME, Source, in_time_order, key_values, store_key
+from rowcast.source import GROUP, LABEL, TIME, Source, declare_key, read_in_time_order, select_key
 from rowcast.store.rows import JobRows
 
 CHAMPION, CHALLENGER = "champion_predicted", "challenger_predicted"
@@ -17,7 +17,7 @@ CHAMPION, CHALLENGER = "champion_predicted", "challenger_predicted"
 Bound = datetime | tuple[str, ...] | None  # an event time, or a key where there is no time column
 
 
-def matured(
+def read_matured(
     job_rows: JobRows, now: datetime, later: Sequence[Bound], champion: int, challenger: int, most: int
 ) -> pa.RecordBatch:
     """The latest rows, oldest first, that one version predicted and the other scored in its shadow.
@@ -26,13 +26,15 @@ def matured(
     are known `now`. Columns: `TIME`, `LABEL`, `GROUP` where one is named, and what each version predicted, as
     `CHAMPION` and `CHALLENGER`.
     """
-    labelled = _labelled(job_rows, now, later, challenger, most)
-    keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(job_rows.source, job_rows.store)]
+    labelled = _read_labelled(job_rows, now, later, challenger, most)
+    keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
     staged = job_rows.store.create_temporary("rowcast_matured", *keys, sa.Column("place", sa.BigInteger))
     names = [column.name for column in keys]
     places = pa.array(np.arange(labelled.num_rows))
     job_rows.store.ingest(staged, labelled.select(names).append_column("place", places))
-    found = job_rows.store.read(_made(job_rows, staged, names, champion, challenger), {}, labelled.num_rows + 1)[0]
+    found = job_rows.store.read(
+        _select_pairs(job_rows, staged, names, champion, challenger), {}, labelled.num_rows + 1
+    )[0]
     chosen = labelled.select([name for name in (TIME, LABEL, GROUP) if name in labelled.schema.names])
     rows = chosen.take(found.column("place").cast(pa.int64()))
     for name in found.schema.names[1:]:
@@ -40,12 +42,14 @@ def matured(
     return rows
 
 
-def _labelled(job_rows: JobRows, now: datetime, later: Sequence[Bound], challenger: int, most: int) -> pa.RecordBatch:
+def _read_labelled(
+    job_rows: JobRows, now: datetime, later: Sequence[Bound], challenger: int, most: int
+) -> pa.RecordBatch:
     """Rows with known labels; where source and store are together, only those that the challenger scored."""
     source, table = job_rows.source, job_rows.source.table()
     parts = [
         source.usable(table),
-        source.known(now),
+        source.has_known_label(now),
         source.visible(now),
         *[later_than(source, each) for each in later],
     ]
@@ -54,10 +58,10 @@ def _labelled(job_rows: JobRows, now: datetime, later: Sequence[Bound], challeng
         same = [equal(table.c[c.name], shadow.c[c.name]) for c in source.key]
         scored = sa.select(sa.literal(1)).select_from(shadow).where(shadow.c.model_version == challenger, *same)
         parts.append(sa.exists(scored))
-    columns = [*key_values(source, job_rows.store), source.db.sql.feature(source.label).label(LABEL)]
+    columns = [*select_key(source, job_rows.store), source.db.sql.feature(source.label).label(LABEL)]
     if source.settings.group:
         columns.append(source.db.sql.feature(source.relation[source.settings.group]).label(GROUP))
-    return in_time_order(source, source.select(*columns, table=table).where(*parts), table, {}, most).rows
+    return read_in_time_order(source, source.select(*columns, table=table).where(*parts), table, {}, most).rows
 
 
 def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
@@ -70,7 +74,9 @@ def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
     return source.after_key(bound) if bound is not None else sa.false()
 
 
-def _made(job_rows: JobRows, staged: sa.Table, names: Sequence[str], champion: int, challenger: int) -> sa.Select[Any]:
+def _select_pairs(
+    job_rows: JobRows, staged: sa.Table, names: Sequence[str], champion: int, challenger: int
+) -> sa.Select[Any]:
     """What both versions made of the staged rows, where they scored the same values."""
     prediction, shadow = job_rows.own.prediction, job_rows.own.shadow
     joined: sa.FromClause = staged

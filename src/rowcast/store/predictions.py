@@ -22,7 +22,7 @@ _CHUNK = 50_000  # groups that travel together
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictionQuery:
     """A version, and which of its predictions are meant."""
 
     version: int
@@ -33,19 +33,19 @@ class Asked:
     of_values: bool  # whether values are predicted, and not classes
 
 
-def predicted(rows: JobRows, asked: Asked) -> Iterator[pa.RecordBatch]:
+def sum_predictions(rows: JobRows, query: PredictionQuery) -> Iterator[pa.RecordBatch]:
     """Sums over its predictions: `run_id`, `predicted`, `band`, `rows`, `score`, `variance`, `third`.
 
     The last three are sums of the score s, of s (1 - s) and of s (1 - s) (1 - 2 s). Of values: `run_id`, `rows`.
     """
-    each = sa.select(*_columns(rows, asked)).where(*_meant(rows, asked)).subquery("each")
-    names = ["run_id"] if asked.of_values else ["run_id", "predicted", "band"]
-    sums = [sa.func.count().label("rows")] if asked.of_values else _sums(each)
+    each = sa.select(*_columns(rows, query)).where(*_meant(rows, query)).subquery("each")
+    names = ["run_id"] if query.of_values else ["run_id", "predicted", "band"]
+    sums = [sa.func.count().label("rows")] if query.of_values else _sums(each)
     statement = sa.select(*[each.c[name] for name in names], *sums).group_by(*[each.c[name] for name in names])
     return rows.store.stream(statement, _CHUNK)
 
 
-def judged(rows: JobRows, asked: Asked, scope: Scope, now: datetime) -> Iterator[pa.RecordBatch]:
+def sum_labelled(rows: JobRows, query: PredictionQuery, scope: Scope, now: datetime) -> Iterator[pa.RecordBatch]:
     """The same sums over its predictions of rows whose label is known `now`, by `label` and `unseen` too.
 
     `unseen` is 1 where the version cannot have been trained on the row: it is later than those it was trained on, or
@@ -53,15 +53,15 @@ def judged(rows: JobRows, asked: Asked, scope: Scope, now: datetime) -> Iterator
     how far off they are.
     """
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
-    unseen = sa.or_(later_than(source, asked.trained_until), sa.not_(source.known(asked.created_at)))
+    unseen = sa.or_(later_than(source, query.trained_until), sa.not_(source.has_known_label(query.created_at)))
     label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(LABEL)
-    parts = [source.usable(table), source.known(now), source.visible(now), source.in_scope(scope)]
-    labelled = rows.keyed(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
+    parts = [source.usable(table), source.has_known_label(now), source.visible(now), source.in_scope(scope)]
+    labelled = rows.select_keys(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
     same = sa.and_(*[equal(labelled.c[c.name], own.c[c.name]) for c in source.key])
     beside = [labelled.c[LABEL].label("label"), labelled.c[_UNSEEN].label("unseen")]
-    chosen = sa.select(*_columns(rows, asked), *beside).select_from(labelled.join(own, same))
-    each = chosen.where(*_meant(rows, asked)).subquery("each")
-    if asked.of_values:
+    chosen = sa.select(*_columns(rows, query), *beside).select_from(labelled.join(own, same))
+    each = chosen.where(*_meant(rows, query)).subquery("each")
+    if query.of_values:
         off = sa.type_coerce(each.c.label, sa.Double) - sa.type_coerce(each.c.predicted, sa.Double)
         names = ["run_id", "unseen"]
         sums: list[sa.ColumnElement[Any]] = [sa.func.count().label("rows"), sa.func.sum(sa.func.abs(off)).label("off")]
@@ -71,14 +71,14 @@ def judged(rows: JobRows, asked: Asked, scope: Scope, now: datetime) -> Iterator
     return rows.store.stream(statement, _CHUNK)
 
 
-def _meant(rows: JobRows, asked: Asked) -> list[sa.ColumnElement[bool]]:
+def _meant(rows: JobRows, query: PredictionQuery) -> list[sa.ColumnElement[bool]]:
     own = rows.own.prediction
-    return [own.c.model_version == asked.version, own.c.run_id.between(*asked.runs)]
+    return [own.c.model_version == query.version, own.c.run_id.between(*query.runs)]
 
 
-def _columns(rows: JobRows, asked: Asked) -> list[sa.ColumnElement[Any]]:
+def _columns(rows: JobRows, query: PredictionQuery) -> list[sa.ColumnElement[Any]]:
     own = rows.own.prediction
-    bands = [(own.c.score <= edge, place) for place, edge in enumerate(asked.edges)]
+    bands = [(own.c.score <= edge, place) for place, edge in enumerate(query.edges)]
     last = sa.literal(len(bands))
     band = sa.case(*bands, else_=last) if bands else last
     return [own.c.run_id, own.c.predicted, own.c.score, band.label("band")]

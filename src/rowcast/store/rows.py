@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Database, RawType
 from rowcast.errors import DatabaseError
-from rowcast.source import Source, key_values, store_key
+from rowcast.source import Source, declare_key, select_key
 from rowcast.store.tables import JobTables
 
 _CHUNK = 50_000  # keys that travel together from one database to another
@@ -32,7 +32,7 @@ class JobRows:
         """Whether one statement sees both."""
         return self.store is self.source.db
 
-    def keyed(
+    def select_keys(
         self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, *beside: sa.Label[Any]
     ) -> sa.FromClause:
         """The keys of source rows, and 0/1 flags or labels beside them, as a relation to join the store's tables with.
@@ -42,7 +42,7 @@ class JobRows:
         source = self.source
         if self.together:
             return source.select(*source.keys(table), *beside, table=table).where(*parts).subquery("keyed")
-        chosen = source.select(*key_values(source, self.store), *beside, table=table).where(*parts)
+        chosen = source.select(*select_key(source, self.store), *beside, table=table).where(*parts)
         types = {b.name: sa.BigInteger if isinstance(b.type, sa.Integer) else b.type for b in beside}
         return self.stage(chosen, types)
 
@@ -56,7 +56,7 @@ class JobRows:
             return self._staged(statement, beside, exact=True)
 
     def _staged(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
-        columns = [sa.Column(c.name, RawType(c.type)) for c in store_key(self.source, self.store)]
+        columns = [sa.Column(c.name, RawType(c.type)) for c in declare_key(self.source, self.store)]
         columns += [sa.Column(name, kind) for name, kind in {**beside, "place": sa.BigInteger}.items()]
         staged = self.store.create_temporary("rowcast_candidate", *columns)
         count = 0

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Column, RawType, equal
 from rowcast.errors import DatabaseError
-from rowcast.source import Fetched, KeyRange, Scope, Source, key_values, store_key, take_rows
+from rowcast.source import Fetched, KeyRange, Scope, Source, declare_key, select_key, take_rows
 from rowcast.store.rows import JobRows
 
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
@@ -49,12 +49,12 @@ def walk(
 
     def read(columns: Sequence[Column], within: Sequence[sa.ColumnElement[bool]]) -> Fetched:
         table = source.table()
-        parts = [source.own_key(table, of_source), source.in_scope(scope), *of_source, *within]
+        parts = [source.has_unique_key(table, of_source), source.in_scope(scope), *of_source, *within]
         if job_rows.together:
             same = [equal(table.c[c.name], own.c[c.name]) for c in source.key]
             parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
         features = source.values(columns)
-        chosen = [*key_values(source, job_rows.store), *features, *source.rendered_keys()]
+        chosen = [*select_key(source, job_rows.store), *features, *source.render_key()]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, source.kinds(columns), _CHUNK))
 
@@ -131,7 +131,7 @@ def _held(
     of_own: Sequence[sa.ColumnElement[bool]],
 ) -> list[dict[str, Any]]:
     """What the store holds about these rows, with their places, in their order."""
-    keys = [sa.Column(c.name, RawType(c.type)) for c in store_key(job_rows.source, job_rows.store)]
+    keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
     staged = job_rows.store.create_temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
     chosen = rows.select([c.name for c in keys])
     job_rows.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))

@@ -33,7 +33,7 @@ def by_time(job: Job, now: datetime) -> Due:
     waited = now - versions[0].created_at
     if waited < policy.every:
         return Due(False, f"not due before {versions[0].created_at + policy.every:%Y-%m-%d %H:%M} UTC")
-    new = fetch.labels_known(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
+    new = fetch.count_known_labels(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
     if new < policy.min_new_labels:
         return Due(False, f"not due: {new} new labels of at least {policy.min_new_labels}")
     return Due(True, f"{waited.days} days and {new} labels since v{versions[0].version}")

@@ -58,7 +58,7 @@ def matured(job: Job, now: datetime, each: Standing) -> pa.RecordBatch:
     if judged_to is not None:
         bounds.append(datetime.fromisoformat(judged_to) if isinstance(judged_to, str) else tuple(judged_to))
     most = job.settings.model.max_train_rows
-    return paired.matured(job.rows, now, bounds, each.champion, each.version, most)
+    return paired.read_matured(job.rows, now, bounds, each.champion, each.version, most)
 
 
 def told(job: Job, now: datetime) -> dict[str, str]:

@@ -63,14 +63,14 @@ def _fetch(run: Run, about: StepReport) -> None:
     champion = run.job.registry.champion_as_of(run.now)
     until = None if champion is None else _until(run.job, run.job.registry.version(champion))
     run.work.save_json("train/champion.json", champion)
-    fetched = fetch.training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
+    fetched = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     model = import_file.kept(run.work)
     parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
     part = pa.array(parts, pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
-    about.metrics["labels_known"] = fetch.labels_known(run.job.source, run.now)
+    about.metrics["labels_known"] = fetch.count_known_labels(run.job.source, run.now)
 
 
 def _until(job: Job, champion: Version) -> datetime | tuple[str, ...] | None:
@@ -187,7 +187,7 @@ def _build(run: Run, about: StepReport) -> None:
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
-    labels_known = run.job.retried(lambda: fetch.labels_known(run.job.source, run.now))
+    labels_known = run.job.retried(lambda: fetch.count_known_labels(run.job.source, run.now))
     about_it = {
         **built.metrics,
         "labels_known": labels_known,
@@ -269,7 +269,7 @@ def _gate(run: Run, about: StepReport) -> None:
         allowed = shadow.find_allowance(run.job, run.now, decisions)
         decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
-        run.job.ledger.fix_scope(fetch.initial_scope(run.job.source, run.now, run.job.settings.infer.since))
+        run.job.ledger.fix_scope(fetch.find_initial_scope(run.job.source, run.now, run.job.settings.infer.since))
     if decision.promote and not run.job.registry.promote(
         version.version, **_said(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
     ):
