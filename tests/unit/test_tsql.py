@@ -134,6 +134,7 @@ def fab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fab]:
     names = ("name", "type", "length", "precision", "scale", "collation")
     for module in (runs, claims, alerts):
         monkeypatch.setattr(module, "process_name", lambda: WORKER.split("/")[0])
+    monkeypatch.setattr("rowcast.__version__", "1.2.3")
     monkeypatch.setattr("rowcast.database.mssql.connection.secrets.token_hex", lambda _: "0123456789abcdef")
     with recorded() as (server, db):
         server.answers("SYSUTCDATETIME", {"now": NOW})

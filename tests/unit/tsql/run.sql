@@ -6,7 +6,7 @@ WHERE [run].[job] = ? AND [run].[status] = ?
 SELECT SYSUTCDATETIME() AS now;
 
 INSERT INTO [rowcast].[run] ([job], [pipeline], [status], [started_at], [as_of], [host], [rowcast_version], [config_sha256], [lease_until], [options]) OUTPUT [inserted].[run_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)
--- 'wafers', 'infer', 'running', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'fab1:1f2e:4026531836:4711:12345', '0.1.0', '5ha256', datetime.datetime(2026, 5, 1, 6, 2, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
+-- 'wafers', 'infer', 'running', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'fab1:1f2e:4026531836:4711:12345', '1.2.3', '5ha256', datetime.datetime(2026, 5, 1, 6, 2, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
 
 BEGIN TRANSACTION;
 
