@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.monitor.quality import DEVIATIONS, Adding, Basis, Tally
-from rowcast.monitor.track_record import Promise, Shown, realised_loss, track
+from rowcast.monitor.track_record import CostExcess, ExpectedCost, realised_loss, track
 from rowcast.report import table
 from rowcast.watch.cost_alarm import GOES_ON, level
 
@@ -81,33 +81,33 @@ def _told(line: Line, month: int) -> list[int]:
     random = np.random.default_rng(month)
     score = np.concatenate([line.day(random, 0.0)[0] for _ in range(20)])
     threshold = float(np.quantile(score, 1 - FLAGGED))
-    promise = _promise(line, random, threshold)
+    expected = _expected(line, random, threshold)
     days = [
         _tally(FIRST + day, *line.day(random, line.worse * (day >= BEFORE)), threshold) for day in range(BEFORE + MONTH)
     ]
     begun, standing = [], False
     for day in range(BEFORE, BEFORE + MONTH):
         window = _joined(days[day - BEFORE + 1 : day + 1])
-        now = _shows(window, promise, GOES_ON if standing else level(1.0))
+        now = _shows(window, expected, GOES_ON if standing else level(1.0))
         if now and not standing:
             begun.append(day - BEFORE + 1)
         standing = now
     return begun
 
 
-def _shows(judged: Tally, promise: Promise, at: float) -> bool:
-    found: list[Shown | None] = [realised_loss(judged, SURE, promise, at), track(judged, SURE, at).contradicted]
+def _shows(judged: Tally, expected: ExpectedCost, at: float) -> bool:
+    found: list[CostExcess | None] = [realised_loss(judged, SURE, expected, at), track(judged, SURE, at).contradicted]
     return any(each is not None and each.beyond > 0 for each in found)
 
 
-def _promise(line: Line, random: np.random.Generator, threshold: float) -> Promise:
+def _expected(line: Line, random: np.random.Generator, threshold: float) -> ExpectedCost:
     """As from so many days out of fold, with an interval for as many later ones."""
     costs = []
     for _ in range(PROMISED):
         score, failed = line.day(random, 0.0)
         costs.append(float(np.where(score >= threshold, FALSE_ALARM * ~failed, MISSED * failed).mean()))
     value, deviation = float(np.mean(costs)), float(np.std(costs, ddof=1) * np.sqrt(2 / PROMISED))
-    return Promise(value, value + DEVIATIONS * deviation)
+    return ExpectedCost(value, value + DEVIATIONS * deviation)
 
 
 def _tally(day: np.datetime64, score: Floats, failed: npt.NDArray[np.bool_], threshold: float) -> Tally:

@@ -44,7 +44,7 @@ def steps(job: Job) -> list[Step]:
 
 def needs_a_person(job: Job) -> list[str]:
     """What does not mend itself, in a sentence each."""
-    found = [f"{one.title} since {one.since:%Y-%m-%d %H:%M}: {one.todo}" for one in job.alerts.standing()]
+    found = [f"{one.title} since {one.since:%Y-%m-%d %H:%M}: {one.hint}" for one in job.alerts.standing()]
     newest = _newest(job)
     if newest is not None and newest.status is not RunStatus.DONE and not found:
         found.append(f"run {newest.run_id} ({newest.pipeline}) is {newest.status}: {newest.error}")

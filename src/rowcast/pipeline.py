@@ -12,7 +12,7 @@ from typing import Any, Literal
 import structlog
 
 from rowcast import by_hand, fetch
-from rowcast.alerts import raising, rendering
+from rowcast.alerts import raising
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
@@ -22,6 +22,8 @@ from rowcast.job.saved import SAVED
 from rowcast.job.step_record import emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
+from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC
+from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
 from rowcast.scoring import infer, shadow
 from rowcast.scoring.columns import check_columns, check_overrides
@@ -30,7 +32,6 @@ from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quar
 from rowcast.store import heartbeat
 from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus, StepStatus
 from rowcast.training import import_file, policy, shadow_evaluation, steps
-from rowcast.training.policy import Due
 from rowcast.watch import cost_alarm, drift
 
 log = structlog.get_logger("rowcast")
@@ -58,7 +59,7 @@ class Result:
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
     error: RowcastError | None = None
-    troubles: rendering.Troubles = field(default_factory=dict)  # what was tried, and why it failed where it did
+    failures: raising.Failures = field(default_factory=dict)  # what was tried, and why it failed where it did
 
 
 def run(
@@ -79,7 +80,7 @@ def run(
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
     result = Result(PipelineName(pipeline))
-    with raising.unbegun(settings, result), open_job(settings) as job:
+    with raising.alert_unbegun(settings, result), open_job(settings) as job:
         now = resolve_now(settings, as_of, job.store)
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
@@ -216,7 +217,7 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
         job.registry.promote(
             version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
         )
-        raising.decided(job)
+        raising.alert_decisions(job)
         raising.deliver(job)
 
 
@@ -264,14 +265,14 @@ def _begun(
             job.runs.reopen(found)
             result.run_id = found.run_id
         with heartbeat(job.store, partial(job.runs.renewal, result.run_id)):
-            raising.began(job, result.run_id, now)
+            raising.alert_death_before(job, result.run_id, now)
             yield
     except BaseException as error:
         if isinstance(error, BusyError) and not result.run_id:
             raise
         failed = isinstance(error, Exception)
         result.status = RunStatus.FAILED if failed else RunStatus.INTERRUPTED
-        written = bool(result.run_id) and raising.ended(job, result, now, error)
+        written = bool(result.run_id) and raising.alert_end(job, result, now, error)
         with suppress(RowcastError):  # a database that is away cannot be told so
             job.store.reconnect()  # an interruption can leave a transaction open
             if result.run_id:
@@ -286,7 +287,7 @@ def _begun(
         raise
     result.champion = job.retried(job.registry.champion)
     what = describe(result.error, details=True) if result.error else None
-    raising.ended(job, result, now)
+    raising.alert_end(job, result, now)
     job.retried(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
     emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
@@ -295,19 +296,20 @@ def _begun(
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
-    due = Due(True, "asked for") if forced else _due(job, now, result)
+    due = Due(DueCause.ASKED) if forced else _due(job, now, result)
     _judge(job, result, now, training=due.now)
+    reason = describe_due(due, values=job.settings.notify.values)
     if not due.now:
-        result.retrain = due.reason
-        log.info("retraining is not due", reason=due.reason)
+        result.retrain = reason
+        log.info("retraining is not due", reason=reason)
         return
-    log.info("retraining", reason=due.reason)
+    log.info("retraining", reason=reason)
     _train_or_go_on(job, result, now, set(), forced)
 
 
 def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
     try:
-        with raising.attempted(result.troubles, "gate"):
+        with raising.note_failure(result.failures, "gate"):
             result.judged = shadow_evaluation.judge(job, result.run_id, now, training=training)
     except Exception as error:
         _goes_on(result, error, "what was scored in the shadow could not be judged")
@@ -324,7 +326,7 @@ def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
-        with raising.attempted(result.troubles, "import" if result.pipeline is PipelineName.IMPORT else "retrain"):
+        with raising.note_failure(result.failures, "import" if result.pipeline is PipelineName.IMPORT else "retrain"):
             job.retried(lambda: job.runs.begin_training(result.run_id))
             _train_from(job, result, now, done)
             job.retried(lambda: job.runs.end_training(result.run_id))
@@ -353,11 +355,11 @@ def _due(job: Job, now: datetime, result: Result) -> Due:
     if not due.now:
         return due
     try:
-        with raising.attempted(result.troubles, "quality"):
+        with raising.note_failure(result.failures, "quality"):
             return policy.by_figures(job, now, result.run_id, due)
     except Exception as error:
         known = _goes_on(result, error, "quality could not be measured")
-        return Due(False, f"not due: quality could not be measured: {known.what}")
+        return Due(DueCause.UNMEASURED, error=known)
 
 
 def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress, *, rescore: bool = False) -> None:
@@ -371,7 +373,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         check_overrides(job, champion)
         return champion
 
-    with raising.attempted(result.troubles, "infer"):
+    with raising.note_failure(result.failures, "infer"):
         request = replace(request, champion=job.retried(checked))
         request = replace(request, shadows=job.retried(lambda: shadow.find_versions(job, request.now)))
         shadow.forget(job, request.now)
@@ -382,12 +384,12 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         outcome = result.outcome = infer.score_pending(job, request, Local(job.settings.infer.workers), progress)
     if outcome.shadow_failed:
         what = f"{outcome.shadow_failed} rows could not be scored in the shadow; the champion scored them"
-        result.troubles["shadow"] = RunError(what, hint="the log names the version and what it lacks")
+        result.failures["shadow"] = RunError(what, hint="the log names the version and what it lacks")
     elif outcome.shadow_scored or not request.shadows:
-        result.troubles["shadow"] = None
+        result.failures["shadow"] = None
     if outcome.failed:
         first, batches = next(iter(outcome.failed.values())), len(outcome.failed)
-        result.troubles["infer"] = first
+        result.failures["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
     _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result)
@@ -398,12 +400,12 @@ def _watch(run: Run, result: Result) -> None:
     job = run.job
     try:
         with (
-            raising.attempted(result.troubles, "monitor"),
+            raising.note_failure(result.failures, "monitor"),
             record_step(job.runs, run.run_id, "monitor", "score") as about,
         ):
-            for topic, watch in ((drift.TOPIC, drift.watch), (cost_alarm.TOPIC, cost_alarm.watch)):
+            for topic, watch in ((DRIFT_TOPIC, drift.watch), (COST_TOPIC, cost_alarm.watch)):
                 found = job.retried(partial(watch, run, about))
                 if found is not None:
-                    raising.raised(job, found, {topic})
+                    raising.alert_events(job, found, {topic})
     except Exception as error:
         _goes_on(result, error, "the rows could not be watched")

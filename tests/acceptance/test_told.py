@@ -18,7 +18,7 @@ from rowcast.alerts import raising
 from rowcast.config import load
 from rowcast.job.opening import open_job
 from rowcast.notify import sinks
-from rowcast.store.event import Event
+from rowcast.store.alert import Alert
 from rowcast.store.records import PipelineName
 
 pytest_plugins = ("job_fixtures",)
@@ -414,7 +414,8 @@ def test_a_run_whose_end_the_store_could_not_be_told_of_did_not_die(told: Job, h
     settings = load(told.folder / "rowcast.toml")
     with open_job(settings) as job:
         run = job.runs.start(PipelineName.INFER, job.store.now(), "x")
-        raising._keep(settings, Event("wafers", "infer", "infer failed", "away", "error", job.store.now(), "", "", run))
+        at = job.store.now()
+        raising._keep(settings, Alert("wafers", "infer", "infer failed", "away", "error", at, "", "", "away", run))
     told.ok("infer")  # which finds the run, and what was left in the folder
     assert told.ok("runs", str(run), "--json")[0]["status"] == "interrupted"
     assert hook.subjects == ["rowcast wafers: infer failed (run 2)", "rowcast wafers: over: infer failed (run 2)"]

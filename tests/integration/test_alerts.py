@@ -13,12 +13,14 @@ from test_ledger import opened
 from rowcast.alerts.delivery import deliver
 from rowcast.errors import DatabaseError, NotifyError
 from rowcast.notify import Message
+from rowcast.store.alert import Alert, Severity
 from rowcast.store.alerts import Alerts
-from rowcast.store.event import Event, Severity
 from rowcast.store.registry import Registry
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
-EVENT = Event("wafers", "infer", "infer failed", "40 of 400 rows are bad", "error", AT, "mend them", "rowcast runs", 7)
+ALERT = Alert(
+    "wafers", "infer", "infer failed", "40 of 400 rows are bad", "error", AT, "mend them", "rowcast runs", "bad rows", 7
+)
 ELSEWHERE = "elsewhere:12345678:1:1:1"
 
 
@@ -59,52 +61,67 @@ class Sink:
 
 
 def test_trouble_is_told_when_it_begins_changes_and_ends_and_not_in_between(alerts):
-    alerts.raised([EVENT], ["infer"])
-    alerts.raised([replace(EVENT, what="50 of 500 rows are bad", run_id=8)], ["infer"])
-    assert told(alerts) == [("infer", "begins", EVENT.what)]
-    later = replace(EVENT, what="no column 's001'", since=AT + timedelta(hours=1), run_id=9)
-    alerts.raised([later], ["infer"])
-    alerts.raised([later], ["infer"])
+    alerts.write([ALERT], ["infer"])
+    alerts.write([replace(ALERT, what="50 of 500 rows are bad", run_id=8)], ["infer"])
+    assert told(alerts) == [("infer", "begins", ALERT.what)]
+    later = replace(ALERT, what="no column 's001'", dedup_key="column s001", since=AT + timedelta(hours=1), run_id=9)
+    alerts.write([later], ["infer"])
+    alerts.write([later], ["infer"])
     assert [event.what for event in alerts.standing()] == ["no column 's001'"]
     assert alerts.standing()[0].since == AT  # as long as anything was wrong
     for _ in range(2):
-        alerts.raised([], ["infer"])
+        alerts.write([], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["begins", "changed", "ended"]
     assert alerts.standing() == []
-    alerts.raised([EVENT], ["infer"])
+    alerts.write([ALERT], ["infer"])
     assert [state for _, state, _ in told(alerts)][3:] == ["begins"]
+
+
+def test_the_same_trouble_in_other_words_is_no_news(alerts):
+    alerts.write([ALERT], ["infer"])
+    alerts.write([replace(ALERT, title="scoring failed", what="many rows are bad", hint="look at them")], ["infer"])
+    assert told(alerts) == [("infer", "begins", ALERT.what)]
+
+
+def test_what_stood_before_there_were_keys_stands_on_under_the_key_of_what_is_found_next(alerts):
+    alerts.write([ALERT])
+    alerts.db.execute(alerts.tables.alert.update().values(dedup_key=None))
+    alerts.write([ALERT], ["infer"])
+    assert (told(alerts), alerts.standing()) == ([("infer", "begins", ALERT.what)], [ALERT])
+    alerts.write([replace(ALERT, dedup_key="column s001")], ["infer"])
+    assert [state for _, state, _ in told(alerts)] == ["begins", "changed"]
 
 
 def test_what_grows_worse_is_news_and_what_grows_milder_is_not(alerts):
     for severity in ("warning", "error", "info"):
-        alerts.raised([replace(EVENT, severity=severity)])
+        alerts.write([replace(ALERT, severity=severity)])
     assert [state for _, state, _ in told(alerts)] == ["begins", "changed"]
 
 
 def test_only_what_was_looked_at_can_have_ended(alerts):
-    alerts.raised([EVENT, replace(EVENT, topic="retrain")])
-    alerts.raised([], ["retrain", "drift"])
+    alerts.write([ALERT, replace(ALERT, topic="retrain")])
+    alerts.write([], ["retrain", "drift"])
     assert [event.topic for event in alerts.standing()] == ["infer"]
 
 
 def test_an_event_keeps_every_part_that_a_message_needs(alerts):
-    alerts.raised([EVENT])
-    assert alerts.standing() == [EVENT]
-    assert [alert.event for alert in alerts.due()] == [EVENT]
+    alerts.write([ALERT])
+    assert alerts.standing() == [ALERT]
+    assert [delivery.alert for delivery in alerts.due()] == [ALERT]
 
 
 def test_jobs_do_not_hear_of_each_other(alerts):
     other = Alerts(alerts.db, alerts.tables, "lots", alerts.sinks, "info")
-    other.raised([replace(EVENT, job="lots")])
-    alerts.raised([], ["infer"])
+    other.write([replace(ALERT, job="lots")])
+    alerts.write([], ["infer"])
     assert (alerts.standing(), alerts.waiting(), alerts.due()) == ([], 0, [])
     assert (len(other.standing()), other.waiting(), len(other.due())) == (1, 1, 1)
 
 
 def test_what_does_not_last_is_told_each_time_and_never_ends(alerts):
-    once = replace(EVENT, state="once")
-    alerts.raised([once])
-    alerts.raised([once], ["infer"])
+    once = replace(ALERT, state="once")
+    alerts.write([once])
+    alerts.write([once], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["once", "once"]
     assert alerts.standing() == []
 
@@ -115,10 +132,10 @@ def test_a_decision_becomes_an_alert_together_with_its_mark_and_once(alerts):
     [made] = registry.untold()
     assert (made["version"], made["reason"]) == (3, "it costs more")
     with pytest.raises(DatabaseError):
-        alerts.once(replace(EVENT, since=None), registry.telling(made["promotion_id"]))
+        alerts.write_once(replace(ALERT, since=None), registry.telling(made["promotion_id"]))
     assert len(registry.untold()) == 1
     for _ in range(2):
-        alerts.once(EVENT, registry.telling(made["promotion_id"]))
+        alerts.write_once(ALERT, registry.telling(made["promotion_id"]))
     assert [state for _, state, _ in told(alerts)] == ["once"]
     assert registry.untold() == []
     assert "told" not in registry.promotions()[0]
@@ -131,7 +148,7 @@ def test_two_processes_that_see_the_same_trouble_tell_it_once(database):
     def tell(alerts: Alerts) -> None:
         start.wait()
         try:
-            alerts.raised([EVENT], ["infer"])
+            alerts.write([ALERT], ["infer"])
         except Exception as error:  # whatever it is, the test shows it
             failed.append(error)
 
@@ -141,7 +158,7 @@ def test_two_processes_that_see_the_same_trouble_tell_it_once(database):
     for thread in threads:
         thread.join()
     assert failed == []
-    assert told(both[0]) == [("infer", "begins", EVENT.what)]
+    assert told(both[0]) == [("infer", "begins", ALERT.what)]
 
 
 # ---- who waits for it
@@ -149,28 +166,28 @@ def test_two_processes_that_see_the_same_trouble_tell_it_once(database):
 
 def test_what_is_less_severe_than_asked_for_is_kept_and_sent_to_nobody(database):
     alerts = alerts_of(database, least="warning")
-    alerts.raised([replace(EVENT, severity="info"), replace(EVENT, topic="retrain", severity="warning")])
+    alerts.write([replace(ALERT, severity="info"), replace(ALERT, topic="retrain", severity="warning")])
     assert len(told(alerts)) == 2
-    assert [alert.event.topic for alert in alerts.due()] == ["retrain"]
+    assert [delivery.alert.topic for delivery in alerts.due()] == ["retrain"]
 
 
 def test_without_sinks_nothing_waits_and_later_ones_hear_no_old_news(database):
     alerts = alerts_of(database, sinks=[])
-    alerts.raised([EVENT])
+    alerts.write([ALERT])
     assert (alerts.waiting(), alerts_of(database).due()) == (0, [])
 
 
 def test_who_knows_already_is_not_told(alerts):
-    alerts.raised([EVENT], told=["sns"])
-    assert [alert.waiting for alert in alerts.due()] == [("mailto",)]
+    alerts.write([ALERT], told=["sns"])
+    assert [delivery.waiting for delivery in alerts.due()] == [("mailto",)]
 
 
 # ---- delivery
 
 
 def test_every_sink_gets_every_alert_in_its_order(alerts):
-    alerts.raised([EVENT])
-    alerts.raised([], ["infer"])
+    alerts.write([ALERT])
+    alerts.write([], ["infer"])
     sinks = [Sink("sns"), Sink("mailto")]
     assert deliver(alerts, sinks, []).alerts == 2
     begins = "rowcast wafers: infer failed (run 7)"
@@ -181,7 +198,7 @@ def test_every_sink_gets_every_alert_in_its_order(alerts):
 
 
 def test_a_sink_that_refuses_is_asked_once_and_keeps_no_other_from_its_messages(alerts):
-    alerts.raised([EVENT, replace(EVENT, topic="retrain")])
+    alerts.write([ALERT, replace(ALERT, topic="retrain")])
     refuses, takes = Sink("sns", "no such topic"), Sink("mailto")
     found = deliver(alerts, [refuses, takes], [])
     assert (found.alerts, found.failed) == (0, {"sns": "no such topic"})
@@ -193,7 +210,7 @@ def test_a_sink_that_refuses_is_asked_once_and_keeps_no_other_from_its_messages(
 
 def test_what_failed_is_not_tried_again_at_once_and_ever_later(alerts):
     table = alerts.tables.alert
-    alerts.raised([EVENT])
+    alerts.write([ALERT])
     waits = []
     for _ in range(7):
         deliver(alerts, [Sink("sns", "away"), Sink("mailto", "away")], [], at_once=True)
@@ -206,7 +223,7 @@ def test_what_failed_is_not_tried_again_at_once_and_ever_later(alerts):
 
 
 def test_nobody_waits_for_a_sink_that_is_no_longer_configured(alerts):
-    alerts.raised([EVENT])
+    alerts.write([ALERT])
     sink = Sink("mailto")
     assert deliver(alerts, [sink], []).alerts == 1
     assert (len(sink.taken), alerts.waiting()) == (1, 0)
@@ -214,7 +231,7 @@ def test_nobody_waits_for_a_sink_that_is_no_longer_configured(alerts):
 
 def test_of_two_that_want_to_deliver_an_alert_one_does(database):
     one, other = alerts_of(database), alerts_of(database)
-    one.raised([EVENT])
+    one.write([ALERT])
     [seen], [seen_too] = one.due(), other.due()
     assert (one.claim(seen), other.claim(seen_too)) == (True, False)
     assert other.due(at_once=True) == []
@@ -224,7 +241,7 @@ def test_of_two_that_want_to_deliver_an_alert_one_does(database):
 
 @pytest.mark.parametrize("died", ["its lease has passed", "its process is gone"])
 def test_what_somebody_died_over_is_delivered_again(alerts, died):
-    alerts.raised([EVENT])
+    alerts.write([ALERT])
     [alert] = alerts.due()
     assert alerts.claim(alert)
     table = alerts.tables.alert
@@ -239,7 +256,7 @@ def test_what_somebody_died_over_is_delivered_again(alerts, died):
 
 
 def test_who_lost_an_alert_to_another_does_not_close_it(alerts):
-    alerts.raised([EVENT])
+    alerts.write([ALERT])
     [alert] = alerts.due()
     assert alerts.claim(alert)
     assert alerts.claim(replace(alert, attempts=1))

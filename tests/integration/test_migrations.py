@@ -1,6 +1,9 @@
 """Creating the store, finding one that is newer or older, and leaving it to a database administrator."""
 
+import json
 import threading
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy as sa
@@ -8,10 +11,15 @@ from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
+from rowcast.messages.events import cost_key
 from rowcast.store import BatchResult, Ledger, migrations
+from rowcast.store.alert import Alert
+from rowcast.store.alerts import Alerts
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 from rowcast.store.tables import job_tables, tables
+
+AT = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def described(db, job="wafers", schema="rowcast"):
@@ -276,7 +284,7 @@ def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
     db = database.connect()
     shared, own = described(db)
     migrations.upgrade(db, shared, own, "rowcast")
-    for table, column in ((shared.profile, "unused"), (shared.run, "end_cause")):
+    for table, column in ((shared.profile, "unused"), (shared.run, "end_cause"), (shared.alert, "dedup_key")):
         database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN {column}")
     db.execute(shared.version.update().values(version=6))
     migrations.upgrade(db, shared, own, "rowcast")
@@ -292,7 +300,8 @@ def test_runs_of_a_store_of_version_7_gain_why_they_ended_where_their_error_told
     errors = ["the process ended without a word", "its process could not say how it ended", "it's no row", None]
     for error in errors:
         runs.finish(runs.start(PipelineName.INFER, db.now(), "x"), RunStatus.INTERRUPTED, EndCause.ERROR, error)
-    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN end_cause")
+    for each, column in ((table, "end_cause"), (ledger.tables.alert, "dedup_key")):
+        database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(each)} DROP COLUMN {column}")
     db.execute(ledger.tables.version.update().values(version=7))
     if by_administrator:
         for statement in migrations.ddl(db, *described(db), "rowcast"):
@@ -301,6 +310,34 @@ def test_runs_of_a_store_of_version_7_gain_why_they_ended_where_their_error_told
     assert migrations.version(db, ledger.tables) == migrations.VERSION
     assert [run.end_cause for run in runs.newest()][::-1] == [EndCause.DIED, EndCause.UNRECORDED, None, None]
     assert [run.error for run in runs.newest()][::-1] == errors
+
+
+STANDING = Alert("wafers", "infer", "infer failed", "3 rows", "error", AT, "mend it", "rowcast runs", "rows:s001", 7)
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_alerts_that_stand_in_a_store_of_version_8_stand_on(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    alerts, table = Alerts(db, ledger.tables, "wafers", ["sns"], "info"), ledger.tables.alert
+    cost = replace(STANDING, topic="cost", title="v2 costs more than it promised", dedup_key=cost_key(2, "realised"))
+    alerts.write([STANDING, cost])
+    for topic, alike in (("infer", ""), ("cost", "realised")):  # the text as version 8 wrote it
+        old = {"title": STANDING.title if topic == "infer" else cost.title, "todo": "mend it"}
+        detail = json.dumps({**old, "command": "rowcast runs", "alike": alike})
+        db.execute(table.update().where(table.c.topic == topic).values(detail=detail))
+    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN dedup_key")
+    db.execute(ledger.tables.version.update().values(version=8))
+    if by_administrator:
+        for statement in migrations.ddl(db, *described(db), "rowcast"):
+            database.run(statement)
+    opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    assert alerts.standing() == [replace(STANDING, dedup_key=None), cost]
+    alerts.write([STANDING, cost], ["infer", "cost"])
+    assert [alert.state for alert in alerts.all()] == ["begins", "begins"]
+    alerts.write([replace(STANDING, dedup_key="rows:s002"), replace(cost, dedup_key=cost_key(3, "realised"))])
+    assert [alert.state for alert in alerts.all()] == ["begins", "begins", "changed", "changed"]
 
 
 def test_a_key_column_that_the_tables_lack_is_not_added(db):

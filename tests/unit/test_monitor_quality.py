@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from rowcast.messages.cost import describe_excess
 from rowcast.monitor.quality import Adding, Basis, Tally, basis, cost, estimated, realised
-from rowcast.monitor.track_record import Promise, estimated_loss, held, loss_of_days, realised_loss, track
+from rowcast.monitor.track_record import ExpectedCost, estimated_loss, held, loss_of_days, realised_loss, track
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -203,7 +204,7 @@ def test_a_changed_relation_withholds_the_estimate() -> None:
     outcome = np.random.default_rng(6).permutation(score) > np.random.default_rng(7).random(3_000)
     found = track(tally(score, outcome, days=5), SURE)
     assert found.contradicted is not None
-    assert "per row was estimated for 3,000 rows" in found.contradicted.what
+    assert "per row was estimated for 3,000 rows" in describe_excess(found.contradicted)
     assert found.difference is not None
     assert found.difference < 0  # less was estimated than it cost
 
@@ -225,7 +226,7 @@ def test_a_changed_week_is_not_hidden_by_a_month_that_held() -> None:
     outcome[-2_100:] = random.permutation(outcome[-2_100:])
     found = track(tally(score, outcome, days=30), SURE).contradicted
     assert found is not None
-    assert "of the latest 3 days" in found.what
+    assert "of the latest 3 days" in describe_excess(found)
 
 
 def test_days_before_say_how_much_three_days_may_vary() -> None:
@@ -237,7 +238,7 @@ def test_days_before_say_how_much_three_days_may_vary() -> None:
     assert track(tally(score[alone], outcome[alone], days=3), SURE, 0.002).contradicted is None
     found = track(tally(score, outcome, days=20), SURE, 0.002).contradicted
     assert found is not None
-    assert "of the latest 3 days" in found.what
+    assert "of the latest 3 days" in describe_excess(found)
 
 
 @pytest.mark.parametrize("since", [5, 10, 20, 25])
@@ -246,7 +247,7 @@ def test_a_change_is_seen_however_long_ago_and_dated(since: int) -> None:
     score = np.full(7_200, 0.04)  # too low to be flagged: each failure is missed
     outcome = random.random(7_200) < np.repeat([0.04] * since + [0.1] * (30 - since), 240)
     record = tally(score, outcome, days=30)
-    for found in (track(record, SURE, 0.002).contradicted, realised_loss(record, SURE, Promise(0.8, 0.85), 0.002)):
+    for found in (track(record, SURE, 0.002).contradicted, realised_loss(record, SURE, ExpectedCost(0.8, 0.85), 0.002)):
         assert found is not None
         assert abs(found.since - record.days[since]) <= np.timedelta64(1, "D")
 
@@ -265,24 +266,24 @@ def test_two_days_are_no_record_to_judge_by() -> None:
 def test_a_loss_names_its_figure_since_when_and_how_much_it_is() -> None:
     score = np.full(2_000, 0.5)
     outcome = np.random.default_rng(9).random(2_000) < score
-    judged, none, promise = tally(score, outcome, days=6), Adding().tally(), Promise(0.2, 0.25)
+    judged, none, promise = tally(score, outcome, days=6), Adding().tally(), ExpectedCost(0.2, 0.25)
     came, told = realised_loss(judged, SURE, promise), estimated_loss(judged, SURE, promise)
     assert came is not None
-    assert came.what.startswith("the realised cost of 0.49")
-    assert "of the latest 3 days is above the 0.2 that the model promised" in came.what
+    assert describe_excess(came).startswith("the realised cost of 0.49")
+    assert "of the latest 3 days is above the 0.2 that the model promised" in describe_excess(came)
     assert came.since == judged.days[0]
     assert came.beyond == pytest.approx(0.3, abs=0.02)
     assert told is not None
-    assert told.what.startswith("the estimated cost of 0.5")
+    assert describe_excess(told).startswith("the estimated cost of 0.5")
     for kept in (realised_loss, estimated_loss):
-        assert kept(judged, SURE, Promise(0.45, 0.6)) is None
+        assert kept(judged, SURE, ExpectedCost(0.45, 0.6)) is None
         assert kept(none, SURE, promise) is None
 
 
 def test_the_surer_the_less_is_shown() -> None:
     score = np.full(600, 0.25)
     judged = tally(score, np.arange(600) % 10 < 3, days=6)  # 0.3 of them fail, rather steadily
-    promise = Promise(0.2, 0.2)
+    promise = ExpectedCost(0.2, 0.2)
     shown = [realised_loss(judged, SURE, promise, level) is not None for level in (0.5, 0.01, 1e-9)]
     assert shown == [True, True, False]
     contradicted = [track(judged, SURE, level).contradicted is not None for level in (0.5, 1e-9)]
@@ -294,7 +295,7 @@ def test_a_promise_that_is_kept_is_hardly_ever_called_broken() -> None:
     for trial in range(300):
         score = scores(0.02, 1_000, seed=trial)
         judged = tally(score, random.random(1_000) < score, days=8)
-        promise = Promise(cost(judged, SURE).value, cost(judged, SURE).value)
+        promise = ExpectedCost(cost(judged, SURE).value, cost(judged, SURE).value)
         called += realised_loss(judged, SURE, promise) is not None or estimated_loss(judged, SURE, promise) is not None
     assert called <= 10
 
@@ -302,9 +303,9 @@ def test_a_promise_that_is_kept_is_hardly_ever_called_broken() -> None:
 def test_what_values_are_off_is_held_against_the_promise_too() -> None:
     rows = np.full(5, 100)
     days = np.arange("2026-03-01", "2026-03-06", dtype="datetime64[D]")
-    shown = loss_of_days(days, np.full(5, 200.0), rows, Promise(1.0, 1.2))
+    shown = loss_of_days(days, np.full(5, 200.0), rows, ExpectedCost(1.0, 1.2))
     assert shown is not None
-    assert "the realised cost of 2 per row on 300 labelled rows of the latest 3 days" in shown.what
+    assert "the realised cost of 2 per row on 300 labelled rows of the latest 3 days" in describe_excess(shown)
     assert shown.since == np.datetime64("2026-03-01")
-    assert loss_of_days(days, np.array([100.0, 300, 50, 80, 120]), rows, Promise(1.0, 1.2)) is None
-    assert Promise.of({"cost_per_row": 1.0, "cost_per_row_high": None}) is None
+    assert loss_of_days(days, np.array([100.0, 300, 50, 80, 120]), rows, ExpectedCost(1.0, 1.2)) is None
+    assert ExpectedCost.of({"cost_per_row": 1.0, "cost_per_row_high": None}) is None

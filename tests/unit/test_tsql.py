@@ -38,8 +38,8 @@ from rowcast.store import (
     predictions,
     runs,
 )
-from rowcast.store.alerts import Alert, Alerts
-from rowcast.store.event import Event
+from rowcast.store.alert import Alert
+from rowcast.store.alerts import Alerts, Delivery
 from rowcast.store.ledger import claims
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
@@ -317,15 +317,17 @@ def run(fab: Fab) -> None:
 
 def tell(fab: Fab) -> None:
     """Alerts: what is written, delivered and counted; and the figures of runs."""
-    event = Event("wafers", "infer", "infer failed", "no column", "error", NOW, "give it back", "rowcast resume 3", 3)
+    alert = Alert(
+        "wafers", "infer", "infer failed", "no column", "error", NOW, "give it back", "rowcast resume 3", "s001", 3
+    )
     alerts = Alerts(fab.job.store, fab.job.tables, "wafers", ["sns"], "info")
-    alerts.raised([event], ["infer", "retrain"])
-    alerts.once(event, fab.job.registry.telling(9))
+    alerts.write([alert], ["infer", "retrain"])
+    alerts.write_once(alert, fab.job.registry.telling(9))
     fab.job.registry.untold()
     alerts.due()
-    alert = Alert(5, event, ("sns",), 0)
-    alerts.claim(alert)
-    alerts.close(alert, [])
+    delivery = Delivery(5, alert, ("sns",), 0)
+    alerts.claim(delivery)
+    alerts.close(delivery, [])
     fab.server.answers("COUNT_BIG", {"n": 0})
     alerts.waiting()
     fab.job.runs.died_before(3)

@@ -25,13 +25,13 @@ def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_on
     A sink that fails is left alone until the next time. What a process was delivering when it died is delivered again.
     """
     found, known = Delivered(), {sink.name: sink for sink in to}
-    for alert in alerts.due(at_once=at_once):
-        left = [name for name in alert.waiting if name in known]  # nobody waits for one that is no longer configured
+    for waiting in alerts.due(at_once=at_once):
+        left = [name for name in waiting.waiting if name in known]  # nobody waits for one that is no longer configured
         if left and set(left) <= set(found.failed):
             continue
-        if not alerts.claim(alert):
+        if not alerts.claim(waiting):
             continue
-        text = message(alert.event)
+        text = message(waiting.alert)
         for name in left[:]:
             if name not in found.failed:
                 problem = tried(known[name], text, secrets)
@@ -40,7 +40,7 @@ def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_on
                     log.warning("a message was not taken", sink=name, error=problem)
                 else:
                     left.remove(name)
-        alerts.close(alert, left)
+        alerts.close(waiting, left)
         found.alerts += not left
         if not left:
             log.info("told", alert=text.subject)

@@ -6,22 +6,25 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
 from rowcast import notify
-from rowcast.alerts import delivery, rendering
-from rowcast.alerts.rendering import BY_HAND, Told, Troubles
+from rowcast.alerts import delivery
 from rowcast.config import Settings
 from rowcast.database import connect
 from rowcast.errors import BusyError, StoreError, UsageError
 from rowcast.job.opening import Job, alerts
 from rowcast.job.workdir import work_root
+from rowcast.messages.alerts import redact, render_alert
+from rowcast.messages.events import BY_HAND, Event, RunDied, RunFailed, VersionDecided
+from rowcast.scoring.request import Outcome
 from rowcast.signals import is_stopping
 from rowcast.store import migrations
+from rowcast.store.alert import SEVERITIES, Alert, Severity, alert_from_json
 from rowcast.store.alerts import Alerts
-from rowcast.store.event import SEVERITIES, Event, Severity, from_json
+from rowcast.store.records import EndCause, PipelineName, RunStatus
 from rowcast.store.tables import tables
 
 log = structlog.get_logger("rowcast")
@@ -29,85 +32,109 @@ log = structlog.get_logger("rowcast")
 Found = TypeVar("Found")
 
 
+Failures = dict[str, Exception | None]  # by topic, what a run tried: why it failed, None where it did not
+
+
+class RunResult(Protocol):
+    """What alerts need to know of a run."""
+
+    pipeline: PipelineName
+    run_id: int
+    status: RunStatus
+    failures: Failures
+    outcome: Outcome | None
+
+
 @contextmanager
-def attempted(troubles: Troubles, topic: str) -> Iterator[None]:
+def note_failure(failures: Failures, topic: str) -> Iterator[None]:
     """Note whether what is in it succeeds. Another run that does it already is no trouble."""
     try:
         yield
     except Exception as error:
         if not isinstance(error, BusyError):
-            troubles[topic] = error
+            failures[topic] = error
         raise
-    troubles.setdefault(topic, None)
+    failures.setdefault(topic, None)
 
 
-def began(job: Job, run_id: int, now: datetime) -> None:
-    """Tell at once where the run before this one died: this one may die as well."""
+def alert_death_before(job: Job, run_id: int, now: datetime) -> None:
+    """Alert at once where the run before this one died: this one may die as well."""
     died = _unless_away(lambda: job.runs.died_before(run_id))
-    if died is None or any(event.run_id == died.run_id for _, event, _ in _kept(job.settings)):
+    if died is None or any(alert.run_id == died.run_id for _, alert, _ in _kept(job.settings)):
         return  # or it ended in order, and only the store could not be told
-    what = f"Run {died.run_id} ({died.pipeline}) did not end in order: {died.error}."
-    event = Event(
-        job=job.settings.name,
-        topic="process",
-        title="a run died",
-        what=what,
-        severity="error",
-        since=min(died.started_at, now),
-        todo="was it killed, did memory run out, did the machine restart? Its rows are taken up by the next run",
-        command=f"rowcast runs {died.run_id}",
-        run_id=died.run_id,
-        alike="died",
-    )
-    if raised(job, [event]):
+    cause = died.end_cause or EndCause.DIED
+    if alert_events(job, [RunDied(died.pipeline, died.run_id, cause, min(died.started_at, now))]):
         deliver(job)
 
 
-def ended(job: Job, result: Told, now: datetime, error: BaseException | None = None) -> bool:
+def alert_end(job: Job, result: RunResult, now: datetime, error: BaseException | None = None) -> bool:
     """Write down what is true at a run's end; `error` is what ended it. False where the store cannot be told."""
     if error is not None:
         _unless_away(job.store.reconnect)  # an interruption can leave a transaction open
-    troubles = dict(result.troubles)
-    outside = isinstance(error, Exception) and not isinstance(error, BusyError) and error not in troubles.values()
+    failures = dict(result.failures)
+    outside = isinstance(error, Exception) and not isinstance(error, BusyError) and error not in failures.values()
     if outside:
-        troubles["run"] = error  # type: ignore[assignment]
+        failures["run"] = error  # type: ignore[assignment]
     events = []
-    for topic, trouble in troubles.items():
-        if trouble is not None:
-            severity: Severity = "error" if trouble is error else "warning"
-            events.append(rendering.trouble(job.settings, result, topic, trouble, now, severity))
-    looked_at = set(troubles) | ({"run", "process"} if error is None else set())
-    return raised(job, events, set() if result.pipeline in BY_HAND else looked_at) and decided(job)
+    for topic, failure in failures.items():
+        if failure is not None:
+            events.append(_failed(result, topic, failure, now, "error" if failure is error else "warning"))
+    looked_at = set(failures) | ({"run", "process"} if error is None else set())
+    return alert_events(job, events, set() if result.pipeline in BY_HAND else looked_at) and alert_decisions(job)
 
 
-def decided(job: Job) -> bool:
+def _failed(result: RunResult, topic: str, error: Exception, now: datetime, severity: Severity) -> RunFailed:
+    failed = {} if result.outcome is None else result.outcome.failed
+    left = len(failed) if any(error is one for one in failed.values()) else 0
+    is_done = result.status is RunStatus.DONE
+    return RunFailed(topic, result.pipeline, result.run_id or None, is_done, error, left, now, severity)
+
+
+def alert_decisions(job: Job) -> bool:
     """Write down decisions about versions that nobody has been told of; False where that is not possible."""
 
-    def tell() -> bool:
+    def write() -> bool:
         for made in job.registry.untold():
-            event = rendering.clean(job.settings, rendering.decision(job.settings, made))
-            job.alerts.once(event, job.registry.telling(made["promotion_id"]))
+            job.alerts.write_once(_rendered(job.settings, _decided(made)), job.registry.telling(made["promotion_id"]))
         return True
 
-    return _unless_away(tell) is True
+    return _unless_away(write) is True
 
 
-def raised(job: Job, events: Sequence[Event], topics: Collection[str] = ()) -> bool:
+def _decided(made: dict[str, Any]) -> VersionDecided:
+    return VersionDecided(
+        promotion_id=made["promotion_id"],
+        version=made["version"],
+        champion_before=made["previous"],
+        outcome=made["decision"],
+        by=made["decided_by"],
+        reason=made["reason"].removeprefix(f"{made['decision']}: "),
+        role=made["evidence"].get("shadow"),
+        at=made["decided_at"],
+    )
+
+
+def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = ()) -> bool:
     """Write down what is true now. Trouble of these topics that is not among the events has ended.
 
     What cannot be written is kept in the job's folder for the next run, and the answer is False.
     """
+    alerts = [_rendered(job.settings, event) for event in events]
     try:
-        for file, event, told in _kept(job.settings):
-            job.alerts.raised([event], told=told)
+        for file, alert, told in _kept(job.settings):
+            job.alerts.write([alert], told=told)
             file.unlink(missing_ok=True)
-        job.alerts.raised([rendering.clean(job.settings, event) for event in events], topics)
+        job.alerts.write(alerts, topics)
     except Exception as error:
         _say(error)
-        for event in events:
-            _keep(job.settings, rendering.clean(job.settings, event))
+        for alert in alerts:
+            _keep(job.settings, alert)
         return False
     return True
+
+
+def _rendered(settings: Settings, event: Event) -> Alert:
+    return redact(render_alert(event, settings.name, values=settings.notify.values), settings.secrets)
 
 
 def deliver(job: Job) -> None:
@@ -117,30 +144,30 @@ def deliver(job: Job) -> None:
 
 
 @contextmanager
-def unbegun(settings: Settings, result: Told) -> Iterator[None]:
-    """Tell of what stops a run before it has begun; what a person asked wrongly is said to that person alone."""
+def alert_unbegun(settings: Settings, result: RunResult) -> Iterator[None]:
+    """Alert of what stops a run before it has begun; what a person asked wrongly is said to that person alone."""
     try:
         yield
     except Exception as error:
         if not result.run_id and not isinstance(error, UsageError | BusyError):
-            event = rendering.trouble(settings, result, "run", error, datetime.now(UTC), "error")
-            _raised_apart(settings, rendering.clean(settings, event))
+            event = _failed(result, "run", error, datetime.now(UTC), "error")
+            _write_apart(settings, _rendered(settings, event))
         raise
 
 
-def _raised_apart(settings: Settings, event: Event) -> None:
-    """Write down an event, and deliver it, over a connection of its own."""
+def _write_apart(settings: Settings, alert: Alert) -> None:
+    """Write down an alert, and deliver it, over a connection of its own."""
     try:
         with closing(connect(settings.store_url)) as store:
             shared = tables(store, settings.store.schema_)
             if migrations.version(store, shared) != migrations.VERSION:
                 raise StoreError("the store's tables are not those of this version")
             found = alerts(settings, store, shared)
-            found.raised([event])
+            found.write([alert])
             _deliver(settings, found)
     except Exception as error:
         _say(error)
-        _keep(settings, event)
+        _keep(settings, alert)
 
 
 def _deliver(settings: Settings, found: Alerts) -> None:
@@ -150,18 +177,18 @@ def _deliver(settings: Settings, found: Alerts) -> None:
 # What the store could not be told of
 
 
-def _keep(settings: Settings, event: Event) -> None:
-    """Leave an event in the job's folder, and send it: the same trouble once, however often it comes."""
+def _keep(settings: Settings, alert: Alert) -> None:
+    """Leave an alert in the job's folder, and send it: the same trouble once, however often it comes."""
     folder = work_root(settings) / "untold"
-    file = folder / f"{hashlib.sha256(f'{event.topic}/{event.sameness}'.encode()).hexdigest()[:16]}.json"
+    file = folder / f"{hashlib.sha256(f'{alert.topic}/{alert.dedup_key}'.encode()).hexdigest()[:16]}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        left: dict[str, Any] = {"event": event.to_json(), "told": []}
+        left: dict[str, Any] = {"event": alert.to_json(), "told": []}
         if file.exists():
             left = json.loads(file.read_text(encoding="utf-8"))
         _replace(file, left)  # before it is sent: who dies at that has not lost it
         if not is_stopping():
-            _replace(file, {**left, "told": left["told"] + _sent(settings, event, left["told"])})
+            _replace(file, {**left, "told": left["told"] + _sent(settings, alert, left["told"])})
     except Exception as error:
         log.warning("what happened stands in the log alone", error=error)
 
@@ -172,22 +199,22 @@ def _replace(file: Path, found: dict[str, Any]) -> None:
     part.replace(file)
 
 
-def _sent(settings: Settings, event: Event, told: Collection[str]) -> list[str]:
-    """The sinks that have taken an event, of those that did not know it."""
+def _sent(settings: Settings, alert: Alert, told: Collection[str]) -> list[str]:
+    """The sinks that have taken an alert, of those that did not know it."""
     severe = SEVERITIES.index
-    if severe(event.severity) < severe(settings.notify.min_severity):
+    if severe(alert.severity) < severe(settings.notify.min_severity):
         return []
-    text, known = notify.message(event), settings.secrets
+    text, known = notify.message(alert), settings.secrets
     to = [sink for sink in notify.open_sinks(settings.notify) if sink.name not in told]
     return [sink.name for sink in to if not notify.tried(sink, text, known)]
 
 
-def _kept(settings: Settings) -> Iterator[tuple[Path, Event, list[str]]]:
+def _kept(settings: Settings) -> Iterator[tuple[Path, Alert, list[str]]]:
     """What earlier runs left, and which sinks know it."""
     for file in sorted((work_root(settings) / "untold").glob("*.json")):
         try:
             found = json.loads(file.read_text(encoding="utf-8"))
-            yield file, from_json(found["event"]), found["told"]
+            yield file, alert_from_json(found["event"]), found["told"]
         except (OSError, ValueError, TypeError, KeyError) as error:  # another process took it, or a person changed it
             log.warning("what an earlier run left cannot be read", file=str(file), error=error)
 

@@ -55,11 +55,11 @@ def _legend() -> str:
 
 
 def _about(looked: "Looked | None") -> dict[str, Any]:
-    from rowcast.watch import drift as watched
+    from rowcast.messages.drift import describe_alarm
 
     if looked is None:
         return {"drift": "unknown: rows are counted from the next retrain on"}
-    found = "none" if looked.alarm is None else watched.told(looked.alarm)
+    found = "none" if looked.alarm is None else describe_alarm(looked.alarm, values=True)
     if looked.provisional:
         found += f" (provisional: {looked.runs} of {looked.needed} runs that tell what is usual)"
     return {"drift": found, "looked_at": f"{looked.runs} blocks of training rows and runs"}

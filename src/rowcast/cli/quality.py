@@ -84,15 +84,17 @@ def _figure(figure: "Figure | None") -> str:
 def _about(found: "Quality") -> dict[str, str]:
     """Promise, track record and what became of the estimate, in words."""
     from rowcast.formatting import number, percent
+    from rowcast.messages.cost import describe_excess
 
     about: dict[str, str] = {}
-    if found.promised is not None:
-        about["promised"] = f"{number(found.promised.cost)} per row out of fold, at most {number(found.promised.high)}"
+    if found.expected_cost is not None:
+        expected = found.expected_cost
+        about["promised"] = f"{number(expected.cost)} per row out of fold, at most {number(expected.high)}"
     record = found.track
     if found.kind == "regression":
         about["estimate"] = "none: a regression has no probability to estimate from"
     elif record.contradicted is not None:
-        about["estimate"] = f"withheld: {_CONTRADICTED}: {record.contradicted.what}"
+        about["estimate"] = f"withheld: {_CONTRADICTED}: {describe_excess(record.contradicted)}"
     elif record.difference is not None:
         held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (
@@ -102,26 +104,30 @@ def _about(found: "Quality") -> dict[str, str]:
     else:
         about["estimate"] = "without a track record: no label is known yet"
     if found.loss:
-        about["loss"] = found.loss
+        about["loss"] = describe_excess(found.loss)
     return about
 
 
 def _to_dict(found: "Quality") -> dict[str, Any]:
+    from rowcast.messages.cost import describe_excess
+
     return {
         "version": found.version,
         "kind": found.kind,
-        "promised": None if found.promised is None else vars(found.promised),
+        "promised": None if found.expected_cost is None else vars(found.expected_cost),
         **_part(found.whole),
         "track_record": _track(found),
-        "loss": found.loss or None,
+        "loss": describe_excess(found.loss) if found.loss else None,
         "by_day": [{"day": str(part.day), **_part(part)} for part in found.days],
     }
 
 
 def _track(found: "Quality") -> dict[str, Any]:
+    from rowcast.messages.cost import describe_excess
+
     record, why = found.track, found.track.contradicted
     about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
-    return {**about, "withheld": None if why is None else f"{_CONTRADICTED}: {why.what}"}
+    return {**about, "withheld": None if why is None else f"{_CONTRADICTED}: {describe_excess(why)}"}
 
 
 def _part(part: "Part") -> dict[str, Any]:

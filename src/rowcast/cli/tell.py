@@ -1,16 +1,13 @@
 """Commands by which people and other systems are told: notify, metrics."""
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from rowcast import logs
 from rowcast.cli.app import COMMON, Common, Json, app, opened_job
 from rowcast.errors import NotifyError
-
-if TYPE_CHECKING:
-    from rowcast.store.event import Event
 
 
 @app.command
@@ -24,6 +21,8 @@ def notify(
     from rowcast import notify as telling
     from rowcast import report
     from rowcast.alerts.delivery import deliver
+    from rowcast.messages.alerts import render_alert
+    from rowcast.messages.events import SinkTested
 
     settings = common.settings()
     sinks = telling.open_sinks(settings.notify)
@@ -31,7 +30,7 @@ def notify(
         raise NotifyError("nobody is told anything yet", hint="name [notify] sns_topic or urls in rowcast.toml")
     logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
     if test:
-        text = telling.message(_test_event(settings.name))
+        text = telling.message(render_alert(SinkTested(datetime.now(UTC)), settings.name, values=False))
         said = {sink.name: telling.tried(sink, text, settings.secrets) for sink in sinks}
         if json:
             found = [{"sink": name, "taken": not why, "error": why or None} for name, why in said.items()]
@@ -46,22 +45,6 @@ def notify(
         about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
     print(report.as_json(about) if json else report.facts(about))
     return 1 if delivered.failed else 0
-
-
-def _test_event(job: str) -> "Event":
-    from rowcast.store.event import Event
-
-    return Event(
-        job=job,
-        topic="test",
-        title="test message",
-        what="This is a test: whoever reads it will be told of trouble and of decisions.",
-        severity="info",
-        since=datetime.now(UTC),
-        todo="nothing needs to be done",
-        command="rowcast notify --test",
-        state="once",
-    )
 
 
 @app.command

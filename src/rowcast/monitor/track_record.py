@@ -1,4 +1,4 @@
-"""What the estimate is worth: its track record, and whether a model costs more than it promised.
+"""What the estimate is worth: its track record, and whether a model costs more than was expected.
 
 Rows of a day share their luck, so days are what may vary: t statistics over days, and never a smaller variance than the
 luck of independent rows (Liang and Zeger 1986, Biometrika 73(1), with whole days as clusters). What has changed has
@@ -13,12 +13,11 @@ furthest out.
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.formatting import number
 from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, cost, estimated, expected, realised, spent
 
 Floats = npt.NDArray[np.float64]
@@ -29,13 +28,24 @@ FEWEST, WEEK = 3, 7  # days that are looked at; with fewer nothing is tested
 LEVEL = 0.01  # of wrongly withholding an estimate, or of wrongly retraining, at one look
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What the latest days show, beyond luck."""
+CostKind = Literal["realised", "estimated", "contradicted"]
 
-    what: str
+
+@dataclass(frozen=True)
+class CostExcess:
+    """Rows of the latest days cost more than was expected, or otherwise than was estimated, beyond luck."""
+
+    kind: CostKind  # by labels, by scores, or where labels contradict the scores
+    cost: float  # per row; by labels unless it is estimated
+    expected: float  # per row: out of fold, or where labels contradict the scores, by these
+    rows: int
+    days: int  # the latest
     since: np.datetime64  # from which day on, as far as can be told
-    beyond: float  # cost per row above what was said
+
+    @property
+    def beyond(self) -> float:
+        """Cost per row above what was expected; negative where it is below."""
+        return self.cost - self.expected
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Track:
     days: int
     rows: int
     difference: float | None = None
-    contradicted: Shown | None = None  # why the estimate is not shown
+    contradicted: CostExcess | None = None  # why the estimate is not shown
 
 
 def track(judged: Tally, basis: Basis, level: float = LEVEL) -> Track:
@@ -76,7 +86,7 @@ def held(judged: Tally, basis: Basis) -> dict[str, float]:
     return {name: float(np.mean(days)) for name, days in found.items()}
 
 
-def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: int, level: float) -> Shown | None:
+def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: int, level: float) -> CostExcess | None:
     """In what the latest days contradict the estimate; `off` (n,) is what each day's `rows` (n,) cost beyond it."""
     beyond = float(off[-days:].sum())
     latest = judged.since(judged.days[-days])
@@ -90,11 +100,8 @@ def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: 
     if abs(beyond) <= np.hypot(limit, _normal(tail) * np.sqrt(total.doubt)):
         return None
     count = latest.count
-    what = (
-        f"{number(total.mean / count)} per row was estimated for {count:,} rows of the latest "
-        f"{days} days with labels, and they cost {number((total.mean + beyond) / count)}"
-    )
-    return Shown(what, judged.days[_begun(np.sign(beyond) * off, rows)], beyond / count)
+    estimate, since = total.mean / count, judged.days[_begun(np.sign(beyond) * off, rows)]
+    return CostExcess("contradicted", (total.mean + beyond) / count, estimate, count, days, since)
 
 
 def _latest(days: int) -> list[int]:
@@ -108,14 +115,14 @@ def _share(level: float, days: int) -> float:
 
 
 @dataclass(frozen=True)
-class Promise:
+class ExpectedCost:
     """Out-of-fold cost per row of a version, and the upper end of its 95 % interval for later rows."""
 
     cost: float
     high: float
 
     @classmethod
-    def of(cls, metrics: Mapping[str, Any]) -> "Promise | None":
+    def of(cls, metrics: Mapping[str, Any]) -> "ExpectedCost | None":
         """None where the record lacks it."""
         value, high = metrics.get("cost_per_row"), metrics.get("cost_per_row_high")
         return None if value is None or high is None else cls(float(value), float(high))
@@ -125,33 +132,36 @@ class Promise:
         return max(0.0, self.high - self.cost) / DEVIATIONS
 
 
-def estimated_loss(scored: Tally, basis: Basis, promise: Promise, level: float = LEVEL) -> Shown | None:
-    """Whether the estimated cost of the latest days is above what a version promised, beyond luck."""
+def estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
+    """Whether the estimated cost of the latest days is above what was expected of a version, beyond luck."""
     days = scored.days
     for k in _latest(len(days)):
         latest = scored.since(days[-k])
         total = expected(latest, basis, *basis.costs)
-        deviation = float(np.hypot(np.sqrt(total.luck + total.doubt) / latest.count, promise.deviation))
+        deviation = float(np.hypot(np.sqrt(total.luck + total.doubt) / latest.count, baseline.deviation))
         value = total.mean / latest.count
-        if value - promise.cost > _normal(_share(level, len(days))) * deviation:
-            rows = f"{latest.count:,} rows of the latest {k} days"
-            what = f"the estimated cost of {number(value)} per row on {rows} {_above(promise)}"
-            return Shown(what, days[-k], value - promise.cost)
+        if value - baseline.cost > _normal(_share(level, len(days))) * deviation:
+            return CostExcess("estimated", value, baseline.cost, latest.count, k, days[-k])
     return None
 
 
-def realised_loss(judged: Tally, basis: Basis, promise: Promise, level: float = LEVEL) -> Shown | None:
+def realised_loss(judged: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
     """The same of the realised cost of rows whose labels came."""
     parts = [judged.of(day) for day in judged.days]
     came = np.array([spent(part, basis) for part in parts])
     # Of wrong decisions the variance is at least that of as many rare events.
     luck = np.array([part.wrong @ np.where(part.flagged, *basis.costs) ** 2 for part in parts])
-    return loss_of_days(judged.days, came, np.array([part.count for part in parts]), promise, level, luck)
+    return loss_of_days(judged.days, came, np.array([part.count for part in parts]), baseline, level, luck)
 
 
 def loss_of_days(
-    when: Days, came: Floats, rows: Counts, promise: Promise, level: float = LEVEL, luck: Floats | None = None
-) -> Shown | None:
+    when: Days,
+    came: Floats,
+    rows: Counts,
+    baseline: ExpectedCost,
+    level: float = LEVEL,
+    luck: Floats | None = None,
+) -> CostExcess | None:
     """The same of k days: `came` in all on each, of `rows` rows, all (k,).
 
     `luck` (k,) is the least variance of each.
@@ -163,15 +173,10 @@ def loss_of_days(
         variance, freedom = _between(came, rows, days)
         deviation = np.sqrt(max(float(least[-days:].sum()), variance)) / count.sum()
         tail = _share(level, len(came))
-        if value - promise.cost > np.hypot(_t(freedom, tail) * deviation, _normal(tail) * promise.deviation):
-            labelled = f"{int(count.sum()):,} labelled rows of the latest {days} days"
-            what = f"the realised cost of {number(value)} per row on {labelled} {_above(promise)}"
-            return Shown(what, when[_begun(came - promise.cost * rows, rows)], value - promise.cost)
+        if value - baseline.cost > np.hypot(_t(freedom, tail) * deviation, _normal(tail) * baseline.deviation):
+            since = when[_begun(came - baseline.cost * rows, rows)]
+            return CostExcess("realised", value, baseline.cost, int(count.sum()), days, since)
     return None
-
-
-def _above(promise: Promise) -> str:
-    return f"is above the {number(promise.cost)} that the model promised, beyond luck"
 
 
 def _between(off: Floats, rows: Counts, latest: int) -> tuple[float, int]:

@@ -9,27 +9,28 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.event import SEVERITIES, Event, Severity
+from rowcast.store.alert import SEVERITIES, Alert, Severity
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Tables
 
 _LEASE = timedelta(minutes=5)  # that a process has for one alert; on this machine it is seen earlier that it died
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=2), timedelta(hours=6)  # between two tries; each is four times the last
-_DETAIL = ("title", "todo", "command", "alike")
+_COLUMNS = ("topic", "state", "severity", "what", "since", "run_id", "dedup_key")
+_DETAIL = ("title", "hint", "command")
 
 
 @dataclass(frozen=True)
-class Alert:
-    """An event that sinks wait for."""
+class Delivery:
+    """An alert that sinks wait for."""
 
     alert_id: int
-    event: Event
+    alert: Alert
     waiting: tuple[str, ...]  # the sinks
     attempts: int
 
 
 class Alerts:
-    """The alerts of one job. `sinks` are told of what is `least` severe or more."""
+    """The alerts of one job. `sinks` get what is `least` severe or more."""
 
     def __init__(self, db: Database, tables: Tables, job: str, sinks: Sequence[str], least: Severity) -> None:
         self.db = db
@@ -38,42 +39,48 @@ class Alerts:
         self.sinks = tuple(sinks)
         self.least = least
 
-    def raised(self, events: Sequence[Event], topics: Collection[str] = (), told: Collection[str] = ()) -> None:
+    def write(self, alerts: Sequence[Alert], topics: Collection[str] = (), told: Collection[str] = ()) -> None:
         """Write down what is true now, where it is news.
 
         What lasts is news when it begins, and when it changes: a trouble of the same topic is the same while its
-        `sameness` is, and it grows no more severe. `topics` are those that were looked at: trouble of these which is
-        not among the events has ended. `told` are sinks that know already.
+        `dedup_key` is, and it grows no more severe. `topics` are those that were looked at: trouble of these which is
+        not among the alerts has ended. `told` are sinks that know already.
         """
-        if not self._news(events, topics):
+        if not alerts and not topics:
+            return
+        standing = self.standing()
+        if not _news(standing, alerts, topics) and not _without_key(standing, alerts):
             return
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)
-            for event in self._news(events, topics):  # anew: another process may have said the same
-                self._insert(event, told)
+            standing = self.standing()  # anew: another process may have said the same
+            for alert in _without_key(standing, alerts):
+                self._give_key(alert)
+            for alert in _news(standing, alerts, topics):
+                self._insert(alert, told)
 
-    def once(self, event: Event, mark: sa.UpdateBase) -> None:
+    def write_once(self, alert: Alert, mark: sa.UpdateBase) -> None:
         """Write down what does not last, together with the mark that it was: by one process only.
 
         `mark` returns a row to whoever sets it.
         """
         with self.db.transaction("write"):
             if self.db.rows(mark):
-                self._insert(replace(event, state="once"), ())
+                self._insert(replace(alert, state="once"), ())
 
-    def standing(self) -> list[Event]:
+    def standing(self) -> list[Alert]:
         """Trouble that has begun and not ended."""
         table = self.tables.alert
         lasting = sa.and_(table.c.job == self.job, table.c.state != "once")
         newest = sa.select(sa.func.max(table.c.alert_id)).where(lasting).group_by(table.c.topic)
         statement = sa.select(table).where(table.c.alert_id.in_(newest), table.c.state != "ended")
-        return [_event(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
+        return [_alert(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
 
-    def all(self) -> list[Event]:
+    def all(self) -> list[Alert]:
         """Everything that was ever written down, the oldest first."""
         table = self.tables.alert
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.alert_id))
-        return [_event(row) for row in rows]
+        return [_alert(row) for row in rows]
 
     def waiting(self) -> int:
         """How many alerts have not reached every sink."""
@@ -81,52 +88,44 @@ class Alerts:
         mine = sa.and_(table.c.job == self.job, table.c.next_try.is_not(None))
         return int(self.db.scalar(sa.select(sa.func.count().label("n")).where(mine)))
 
-    def due(self, *, at_once: bool = False) -> list[Alert]:
+    def due(self, *, at_once: bool = False) -> list[Delivery]:
         """What waits and nobody is delivering, the oldest first; `at_once`: also what failed a short while ago."""
         table, now = self.tables.alert, self.db.now()
         waits = table.c.next_try.is_not(None) if at_once else table.c.next_try <= now
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job, waits).order_by(table.c.alert_id))
         return [
-            Alert(row["alert_id"], _event(row), tuple(json.loads(row["waiting"])), row["attempts"])
+            Delivery(row["alert_id"], _alert(row), tuple(json.loads(row["waiting"])), row["attempts"])
             for row in rows
             if row["lease_until"] is None or row["lease_until"] < now or is_gone(row["worker"])
         ]
 
-    def claim(self, alert: Alert) -> bool:
+    def claim(self, delivery: Delivery) -> bool:
         """Take an alert for delivery; False where another process has taken it since it was looked at."""
         table = self.tables.alert
-        as_seen = sa.and_(table.c.alert_id == alert.alert_id, table.c.attempts == alert.attempts)
-        values = {"worker": process_name(), "lease_until": self.db.now() + _LEASE, "attempts": alert.attempts + 1}
+        as_seen = sa.and_(table.c.alert_id == delivery.alert_id, table.c.attempts == delivery.attempts)
+        values = {"worker": process_name(), "lease_until": self.db.now() + _LEASE, "attempts": delivery.attempts + 1}
         return bool(self.db.rows(table.update().where(as_seen).values(values).returning(table.c.alert_id)))
 
-    def close(self, alert: Alert, left: Sequence[str]) -> None:
+    def close(self, delivery: Delivery, left: Sequence[str]) -> None:
         """Let go of a claimed alert, for which these sinks still wait."""
         table, now = self.tables.alert, self.db.now()
-        wait = min(_FIRST_WAIT * 4 ** min(alert.attempts, 10), _LONGEST_WAIT)
+        wait = min(_FIRST_WAIT * 4 ** min(delivery.attempts, 10), _LONGEST_WAIT)
         values: dict[str, Any] = {"waiting": json.dumps(list(left)), "worker": None, "lease_until": None}
         values |= {"next_try": now + wait} if left else {"next_try": None, "delivered_at": now}
-        claimed = sa.and_(table.c.alert_id == alert.alert_id, table.c.attempts == alert.attempts + 1)
+        claimed = sa.and_(table.c.alert_id == delivery.alert_id, table.c.attempts == delivery.attempts + 1)
         self.db.execute(table.update().where(claimed).values(values))
 
-    def _news(self, events: Sequence[Event], topics: Collection[str]) -> list[Event]:
-        if not events and not topics:
-            return []
-        before, now = {event.topic: event for event in self.standing()}, {event.topic for event in events}
-        news = [replace(event, state="ended") for topic, event in before.items() if topic in set(topics) - now]
-        for event in events:
-            known = before.get(event.topic)
-            if known is None or event.state == "once":
-                news.append(event)
-            elif known.sameness != event.sameness or _rank(known) < _rank(event):
-                news.append(replace(event, state="changed", since=min(known.since, event.since)))
-        return news
+    def _give_key(self, alert: Alert) -> None:
+        table = self.tables.alert
+        old = sa.and_(table.c.job == self.job, table.c.topic == alert.topic, table.c.dedup_key.is_(None))
+        self.db.execute(table.update().where(old, table.c.state != "once").values(dedup_key=alert.dedup_key))
 
-    def _insert(self, event: Event, told: Collection[str]) -> None:
+    def _insert(self, alert: Alert, told: Collection[str]) -> None:
         now = self.db.now()
-        severe = _rank(event) >= SEVERITIES.index(self.least)
+        severe = _rank(alert) >= SEVERITIES.index(self.least)
         waiting = [name for name in self.sinks if name not in told] if severe else []
-        about = asdict(event)
-        values = {name: about[name] for name in ("topic", "state", "severity", "what", "since", "run_id")}
+        about = asdict(alert)
+        values = {name: about[name] for name in _COLUMNS}
         self.db.execute(
             self.tables.alert.insert().values(
                 **values,
@@ -140,10 +139,30 @@ class Alerts:
         )
 
 
-def _rank(event: Event) -> int:
-    return SEVERITIES.index(event.severity)
+def _news(standing: Sequence[Alert], alerts: Sequence[Alert], topics: Collection[str]) -> list[Alert]:
+    before, now = {alert.topic: alert for alert in standing}, {alert.topic for alert in alerts}
+    news = [replace(alert, state="ended") for topic, alert in before.items() if topic in set(topics) - now]
+    for alert in alerts:
+        known = before.get(alert.topic)
+        if known is None or alert.state == "once":
+            news.append(alert)
+        elif not known.is_same_trouble(alert) or _rank(known) < _rank(alert):
+            news.append(replace(alert, state="changed", since=min(known.since, alert.since)))
+    return news
 
 
-def _event(row: Mapping[str, Any]) -> Event:
-    names = ("job", "topic", "what", "severity", "since", "run_id", "state")
-    return Event(**{name: row[name] for name in names}, **json.loads(row["detail"]))
+def _without_key(standing: Sequence[Alert], alerts: Sequence[Alert]) -> list[Alert]:
+    """The alerts that stand already, since an older store did not say by what they are recognised."""
+    unknown = {alert.topic for alert in standing if alert.dedup_key is None}
+    return [alert for alert in alerts if alert.topic in unknown and alert.state != "once"]
+
+
+def _rank(alert: Alert) -> int:
+    return SEVERITIES.index(alert.severity)
+
+
+def _alert(row: Mapping[str, Any]) -> Alert:
+    detail = json.loads(row["detail"])
+    hint = detail["hint"] if "hint" in detail else detail["todo"]  # as it was called before version 9 of the store
+    columns = {name: row[name] for name in _COLUMNS}
+    return Alert(job=row["job"], title=detail["title"], hint=hint, command=detail["command"], **columns)

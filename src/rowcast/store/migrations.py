@@ -5,6 +5,7 @@ the store does not know the keys of the others. What may be NULL only since then
 rows always have it: SQLite would have to copy them whole.
 """
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -60,8 +61,28 @@ def _end_causes(db: Database, tables: Tables) -> list[str]:
     return [_added(db, table, "end_cause"), *(_end_cause_of(db, table, *each) for each in said.items())]
 
 
+def _dedup_keys(db: Database, tables: Tables) -> list[str]:
+    """To version 9: by what an alert is recognised. Until then its text was; of costs also which version it was of."""
+    table = tables.alert
+    if not db.admin.has_table(table):
+        return []
+    old = db.rows(sa.select(table.c.alert_id, table.c.detail).where(table.c.topic == "cost"))
+    keys = {row["alert_id"]: _cost_key(json.loads(row["detail"])) for row in old}
+    updates = [table.update().where(table.c.alert_id == number).values(dedup_key=key) for number, key in keys.items()]
+    return [_added(db, table, "dedup_key"), *(_later(db, update) for update in updates)]
+
+
+def _cost_key(detail: dict[str, str]) -> str:
+    """What version 9 writes of an alert with a title such as `v2 costs more than it promised`."""
+    return f"{detail['title'].partition(' ')[0]}:{detail.get('alike', '')}"
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
-    statement = run.update().where(run.c.error == error).values(end_cause=cause)
+    return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
+
+
+def _later(db: Database, statement: sa.Update) -> str:
+    """A statement about a column that one before it adds."""
     text = str(statement.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))
     # SQL Server looks up every name of a batch before it adds the column that is added in the same batch.
     if db.dialect.name != "mssql":
@@ -95,6 +116,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _profiles,
     _unused,
     _end_causes,
+    _dedup_keys,
 )
 VERSION = 1 + len(STEPS)
 

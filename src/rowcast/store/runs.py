@@ -228,15 +228,15 @@ class Runs:
         """The same runs by number."""
         return {row["run_id"]: row["as_of"] for row in self.db.rows(self.between(after, until))}
 
-    def failed_training(self) -> tuple[datetime, str] | None:
-        """As of when the newest run that trained failed to, and why; None where it did not fail."""
+    def failed_training(self) -> tuple[datetime, int] | None:
+        """Return as of when the newest run that trained failed to, and its number; None where it did not fail."""
         run, step = self.tables.run, self.tables.step
         mine = sa.and_(step.c.job == self.job, step.c.row_set != "score")
         newest = sa.select(sa.func.max(step.c.run_id)).where(mine).scalar_subquery()
         joined = step.join(run, run.c.run_id == step.c.run_id)
-        failed = sa.select(run.c.as_of, step.c.error).select_from(joined)
+        failed = sa.select(run.c.as_of, run.c.run_id).select_from(joined)
         found = self.db.rows(failed.where(mine, step.c.run_id == newest, step.c.status == StepStatus.FAILED))
-        return (found[0]["as_of"], found[0]["error"] or "") if found else None
+        return (found[0]["as_of"], int(found[0]["run_id"])) if found else None
 
     def _runs(self, statement: sa.Select[Any]) -> list[RunRecord]:
         return [RunRecord.from_row(row) for row in self.db.rows(statement)]

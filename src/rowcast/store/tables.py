@@ -267,6 +267,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("worker", text),  # the process that is delivering it just now …
             sa.Column("lease_until", Instant),  # … unless this has passed
             sa.Column("delivered_at", Instant),
+            sa.Column("dedup_key", text),  # equal for the same trouble of a topic
         ),
     )
 

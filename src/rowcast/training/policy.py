@@ -1,64 +1,58 @@
 """When a retrain is due: by time and labels, and where the policy asks for it by what the monitor shows."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from rowcast import fetch
 from rowcast.job.opening import Job
 from rowcast.job.step_record import record_step
+from rowcast.messages.cost import describe_excess
+from rowcast.messages.retraining import Due, DueCause
+from rowcast.monitor.track_record import CostExcess
 from rowcast.watch import drift, quality
 
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
-
-
-@dataclass(frozen=True)
-class Due:
-    """Whether a retrain is, and why, or why not."""
-
-    now: bool
-    reason: str
 
 
 def by_time(job: Job, now: datetime) -> Due:
     """By the time and the labels since the last model; whatever the policy, no retrain is due before."""
     policy, versions = job.settings.retrain, job.registry.versions()
     if policy.policy == "never":
-        return Due(False, "not due: the policy is never")
+        return Due(DueCause.NEVER)
     if not versions:
-        return Due(True, "there is no model yet")
+        return Due(DueCause.NO_MODEL)
     failed = job.runs.failed_training()
     again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
     if failed and now < again and job.registry.champion() is not None:
-        return Due(False, f"not tried again before {again:%Y-%m-%d %H:%M} UTC, since the last try failed: {failed[1]}")
+        return Due(DueCause.FAILED_BEFORE, until=again, run_id=failed[1])
     waited = now - versions[0].created_at
     if waited < policy.every:
-        return Due(False, f"not due before {versions[0].created_at + policy.every:%Y-%m-%d %H:%M} UTC")
+        return Due(DueCause.TOO_EARLY, until=versions[0].created_at + policy.every)
     new = fetch.count_known_labels(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
     if new < policy.min_new_labels:
-        return Due(False, f"not due: {new} new labels of at least {policy.min_new_labels}")
-    return Due(True, f"{waited.days} days and {new} labels since v{versions[0].version}")
+        return Due(DueCause.FEW_LABELS, labels=new, labels_needed=policy.min_new_labels)
+    return Due(DueCause.ELAPSED, days=waited.days, labels=new, version=versions[0].version)
 
 
 def by_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
     """What is due by time, held against the figures that the policy asks for; without a champion there are none."""
     champion = job.registry.champion()
     if champion is not None and job.settings.retrain.policy == "on-drift":
-        found = job.retried(lambda: drift.drifting(job, champion))
-        return Due(bool(found), found or "not due: nothing drifts")
+        drifting = job.retried(lambda: drift.standing(job, champion))
+        return Due(DueCause.DRIFT, drift=drifting) if drifting else Due(DueCause.NO_DRIFT)
     if champion is not None and job.settings.retrain.policy == "on-loss":
-        loss = _loss(job, now, run_id)
-        return Due(bool(loss), loss or "not due: no figure shows that the champion costs more than it promised")
+        excess = _excess(job, now, run_id)
+        return Due(DueCause.COST, excess=excess, version=champion) if excess else Due(DueCause.NO_COST)
     return due
 
 
-def _loss(job: Job, now: datetime, run_id: int) -> str:
-    """Which figure shows that the champion costs more than it promised, recorded with the run; empty if none."""
-    with record_step(job.runs, run_id, "quality", "score") as about:
+def _excess(job: Job, now: datetime, run_id: int) -> CostExcess | None:
+    """Return the figure that shows that the champion costs more than was expected, recorded with the run."""
+    with record_step(job.runs, run_id, "quality", "score") as report:
         found = job.retried(lambda: quality.champion(job, now))
         if found is None:
-            about.rows_in = about.rows_out = 0
-            return ""
-        about.rows_in = about.rows_out = found.whole.rows
-        about.metrics = quality.figures(found)
-        about.note = f"v{found.version}: {found.loss}" if found.loss else ""
-        return about.note
+            report.rows_in = report.rows_out = 0
+            return None
+        report.rows_in = report.rows_out = found.whole.rows
+        report.metrics = quality.figures(found)
+        report.note = f"v{found.version}: {describe_excess(found.loss)}" if found.loss else ""
+        return found.loss

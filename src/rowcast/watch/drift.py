@@ -14,14 +14,14 @@ from rowcast import monitor
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.step_record import StepReport
-from rowcast.store.event import Event
+from rowcast.messages.drift import describe_alarm, quotes_values
+from rowcast.messages.events import RowsDrifted
+from rowcast.messages.retraining import describe_standing_drift
 from rowcast.store.registry import Reference
 from rowcast.watch import cost_alarm
 
 log = structlog.get_logger("rowcast")
 
-TOPIC = "drift"
-_NAMED = 5  # columns in a message
 _REACH = timedelta(days=180)  # runs before that are not looked at any more
 _MONTH = timedelta(days=30)
 _APART = timedelta(hours=1)  # between two looks: what is new comes to little before
@@ -36,7 +36,7 @@ def cadence(job: Job, now: datetime) -> timedelta:
     return max(monitor.APART, sorted(apart)[len(apart) // 2]) if apart else monitor.APART
 
 
-def watch(run: Run, about: StepReport) -> list[Event] | None:
+def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     """Look at all runs of the champion, and keep what is new. What a person should know of it as of now.
 
     None where nothing can be said: there is nothing to hold the rows against.
@@ -64,14 +64,16 @@ def watch(run: Run, about: StepReport) -> list[Event] | None:
     if looked.alarm is None:
         about.note = f"drift is {_learning(about.metrics)}" if looked.provisional else "nothing drifts"
         return []
-    about.note = told(looked.alarm)
-    return [_event(job, looked.events[-1])]  # as it was told: what is news is told by the next
+    about.note = describe_alarm(looked.alarm, values=False)
+    if quotes_values(looked.alarm):
+        about.detail = describe_alarm(looked.alarm, values=True)
+    return [RowsDrifted(looked.events[-1])]  # as it was told: what is news is told by the next
 
 
-def drifting(job: Job, version: int) -> str:
-    """The drift in a version's rows that was told last and is not over, in a sentence; empty where there is none."""
+def standing(job: Job, version: int) -> Mapping[str, Any] | None:
+    """Return the drift in a version's rows that was told last, as it is on record; None where it is over."""
     told_last = job.profiles.drift(version)[:1]
-    return "".join(f"drift, {one['told']} (run {one['run_id']})" for one in told_last if one["what"] != "ended")
+    return next((row for row in told_last if row["what"] != "ended"), None)
 
 
 def state(job: Job, version: int | None) -> str | None:
@@ -81,7 +83,10 @@ def state(job: Job, version: int | None) -> str | None:
     found = job.profiles.last_look()
     if "needed" not in found:
         return "not looked at yet"
-    return drifting(job, version) or (_learning(found) if found["provisional"] else "none")
+    row = standing(job, version)
+    if row is not None:
+        return describe_standing_drift(row, values=job.settings.notify.values)
+    return _learning(found) if found["provisional"] else "none"
 
 
 def _learning(figures: Mapping[str, Any]) -> str:
@@ -168,73 +173,6 @@ def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]])
     return found
 
 
-# In words
-
-
-def told(event: monitor.Event) -> str:
-    """A drift in a sentence: which columns, since when and by how much, and what it does to the decisions."""
-    named = [sentence(one) for one in event.findings[:_NAMED]]
-    more = len(event.findings) + event.more - len(named)
-    parts = named + ([f"and {more} more"] if more > 0 else [])
-    since = min(one.since_at for one in event.findings)
-    text = f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
-    if event.flagged is not None:
-        was, now = event.flagged
-        text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
-    if event.cost is not None:
-        was, now = event.cost
-        text += f". A row is expected to cost {now:.3g}, was {was:.3g}, if the scores are still calibrated"
-    return text
-
-
-def sentence(one: monitor.Finding) -> str:
-    """What a series was and is."""
-    name, was, now = one.series.column, one.was, one.now
-    match one.series.kind:
-        case "location":
-            return f"{name} is {_further(one.change)} ({was:.4g}, now {now:.4g})"
-        case "scale":
-            return f"{name} spreads {one.change:.2g} times as wide (SD {was:.3g}, now {now:.3g})"
-        case "missing":
-            return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
-        case "range":
-            return f"{name} lies outside what training saw in {now:.1%} of the rows (was {was:.1%})"
-        case "category":
-            return f"{name} is {one.series.category or 'a rare one'} in {now:.1%} of the rows (was {was:.1%})"
-        case "score":
-            return f"the score is {_further(one.change)}"
-        case "spread":
-            return f"the score spreads {one.change:.2g} times as wide"
-        case "flagged":
-            return f"{now:.2%} of the rows are flagged (was {was:.2%})"
-        case "quarantined":
-            return f"{now:.2%} of the rows are quarantined (was {was:.2%})"
-        case "rows":
-            return f"{now:,.3g} rows come in an hour (was {was:,.3g})"
-        case "age":
-            return f"the newest row is {now:.3g} h old (was {was:.3g})"
-
-
-def _further(sds: float) -> str:
-    return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
-
-
-def _event(job: Job, alarm: monitor.Event) -> Event:
-    columns, what = [one.series.column or one.series.kind for one in alarm.findings[:_NAMED]], told(alarm)
-    return Event(
-        job=job.settings.name,
-        topic=TOPIC,
-        title="drift in " + ", ".join(dict.fromkeys(columns)),
-        what=f"{what[0].upper()}{what[1:]}.",
-        severity="warning",
-        since=min(one.since_at for one in alarm.findings),
-        todo="was something serviced, recalibrated or changed in the recipe? If it stays, 'rowcast retrain' learns it"
-        " once enough labels are known",
-        command="rowcast drift",
-        run_id=int(alarm.run_id),
-    )
-
-
 def _finite(value: float) -> float | None:
     """JSON has no other numbers."""
     return value if np.isfinite(value) else None
@@ -253,4 +191,4 @@ def _row(event: monitor.Event) -> Mapping[str, Any]:
         for one in event.findings
     ]
     about = {"run_id": int(event.run_id), "what": event.what, "at": event.at, "size": event.size}
-    return {**about, "told": told(event), "findings": findings}
+    return {**about, "told": describe_alarm(event, values=True), "findings": findings}

@@ -15,8 +15,8 @@ from rowcast.models.target import plain
 from rowcast.monitor.quality import Adding, Basis, Figure, Tally, basis, estimated, realised
 from rowcast.monitor.track_record import (
     LEVEL,
-    Promise,
-    Shown,
+    CostExcess,
+    ExpectedCost,
     Track,
     estimated_loss,
     held,
@@ -49,21 +49,20 @@ class Quality:
 
     version: int
     kind: str
-    promised: Promise | None
+    expected_cost: ExpectedCost | None
     whole: Part
     days: list[Part]
     track: Track
     held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known
-    realised_loss: Shown | None  # that it costs more than it promised, by labels
-    estimated_loss: Shown | None  # the same without, unless labels contradict the estimate
+    realised_loss: CostExcess | None  # that it costs more than was expected, by labels
+    estimated_loss: CostExcess | None  # the same without, unless labels contradict the estimate
 
     @property
-    def loss(self) -> str:
-        """Which figure shows that it costs more than it promised, or by labels than its scores say; empty if none."""
+    def loss(self) -> CostExcess | None:
+        """The figure that shows that it costs more than was expected, or by labels than its scores say."""
         contradicted = self.track.contradicted
         dearer = contradicted if contradicted and contradicted.beyond > 0 else None
-        shown = self.realised_loss or dearer or self.estimated_loss
-        return shown.what if shown else ""
+        return self.realised_loss or dearer or self.estimated_loss
 
 
 def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
@@ -90,7 +89,7 @@ def figures(found: Quality) -> dict[str, Any]:
     kept: dict[str, Any] = {"labelled": found.whole.labelled}
     kept |= {f"estimated_{name}": figure.value for name, figure in found.whole.estimated.items()}
     kept |= {f"realised_{name}": figure.value for name, figure in found.whole.realised.items()}
-    return kept if found.promised is None else kept | {"promised_cost_per_row": found.promised.cost}
+    return kept if found.expected_cost is None else kept | {"promised_cost_per_row": found.expected_cost.cost}
 
 
 def _when(job: Job, now: datetime, days: int) -> _Days:
@@ -119,19 +118,19 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
         if kind == "regression":
             return _of_values(job, now, version, asked, when, level)
         scored, judged = _tallies(job, now, version, asked, when)
-    record, promise = track(judged, rests, level), Promise.of(version.metrics)
+    record, expected_cost = track(judged, rests, level), ExpectedCost.of(version.metrics)
     is_shown = record.contradicted is None
     parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
     return Quality(
         version.version,
         kind,
-        promise,
+        expected_cost,
         _part(scored, judged, rests, None, is_shown=is_shown),
         parts,
         record,
         held(judged, rests),
-        realised_loss(judged, rests, promise, level) if promise else None,
-        estimated_loss(scored, rests, promise, level) if promise and is_shown else None,
+        realised_loss(judged, rests, expected_cost, level) if expected_cost else None,
+        estimated_loss(scored, rests, expected_cost, level) if expected_cost and is_shown else None,
     )
 
 
@@ -203,16 +202,16 @@ def _of_values(
         return Part(day, sum(rows[each] for each in among), known, None, {}, found)
 
     days = [day for day in sorted(rows) if rows[day]]
-    promise, known = Promise.of(version.metrics), [day for day in days if labelled[day]]
+    expected_cost, known = ExpectedCost.of(version.metrics), [day for day in days if labelled[day]]
     came, count = np.array([off[day] for day in known]), np.array([labelled[day] for day in known])
     return Quality(
         version.version,
         "regression",
-        promise,
+        expected_cost,
         part(None, days),
         [part(day.astype(date), [day]) for day in days],
         Track(0, int(count.sum())),
         {},
-        loss_of_days(np.array(known), came, count, promise, level) if promise else None,
+        loss_of_days(np.array(known), came, count, expected_cost, level) if expected_cost else None,
         None,
     )

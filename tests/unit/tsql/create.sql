@@ -174,6 +174,7 @@ CREATE TABLE [rowcast].[alert] (
 	[worker] NVARCHAR(max) NULL, 
 	[lease_until] DATETIMEOFFSET(6) NULL, 
 	[delivered_at] DATETIMEOFFSET(6) NULL, 
+	[dedup_key] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_alert] PRIMARY KEY ([alert_id])
 );
 
@@ -312,4 +313,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (8, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (9, SYSDATETIMEOFFSET());

@@ -1,4 +1,4 @@
-SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at] 
+SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at], [alert].[dedup_key] 
 FROM [rowcast].[alert] 
 WHERE [alert].[alert_id] IN (SELECT max([alert].[alert_id]) AS [max_1] 
 FROM [rowcast].[alert] 
@@ -9,7 +9,7 @@ BEGIN TRANSACTION;
 
 DECLARE @held int; EXEC @held = sp_getapplock @Resource = N'rowcast.job: wafers', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000; SELECT @held AS held;
 
-SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at] 
+SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at], [alert].[dedup_key] 
 FROM [rowcast].[alert] 
 WHERE [alert].[alert_id] IN (SELECT max([alert].[alert_id]) AS [max_1] 
 FROM [rowcast].[alert] 
@@ -18,8 +18,8 @@ WHERE [alert].[job] = ? AND [alert].[state] != ? GROUP BY [alert].[topic]) AND [
 
 SELECT SYSUTCDATETIME() AS now;
 
-INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 'infer', 'begins', 'error', 'no column', '{"title": "infer failed", "todo": "give it back", "command": "rowcast resume 3", "alike": ""}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
+INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try], [dedup_key]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- 'wafers', 'infer', 'begins', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3"}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
 
 COMMIT;
 
@@ -30,8 +30,8 @@ UPDATE [rowcast].[promotion] SET [told]=? OUTPUT [inserted].[promotion_id] WHERE
 
 SELECT SYSUTCDATETIME() AS now;
 
-INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 'infer', 'once', 'error', 'no column', '{"title": "infer failed", "todo": "give it back", "command": "rowcast resume 3", "alike": ""}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
+INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try], [dedup_key]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- 'wafers', 'infer', 'once', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3"}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
 
 COMMIT;
 
@@ -42,7 +42,7 @@ WHERE [promotion].[job] = ? AND [promotion].[told] = ? ORDER BY [promotion].[pro
 
 SELECT SYSUTCDATETIME() AS now;
 
-SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at] 
+SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at], [alert].[dedup_key] 
 FROM [rowcast].[alert] 
 WHERE [alert].[job] = ? AND [alert].[next_try] <= ? ORDER BY [alert].[alert_id]
 -- 'wafers', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));

@@ -1,6 +1,5 @@
-"""What an error may say to people: no value of a row, no secret, no address of a database."""
+"""What an alert says: no value of a row, no secret, no address of a database."""
 
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,13 +8,13 @@ import pytest
 from pydantic import SecretStr
 
 from rowcast import config, features
-from rowcast.alerts import raising, rendering
+from rowcast.alerts import raising
 from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, RowcastError, RunError, TrainingError
+from rowcast.messages.alerts import redact, render_alert
+from rowcast.messages.events import RunFailed, VersionDecided
 from rowcast.models.estimators import one_line
-from rowcast.pipeline import Result
-from rowcast.scoring.request import Outcome
-from rowcast.store.event import Event
-from rowcast.store.records import PipelineName, RunStatus
+from rowcast.store.alert import Alert
+from rowcast.store.records import PipelineName
 
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 PRIVATE = "Miller"
@@ -26,17 +25,14 @@ def settings(**sections: Any) -> config.Settings:
     return config.Settings.model_validate({"source": source, **sections})
 
 
-def event(error: Exception, *, values: bool = False, **result: Any) -> Event:
-    given = settings(notify={"values": values})
-    found = rendering.trouble(
-        given,
-        Result(**{"pipeline": PipelineName.INFER, "run_id": 7, "status": RunStatus.FAILED, **result}),
-        "infer",
-        error,
-        NOW,
-        "error",
-    )
-    return rendering.clean(given, found)
+def event(error: Exception, **about: Any) -> RunFailed:
+    given: dict[str, Any] = {"topic": "infer", "pipeline": PipelineName.INFER, "run_id": 7, "is_done": False}
+    given |= {"error": error, "batches_left": 0, "at": NOW, "severity": "error"}
+    return RunFailed(**(given | about))
+
+
+def alert(error: Exception, *, values: bool = False, **about: Any) -> Alert:
+    return redact(render_alert(event(error, **about), "wafers", values=values), settings().secrets)
 
 
 def refused(labels: list[Any], **task: Any) -> TrainingError:
@@ -62,9 +58,9 @@ QUOTING = [
 
 @pytest.mark.parametrize("error", QUOTING, ids=[f"{n}: {type(error).__name__}" for n, error in enumerate(QUOTING)])
 def test_what_may_quote_a_row_is_left_to_the_log(error: Exception) -> None:
-    assert PRIVATE not in event(error).what
-    assert event(error).what.endswith("'rowcast runs 7' says more")
-    assert PRIVATE in event(error, values=True).what
+    assert PRIVATE not in alert(error).what
+    assert alert(error).what.endswith("'rowcast runs 7' says more")
+    assert PRIVATE in alert(error, values=True).what
 
 
 @pytest.mark.parametrize(
@@ -78,58 +74,51 @@ def test_what_may_quote_a_row_is_left_to_the_log(error: Exception) -> None:
     ],
 )
 def test_what_quotes_no_row_is_told_whole(error: RowcastError) -> None:
-    assert event(error).what == error.what
+    assert alert(error).what == error.what
 
 
 def test_neither_an_address_nor_a_secret_is_told() -> None:
     error = DatabaseError("postgresql://fab:5432/line: login failed for s3cret", reason="login", hint="not s3cret")
-    found = event(error)
+    found = alert(error)
     assert found.what == "the database: login failed for ***"
-    assert found.todo == "not ***"
-    assert event(RunError("no table wafers in sqlite:////data/fab 1.db")).what.startswith(
+    assert found.hint == "not ***"
+    assert alert(RunError("no table wafers in sqlite:////data/fab 1.db")).what.startswith(
         "no table wafers in the database"
     )
 
 
 def test_a_token_of_a_sink_is_not_told() -> None:
-    url = SecretStr("slack://xoxb-1234-1234-4ddbc191/#fab")
-    given = settings(notify={"urls": (url,)})
-    found = rendering.trouble(
-        given, Result(PipelineName.INFER, 7), "infer", RunError("bad xoxb-1234-1234-4ddbc191"), NOW, "error"
-    )
-    assert rendering.clean(given, found).what == "bad ***"
+    given = settings(notify={"urls": (SecretStr("slack://xoxb-1234-1234-4ddbc191/#fab"),)})
+    found = render_alert(event(RunError("bad xoxb-1234-1234-4ddbc191")), "wafers", values=True)
+    assert redact(found, given.secrets).what == "bad ***"
 
 
-def test_the_next_thing_to_do_is_the_errors_way_out() -> None:
-    found = event(RunError("no champion", hint="train the first\nmodel"))
-    assert (found.title, found.todo, found.command) == ("infer failed", "train the first model", "rowcast resume 7")
-    assert event(RunError("no champion")).todo == "mend what it names; the log has the rest"
+def test_the_next_thing_to_do_is_the_errors_hint() -> None:
+    found = alert(RunError("no champion", hint="train the first\nmodel"))
+    assert (found.title, found.hint, found.command) == ("infer failed", "train the first model", "rowcast resume 7")
+    assert alert(RunError("no champion")).hint == "mend what it names; the log has the rest"
 
 
 @pytest.mark.parametrize(
     ("result", "command"),
     [
-        ({"pipeline": PipelineName.FULL, "run_id": 0}, "rowcast run"),
-        ({"pipeline": PipelineName.RETRAIN, "run_id": 0}, "rowcast retrain"),
+        ({"pipeline": PipelineName.FULL, "run_id": None}, "rowcast run"),
+        ({"pipeline": PipelineName.RETRAIN, "run_id": None}, "rowcast retrain"),
         ({"pipeline": PipelineName.FULL}, "rowcast resume 7"),
         ({"pipeline": PipelineName.STEP}, "rowcast runs 7"),
         ({"pipeline": PipelineName.REQUEUE}, "rowcast runs 7"),
         ({"pipeline": PipelineName.IMPORT}, "rowcast runs 7"),
-        ({"status": RunStatus.DONE}, "rowcast runs 7"),
+        ({"is_done": True}, "rowcast runs 7"),
     ],
 )
 def test_the_command_goes_on_or_looks_at_the_run(result: dict[str, Any], command: str) -> None:
-    assert event(RunError("x"), **result).command == command
+    assert alert(RunError("x"), **result).command == command
 
 
 def test_batches_that_are_left_are_counted() -> None:
-    error = DatabaseError.of_driver("the server", "nothing to see")
-    outcome = Outcome(failed={3: error, 4: RunError("y")}, broken=Counter())
-    found = event(error, outcome=outcome, status="partial")
+    found = alert(DatabaseError.of_driver("the server", "nothing to see"), batches_left=2)
     assert found.title == "infer partial"
-    assert found.what.startswith(
-        "2 batches could not be scored and stay pending: the server: the database refused a statement"
-    )
+    assert found.what.startswith("2 batches could not be scored and stay pending: the server: the database refused")
 
 
 # version, champion before, decision, evidence, severity, what is said, the card to look at
@@ -149,22 +138,20 @@ DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
 def test_a_decision_is_told_as_what_it_means_for_the_one_in_service(
     version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, what: str, card: int
 ) -> None:
-    made = {"promotion_id": 5, "version": version, "previous": previous, "decision": decision, "evidence": evidence}
-    found = rendering.decision(
-        settings(), {**made, "decided_at": NOW, "decided_by": "gate", "reason": f"{decision}: it won"}
-    )
+    made = VersionDecided(5, version, previous, decision, "gate", "it won", evidence.get("shadow"), NOW)
+    found = render_alert(made, "wafers", values=False)
     assert (found.topic, found.state, found.severity, found.what) == ("decision 5", "once", severity, what)
     assert found.command == f"rowcast models show {card}"
-    assert ("'rowcast rollback'" in found.todo) is (decision == "promoted" and previous is not None)
+    assert ("'rowcast rollback'" in found.hint) is (decision == "promoted" and previous is not None)
 
 
 def test_what_was_tried_is_noted_with_how_it_went() -> None:
-    troubles: rendering.Troubles = {}
+    failures: raising.Failures = {}
     error = RunError("x")
-    with raising.attempted(troubles, "infer"):
+    with raising.note_failure(failures, "infer"):
         pass
-    with pytest.raises(RunError), raising.attempted(troubles, "retrain"):
+    with pytest.raises(RunError), raising.note_failure(failures, "retrain"):
         raise error
-    with pytest.raises(KeyboardInterrupt), raising.attempted(troubles, "drift"):
+    with pytest.raises(KeyboardInterrupt), raising.note_failure(failures, "drift"):
         raise KeyboardInterrupt
-    assert troubles == {"infer": None, "retrain": error}
+    assert failures == {"infer": None, "retrain": error}

@@ -1,0 +1,130 @@
+"""The alert about an event: its title, what happened, what to do next, and the command for it."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from rowcast.errors import RowcastError, describe, quotes_values
+from rowcast.logs import without
+from rowcast.messages import drift
+from rowcast.messages.cost import describe_excess
+from rowcast.messages.events import (
+    BY_HAND,
+    CostExceeded,
+    Event,
+    RowsDrifted,
+    RunDied,
+    RunFailed,
+    SinkTested,
+    VersionDecided,
+)
+from rowcast.store.alert import Alert
+from rowcast.store.records import EndCause
+
+_COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
+_ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
+_NOTHING = "nothing needs to be done"
+
+
+def render_alert(event: Event, job: str, *, values: bool) -> Alert:
+    """Return the alert about an event of a job; with `values` it may quote values of rows."""
+    title, what, hint, command = _text(event, values=values)
+    return Alert(
+        job=job,
+        topic=event.topic,
+        title=title,
+        what=what,
+        severity=event.severity,
+        since=event.at,
+        hint=hint,
+        command=f"rowcast {command}",
+        dedup_key=event.dedup_key,
+        run_id=event.run_id,
+        state=event.state,
+    )
+
+
+def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
+    """Title, what, hint, and the command without its `rowcast`."""
+    match event:
+        case RunFailed():
+            return _failed(event, values=values)
+        case RunDied():
+            is_unrecorded = event.cause is EndCause.UNRECORDED
+            how = "its process could not say how it ended" if is_unrecorded else "the process ended without a word"
+            what = f"Run {event.run_id} ({event.pipeline}) did not end in order: {how}."
+            hint = "was it killed, did memory run out, did the machine restart? Its rows are taken up by the next run"
+            return "a run died", what, hint, f"runs {event.run_id}"
+        case VersionDecided():
+            return _decided(event)
+        case RowsDrifted():
+            title = f"drift in {drift.list_columns(event.alarm)}"
+            hint = (
+                "was something serviced, recalibrated or changed in the recipe? If it stays, 'rowcast retrain' learns"
+                " it once enough labels are known"
+            )
+            return title, _as_sentence(drift.describe_alarm(event.alarm, values=values)), hint, "drift"
+        case CostExceeded():
+            than = "it promised" if event.excess.kind == "realised" else "its scores say"
+            hint = (
+                "'rowcast drift' says whether the rows have changed with it. 'rowcast retrain' learns what is different"
+                " once labels of enough days since then are known, for the newest of them serve the gate"
+            )
+            title = f"v{event.version} costs more than {than}"
+            return title, _as_sentence(describe_excess(event.excess)), hint, "quality"
+        case SinkTested():
+            what = "This is a test: whoever reads it will be told of trouble and of decisions."
+            return "test message", what, _NOTHING, "notify --test"
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def _failed(event: RunFailed, *, values: bool) -> tuple[str, str, str, str]:
+    what = describe(event.error, details=values)
+    if n := event.batches_left:
+        what = f"{n} batch{'es' if n > 1 else ''} could not be scored and stay pending: {what}"
+    if quotes_values(event.error) and not values:
+        what += f"; 'rowcast runs {event.run_id}' says more" if event.run_id else "; pipeline.log says more"
+    command = _COMMANDS.get(event.pipeline, event.pipeline)
+    if event.run_id:
+        is_over = event.pipeline in BY_HAND or event.is_done
+        command = f"{'runs' if is_over else 'resume'} {event.run_id}"
+    name = event.pipeline if event.topic == "run" else event.topic
+    hint = " ".join(event.error.hint.split()) if isinstance(event.error, RowcastError) else ""
+    title = f"{name} {'partial' if event.batches_left else 'failed'}"
+    return title, what, hint or "mend what it names; the log has the rest", command
+
+
+def _decided(event: VersionDecided) -> tuple[str, str, str, str]:
+    title, how, hint, card = _meaning(event)
+    by = "the gate" if event.by == "gate" else event.by
+    return title, f"{title}{how} by {by}: {event.reason}", hint, f"models show {card}"
+
+
+def _meaning(event: VersionDecided) -> tuple[str, str, str, int]:
+    """A decision for those who use the scores: title, how it was decided, what to do, whose card to look at."""
+    version, champion = event.version, event.champion_before
+    if event.outcome == "rolled back" and champion is not None:
+        hint = f"nothing for the scores, v{version} serves again; find out what v{champion} does worse"
+        return f"v{champion} rolled back to v{version}", "", hint, champion
+    if event.outcome == "undecided":
+        hint = f"nothing: later labels decide, or a newer version takes its place; 'rowcast promote {version}' decides"
+        return f"v{version} waits", ", undecided", hint, version
+    if event.outcome == "kept":
+        if event.role == "watched" and champion is not None:  # the version that served before this champion
+            return f"v{champion} stays", ", decided", _NOTHING, champion
+        return f"v{version} refused", "", _NOTHING, version
+    hint = _NOTHING
+    if champion is not None:
+        hint = "if it does harm: 'rowcast rollback' puts the champion before it back in service"
+    return f"v{version} promoted", "", hint, version
+
+
+def redact(alert: Alert, secrets: Iterable[str]) -> Alert:
+    """Return the alert without any of the secrets, and without the address of any database."""
+    known = tuple(secrets)
+    texts = (_ADDRESS.sub("the database", without(known, text)) for text in (alert.title, alert.what, alert.hint))
+    title, what, hint = texts
+    return replace(alert, title=title, what=what, hint=hint)

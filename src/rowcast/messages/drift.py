@@ -1,0 +1,93 @@
+"""Drift in sentences. Which category of a column it is, is a value of rows: it is named only with `values`."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rowcast.monitor import Event, Finding, Series
+
+NAMED = 5  # findings in a sentence
+
+
+def describe_alarm(alarm: Event, *, values: bool) -> str:
+    """Return which columns drift, since when and by how much, and what it does to the decisions."""
+    text = _describe(alarm.findings, alarm.more, values=values)
+    if alarm.flagged is not None:
+        was, now = alarm.flagged
+        text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
+    if alarm.cost is not None:
+        was, now = alarm.cost
+        text += f". A row is expected to cost {now:.3g}, was {was:.3g}, if the scores are still calibrated"
+    return text
+
+
+def describe_recorded(row: Mapping[str, Any], *, values: bool) -> str:
+    """Return the sentence of a drift on record: a row of the store's table `drift`, its findings read from JSON."""
+    findings = [_finding(each) for each in row["findings"]]
+    if values or not any(_quotes(one) for one in findings):
+        return str(row["told"])
+    return _describe(findings, 0, values=values)
+
+
+def quotes_values(alarm: Event) -> bool:
+    """Return whether the sentence about an alarm names a category, with `values`."""
+    return any(_quotes(one) for one in alarm.findings[:NAMED])
+
+
+def list_columns(alarm: Event) -> str:
+    """Return the columns that drift, or the kinds of figure of the whole job."""
+    columns = [one.series.column or one.series.kind for one in alarm.findings[:NAMED]]
+    return ", ".join(dict.fromkeys(columns))
+
+
+def describe_finding(one: Finding, *, values: bool) -> str:
+    """Return what a series was and is."""
+    name, was, now = one.series.column, one.was, one.now
+    match one.series.kind:
+        case "location":
+            return f"{name} is {_further(one.change)} ({was:.4g}, now {now:.4g})"
+        case "scale":
+            return f"{name} spreads {one.change:.2g} times as wide (SD {was:.3g}, now {now:.3g})"
+        case "missing":
+            return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
+        case "range":
+            return f"{name} lies outside what training saw in {now:.1%} of the rows (was {was:.1%})"
+        case "category":
+            if one.series.category and not values:
+                return f"{name} is of one category in {now:.1%} of the rows (was {was:.1%})"
+            return f"{name} is {one.series.category or 'a rare one'} in {now:.1%} of the rows (was {was:.1%})"
+        case "score":
+            return f"the score is {_further(one.change)}"
+        case "spread":
+            return f"the score spreads {one.change:.2g} times as wide"
+        case "flagged":
+            return f"{now:.2%} of the rows are flagged (was {was:.2%})"
+        case "quarantined":
+            return f"{now:.2%} of the rows are quarantined (was {was:.2%})"
+        case "rows":
+            return f"{now:,.3g} rows come in an hour (was {was:,.3g})"
+        case "age":
+            return f"the newest row is {now:.3g} h old (was {was:.3g})"
+
+
+def _describe(findings: Sequence[Finding], further: int, *, values: bool) -> str:
+    named = [describe_finding(one, values=values) for one in findings[:NAMED]]
+    more = len(findings) + further - len(named)
+    parts = named + ([f"and {more} more"] if more > 0 else [])
+    since = min(one.since_at for one in findings)
+    return f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
+
+
+def _quotes(one: Finding) -> bool:
+    return one.series.kind == "category" and bool(one.series.category)
+
+
+def _further(sds: float) -> str:
+    return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
+
+
+def _finding(found: Mapping[str, Any]) -> Finding:
+    was, now, change, size = (float("nan") if found[n] is None else found[n] for n in ("was", "now", "change", "size"))
+    series = Series(found["kind"], found["column"], found["category"])
+    since = datetime.fromisoformat(found["since"])
+    return Finding(series, str(found["since_run"]), since, was, now, change, size, 0.0)

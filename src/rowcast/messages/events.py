@@ -1,0 +1,159 @@
+"""What may happen that a person should know: one record for each kind, without a word of text."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal, get_args
+
+from rowcast.errors import dedup_key
+from rowcast.monitor import Event as DriftAlarm
+from rowcast.monitor.track_record import CostExcess
+from rowcast.store.alert import Severity, State
+from rowcast.store.records import EndCause
+
+BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves
+
+DRIFT_TOPIC = "drift"
+COST_TOPIC = "cost"
+
+
+@dataclass(frozen=True)
+class RunFailed:
+    """Something that a run tried has failed."""
+
+    topic: str  # what of the run: run, retrain, infer, gate, shadow, quality, monitor, import
+    pipeline: str
+    run_id: int | None  # None where the run could not begin
+    is_done: bool  # the run itself: there is nothing to resume
+    error: BaseException
+    batches_left: int  # that could not be scored and stay pending; 0 where the whole topic failed
+    at: datetime
+    severity: Severity
+
+    @property
+    def state(self) -> State:
+        """What a person triggered does not come again by itself, and so does not last."""
+        return "once" if self.pipeline in BY_HAND else "begins"
+
+    @property
+    def dedup_key(self) -> str:
+        """Two failures of one topic are the same trouble where their errors are."""
+        return f"{'partial' if self.batches_left else 'failed'}:{dedup_key(self.error)}"
+
+
+@dataclass(frozen=True)
+class RunDied:
+    """The process of the run before is gone, and nobody knows how it ended."""
+
+    pipeline: str
+    run_id: int
+    cause: EndCause  # one that the run itself did not record
+    at: datetime
+
+    topic: str = "process"
+    severity: Severity = "error"
+    state: State = "begins"
+    dedup_key: str = "died"
+
+
+@dataclass(frozen=True)
+class VersionDecided:
+    """A gate or a person decided on a version, as it is on record."""
+
+    promotion_id: int
+    version: int
+    champion_before: int | None  # that served until then, and does still if this version does not
+    outcome: str  # promoted, rolled back, kept, undecided
+    by: str  # gate, or who
+    reason: str  # in words, without the outcome
+    role: str | None  # in which it scored in the shadow: watched, waiting; None where it did not
+    at: datetime
+
+    state: State = "once"
+    run_id: None = None
+
+    @property
+    def topic(self) -> str:
+        """Each decision is a topic of its own."""
+        return f"decision {self.promotion_id}"
+
+    @property
+    def severity(self) -> Severity:
+        """That a champion was taken back is what somebody should look at."""
+        return "warning" if self.outcome == "rolled back" else "info"
+
+    @property
+    def dedup_key(self) -> str:
+        """No decision is told twice."""
+        return str(self.promotion_id)
+
+
+@dataclass(frozen=True)
+class RowsDrifted:
+    """The champion's rows have changed."""
+
+    alarm: DriftAlarm
+
+    topic: str = DRIFT_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+
+    @property
+    def run_id(self) -> int:
+        """The run that showed it."""
+        return int(self.alarm.run_id)
+
+    @property
+    def at(self) -> datetime:
+        """Since when the first of the series has shifted."""
+        return min(one.since_at for one in self.alarm.findings)
+
+    @property
+    def dedup_key(self) -> str:
+        """The same alarm while the same series have shifted; which category of a column has is no part of it."""
+        return ",".join(sorted({f"{one.series.kind}:{one.series.column or ''}" for one in self.alarm.findings}))
+
+
+@dataclass(frozen=True)
+class CostExceeded:
+    """The champion costs more than was expected of it."""
+
+    version: int
+    excess: CostExcess
+    run_id: int
+
+    topic: str = COST_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+
+    @property
+    def at(self) -> datetime:
+        """From which day on, as far as can be told."""
+        since: Any = self.excess.since.astype("datetime64[D]").item()
+        return datetime.combine(since, datetime.min.time(), UTC)
+
+    @property
+    def dedup_key(self) -> str:
+        """The same trouble while it is the same version, and the same figure that shows it."""
+        return cost_key(self.version, self.excess.kind)
+
+
+def cost_key(version: int, kind: str) -> str:
+    """Return the `dedup_key` of a version that costs too much by one kind of figure."""
+    return f"v{version}:{kind}"
+
+
+@dataclass(frozen=True)
+class SinkTested:
+    """A person wants to know whether the sinks take messages."""
+
+    at: datetime
+
+    topic: Literal["test"] = "test"
+    severity: Severity = "info"
+    state: State = "once"
+    run_id: None = None
+    dedup_key: str = "test"
+
+
+Event = RunFailed | RunDied | VersionDecided | RowsDrifted | CostExceeded | SinkTested
+EVENT_TYPES: tuple[type, ...] = get_args(Event)

@@ -1,0 +1,47 @@
+"""An alert as it is kept and sent: the text that a person reads, and the fields by which it is kept apart."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+Severity = Literal["info", "warning", "error"]
+State = Literal["once", "begins", "changed", "ended"]
+
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something that a person should know. `rowcast.messages.alerts` writes its text."""
+
+    job: str
+    topic: str  # what was looked at: of one topic, one alert stands at a time
+    title: str  # in a few words, for a subject
+    what: str  # in a sentence or two
+    severity: Severity
+    since: datetime
+    hint: str  # what to do next
+    command: str  # by which to look at it, to reproduce it or to go on
+    dedup_key: str | None  # equal for the same trouble; None in what was written before version 9 of the store
+    run_id: int | None = None
+    state: State = "begins"  # "once" for what does not last
+
+    def to_json(self) -> str:
+        """Return the alert as JSON, as `alert_from_json` reads it."""
+        return json.dumps({**asdict(self), "since": self.since.isoformat()}, ensure_ascii=False)
+
+    def is_same_trouble(self, other: "Alert") -> bool:
+        """Return whether both tell of the same trouble; of one from an older store that is taken for granted."""
+        return self.dedup_key is None or other.dedup_key is None or self.dedup_key == other.dedup_key
+
+
+def alert_from_json(text: str) -> Alert:
+    """Return the alert that `to_json` wrote, of this version of rowcast or of one before."""
+    found: dict[str, Any] = json.loads(text)
+    if "todo" in found:  # written by version 0.1
+        found = {name: value for name, value in found.items() if name not in ("todo", "alike")} | {
+            "hint": found["todo"],
+            "dedup_key": None,
+        }
+    return Alert(**{**found, "since": datetime.fromisoformat(found["since"])})
