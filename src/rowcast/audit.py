@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from rowcast.database import equal
 from rowcast.job.opening import Job
 from rowcast.scoring.changes import Changes
+from rowcast.store.records import BatchStatus
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _both(job: Job) -> sa.Select[Any]:
 
 def _published(job: Job) -> sa.Select[Any]:
     batch = job.tables.batch
-    return sa.select(sa.func.count()).where(batch.c.job == job.settings.name, batch.c.status == "published")
+    return sa.select(sa.func.count()).where(batch.c.job == job.settings.name, batch.c.status == BatchStatus.PUBLISHED)
 
 
 def _batches(job: Job) -> dict[str, int]:
@@ -149,7 +150,7 @@ def _batches(job: Job) -> dict[str, int]:
             sa.select(sa.literal(1)).where(
                 batch.c.batch_id == own.c.batch_id,
                 batch.c.job == job.settings.name,
-                batch.c.status == "published",
+                batch.c.status == BatchStatus.PUBLISHED,
             )
         )
         unpublished += job.store.scalar(sa.select(sa.func.count()).select_from(own).where(~mine))

@@ -21,13 +21,14 @@ from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
-from rowcast.scoring import infer, sample, shadow
+from rowcast.scoring import infer, shadow
 from rowcast.scoring.batch import read_pending, run_batch
 from rowcast.scoring.columns import check_overrides, columns_needed
 from rowcast.scoring.plan import plan_batches
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.scorer import Scorer
+from rowcast.scoring.unused_columns import choose_share
 from rowcast.source import Fetched
 from rowcast.store import Batch, JobState
 from rowcast.store.records import RunRecord
@@ -166,7 +167,7 @@ def _infer(run: Run, about: StepReport, *, accept_quarantine: bool) -> None:
         champion,
         shadow.find_versions(job, run.now),
         accept_quarantine=accept_quarantine,
-        sampled=sample.share(job),
+        sampled=choose_share(job),
     )
     scorer, total = Scorer(job), Outcome()
     publish = partial(score_and_publish, scorer, request, partial(_read_saved, run.work, scorer, request))

@@ -84,7 +84,7 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
     """The columns that the row's hash is made of, its present values and misfits, and whether they have changed."""
     batch = job.tables.batch
     [of] = job.store.rows(sa.select(batch).where(batch.c.batch_id == stored["batch_id"]))
-    names = Changes(job).hashed(of["model_version"], of["also_read"])
+    names = Changes(job).hashed_columns(of["model_version"], of["also_read"])
     if names is None:
         check_columns(job, job.registry.version(of["model_version"]).features)
         raise SourceError("the source lacks a column that was read when this row was scored")

@@ -62,7 +62,7 @@ def read_pending(scorer: Scorer, request: ScoringRequest, batch: Batch) -> Batch
     versions = [version for version in request.shadows if version != batch.model_version]
     # One row more tells whether others, which the plan did not count, have taken its rows' room.
     most_rows, scope = job.settings.infer.batch_rows + 1, job.ledger.state().scope
-    fetched, shadows = shadow.read(
+    fetched, shadows = shadow.read_rows(
         lambda chosen: job.pending.read(batch.keys, chosen, scope, request.now, most_rows),
         columns_needed(job, scorer.model(batch.model_version)),
         scorer.shadows.load(versions),

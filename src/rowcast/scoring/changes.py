@@ -1,4 +1,4 @@
-"""Rows whose values at the source are no longer those that were scored or set aside, told by their hashes."""
+"""Rows whose values at the source have changed since they were scored or set aside, found by their hashes."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -13,6 +13,7 @@ from rowcast.job.opening import Job
 from rowcast.scoring.columns import also_checked
 from rowcast.source import hash_rows, take_rows
 from rowcast.store import walk
+from rowcast.store.records import BatchStatus
 from rowcast.store.walk import Stored
 
 
@@ -23,8 +24,8 @@ class Changes:
         self.job = job
         self._names: dict[tuple[int, str | None], list[str] | None] = {}
 
-    def hashed(self, model_version: int, also_read: str | None) -> list[str] | None:
-        """The columns that a batch's hashes are made of, in the source's order; None where one is gone."""
+    def hashed_columns(self, model_version: int, also_read: str | None) -> list[str] | None:
+        """Return the columns that a batch's hashes are made of, in the source's order; None where one is gone."""
         if (model_version, also_read) not in self._names:
             features = self.job.registry.version(model_version).features
             # A batch of an older store does not say what else was read: what is checked today is the best guess.
@@ -47,14 +48,14 @@ class Changes:
         *,
         keys_alone: bool = False,
     ) -> Iterator[Stored]:
-        """Rows of the prediction or quarantine table beside the source's values that `of` compares, or its keys."""
+        """Yield rows of the prediction or quarantine table beside the source's values to compare, or its keys alone."""
         batch = self.job.tables.batch
         chosen = [own.c.row_hash, batch.c.model_version, batch.c.also_read, *wanted]
         scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
         yield from walk.walk(self.job.rows, own, batch, chosen, columns, scope, of_own, of_source)
 
-    def of(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
-        """Which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
+    def compare(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
+        """Return which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
         changed, unknown = np.zeros(len(stored.held), dtype=bool), 0
         if not stored.is_read:
             return changed, len(stored.held)
@@ -62,7 +63,7 @@ class Changes:
         for place, row in enumerate(stored.held):
             groups.setdefault((row["model_version"], row["also_read"]), []).append(place)
         for group, places in groups.items():
-            names = self.hashed(*group)
+            names = self.hashed_columns(*group)
             if names is None:
                 unknown += len(places)
                 continue
@@ -72,19 +73,18 @@ class Changes:
         return changed, unknown
 
     def count(self, own: sa.Table) -> tuple[int, int]:
-        """Rows that have changed, and rows that cannot be compared, in the prediction or quarantine table."""
+        """Return how many rows of the prediction or quarantine table have changed, and how many cannot be compared."""
         counts = np.zeros(2, dtype=np.int64)
         for stored in self.walk(own):
-            changed, unknown = self.of(stored)
+            changed, unknown = self.compare(stored)
             counts += (changed.sum(), unknown)
         return int(counts[0]), int(counts[1])
 
     def _columns(self) -> list[Column]:
         """Every column that some batch's hashes are made of."""
         batch = self.job.tables.batch
-        published = sa.and_(batch.c.job == self.job.settings.name, batch.c.status == "published")
+        published = sa.and_(batch.c.job == self.job.settings.name, batch.c.status == BatchStatus.PUBLISHED)
         kinds = sa.select(batch.c.model_version, batch.c.also_read).where(published).distinct()
-        names = {
-            n for row in self.job.store.rows(kinds) for n in self.hashed(row["model_version"], row["also_read"]) or ()
-        }
+        groups = [(row["model_version"], row["also_read"]) for row in self.job.store.rows(kinds)]
+        names = {name for group in groups for name in self.hashed_columns(*group) or ()}
         return [column for column in self.job.source.relation.columns if column.name in names]

@@ -12,11 +12,11 @@ from rowcast import fetch
 from rowcast.engines import Engine
 from rowcast.errors import RowcastError, RunError
 from rowcast.job.opening import Job
-from rowcast.scoring import sample
 from rowcast.scoring.narrow import narrow_down
 from rowcast.scoring.plan import plan_request
 from rowcast.scoring.record import record_steps
 from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.unused_columns import choose_share
 from rowcast.scoring.workers import Workers
 
 log = structlog.get_logger("rowcast")
@@ -86,5 +86,5 @@ def _score_planned(workers: Workers, progress: Callable[[int, int], None]) -> No
 
 def _sample(workers: Workers) -> None:
     """Decide which share of what is open is sampled."""
-    share = workers.job.retried(lambda: sample.share(workers.job))
+    share = workers.job.retried(lambda: choose_share(workers.job))
     workers.request = replace(workers.request, sampled=share)

@@ -71,9 +71,9 @@ def score_and_publish(scorer: Scorer, request: ScoringRequest, read: Reader, bat
             return Outcome()
         outcome.flagged = predictions.flagged
     with time_step(outcome, "shadow"):
-        beside = shadow.score(job, batch, rows.shadows, fetched, checked, predictions.rows)
+        beside = shadow.score_batch(job, batch, rows.shadows, fetched, checked, predictions.rows)
     asked = [version for version in request.shadows if version != batch.model_version]
-    outcome.shadow_scored = beside.rows
+    outcome.shadow_scored = beside.scored
     outcome.shadow_failed = beside.failed + (len(asked) - len(rows.shadows)) * predictions.rows.num_rows
     outcome.peak_rss_mb = peak_rss_mb()
     return outcome

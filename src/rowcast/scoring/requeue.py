@@ -1,4 +1,4 @@
-"""Rows that are to be scored once more: moved to the history and planned again, in one transaction."""
+"""Requeueing: rows are moved to the history and planned again, in one transaction, to be scored once more."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ class RequeueFilter:
 
 
 def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
-    """Make quarantined rows pending again; how many."""
+    """Make quarantined rows pending again and return how many."""
     job, changes, own = run.job, Changes(run.job), run.job.own.quarantine
     of_own = [own.c.run_id == chosen.run_id] if chosen.run_id is not None else []
     of_source: list[sa.ColumnElement[bool]] = []
@@ -41,7 +41,7 @@ def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
         of_source = [one == other for one, other in zip(job.source.keys(), job.source.parse_key(bounds), strict=True)]
 
     def select(stored: Stored) -> Mask:
-        mask = changes.of(stored)[0] if chosen.changed else np.ones(len(stored.held), dtype=bool)
+        mask = changes.compare(stored)[0] if chosen.changed else np.ones(len(stored.held), dtype=bool)
         if chosen.reason is not None:
             mask &= np.array([_gives(row["reasons"], chosen.reason) for row in stored.held])
         return mask
@@ -51,9 +51,9 @@ def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
 
 
 def requeue_changed(run: Run) -> int:
-    """Make scored rows pending again whose values at the source have changed since; how many."""
+    """Make scored rows pending again whose values at the source have changed since, and return how many."""
     changes, own = Changes(run.job), run.job.own.prediction
-    return _requeue(run, own, changes.walk(own), lambda stored: changes.of(stored)[0])
+    return _requeue(run, own, changes.walk(own), lambda stored: changes.compare(stored)[0])
 
 
 def _gives(reasons: str, wanted: str) -> bool:
@@ -62,7 +62,7 @@ def _gives(reasons: str, wanted: str) -> bool:
 
 
 def _requeue(run: Run, own: sa.Table, walked: Iterator[Stored], select: Callable[[Stored], Mask]) -> int:
-    """Move rows and plan them: however old they are, the next run takes up their batches."""
+    """Move rows and plan them: however old they are, the next run takes up their batches. Return how many."""
     job = run.job
     keys = declare_key(job.source, job.store)
     bounds: list[tuple[str, ...]] = []

@@ -1,4 +1,4 @@
-"""Versions that are not in service and score in the champion's shadow: what they make of its rows is kept apart.
+"""Shadow scoring: versions that are not in service score the champion's rows, and their scores are kept apart.
 
 What goes wrong with them is logged and counted, and nothing else: the champion's rows are published by then.
 """
@@ -24,13 +24,13 @@ log = structlog.get_logger("rowcast")
 
 
 def find_allowance(job: Job, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> gate.Allowance:
-    """What a gate may spend by the decisions on record, beside the watch that shares it."""
+    """Return what a gate may spend by the decisions on record, beside the watch that shares it."""
     settings = job.settings.gate
     return gate.allowance(settings.yearly_error, now, decisions, timedelta(days=settings.watch_days))
 
 
 def find_watch(job: Job, now: datetime) -> gate.Watch | None:
-    """The watch over the champion, as long as it can still be judged.
+    """Return the watch over the champion, as long as labels may still decide it; None afterwards.
 
     When the one before no longer scores in the shadow, its last rows may still wait for their labels.
     """
@@ -42,7 +42,7 @@ def find_watch(job: Job, now: datetime) -> gate.Watch | None:
 
 
 def find_versions(job: Job, now: datetime) -> tuple[int, ...]:
-    """Who scores in the shadow: the challenger that waits, and the champion before where it is watched."""
+    """Return the versions that score in the shadow: a waiting challenger, and the former champion of a watch."""
     found = [each.version for each in job.registry.versions() if each.status == "challenger"]
     watch = find_watch(job, now)
     if watch is not None and watch.since <= now < watch.until:
@@ -51,7 +51,7 @@ def find_versions(job: Job, now: datetime) -> tuple[int, ...]:
 
 
 def forget(job: Job, now: datetime) -> None:
-    """Throw away what versions scored in the shadow that neither wait nor are watched any more."""
+    """Delete the shadow scores of versions that neither wait nor are watched any more."""
     try:
         watch = find_watch(job, min(now, job.store.now()))
         over = {each.version for each in job.registry.versions() if each.status != "challenger"}
@@ -70,10 +70,10 @@ class Shadow:
 
 
 @dataclass
-class Scored:
-    """Rows that versions in the shadow scored, and that they should have scored; each version counts."""
+class ShadowCounts:
+    """Rows that versions in the shadow scored, and rows that they should have scored; each version counts."""
 
-    rows: int = 0
+    scored: int = 0
     failed: int = 0
 
 
@@ -86,7 +86,7 @@ class Shadows:
         self._loaded: dict[int, Shadow | None] = {}
 
     def load(self, versions: Sequence[int]) -> list[Shadow]:
-        """Those of these versions that can be loaded and find their columns."""
+        """Return those of these versions that can be loaded and find their columns."""
         return [shadow for version in versions if (shadow := self._load_one(version)) is not None]
 
     def _load_one(self, version: int) -> Shadow | None:
@@ -103,46 +103,49 @@ class Shadows:
         return self._loaded[version]
 
 
-def read(
-    rows: Callable[[Sequence[Column]], Fetched], columns: Sequence[Column], shadows: Sequence[Shadow]
+def read_rows(
+    read: Callable[[Sequence[Column]], Fetched], columns: Sequence[Column], shadows: Sequence[Shadow]
 ) -> tuple[Fetched, Sequence[Shadow]]:
-    """The champion's rows with what shadows need besides, and who can go on; nobody where the database refuses that."""
+    """Return the champion's rows with the columns that shadows need besides, and the shadows that can go on.
+
+    None can where the database refuses to read those columns.
+    """
     names = {column.name for column in columns}
     more = {c.name: c for shadow in shadows for c in shadow.columns if c.name not in names}
     try:
-        return rows([*columns, *more.values()]), shadows
+        return read([*columns, *more.values()]), shadows
     except Exception as error:  # whatever it is, the champion may not need what raised it
         if not more or (isinstance(error, DatabaseError) and error.is_transient):
             raise
-        fetched = rows(columns)
+        fetched = read(columns)
         log.warning("what a version in the shadow needs cannot be read", columns=list(more)[:5], error=error)
         return fetched, ()
 
 
-def score(
+def score_batch(
     job: Job,
     batch: Batch,
     shadows: Sequence[Shadow],
     fetched: Fetched,
     checked: check.Checked,
     predictions: pa.RecordBatch,
-) -> Scored:
-    """Score what the champion has just published: `predictions`, of those fetched rows that its check let pass."""
-    found, rows = Scored(), take_rows(fetched, checked.passed)
+) -> ShadowCounts:
+    """Let shadows score what the champion has just published: `predictions`, of the fetched rows that passed."""
+    counts, rows = ShadowCounts(), take_rows(fetched, checked.passed)
     for shadow in shadows:
         try:
             made = score_rows(job, shadow, rows, predictions)
             job.ledger.save_shadow(batch, shadow.version, made)
-            found.rows += made.num_rows
+            counts.scored += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
-            found.failed += predictions.num_rows
+            counts.failed += predictions.num_rows
             log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=error)
             log.debug("where it failed", exc_info=True)
-    return found
+    return counts
 
 
 def score_rows(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch) -> pa.RecordBatch:
-    """What a version makes of rows that keep its contract, with their keys and the hashes of the champion's."""
+    """Return a version's scores of the rows that keep its contract, with the champion's keys and hashes."""
     model, names = shadow.model, [column.name for column in shadow.columns]
     checked = check_rows(job, model, rows, names)
     matrix = features.process(checked.good, model.contract, model.features)

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
+from rowcast.store.records import BatchStatus
 from rowcast.store.tables import Tables
 
 _SCORES = ("infer", "full-pipeline", "step")  # pipelines that score
@@ -49,7 +50,7 @@ class Profiles:
         the newest row to the run.
         """
         run, batch, metric = self.tables.run, self.tables.batch, self.tables.metric
-        published = sa.and_(batch.c.job == self.job, batch.c.run_id >= first, batch.c.status == "published")
+        published = sa.and_(batch.c.job == self.job, batch.c.run_id >= first, batch.c.status == BatchStatus.PUBLISHED)
         counted = (
             sa.select(
                 batch.c.run_id,

@@ -38,6 +38,15 @@ class StepStatus(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class BatchStatus(StrEnum):
+    """Where a batch stands."""
+
+    PLANNED = "planned"  # in nobody's hands
+    CLAIMED = "claimed"  # by a worker, under a lease
+    PUBLISHED = "published"
+    HALVED = "halved"  # it failed, and smaller batches took its place
+
+
 class EndCause(StrEnum):
     """Why a run is no longer under way."""
 

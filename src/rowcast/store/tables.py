@@ -12,7 +12,7 @@ from sqlalchemy.dialects.mssql import DATETIMEOFFSET
 from sqlalchemy.sql import quoted_name
 
 from rowcast.database import Column, Database, RawType
-from rowcast.store.records import EndCause, PipelineName, RunStatus, StepStatus
+from rowcast.store.records import BatchStatus, EndCause, PipelineName, RunStatus, StepStatus
 
 
 class Instant(sa.types.TypeDecorator[datetime]):
@@ -170,7 +170,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("job", name, nullable=False, index=True),
             sa.Column("run_id", big, nullable=False),
             sa.Column("model_version", integer),
-            sa.Column("status", name, nullable=False, index=True),
+            sa.Column("status", Choice(BatchStatus), nullable=False, index=True),
             sa.Column("key_from", text, nullable=False),  # JSON list of key values as the source rendered them
             sa.Column("key_to", text, nullable=False),
             sa.Column("worker", text),

@@ -10,6 +10,7 @@ from rowcast.store.lease import LEASE
 from rowcast.store.ledger.planning import Planning
 from rowcast.store.ledger.records import OPEN, Batch
 from rowcast.store.process import is_gone, process_name
+from rowcast.store.records import BatchStatus
 
 
 class Claims(Planning):
@@ -42,7 +43,7 @@ class Claims(Planning):
                 table.update()
                 .where(as_seen)
                 .values(
-                    status="claimed",
+                    status=BatchStatus.CLAIMED,
                     run_id=run_id,
                     worker=worker,
                     model_version=version,
@@ -61,7 +62,7 @@ class Claims(Planning):
 
     def release(self, batch_id: int, worker: str) -> None:
         """Give a claimed batch back, unless somebody else has it by now."""
-        self._close(batch_id, worker, status="planned", worker=None, lease_until=None)
+        self._close(batch_id, worker, status=BatchStatus.PLANNED, worker=None, lease_until=None)
 
     def give_back(self, run_id: int) -> list[int]:
         """Free what workers of a run held that are gone, and return those batches' ids.
@@ -69,12 +70,12 @@ class Claims(Planning):
         On another machine each would wait for its lease to end.
         """
         table = self.tables.batch
-        held = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "claimed")
+        held = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == BatchStatus.CLAIMED)
         given = []
         for row in self._batch_rows(sa.select(table).where(held)):
             if is_gone(row.worker):
                 same = sa.and_(table.c.batch_id == row.batch_id, table.c.worker == row.worker, held)
-                values = {"status": "planned", "worker": None, "lease_until": None, "deaths": row.deaths}
+                values = {"status": BatchStatus.PLANNED, "worker": None, "lease_until": None, "deaths": row.deaths}
                 self.db.execute(table.update().where(same).values(values))
                 given.append(row.batch_id)
         return given
@@ -91,7 +92,7 @@ class Claims(Planning):
 
     def _is_mine(self, batch_id: int, worker: str) -> sa.ColumnElement[bool]:
         table = self.tables.batch
-        return sa.and_(table.c.batch_id == batch_id, table.c.status == "claimed", table.c.worker == worker)
+        return sa.and_(table.c.batch_id == batch_id, table.c.status == BatchStatus.CLAIMED, table.c.worker == worker)
 
 
 def new_worker() -> str:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from rowcast.source import KeyRange
 from rowcast.store.ledger.part import LedgerPart
 from rowcast.store.ledger.records import OPEN, BatchRow
+from rowcast.store.records import BatchStatus
 from rowcast.store.tables import Tables
 
 
@@ -76,7 +77,7 @@ class Planning(LedgerPart):
                     job=self.job,
                     run_id=run_id,
                     model_version=model_version,
-                    status="planned",
+                    status=BatchStatus.PLANNED,
                     plan=plan,
                     key_from=json.dumps(keys.first, ensure_ascii=False),
                     key_to=json.dumps(keys.last, ensure_ascii=False),
@@ -99,21 +100,21 @@ class Planning(LedgerPart):
         Nothing is done where a worker has taken the batch up.
         """
         table = self.tables.batch
-        values = {"status": "halved", "row_count": 0, "finished_at": self.db.now()}
+        values = {"status": BatchStatus.HALVED, "row_count": 0, "finished_at": self.db.now()}
         statement = table.update().where(self._is_planned(batch_id)).values(values)
         halved = self.db.rows(statement.returning(table.c.model_version))
         return self.add_batches(run_id, ranges, halved[0]["model_version"]) if halved else []
 
     def _is_planned(self, batch_id: int) -> sa.ColumnElement[bool]:
         table = self.tables.batch
-        return sa.and_(table.c.batch_id == batch_id, table.c.job == self.job, table.c.status == "planned")
+        return sa.and_(table.c.batch_id == batch_id, table.c.job == self.job, table.c.status == BatchStatus.PLANNED)
 
     def _open_rows(self) -> list[BatchRow]:
         return self._batch_rows(self._open_batches())
 
     def _open_batches(self) -> sa.Select[Any]:
         table = self.tables.batch
-        still_open = table.c.status.in_(OPEN)
+        still_open = table.c.status.in_([status.value for status in OPEN])
         return sa.select(table).where(table.c.job == self.job, still_open).order_by(table.c.batch_id)
 
     def _batch_rows(self, statement: sa.Select[Any]) -> list[BatchRow]:
@@ -123,7 +124,7 @@ class Planning(LedgerPart):
 def leave_to_champion(tables: Tables, job: str) -> sa.Update:
     """Return the statement by which whoever is champion scores what is planned and not begun."""
     batch = tables.batch
-    return batch.update().where(batch.c.job == job, batch.c.status == "planned").values(model_version=None)
+    return batch.update().where(batch.c.job == job, batch.c.status == BatchStatus.PLANNED).values(model_version=None)
 
 
 def _follows(row: BatchRow, before: BatchRow) -> bool:

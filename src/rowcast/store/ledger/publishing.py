@@ -9,6 +9,7 @@ from rowcast.errors import QuarantineError
 from rowcast.source import KeyRange
 from rowcast.store.ledger.claims import Claims
 from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts
+from rowcast.store.records import BatchStatus
 from rowcast.store.tables import with_constants
 
 _ROWS_PER_SHARE = 1000  # rows over which the share of bad ones is taken, where there are as many
@@ -40,7 +41,7 @@ class Publishing(Claims):
             closed = self._close(
                 batch.batch_id,
                 batch.worker,
-                status="published",
+                status=BatchStatus.PUBLISHED,
                 row_count=predictions.num_rows + quarantined.num_rows,
                 scored=predictions.num_rows,
                 quarantined=quarantined.num_rows,
@@ -63,14 +64,14 @@ class Publishing(Claims):
     def count_published(self, run_id: int) -> RowCounts:
         """Return how many batches a run published, and their rows."""
         table = self.tables.batch
-        this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == "published")
+        this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == BatchStatus.PUBLISHED)
         found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
         return RowCounts(len(found), sum(row["scored"] for row in found), sum(row["quarantined"] for row in found))
 
     def find_published(self, batch_id: int, worker: str) -> RowCounts | None:
         """Return the counts of a batch that this worker published and did not hear of; None where it did not."""
         table = self.tables.batch
-        this = sa.and_(table.c.batch_id == batch_id, table.c.status == "published", table.c.worker == worker)
+        this = sa.and_(table.c.batch_id == batch_id, table.c.status == BatchStatus.PUBLISHED, table.c.worker == worker)
         found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
         return RowCounts(1, found[0]["scored"], found[0]["quarantined"]) if found else None
 
@@ -85,10 +86,11 @@ class Publishing(Claims):
         What a person accepted is left out.
         """
         table = self.tables.batch
-        judged = sa.or_(table.c.accepted.is_(None), table.c.accepted == 0)
+        published = sa.and_(table.c.job == self.job, table.c.status == BatchStatus.PUBLISHED)
+        counted = sa.or_(table.c.accepted.is_(None), table.c.accepted == 0)
         before = self.db.rows(
             sa.select(table.c.scored, table.c.quarantined)
-            .where(table.c.job == self.job, table.c.status == "published", table.c.batch_id != batch.batch_id, judged)
+            .where(published, table.c.batch_id != batch.batch_id, counted)
             .order_by(table.c.finished_at.desc())
             .limit(_ROWS_PER_SHARE)
         )

@@ -4,15 +4,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import pyarrow as pa
 
 from rowcast.source import KeyRange, Scope
 from rowcast.store.process import is_gone
+from rowcast.store.records import BatchStatus
 
-BatchStatus = Literal["planned", "claimed", "published", "halved"]
-OPEN: tuple[BatchStatus, ...] = ("planned", "claimed")
+OPEN = (BatchStatus.PLANNED, BatchStatus.CLAIMED)
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,10 @@ class BatchRow:
     @property
     def deaths(self) -> int:
         """How many processes died over a free batch: an orderly one gives back what it had claimed."""
-        return self.recorded_deaths + (self.status == "claimed")
+        return self.recorded_deaths + (self.status is BatchStatus.CLAIMED)
 
     def is_free(self, now: datetime) -> bool:
         """Return whether nobody alive holds the batch."""
-        return self.status == "planned" or self.lease_until is None or self.lease_until < now or is_gone(self.worker)
+        if self.status is BatchStatus.PLANNED or self.lease_until is None:
+            return True
+        return self.lease_until < now or is_gone(self.worker)

@@ -22,12 +22,12 @@ log = structlog.get_logger("rowcast")
 SAMPLE = 1_000  # rows of what is pending, on average; all where there are fewer
 
 
-def share(job: Job) -> float:
-    """Which share of the rows that are planned is sampled."""
+def choose_share(job: Job) -> float:
+    """Return the share of the planned rows that is sampled, from 0 to 1."""
     return min(1.0, SAMPLE / max(1, sum(keys.rows for keys in job.ledger.open_ranges())))
 
 
-class Unused:
+class UnusedColumns:
     """The columns that one version does not use, as far as its training rows had them."""
 
     def __init__(self, job: Job, model: Model, edges: monitor.Edges) -> None:
@@ -37,10 +37,10 @@ class Unused:
         self._contract = Contract(tuple(map(_anything, model.contract.select(edges.names).rules)))
         self._is_able = True
 
-    def counted(self, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64], share: float) -> bytes | None:
-        """The profile of a share of n rows, by `keys` as the source rendered them; None where they cannot be read.
+    def profile_sample(self, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64], share: float) -> bytes | None:
+        """Return the profile of a share of n rows by `keys`, as the source rendered them; None where it cannot be read.
 
-        Which rows is decided by `row_hash` (n,), so that it depends neither on batches nor on workers.
+        `row_hash` (n,) decides which rows, so that the sample depends neither on batches nor on workers.
         """
         places = np.flatnonzero((row_hash.view(np.uint64) >> np.uint64(11)) * 2.0**-53 < share)
         if not self._is_able or not len(places):
@@ -70,7 +70,7 @@ class Unused:
 
 
 def _finite(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Without the numbers that no model could take: a row is counted in its other columns all the same."""
+    """Return the rows without numbers that no model could take: a row is counted in its other columns all the same."""
     columns = [
         pc.if_else(pc.less_equal(pc.abs(column), check.FLOAT32_MAX), column, pa.scalar(None, column.type))
         if pa.types.is_floating(column.type)
@@ -81,5 +81,5 @@ def _finite(rows: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _anything(rule: ColumnRule) -> ColumnRule:
-    """Whatever its column's type can hold: nothing depends on the value."""
+    """Return a rule that lets pass whatever its column's type can hold: nothing depends on the value."""
     return replace(rule, nullable=True, min=None, max=None, closed=False)
