@@ -1,11 +1,15 @@
 """Commands in processes of their own that begin where everything is imported already.
 
-Two thirds of a short command are imports. `Popen` is `subprocess.Popen` for `python -m MODULE …` and `python FILE …`,
-but for one thing: the process is forked from another that has done its imports, and waits. It becomes a child of this
-process all the same, by Linux's subreapers. With `--long`, and on other systems, commands begin as they do for users.
+Most of a short command is imports, and taking the interpreter apart at its end. `Popen` is `subprocess.Popen` for
+`python -m MODULE …` and `python FILE …`, but for two things: the process is forked from another that has done its
+imports, and waits; and it leaves its memory to the system. It becomes a child of this process all the same, by Linux's
+subreapers. With `--long`, and on other systems, commands begin and end as they do for users.
 """
 
+import atexit
+import contextlib
 import ctypes
+import gc
 import inspect
 import json
 import os
@@ -13,6 +17,9 @@ import runpy
 import socket
 import subprocess
 import sys
+import threading
+import traceback
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -99,6 +106,8 @@ def _nurse(own: socket.socket) -> None:
     """Fork whenever that is asked for; returns in the forked process, which is then to begin."""
     for name in _IMPORTED:
         import_module(name)
+    gc.collect()
+    gc.freeze()  # else each forked process would copy the pages of what is imported, by looking for garbage there
     while True:
         asked, streams, _, _ = socket.recv_fds(own, _MOST, 3)
         if not asked:
@@ -134,6 +143,35 @@ def _begin(asked: dict[str, Any], streams: list[int]) -> None:
 
 def _main() -> None:
     _nurse(socket.socket(fileno=int(sys.argv[1])))
+    code = 1
+    try:
+        code = _ended(_run)
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _ended(work: Callable[[], None]) -> int:
+    """The exit code of what was done, after all that the interpreter does at its end but for freeing its memory."""
+    try:
+        work()
+        code: object = 0
+    except SystemExit as end:
+        code = end.code
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    if code is not None and not isinstance(code, int):
+        print(code, file=sys.stderr)
+        code = 1
+    return code or 0
+
+
+def _run() -> None:
     if sys.argv[0] == "-m":
         del sys.argv[0]
         sys.path[0] = str(Path.cwd())
