@@ -1,6 +1,7 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
-# make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; two hours
+# make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; an hour
+# make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
@@ -11,8 +12,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_WAIT_POLICY = passive
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
+# What Python compiles is kept for the next process, of which the tests start hundreds.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-mssql lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
+.PHONY: demo test coverage test-mssql lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -21,6 +24,12 @@ demo: .venv/installed
 # cores, since tests that wait for locks, signals and servers leave a core idle.
 test: .venv/installed-test lint
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+
+coverage: .venv/installed-test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 test-mssql: .venv/installed-test
 	docker compose up -d --wait mssql
@@ -43,7 +52,7 @@ lint-imports: .venv/installed-test
 	$(BIN)/lint-imports
 
 crash: .venv/installed-test
-	$(BIN)/python -m pytest --long --kills 500 tests/acceptance
+	$(BIN)/python -m pytest -n 2 --dist worksteal --long --kills 500 tests/acceptance
 
 docs: .venv/installed-docs
 	rm -rf site
@@ -99,4 +108,4 @@ study: .venv/installed
 	@touch $@ .venv/installed .venv/installed-test
 
 clean:
-	rm -rf .venv demo build dist site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .coverage demo build dist site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -48,6 +48,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    for name, value in [found for report in reports for found in report.user_properties]:
+        if name == "outcome":
+            terminalreporter.write_line(value)
     if left_out := config.stash.get(WITHOUT_SQLSERVER, 0):
         terminalreporter.write_line(f"{left_out} tests of SQL Server were left out: {VARIABLE} is not set")
 

@@ -267,7 +267,11 @@ def schedule(kills: int, chance: random.Random) -> list[str]:
 
 @pytest.mark.everywhere
 def test_no_row_is_lost_or_scored_twice_however_often_runs_are_killed(
-    siege: Siege, system: str, make_job: Callable[[str, str], Job], kills: int, capsys: pytest.CaptureFixture[str]
+    siege: Siege,
+    system: str,
+    make_job: Callable[[str, str], Job],
+    kills: int,
+    record_property: Callable[[str, str], None],
 ) -> None:
     for target in schedule(kills, siege.chance):
         if target in PHASES:
@@ -279,8 +283,7 @@ def test_no_row_is_lost_or_scored_twice_however_often_runs_are_killed(
     siege.job.ok("infer")
     doubled = sum(faults(siege.job).values())
     totals = asked(siege.job, TOTALS)
-    with capsys.disabled():
-        print(table(system, siege.kills, totals, doubled))
+    record_property("outcome", table(system, siege.kills, totals, doubled))
     assert doubled == 0, siege.seed
     assert totals["pending"] == 0, siege.seed
     assert totals["source"] == totals["scored"] + totals["quarantined"] == PENDING + len(siege.arrivals.rows)
