@@ -35,7 +35,7 @@ def settings(place: Place, folder: Path, text: str = "", **source: Any) -> confi
 def told(findings: list[Finding], level: str) -> str:
     assert all(len(finding.what.splitlines()) == 1 for finding in findings)
     assert "s3cret" not in repr(findings)
-    return "\n".join(f"{finding.what} -> {finding.way_out}" for finding in findings if finding.level == level)
+    return "\n".join(f"{finding.what} -> {finding.hint}" for finding in findings if finding.level == level)
 
 
 def test_a_healthy_job_has_neither_problems_nor_warnings(table: Place, tmp_path: Path) -> None:
@@ -314,11 +314,11 @@ def test_charts_without_a_time_are_a_warning(maintained: Place, tmp_path: Path) 
     )
 
 
-def test_who_is_told_of_trouble_is_said_without_a_secret(table: Place, tmp_path: Path, monkeypatch: Any) -> None:
-    assert "trouble is told to nobody" in told(examine(settings(table, tmp_path)), "ok")
+def test_where_alerts_go_is_said_without_a_secret(table: Place, tmp_path: Path, monkeypatch: Any) -> None:
+    assert "alerts go to nobody" in told(examine(settings(table, tmp_path)), "ok")
     text = '[notify]\nsns_topic = "arn:aws:sns:r:123456789012:t"\nurls = ["mailto://me:s3cret@fab"]'
     config = settings(table, tmp_path, text)
-    assert "trouble is told to sns, mailto; 'rowcast notify --test' tries each" in told(examine(config), "ok")
-    monkeypatch.setattr("rowcast.doctor.find_spec", lambda package: None)
+    assert "alerts go to sns, mailto; 'rowcast notify --test' tries each" in told(examine(config), "ok")
+    monkeypatch.setattr("rowcast.doctor.installed.find_spec", lambda package: None)
     said = told(examine(config), "problem")
-    assert "nobody can be told: boto3 and apprise not installed -> pip install 'rowcast[notify]'" in said
+    assert "no alert can be sent: boto3 and apprise not installed -> pip install 'rowcast[notify]'" in said

@@ -50,7 +50,7 @@ def doctor(*, json: Json = False, common: Common = COMMON) -> int:
         print(report.as_json([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            print(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.way_out}" if finding.way_out else ""))
+            print(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.hint}" if finding.hint else ""))
     return 1 if any(finding.level == "problem" for finding in findings) else 0
 
 

@@ -1,0 +1,74 @@
+"""The labels: how many are known, and of which classes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import sqlalchemy as sa
+
+from rowcast import features
+from rowcast.config import Settings
+from rowcast.doctor.finding import Finding, guard
+from rowcast.source import Source
+
+_FEW = 20  # rows of the positive class below which nothing can be learned well
+_VALUES = 20  # label values that are counted
+
+
+def check_labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
+    """Yield how many labels are known, and whether they fit the task."""
+    label, known = source.label.name, source.has_known_label(source.db.now())
+    yield from _check_known(settings, label, n)
+    if settings.task.kind == "regression":
+        if source.label.kind != "number":
+            hint = 'cast it in a query, or set [task] kind = "multiclass"'
+            yield Finding("problem", f"{label} is {source.label.type}: a regression needs numbers", hint)
+        return
+    column = source.db.sql.feature(source.label).label("label")
+    counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
+    found = sorted(source.db.rows(counted), key=lambda row: -int(row["n"]))
+    classes = {row["label"]: int(row["n"]) for row in found}
+    values = pa.array(list(classes))
+    yield from guard(_check_classes(values, classes, settings, label))
+
+
+def _check_known(settings: Settings, label: str, n: dict[str, int]) -> Iterator[Finding]:
+    share = f"{n['known']:,} of {n['rows']:,} rows ({n['known'] / n['rows']:.1%}) have a known {label}"
+    if n["known"] < settings.model.min_train_rows:
+        yield Finding(
+            "problem",
+            f"{share}: a model needs {settings.model.min_train_rows:,}",
+            "wait for more labels, or lower [model] min_train_rows",
+        )
+    else:
+        yield Finding("ok", share)
+    if n["labelled"] > n["known"] and settings.source.label_time:
+        yield Finding(
+            "warning",
+            f"{n['labelled'] - n['known']:,} rows hold a {label} that does not count yet: "
+            f"{settings.source.label_time} is NULL, no time, or later than now",
+            "fill it at the source, or drop [source] label_time",
+        )
+
+
+def _check_classes(values: pa.Array, classes: dict[Any, int], settings: Settings, label: str) -> Iterator[Finding]:
+    if len(classes) > _VALUES:
+        some = ", ".join(repr(value) for value in list(classes)[:5])
+        yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
+        return
+    target = features.target(values, settings.task)
+    shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
+    if target.kind == "multiclass":
+        few = [f"{value!r}" for value, n in classes.items() if n < _FEW]
+        if few:
+            hint = f"below {_FEW} of a class, what a model learns of it is mostly chance: wait for more"
+            yield Finding("warning", f"{label} is {shown}: few are {', '.join(few)}", hint)
+        else:
+            yield Finding("ok", f"{label} is {shown}")
+        return
+    rare = sum(n for n, is_positive in zip(classes.values(), target.values, strict=True) if is_positive)
+    if rare < _FEW:
+        hint = f"below {_FEW} of them, what a model learns is mostly chance: wait for more"
+        yield Finding("warning", f"{label} is {shown}: few are {settings.task.positive!r}", hint)
+    else:
+        yield Finding("ok", f"{label} is {shown}; {settings.task.positive!r} is the one to find")

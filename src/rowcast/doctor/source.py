@@ -1,0 +1,177 @@
+"""The source: whether its rows can be read, and what their keys, times and columns are worth."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+
+from rowcast.config import Settings
+from rowcast.database import Database
+from rowcast.doctor.finding import Finding, describe_whole, to_problem
+from rowcast.doctor.labels import check_labels
+from rowcast.errors import DatabaseError, RowcastError
+from rowcast.source import Source, open_source
+
+_LARGE = 10_000  # rows from which a missing index is felt
+_TIED = 10  # rows for each different time from which ties are worth a word
+_MUCH = 2e9  # bytes
+
+
+def open_readable_source(db: Database, settings: Settings, findings: list[Finding]) -> Source | None:
+    """Open the source and tell whether its rows can be read; None where they cannot."""
+    what, where = settings.source.table or "the query", settings.source.where
+    try:
+        source = open_source(db, settings.source)
+        db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
+    except DatabaseError as error:
+        hint = f"GRANT SELECT ON {what} to this user" if error.reason == "rights" else error.hint
+        findings.append(Finding("problem", describe_whole(error), hint))
+        return None
+    except RowcastError as error:
+        findings.append(to_problem(error))
+        return None
+    findings.append(Finding("ok", f"{what} can be read and has every column that the config names"))
+    if where is None:
+        return source
+    try:
+        some = db.rows(source.select(sa.literal(1).label("one")).limit(1))
+    except RowcastError as error:
+        told = f"[source] where cannot be run: {describe_whole(error)}"
+        findings.append(Finding("problem", told, "it must be a condition in this database's SQL"))
+        return None
+    lets = Finding("ok", "[source] where lets rows through")
+    lets_none = Finding("warning", "[source] where lets no row through", "check it, or wait for rows that are ready")
+    findings.append(lets if some else lets_none)
+    return source
+
+
+def check_rows(source: Source, settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with keys, times and labels, counted in one pass, and what only further passes can tell."""
+    now, keys = source.db.now(), source.keys()
+    counts: dict[str, sa.ColumnElement[Any]] = {
+        "rows": sa.func.count(),
+        "keyless": _count(sa.or_(*[key.is_(None) for key in keys])),
+        "labelled": _count(sa.column(source.label.name).is_not(None)),
+        "known": _count(source.has_known_label(now)),
+    }
+    if source.time:
+        timed = source.db.sql.has_event_time(source.time)
+        counts["timed"] = _count(timed)
+        counts["times"] = sa.func.count(sa.distinct(sa.case((timed, source.event_time()))))
+        counts["future"] = _count(sa.and_(timed, source.event_time() > source.db.sql.instant(now)))
+    found = source.db.rows(source.select(*[count.label(name) for name, count in counts.items()]))[0]
+    n = {name: int(value) for name, value in found.items()}
+    if not n["rows"]:
+        yield Finding("problem", "the source holds no rows", "wait for some, or check [source] table and where")
+        return
+    yield from _check_key(source, n)
+    yield from _check_index(source, "key", settings.source.key, n["rows"])
+    if source.time:
+        yield from _check_time(source.time.name, n)
+        yield from _check_index(source, "time", (source.time.name,), n["rows"])
+    else:
+        yield Finding("ok", "there is no time column: key order counts as time order")
+    yield from check_labels(source, settings, n)
+
+
+def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
+    return sa.func.coalesce(sa.func.sum(sa.case((condition, 1), else_=0)), 0)
+
+
+def _check_key(source: Source, n: dict[str, int]) -> Iterator[Finding]:
+    """Yield whether the key names every row, and what keeps it from repeating."""
+    name = ", ".join(source.settings.key)
+    unique, rows = source.relation.is_unique(source.settings.key), 0
+    if not unique:
+        keys = source.keys()
+        repeated = source.select(sa.func.count().label("n")).where(*[key.is_not(None) for key in keys]).group_by(*keys)
+        groups = repeated.having(sa.func.count() > 1).subquery("d")
+        rows = int(source.db.scalar(sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0).label("n"))))
+    if unique and not n["keyless"]:
+        yield Finding("ok", f"the key {name} is unique by constraint, and never NULL")
+    elif not rows and not n["keyless"]:
+        yield Finding(
+            "warning",
+            f"the key {name} does not repeat in {n['rows']:,} rows, but nothing keeps it from doing so",
+            "a unique constraint on it spares rowcast to look for repeated keys in every batch",
+        )
+    else:
+        unusable = rows + n["keyless"]
+        yield Finding(
+            "problem" if unusable > n["rows"] / 2 else "warning",
+            f"{unusable:,} of {n['rows']:,} rows cannot be scored: the key {name} is NULL in {n['keyless']:,}"
+            f" and repeated in {rows:,}",
+            "mend them at the source, or choose key columns that name a row for good",
+        )
+
+
+def _check_index(source: Source, what: str, columns: tuple[str, ...], rows: int) -> Iterator[Finding]:
+    """Yield whether an index begins with these columns, and the statement that creates one."""
+    if source.settings.query is not None:
+        return
+    name = ", ".join(columns)
+    if any(set(index[: len(columns)]) == set(columns) for index in source.relation.indexed):
+        yield Finding("ok", f"an index begins with the {what} {name}")
+    elif rows < _LARGE:
+        yield Finding("ok", f"no index begins with the {what} {name}; {rows:,} rows do not need one")
+    else:
+        schema, table = source.db.admin.split_name(str(source.settings.table))
+        named = sa.Table(table, sa.MetaData(), *[sa.Column(column) for column in columns], schema=schema)
+        index = sa.Index(f"{table}_{'_'.join(columns)}", *[named.c[column] for column in columns])
+        statement = str(sa.schema.CreateIndex(index).compile(dialect=source.db.dialect))
+        yield Finding("warning", f"no index begins with the {what} {name}: every run scans {rows:,} rows", statement)
+
+
+def _check_time(name: str, n: dict[str, int]) -> Iterator[Finding]:
+    """Yield whether every row has a time, and which lie in the future or share one."""
+    timeless = n["rows"] - n["timed"]
+    if timeless:
+        yield Finding(
+            "problem" if timeless > n["rows"] / 2 else "warning",
+            f"{timeless:,} of {n['rows']:,} rows cannot be scored: {name} is NULL or no time",
+            "mend them at the source, or choose another [source] time; times in SQLite are ISO 8601 or Unix seconds",
+        )
+    if n["future"]:
+        yield Finding(
+            "warning",
+            f"{n['future']:,} rows lie in the future by {name}: they are not seen until then",
+            "check [source] timezone and the clock of whatever writes them",
+        )
+    if n["timed"] > _TIED * n["times"]:
+        yield Finding(
+            "warning",
+            f"many rows share a time: {n['timed']:,} rows hold {n['times']:,} different values of {name}",
+            "rows of one time are never parted between training and test; a finer time tells more",
+        )
+    elif not timeless and not n["future"]:
+        yield Finding("ok", f"{name} is a time in every row, with {n['times']:,} different values")
+
+
+def check_columns(source: Source, settings: Settings) -> Iterator[Finding]:
+    """Yield how many columns may become features, and which cannot."""
+    features = source.features
+    named = {*settings.source.key, *settings.source.exclude, settings.source.group}
+    ignored = [c.name for c in source.relation.columns if c.kind == "other" and c.name not in named]
+    kinds = [column.kind for column in features]
+    if not features:
+        yield Finding("problem", "no column is left as a feature", "name fewer columns in [source] exclude")
+        return
+    shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    yield Finding("ok", f"{len(features)} columns may become features ({shown})")
+    if ignored:
+        yield Finding(
+            "warning",
+            f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
+            "a query can cast them; or name them in [source] exclude to say that it is meant so",
+        )
+    unknown = sorted(set(settings.check.columns) - set(source.relation.names))
+    if unknown:
+        yield Finding("problem", f"[check.columns] names no column of the source: {', '.join(unknown)}", "remove it")
+    size = settings.model.max_train_rows * len(features) * 8
+    if size > _MUCH:
+        yield Finding(
+            "warning",
+            f"the table is wide: {settings.model.max_train_rows:,} training rows of {len(features):,} columns take"
+            f" {size / 1e9:.1f} GB and more",
+            "lower [model] max_train_rows, or name columns in [source] exclude, if memory is short",
+        )

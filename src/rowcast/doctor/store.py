@@ -1,0 +1,80 @@
+"""The store: its version, the rights on its tables, who owns the job's name, and the champion."""
+
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from rowcast.config import Settings
+from rowcast.database import Database
+from rowcast.doctor.databases import is_together
+from rowcast.doctor.finding import Finding
+from rowcast.job.opening import describe_tables
+from rowcast.source import Source
+from rowcast.store import migrations
+from rowcast.store.registry import Registry
+from rowcast.store.tables import Tables
+
+
+def check_store(source: Source | None, store: Database, settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with the store: its version, missing tables and rights, the job's name, the champion."""
+    if source is None:
+        return
+    schema = settings.store.schema_
+    shared, own = describe_tables(settings, source, store)
+    found = migrations.version(store, shared)
+    missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
+    if found is None or found < migrations.VERSION or missing:
+        for lacking in store.admin.missing_rights(schema):
+            yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
+    if found is None:
+        yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.safe_url}")
+        return
+    if found > migrations.VERSION:
+        yield Finding(
+            "problem",
+            f"the store has version {found}, this rowcast knows {migrations.VERSION}",
+            "install the newer rowcast that upgraded it",
+        )
+        return
+    upgrade = "" if found == migrations.VERSION else f"; the next run upgrades it to {migrations.VERSION}"
+    yield Finding("ok", f"the store has version {found}{upgrade}")
+    if missing:
+        yield Finding("ok", f"the next run creates {', '.join(missing)}")
+    for db in (store,) if store is source.db else (source.db, store):
+        for what, hint in db.admin.advice():
+            yield Finding("warning", what, hint)
+    present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
+    for table in present:
+        for grant in store.admin.missing_grants(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):
+            yield Finding("problem", f"rights on {table.name} are missing", grant)
+    yield from _check_owner(source, store, shared, settings)
+    yield from _check_champion(source, store, shared, settings)
+
+
+def _check_owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+    owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
+    mine = source.identity if is_together(settings) else f"{source.identity} in {source.db.safe_url}"
+    if owner not in (None, mine):
+        yield Finding(
+            "problem",
+            f"the job name '{settings.name}' is taken by another source: {owner} (this one is {mine})",
+            "give this job another 'name' in rowcast.toml",
+        )
+
+
+def _check_champion(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
+    registry = Registry(store, shared, settings.name)
+    champion = registry.champion()
+    if champion is None:
+        yield Finding("ok", "there is no champion yet: 'rowcast run' trains and promotes the first")
+        return
+    model = registry.load(champion)
+    gone = [name for name in model.features if name not in source.relation.names]
+    if gone:
+        yield Finding(
+            "problem",
+            f"champion v{champion} needs columns that the source no longer has: {', '.join(gone[:5])}",
+            "give them back; or 'rowcast retrain' trains without them, and 'rowcast promote V' puts that in service",
+        )
+    else:
+        yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")
