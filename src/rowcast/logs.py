@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from rowcast.errors import describe
+from rowcast.errors import RowcastError, describe
 from rowcast.formatting import ascii_only
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -128,9 +128,11 @@ def shows_details(stream: TextIO) -> bool:
 
 def trace_of(error: BaseException, *, details: bool) -> str:
     """Return the traceback of an error and of its causes; without `details` none of the messages of others' errors."""
-    if details:
-        return "".join(traceback.format_exception(error)).rstrip()
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if details:
+        chain = [error] if before is None else [before, error]
+        quoting = [describe(each, details=True) for each in chain if isinstance(each, RowcastError) and each.detail]
+        return "\n".join(["".join(traceback.format_exception(error)).rstrip(), *quoting])
     stack = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
     text = f"Traceback (most recent call last):\n{stack}{type(error).__name__}: {describe(error, details=False)}"
     return text if before is None else f"{trace_of(before, details=False)}\n\nthen\n\n{text}"
