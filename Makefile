@@ -6,7 +6,7 @@
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
-# make study  what docs/models.md and docs/monitoring.md show: the gate, intervals, quality, columns, leaks, speed; most of an hour
+# make study  the tables of docs/*-method.md: the gate, intervals, quality, columns, leaks, speed; most of an hour
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -1,4 +1,5 @@
-"""python -m studies [STUDY ...] [--years N]: prints the tables of docs/models.md and docs/monitoring.md.
+"""python -m studies [STUDY ...] [--years N]: prints the tables of docs/gate-method.md, models-method.md and
+monitoring-method.md.
 
 Seeded: equal numbers on equal libraries.
 """

@@ -17,7 +17,7 @@ _FIRST = date(2026, 1, 1)
 
 
 def study() -> None:
-    """The tables of docs/monitoring.md."""
+    """The tables of docs/monitoring-method.md."""
     columns = ["baseline", *RULES, "any rule", "charts with any"]
     print(f"days that break a rule, of {DAYS} normal days after the baseline, {CHARTS:,} charts")
     print(table([_alike(days) for days in BASELINES], columns))

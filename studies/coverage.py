@@ -72,7 +72,7 @@ class Held:
 
 
 def study() -> None:
-    """Print the tables of docs/models.md."""
+    """Print the tables of docs/models-method.md."""
     if not DATA.exists():
         print(f"(no data in {DATA}: simulations only)\n")
     work: list[Callable[[], list[Held]]] = [partial(_simulated, each) for each in SIMULATED]

@@ -56,7 +56,7 @@ class Setting:
 
 
 def study(months: int) -> None:
-    """Print the tables of docs/monitoring.md: a quarter of the months for each setting."""
+    """Print the tables of docs/monitoring-method.md: a quarter of the months for each setting."""
     settings = [Setting(rows, effect) for rows in LOTS for effect in EFFECTS]
     with Pool(2) as pool:
         run = partial(pool.map, chunksize=FABS // 2)

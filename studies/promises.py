@@ -39,7 +39,7 @@ class Line:
 
 
 def study(months: int) -> None:
-    """Print the tables of docs/monitoring.md."""
+    """Print the tables of docs/monitoring-method.md."""
     with Pool(2) as pool:
         run = partial(pool.map, chunksize=5)
         print("Null: months in which labels come each day for a champion that keeps its promise, 1 false alarm a month")

@@ -5,7 +5,7 @@ predictors", ACML; Sadinle, Lei and Wasserman 2019, Journal of the American Stat
 prediction promises nothing of rows that are not exchangeable with those it was fitted on, and later rows are not, nor
 are the scores of a later model. So the level is raised until, fitted on what came before each fold, it would have held
 the promise on the fold itself: adaptive conformal inference (Gibbs and Candes 2021, NeurIPS 34), fold by fold in place
-of row by row, and never below the promise. docs/models.md has the coverage on later time of this and of plainer ways.
+of row by row, and never below the promise. docs/models-method.md has the coverage on later rows.
 """
 
 from collections.abc import Callable

@@ -30,7 +30,7 @@ def _cheapest(probability: Floats, outcome: Bools, task: Task) -> float:
 
     A few positives put the cheapest place where they happen to lie. Of those that are no more than half a standard
     error dearer the one is taken that is nearest to where the costs alone would put it (Elkan 2001, "The foundations of
-    cost-sensitive learning"): docs/models.md has what each costs on later rows.
+    cost-sensitive learning"): docs/models-method.md has what each costs on later rows.
     """
     score, place = np.unique(probability, return_inverse=True)
     positive, negative = (np.bincount(place, weights=each, minlength=len(score)) for each in (outcome, ~outcome))

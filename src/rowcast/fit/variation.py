@@ -8,7 +8,7 @@ what the periods leave possible, from a weak expectation with a heavy tail (Roev
 Research Synthesis Methods 12(4)). The luck of the rows is a jackknife of runs of whole blocks: Kuensch 1989, Annals of
 Statistics 17(3).
 
-`python -m studies coverage` measures how often it holds; docs/models.md has the figures.
+`python -m studies coverage` measures how often it holds; docs/models-method.md has the figures.
 """
 
 from collections.abc import Callable

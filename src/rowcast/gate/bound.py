@@ -10,7 +10,7 @@ larger of two one-sided p-values, both of block totals:
   likelihood (Chen, Variyath and Abraham 2008, Journal of Computational and Graphical Statistics 17(2)) and the bets of
   Waudby-Smith and Ramdas (2024, Journal of the Royal Statistical Society B 86(1)) have in common.
 
-`make study` measures both; docs/models.md has the figures.
+`make study` measures both; docs/gate-method.md has the figures.
 """
 
 from dataclasses import dataclass

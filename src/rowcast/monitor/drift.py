@@ -1,7 +1,7 @@
 """Drift: what changed in the runs of a model version, told by a rule that false alarms keep to a budget.
 
 `look` is a pure function of the runs, so that any stretch of them can be looked at again. Its events up to a run do not
-depend on later runs. docs/monitoring.md has the method, its sources and how often it errs.
+depend on later runs. docs/monitoring-method.md has the method, its sources and how often it errs.
 """
 
 from collections import Counter
