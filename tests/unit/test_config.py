@@ -189,14 +189,14 @@ def test_a_query_needs_a_name(write):
     ],
 )
 def test_a_duration_is_a_number_and_a_unit(text, wanted):
-    assert config.duration(text) == wanted
-    assert config.duration(wanted) == wanted
+    assert config.parse_duration(text) == wanted
+    assert config.parse_duration(wanted) == wanted
 
 
 @pytest.mark.parametrize("value", ["5", "d", "", "-1d", "5 months", "1h30m", 5, None, ["5d"], "٣d٣"])
 def test_anything_else_is_no_duration(value):
     with pytest.raises(ValueError, match="a number and a unit"):
-        config.duration(value)
+        config.parse_duration(value)
 
 
 # ---- file, environment, flag

@@ -9,7 +9,7 @@ from cyclopts import Parameter, validators
 
 from rowcast.cli.app import COMMON, AsOf, Common, app
 from rowcast.cli.terminal import finish, logging_to_file
-from rowcast.config import duration
+from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
 
 log = structlog.get_logger("rowcast")
@@ -100,7 +100,7 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     from rowcast import pipeline
 
     try:
-        pause = duration(every).total_seconds()
+        pause = parse_duration(every).total_seconds()
     except ValueError as error:
         raise UsageError(f"--every {every}: {error}") from None
     if not pause:

@@ -1,0 +1,46 @@
+"""rowcast.toml to typed, frozen settings: the file, overridden by the environment, overridden by flags.
+
+`${VAR}` in a value of the file is replaced by the environment's VAR. Any key can be set from the environment as
+ROWCAST_<SECTION>__<KEY>, for example ROWCAST_INFER__WORKERS=4.
+
+A new key is a field of its section in `sections.py`; a new section also one of `Settings`.
+"""
+
+from rowcast.config.loading import load
+from rowcast.config.sections import (
+    Check,
+    ColumnCheck,
+    Gate,
+    Infer,
+    Logs,
+    Model,
+    Monitor,
+    Notify,
+    Retrain,
+    Source,
+    Store,
+    Task,
+)
+from rowcast.config.settings import DEFAULT_PATH, Settings
+from rowcast.config.values import Duration, Scalar, parse_duration
+
+__all__ = [
+    "DEFAULT_PATH",
+    "Check",
+    "ColumnCheck",
+    "Duration",
+    "Gate",
+    "Infer",
+    "Logs",
+    "Model",
+    "Monitor",
+    "Notify",
+    "Retrain",
+    "Scalar",
+    "Settings",
+    "Source",
+    "Store",
+    "Task",
+    "load",
+    "parse_duration",
+]

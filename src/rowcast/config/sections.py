@@ -1,0 +1,185 @@
+"""The sections of rowcast.toml: each a frozen record that refuses unknown keys."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from rowcast.config.values import Duration, Scalar, check_apprise_url, check_factory, check_sns_topic, check_timezone
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, value: Any, info: ValidationInfo) -> Any:
+        """To Python true is 1; who writes it for a number means something else."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and kind in (int, float, float | None):
+            raise ValueError("a number is needed, not true or false")
+        return value
+
+
+class Source(_Section):
+    """The user's table or query."""
+
+    url: SecretStr
+    table: str | None = Field(default=None, min_length=1)
+    query: str | None = Field(default=None, min_length=1)
+    where: str | None = None
+    key: tuple[str, ...] = Field(min_length=1)
+    time: str | None = None
+    timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
+    label: str
+    label_time: str | None = None
+    label_delay: Duration = timedelta(0)
+    group: str | None = None
+    missing: tuple[float, ...] = ()
+    exclude: tuple[str, ...] = ()
+    late_arrival: Duration = timedelta(days=30)
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> "Source":
+        if (self.table is None) == (self.query is None):
+            raise ValueError("name either 'table' or 'query', not both and not neither")
+        if self.time is None and (self.label_time is not None or self.label_delay):
+            raise ValueError("'label_time' and 'label_delay' need 'time'")
+        named = [*self.key, self.label, *filter(None, (self.time, self.label_time))]
+        if len(set(named)) != len(named):
+            raise ValueError("'key', 'time', 'label' and 'label_time' must be different columns")
+        return self
+
+
+class Store(_Section):
+    """The database that holds rowcast's own tables."""
+
+    url: SecretStr | None = None
+    schema_: str = Field(default="rowcast", alias="schema", min_length=1)
+
+
+class Task(_Section):
+    """What the label means and what mistakes cost."""
+
+    kind: Literal["binary", "multiclass", "regression"] = "binary"
+    positive: Scalar = 1
+    normal: Scalar | None = None  # of several classes, the one that needs no action; default: the most frequent
+    cost_missed: float = Field(default=20.0, gt=0)
+    cost_false_alarm: float = Field(default=1.0, gt=0)
+    max_flagged: float | None = Field(default=None, gt=0, lt=1)
+    min_recall: float | None = Field(default=None, gt=0, lt=1)
+    low: float | None = None  # a predicted value below it is flagged …
+    high: float | None = None  # … or above it
+
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> "Task":
+        if self.normal is not None and self.kind != "multiclass":
+            raise ValueError("'normal' is for kind = \"multiclass\"")
+        if (self.low, self.high) != (None, None) and self.kind != "regression":
+            raise ValueError("'low' and 'high' are for kind = \"regression\"")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("'low' must be below 'high'")
+        if (self.max_flagged, self.min_recall) != (None, None) and self.kind != "binary":
+            raise ValueError("'max_flagged' and 'min_recall' are for kind = \"binary\"")
+        if self.max_flagged is not None and self.min_recall is not None:
+            raise ValueError("'max_flagged' and 'min_recall' each set the threshold: name one of them")
+        return self
+
+
+class ColumnCheck(_Section):
+    """What the config says of one column, over what was learned."""
+
+    type: Literal["number", "category", "boolean"] | None = None
+    nullable: bool | None = None
+    min: float | None = None
+    max: float | None = None
+    values: tuple[Scalar, ...] | None = None
+
+
+class Check(_Section):
+    """When a row is bad, and how many may be."""
+
+    max_quarantine: float = Field(default=0.10, ge=0, le=1)
+    columns: dict[str, ColumnCheck] = {}
+
+
+class Model(_Section):
+    """What is trained, on how much."""
+
+    estimator: Annotated[str, AfterValidator(check_factory)] = "default"
+    max_features: int = Field(default=60, ge=1)
+    min_train_rows: int = Field(default=100, ge=20)
+    max_train_rows: int = Field(default=100_000, ge=100)
+    budget: Duration | None = None  # time after which no further candidate is tried
+    window: Duration | None = None  # how far back training rows go; default: to the first
+
+
+class Retrain(_Section):
+    """When a new model is built."""
+
+    policy: Literal["never", "every", "on-drift", "on-loss"] = "every"
+    every: Duration = timedelta(days=7)
+    min_new_labels: int = Field(default=50, ge=1)
+
+
+class Gate(_Section):
+    """When a challenger takes the champion's place."""
+
+    yearly_error: float = Field(default=0.05, gt=0, lt=1)
+    min_gain: float = Field(default=0.0, ge=0)
+    watch_days: int = Field(default=28, ge=0, le=3650)  # 0: nobody is watched
+
+
+class Infer(_Section):
+    """How rows are scored."""
+
+    batch_rows: int = Field(default=50_000, ge=1)
+    workers: int = Field(default=2, ge=1)
+    engine: Literal["local"] = "local"
+    since: str | None = None
+    confidence: float = Field(default=0.9, gt=0, lt=1)
+
+
+class Monitor(_Section):
+    """Whether the rows change, and when a person is told so."""
+
+    false_alarms_per_month: float = Field(default=1.0, gt=0, le=1000)
+    group_by: str | None = None  # a column of the source: each of its values has charts of its own
+    events: str | None = None  # a table or view of maintenance in the source's database, and its columns:
+    event_time: str | None = None
+    event_group: str | None = None  # which group an event is of; NULL: of all
+    event_what: str | None = None
+
+    @model_validator(mode="after")
+    def _of_events(self) -> "Monitor":
+        if (self.events is None) != (self.event_time is None):
+            raise ValueError("'events' names a table and 'event_time' its time column: both or neither")
+        if self.events is None and (self.event_group, self.event_what) != (None, None):
+            raise ValueError("'event_group' and 'event_what' are columns of 'events', which is not named")
+        if self.event_group is not None and self.group_by is None:
+            raise ValueError("'event_group' needs 'group_by': what charts are grouped by")
+        return self
+
+
+class Notify(_Section):
+    """Who is told of trouble and of decisions."""
+
+    sns_topic: Annotated[str, AfterValidator(check_sns_topic)] | None = None
+    urls: tuple[Annotated[SecretStr, AfterValidator(check_apprise_url)], ...] = ()  # of Apprise
+    min_severity: Literal["info", "warning", "error"] = "info"
+    values: bool = False  # whether a message may show values of rows
+
+
+class Logs(_Section):
+    """What the log holds beside events."""
+
+    cloudwatch: bool = False

@@ -1,0 +1,66 @@
+"""Values of the config that are more than a number or a text."""
+
+import re
+from datetime import timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BeforeValidator, SecretStr
+
+_LONGEST = 36500 * 86400  # seconds
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def parse_duration(value: object) -> timedelta:
+    """Return the duration that a text such as '90s', '5m', '12h', '30d' or '2w' names. Raise ValueError."""
+    if isinstance(value, timedelta):
+        return value
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("a duration is a number and a unit, such as '90s', '5m', '12h', '30d' or '2w'")
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds > _LONGEST:
+        raise ValueError("a duration is at most 36500d, a hundred years")
+    return timedelta(seconds=seconds)
+
+
+def check_timezone(value: str) -> str:
+    """Return the name of a time zone. Raise ValueError where there is none of this name."""
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"no such time zone: {value!r} (use a name such as 'UTC' or 'Europe/Berlin')") from None
+    return value
+
+
+def check_factory(value: str) -> str:
+    """Return 'default' or the name of a factory of estimators. Raise ValueError."""
+    if value != "default" and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", value):
+        raise ValueError("an estimator is 'default' or 'package.module:factory'")
+    return value
+
+
+def check_sns_topic(value: str) -> str:
+    """Return the ARN of an SNS topic. Raise ValueError."""
+    if not re.fullmatch(r"arn:[\w-]+:sns:[\w-]+:\d{12}:[\w.-]+", value):
+        raise ValueError("an SNS topic is named by its ARN, such as 'arn:aws:sns:eu-central-1:123456789012:alarms'")
+    return value
+
+
+def check_apprise_url(value: SecretStr) -> SecretStr:
+    """Return a URL of Apprise. Raise ValueError, which does not show it."""
+    if not re.match(r"[A-Za-z][A-Za-z0-9]*://\S", value.get_secret_value()):
+        raise ValueError("an Apprise URL begins with its service, such as 'mailto://' or 'slack://'")
+    return value
+
+
+def check_job_name(value: str) -> str:
+    """Return the name of a job. Raise ValueError where tables and folders cannot bear it."""
+    # The longest table made from it must fit PostgreSQL's 63 bytes.
+    if not value.strip(" .") or "/" in value or "\0" in value or len(value.encode()) > 48:
+        raise ValueError("a job's name has 1 to 48 bytes and no slash: it becomes part of table and folder names")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Scalar = bool | int | float | str
