@@ -3,6 +3,7 @@
 # make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; an hour
 # make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
+# make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
@@ -15,7 +16,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
+.PHONY: demo test coverage test-mssql test-orchestrators lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -35,6 +36,22 @@ test-mssql: .venv/installed-test
 	docker compose up -d --wait mssql
 	ROWCAST_TEST_MSSQL_URL="mssql://sa:$${ROWCAST_TEST_MSSQL_PASSWORD:-Rowcast-1-test}@127.0.0.1:14333/master?TrustServerCertificate=yes" \
 	  $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -k mssql
+
+# Airflow wants another version of SQLAlchemy than rowcast: each has an environment of its own, as where they run.
+test-orchestrators: .venv-orchestrators/installed .venv-airflow/installed
+	.venv-orchestrators/bin/python -m pytest --noconftest -rs -k "prefect or dagster" tests/orchestrators
+	ROWCAST_PYTHON=$(CURDIR)/.venv-orchestrators/bin/python \
+	  .venv-airflow/bin/python -m pytest --noconftest -rs -k airflow tests/orchestrators
+
+.venv-orchestrators/installed: pyproject.toml
+	$(PYTHON) -m venv .venv-orchestrators
+	.venv-orchestrators/bin/pip install -q --no-compile -e . 'prefect>=3.9' 'dagster>=1.13' pytest
+	@touch $@
+
+.venv-airflow/installed:
+	$(PYTHON) -m venv .venv-airflow
+	.venv-airflow/bin/pip install -q --no-compile 'apache-airflow>=3.3' pytest
+	@touch $@
 
 # pre-commit runs these four one by one.
 lint: lint-code lint-format lint-types lint-imports

@@ -1,7 +1,11 @@
 """Why a row got its score: the model, contract, run and contributions behind it, and the score computed again."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,38 +29,129 @@ _UNITS = {
 }
 
 
-def explain(job: Job, key: Sequence[str]) -> dict[str, Any]:
-    """Everything known about the row with this key, one text for each key column.
+class RowState(StrEnum):
+    """Where a row is."""
 
-    `state` is scored, quarantined, pending, out of scope, unusable or absent. For a scored row `again` is the score
-    computed now, `reproduced` whether it equals the stored one within 1e-9, `changed` whether the source's values
-    are others than those that were scored.
+    SCORED = "scored"
+    QUARANTINED = "quarantined"
+    PENDING = "pending"
+    OUT_OF_SCOPE = "out of scope"
+    UNUSABLE = "unusable"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class ScoredRow:
+    """A stored prediction, what stands behind it, and the score computed again."""
+
+    score: float
+    predicted: Any  # as the source spells its label
+    threshold: float | None  # of two classes: from this score on a row is flagged
+    uncertain: bool | None  # whether the model says too little about it; None where it cannot tell
+    possible: str | None  # the classes that cannot be ruled out, as a JSON list
+    low: float | None  # of a regression: between what the value lies
+    high: float | None
+    model_version: int
+    model_status: str
+    trained_to: datetime | None
+    contract_sha256: str
+    artifact_sha256: str
+    run_id: int
+    batch_id: int
+    scored_at: datetime
+    again: float | None  # the score computed now; None where the row breaks the contract by now
+    reproduced: bool  # whether `again` equals `score` within 1e-9
+    changed: bool  # whether the source's values are others than those that were scored
+    contributions: dict[str, Any] | None  # of each column to the score, the largest first
+    contributions_in: str | None  # their unit
+    values: dict[str, Any] | None  # present ones of these columns
+
+    def to_dict(self) -> dict[str, Any]:
+        trained_to = self.trained_to.isoformat() if self.trained_to else None
+        about = {**vars(self), "trained_to": trained_to, "scored_at": self.scored_at.isoformat()}
+        return {name: value for name, value in about.items() if name not in _SURE or value is not None}
+
+
+@dataclass(frozen=True)
+class QuarantinedRow:
+    """A row that was set aside, and why."""
+
+    reasons: list[dict[str, Any]]  # column, rule, value, limit
+    row_values: dict[str, Any]  # as they were read
+    run_id: int
+    quarantined_at: datetime
+    changed: bool | None  # whether the source's values are others by now; None where they cannot be read
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**vars(self), "quarantined_at": self.quarantined_at.isoformat()}
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Everything known about one row.
+
+    Example
+    -------
+    >>> why = rowcast.open("rowcast.toml").explain("W004711")
+    >>> why.scored.score, why.scored.reproduced
+    (0.8315, True)
     """
+
+    job: str
+    key: dict[str, str]
+    state: RowState
+    why: str | None = None  # of a row that is neither scored nor quarantined
+    scored: ScoredRow | None = None
+    quarantined: QuarantinedRow | None = None
+    earlier: tuple[Mapping[str, Any], ...] = ()  # what it was before it was scored again, the newest first
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the row is there and, where it was scored and has not changed since, its score comes out again."""
+        proven = self.scored is None or self.scored.reproduced or self.scored.changed
+        return self.state is not RowState.ABSENT and proven
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `rowcast explain --json` prints."""
+        about: dict[str, Any] = {"job": self.job, "key": self.key, "state": self.state}
+        if self.why is not None:
+            about["why"] = self.why
+        row = self.scored or self.quarantined
+        about |= {} if row is None else row.to_dict()
+        return about | ({"earlier": [dict(one) for one in self.earlier]} if self.earlier else {})
+
+
+def explain(job: Job, key: Sequence[str]) -> Explanation:
+    """Return everything known about the row with this key, one text for each key column."""
     bounds = job.source.parse_key(job.source.interpret_key(key))
     this = [one == other for one, other in zip(job.source.keys(), bounds, strict=True)]
     names = [column.name for column in job.source.key]
-    about: dict[str, Any] = {"job": job.settings.name, "key": dict(zip(names, key, strict=True))}
-    found = job.source.db.scalar(job.source.select(sa.func.count()).where(*this))
-    if not found:
-        return {**about, "state": "absent", "why": "the source has no row with this key"}
+    about = partial(Explanation, job.settings.name, dict(zip(names, key, strict=True)))
+    count = job.source.db.scalar(job.source.select(sa.func.count()).where(*this))
+    if not count:
+        return about(RowState.ABSENT, "the source has no row with this key")
     if not job.source.db.scalar(_counted(job, this)):
-        why = "its key is repeated" if found > 1 else "its time is not a point in time"
-        return {**about, "state": "unusable", "why": why}
+        why = "its key is repeated" if count > 1 else "its time is not a point in time"
+        return about(RowState.UNUSABLE, why)
     rows = job.rows.select_keys(this, job.source.table(), sa.literal(1).label("rowcast.found"))
     predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.kept)
-    earlier = {"earlier": [_earlier(row) for row in history]} if history else {}
+    earlier = tuple(_earlier(row) for row in history)
     if predictions:
-        return {**about, "state": "scored", **_scored(job, this, predictions[0]), **earlier}
+        return about(RowState.SCORED, scored=_scored(job, this, predictions[0]), earlier=earlier)
     if quarantined:
-        return {**about, "state": "quarantined", **_quarantined(job, this, quarantined[0]), **earlier}
-    about |= earlier
+        return about(RowState.QUARANTINED, quarantined=_quarantined(job, this, quarantined[0]), earlier=earlier)
+    return about(*_place(job, this), earlier=earlier)
+
+
+def _place(job: Job, this: list[sa.ColumnElement[bool]]) -> tuple[RowState, str]:
+    """Where a row is that is neither scored nor quarantined, and why."""
     scope = job.ledger.state().scope
     if scope.is_fixed and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(scope)])):
         if job.source.db.scalar(_counted(job, [*this, job.source.visible(job.store.now())])):
-            return {**about, "state": "pending", "why": "the next 'rowcast infer' scores it"}
-        return {**about, "state": "pending", "why": "its time is later than now: it is scored once that has come"}
+            return RowState.PENDING, "the next 'rowcast infer' scores it"
+        return RowState.PENDING, "its time is later than now: it is scored once that has come"
     why = "scoring begins later than this row" if scope.is_fixed else "no model was promoted yet"
-    return {**about, "state": "out of scope", "why": why}
+    return RowState.OUT_OF_SCOPE, why
 
 
 def _counted(job: Job, parts: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
@@ -94,21 +189,21 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
     return names, rows, misfits, int(hash_rows(rows, misfits, names)[0]) != stored["row_hash"]
 
 
-def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
+def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> QuarantinedRow:
     try:
         changed = _now(job, this, stored)[-1]
     except (DatabaseError, SourceError):  # that it cannot be read may be why it was set aside
         changed = None
-    return {
-        "reasons": json.loads(stored["reasons"]),
-        "row_values": json.loads(stored["row_values"]),
-        "run_id": stored["run_id"],
-        "quarantined_at": stored["quarantined_at"].isoformat(),
-        "changed": changed,
-    }
+    return QuarantinedRow(
+        reasons=json.loads(stored["reasons"]),
+        row_values=json.loads(stored["row_values"]),
+        run_id=stored["run_id"],
+        quarantined_at=stored["quarantined_at"],
+        changed=changed,
+    )
 
 
-def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> dict[str, Any]:
+def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> ScoredRow:
     version = job.registry.version(stored["model_version"])
     model = job.registry.load(version.version)
     names, rows, misfits, changed = _now(job, this, stored)
@@ -122,23 +217,23 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
         if found is not None:
             contributions = leading(matrix, 0, found[0], model.usual, len(model.features))
     values = pa.RecordBatch.to_pylist(rows)[0]
-    return {
-        "score": stored["score"],
-        "predicted": stored["predicted"],
-        "threshold": stored["threshold"],
-        **{name: stored[name] for name in _SURE if stored[name] is not None},
-        "model_version": version.version,
-        "model_status": version.status,
-        "trained_to": version.trained_to.isoformat() if version.trained_to else None,
-        "contract_sha256": model.contract.sha256(),
-        "artifact_sha256": version.artifact_sha256,
-        "run_id": stored["run_id"],
-        "batch_id": stored["batch_id"],
-        "scored_at": stored["scored_at"].isoformat(),
-        "again": again,
-        "reproduced": again is not None and bool(np.isclose(again, stored["score"], rtol=0, atol=_TOLERANCE)),
-        "changed": changed,
-        "contributions": contributions,
-        "contributions_in": _UNITS[model.kind] if contributions else None,
-        "values": {name: values[name] for name in contributions} if contributions else None,
-    }
+    return ScoredRow(
+        score=stored["score"],
+        predicted=stored["predicted"],
+        threshold=stored["threshold"],
+        **{name: stored[name] for name in _SURE},
+        model_version=version.version,
+        model_status=version.status,
+        trained_to=version.trained_to,
+        contract_sha256=model.contract.sha256(),
+        artifact_sha256=version.artifact_sha256,
+        run_id=stored["run_id"],
+        batch_id=stored["batch_id"],
+        scored_at=stored["scored_at"],
+        again=again,
+        reproduced=again is not None and bool(np.isclose(again, stored["score"], rtol=0, atol=_TOLERANCE)),
+        changed=changed,
+        contributions=contributions,
+        contributions_in=_UNITS[model.kind] if contributions else None,
+        values={name: values[name] for name in contributions} if contributions else None,
+    )

@@ -5,9 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rowcast.errors import describe
 from rowcast.formatting import number
-from rowcast.pipeline import Result
 
 
 def as_json(value: Any) -> str:
@@ -51,33 +49,6 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return number(value)
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def summary(result: Result, *, details: bool = False) -> dict[str, Any]:
-    """What a run came to, in figures; with `details` also what may quote a value of a row."""
-    about: dict[str, Any] = {"run": result.run_id, "pipeline": result.pipeline, "status": result.status}
-    if result.retrain:
-        about["retrain"] = result.retrain
-    if result.judged:
-        about["judged"] = "; ".join(result.judged)
-    if result.champion is not None:
-        about["champion"] = f"v{result.champion}"
-    if result.requeued is not None:
-        about["requeued"] = result.requeued
-    if result.outcome is not None:
-        outcome = result.outcome
-        about |= {"scored": outcome.scored, "flagged": outcome.flagged, "quarantined": outcome.quarantined}
-        if outcome.shadow_scored or outcome.shadow_failed:
-            about["shadow_scored"] = outcome.shadow_scored
-        if outcome.shadow_failed:
-            about["shadow_failed"] = outcome.shadow_failed
-        if outcome.broken:
-            about["set_aside_for"] = ", ".join(f"{what} ({n})" for what, n in outcome.broken.most_common(5))
-        if not outcome.fetched:
-            about["note"] = "nothing new to score"
-    if result.error is not None:
-        about["error"] = describe(result.error, details=details)
-    return about
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,5 @@
 """What every command shares: the app itself, its options, and a job opened for looking."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -10,6 +8,7 @@ from cyclopts import App, Parameter
 
 import rowcast
 from rowcast import logs
+from rowcast.api import Job
 from rowcast.config import DEFAULT_PATH, Settings, load
 
 app = App(
@@ -41,12 +40,9 @@ class Common:
 COMMON = Common()
 
 
-@contextlib.contextmanager
-def opened_job(common: Common, *, prepare: bool = True) -> Iterator[Any]:
-    from rowcast.job.opening import open_job
-
+def quiet_job(common: Common) -> Job:
+    """Return the job of a command that only looks: it logs nothing but warnings."""
     logs.configure("warning")
     settings = common.settings()
     logs.configure("warning", values=settings.notify.values)
-    with open_job(settings, prepare=prepare) as job:
-        yield job
+    return Job(settings)

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
-from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.api import Job
+from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.cli.terminal import logging_to_file
 from rowcast.config import Settings, load
 from rowcast.errors import UsageError
@@ -59,7 +60,7 @@ def ddl(*, common: Common = COMMON) -> int:
     """Print the statements that create rowcast's tables, for a database administrator to run."""
     from rowcast.store.migrations import ddl as statements
 
-    with opened_job(common, prepare=False) as job:
+    with quiet_job(common).connection(prepare=False) as job:
         for statement in statements(job.store, job.tables, job.own, job.settings.store.schema_):
             print(statement.rstrip().rstrip(";") + ";\n")
     return 0
@@ -85,7 +86,7 @@ def demo(
     import sqlalchemy as sa
 
     from rowcast import demo as fab
-    from rowcast import pipeline, report
+    from rowcast import report
     from rowcast.audit import audit
     from rowcast.job.opening import open_job
 
@@ -109,9 +110,8 @@ def demo(
         with logging_to_file(settings, Common(log_level="warning")) as progress:
             for moment in built.moments:
                 print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
-                as_of = moment.isoformat() if moment else None
-                done = pipeline.run(settings, "full-pipeline", as_of=as_of, progress=progress)
-                print(report.facts(report.summary(done)))
+                done = Job(settings).run(as_of=moment, progress=progress)
+                print(report.facts(done.to_dict()))
     print("\n$ rowcast audit")
     with open_job(settings) as job:
         print(report.equation(audit(job).to_dict()))
@@ -130,15 +130,15 @@ def demo(
 
 def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
     """Run as of each day, and say what a person would have been told that day."""
-    from rowcast import notify, pipeline
+    from rowcast import notify
     from rowcast.job.opening import open_job
 
     print("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0
     with logging_to_file(settings, Common(log_level="error")):
         for moment in filter(None, moments):
-            done = pipeline.run(settings, "full-pipeline", as_of=moment.isoformat())
-            runs, scored = runs + 1, scored + (done.outcome.scored if done.outcome else 0)
+            done = Job(settings).run(as_of=moment)
+            runs, scored = runs + 1, scored + done.scored
             with open_job(settings, prepare=False) as job:
                 events = job.alerts.all()
             for event in events[told:]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 from rowcast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def charts(
     """
     from rowcast import report
 
-    with opened_job(common) as job:
+    with quiet_job(common).connection() as job:
         from rowcast.job.opening import resolve_now
         from rowcast.watch.chart_data import charts as drawn
 

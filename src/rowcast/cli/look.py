@@ -1,11 +1,11 @@
 """Commands that only look: status, runs, audit, explain."""
 
-from dataclasses import asdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
 if TYPE_CHECKING:
     from rowcast.store.records import RunRecord, StepRecord
@@ -16,44 +16,14 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
     """What is in service, what is pending, and how the last run went; exit 1 where something needs a person."""
     from rowcast import report
 
-    with opened_job(common) as job:
-        from rowcast import health
-        from rowcast.audit import audit
-        from rowcast.training import shadow_evaluation
-        from rowcast.watch import drift
-
-        champion = job.registry.champion()
-        counts = audit(job)
-        runs = job.runs.newest(1)
-        scope = job.ledger.state().scope
-        version = job.registry.version(champion) if champion is not None else None
-        needs = health.needs_a_person(job)
-        about: dict[str, Any] = {
-            "job": job.settings.name,
-            "source": f"{job.source.identity} in {job.source.db.safe_url}",
-            "champion": f"v{champion}" if champion is not None else "none yet: 'rowcast retrain' trains the first",
-            "in_service": _since(job.registry.put_in_service()),
-            "trained_to": _text(version.trained_until) if version else None,
-            **shadow_evaluation.told(job, job.store.now()),
-            "scoring_since": scope.since or (f"after {_text(scope.after)}" if scope.is_fixed else None),
-            "scored": counts.scored,
-            "quarantined": counts.quarantined,
-            "pending": counts.pending,
-            "unusable": counts.unusable,
-            "last_run": f"{runs[0].run_id}: {runs[0].pipeline} {runs[0].status}" if runs else "none",
-            "last_run_at": runs[0].started_at if runs else None,
-            "last_error": runs[0].error if runs else None,
-            "drift": drift.state(job, champion),
-            "alerts_waiting": job.alerts.waiting(),
-            "needs_a_person": "; ".join(needs) or None,
-        }
-        steps = [asdict(step) for step in health.steps(job)]
-        if json:
-            print(report.as_json({**about, "steps": steps}))
-        else:
-            beside = f"\n\nits steps, beside those of the runs before\n{report.table(steps, _BESIDE)}" if steps else ""
-            print(report.facts(about) + beside)
-    return 1 if needs else 0
+    found = quiet_job(common).status()
+    if json:
+        print(report.as_json(found.to_dict()))
+    else:
+        steps = [vars(step) for step in found.steps]
+        beside = f"\n\nits steps, beside those of the runs before\n{report.table(steps, _BESIDE)}" if steps else ""
+        print(f"{found}{beside}")
+    return 0 if found.ok else 1
 
 
 _BESIDE = (
@@ -70,18 +40,6 @@ _BESIDE = (
 )
 
 
-def _since(made: dict[str, Any] | None) -> str | None:
-    """Since when the champion serves, and by whose decision."""
-    if made is None:
-        return None
-    return f"since {made['decided_at']:%Y-%m-%d %H:%M}, {made['decision']} by {made['decided_by']}"
-
-
-def _text(moment_or_key: Any) -> Any:
-    """A training window's end: an event time, or a key where there is no time column."""
-    return ", ".join(moment_or_key) if isinstance(moment_or_key, tuple) else moment_or_key
-
-
 @app.command
 def runs(
     run_id: int | None = None,
@@ -94,15 +52,15 @@ def runs(
     """The latest runs and the newest one's steps, or one run and its steps."""
     from rowcast import report
 
-    with opened_job(common) as job:
-        found = job.runs.newest(last) if run_id is None else [job.runs.get(run_id)]
+    with quiet_job(common) as job:
+        found = job.runs(last) if run_id is None else (job.find_run(run_id),)
         if json:
-            print(report.as_json([_run(run, job.runs.steps(run.run_id)) for run in found]))
+            print(report.as_json([_run(run, job.steps(run.run_id)) for run in found]))
             return 0
         print(report.table([{**vars(run), "seconds": run.seconds} for run in found], _RUN))
         if found:
             print(f"\nsteps of run {found[0].run_id}")
-            print(report.table([vars(step) for step in job.runs.steps(found[0].run_id)], _STEP))
+            print(report.table([vars(step) for step in job.steps(found[0].run_id)], _STEP))
     return 0
 
 
@@ -110,7 +68,7 @@ _RUN = ("run_id", "pipeline", "status", "started_at", "seconds", "error")
 _STEP = ("name", "row_set", "status", "duration_s", "rows_in", "rows_out", "columns", "peak_rss_mb", "error")
 
 
-def _run(run: "RunRecord", steps: "list[StepRecord]") -> dict[str, Any]:
+def _run(run: "RunRecord", steps: "Sequence[StepRecord]") -> dict[str, Any]:
     """A run as JSON shows it."""
     shown = [{**vars(step), "job": run.job} for step in steps]
     return {**vars(run), "options": run.options.to_json(), "steps": shown}
@@ -128,14 +86,11 @@ def audit(
     """Prove with SQL that every source row is in just one place; exit 1 where it does not hold."""
     from rowcast import report
 
-    with opened_job(common) as job:
-        from rowcast.audit import audit as proof
-
-        found = proof(job, full=full)
-        if json:
-            print(report.as_json(found.to_dict()))
-        else:
-            print(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
+    found = quiet_job(common).audit(full=full)
+    if json:
+        print(report.as_json(found.to_dict()))
+    else:
+        print(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
     return 0 if found.holds else 1
 
 
@@ -144,13 +99,9 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
     """Why the row with this key got its score, and the score computed again; one value for each key column."""
     from rowcast import report
 
-    with opened_job(common) as job:
-        from rowcast.explain import explain as why
-
-        found = why(job, key)
-        print(report.as_json(found) if json else _explained(found))
-    proven = found.get("reproduced", True) or found["changed"]
-    return 0 if found["state"] != "absent" and proven else 1
+    found = quiet_job(common).explain(*key)
+    print(report.as_json(found.to_dict()) if json else _explained(found.to_dict()))
+    return 0 if found.is_proven else 1
 
 
 def _explained(found: dict[str, Any]) -> str:

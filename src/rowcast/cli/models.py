@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+from rowcast.api import Job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 from rowcast.cli.terminal import finish, logging_to_file
-from rowcast.errors import ModelError, UsageError
+from rowcast.errors import UsageError
 
 versions = App(name="models", help="Model versions, and who decided what about them.")
 app.command(versions)
@@ -18,7 +19,7 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     """Model versions, and who decided what about them."""
     from rowcast import report
 
-    with opened_job(common) as job:
+    with quiet_job(common).connection() as job:
         from rowcast.training import shadow_evaluation
 
         found, promotions = job.registry.versions(), job.registry.promotions()
@@ -69,13 +70,9 @@ def show(
     common: Common = COMMON,
 ) -> int:
     """The card of a model version, by default the champion's: how good it is, what it costs, what to beware of."""
-    from rowcast import card, report
+    from rowcast import report
 
-    with opened_job(common) as job:
-        wanted = job.registry.champion() if version is None else version
-        if wanted is None:
-            raise ModelError("no model is in service yet", hint="name a version of 'rowcast models'")
-        found = card.gather(job, wanted)
+    found = quiet_job(common).card(version)
     if html is not None:
         from rowcast.card.html import page
 
@@ -114,8 +111,6 @@ def import_(
     file
         LightGBM's text, or scikit-learn by skops. A pickle is refused.
     """
-    from rowcast import pipeline
-
     settings = common.settings()
     with logging_to_file(settings, common):
-        return finish(pipeline.import_model(settings, file, trained_to, as_of=as_of))
+        return finish(Job(settings).import_model(file, trained_to=trained_to, as_of=as_of))

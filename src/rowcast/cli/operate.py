@@ -2,15 +2,20 @@
 
 import contextlib
 import time
-from typing import Annotated, Any, Literal
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
 from cyclopts import Parameter, validators
 
+from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, Common, app
 from rowcast.cli.terminal import finish, logging_to_file
 from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
+
+if TYPE_CHECKING:
+    from rowcast.run_result import RunResult
 
 log = structlog.get_logger("rowcast")
 
@@ -30,13 +35,15 @@ def run(
     common: Common = COMMON,
 ) -> int:
     """Retrain when due, then score every pending row once: the full pipeline."""
-    return _pipeline("full-pipeline", common, workers, as_of=as_of, accept_quarantine=accept_quarantine)
+    return _score(Job.run, common, workers, as_of=as_of, accept_quarantine=accept_quarantine)
 
 
 @app.command
 def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
     """Train a challenger now, and let the gate decide."""
-    return _pipeline("retrain", common, None, as_of=as_of)
+    job = Job(common.settings())
+    with logging_to_file(job.settings, common):
+        return finish(job.retrain(as_of=as_of))
 
 
 @app.command
@@ -53,7 +60,7 @@ def infer(
 ) -> int:
     """Score every pending row once with the champion."""
     given = {"as_of": as_of, "since": since, "rescore": rescore, "accept_quarantine": accept_quarantine}
-    return _pipeline("infer", common, workers, **given)
+    return _score(Job.infer, common, workers, **given)
 
 
 @app.command
@@ -68,23 +75,21 @@ def step(
     common: Common = COMMON,
 ) -> int:
     """Trigger one step by hand, on what the step before it saved."""
-    from rowcast import pipeline
+    from rowcast.job.workdir import work_root
 
-    settings = common.settings()
-    with logging_to_file(settings, common):
-        result = pipeline.step(settings, name, as_of=as_of, run_id=run_id, accept_quarantine=accept_quarantine)
-        saved = pipeline.work_root(settings) / str(result.run_id)
+    job = Job(common.settings())
+    with logging_to_file(job.settings, common):
+        result = job.step(name, as_of=as_of, run_id=run_id, accept_quarantine=accept_quarantine)
+        saved = work_root(job.settings) / str(result.run_id)
         return finish(result, {"step": name, "saved_in": str(saved)})
 
 
 @app.command
 def resume(run_id: int | None = None, /, *, common: Common = COMMON) -> int:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
-    from rowcast import pipeline
-
-    settings = common.settings()
-    with logging_to_file(settings, common) as progress:
-        return finish(pipeline.resume(settings, run_id, progress=progress))
+    job = Job(common.settings())
+    with logging_to_file(job.settings, common) as progress:
+        return finish(job.resume(run_id, progress=progress))
 
 
 @app.command
@@ -96,23 +101,20 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     every
         From the start of one run to the start of the next, such as 90s, 5m or 1h.
     """
-
-    from rowcast import pipeline
-
     try:
         pause = parse_duration(every).total_seconds()
     except ValueError as error:
         raise UsageError(f"--every {every}: {error}") from None
     if not pause:
         raise UsageError(f"--every {every} leaves no time between two runs", hint="90s, 5m or 1h, for example")
-    settings = common.settings()
-    with logging_to_file(settings, common) as progress:
+    job = Job(common.settings())
+    with logging_to_file(job.settings, common) as progress:
         log.info("watching", every=every)
         with contextlib.suppress(KeyboardInterrupt):  # SIGTERM too; the run under way has been put in order
             while True:
                 due = time.monotonic() + pause
                 try:
-                    finish(pipeline.run(settings, "full-pipeline", progress=progress))
+                    finish(job.run(progress=progress))
                 except RowcastError as error:
                     log.error(error.what, hint=error.hint or None, detail=error.detail)
                 except Exception as error:
@@ -142,22 +144,14 @@ def requeue(
     key
         Of one row: a value for each key column.
     """
-    from rowcast import pipeline
-    from rowcast.scoring.requeue import RequeueFilter
-
-    chosen = RequeueFilter(key, reason, run_id, changed)
-    if every == (chosen != RequeueFilter()):
-        raise UsageError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
-    settings = common.settings()
-    with logging_to_file(settings, common):
-        result = pipeline.requeue(settings, chosen)
+    job = Job(common.settings())
+    with logging_to_file(job.settings, common):
+        result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
         return finish(result, {"note": note})
 
 
-def _pipeline(name: Any, common: Common, workers: int | None, **given: Any) -> int:
-    from rowcast import pipeline
-
-    settings = common.settings(**({"infer": {"workers": workers}} if workers is not None else {}))
-    with logging_to_file(settings, common) as progress:
-        return finish(pipeline.run(settings, name, progress=progress, **given))
+def _score(pipeline: "Callable[..., RunResult]", common: Common, workers: int | None, **given: Any) -> int:
+    job = Job(common.settings(**({"infer": {"workers": workers}} if workers is not None else {})))
+    with logging_to_file(job.settings, common) as progress:
+        return finish(pipeline(job, progress=progress, **given))

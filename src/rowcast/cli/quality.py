@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, opened_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 
 if TYPE_CHECKING:
     from rowcast.monitor.quality import Figure
@@ -15,8 +15,6 @@ _FIGURES = {
     "multiclass": ("cost_per_row", "accuracy"),
     "regression": ("cost_per_row",),
 }
-
-_CONTRADICTED = "contradicted by labels"
 
 
 @app.command
@@ -31,22 +29,16 @@ def quality(
 ) -> int:
     """How good the predictions are: estimated without labels, beside what came once labels were known."""
     from rowcast import report
+    from rowcast.monitor.quality import CANNOT_SEE
 
-    with opened_job(common) as job:
-        from rowcast.job.opening import resolve_now
-        from rowcast.monitor.quality import CANNOT_SEE
-        from rowcast.watch.quality import quality as measured
-
-        now = resolve_now(job.settings, as_of, job.store)
-        found = measured(job, now, days)
-        if json:
-            about = {"job": job.settings.name, "as_of": now, "days": days, "cannot_see": CANNOT_SEE}
-            print(report.as_json(about | {"versions": [_to_dict(each) for each in found]}))
-        elif not found:
-            print(f"no version scored a row in the {days} days before {now:%Y-%m-%d %H:%M} UTC;")
-            print("--days looks further back, --as-of at another moment")
-        else:
-            print("\n\n".join([*(_told(each) for each in found), CANNOT_SEE]))
+    found = quiet_job(common).quality(days=days, as_of=as_of)
+    if json:
+        print(report.as_json(found.to_dict()))
+    elif not found.versions:
+        print(f"no version scored a row in the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC;")
+        print("--days looks further back, --as-of at another moment")
+    else:
+        print("\n\n".join([*(_told(each) for each in found.versions), CANNOT_SEE]))
     return 0
 
 
@@ -85,6 +77,7 @@ def _about(found: "Quality") -> dict[str, str]:
     """Promise, track record and what became of the estimate, in words."""
     from rowcast.formatting import number, percent
     from rowcast.messages.cost import describe_excess
+    from rowcast.quality_report import CONTRADICTED
 
     about: dict[str, str] = {}
     if found.expected_cost is not None:
@@ -94,7 +87,7 @@ def _about(found: "Quality") -> dict[str, str]:
     if found.kind == "regression":
         about["estimate"] = "none: a regression has no probability to estimate from"
     elif record.contradicted is not None:
-        about["estimate"] = f"withheld: {_CONTRADICTED}: {describe_excess(record.contradicted)}"
+        about["estimate"] = f"withheld: {CONTRADICTED}: {describe_excess(record.contradicted)}"
     elif record.difference is not None:
         held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (
@@ -106,32 +99,3 @@ def _about(found: "Quality") -> dict[str, str]:
     if found.loss:
         about["loss"] = describe_excess(found.loss)
     return about
-
-
-def _to_dict(found: "Quality") -> dict[str, Any]:
-    from rowcast.messages.cost import describe_excess
-
-    return {
-        "version": found.version,
-        "kind": found.kind,
-        "promised": None if found.expected_cost is None else vars(found.expected_cost),
-        **_part(found.whole),
-        "track_record": _track(found),
-        "loss": describe_excess(found.loss) if found.loss else None,
-        "by_day": [{"day": str(part.day), **_part(part)} for part in found.days],
-    }
-
-
-def _track(found: "Quality") -> dict[str, Any]:
-    from rowcast.messages.cost import describe_excess
-
-    record, why = found.track, found.track.contradicted
-    about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
-    return {**about, "withheld": None if why is None else f"{_CONTRADICTED}: {describe_excess(why)}"}
-
-
-def _part(part: "Part") -> dict[str, Any]:
-    sides = {"estimated": part.estimated, "realised": part.realised}
-    shown = {side: {name: vars(figure) for name, figure in figures.items()} for side, figures in sides.items()}
-    flagged = None if part.flagged is None else part.flagged.value
-    return {"rows": part.rows, "labelled": part.labelled, "flagged_share": flagged, **shown}

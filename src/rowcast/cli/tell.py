@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from rowcast import logs
-from rowcast.cli.app import COMMON, Common, Json, app, opened_job
+from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.errors import NotifyError
 
 
@@ -39,7 +39,7 @@ def notify(
             for name, why in said.items():
                 print(f"failed   {name}: {why}" if why else f"ok       {name}")
         return 1 if any(said.values()) else 0
-    with opened_job(common) as job:
+    with quiet_job(common).connection() as job:
         logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
         delivered = deliver(job.alerts, sinks, settings.secrets, at_once=True)
         about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
@@ -52,6 +52,6 @@ def metrics(*, common: Common = COMMON) -> int:
     """Print the newest runs' figures in Prometheus' text format, for its textfile collector for example."""
     from rowcast.metrics import exposition
 
-    with opened_job(common) as job:
+    with quiet_job(common).connection() as job:
         print(exposition(job), end="")
     return 0

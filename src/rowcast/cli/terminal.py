@@ -17,7 +17,8 @@ from rowcast.cli.app import Common
 from rowcast.config import Settings
 
 if TYPE_CHECKING:
-    from rowcast.pipeline import Progress, Result
+    from rowcast.pipeline import Progress
+    from rowcast.run_result import RunResult
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 _OF_WEAK_REFERENCES = (weakref.__file__, _weakrefset.__file__)
@@ -136,10 +137,10 @@ def _would_be_lost(frame: FrameType | None) -> bool:
     return False
 
 
-def finish(result: "Result", more: dict[str, Any] | None = None) -> int:
+def finish(result: "RunResult", more: dict[str, Any] | None = None) -> int:
     """Say what a run came to: a summary for people, one line of JSON elsewhere."""
     from rowcast import report
 
-    about = {**report.summary(result, details=logs.shows_details(sys.stdout)), **(more or {})}
+    about = {**result.to_dict(details=logs.shows_details(sys.stdout)), **(more or {})}
     print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
-    return 0 if result.status == "done" else 1
+    return 0 if result.ok else 1

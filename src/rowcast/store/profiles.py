@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.records import BatchStatus
+from rowcast.store.records import BatchStatus, PipelineName, ScoringRun
 from rowcast.store.tables import Tables
 
-_SCORES = ("infer", "full-pipeline", "step")  # pipelines that score
+_SCORES = (PipelineName.INFER, PipelineName.FULL, PipelineName.STEP)  # pipelines that score
 
 
 class Profiles:
@@ -43,12 +43,8 @@ class Profiles:
             found.setdefault(row["run_id"], []).append(bytes(row["counts"]))
         return found
 
-    def runs(self, first: int) -> list[dict[str, Any]]:
-        """The runs that scored, from the `first` on and in their order.
-
-        Of each run_id, as_of and, NULL where they are not known, scored, quarantined, flagged and age_h, the hours from
-        the newest row to the run.
-        """
+    def runs(self, first: int) -> list[ScoringRun]:
+        """Return the runs that scored, from the `first` on and in their order."""
         run, batch, metric = self.tables.run, self.tables.batch, self.tables.metric
         published = sa.and_(batch.c.job == self.job, batch.c.run_id >= first, batch.c.status == BatchStatus.PUBLISHED)
         counted = (
@@ -69,7 +65,8 @@ class Profiles:
         scores = sa.and_(run.c.job == self.job, run.c.run_id >= first, run.c.pipeline.in_(_SCORES))
         columns = [run.c.run_id, run.c.as_of, counted.c.scored, counted.c.quarantined]
         columns += [of.c.value.label(name) for name, of in figure.items()]
-        return self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
+        rows = self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
+        return [ScoringRun(**row) for row in rows]
 
     def record(self, version: int, events: Sequence[Mapping[str, Any]]) -> None:
         """Keep what was told of drift: run_id, what, at, size, told and findings of each event."""

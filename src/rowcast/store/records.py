@@ -130,6 +130,18 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class ScoringRun:
+    """A run that scored, in figures; None where one is not known."""
+
+    run_id: int
+    as_of: datetime
+    scored: int | None
+    quarantined: int | None
+    flagged: float | None
+    age_h: float | None  # hours from the newest row to the run
+
+
+@dataclass(frozen=True)
 class Figure:
     """A named number that a step of a run kept."""
 

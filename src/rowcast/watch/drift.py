@@ -151,20 +151,20 @@ def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]])
     """Those since the version's first, in the order of the moments that counted."""
     found = list[monitor.Run]()
     for row in job.profiles.runs(min(counts)) if counts else []:
-        if row["run_id"] not in counts and row["scored"] is not None:
+        if row.run_id not in counts and row.scored is not None:
             continue  # another version's
-        if found and row["as_of"] <= found[-1].at:
+        if found and row.as_of <= found[-1].at:
             continue  # as of the past: its rows were there before
         profile = monitor.empty(edges)
-        for each in counts.get(row["run_id"], []):
+        for each in counts.get(row.run_id, []):
             profile = monitor.add(profile, monitor.Profile.from_bytes(each, edges))
-        quarantined, flagged, age = row["quarantined"] or 0, row["flagged"], row["age_h"]
+        quarantined, flagged, age = row.quarantined or 0, row.flagged, row.age_h
         found.append(
             monitor.Run(
-                str(row["run_id"]),
-                row["as_of"],
+                str(row.run_id),
+                row.as_of,
                 profile,
-                (row["scored"] or 0) + quarantined,
+                (row.scored or 0) + quarantined,
                 quarantined,
                 None if flagged is None else int(flagged),
                 None if age is None else timedelta(hours=age),

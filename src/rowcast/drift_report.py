@@ -1,0 +1,80 @@
+"""Whether the champion's rows have changed, in which columns, since when and by how much."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rowcast.job.opening import Job
+from rowcast.messages.drift import describe_alarm
+from rowcast.monitor import Looked, State
+from rowcast.watch import drift
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """What is known of drift in the champion's rows."""
+
+    job: str
+    champion: int | None
+    looked: Looked | None  # all that its runs say; None where rows are counted only from the next retrain on
+    unused: tuple[State, ...]  # the same of columns that it does not use
+    history: tuple[Mapping[str, Any], ...]  # drifts that began, changed and ended, the newest first
+
+    @property
+    def is_drifting(self) -> bool:
+        """Whether an alarm goes on."""
+        return self.looked is not None and self.looked.alarm is not None
+
+    @property
+    def shifted(self) -> tuple[State, ...]:
+        """Series that have shifted, the largest first."""
+        return tuple(state for state in self.series if state.since is not None)
+
+    @property
+    def series(self) -> tuple[State, ...]:
+        """Every series of every column, the largest shift first."""
+        found = () if self.looked is None else (*self.looked.table, *self.unused)
+        return tuple(sorted(found, key=lambda state: (-state.size, -state.weight)))
+
+    def facts(self) -> dict[str, Any]:
+        """Return the result in a few words, by name."""
+        about: dict[str, Any] = {"job": self.job, "champion": None if self.champion is None else f"v{self.champion}"}
+        looked = self.looked
+        if looked is None:
+            return about | {"drift": "unknown: rows are counted from the next retrain on"}
+        words = "none" if looked.alarm is None else describe_alarm(looked.alarm, values=True)
+        if looked.provisional:
+            words += f" (provisional: {looked.runs} of {looked.needed} runs that tell what is usual)"
+        return about | {"drift": words, "looked_at": f"{looked.runs} blocks of training rows and runs"}
+
+    def to_dict(self, *, every: bool = False) -> dict[str, Any]:
+        """Return what `rowcast drift --json` prints: series that have shifted or, with `every`, all."""
+        columns = [describe_series(state) for state in (self.series if every else self.shifted)]
+        return {**self.facts(), "columns": columns, "told": [dict(row) for row in self.history]}
+
+
+def report_drift(job: Job) -> DriftReport:
+    """Look at all runs of the champion, and at what was reported of them before."""
+    champion = job.registry.champion()
+    return DriftReport(
+        job.settings.name,
+        champion,
+        None if champion is None else drift.look(job, champion),
+        () if champion is None else drift.unused(job, champion),
+        tuple({**row, "version": f"v{row['model_version']}"} for row in job.profiles.drift()),
+    )
+
+
+def describe_series(state: State) -> dict[str, Any]:
+    """Return a series as a row of a table."""
+    series = state.series
+    return {
+        "column": series.column or "(all)",
+        "what": series.kind if series.category is None else f"{series.kind} {series.category}",
+        "trained": state.trained,
+        "usual": state.was,
+        "now": state.now,
+        "since_run": state.since or None,
+        "size": state.size,
+        "weight": state.weight,
+    }

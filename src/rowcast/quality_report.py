@@ -1,0 +1,57 @@
+"""How good the predictions of a window of days are: estimated without labels, and realised once labels are known."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rowcast.job.opening import Job
+from rowcast.messages.cost import describe_excess
+from rowcast.monitor.quality import CANNOT_SEE
+from rowcast.watch.quality import Part, Quality, quality
+
+CONTRADICTED = "contradicted by labels"
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """The quality of every version that scored rows in a window of days."""
+
+    job: str
+    as_of: datetime
+    days: int  # how far the window reaches back
+    versions: tuple[Quality, ...]  # the newest first
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `rowcast quality --json` prints."""
+        about = {"job": self.job, "as_of": self.as_of, "days": self.days, "cannot_see": CANNOT_SEE}
+        return about | {"versions": [_version(each) for each in self.versions]}
+
+
+def report_quality(job: Job, now: datetime, days: int) -> QualityReport:
+    """Measure the quality of what was scored in the last days before `now`."""
+    return QualityReport(job.settings.name, now, days, tuple(quality(job, now, days)))
+
+
+def _version(found: Quality) -> dict[str, Any]:
+    return {
+        "version": found.version,
+        "kind": found.kind,
+        "promised": None if found.expected_cost is None else vars(found.expected_cost),
+        **_part(found.whole),
+        "track_record": _track(found),
+        "loss": describe_excess(found.loss) if found.loss else None,
+        "by_day": [{"day": str(part.day), **_part(part)} for part in found.days],
+    }
+
+
+def _track(found: Quality) -> dict[str, Any]:
+    record, why = found.track, found.track.contradicted
+    about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
+    return {**about, "withheld": None if why is None else f"{CONTRADICTED}: {describe_excess(why)}"}
+
+
+def _part(part: Part) -> dict[str, Any]:
+    sides = {"estimated": part.estimated, "realised": part.realised}
+    shown = {side: {name: vars(figure) for name, figure in figures.items()} for side, figures in sides.items()}
+    flagged = None if part.flagged is None else part.flagged.value
+    return {"rows": part.rows, "labelled": part.labelled, "flagged_share": flagged, **shown}

@@ -1,0 +1,96 @@
+"""What a run came to, for whoever triggered it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from rowcast.errors import RowcastError, RunError, describe
+from rowcast.pipeline import Result
+from rowcast.store.records import PipelineName, RunStatus
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run came to. A run that fails raises an error instead; one that was `partial` says why in `error`.
+
+    Example
+    -------
+    >>> result = rowcast.open("rowcast.toml").infer()
+    >>> result.raise_for_status()  # where something in the run failed
+    >>> result.scored
+    11904
+    """
+
+    run_id: int
+    pipeline: PipelineName
+    status: RunStatus  # done, or partial: it reached its end, but something in it failed
+    champion: int | None  # the version in service at its end
+    retrain: str = ""  # what became of retraining, or why it was not due; empty where nobody asked
+    decision: dict[str, Any] = field(default_factory=dict)  # the gate's, with its evidence, where it decided
+    shadow_evaluation: tuple[str, ...] = ()  # what became of versions by what they scored in the shadow
+    requeued: int | None = None  # rows that are scored once more
+    fetched: int | None = None  # pending rows that it took up; None where the pipeline does not score
+    scored: int = 0
+    flagged: int = 0  # of those scored, rows that need action
+    quarantined: int = 0
+    shadow_scored: int = 0  # each version counts for itself
+    shadow_failed: int = 0
+    set_aside_for: tuple[tuple[str, int], ...] = ()  # "column: rule" and rows, the most frequent first
+    error: RowcastError | None = None  # the first one that did not stop it
+
+    @classmethod
+    def of(cls, result: Result) -> Self:
+        """Return the record of a run that has ended."""
+        outcome = result.outcome
+        about = cls(
+            run_id=result.run_id,
+            pipeline=result.pipeline,
+            status=result.status,
+            champion=result.champion,
+            retrain=result.retrain,
+            decision=dict(result.decision),
+            shadow_evaluation=tuple(result.judged),
+            requeued=result.requeued,
+            error=result.error,
+        )
+        if outcome is None:
+            return about
+        figures = ("fetched", "scored", "flagged", "quarantined", "shadow_scored", "shadow_failed")
+        counts = {name: getattr(outcome, name) for name in figures}
+        return cls(**{**vars(about), **counts, "set_aside_for": tuple(outcome.broken.most_common())})
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything in it went well."""
+        return self.status is RunStatus.DONE
+
+    def raise_for_status(self) -> None:
+        """Raise RunError unless everything in the run went well: an orchestrator's task then fails."""
+        if not self.ok:
+            what = self.error.what if self.error else "something in it failed"
+            hint = (self.error.hint if self.error else "") or f"'rowcast runs {self.run_id}' shows its steps"
+            raise RunError(f"run {self.run_id} ({self.pipeline}) is {self.status}: {what}", hint=hint)
+
+    def to_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Return what the command line prints of it; with `details` also what may quote a value of a row."""
+        about: dict[str, Any] = {"run": self.run_id, "pipeline": self.pipeline, "status": self.status}
+        if self.retrain:
+            about["retrain"] = self.retrain
+        if self.shadow_evaluation:
+            about["judged"] = "; ".join(self.shadow_evaluation)
+        if self.champion is not None:
+            about["champion"] = f"v{self.champion}"
+        if self.requeued is not None:
+            about["requeued"] = self.requeued
+        if self.fetched is not None:
+            about |= {"scored": self.scored, "flagged": self.flagged, "quarantined": self.quarantined}
+            if self.shadow_scored or self.shadow_failed:
+                about["shadow_scored"] = self.shadow_scored
+            if self.shadow_failed:
+                about["shadow_failed"] = self.shadow_failed
+            if self.set_aside_for:
+                about["set_aside_for"] = ", ".join(f"{what} ({n})" for what, n in self.set_aside_for[:5])
+            if not self.fetched:
+                about["note"] = "nothing new to score"
+        if self.error is not None:
+            about["error"] = describe(self.error, details=details)
+        return about

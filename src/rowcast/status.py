@@ -1,0 +1,105 @@
+"""What is in service, what is pending and how the last run went: one record, for people and for programs."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from rowcast import health, report
+from rowcast.audit import Audit, audit
+from rowcast.job.opening import Job
+from rowcast.source import Scope
+from rowcast.store.records import RunRecord
+from rowcast.store.registry import Version
+from rowcast.training import shadow_evaluation
+from rowcast.watch import drift
+
+
+@dataclass(frozen=True)
+class Service:
+    """Since when the champion serves, and by whose decision."""
+
+    since: datetime
+    decision: str
+    decided_by: str
+
+    def __str__(self) -> str:
+        return f"since {self.since:%Y-%m-%d %H:%M}, {self.decision} by {self.decided_by}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a job stands now."""
+
+    job: str
+    source: str  # which table or query, in which database; without a password
+    champion: Version | None  # the version in service
+    service: Service | None
+    shadow: dict[str, str]  # versions that may take its place: their role, and how far their evidence is
+    scope: Scope  # which rows are scored at all
+    rows: Audit  # by where they are
+    last_run: RunRecord | None
+    drift: str | None  # what is known of it, in a few words
+    alerts_waiting: int  # that have not reached every sink
+    needs_a_person: tuple[str, ...]  # what does not mend itself, in a sentence each; empty where all is well
+    steps: tuple[health.Step, ...]  # of the newest run that ended, beside the runs before it
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing needs a person."""
+        return not self.needs_a_person
+
+    def __str__(self) -> str:
+        return report.facts(self.facts())
+
+    def facts(self) -> dict[str, Any]:
+        """Return what `rowcast status` prints, by name."""
+        run, champion = self.last_run, self.champion
+        return {
+            "job": self.job,
+            "source": self.source,
+            "champion": f"v{champion.version}" if champion else "none yet: 'rowcast retrain' trains the first",
+            "in_service": None if self.service is None else str(self.service),
+            "trained_to": _text(champion.trained_until) if champion else None,
+            **self.shadow,
+            "scoring_since": self.scope.since or (f"after {_text(self.scope.after)}" if self.scope.is_fixed else None),
+            "scored": self.rows.scored,
+            "quarantined": self.rows.quarantined,
+            "pending": self.rows.pending,
+            "unusable": self.rows.unusable,
+            "last_run": f"{run.run_id}: {run.pipeline} {run.status}" if run else "none",
+            "last_run_at": run.started_at if run else None,
+            "last_error": run.error if run else None,
+            "drift": self.drift,
+            "alerts_waiting": self.alerts_waiting,
+            "needs_a_person": "; ".join(self.needs_a_person) or None,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `rowcast status --json` prints."""
+        return {**self.facts(), "steps": [asdict(step) for step in self.steps]}
+
+
+def read_status(job: Job) -> Status:
+    """Read how a job stands; counting its rows reads the keys of the whole table."""
+    champion = job.registry.champion()
+    made = job.registry.put_in_service()
+    runs = job.runs.newest(1)
+    return Status(
+        job=job.settings.name,
+        source=f"{job.source.identity} in {job.source.db.safe_url}",
+        champion=job.registry.version(champion) if champion is not None else None,
+        service=None if made is None else Service(made["decided_at"], made["decision"], made["decided_by"]),
+        shadow=shadow_evaluation.told(job, job.store.now()),
+        scope=job.ledger.state().scope,
+        rows=audit(job),
+        last_run=runs[0] if runs else None,
+        drift=drift.state(job, champion),
+        alerts_waiting=job.alerts.waiting(),
+        needs_a_person=tuple(health.needs_a_person(job)),
+        steps=tuple(health.steps(job)),
+    )
+
+
+def _text(moment_or_key: Any) -> Any:
+    """A training window's end: an event time, or a key where there is no time column."""
+    return ", ".join(moment_or_key) if isinstance(moment_or_key, tuple) else moment_or_key
