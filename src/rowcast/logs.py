@@ -38,7 +38,7 @@ _present: list[Present] = []  # at most one
 
 
 def present() -> Present | None:
-    """What `configure` was last told; None where nobody has."""
+    """Return what `configure` was last told; None where nobody has."""
     return _present[0] if _present else None
 
 
@@ -121,7 +121,7 @@ def configure(
 
 
 def shows_details(stream: TextIO) -> bool:
-    """Whether what may quote a value of a row may be shown there: on a terminal, or where the config allows it."""
+    """Return whether what may quote a value of a row may be shown: on a terminal, or where the config allows it."""
     now = present()
     return stream.isatty() or (now is not None and now.values)
 
@@ -165,14 +165,14 @@ def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
 
 
 def without(secrets: Iterable[str], text: str) -> str:
-    """The text with secrets, and user and password of any URL, taken out."""
+    """Return the text with secrets, and user and password of any URL, taken out."""
     for secret in secrets:
         text = text.replace(secret, "***")
     return _IN_URL.sub("***", text)
 
 
 def figures(dimensions: Mapping[str, str], values: Mapping[str, tuple[float | None, str]], **beside: Any) -> None:
-    """Figures with their units as one line of CloudWatch's embedded metric format, where it was asked for.
+    """Write figures with their units as one line of CloudWatch's embedded metric format, where it was asked for.
 
     docs.aws.amazon.com, CloudWatch user guide: "Specification: Embedded metric format". CloudWatch takes dimensions in
     ASCII alone. What is no finite number is left out.
@@ -197,7 +197,7 @@ def figures(dimensions: Mapping[str, str], values: Mapping[str, tuple[float | No
 
 
 def _for_people(_: Any, __: str, event: Any) -> str:
-    """Time, what happened, and the figures; the level only where it matters."""
+    """Return time, what happened, and the figures; the level only where it matters."""
     clock = event.pop("timestamp", "")[11:19]
     level = event.pop("level", "info")
     text = str(event.pop("event", ""))

@@ -13,7 +13,7 @@ class Engine(Protocol):
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:
-        """Results as they are ready. An error ends the iteration, and so does closing it, once no item is under way.
+        """Yield results as they are ready. An error ends it, and so does closing it, once no item is under way.
 
         With `apart` items are worked on one at a time, and never in this process. Raises DeadWorkerError where a
         process is gone.

@@ -69,7 +69,7 @@ class Local:
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """What stops this process waits, and does not reach a worker that is just starting and cannot handle it yet."""
+    """Let what stops this process wait: a worker that is just starting cannot handle it yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
@@ -120,7 +120,7 @@ def _leave_after_work() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose parent was killed would wait for work for ever; what it had claimed is claimed again."""
+    """End this worker with its parent: it would wait for work for ever; what it had claimed is claimed again."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

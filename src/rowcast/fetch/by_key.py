@@ -12,7 +12,7 @@ _TOGETHER = 500  # keys of one statement: SQLite refuses expressions that are a 
 
 
 def fetch_by_key(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]) -> list[Fetched]:
-    """The rows that have these keys, as the source rendered them, with these columns; in no order, some at a time."""
+    """Return the rows that have these rendered keys, with these columns: in no order, some at a time."""
     found = []
     texts = list(zip(*[column.to_pylist() for column in keys.columns], strict=True))
     for start in range(0, len(texts), _TOGETHER):

@@ -49,13 +49,13 @@ class Maintenance:
         return sa.table(name, *[sa.column(column.name) for column in self._columns.values()], schema=schema)
 
     def count_timeless(self) -> int:
-        """How many events have no time that can be read: no chart shows them."""
+        """Return how many events have no time that can be read: no chart shows them."""
         dated = self.source.db.sql.has_event_time(self._columns["event_time"])
         counted = sa.select(sa.func.count().label("n")).select_from(self._table).where(sa.not_(dated))
         return int(self.source.db.scalar(counted))
 
     def fetch_by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
-        """What was done by `day` after the first and by `part`, the group: `rows` events, of which `what` is one."""
+        """Yield what was done by `day` after the first and by `part`, the group: `rows` events, one of them `what`."""
         db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
         time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
         assert time is not None

@@ -37,7 +37,7 @@ class Pending:
         skip: Sequence[KeyRange],
         within: KeyRange | None = None,
     ) -> list[KeyRange]:
-        """Ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip.
+        """Return ranges of at most `batch_rows` pending rows each, in key order, outside the ranges to skip.
 
         `since` is the event time to search back to, None for the whole scope; `within` the keys to search.
         """
@@ -59,7 +59,7 @@ class Pending:
         ]
 
     def _gap(self, skip: Sequence[KeyRange]) -> sa.ColumnElement[Any]:
-        """How many of the ranges to skip a row lies behind: no batch may span one of them."""
+        """Return how many of the ranges to skip a row lies behind: no batch may span one of them."""
         behind = [sa.case((self.source.after_key(keys.last), 1), else_=0) for keys in skip]
         found: sa.ColumnElement[Any] = sum(behind, sa.literal_column("0", sa.Integer))
         return found.label("gap")
@@ -71,7 +71,7 @@ class Pending:
         gap: sa.ColumnElement[Any],
         within: KeyRange | None,
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
-        """Pending rows numbered in key order, where one statement sees source and store."""
+        """Return pending rows numbered in key order, where one statement sees source and store."""
         keys = self.source.keys(table)
         found = (
             self.source.select(*keys, gap, table=table).where(*parts, *self._absent(table, within)).subquery("found")
@@ -89,7 +89,7 @@ class Pending:
         gap: sa.ColumnElement[Any],
         within: KeyRange | None,
     ) -> tuple[sa.FromClause, list[sa.ColumnElement[Any]]]:
-        """The same where they are apart: candidate keys are staged in the store, in the source's order."""
+        """Return the same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source
         chosen = source.select(*select_key(source, self.store), *source.render_key(), gap, table=table).where(*parts)
         texts = [f"rendered_{place}" for place in range(len(source.key))]
@@ -102,7 +102,7 @@ class Pending:
         return found, [column for column in found.c if column.name.startswith("rendered_")]
 
     def find_oldest_age(self, scope: Scope, now: datetime) -> float | None:
-        """The age in hours of the oldest row that is pending at a moment; None without a time column, or such a row."""
+        """Return the hours since the oldest event that is pending at a moment; None without such a row or a time."""
         source, table = self.source, self.source.table()
         if source.time is None or not scope.is_fixed:
             return None
@@ -118,7 +118,9 @@ class Pending:
         return None if found is None else float(found)
 
     def _absent(self, table: sa.FromClause, keys: KeyRange | None = None) -> list[sa.ColumnElement[bool]]:
-        """Neither scored nor quarantined. The source's column stands first: its collation decides what is equal.
+        """Return the conditions of rows that are neither scored nor quarantined.
+
+        The source's column stands first: its collation decides what is equal.
 
         `keys` is the range that the rows are of: said of both tables, it keeps a long one from being read whole.
         """
@@ -131,7 +133,7 @@ class Pending:
         return found
 
     def read(self, keys: KeyRange, columns: Sequence[Column], scope: Scope, now: datetime, batch_rows: int) -> Fetched:
-        """The pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
+        """Return the pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
 
         Beside the columns stand their keys as the source rendered them.
         """
@@ -180,7 +182,7 @@ class Pending:
 
 
 def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
-    """A row's number in its gap, and how many rows the gap has."""
+    """Return a row's number in its gap, and how many rows the gap has."""
     return [
         sa.func.row_number().over(partition_by=gap, order_by=order).label("n"),
         sa.func.count().over(partition_by=gap).label("total"),
@@ -188,7 +190,7 @@ def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]])
 
 
 def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
-    """One batch of several."""
+    """Return one batch of several."""
     misfits, start = [], 0
     for part in parts:
         misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
@@ -198,7 +200,7 @@ def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
 
 
 def _alike(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]:
-    """With one type for each column: SQLite may hold integers in one batch and floats or texts in the next.
+    """Return batches with one type for each column: SQLite may hold integers in one, floats or texts in the next.
 
     The first columns are the keys, which must stay what they are.
     """

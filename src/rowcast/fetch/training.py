@@ -27,7 +27,7 @@ _TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
 
 
 def find_newest_event(source: Source, now: datetime) -> datetime | None:
-    """The newest event time that is visible, None without a time column or rows."""
+    """Return the newest event time that is visible, None without a time column or rows."""
     if source.time is None:
         return None
     newest = sa.func.max(source.event_time()).label("newest")
@@ -37,7 +37,7 @@ def find_newest_event(source: Source, now: datetime) -> datetime | None:
 
 
 def count_known_labels(source: Source, now: datetime) -> int:
-    """How many visible rows have a label that is known."""
+    """Return how many visible rows have a label that is known."""
     counted = source.select(sa.func.count().label("n")).where(source.has_known_label(now), source.visible(now))
     return int(source.db.scalar(counted))
 
@@ -85,7 +85,7 @@ def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ..
 def fetch_training_rows(
     source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None
 ) -> Fetched:
-    """The latest labelled rows, oldest first, with every feature.
+    """Return the latest labelled rows, oldest first, with every feature.
 
     Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `KNOWN` (in the same
     unit: when the label arrived), `LABEL`, `GROUP` where one is named, and `FRESH`: later than what the champion was
@@ -115,10 +115,10 @@ def fetch_training_rows(
 
 
 def _true(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
-    """NULL counts as false, so that its negation is true."""
+    """Return a condition in which NULL counts as false, so that its negation is true."""
     return sa.case((condition, 1), else_=0) == 1
 
 
 def _moment(value: Any) -> datetime | None:
-    """What an event-time expression reads as: microseconds or a timestamp."""
+    """Return an instant as Python holds it, which was read as microseconds or a timestamp."""
     return _EPOCH + timedelta(microseconds=value) if isinstance(value, int) else value

@@ -31,7 +31,7 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
 
 
 def write(guess: Guess, path: Path, force: bool = False) -> list[str]:
-    """Write rowcast.toml; what is left to the user, a sentence each.
+    """Write rowcast.toml, and return what is left to the user, a sentence each.
 
     Raises ConfigError where the file exists, without `force`, or cannot be written.
     """

@@ -196,7 +196,7 @@ def _is_zoneless(look: Look, name: str) -> bool:
 
 
 def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
-    """The label, and how often each of its values was seen."""
+    """Return the label, and how often each of its values was seen."""
     usable = [c for c in look.columns if c.name not in taken and c.kind != "time"]
     named = [c for c in usable if _named_like_label(look, c.name)]
     two = [c for c in usable if look.different(c.name) == 2]
@@ -215,7 +215,7 @@ def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
 
 
 def _kind(look: Look, label: Pick) -> Kind:
-    """What is to be learned of the label: many numbers are amounts, other values are classes."""
+    """Return what is to be learned of the label: many numbers are amounts, other values are classes."""
     if label.column is None or look.different(label.column) <= 2:
         return "binary"
     is_number = look.relation[label.column].kind == "number"
@@ -238,7 +238,7 @@ def _label_rank(look: Look, name: str) -> tuple[int, int]:
 
 
 def _positive(counts: dict[Any, int]) -> tuple[Scalar, str]:
-    """The value that means a failure."""
+    """Return the value that means a failure."""
     bad = [value for value in counts if str(value).strip().lower() in {*_BAD, "no", "n", "f", "1", "true"}]
     if len(counts) == 2 and len(set(counts.values())) == 2:
         rarer, other = sorted(counts, key=lambda value: counts[value])
@@ -275,7 +275,7 @@ def _group(look: Look, taken: set[str]) -> Pick:
 
 
 def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) -> Iterator[tuple[str, str]]:
-    """Columns that are better no features, and why."""
+    """Yield columns that are better no features, and why."""
     for column in columns:
         name = column.name
         if label.column and _as_known(look, name, label.column):
@@ -292,7 +292,7 @@ def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) 
 
 
 def _missing(look: Look, names: list[str]) -> dict[int, list[str]]:
-    """Values far from all others of their column that often stand for 'not measured'."""
+    """Return values far from all others of their column that often stand for 'not measured'."""
     found: dict[int, list[str]] = {}
     for name in names:
         numbers = pc.cast(look.sample[name], pa.float64()).drop_null().to_numpy()

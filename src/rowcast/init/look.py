@@ -48,26 +48,26 @@ class Look:
         return [value for value in self.sample[name].to_pylist() if value is not None]
 
     def variety(self, name: str) -> float:
-        """Different values as a share of the known ones; 1.0 where none is known."""
+        """Return different values as a share of the known ones; 1.0 where none is known."""
         known = len(self.sample) - self.sample[name].null_count
         return self.different(name) / known if known else 1.0
 
     def different(self, name: str) -> int:
-        """How many different values are known."""
+        """Return how many different values are known."""
         return int(pc.count_distinct(self.sample[name]).as_py())
 
     def gaps(self, name: str) -> npt.NDArray[np.bool_]:
-        """Where the column is NULL, shape (rows,)."""
+        """Return where the column is NULL, shape (rows,)."""
         found: npt.NDArray[np.bool_] = pc.is_null(self.sample[name]).to_numpy()
         return found
 
     def words(self, name: str) -> list[str]:
-        """The words of a name, in small letters: waferId and WAFER_ID are 'wafer', 'id'."""
+        """Return the words of a name, in small letters: waferId and WAFER_ID are 'wafer', 'id'."""
         parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
         return [word for word in re.split(r"[\W_]+", parted.lower()) if word]
 
     def counts(self, column: Column) -> dict[Any, int]:
-        """How often each value comes in a sample of the column."""
+        """Return how often each value comes in a sample of the column."""
         inner = sa.select(self.db.sql.feature(column).label("v")).select_from(self.source).limit(_LABELS).subquery()
         counted = sa.select(inner.c.v, sa.func.count().label("n")).where(inner.c.v.is_not(None)).group_by(inner.c.v)
         found = {row["v"]: int(row["n"]) for row in self.db.rows(counted.limit(100))}

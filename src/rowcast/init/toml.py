@@ -12,7 +12,7 @@ URL_VARIABLE = "ROWCAST_SOURCE_URL"
 
 
 def written_url(url: str, folder: Path) -> tuple[str, bool]:
-    """A URL as a config in `folder` should hold it, and whether that is a variable, to keep a password out of it."""
+    """Return a URL as a config in `folder` should hold it, and whether it is a variable that hides a password."""
     parsed = make_url(url)
     if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
         return f"${{{URL_VARIABLE}}}", True
@@ -25,7 +25,7 @@ def written_url(url: str, folder: Path) -> tuple[str, bool]:
 
 
 def quoted(value: object) -> str:
-    """A value as TOML."""
+    """Return a value as TOML."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(quoted(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
@@ -37,7 +37,7 @@ def _pick(guess: Guess, name: str) -> Pick:
 
 
 def lines(guess: Guess, url: str) -> Iterator[str]:
-    """The file, line by line; `url` as it should be written."""
+    """Yield the file line by line; `url` as it should be written."""
     default = str(guess.table or "").rpartition(".")[2].strip('"[]')
     yield "# Written by 'rowcast init' after a look at the table. Each guess says why it was made: check them, then run"
     yield "# 'rowcast doctor'. A setting behind # is optional and not in force; most show their default."
@@ -112,7 +112,7 @@ def _task_section(guess: Guess) -> Iterator[str]:
 
 
 def _flat(text: str) -> str:
-    """In one line, whatever a column is called."""
+    """Return a text in one line, whatever a column is called."""
     return " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
 
 

@@ -13,7 +13,7 @@ _NULL = np.uint64(0xFFF8DEADBEEF0001)
 
 
 def hash_rows(rows: pa.RecordBatch, misfits: Sequence[Misfit], columns: Sequence[str]) -> npt.NDArray[np.int64]:
-    """A 64-bit fingerprint of each row's values in these columns, to tell whether the source changed one later.
+    """Return a 64-bit fingerprint of each row's values in these columns, to tell whether the source changed one later.
 
     Mixing as in SplitMix64 (Steele, Lea, Flood 2014); not a cryptographic hash.
     """
@@ -27,7 +27,7 @@ def hash_rows(rows: pa.RecordBatch, misfits: Sequence[Misfit], columns: Sequence
 
 
 def _bits(column: pa.Array) -> npt.NDArray[np.uint64]:
-    """The values as 64 bits each; NULL, NaN and -0.0 in one way only."""
+    """Return the values as 64 bits each; NULL, NaN and -0.0 in one way only."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         encoded = column.dictionary_encode()
         known = np.concatenate(

@@ -16,7 +16,10 @@ from rowcast.source.table import Source
 def read_in_time_order(
     source: Source, wanted: sa.Select[Any], table: sa.FromClause, kinds: Mapping[str, ColumnKind], most: int
 ) -> Fetched:
-    """The latest of the wanted rows, oldest first, with `TIME`; without a time column with their rendered keys too."""
+    """Return the latest of the wanted rows, at most `most`, oldest first, with `TIME` as int64 microseconds.
+
+    Without a time column `TIME` is a row's place, and the rendered keys come too.
+    """
     keys = source.keys(table)
     order = [source.event_time().desc(), *[key.desc() for key in keys]] if source.time else [key.desc() for key in keys]
     wanted = wanted.add_columns(*([source.event_time().label(TIME)] if source.time else source.render_key()))
@@ -29,5 +32,6 @@ def read_in_time_order(
 
 
 def to_microseconds(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Return the rows with a column of instants as int64 microseconds since 1970."""
     place = rows.schema.get_field_index(name)
     return rows.set_column(place, name, rows.column(place).cast(pa.timestamp("us", "UTC")).cast(pa.int64()))

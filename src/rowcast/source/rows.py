@@ -21,7 +21,7 @@ class Fetched:
 
 
 def take_rows(fetched: Fetched, places: npt.NDArray[Any]) -> Fetched:
-    """The rows at these places, with their misfits."""
+    """Return the rows at these places, with their misfits."""
     if len(places) == fetched.rows.num_rows:
         return fetched
     at = {int(old): new for new, old in enumerate(places)}

@@ -35,7 +35,7 @@ class Source:
 
     @property
     def identity(self) -> str:
-        """What a job's name belongs to."""
+        """The table, or the query by its key: what the name of a job belongs to."""
         return self.settings.table or f"a query with key {', '.join(self.settings.key)}"
 
     @property
@@ -49,7 +49,7 @@ class Source:
     # Parts of statements
 
     def values(self, columns: Sequence[Column]) -> list[sa.ColumnElement[Any]]:
-        """Columns as they are read: a time as the hours that it lies before the event, else NULL.
+        """Return columns as they are read: a time as the hours that it lies before the event, else NULL.
 
         What is written after the event was not known at it.
         """
@@ -64,10 +64,11 @@ class Source:
         )
 
     def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
-        """What each of these columns is once it is read."""
+        """Return what each of these columns is once it is read."""
         return {c.name: "number" if c.kind == "time" and self.time else c.kind for c in columns}
 
     def table(self, alias: str = "s") -> sa.FromClause:
+        """Return the table or query as a part of FROM."""
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
         if self.settings.query is not None:
             text = in_parentheses(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
@@ -83,22 +84,23 @@ class Source:
         return [sa.column(c.name) if table is None else table.c[c.name] for c in self.key]
 
     def event_time(self) -> sa.ColumnElement[Any]:
+        """Return the event time as a UTC instant; there must be a time column."""
         assert self.time is not None
         return self.db.sql.event_time(self.time, self.settings.timezone)
 
     def visible(self, now: datetime) -> sa.ColumnElement[bool]:
-        """Rows later than now are not there yet."""
+        """Return the condition of rows that are not later than now: others are not there yet."""
         return self.event_time() <= self.db.sql.instant(now) if self.time else sa.true()
 
     def usable(self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()) -> sa.ColumnElement[bool]:
-        """Rows with a key of their own and a time; `within` narrows where repeated keys are looked for."""
+        """Return the condition of rows with a unique key and a time; `within` narrows the search for repeated keys."""
         own = self.has_unique_key(table, within)
         return sa.and_(own, self.db.sql.has_event_time(self.time)) if self.time else own
 
     def has_unique_key(
         self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()
     ) -> sa.ColumnElement[bool]:
-        """Rows whose key is neither NULL nor repeated."""
+        """Return the condition of rows whose key is neither NULL nor repeated; `within` narrows the search for it."""
         parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
         if not self.relation.is_unique(self.settings.key):
             keys = self.keys()
@@ -109,13 +111,14 @@ class Source:
         return sa.and_(*parts)
 
     def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
+        """Return the condition of rows that scoring begins with, and of later ones."""
         if self.time:
             assert scope.since is not None
             return self.db.sql.event_time_between(self.time, self.settings.timezone, scope.since)
         return self.after_key(scope.after or ())
 
     def is_due(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
-        """Rows in scope that are visible at a moment, and no older than `since`."""
+        """Return the condition of rows in scope that are visible at a moment, and no older than `since`."""
         if not self.time:
             return self.in_scope(scope)
         assert scope.since is not None
@@ -123,13 +126,15 @@ class Source:
         return self.db.sql.event_time_between(self.time, self.settings.timezone, first, now)
 
     def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
+        """Return the condition of rows after a key in key order; the empty one is before all."""
         return after(self.keys(), self.parse_key(bound)) if bound else sa.true()
 
     def parse_key(self, bound: tuple[str, ...]) -> list[sa.ColumnElement[Any]]:
+        """Return the values of a key that the source rendered."""
         return [self.db.sql.parse_key(text, column) for text, column in zip(bound, self.key, strict=True)]
 
     def interpret_key(self, key: Sequence[str]) -> tuple[str, ...]:
-        """A key as a person typed it, one text for each column, as the source renders it. Raises UsageError."""
+        """Return a key that a person typed, a text for each column, as the source renders it. Raise UsageError."""
         if len(key) != len(self.key):
             names = ", ".join(column.name for column in self.key)
             raise UsageError(
@@ -145,12 +150,12 @@ class Source:
         return bool(self.db.scalar(self.select(sa.func.count()).where(*this)))
 
     def between(self, keys: KeyRange, table: sa.FromClause | None = None) -> sa.ColumnElement[bool]:
-        """Whether a row's key, or that of a table which carries the source's key, lies in a range."""
+        """Return whether a row's key, or that of a table which carries the source's key, lies in a range."""
         own = self.keys(table)
         return sa.and_(at_least(own, self.parse_key(keys.first)), at_most(own, self.parse_key(keys.last)))
 
     def has_known_label(self, now: datetime) -> sa.ColumnElement[bool]:
-        """Rows whose label was known at a moment."""
+        """Return the condition of rows whose label was known at a moment."""
         there = sa.column(self.label.name).is_not(None)
         if self.settings.label_time:
             column = self.relation[self.settings.label_time]
@@ -164,16 +169,17 @@ class Source:
         return there
 
     def render_key(self) -> list[sa.ColumnElement[Any]]:
+        """Return the key columns as text, as `rendered_0` and so on: bounds that `parse_key` reads back."""
         pairs = zip(self.keys(), self.key, strict=True)
         return [self.db.sql.render_key(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
 
     def take_rendered_key(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        """The keys of rows that were read with `render_key`."""
+        """Return the keys of rows that were read with `render_key`, as text."""
         return rows.select([f"rendered_{place}" for place in range(len(self.key))])
 
 
 def open_source(db: Database, settings: config.Source) -> Source:
-    """Look at the table and check every column that the config names. Raises SourceError."""
+    """Look at the table and check every column that the config names. Raise SourceError."""
     relation = db.admin.describe(settings.table, settings.query)
     if relation is None:
         raise SourceError(
@@ -203,7 +209,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
 
 
 def find_column(relation: Relation, name: str, where: str, setting: str) -> Column:
-    """The column of `where` that a setting names. Raises SourceError."""
+    """Return the column of `where` that a setting names. Raise SourceError."""
     if name in relation.names:
         return relation[name]
     near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
@@ -212,7 +218,7 @@ def find_column(relation: Relation, name: str, where: str, setting: str) -> Colu
 
 
 def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
-    """The key columns as the store declares them: alike where it knows their types, else integers or text."""
+    """Return the key columns as the store declares them: alike where it knows their types, else integers or text."""
     return tuple(
         c
         if _is_known(c, source, store)
@@ -222,7 +228,7 @@ def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
 
 
 def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
-    """The key as it is read, in a form that the store's key columns take."""
+    """Return the key as it is read, in a form that the store's key columns take."""
     found: list[sa.ColumnElement[Any]] = []
     for c in source.key:
         if _is_known(c, source, store):
@@ -233,7 +239,7 @@ def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
 
 
 def _is_known(column: Column, source: Source, store: Database) -> bool:
-    """Whether a column of this type can be declared in the store: types and collations can be one database's own."""
+    """Return whether the store can declare a column of this type: types and collations can be one database's own."""
     if store is source.db:
         return True
     if store.dialect.name != source.db.dialect.name:

@@ -33,7 +33,7 @@ class ChartQuery:
 
 
 def sum_by_day(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
-    """Sums over scored rows by `day` and `part`, the group: `model_version`, `predicted`, `rows`, `score`.
+    """Yield sums over scored rows by `day` and `part`, the group: `model_version`, `predicted`, `rows`, `score`.
 
     Beside them for the column at each place the sum of its values, `value_0`, and how many there are, `known_0`. Values
     that are missing by the config, or not finite, are none. Of values there is no `predicted`.
@@ -57,7 +57,7 @@ def sum_by_day(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
 
 
 def sum_outcomes(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
-    """Sums over scored rows whose label is known, by `day` and `part`: `label` and `rows`.
+    """Yield sums over scored rows whose label is known, by `day` and `part`: `label` and `rows`.
 
     Of values `label` is their sum.
     """
@@ -77,7 +77,7 @@ def _select_each(
     beside: Sequence[sa.Label[Any]],
     scored: Sequence[sa.ColumnElement[Any]],
 ) -> sa.FromClause:
-    """Scored rows with their day and group, with columns of the source and of the predictions."""
+    """Return scored rows with their day and group, with columns of the source and of the predictions."""
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     assert source.time is not None
     within = source.db.sql.event_time_between(source.time, source.settings.timezone, query.first, query.until)
@@ -104,12 +104,12 @@ def _sum_as(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
 
 
 def select_day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
-    """How many days after the first."""
+    """Return how many days after the first."""
     return sa.cast(sa.func.floor(source.db.sql.hours_between(source.db.sql.instant(first), moment) / 24.0), sa.Integer)
 
 
 def select_text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
-    """A value as text; none is the empty text."""
+    """Return a value as text; none is the empty text."""
     if column is None:
         return sa.literal("", sa.UnicodeText)
     return sa.func.coalesce(sa.cast(source.db.sql.feature(column), sa.UnicodeText), sa.literal("", sa.UnicodeText))

@@ -20,7 +20,7 @@ Bound = datetime | tuple[str, ...] | None  # an event time, or a key where there
 def read_matured(
     job_rows: JobRows, now: datetime, later: Sequence[Bound], champion: int, challenger: int, most: int
 ) -> pa.RecordBatch:
-    """The latest rows, oldest first, that one version predicted and the other scored in its shadow.
+    """Return the latest rows, oldest first, that one version predicted and the other scored in its shadow.
 
     Both scored the same values: the row's hash tells. The rows are later than every bound of `later`, and their labels
     are known `now`. Columns: `TIME`, `LABEL`, `GROUP` where one is named, and what each version predicted, as
@@ -45,7 +45,7 @@ def read_matured(
 def _read_labelled(
     job_rows: JobRows, now: datetime, later: Sequence[Bound], challenger: int, most: int
 ) -> pa.RecordBatch:
-    """Rows with known labels; where source and store are together, only those that the challenger scored."""
+    """Return rows with known labels; where source and store are together, only those that the challenger scored."""
     source, table = job_rows.source, job_rows.source.table()
     parts = [
         source.usable(table),
@@ -65,7 +65,7 @@ def _read_labelled(
 
 
 def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
-    """Rows later than an event time or a key; none where the source has no time to compare with any more."""
+    """Return the condition of rows later than an event time or a key; none where the source has no time any more."""
     if isinstance(bound, datetime):
         if source.time is None:
             return sa.false()
@@ -77,7 +77,7 @@ def later_than(source: Source, bound: Bound) -> sa.ColumnElement[bool]:
 def _select_pairs(
     job_rows: JobRows, staged: sa.Table, names: Sequence[str], champion: int, challenger: int
 ) -> sa.Select[Any]:
-    """What both versions made of the staged rows, where they scored the same values."""
+    """Return what both versions predicted for the staged rows, where they scored the same values."""
     prediction, shadow = job_rows.own.prediction, job_rows.own.shadow
     joined: sa.FromClause = staged
     for own in (prediction, shadow):

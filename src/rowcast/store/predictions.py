@@ -34,7 +34,7 @@ class PredictionQuery:
 
 
 def sum_predictions(rows: JobRows, query: PredictionQuery) -> Iterator[pa.RecordBatch]:
-    """Sums over its predictions: `run_id`, `predicted`, `band`, `rows`, `score`, `variance`, `third`.
+    """Yield sums over its predictions: `run_id`, `predicted`, `band`, `rows`, `score`, `variance`, `third`.
 
     The last three are sums of the score s, of s (1 - s) and of s (1 - s) (1 - 2 s). Of values: `run_id`, `rows`.
     """
@@ -46,7 +46,7 @@ def sum_predictions(rows: JobRows, query: PredictionQuery) -> Iterator[pa.Record
 
 
 def sum_labelled(rows: JobRows, query: PredictionQuery, scope: Scope, now: datetime) -> Iterator[pa.RecordBatch]:
-    """The same sums over its predictions of rows whose label is known `now`, by `label` and `unseen` too.
+    """Yield the same sums over its predictions of rows whose label is known `now`, by `label` and `unseen` too.
 
     `unseen` is 1 where the version cannot have been trained on the row: it is later than those it was trained on, or
     its label was not yet known when the version was made. Of values: `run_id`, `unseen`, `rows` and `off`, the sum of

@@ -35,7 +35,7 @@ class JobRows:
     def select_keys(
         self, parts: Sequence[sa.ColumnElement[bool]], table: sa.FromClause, *beside: sa.Label[Any]
     ) -> sa.FromClause:
-        """The keys of source rows, and 0/1 flags or labels beside them, as a relation to join the store's tables with.
+        """Return the keys of source rows, and columns beside them, as a relation to join the store's tables with.
 
         What is beside has its type there.
         """

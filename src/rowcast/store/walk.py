@@ -39,7 +39,7 @@ def walk(
     of_own: Sequence[sa.ColumnElement[bool]] = (),
     of_source: Sequence[sa.ColumnElement[bool]] = (),
 ) -> Iterator[Stored]:
-    """Rows in scope that `own` holds, with these `columns` of the source, and the `wanted` ones of `own` and `batch`.
+    """Yield rows in scope that `own` holds, with `columns` of the source, and the `wanted` ones of `own` and `batch`.
 
     `of_own` and `of_source` are conditions on either side.
     """
@@ -84,7 +84,7 @@ class _Reader:
         self._failing = 0
 
     def chunk(self, within: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[Fetched, bool]]:
-        """Rows with their columns, or, and then False, their keys alone; together a chunk in key order."""
+        """Yield rows with their columns, or, and then False, their keys alone; together a chunk in key order."""
         whole = self._tried(within)
         if whole is not None:
             yield whole, True
@@ -103,7 +103,7 @@ class _Reader:
             return None
 
     def _narrowed(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
-        """Rows of which some fail, by halves."""
+        """Yield rows of which some fail, by halves."""
         if end - first <= 1 or self._failing >= _MOST_FAILING:
             yield take_rows(alone, np.arange(first, end)), False
             return
@@ -130,7 +130,7 @@ def _held(
     rows: pa.RecordBatch,
     of_own: Sequence[sa.ColumnElement[bool]],
 ) -> list[dict[str, Any]]:
-    """What the store holds about these rows, with their places, in their order."""
+    """Return what the store holds about these rows, with their places, in their order."""
     keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
     staged = job_rows.store.create_temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
     chosen = rows.select([c.name for c in keys])
