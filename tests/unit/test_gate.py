@@ -6,7 +6,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from rowcast.gate import Decision, decide, first
+from rowcast.gate import Decision, FirstEvidence, PairedCosts, decide, first
+from rowcast.messages.decisions import describe_decision
 from rowcast.models.decision import Costs, losses
 
 MISSED, ALARM = 20.0, 1.0
@@ -25,9 +26,9 @@ def lost(outcome: np.ndarray, score: np.ndarray, threshold: float = 0.8, missed:
     return losses(outcome, score >= threshold, Costs(missed, ALARM))
 
 
-def gate(outcome: np.ndarray, champion: np.ndarray, challenger: np.ndarray, **options: object) -> Decision:
-    costs = lost(outcome, champion), lost(outcome, challenger)
-    return decide(*costs, positive=outcome, worst=MISSED, **options)  # type: ignore[arg-type]
+def gate(outcome: np.ndarray, champion: np.ndarray, challenger: np.ndarray, blocks=None, seed: int = 0) -> Decision:
+    costs = PairedCosts(lost(outcome, champion), lost(outcome, challenger), outcome, MISSED, blocks)
+    return decide(costs, seed=seed)
 
 
 def test_a_better_challenger_is_promoted() -> None:
@@ -36,7 +37,7 @@ def test_a_better_challenger_is_promoted() -> None:
     decision = gate(outcome, noisy(outcome, 0.5, random), noisy(outcome, 3.0, random))
     assert decision.promote
     assert decision.outcome == "promoted"
-    assert decision.evidence["gain_low"] > 0
+    assert decision.evidence.gain_low > 0
 
 
 def test_a_worse_challenger_is_not_promoted() -> None:
@@ -44,7 +45,7 @@ def test_a_worse_challenger_is_not_promoted() -> None:
     outcome = rows(random)
     decision = gate(outcome, noisy(outcome, 3.0, random), noisy(outcome, 0.5, random))
     assert (decision.promote, decision.outcome) == (False, "kept")
-    assert decision.evidence["gain_high"] < 0
+    assert decision.evidence.gain_high < 0
 
 
 @pytest.mark.parametrize("count", [300, 1500])
@@ -79,7 +80,7 @@ def test_too_few_positives_leave_it_undecided_and_it_says_so() -> None:
     outcome[:4] = True
     decision = gate(outcome, noisy(outcome, 0.0, random), noisy(outcome, 9.0, random))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "4 of 500 rows are positive, 5 are needed" in decision.reason
+    assert "4 of 500 rows are positive, 5 are needed" in describe_decision(decision)
     assert not gate(outcome[:0], np.empty(0), np.empty(0)).promote
 
 
@@ -89,7 +90,7 @@ def test_too_few_groups_leave_it_undecided_and_it_says_so() -> None:
     champion, challenger = noisy(outcome, 0.5, random), noisy(outcome, 4.0, random)
     decision = gate(outcome, champion, challenger, blocks=np.arange(1000) % 4)
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "4 days or lots" in decision.reason
+    assert "4 days or lots" in describe_decision(decision)
     assert gate(outcome, champion, challenger, blocks=np.arange(1000) % 50).promote
 
 
@@ -101,7 +102,7 @@ def test_a_handful_of_different_decisions_is_not_enough() -> None:
     champion[:7] = 0.1
     decision = gate(outcome, champion, np.where(outcome, 0.9, 0.1))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "only 7 of 1000 rows" in decision.reason
+    assert "only 7 of 1000 rows" in describe_decision(decision)
     champion[:20] = 0.1
     assert gate(outcome, champion, np.where(outcome, 0.9, 0.1)).promote
 
@@ -112,16 +113,16 @@ def test_models_that_decide_alike_keep_the_champion() -> None:
     score = noisy(outcome, 2.0, random)
     decision = gate(outcome, score, score)
     assert (decision.promote, decision.outcome) == (False, "kept")
-    assert "alike" in decision.reason
+    assert "alike" in describe_decision(decision)
 
 
 def test_each_model_is_judged_at_its_own_threshold() -> None:
     random = np.random.default_rng(6)
     outcome = rows(random)
     score = noisy(outcome, 3.0, random)
-    decision = decide(lost(outcome, score, 1.0), lost(outcome, score), outcome)
+    decision = decide(PairedCosts(lost(outcome, score, 1.0), lost(outcome, score), outcome))
     assert decision.promote
-    assert decision.evidence["cost_champion"] == pytest.approx(MISSED * outcome.mean())
+    assert decision.evidence.cost_champion == pytest.approx(MISSED * outcome.mean())
 
 
 def test_costs_decide_and_not_accuracy() -> None:
@@ -132,7 +133,7 @@ def test_costs_decide_and_not_accuracy() -> None:
     challenger[:40] = challenger[100:500] = 1.0
     assert gate(outcome, champion, challenger).promote
     cheap = [lost(outcome, score, missed=10.0) for score in (champion, challenger)]
-    assert not decide(*cheap, outcome).promote
+    assert not decide(PairedCosts(*cheap, outcome)).promote
 
 
 def test_the_interval_is_that_of_a_plain_bootstrap_where_rows_are_many() -> None:
@@ -146,9 +147,9 @@ def test_the_interval_is_that_of_a_plain_bootstrap_where_rows_are_many() -> None
     means = [gain[random.integers(0, 4000, 4000)].mean() for _ in range(2000)]
     expected = np.quantile(means, [0.05, 0.95])
     reach = expected[1] - expected[0]
-    assert decision.evidence["gain"] == pytest.approx(gain.mean())
-    assert decision.evidence["gain_low"] == pytest.approx(expected[0], abs=0.05 * reach)
-    assert decision.evidence["gain_high"] == pytest.approx(expected[1], abs=0.05 * reach)
+    assert decision.evidence.gain == pytest.approx(gain.mean())
+    assert decision.evidence.gain_low == pytest.approx(expected[0], abs=0.05 * reach)
+    assert decision.evidence.gain_high == pytest.approx(expected[1], abs=0.05 * reach)
 
 
 def test_the_same_rows_and_seed_give_the_same_evidence_as_json() -> None:
@@ -157,7 +158,7 @@ def test_the_same_rows_and_seed_give_the_same_evidence_as_json() -> None:
     scores = noisy(outcome, 1.0, random), noisy(outcome, 1.5, random)
     blocks = random.integers(0, 40, 1000)
     one, two = (gate(outcome, *scores, blocks=blocks, seed=3) for _ in range(2))
-    assert json.dumps(one.evidence, allow_nan=False) == json.dumps(two.evidence, allow_nan=False)
+    assert json.dumps(one.evidence.to_dict(), allow_nan=False) == json.dumps(two.evidence.to_dict(), allow_nan=False)
 
 
 def test_a_hundred_thousand_rows_in_blocks_of_every_size_need_little_memory() -> None:
@@ -169,7 +170,7 @@ def test_a_hundred_thousand_rows_in_blocks_of_every_size_need_little_memory() ->
     decision = gate(outcome, *scores, blocks=blocks)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert decision.evidence["blocks"] == len(np.unique(blocks))
+    assert decision.evidence.blocks == len(np.unique(blocks))
     assert peak < 200e6
 
 
@@ -178,17 +179,18 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
     counts = {"rows_out_of_fold": 712, "positives_out_of_fold": 25, "auc": 0.64, "auc_low": 0.53, "auc_high": 0.75}
     decision = first({**metrics, **counts})
     assert (decision.promote, decision.outcome) == (True, "promoted")
-    assert decision.reason.startswith("first, unproven")
-    assert all(number in decision.reason for number in ("0.6123", "1.42", "0.93", "712", "25"))
-    assert decision.evidence == {**metrics, **counts, "cost_per_row_median": None}
+    assert describe_decision(decision).startswith("first, unproven")
+    assert all(number in describe_decision(decision) for number in ("0.6123", "1.42", "0.93", "712", "25"))
+    assert isinstance(decision.evidence, FirstEvidence)
+    assert decision.evidence.to_dict() == {**metrics, **counts, "cost_per_row_median": None}
 
 
 def test_values_are_judged_by_how_far_off_they_are() -> None:
     random = np.random.default_rng(9)
     truth = random.normal(size=500)
     lost = [losses(truth, truth + random.normal(size=500) * error, None) for error in (1.0, 0.5)]
-    decision = decide(*lost, blocks=np.arange(500) // 20)
+    decision = decide(PairedCosts(*lost, blocks=np.arange(500) // 20))
     assert decision.promote
-    assert decision.evidence["positives"] is None
-    assert "on 500 rows;" in decision.reason
-    assert not decide(*lost[::-1], blocks=np.arange(500) // 20).promote
+    assert decision.evidence.positives is None
+    assert "on 500 rows;" in describe_decision(decision)
+    assert not decide(PairedCosts(*lost[::-1], blocks=np.arange(500) // 20)).promote

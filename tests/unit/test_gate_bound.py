@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from rowcast.gate import Allowance, decide
+from rowcast.gate import Allowance, PairedCosts, Rule, decide
 from rowcast.gate.bound import Blocks, doubt, least_doubt, lower_bound
+from rowcast.messages.decisions import describe_decision
 from studies.fab import MISSED, Fab, Year
 from studies.gates import bonferroni, budgeted, p_value, unbudgeted, year
 
@@ -56,18 +57,18 @@ def test_few_blocks_cannot_tell_at_a_small_level_and_nothing_is_spent() -> None:
     outcome = np.ones(80, dtype=bool)
     costs = np.full(80, MISSED), np.zeros(80)
     place = np.arange(80) // 10
-    decision = decide(*costs, outcome, MISSED, blocks=place, allowed=Allowance(0.05, 0.001, 0.04))
-    assert (decision.outcome, decision.evidence["level"], decision.evidence["left"]) == ("undecided", None, 0.04)
-    assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in decision.reason
-    assert decide(*costs, outcome, MISSED, blocks=place).promote
+    decision = decide(PairedCosts(*costs, outcome, MISSED, place), allowed=Allowance(0.05, 0.001, 0.04))
+    assert (decision.outcome, decision.evidence.level, decision.evidence.left) == ("undecided", None, 0.04)
+    assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in describe_decision(decision)
+    assert decide(PairedCosts(*costs, outcome, MISSED, place)).promote
 
 
 def test_nothing_left_to_spend_leaves_it_undecided() -> None:
     outcome = np.ones(800, dtype=bool)
     costs = np.full(800, MISSED), np.zeros(800)
-    decision = decide(*costs, outcome, MISSED, allowed=Allowance(0.05, 0.0, 0.0))
+    decision = decide(PairedCosts(*costs, outcome, MISSED), allowed=Allowance(0.05, 0.0, 0.0))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "none of the year's error of 5 % is left for this gate" in decision.reason
+    assert "none of the year's error of 5 % is left for this gate" in describe_decision(decision)
 
 
 def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
@@ -76,19 +77,19 @@ def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
     champion, challenger = simulated.champion, simulated.champion - gain
     about = {"positive": outcome, "worst": MISSED, "blocks": simulated.block}
     allowed = Allowance(0.05, 0.004, 0.03)
-    better = decide(champion, challenger, **about, allowed=allowed)
-    assert (better.outcome, better.evidence["level"], better.evidence["left"]) == ("promoted", 0.004, 0.03)
-    assert "at an allowed error of 0.4 % it is above" in better.reason
-    assert "3 % of the year's error of 5 % is left" in better.reason
-    worse = decide(challenger, champion, **about, allowed=allowed)
-    assert (worse.outcome, worse.evidence["level"]) == ("kept", 0.004)
-    assert worse.evidence["left"] == pytest.approx(0.026)
-    assert "2.6 % of the year's error of 5 % is left" in worse.reason
-    bound = better.evidence["gain_bound"]
+    better = decide(PairedCosts(champion, challenger, **about), allowed=allowed)
+    assert (better.outcome, better.evidence.level, better.evidence.left) == ("promoted", 0.004, 0.03)
+    assert "at an allowed error of 0.4 % it is above" in describe_decision(better)
+    assert "3 % of the year's error of 5 % is left" in describe_decision(better)
+    worse = decide(PairedCosts(challenger, champion, **about), allowed=allowed)
+    assert (worse.outcome, worse.evidence.level) == ("kept", 0.004)
+    assert worse.evidence.left == pytest.approx(0.026)
+    assert "2.6 % of the year's error of 5 % is left" in describe_decision(worse)
+    bound = better.evidence.gain_bound
     for more, word in ((0.9, "promoted"), (1.1, "kept")):
-        again = decide(champion, challenger, **about, allowed=allowed, min_gain=bound * more)
+        again = decide(PairedCosts(champion, challenger, **about), Rule(min_gain=bound * more), allowed)
         assert again.outcome == word
-        assert f"where more than {bound * more:.3g} is asked for" in again.reason
+        assert f"where more than {bound * more:.3g} is asked for" in describe_decision(again)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -98,7 +99,7 @@ def test_the_studies_test_as_the_gate_does(seed: int) -> None:
     costs = simulated.champion, simulated.champion - gain
     for level in (0.05, 0.005, 0.0005):
         allowed = Allowance(0.05, level, 0.05)
-        decision = decide(*costs, outcome, MISSED, blocks=simulated.block, allowed=allowed)
+        decision = decide(PairedCosts(*costs, outcome, MISSED, simulated.block), allowed=allowed)
         value = p_value(outcome, gain, simulated.block, level)
         assert decision.promote == (value is not None and value <= level)
 

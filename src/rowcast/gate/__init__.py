@@ -3,26 +3,34 @@
 How much luck is allowed for is the budget's to say (`budget`), how sure one may be of a gain the bound's (`bound`).
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
 from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
+from rowcast.gate.decision import Cause, Decision, Evidence, FirstEvidence, Outcome
 from rowcast.gate.watch import Watch, watching
 
 __all__ = [
+    "CONFIDENCE",
     "Allowance",
+    "Cause",
     "Decision",
+    "Evidence",
+    "FirstEvidence",
+    "Outcome",
+    "PairedCosts",
+    "Rule",
     "Watch",
     "allowance",
     "allowance_of_watch",
     "auc",
     "decide",
     "first",
-    "losses",
     "watching",
 ]
 
@@ -36,138 +44,93 @@ _CHUNK = 4_000_000  # numbers drawn at a time, so that memory does not grow with
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What the gate decides, and on what."""
+class PairedCosts:
+    """What n rows cost by each of two versions, in the config's units; all arrays have shape (n,)."""
 
-    promote: bool
-    outcome: Literal["promoted", "rolled back", "kept", "undecided"]  # undecided: the rows do not suffice to tell
-    reason: str  # one sentence with the numbers
-    evidence: dict[str, Any]  # JSON-safe
-
-
-def first(metrics: dict[str, Any]) -> Decision:
-    """The first version has nobody to beat; `metrics` are those of its build."""
-    against = {
-        "cost_per_row_flag_none": "flagging none",
-        "cost_per_row_flag_all": "flagging all",
-        "cost_per_row_median": "saying the median",
-    }
-    others = "".join(f", {what} {metrics[name]:.4g}" for name, what in against.items() if metrics.get(name) is not None)
-    positive = metrics.get("positives_out_of_fold")
-    rows = f"{metrics['rows_out_of_fold']} rows" + ("" if positive is None else f", {positive} positive")
-    reason = f"first, unproven: out of fold it costs {metrics['cost_per_row']:.4g} per row{others} ({rows})"
-    names = ("cost_per_row", *against, "auc", "auc_low", "auc_high", "rows_out_of_fold", "positives_out_of_fold")
-    return Decision(True, "promoted", reason, {name: metrics.get(name) for name in names})
+    champion: Floats
+    challenger: Floats
+    positive: Bools | None = None  # which rows needed action; None for a regression
+    worst: float | None = None  # what a row can cost at most; None: the most seen
+    blocks: npt.NDArray[np.int64] | None = None  # which rows belong together
 
 
-def decide(
-    champion: Floats,
-    challenger: Floats,
-    positive: Bools | None = None,
-    worst: float | None = None,
-    blocks: npt.NDArray[np.int64] | None = None,
-    allowed: Allowance = ONE_GATE,
-    min_gain: float = 0.0,
-    seed: int = 0,
-    min_positives: int = 5,
-    min_blocks: int = 8,
-    min_differing: int = 8,
-) -> Decision:
-    """Promote where the gain per row is above `min_gain`, with a chance of error of at most `allowed.level`.
+@dataclass(frozen=True)
+class Rule:
+    """From how large a gain a challenger is promoted, and from how many rows the gate decides at all."""
 
-    All arrays have shape (n,). `champion` and `challenger` are what each row cost, in the config's units; `positive`
-    says which rows needed action (None for a regression), `worst` what a row can cost at most (None: the most seen),
-    `blocks` which rows belong together. Rows are paired, and whole blocks are what may vary. The bound that decides is
-    `lower_bound`; the interval shown is a paired bootstrap (Efron and Tibshirani 1993, An Introduction to the
-    Bootstrap), whole blocks at a time (after Künsch 1989, Annals of Statistics 17(3)), widened as a t interval is
-    (Hesterberg 2015, The American Statistician 69(4)), counting only rows or blocks on which the two differ: the others
-    cannot tell them apart.
+    min_gain: float = 0.0  # per row
+    min_positives: int = 5
+    min_blocks: int = 8
+    min_differing: int = 8
+
+
+def first(metrics: Mapping[str, Any]) -> Decision:
+    """Return the decision on the first version, which has nobody to beat; `metrics` are those of its build."""
+    return Decision(Outcome.PROMOTED, Cause.FIRST, FirstEvidence.of(metrics))
+
+
+def decide(costs: PairedCosts, rule: Rule = Rule(), allowed: Allowance = ONE_GATE, seed: int = 0) -> Decision:
+    """Promote where the gain per row is above `rule.min_gain`, with a chance of error of at most `allowed.level`.
+
+    Rows are paired, and whole blocks are what may vary. The bound that decides is `lower_bound`; the interval shown is
+    a paired bootstrap (Efron and Tibshirani 1993, An Introduction to the Bootstrap), whole blocks at a time (after
+    Künsch 1989, Annals of Statistics 17(3)), widened as a t interval is (Hesterberg 2015, The American Statistician
+    69(4)), counting only rows or blocks on which the two differ: the others cannot tell them apart.
 
     Too few positives, blocks or differences, or nothing left to spend, leave it undecided. Nothing that does so
     depends on who is ahead: a gate that could not have promoted has used up none of the budget.
     """
-    gain = champion - challenger
-    differing = int((gain != 0).sum())
-    place = np.arange(len(gain)) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    gain = costs.champion - costs.challenger
+    place = np.arange(len(gain)) if costs.blocks is None else np.unique(costs.blocks, return_inverse=True)[1]
     gained = np.bincount(place, weights=gain).astype(np.float64)
     rows = np.bincount(place)
     units = int((np.bincount(place, weights=gain != 0) > 0).sum())
-    evidence: dict[str, Any] = {
-        "rows": len(gain),
-        "positives": None if positive is None else int(positive.sum()),
-        "blocks": None if blocks is None else len(rows),
-        "differing": differing,
-        "cost_champion": _mean(champion),
-        "cost_challenger": _mean(challenger),
-        "gain": _mean(gain),
-        "gain_low": None,
-        "gain_high": None,
-        "yearly_error": allowed.yearly,
-        "level": None,  # what the gate spent: nothing, unless it tests
-        "left": allowed.left,
-        "gain_bound": None,
-        "min_gain": min_gain,
-    }
-    lacking = _lacking(evidence, min_positives, min_blocks)
-    if lacking:
-        return Decision(False, "undecided", f"undecided: {lacking}", evidence)
-    if differing == 0:
-        return Decision(False, "kept", f"kept: both decide alike on all {len(gain)} rows", evidence)
-    if units < (min_differing if blocks is None else min_blocks):
-        what = "rows" if blocks is None else "blocks"
-        reason = f"undecided: the two decide differently in only {units} of {len(rows)} {what}"
-        return Decision(False, "undecided", reason, evidence)
+    evidence = Evidence(
+        rows=len(gain),
+        positives=None if costs.positive is None else int(costs.positive.sum()),
+        blocks=None if costs.blocks is None else len(rows),
+        differing=int((gain != 0).sum()),
+        cost_champion=_mean(costs.champion),
+        cost_challenger=_mean(costs.challenger),
+        gain=_mean(gain),
+        yearly_error=allowed.yearly,
+        left=allowed.left,
+        min_gain=rule.min_gain,
+    )
+    early = _decide_early(evidence, rule, units, len(rows))
+    if early is not None:
+        return early
     beyond_doubt = None
     if least_doubt(units) <= allowed.level:
-        most = float(max(champion.max(), challenger.max())) if worst is None else worst
+        most = float(max(costs.champion.max(), costs.challenger.max())) if costs.worst is None else costs.worst
         beyond_doubt = lower_bound(Blocks.of(gained, rows, units, most), allowed.level)
     if beyond_doubt is None:
-        what = "rows" if blocks is None else "blocks"
-        reason = f"undecided: {_budget(allowed)}, {units} {what} on which the two differ are too few to tell"
-        if not allowed.level:
-            reason = f"undecided: none of the year's error of {_percent(allowed.yearly)} is left for this gate"
-        return Decision(False, "undecided", reason, evidence)
+        cause = Cause.TOO_FEW_TO_TELL if allowed.level else Cause.NOTHING_LEFT
+        return Decision(Outcome.UNDECIDED, cause, evidence, units=units, level=allowed.level)
     low, high = _interval(gained, rows, units, seed)
-    return _decision({**evidence, "gain_low": low, "gain_high": high, "gain_bound": beyond_doubt}, allowed)
+    return _test(replace(evidence, gain_low=low, gain_high=high, gain_bound=beyond_doubt), allowed)
 
 
-def _lacking(evidence: dict[str, Any], min_positives: int, min_blocks: int) -> str:
-    """What there is too little of, in words; empty if nothing."""
-    rows, positives, blocks = evidence["rows"], evidence["positives"], evidence["blocks"]
-    if positives is not None and positives < min_positives:
-        return f"{positives} of {rows} rows are positive, {min_positives} are needed"
-    if blocks is not None and blocks < min_blocks:
-        return f"the {rows} rows are of {blocks} days or lots, {min_blocks} are needed"
-    return ""
+def _decide_early(evidence: Evidence, rule: Rule, units: int, of_units: int) -> Decision | None:
+    """The decision where the rows cannot tell; None where they may."""
+    by_block = evidence.blocks is not None
+    if evidence.positives is not None and evidence.positives < rule.min_positives:
+        return Decision(Outcome.UNDECIDED, Cause.FEW_POSITIVES, evidence, needed=rule.min_positives)
+    if evidence.blocks is not None and evidence.blocks < rule.min_blocks:
+        return Decision(Outcome.UNDECIDED, Cause.FEW_BLOCKS, evidence, needed=rule.min_blocks)
+    if not evidence.differing:
+        return Decision(Outcome.KEPT, Cause.ALIKE, evidence)
+    if units < (rule.min_blocks if by_block else rule.min_differing):
+        return Decision(Outcome.UNDECIDED, Cause.FEW_DIFFERENCES, evidence, units=units, of_units=of_units)
+    return None
 
 
-def _budget(allowed: Allowance) -> str:
-    return f"at an allowed error of {_percent(allowed.level)}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.3g} %"
-
-
-def _decision(evidence: dict[str, Any], allowed: Allowance) -> Decision:
-    """A gate that promotes gives its level back: see `budget`."""
-    promote = evidence["gain_bound"] > evidence["min_gain"]
-    word: Literal["promoted", "kept"] = "promoted" if promote else "kept"
+def _test(evidence: Evidence, allowed: Allowance) -> Decision:
+    """The decision by the bound. A gate that promotes gives its level back: see `budget`."""
+    promote = (evidence.gain_bound or 0.0) > (evidence.min_gain or 0.0)
     left = allowed.left if promote else allowed.left - allowed.level
-    needed = f" where more than {evidence['min_gain']:.3g} is asked for" if evidence["min_gain"] else ""
-    reason = (
-        f"{word}: the challenger costs {evidence['cost_challenger']:.4g} per row, the champion "
-        f"{evidence['cost_champion']:.4g}, a gain of {evidence['gain']:.3g} "
-        f"({CONFIDENCE:.0%} interval {evidence['gain_low']:.3g} to {evidence['gain_high']:.3g}) "
-        f"on {evidence['rows']} rows{_positive(evidence['positives'])}; {_budget(allowed)} it is above "
-        f"{evidence['gain_bound']:.3g}{needed}; "
-        f"{_percent(left)} of the year's error of {_percent(allowed.yearly)} is left"
-    )
-    return Decision(promote, word, reason, {**evidence, "level": allowed.level, "left": left})
-
-
-def _positive(positives: int | None) -> str:
-    return "" if positives is None else f", {positives} positive"
+    outcome = Outcome.PROMOTED if promote else Outcome.KEPT
+    return Decision(outcome, Cause.TESTED, replace(evidence, level=allowed.level, left=left), level=allowed.level)
 
 
 def _mean(values: Floats) -> float | None:

@@ -37,15 +37,14 @@ def compared(
     truth, *said = (_in_form(labels, task, classes) for labels in (rows.column(LABEL), champion, challenger))
     classified = task.kind != "regression"
     lost = [losses(truth, each, Costs.of(task) if classified else None) for each in said]
-    return gate.decide(
+    costs = gate.PairedCosts(
         lost[0],
         lost[1],
         positive=truth > 0 if classified else None,
         worst=max(task.cost_missed, task.cost_false_alarm) if classified else None,
         blocks=blocks(job, rows),
-        allowed=allowed,
-        min_gain=job.settings.gate.min_gain,
     )
+    return gate.decide(costs, gate.Rule(min_gain=job.settings.gate.min_gain), allowed)
 
 
 def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDArray[Any]:

@@ -18,6 +18,7 @@ from rowcast import gate
 from rowcast.errors import ModelError
 from rowcast.job.opening import Job
 from rowcast.job.step_record import record_step
+from rowcast.messages.decisions import describe_decision
 from rowcast.scoring import shadow
 from rowcast.store import paired
 from rowcast.store.paired import CHALLENGER, CHAMPION
@@ -26,7 +27,16 @@ from rowcast.training.comparison import compared
 log = structlog.get_logger("rowcast")
 
 STEP = ("gate", "score")  # name and row set
-_CHANGED = ("promoted", "rolled back")
+_CHANGED = (gate.Outcome.PROMOTED, gate.Outcome.ROLLED_BACK)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided on a version, now or before, as it is on record."""
+
+    outcome: gate.Outcome
+    reason: str  # in a sentence
+    evidence: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -89,44 +99,45 @@ def judge(job: Job, run_id: int, now: datetime, *, training: bool) -> list[str]:
     with record_step(job.runs, run_id, *STEP) as about:
         about.rows_in = about.rows_out = 0
         for each in due:
-            decision = job.retried(partial(_judged, job, now, each))
-            said.append(decision.reason)
+            verdict = job.retried(partial(_judged, job, now, each))
+            said.append(verdict.reason)
             about.note = "; ".join(said)
-            about.metrics |= {f"{each.role}_{name}": value for name, value in decision.evidence.items()}
-            about.rows_in = about.rows_out = about.rows_in + decision.evidence["rows"]
-            if decision.outcome == "rolled back":
-                log.warning("rolled back by the gate", champion=each.version, was=each.champion, reason=decision.reason)
-            if decision.outcome in _CHANGED:
+            about.metrics |= {f"{each.role}_{name}": value for name, value in verdict.evidence.items()}
+            about.rows_in = about.rows_out = about.rows_in + verdict.evidence["rows"]
+            if verdict.outcome is gate.Outcome.ROLLED_BACK:
+                log.warning("rolled back by the gate", champion=each.version, was=each.champion, reason=verdict.reason)
+            if verdict.outcome in _CHANGED:
                 break  # the others were judged against a champion that no longer serves
     return said
 
 
-def _judged(job: Job, now: datetime, each: Standing) -> gate.Decision:
+def _judged(job: Job, now: datetime, each: Standing) -> Verdict:
     """What the gate says of one of them; a test and a change are on record then, what is undecided is not."""
     registry, decisions = job.registry, job.registry.promotions()
     if stands := _stands(decisions, now, each):
         return stands
     allowed = _allowed(job, now, decisions, each)
-    decision = _named(_compared(job, matured(job, now, each), each, allowed), each)
-    record: dict[str, Any] = {"decision": decision.outcome, "reason": decision.reason, "evidence": decision.evidence}
-    record |= {"at": now, "by": "gate", "knowing": len(decisions)}
+    decision = _as_challenger(_compared(job, matured(job, now, each), each, allowed), each)
+    verdict = Verdict(decision.outcome, describe_decision(decision), decision.evidence.to_dict())
+    record: dict[str, Any] = {"decision": verdict.outcome.value, "reason": verdict.reason}
+    record |= {"evidence": verdict.evidence, "at": now, "by": "gate", "knowing": len(decisions)}
     done = True
     if decision.promote:
         done = registry.promote(each.version, against=each.champion, **record)
-    elif decision.outcome == "kept" and (decision.evidence["level"] or each.role == "waiting"):
+    elif decision.outcome is gate.Outcome.KEPT and (verdict.evidence["level"] or each.role == "waiting"):
         done = registry.keep(each.version, **record)
     if done:
-        return decision
-    why = f"undecided: another version was decided on while v{each.version} was judged"
-    return gate.Decision(False, "undecided", why, {"rows": decision.evidence["rows"]})
+        return verdict
+    late = replace(decision, outcome=gate.Outcome.UNDECIDED, cause=gate.Cause.OVERTAKEN)
+    return Verdict(late.outcome, describe_decision(late), {"rows": verdict.evidence["rows"]})
 
 
-def _stands(decisions: Sequence[Mapping[str, Any]], now: datetime, each: Standing) -> gate.Decision | None:
+def _stands(decisions: Sequence[Mapping[str, Any]], now: datetime, each: Standing) -> Verdict | None:
     """What was decided on it as of this very moment, though nobody heard of it: the same rows are not judged twice."""
     for made in decisions:
         alike = (made["version"], made["decided_by"], made["decided_at"]) == (each.version, "gate", now)
         if alike and made["evidence"].get("shadow") == each.role:
-            return gate.Decision(made["decision"] in _CHANGED, made["decision"], made["reason"], made["evidence"])
+            return Verdict(gate.Outcome(made["decision"]), made["reason"], made["evidence"])
     return None
 
 
@@ -139,19 +150,20 @@ def _allowed(job: Job, now: datetime, decisions: Sequence[Mapping[str, Any]], ea
 def _compared(job: Job, rows: pa.RecordBatch, each: Standing, allowed: gate.Allowance) -> gate.Decision:
     """Both versions by what they made of the same rows."""
     if not rows.num_rows:
-        evidence = {"rows": 0, "level": None}
-        return gate.Decision(False, "undecided", "undecided: no row that both scored has its label yet", evidence)
+        return gate.Decision(gate.Outcome.UNDECIDED, gate.Cause.NO_LABELS, gate.Evidence(rows=0))
     said = [rows.column(whose) for whose in (CHAMPION, CHALLENGER)]
     try:
         models = [job.registry.load(version) for version in (each.champion, each.version)]
         return compared(job, rows, said[0], said[1], models, allowed)
     except ModelError as error:
-        return gate.Decision(False, "undecided", f"undecided: {error.what}", {"rows": rows.num_rows, "level": None})
+        evidence = gate.Evidence(rows=rows.num_rows)
+        return gate.Decision(gate.Outcome.UNDECIDED, gate.Cause.NOT_COMPARABLE, evidence, error=error)
 
 
-def _named(decision: gate.Decision, each: Standing) -> gate.Decision:
-    """The decision with who is meant by champion and challenger."""
-    word = "rolled back" if decision.promote and each.role == "watched" else decision.outcome
-    who = f"v{each.version} as challenger of v{each.champion}, on rows that it scored in the shadow"
-    reason = f"{word}: {who}: {decision.reason.partition(': ')[2]}"
-    return replace(decision, outcome=word, reason=reason, evidence={**decision.evidence, "shadow": each.role})
+def _as_challenger(decision: gate.Decision, each: Standing) -> gate.Decision:
+    """The decision with the versions that are meant; the champion before is not promoted but rolled back to."""
+    is_back = decision.promote and each.role == "watched"
+    outcome = gate.Outcome.ROLLED_BACK if is_back else decision.outcome
+    about: dict[str, Any] = {"shadow": each.role}
+    evidence = replace(decision.evidence, **about)
+    return replace(decision, outcome=outcome, evidence=evidence, champion=each.champion, challenger=each.version)

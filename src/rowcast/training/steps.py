@@ -24,6 +24,7 @@ from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, saved_contract, saved_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
+from rowcast.messages.decisions import describe_decision
 from rowcast.models import imported
 from rowcast.models.target import Target
 from rowcast.scoring import shadow
@@ -262,7 +263,8 @@ def _gate(run: Run, about: StepReport) -> None:
         return
     judged = run.work.json("train/champion.json")
     if champion != judged:
-        decision = _undecided(f"the champion changed since data-fetch, from {_name(judged)} to {_name(champion)}")
+        changed = gate.Cause.CHAMPION_CHANGED
+        decision = gate.Decision(gate.Outcome.UNDECIDED, changed, champion=judged, challenger=champion)
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
@@ -271,17 +273,16 @@ def _gate(run: Run, about: StepReport) -> None:
     if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
         run.job.ledger.fix_scope(fetch.find_initial_scope(run.job.source, run.now, run.job.settings.infer.since))
     if decision.promote and not run.job.registry.promote(
-        version.version, **_said(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
+        version.version, **_as_record(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
     ):
-        decision = _undecided("another version was decided on while this one was judged")
+        decision = gate.Decision(gate.Outcome.UNDECIDED, gate.Cause.OVERTAKEN)
     if not decision.promote:
-        run.job.registry.keep(version.version, **_said(decision), at=run.now, by="gate")
-    run.work.save_json(
-        SAVED["gate"],
-        {"version": version.version, "decision": decision.outcome, "reason": decision.reason, **decision.evidence},
-    )
-    about.metrics = decision.evidence
-    about.note = f"v{version.version} {decision.reason}"
+        run.job.registry.keep(version.version, **_as_record(decision), at=run.now, by="gate")
+    evidence, reason = decision.evidence.to_dict(), describe_decision(decision)
+    saved = {"version": version.version, "decision": decision.outcome.value, "reason": reason, **evidence}
+    run.work.save_json(SAVED["gate"], saved)
+    about.metrics = evidence
+    about.note = f"v{version.version} {reason}"
 
 
 def _stands(version: int, champion: int | None, decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -295,16 +296,9 @@ def _stands(version: int, champion: int | None, decisions: list[dict[str, Any]])
     return next((made for made in about_it if made["decided_by"] == "gate" and made["decision"] != "undecided"), None)
 
 
-def _undecided(why: str) -> gate.Decision:
-    return gate.Decision(False, "undecided", f"undecided: {why}; 'rowcast retrain' judges anew", {})
-
-
-def _said(decision: gate.Decision) -> dict[str, Any]:
-    return {"decision": decision.outcome, "reason": decision.reason, "evidence": decision.evidence}
-
-
-def _name(version: int | None) -> str:
-    return "none" if version is None else f"v{version}"
+def _as_record(decision: gate.Decision) -> dict[str, Any]:
+    reason = describe_decision(decision)
+    return {"decision": decision.outcome.value, "reason": reason, "evidence": decision.evidence.to_dict()}
 
 
 def _compared(
@@ -319,15 +313,15 @@ def _compared(
         said = [predict.predicted(model, found) for model, found in zip(models, scored, strict=True)]
         decision = compared(job, rows, said[0], said[1], models, allowed)
     except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
-        reason = f"undecided: v{champion.version} cannot be compared with: {error.what}; 'rowcast promote' can decide"
-        return gate.Decision(False, "undecided", reason, {"rows": rows.num_rows})
+        evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
+        return gate.Decision(gate.Outcome.UNDECIDED, cause, evidence, champion=champion.version, error=error)
     about.rows_in = about.rows_out = rows.num_rows
-    evidence = {**decision.evidence, "judged_to": _newest(job, rows)}
+    added: dict[str, Any] = {"judged_to": _newest(job, rows)}
     if models[0].kind == "binary":
         positive = features.is_positive(rows.column(LABEL), job.settings.task.positive)
         aucs = [gate.auc(positive, found.score) for found in scored]
-        evidence |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
-    return replace(decision, evidence=evidence)
+        added |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
+    return replace(decision, evidence=replace(decision.evidence, **added))
 
 
 def _newest(job: Job, rows: pa.RecordBatch) -> Any:

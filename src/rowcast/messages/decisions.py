@@ -1,0 +1,92 @@
+"""Why the gate decided as it did, in a sentence with the numbers."""
+
+from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
+
+_SIMPLE = (
+    ("cost_per_row_flag_none", "flagging none"),
+    ("cost_per_row_flag_all", "flagging all"),
+    ("cost_per_row_median", "saying the median"),
+)
+
+
+def describe_decision(decision: Decision) -> str:
+    """Return the outcome and why, as it is kept with the decision."""
+    if decision.cause is Cause.FIRST:
+        return explain_decision(decision)
+    return f"{decision.outcome}: {explain_decision(decision)}"
+
+
+def explain_decision(decision: Decision) -> str:
+    """Return why, without the outcome."""
+    if isinstance(decision.evidence, FirstEvidence):
+        return _first(decision.evidence)
+    if decision.is_of_shadow and decision.cause is Cause.OVERTAKEN:
+        return f"another version was decided on while v{decision.challenger} was judged"
+    why = _why(decision, decision.evidence)
+    if decision.is_of_shadow:
+        who = f"v{decision.challenger} as challenger of v{decision.champion}, on rows that it scored in the shadow"
+        return f"{who}: {why}"
+    return why
+
+
+def _first(evidence: FirstEvidence) -> str:
+    costs = [(what, getattr(evidence, name)) for name, what in _SIMPLE]
+    others = "".join(f", {what} {cost:.4g}" for what, cost in costs if cost is not None)
+    rows = f"{evidence.rows_out_of_fold} rows{_positive(evidence.positives_out_of_fold)}"
+    return f"first, unproven: out of fold it costs {evidence.cost_per_row:.4g} per row{others} ({rows})"
+
+
+def _why(decision: Decision, evidence: Evidence) -> str:
+    unit = "rows" if evidence.blocks is None else "blocks"
+    error = decision.error.what if decision.error else ""
+    match decision.cause:
+        case Cause.ALIKE:
+            return f"both decide alike on all {evidence.rows} rows"
+        case Cause.FEW_POSITIVES:
+            return f"{evidence.positives} of {evidence.rows} rows are positive, {decision.needed} are needed"
+        case Cause.FEW_BLOCKS:
+            return f"the {evidence.rows} rows are of {evidence.blocks} days or lots, {decision.needed} are needed"
+        case Cause.FEW_DIFFERENCES:
+            return f"the two decide differently in only {decision.units} of {decision.of_units} {unit}"
+        case Cause.TOO_FEW_TO_TELL:
+            differ = f"{decision.units} {unit} on which the two differ are too few to tell"
+            return f"at an allowed error of {_percent(decision.level)}, {differ}"
+        case Cause.NOTHING_LEFT:
+            return f"none of the year's error of {_percent(evidence.yearly_error)} is left for this gate"
+        case Cause.NO_LABELS:
+            return "no row that both scored has its label yet"
+        case Cause.NOT_COMPARABLE if decision.is_of_shadow:
+            return error
+        case Cause.NOT_COMPARABLE:
+            return f"v{decision.champion} cannot be compared with: {error}; 'rowcast promote' can decide"
+        case Cause.CHAMPION_CHANGED:
+            changed = f"from {_name(decision.champion)} to {_name(decision.challenger)}"
+            return f"the champion changed since data-fetch, {changed}; 'rowcast retrain' judges anew"
+        case Cause.OVERTAKEN:
+            return "another version was decided on while this one was judged; 'rowcast retrain' judges anew"
+        case _:
+            return _tested(decision, evidence)
+
+
+def _tested(decision: Decision, evidence: Evidence) -> str:
+    needed = f" where more than {evidence.min_gain:.3g} is asked for" if evidence.min_gain else ""
+    return (
+        f"the challenger costs {evidence.cost_challenger:.4g} per row, the champion "
+        f"{evidence.cost_champion:.4g}, a gain of {evidence.gain:.3g} "
+        f"({CONFIDENCE:.0%} interval {evidence.gain_low:.3g} to {evidence.gain_high:.3g}) "
+        f"on {evidence.rows} rows{_positive(evidence.positives)}; "
+        f"at an allowed error of {_percent(decision.level)} it is above {evidence.gain_bound:.3g}{needed}; "
+        f"{_percent(evidence.left)} of the year's error of {_percent(evidence.yearly_error)} is left"
+    )
+
+
+def _positive(positives: int | None) -> str:
+    return "" if positives is None else f", {positives} positive"
+
+
+def _percent(share: float | None) -> str:
+    return f"{(share or 0.0) * 100:.3g} %"
+
+
+def _name(version: int | None) -> str:
+    return "none" if version is None else f"v{version}"
