@@ -9,7 +9,6 @@ subreapers. With `--long`, and on other systems, commands begin and end as they 
 import atexit
 import contextlib
 import ctypes
-import gc
 import inspect
 import json
 import os
@@ -28,14 +27,6 @@ _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of <sys/prctl.h>
 _MOST = 1 << 20  # bytes of a request
 # What a process reads as it begins: with other ones it is forked from another.
 _EARLY = ("PYTHON", "LC_", "LANG", "OMP_")
-_IMPORTED = (
-    "rowcast.cli",
-    "rowcast.pipeline",
-    "rowcast.database.postgresql.connection",
-    "rowcast.database.sqlite.connection",
-    "lightgbm",
-    "scipy.special",
-)
 
 
 Early = tuple[tuple[str, str], ...]
@@ -104,10 +95,7 @@ def _forked(nursery: socket.socket, asked: bytes, streams: list[int]) -> int:
 
 def _nurse(own: socket.socket) -> None:
     """Fork whenever that is asked for; returns in the forked process, which is then to begin."""
-    for name in _IMPORTED:
-        import_module(name)
-    gc.collect()
-    gc.freeze()  # else each forked process would copy the pages of what is imported, by looking for garbage there
+    import_module("warm")
     while True:
         asked, streams, _, _ = socket.recv_fds(own, _MOST, 3)
         if not asked:

@@ -567,7 +567,7 @@ def fabs(bases: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Calla
 
 
 USUAL = effort(
-    max_examples=3,
+    max_examples=2,
     stateful_step_count=20,
     deadline=None,
     derandomize=True,

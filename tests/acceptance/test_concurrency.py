@@ -188,9 +188,9 @@ def test_four_processes_and_a_writer_leave_every_row_scored_or_quarantined_once(
 @pytest.mark.parametrize(
     ("source", "store"),
     [
-        ("sqlite", "postgresql"),
+        pytest.param("sqlite", "postgresql", marks=pytest.mark.long),
         ("postgresql", "sqlite"),
-        ("sqlite", "sqlite"),
+        pytest.param("sqlite", "sqlite", marks=pytest.mark.long),
         ("mssql", "sqlite"),
         ("sqlite", "mssql"),
     ],
