@@ -7,11 +7,21 @@ from typing import Any
 import numpy as np
 
 from rowcast.job.opening import Job
+from rowcast.messages.health import (
+    AlertsUndelivered,
+    Need,
+    NothingInService,
+    RunNotDone,
+    TroubleStands,
+    Unusual,
+    describe_need,
+    describe_unusual,
+)
 from rowcast.store.records import RunRecord, RunStatus, StepRecord, StepStatus
 
 LEAST, MOST = 8, 50  # earlier runs that tell what is usual
 FOLD = 2.0  # from the median at least, and beyond all earlier runs, is unusual
-_COMPARED = {"duration_s": "slower", "rows_in": "more rows", "peak_rss_mb": "more memory"}
+_COMPARED = {"duration_s": Unusual.SLOWER, "rows_in": Unusual.MORE_ROWS, "peak_rss_mb": Unusual.MORE_MEMORY}
 _TRIED = 3  # times, ten minutes or more, before somebody should look why a sink does not take an alert
 
 
@@ -44,15 +54,20 @@ def steps(job: Job) -> list[Step]:
 
 def needs_a_person(job: Job) -> list[str]:
     """What does not mend itself, in a sentence each."""
-    found = [f"{one.title} since {one.since:%Y-%m-%d %H:%M}: {one.hint}" for one in job.alerts.standing()]
+    return [describe_need(need) for need in find_needs(job)]
+
+
+def find_needs(job: Job) -> list[Need]:
+    """Return what does not mend itself."""
+    found: list[Need] = [TroubleStands(alert) for alert in job.alerts.standing()]
     newest = _newest(job)
     if newest is not None and newest.status is not RunStatus.DONE and not found:
-        found.append(f"run {newest.run_id} ({newest.pipeline}) is {newest.status}: {newest.error}")
+        found.append(RunNotDone(newest))
     if job.registry.champion() is None:
-        found.append("nothing is scored yet: 'rowcast retrain' trains the first model")
-    unsent = [alert for alert in job.alerts.due(at_once=True) if alert.attempts >= _TRIED]
+        found.append(NothingInService())
+    unsent = [delivery for delivery in job.alerts.due(at_once=True) if delivery.attempts >= _TRIED]
     if unsent:
-        found.append(f"{len(unsent)} alerts do not reach {', '.join(unsent[0].waiting)}: 'rowcast notify' tries again")
+        found.append(AlertsUndelivered(len(unsent), unsent[0].waiting))
     return found
 
 
@@ -62,15 +77,15 @@ def _newest(job: Job) -> RunRecord | None:
 
 def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:
     usual = {name: _median(before, name) for name in _COMPARED}
-    words = []
-    for name, word in _COMPARED.items():
+    found: list[Unusual] = []
+    for name, more in _COMPARED.items():
         value, known = getattr(step, name), _known(before, name)
         if value is None or len(known) < LEAST:
             continue
         if value > FOLD * usual[name] and value > max(known):
-            words.append(word)
+            found.append(more)
         elif name == "rows_in" and value < usual[name] / FOLD and value < min(known):
-            words.append("fewer rows")
+            found.append(Unusual.FEWER_ROWS)
     return Step(
         step.name,
         step.row_set,
@@ -81,7 +96,7 @@ def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:
         usual["rows_in"],
         step.peak_rss_mb,
         usual["peak_rss_mb"],
-        f"{' and '.join(words)} than usual" if words else "",
+        describe_unusual(found),
     )
 
 

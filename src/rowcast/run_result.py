@@ -67,8 +67,9 @@ class RunResult:
         """Raise RunError unless everything in the run went well: an orchestrator's task then fails."""
         if not self.ok:
             what = self.error.what if self.error else "something in it failed"
+            detail = self.error.detail if self.error else ""
             hint = (self.error.hint if self.error else "") or f"'rowcast runs {self.run_id}' shows its steps"
-            raise RunError(f"run {self.run_id} ({self.pipeline}) is {self.status}: {what}", hint=hint)
+            raise RunError(f"run {self.run_id} ({self.pipeline}) is {self.status}: {what}", hint=hint, detail=detail)
 
     def to_dict(self, *, details: bool = False) -> dict[str, Any]:
         """Return what the command line prints of it; with `details` also what may quote a value of a row."""

@@ -51,8 +51,8 @@ class Status:
     def __str__(self) -> str:
         return report.facts(self.facts())
 
-    def facts(self) -> dict[str, Any]:
-        """Return what `rowcast status` prints, by name."""
+    def facts(self, *, details: bool = True) -> dict[str, Any]:
+        """Return what `rowcast status` prints, by name; without `details` no error that may quote a value of a row."""
         run, champion = self.last_run, self.champion
         return {
             "job": self.job,
@@ -68,15 +68,15 @@ class Status:
             "unusable": self.rows.unusable,
             "last_run": f"{run.run_id}: {run.pipeline} {run.status}" if run else "none",
             "last_run_at": run.started_at if run else None,
-            "last_error": run.error if run else None,
+            "last_error": _error(run, details=details) if run else None,
             "drift": self.drift,
             "alerts_waiting": self.alerts_waiting,
             "needs_a_person": "; ".join(self.needs_a_person) or None,
         }
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what `rowcast status --json` prints."""
-        return {**self.facts(), "steps": [asdict(step) for step in self.steps]}
+    def to_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Return what `rowcast status --json` prints; with `details` also an error that may quote a value of a row."""
+        return {**self.facts(details=details), "steps": [asdict(step) for step in self.steps]}
 
 
 def read_status(job: Job) -> Status:
@@ -98,6 +98,11 @@ def read_status(job: Job) -> Status:
         needs_a_person=tuple(health.needs_a_person(job)),
         steps=tuple(health.steps(job)),
     )
+
+
+def _error(run: RunRecord, *, details: bool) -> str | None:
+    """What went wrong in a run; where it may not be shown, where to look for it."""
+    return run.error if details or run.error is None else f"'rowcast runs {run.run_id}' says what"
 
 
 def _text(moment_or_key: Any) -> Any:

@@ -27,12 +27,13 @@ def test_a_rare_label_is_named_to_nobody_outside_unless_values_are_allowed(empty
     assert (done.code, debug.code) == (1, 1)
     assert f"only 5 of {LABELLED} labelled rows are of one class: 10 are needed of each class" in done.error
     alerts = empty.stored(f"SELECT * FROM {empty.table('alert')}")
+    status = empty.call("status").out + empty.call("status", "--json").out
     outside = {"stderr": done.err + debug.err, "stdout": done.out + debug.out}
-    outside |= {"webhook": str(hook.taken), "alert table": str(alerts), "left": _left(empty.folder)}
+    outside |= {"webhook": str(hook.taken), "alert table": str(alerts), "left": _left(empty.folder), "status": status}
     assert hook.taken
     assert alerts
     assert [name for name, text in outside.items() if CANARY in text] == (
-        ["stderr", "webhook", "alert table"] if values else []
+        ["stderr", "webhook", "alert table", "status"] if values else []
     )
     assert CANARY in (empty.folder / "pipeline.log").read_text()
     assert CANARY in str(empty.ok("runs", "--json"))

@@ -1,10 +1,12 @@
 """Commands that only look: status, runs, audit, explain."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from rowcast import logs
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
 if TYPE_CHECKING:
@@ -18,11 +20,11 @@ def status(*, json: Json = False, common: Common = COMMON) -> int:
 
     found = quiet_job(common).status()
     if json:
-        print(report.as_json(found.to_dict()))
+        print(report.as_json(found.to_dict(details=logs.shows_details(sys.stdout))))
     else:
         steps = [vars(step) for step in found.steps]
         beside = f"\n\nits steps, beside those of the runs before\n{report.table(steps, _BESIDE)}" if steps else ""
-        print(f"{found}{beside}")
+        print(report.facts(found.facts(details=logs.shows_details(sys.stdout))) + beside)
     return 0 if found.ok else 1
 
 
