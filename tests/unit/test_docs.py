@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path for folder in (".", "docs", "examples", "examples/*") for path in ROOT.glob(f"{folder}/*.md") if path.is_file()
 )
+FOLDERS = ("src", "tests", "examples", "studies", "benchmarks")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -34,6 +35,13 @@ def test_every_link_of_a_page_leads_to_a_file_and_a_heading_that_are_there(page:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             dead.append(link)
     assert dead == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_module_that_a_page_names_exists(page: Path) -> None:
+    there = [f"/{path.relative_to(ROOT)}" for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    named = set(re.findall(r"[\w/]*\w\.py\b", page.read_text()))
+    assert {name for name in named if not any(path.endswith(f"/{name.lstrip('/')}") for path in there)} == set()
 
 
 def keys(model: type[BaseModel], section: str = "") -> list[tuple[str, str]]:
