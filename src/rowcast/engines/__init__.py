@@ -1,4 +1,4 @@
-"""Map a function over batches: the same work, wherever it is done."""
+"""Engines map a task over batch ids: the same work, wherever it is done."""
 
 from collections.abc import Callable, Generator, Sequence
 from typing import Protocol, TypeVar
@@ -13,9 +13,9 @@ class Engine(Protocol):
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:
-        """Yield results as they are ready. An error ends it, and so does closing it, once no item is under way.
+        """Yield results as they are ready.
 
-        With `apart` items are worked on one at a time, and never in this process. Raises DeadWorkerError where a
-        process is gone.
+        An error ends the iteration, and so does closing it, once no item is under way. With `apart` items are worked on
+        one at a time, and never in this process. Raise DeadWorkerError where a process is gone.
         """
         ...

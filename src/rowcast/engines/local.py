@@ -37,15 +37,16 @@ class Local:
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.
         context = multiprocessing.get_context("spawn")
         before = set(multiprocessing.active_children())
-        with ProcessPoolExecutor(max(1, min(workers, len(items))), mp_context=context, initializer=_begin) as pool:
+        needed = max(1, min(workers, len(items)))
+        with ProcessPoolExecutor(needed, mp_context=context, initializer=_start_worker) as pool:
             waiting: set[Future[Result]] = set()
             left = iter(items)
             grace: float | None = None
             try:
                 while True:
                     for item in left:
-                        with _held_back():
-                            waiting.add(pool.submit(_worked, function, item))
+                        with _block_stopping():
+                            waiting.add(pool.submit(_work_on, function, item))
                         if len(waiting) >= 2 * workers:
                             break
                     if not waiting:
@@ -68,8 +69,8 @@ class Local:
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
-    """Let what stops this process wait: a worker that is just starting cannot handle it yet."""
+def _block_stopping() -> Iterator[None]:
+    """Hold back what stops this process: it must not reach a worker that is just starting and cannot handle it yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
     try:
         yield
@@ -92,29 +93,29 @@ def _end(processes: list[multiprocessing.process.BaseProcess], grace: float | No
 # In a worker
 
 _working = threading.Lock()  # held while it is at an item
-_told_to_leave: "queue.SimpleQueue[None]" = queue.SimpleQueue()
+_leave_requests: "queue.SimpleQueue[None]" = queue.SimpleQueue()
 
 
-def _begin() -> None:
+def _start_worker() -> None:
     # Two OpenMP pools that spin for each other's cores are many times slower than two that sleep.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # Ctrl-C reaches the whole process group; the parent decides what becomes of its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # No more than this in the handler: a thread cannot be started while another is being started, and an event that is
     # being set cannot be set again.
-    signal.signal(signal.SIGTERM, lambda *_: _told_to_leave.put(None))
+    signal.signal(signal.SIGTERM, lambda *_: _leave_requests.put(None))
     for target in (_leave_after_work, _end_with_parent):
         threading.Thread(target=target, daemon=True).start()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
 
-def _worked(function: Callable[[Item], Result], item: Item) -> Result:
+def _work_on(function: Callable[[Item], Result], item: Item) -> Result:
     with _working:
         return function(item)
 
 
 def _leave_after_work() -> None:
-    _told_to_leave.get()
+    _leave_requests.get()
     _working.acquire()  # for good: no further item is begun
     os._exit(0)
 

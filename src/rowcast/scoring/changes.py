@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +11,8 @@ from rowcast.database import Column
 from rowcast.job.opening import Job
 from rowcast.scoring.columns import also_checked
 from rowcast.source import hash_rows, take_rows
-from rowcast.store import walk
 from rowcast.store.records import BatchStatus
-from rowcast.store.walk import Stored
+from rowcast.store.walk import Stored, WalkQuery, walk
 
 
 class Changes:
@@ -42,17 +40,15 @@ class Changes:
     def walk(
         self,
         own: sa.Table,
-        wanted: Sequence[sa.ColumnElement[Any]] = (),
         of_own: Sequence[sa.ColumnElement[bool]] = (),
         of_source: Sequence[sa.ColumnElement[bool]] = (),
         *,
         keys_alone: bool = False,
     ) -> Iterator[Stored]:
         """Yield rows of the prediction or quarantine table beside the source's values to compare, or its keys alone."""
-        batch = self.job.tables.batch
-        chosen = [own.c.row_hash, batch.c.model_version, batch.c.also_read, *wanted]
         scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
-        yield from walk.walk(self.job.rows, own, batch, chosen, columns, scope, of_own, of_source)
+        query = WalkQuery(own, self.job.tables.batch, scope, columns, of_own, of_source)
+        yield from walk(self.job.rows, query)
 
     def compare(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
         """Return which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
@@ -61,7 +57,7 @@ class Changes:
             return changed, len(stored.held)
         groups: dict[tuple[int, str | None], list[int]] = {}
         for place, row in enumerate(stored.held):
-            groups.setdefault((row["model_version"], row["also_read"]), []).append(place)
+            groups.setdefault((row.model_version, row.also_read), []).append(place)
         for group, places in groups.items():
             names = self.hashed_columns(*group)
             if names is None:
@@ -69,7 +65,7 @@ class Changes:
                 continue
             rows = take_rows(stored.fetched, np.array(places))
             now = hash_rows(rows.rows, rows.misfits, names)
-            changed[places] = now != np.array([stored.held[place]["row_hash"] for place in places])
+            changed[places] = now != np.array([stored.held[place].row_hash for place in places])
         return changed, unknown
 
     def count(self, own: sa.Table) -> tuple[int, int]:

@@ -43,10 +43,10 @@ def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
     def select(stored: Stored) -> Mask:
         mask = changes.compare(stored)[0] if chosen.changed else np.ones(len(stored.held), dtype=bool)
         if chosen.reason is not None:
-            mask &= np.array([_gives(row["reasons"], chosen.reason) for row in stored.held])
+            mask &= np.array([_gives(row.reasons or "[]", chosen.reason) for row in stored.held])
         return mask
 
-    stored = changes.walk(own, [own.c.reasons], of_own, of_source, keys_alone=not chosen.changed)
+    stored = changes.walk(own, of_own, of_source, keys_alone=not chosen.changed)
     return _requeue(run, own, stored, select)
 
 
@@ -57,7 +57,7 @@ def requeue_changed(run: Run) -> int:
 
 
 def _gives(reasons: str, wanted: str) -> bool:
-    """Whether one of a row's reasons is the wanted one."""
+    """Return whether one of a row's reasons is the wanted one."""
     return any(wanted in (r["column"], r["rule"], f"{r['column']}: {r['rule']}") for r in json.loads(reasons))
 
 

@@ -20,51 +20,62 @@ _MOST_FAILING = 1000  # reads that may fail before what fails is no longer narro
 
 
 @dataclass(frozen=True)
+class WalkQuery:
+    """Which rows are walked, and what is read of them."""
+
+    own: sa.Table  # predictions or quarantine
+    batch: sa.Table
+    scope: Scope
+    columns: Sequence[Column] = ()  # of the source
+    of_own: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the rows of `own`
+    of_source: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the source's rows
+
+
+@dataclass(frozen=True)
+class HeldRow:
+    """What the store holds about a row."""
+
+    row_hash: int
+    model_version: int
+    also_read: str | None  # JSON: columns in the hash that are no features; None in a batch of an older store
+    reasons: str | None = None  # JSON: why it was set aside; None where it was scored
+
+
+@dataclass(frozen=True)
 class Stored:
     """Some source rows, keys included, and for each what the store holds about it."""
 
     fetched: Fetched
     rendered: pa.RecordBatch  # the keys as text that the source rendered
-    held: list[dict[str, Any]]
+    held: list[HeldRow]
     is_read: bool = True  # False where the database cannot compute the rows: then there are keys alone
 
 
-def walk(
-    job_rows: JobRows,
-    own: sa.Table,
-    batch: sa.Table,
-    wanted: Sequence[sa.ColumnElement[Any]],
-    columns: Sequence[Column],
-    scope: Scope,
-    of_own: Sequence[sa.ColumnElement[bool]] = (),
-    of_source: Sequence[sa.ColumnElement[bool]] = (),
-) -> Iterator[Stored]:
-    """Yield rows in scope that `own` holds, with `columns` of the source, and the `wanted` ones of `own` and `batch`.
-
-    `of_own` and `of_source` are conditions on either side.
-    """
-    source, last = job_rows.source, None
-    if not scope.is_fixed:
+def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
+    """Yield the source's rows in scope that the query's table holds, in key order, chunk by chunk."""
+    source, own, last = job_rows.source, query.own, None
+    if not query.scope.is_fixed:
         return
 
     def read(columns: Sequence[Column], within: Sequence[sa.ColumnElement[bool]]) -> Fetched:
         table = source.table()
-        parts = [source.has_unique_key(table, of_source), source.in_scope(scope), *of_source, *within]
+        parts = [source.has_unique_key(table, query.of_source), source.in_scope(query.scope), *query.of_source, *within]
         if job_rows.together:
             same = [equal(table.c[c.name], own.c[c.name]) for c in source.key]
-            parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *of_own)))
+            parts.append(sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same, *query.of_own)))
         features = source.values(columns)
         chosen = [*select_key(source, job_rows.store), *features, *source.render_key()]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
         return Fetched(*source.db.read(statement, source.kinds(columns), _CHUNK))
 
-    reader = _Reader(source, columns, read)
+    reader = _Reader(source, query.columns, read)
     while True:
         count = 0
         for fetched, is_read in reader.chunk([] if last is None else [source.after_key(last)]):
             rendered = fetched.rows.select([f"rendered_{place}" for place in range(len(source.key))])
-            held = _held(job_rows, own, batch, wanted, fetched.rows, of_own)
-            places = np.array([row.pop("place") for row in held], dtype=np.int64)
+            found = _find_held(job_rows, query, fetched.rows)
+            places = np.array([row.pop("place") for row in found], dtype=np.int64)
+            held = [HeldRow(**row) for row in found]
             if held:
                 yield Stored(take_rows(fetched, places), rendered.take(pa.array(places)), held, is_read)
             count += fetched.rows.num_rows
@@ -85,14 +96,14 @@ class _Reader:
 
     def chunk(self, within: Sequence[sa.ColumnElement[bool]]) -> Iterator[tuple[Fetched, bool]]:
         """Yield rows with their columns, or, and then False, their keys alone; together a chunk in key order."""
-        whole = self._tried(within)
+        whole = self._try(within)
         if whole is not None:
             yield whole, True
         else:
             alone = self._read([], within)
-            yield from self._narrowed(alone, 0, alone.rows.num_rows)
+            yield from self._narrow(alone, 0, alone.rows.num_rows)
 
-    def _tried(self, within: Sequence[sa.ColumnElement[bool]]) -> Fetched | None:
+    def _try(self, within: Sequence[sa.ColumnElement[bool]]) -> Fetched | None:
         try:
             with self._source.db.savepoint():
                 return self._read(self._columns, within)
@@ -102,7 +113,7 @@ class _Reader:
             self._failing += 1
             return None
 
-    def _narrowed(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
+    def _narrow(self, alone: Fetched, first: int, end: int) -> Iterator[tuple[Fetched, bool]]:
         """Yield rows of which some fail, by halves."""
         if end - first <= 1 or self._failing >= _MOST_FAILING:
             yield take_rows(alone, np.arange(first, end)), False
@@ -111,31 +122,27 @@ class _Reader:
         middle = (first + end) // 2
         for low, high in ((first, middle), (middle, end)):
             keys = KeyRange(_key(rendered, low), _key(rendered, high - 1), high - low)
-            half = self._tried([self._source.between(keys)])
+            half = self._try([self._source.between(keys)])
             if half is not None:
                 yield half, True
             else:
-                yield from self._narrowed(alone, low, high)
+                yield from self._narrow(alone, low, high)
 
 
 def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
     return tuple(str(value) for value in rendered.slice(place, 1).to_pylist()[0].values())
 
 
-def _held(
-    job_rows: JobRows,
-    own: sa.Table,
-    batch: sa.Table,
-    wanted: Sequence[sa.ColumnElement[Any]],
-    rows: pa.RecordBatch,
-    of_own: Sequence[sa.ColumnElement[bool]],
-) -> list[dict[str, Any]]:
-    """Return what the store holds about these rows, with their places, in their order."""
+def _find_held(job_rows: JobRows, query: WalkQuery, rows: pa.RecordBatch) -> list[dict[str, Any]]:
+    """Return the fields of HeldRow for those of these rows that the store holds, with their places, in their order."""
+    own, batch = query.own, query.batch
     keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
     staged = job_rows.store.create_temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
     chosen = rows.select([c.name for c in keys])
     job_rows.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
     joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in keys]))
     joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
-    statement = sa.select(staged.c.place, *wanted).select_from(joined).where(*of_own)
+    wanted = [staged.c.place, own.c.row_hash, batch.c.model_version, batch.c.also_read]
+    wanted += [own.c.reasons] if "reasons" in own.c else []
+    statement = sa.select(*wanted).select_from(joined).where(*query.of_own)
     return job_rows.store.rows(statement.order_by(staged.c.place))
