@@ -269,7 +269,8 @@ def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring
     monkeypatch.setattr("rowcast.watch.quality.champion", broken)
     done = job.call("run", "--as-of", "2026-01-14T12:00:00Z")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 72)
-    assert "by nothing" in done.json["error"]
+    assert done.json["error"] == "unexpected ZeroDivisionError"
+    assert "ZeroDivisionError: by nothing" in (job.folder / "pipeline.log").read_text()
 
 
 def test_where_quality_cannot_be_measured_the_champion_scores_and_somebody_is_told(
