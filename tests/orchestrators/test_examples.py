@@ -13,6 +13,12 @@ from typing import Any
 
 import pytest
 
+MORE = """
+[model]
+budget = "0s"       # the first candidate: any model will do
+[infer]
+since = "2026-01-01"
+"""
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -29,6 +35,7 @@ def config(tmp_path: Path) -> Path:
     """A small simulated fab, untrained."""
     demo = pytest.importorskip("rowcast.demo")
     built: Path = demo.build(tmp_path / "fab", rows=800, sensors=20).config
+    built.write_text(built.read_text() + MORE)
     return built
 
 
@@ -49,7 +56,7 @@ def test_prefect_retrains_and_scores(config: Path) -> None:
     import rowcast
 
     flows = load("prefect/flows.py")
-    with prefect_test_harness():
+    with prefect_test_harness(server_startup_timeout=300):
         with pytest.raises(rowcast.RowcastError):  # nobody is champion yet: the flow fails
             flows.infer.with_options(retries=0)(str(config))
         assert flows.retrain(str(config)).startswith("v1")
@@ -68,11 +75,9 @@ def test_dagster_materialises_a_champion_and_predictions(config: Path) -> None:
     job = rowcast.open(config)
     resources: dict[str, Any] = {"job": example.RowcastJob(config=str(config))}
     today = datetime.now(UTC).date()
-    week = example.WEEKS.get_last_partition_key()
-    failed = dagster.materialize(
-        [example.predictions], partition_key=str(today - timedelta(days=1)), resources=resources, raise_on_error=False
-    )
-    assert not failed.success  # nobody is champion yet
+    first, week = "2026-01-04", example.WEEKS.get_last_partition_key()
+    too_early = dagster.materialize([example.champion], partition_key=first, resources=resources, raise_on_error=False)
+    assert not too_early.success  # no label was known by then: the run fails, and the task with it
     assert dagster.materialize([example.champion], partition_key=week, resources=resources).success
     assert job.status().champion is not None
     done = dagster.materialize([example.predictions], partition_key=str(today - timedelta(days=1)), resources=resources)
