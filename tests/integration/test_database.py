@@ -107,6 +107,16 @@ def test_what_is_ingested_is_read_and_streamed_back(db):
     assert all(batch.num_rows <= 2 for batch in streamed)
 
 
+def test_the_values_of_an_in_are_bound_as_the_type_of_the_column_says(db):
+    table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("at", Instant))
+    db.execute(sa.schema.CreateTable(table))
+    moments = [datetime(2026, 5, day, tzinfo=UTC) for day in (1, 2, 3)]
+    for number, moment in enumerate(moments):
+        db.execute(table.insert().values(id=number, at=moment))
+    chosen = sa.select(table.c.id).where(table.c.at.in_(moments[1:])).order_by(table.c.id)
+    assert [row["id"] for row in db.rows(chosen)] == [1, 2]
+
+
 def test_columns_are_ingested_by_name_and_in_any_order(db):
     table = sa.Table("t", sa.MetaData(), sa.Column("a", sa.Text), sa.Column("b", sa.Text), sa.Column("c", sa.Text))
     db.execute(sa.schema.CreateTable(table))

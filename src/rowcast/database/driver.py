@@ -213,7 +213,8 @@ class DriverConnection:
         if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
             return str(statement.compile(dialect=self.dialect)).strip(), []
         compiled: Any = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-        processors = compiled._bind_processors
+        expanded = compiled._post_compile_expanded_state  # the values of an IN have processors of their own
+        processors = {**compiled._bind_processors, **(expanded.processors if expanded is not None else {})}
         values = [
             processors[name](compiled.params[name]) if name in processors else compiled.params[name]
             for name in compiled.positiontup or ()
