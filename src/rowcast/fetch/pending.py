@@ -13,9 +13,9 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.contract import Misfit
-from rowcast.database import Column, RawType, equal
+from rowcast.database import Column, equal
 from rowcast.database.mixed_keys import to_mixed
-from rowcast.source import Fetched, KeyRange, Scope, declare_key, select_key, take_rows
+from rowcast.source import Fetched, KeyRange, Scope, select_key, take_rows
 from rowcast.store.rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
@@ -46,7 +46,7 @@ class Pending:
         around = [] if within is None else [source.between(within)]
         parts = [*around, source.has_unique_key(table, around), source.is_due(scope, now, since)]
         parts += [~source.between(keys) for keys in skip]
-        number = self._numbered if self.rows.together else self._numbered_staged
+        number = self._number if self.rows.together else self._number_staged
         numbered, bounds = number(table, parts, self._gap(skip), within)
         gap, n, total = numbered.c.gap, numbered.c.n, numbered.c.total
         edge = sa.or_((n - 1) % batch_rows == 0, n % batch_rows == 0, n == total)
@@ -64,7 +64,7 @@ class Pending:
         found: sa.ColumnElement[Any] = sum(behind, sa.literal_column("0", sa.Integer))
         return found.label("gap")
 
-    def _numbered(
+    def _number(
         self,
         table: sa.FromClause,
         parts: list[sa.ColumnElement[bool]],
@@ -82,7 +82,7 @@ class Pending:
         rendered = [self.store.sql.render_key(numbered.c[c.name], c) for c in self.source.key]
         return numbered, [bound.label(f"bound_{place}") for place, bound in enumerate(rendered)]
 
-    def _numbered_staged(
+    def _number_staged(
         self,
         table: sa.FromClause,
         parts: list[sa.ColumnElement[bool]],
@@ -153,7 +153,7 @@ class Pending:
             parts.append(take_rows(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
             if chunk.rows.num_rows < _CHUNK or found == batch_rows:
-                return _joined(parts, len(source.key))
+                return _join_batches(parts, len(source.key))
             last = tuple(str(value) for value in bounds.slice(bounds.num_rows - 1).to_pylist()[0].values())
             within = sa.and_(source.between(keys), source.after_key(last))
 
@@ -173,10 +173,7 @@ class Pending:
         return Fetched(*source.db.read(statement, source.kinds(columns), most))
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
-        keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(self.source, self.store)]
-        staged = self.store.create_temporary("rowcast_chunk", *keys, sa.Column("place", sa.BigInteger))
-        chosen = rows.select([c.name for c in keys])
-        self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
+        staged = self.rows.stage_rows("rowcast_chunk", rows)
         found = self.store.rows(sa.select(staged.c.place).where(*self._absent(staged)).order_by(staged.c.place))
         return np.array([row["place"] for row in found], dtype=np.int64)
 
@@ -189,17 +186,17 @@ def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]])
     ]
 
 
-def _joined(parts: Sequence[Fetched], keys: int) -> Fetched:
+def _join_batches(parts: Sequence[Fetched], keys: int) -> Fetched:
     """Return one batch of several."""
     misfits, start = [], 0
     for part in parts:
         misfits += [Misfit(start + m.row, m.column, m.value) for m in part.misfits]
         start += part.rows.num_rows
-    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_alike([part.rows for part in parts], keys))
+    rows = parts[0].rows if len(parts) == 1 else pa.concat_batches(_unify_types([part.rows for part in parts], keys))
     return Fetched(rows, misfits)
 
 
-def _alike(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]:
+def _unify_types(batches: Sequence[pa.RecordBatch], keys: int) -> list[pa.RecordBatch]:
     """Return batches with one type for each column: SQLite may hold integers in one, floats or texts in the next.
 
     The first columns are the keys, which must stay what they are.

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import RawType, equal
-from rowcast.source import GROUP, LABEL, TIME, Source, declare_key, read_in_time_order, select_key
+from rowcast.database import equal
+from rowcast.source import GROUP, LABEL, TIME, Source, read_in_time_order, select_key
 from rowcast.store.rows import JobRows
 
 CHAMPION, CHALLENGER = "champion_predicted", "challenger_predicted"
@@ -27,11 +26,8 @@ def read_matured(
     `CHAMPION` and `CHALLENGER`.
     """
     labelled = _read_labelled(job_rows, now, later, challenger, most)
-    keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
-    staged = job_rows.store.create_temporary("rowcast_matured", *keys, sa.Column("place", sa.BigInteger))
-    names = [column.name for column in keys]
-    places = pa.array(np.arange(labelled.num_rows))
-    job_rows.store.ingest(staged, labelled.select(names).append_column("place", places))
+    staged = job_rows.stage_rows("rowcast_matured", labelled)
+    names = [column.name for column in job_rows.source.key]
     found = job_rows.store.read(
         _select_pairs(job_rows, staged, names, champion, challenger), {}, labelled.num_rows + 1
     )[0]

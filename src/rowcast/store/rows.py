@@ -49,13 +49,21 @@ class JobRows:
     def stage(self, statement: sa.Select[Any], beside: Mapping[str, Any]) -> sa.Table:
         """Copy keys, and columns beside them, from the source into a temporary table of the store."""
         try:
-            return self._staged(statement, beside, exact=False)
+            return self._stage(statement, beside, exact=False)
         except DatabaseError as error:
             if error.reason != "mixed" or self.store.dialect.name != self.source.db.dialect.name:
                 raise
-            return self._staged(statement, beside, exact=True)
+            return self._stage(statement, beside, exact=True)
 
-    def _staged(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
+    def stage_rows(self, name: str, rows: pa.RecordBatch) -> sa.Table:
+        """Copy the keys of rows into a temporary table of the store, with `place`, the number of each row."""
+        keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(self.source, self.store)]
+        staged = self.store.create_temporary(name, *keys, sa.Column("place", sa.BigInteger))
+        chosen = rows.select([c.name for c in keys])
+        self.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
+        return staged
+
+    def _stage(self, statement: sa.Select[Any], beside: Mapping[str, Any], *, exact: bool) -> sa.Table:
         columns = [sa.Column(c.name, RawType(c.type)) for c in declare_key(self.source, self.store)]
         columns += [sa.Column(name, kind) for name, kind in {**beside, "place": sa.BigInteger}.items()]
         staged = self.store.create_temporary("rowcast_candidate", *columns)

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import Column, RawType, equal
+from rowcast.database import Column, equal
 from rowcast.errors import DatabaseError
-from rowcast.source import Fetched, KeyRange, Scope, Source, declare_key, select_key, take_rows
+from rowcast.source import Fetched, KeyRange, Scope, Source, select_key, take_rows
 from rowcast.store.rows import JobRows
 
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
@@ -136,11 +136,8 @@ def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
 def _find_held(job_rows: JobRows, query: WalkQuery, rows: pa.RecordBatch) -> list[dict[str, Any]]:
     """Return the fields of HeldRow for those of these rows that the store holds, with their places, in their order."""
     own, batch = query.own, query.batch
-    keys = [sa.Column(c.name, RawType(c.type)) for c in declare_key(job_rows.source, job_rows.store)]
-    staged = job_rows.store.create_temporary("rowcast_walked", *keys, sa.Column("place", sa.BigInteger))
-    chosen = rows.select([c.name for c in keys])
-    job_rows.store.ingest(staged, chosen.append_column("place", pa.array(np.arange(rows.num_rows))))
-    joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in keys]))
+    staged = job_rows.stage_rows("rowcast_walked", rows)
+    joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in job_rows.source.key]))
     joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
     wanted = [staged.c.place, own.c.row_hash, batch.c.model_version, batch.c.also_read]
     wanted += [own.c.reasons] if "reasons" in own.c else []

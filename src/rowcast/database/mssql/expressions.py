@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from rowcast.database.mssql import tsql
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
+from rowcast.database.times import FIRST_DAY, FIRST_SECOND, LAST_DAY, LAST_SECOND, coarse_bound
 
-# What Python can hold, and a day at each end for time zones.
-_SECONDS = (-62135510400, 253402214400)
-_DAYS = (datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC))
+_SECONDS = (FIRST_SECOND, LAST_SECOND)
+_DAYS = (FIRST_DAY, LAST_DAY - timedelta(days=1))
 _FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
 
 
@@ -83,13 +83,13 @@ class MSSQLExpressions:
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
         if self._is_utc(column, timezone):
             return exact
-        # The index finds by a coarse bound: what is stored is rounded, and a wall clock goes back in autumn.
+        early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]
         if column.kind == "number":
-            coarse = sa.literal_column(repr(since.timestamp() - 1))
+            coarse = sa.literal_column(repr(early.timestamp()))
         else:
-            first = datetime(_FIRST_YEARS.get(tsql.base(column.type), 1), 1, 3, tzinfo=UTC)
-            early = max(since, first) - timedelta(days=1)
+            first = datetime(_FIRST_YEARS.get(tsql.base(column.type), 1), 1, 2, tzinfo=UTC)
+            early = max(early, first)
             coarse = sa.cast(sa.literal_column(tsql.quote_text(f"{early:%Y-%m-%dT%H:%M:%S}")), RawType(column.type))
         return sa.and_(value >= coarse, exact)
 

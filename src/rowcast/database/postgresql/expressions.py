@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
+from rowcast.database.times import FIRST_DAY, FIRST_SECOND, LAST_DAY, LAST_SECOND, coarse_bound
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 ARROW_TYPES = {
@@ -21,9 +22,8 @@ ARROW_TYPES = {
     "double precision": pa.float64(),
 }
 _RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}  # SQLAlchemy does not know them
-# What Python can hold, and a day at each end for time zones.
-_SECONDS = ("-62135510400", "253402214400")
-_DAYS = ("'0001-01-02'", "'9999-12-31'")
+_SECONDS = (str(FIRST_SECOND), str(LAST_SECOND))
+_DAYS = (f"'{FIRST_DAY.date()}'", f"'{LAST_DAY.date()}'")
 
 
 class _TextTimestamp(TIMESTAMP):
@@ -102,12 +102,12 @@ class PostgreSQLExpressions:
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
         if column.type.endswith("with time zone"):
             return exact
-        # The index finds by a coarse bound: stored seconds are rounded, and a wall clock goes back in autumn.
+        early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]
         if column.kind == "number":
-            coarse = sa.literal(since.timestamp() - 1, sa.Double)
+            coarse = sa.literal(early.timestamp(), sa.Double)
         else:
-            coarse = sa.func.timezone(timezone, self.instant(since - timedelta(days=1)))
+            coarse = sa.func.timezone(timezone, self.instant(early))
         return sa.and_(value >= coarse, exact)
 
     def render_key(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:

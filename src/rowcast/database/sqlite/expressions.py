@@ -12,6 +12,7 @@ from sqlalchemy.dialects import sqlite
 from rowcast.database.literals import quote_text
 from rowcast.database.relation import FLOAT32_MAX, Column
 from rowcast.database.sqlite.mixed import Key
+from rowcast.database.times import FIRST_SECOND, LAST_SECOND
 from rowcast.errors import DatabaseError
 
 _RENDERED = re.compile(
@@ -19,7 +20,6 @@ _RENDERED = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_FIRST, _LAST = -62135510400, 253402214400  # Unix seconds that Python can hold, and a day at each end for time zones
 _WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
 
 
@@ -50,7 +50,7 @@ class SQLiteExpressions:
         of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
         if timezone != "UTC":
             of_text = of_text - _zone_offset(value, timezone)
-        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), value.between(_FIRST, _LAST))
+        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), value.between(FIRST_SECOND, LAST_SECOND))
         dated = sa.and_(sa.func.typeof(value) == "text", dated, value.between("0001-01-02", "9999-12-31"))
         seconds = sa.case((counted, value), (dated, of_text))
         return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
