@@ -285,18 +285,21 @@ def _counted_and_looked(rows: int, columns: int) -> tuple[float, float]:
     random, names = np.random.default_rng(0), tuple(f"s{place}" for place in range(columns))
     at, runs, counting = datetime(2026, 1, 5, tzinfo=UTC), list[monitor.Run](), 0.0
     trained, score = Matrix(random.standard_normal((LABELLED, columns), np.float32), names, {}), random.random(LABELLED)
-    edges = monitor.edges(trained, score)
+    edges = monitor.compute_edges(trained, score)
     blocks = [
-        monitor.Run("", at, monitor.profile(edges, trained.take(part))) for part in monitor.blocks(LABELLED, None)
+        monitor.Run("", at, monitor.count_profile(edges, trained.take(part)))
+        for part in monitor.split_blocks(LABELLED, None)
     ]
     for place in range(rows // BATCH):
         batch, score = Matrix(random.standard_normal((BATCH, columns), np.float32), names, {}), random.random(BATCH)
         begun = time.process_time()
-        counts = monitor.profile(edges, batch, score)
+        counts = monitor.count_profile(edges, batch, score)
         counting += time.process_time() - begun
         runs.append(monitor.Run(str(place), at + (place + 1) * timedelta(hours=6), counts, BATCH, 0, BATCH // 10))
     begun = time.process_time()
-    monitor.look([*blocks, *runs], monitor.Frame(edges, monitor.profile(edges, trained)), clean=len(blocks))
+    monitor.detect_drift(
+        [*blocks, *runs], monitor.Frame(edges, monitor.count_profile(edges, trained)), clean=len(blocks)
+    )
     return counting, time.process_time() - begun
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from rowcast.monitor import control_charts
-from rowcast.monitor.control_charts import RULES, SMOOTHED, Point, Subgroup, watched
+from rowcast.monitor.control_charts import RULES, SMOOTHED, Point, Subgroup, apply_limits
 from rowcast.report import table
 from studies.fab import Floats
 
@@ -53,4 +53,4 @@ def _drawn(baseline: int, days: int, shift: float, seed: int) -> list[Point]:
     values: Floats = np.random.default_rng(seed).normal(size=baseline + days)
     values[baseline:] += shift
     subgroups = [Subgroup(_FIRST + timedelta(days=place), float(value), 100) for place, value in enumerate(values)]
-    return watched(subgroups[baseline:], control_charts.baseline(subgroups[:baseline]))
+    return apply_limits(subgroups[baseline:], control_charts.fit_baseline(subgroups[:baseline]))

@@ -10,15 +10,15 @@ import numpy as np
 
 from rowcast import config
 from rowcast.config import Task
-from rowcast.fit import Training
-from rowcast.fit import build as build_model
-from rowcast.fit.cross_fitting import Honest, honest
-from rowcast.fit.evaluation import Judged, judge
-from rowcast.fit.quality import auc, figures
-from rowcast.fit.selection import Choice
+from rowcast.fit import TrainingData
+from rowcast.fit import fit_challenger as build_model
+from rowcast.fit.cross_fitting import LabelledPredictions, cross_fit
+from rowcast.fit.evaluation import Evaluation, evaluate
+from rowcast.fit.quality import auc, measure_quality
+from rowcast.fit.selection import Selection
 from rowcast.models import calibration
 from rowcast.models.conformal import Bands, Sets
-from rowcast.models.decision import Costs, cheapest
+from rowcast.models.decision import Costs, cheapest_class
 from rowcast.models.target import Target
 from rowcast.report import table
 from studies import lines, sets
@@ -127,13 +127,13 @@ def _elec2(start: float) -> Held:
     return replace(held, name=f"elec2, {'a change to come' if rows < MARKET else 'a change among the folds'}")
 
 
-def _first(_scores: Any) -> Choice:
-    return Choice("m", "")
+def _first(_scores: Any) -> Selection:
+    return Selection("m", "")
 
 
 def _held(one: Build) -> Held:
-    judged = judge(one.scores, _first, one.task, CONFIDENCE)
-    of = honest(one.scores, _first, one.task, calibration.fit)
+    judged = evaluate(one.scores, _first, one.task, CONFIDENCE)
+    of = cross_fit(one.scores, _first, one.task, calibration.fit)
     came = _came(one, judged)
     said, alone = judged.record, _by_luck_alone(of, one.task)
     found = {}
@@ -146,7 +146,7 @@ def _held(one: Build) -> Held:
     return Held(one.name, one.later.kind, len(one.later), found, covered, recorded)
 
 
-def _came(one: Build, judged: Judged) -> dict[str, Any]:
+def _came(one: Build, judged: Evaluation) -> dict[str, Any]:
     """The figures of the later rows: those of a single fold, whatever it is that they are compared with."""
     probability = judged.calibration(one.raw)
     predicted: Any = probability
@@ -154,11 +154,11 @@ def _came(one: Build, judged: Judged) -> dict[str, Any]:
         assert judged.threshold is not None
         predicted = probability >= judged.threshold
     elif one.later.kind == "multiclass":
-        predicted = cheapest(probability, Costs.of(one.task))
+        predicted = cheapest_class(probability, Costs.of(one.task))
     rows = len(one.later)
     blind = np.zeros(rows if one.later.kind == "regression" else 0)
     # Three folds alike: a single one would be cut into parts.
-    thrice = Honest(
+    thrice = LabelledPredictions(
         Target(one.later.kind, np.tile(one.later.values, 3), one.later.classes),
         np.repeat(np.arange(3), rows),
         np.arange(3 * rows),
@@ -167,10 +167,10 @@ def _came(one: Build, judged: Judged) -> dict[str, Any]:
         np.concatenate([predicted] * 3),
         np.tile(blind, 3),
     )
-    return figures(thrice, one.task)
+    return measure_quality(thrice, one.task)
 
 
-def _by_luck_alone(of: Honest, task: Task) -> dict[str, tuple[float, float]]:
+def _by_luck_alone(of: LabelledPredictions, task: Task) -> dict[str, tuple[float, float]]:
     """What is usually printed: all rows taken as independent, and later ones as no different."""
     if of.target.kind == "regression":
         return {"mae": _mean(np.abs(of.target.values - of.predicted))}
@@ -218,11 +218,11 @@ def _own(name: str) -> list[dict[str, Any]]:
         rows = int(start * len(data.target))
         known = data.take(slice(rows))
         block = known.time // 86_400 if name != "APS" else np.arange(rows)
-        training = Training(known.matrix, known.target, known.time, known.time, block=block)
+        training = TrainingData(known.matrix, known.target, known.time, known.time, block=block)
         built = build_model(training, contract(known.matrix), config.Model(), data.task)
         said = built.metrics
         later = data.take(slice(rows, rows + said["rows_out_of_fold"]))
-        scored, outcome = built.model.scored(later.matrix), later.target.values
+        scored, outcome = built.model.score(later.matrix), later.target.values
         cost = np.where(outcome, data.task.cost_missed * ~scored.flagged, data.task.cost_false_alarm * scored.flagged)
         came = {"auc": auc(scored.probability, outcome), "cost_per_row": float(cost.mean())}
         row: dict[str, Any] = {"rows": name, "built on": rows, "later rows": len(outcome), "pos.": int(outcome.sum())}
@@ -244,7 +244,7 @@ def _own(name: str) -> list[dict[str, Any]]:
 WAYS = ("plain", "recent", "last two", "kept")
 
 
-def _covered(one: Build, judged: Judged) -> tuple[dict[Any, dict[str, tuple[int, int, int]]], dict[Any, bool]]:
+def _covered(one: Build, judged: Evaluation) -> tuple[dict[Any, dict[str, tuple[int, int, int]]], dict[Any, bool]]:
     probability = judged.calibration(one.raw)
     counted: dict[Any, dict[str, tuple[int, int, int]]] = {}
     for way in WAYS:
@@ -270,7 +270,7 @@ def _covered(one: Build, judged: Judged) -> tuple[dict[Any, dict[str, tuple[int,
     return counted, recorded
 
 
-def _plainer(one: Build, judged: Judged, way: str) -> Sets | Bands:
+def _plainer(one: Build, judged: Evaluation, way: str) -> Sets | Bands:
     """Split conformal without any look at later folds: of all rows, the recent ones weighing more, or the last folds.
 
     Weights after Barber, Candes, Ramdas and Tibshirani 2023, Annals of Statistics 51(2).

@@ -9,7 +9,7 @@ import numpy as np
 
 from rowcast.config import Task
 from rowcast.fit import threshold as thresholds
-from rowcast.fit.threshold import threshold
+from rowcast.fit.threshold import choose_threshold
 from rowcast.models import calibration
 from rowcast.models.target import Target
 from studies.histories import Floats
@@ -77,13 +77,13 @@ def _between(probability: Floats, outcome: Any, task: Task) -> float:
 def _near(errors: float, probability: Floats, outcome: Any, task: Task) -> float:
     """As `rowcast.build.threshold`, with so many standard errors tolerated."""
     with mock.patch.object(thresholds, "TOLERATED", errors):
-        return threshold(probability, outcome, task)
+        return choose_threshold(probability, outcome, task)
 
 
 LINES: dict[str, Callable[[Floats, Any, Task], float]] = {
     "cheapest": partial(_near, 0.0),
     "half way": _between,
-    "kept": threshold,
+    "kept": choose_threshold,
     "one error": partial(_near, 1.0),
     "Elkan": _elkan,
 }

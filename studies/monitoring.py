@@ -15,9 +15,9 @@ from scipy.special import kolmogorov
 
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.baseline import CLEAN
-from rowcast.monitor.drift import look
-from rowcast.monitor.edges import edges
-from rowcast.monitor.profile import profile
+from rowcast.monitor.drift import detect_drift
+from rowcast.monitor.edges import compute_edges
+from rowcast.monitor.profile import count_profile
 from rowcast.monitor.series import Run
 from rowcast.report import table
 from studies.runs import Drawn, Fab, Floats, Shift, block, counted, drawn, shifted
@@ -113,7 +113,9 @@ def _null(setting: Setting, month: int) -> tuple[dict[str, int], dict[str, list[
         for rule, columns in _plain(fab, each).items():
             found.setdefault(rule, []).append(int(columns.sum()))
     alarms = {
-        usual: sum(event.what != "ended" for event in look([*blocks, *runs], fab.frame, clean=len(blocks)).events)
+        usual: sum(
+            event.what != "ended" for event in detect_drift([*blocks, *runs], fab.frame, clean=len(blocks)).events
+        )
         for usual, blocks in _baselines(fab, month).items()
     }
     return alarms, found
@@ -213,7 +215,7 @@ def _first(fab: Fab, columns: tuple[int, ...], usual: dict[str, list[Run]], runs
     for baseline, blocks in usual.items():
         told = [
             places[event.run_id] - BEGINS + 1
-            for event in look([*blocks, *runs], fab.frame, clean=len(blocks)).events
+            for event in detect_drift([*blocks, *runs], fab.frame, clean=len(blocks)).events
             if any(finding.series.column in names for finding in event.findings)
         ]
         found[baseline] = float(min((k for k in told if k > 0), default=np.nan))
@@ -230,10 +232,10 @@ def _scoring() -> Iterator[dict[str, Any]]:
     for columns in (60, 590):
         values = random.standard_normal((50_000, columns), np.float32)
         rows, score = Matrix(values, tuple(map(str, range(columns))), {}), random.random(50_000)
-        found = edges(rows.take(np.arange(5_000)), score[:5_000])
+        found = compute_edges(rows.take(np.arange(5_000)), score[:5_000])
         model = LGBMClassifier(n_estimators=200, n_jobs=1, verbose=-1)
         model.fit(values[:5_000], values[:5_000, 0] + random.standard_normal(5_000) > 1)
-        counting = _seconds(partial(profile, found, rows, score))
+        counting = _seconds(partial(count_profile, found, rows, score))
         scoring = _seconds(partial(model.booster_.predict, values, num_threads=1))
         yield _time("counting 50,000 rows", columns, counting, f"{counting / scoring:.0%} of scoring with 200 trees")
 
@@ -243,7 +245,7 @@ def _looking() -> Iterator[dict[str, Any]]:
     for count in (120, 1_000):
         runs = [counted(fab, each) for each in drawn(fab, 0, range(count))]
         size = sum(len(run.profile.to_bytes()) for run in runs) / count / 1e3
-        seconds = _seconds(partial(look, runs, fab.frame))
+        seconds = _seconds(partial(detect_drift, runs, fab.frame))
         yield _time(f"looking at {count:,} runs of 1,000 rows", 590, seconds, f"{size:.0f} kB a run stored")
 
 

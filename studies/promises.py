@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.monitor.quality import DEVIATIONS, Adding, Basis, Tally
-from rowcast.monitor.track_record import CostExcess, ExpectedCost, realised_loss, track
+from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, TallyBuilder
+from rowcast.monitor.track_record import CostExcess, ExpectedCost, find_realised_loss, measure_track_record
 from rowcast.report import table
 from rowcast.watch.cost_alarm import GOES_ON, level
 
@@ -96,7 +96,10 @@ def _told(line: Line, month: int) -> list[int]:
 
 
 def _shows(judged: Tally, expected: ExpectedCost, at: float) -> bool:
-    found: list[CostExcess | None] = [realised_loss(judged, SURE, expected, at), track(judged, SURE, at).contradicted]
+    found: list[CostExcess | None] = [
+        find_realised_loss(judged, SURE, expected, at),
+        measure_track_record(judged, SURE, at).contradicted,
+    ]
     return any(each is not None and each.beyond > 0 for each in found)
 
 
@@ -111,7 +114,7 @@ def _expected(line: Line, random: np.random.Generator, threshold: float) -> Expe
 
 
 def _tally(day: np.datetime64, score: Floats, failed: npt.NDArray[np.bool_], threshold: float) -> Tally:
-    adding, flagged = Adding(), score >= threshold
+    adding, flagged = TallyBuilder(), score >= threshold
     sums = np.stack([np.ones(len(score)), score, score * (1 - score), score * (1 - score) * (1 - 2 * score)])
     for is_flagged in (False, True):
         here = flagged == is_flagged

@@ -18,11 +18,11 @@ from scipy.stats import t
 
 from rowcast import config
 from rowcast.contract import ColumnRule, Contract
-from rowcast.fit import Training, build
-from rowcast.fit.selection import choose
+from rowcast.fit import TrainingData, fit_challenger
+from rowcast.fit.selection import select_candidate
 from rowcast.gate import auc
 from rowcast.models.artifact import Model
-from rowcast.models.decision import Costs, losses
+from rowcast.models.decision import Costs, decision_costs
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.report import table
@@ -181,17 +181,17 @@ def _baseline(make: Callable[[], Any]) -> Callable[[Dataset, Dataset], Said]:
 
 def rowcast(before: Dataset, after: Dataset) -> Said:
     model = built(before)
-    scored = model.scored(after.matrix, 2)
+    scored = model.score(after.matrix, 2)
     return scored.score, scored.score if scored.place is None else scored.place > 0
 
 
 def built(before: Dataset) -> Model:
     """What `build` makes of these rows with its defaults."""
-    return build(training(before), contract(before.matrix), config.Model(), before.task).model
+    return fit_challenger(training(before), contract(before.matrix), config.Model(), before.task).model
 
 
-def training(data: Dataset) -> Training:
-    return Training(data.matrix, data.target, data.time, data.time)
+def training(data: Dataset) -> TrainingData:
+    return TrainingData(data.matrix, data.target, data.time, data.time)
 
 
 def contract(matrix: Matrix) -> Contract:
@@ -215,7 +215,7 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
         return float((truth == decided).mean())
     if task.figure == "mae":
         return float(np.abs(truth - decided).mean())
-    return float(losses(truth.astype(int), decided.astype(int), Costs.of(costs)).mean())
+    return float(decision_costs(truth.astype(int), decided.astype(int), Costs.of(costs)).mean())
 
 
 # Columns
@@ -223,14 +223,14 @@ def _figure(task: Task, costs: config.Task, after: Dataset, said: Said) -> float
 
 def columns(times: int = 10) -> None:
     """Which share of the columns that matter is kept, and which share of the kept ones matters; a twin counts."""
-    from rowcast.fit.feature_selection import reduce
+    from rowcast.fit.feature_selection import select_features
 
     found: dict[str, list[list[float]]] = {}
     for seed in range(1, times + 1):
         data = sets.fab(2_000, 590, seed)
         truth = sets.truth(2_000, 590, seed)
         for most in (20, 30, 60):
-            kept = reduce(data.matrix, data.target, most, seed).kept
+            kept = select_features(data.matrix, data.target, most, seed).kept
             right = [name for name in kept if name in truth.matters or truth.twins.get(name) in truth.matters]
             stand = {truth.twins.get(name, name) for name in kept} | set(kept)
             recall = len(stand & set(truth.matters)) / len(truth.matters)
@@ -308,14 +308,14 @@ def leaks(times: int = 200) -> None:
 
 def _shuffled(seed: int) -> float:
     from rowcast.fit import _out_of_fold
-    from rowcast.fit.candidates import default
+    from rowcast.fit.candidates import default_candidates
 
     data = sets.secom().take(slice(-600, None))
     few = Dataset(data.matrix.select(data.matrix.names[:120]), data.target, data.time)
     order = np.random.default_rng(seed).permutation(600)
     few = Dataset(few.matrix, few.target.take(order), few.time)
-    scores, _ = _out_of_fold(training(few), default("binary", seed), config.Model(), seed, lambda: 0.0)
-    name = choose(scores).name
+    scores, _ = _out_of_fold(training(few), default_candidates("binary", seed), config.Model(), seed, lambda: 0.0)
+    name = select_candidate(scores).name
     every = [
         auc(scores.target.values[scores.fold == f], scores.raw[name][scores.fold == f]) for f in np.unique(scores.fold)
     ]

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from scipy.special import ndtr
 
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.edges import Edges, Numbers, edges
-from rowcast.monitor.profile import Profile, profile
+from rowcast.monitor.edges import Edges, Numbers, compute_edges
+from rowcast.monitor.profile import Profile, count_profile
 from rowcast.monitor.series import Frame, Run
 
 Floats = npt.NDArray[np.float64]
@@ -89,8 +89,8 @@ class Design:
         rows = mean + sd * random.standard_normal((TRAINING_ROWS, s))
         score = rows @ self.weights
         matrix = Matrix(rows.astype(np.float32), tuple(f"s{place}" for place in range(s)), {})
-        self.edges: Edges = edges(matrix, score)
-        self.reference: Profile = profile(self.edges, matrix, score)
+        self.edges: Edges = compute_edges(matrix, score)
+        self.reference: Profile = count_profile(self.edges, matrix, score)
         every = (*self.edges.columns, self.edges.score)
         self.bounds = np.stack([column.bounds for column in every if isinstance(column, Numbers)])
 

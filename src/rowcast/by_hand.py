@@ -116,7 +116,7 @@ def _check(run: Run, about: StepReport) -> None:
         checked = _check_all(run.job, contract, fetched)
         places = pa.array(checked.passed)
         run.work.save_rows(f"score/{batch_id}/checked.arrow", Fetched(checked.good.append_column(_PLACE, places), []))
-        failures = {row: json.loads(check.reasons(found)) for row, found in checked.failures.items()}
+        failures = {row: json.loads(check.format_reasons(found)) for row, found in checked.failures.items()}
         run.work.save_json(f"score/{batch_id}/failures.json", failures)
         about.rows_in += fetched.rows.num_rows
         about.rows_out += checked.good.num_rows
@@ -130,9 +130,9 @@ def _contract(job: Job, work: WorkDir) -> Contract:
     return saved_contract(work) if champion is None else job.registry.load(champion).contract
 
 
-def _check_all(job: Job, contract: Contract, fetched: Fetched) -> check.Checked:
+def _check_all(job: Job, contract: Contract, fetched: Fetched) -> check.CheckResult:
     there = [name for name in contract.names if name in fetched.rows.schema.names]
-    in_force = check.in_force(contract.select(there), job.settings.check.columns)
+    in_force = check.apply_overrides(contract.select(there), job.settings.check.columns)
     return check.check(fetched.rows, in_force, fetched.misfits, job.settings.source.missing)
 
 
@@ -206,7 +206,7 @@ def _read_saved(work: WorkDir, scorer: Scorer, request: ScoringRequest, batch: B
     return BatchRows(fetched, shadows, checked, _read_matrix(work, batch.batch_id, model, checked))
 
 
-def _read_checked(work: WorkDir, batch_id: int, model: Model, names: list[str]) -> check.Checked | None:
+def _read_checked(work: WorkDir, batch_id: int, model: Model, names: list[str]) -> check.CheckResult | None:
     """Return what data-check found; None where it looked by another contract, or set rows aside for other columns."""
     folder = f"score/{batch_id}"
     if not work.has("score/contract.json") or not work.has(f"{folder}/failures.json"):
@@ -219,10 +219,10 @@ def _read_checked(work: WorkDir, batch_id: int, model: Model, names: list[str]) 
         return None
     rows = work.rows(f"{folder}/checked.arrow").rows
     passed = rows.column(_PLACE).to_numpy()
-    return check.Checked(rows, passed, np.array(sorted(failures), dtype=np.int64), failures)
+    return check.CheckResult(rows, passed, np.array(sorted(failures), dtype=np.int64), failures)
 
 
-def _read_matrix(work: WorkDir, batch_id: int, model: Model, checked: check.Checked) -> Matrix | None:
+def _read_matrix(work: WorkDir, batch_id: int, model: Model, checked: check.CheckResult) -> Matrix | None:
     """Return the matrix that data-process saved; None where it is of other rows than those that passed."""
     name = f"score/{batch_id}/matrix.arrow"
     if not work.has(name):

@@ -37,7 +37,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True)
-class Learned:
+class LearnedContract:
     """A contract, and the candidate columns that got no rule."""
 
     contract: Contract
@@ -45,7 +45,7 @@ class Learned:
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """The rows of one batch, parted: each is in `passed` or in `quarantined`, none in both."""
 
     good: pa.RecordBatch  # the rows that pass; NaN and sentinels are NULL, parsed columns have their kind's type
@@ -59,7 +59,7 @@ def learn(
     columns: Sequence[str],
     overrides: Mapping[str, ColumnCheck],
     missing: Sequence[float] = (),
-) -> Learned:
+) -> LearnedContract:
     """One rule for each candidate of `columns`, from training rows; what `overrides` says replaces what was learned.
 
     `missing` are numbers that mean "not measured". Raises SourceError for a column that `rows` lack, ConfigError for
@@ -83,10 +83,10 @@ def learn(
             dropped[name] = f"free text: {len(distinct):,} distinct values"
             continue
         rules.append(_rule(name, kind, values, distinct, override))
-    return Learned(Contract(tuple(rules)), dropped)
+    return LearnedContract(Contract(tuple(rules)), dropped)
 
 
-def in_force(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> Contract:
+def apply_overrides(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> Contract:
     """A model's contract with what the config says today: bounds and nullability hold at once, without a retrain."""
 
     def rule(known: ColumnRule) -> ColumnRule:
@@ -102,9 +102,9 @@ def in_force(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> Contra
     return Contract(tuple(map(rule, contract.rules)))
 
 
-def must_apply(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> None:
+def require_applicable(contract: Contract, overrides: Mapping[str, ColumnCheck]) -> None:
     """Raise ConfigError where `in_force` would leave out what the config says, since a model learned otherwise."""
-    known, in_force_now = {rule.name: rule for rule in contract.rules}, in_force(contract, overrides)
+    known, in_force_now = {rule.name: rule for rule in contract.rules}, apply_overrides(contract, overrides)
     for name, override in overrides.items():
         if name not in known:
             raise _not_learned(name, "the model has no rule for this column")
@@ -141,7 +141,7 @@ def check(
     contract: Contract,
     misfits: Iterable[Misfit] = (),
     missing: Sequence[float] = (),
-) -> Checked:
+) -> CheckResult:
     """Part the rows that keep the contract from those that break it. Copies nothing where nothing is wrong.
 
     Columns that the contract does not name pass untouched, and misfits in them do not count. Raises SourceError for
@@ -176,10 +176,10 @@ def check(
     good = _replaced(rows, changed)
     if len(quarantined):
         good = good.take(passed)
-    return Checked(good, passed, quarantined, {row: failures[row] for row in quarantined.tolist()})
+    return CheckResult(good, passed, quarantined, {row: failures[row] for row in quarantined.tolist()})
 
 
-def reasons(failures: list[Failure]) -> str:
+def format_reasons(failures: list[Failure]) -> str:
     """The failures of one row as JSON: a list of {"column", "rule", "value", "limit"}, long text cut."""
     return json.dumps(
         [

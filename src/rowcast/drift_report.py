@@ -6,7 +6,7 @@ from typing import Any
 
 from rowcast.job.opening import Job
 from rowcast.messages.drift import describe_alarm
-from rowcast.monitor import Looked, State
+from rowcast.monitor import DriftResult, State
 from rowcast.watch import drift
 
 
@@ -16,7 +16,7 @@ class DriftReport:
 
     job: str
     champion: int | None
-    looked: Looked | None  # all that its runs say; None where rows are counted only from the next retrain on
+    looked: DriftResult | None  # all that its runs say; None where rows are counted only from the next retrain on
     unused: tuple[State, ...]  # the same of columns that it does not use
     history: tuple[Mapping[str, Any], ...]  # drifts that began, changed and ended, the newest first
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rowcast import check, features
 from rowcast.errors import DatabaseError, SourceError
 from rowcast.job.opening import Job
-from rowcast.models.top_contributions import leading
+from rowcast.models.top_contributions import select_top
 from rowcast.scoring.changes import Changes
 from rowcast.scoring.columns import check_columns
 from rowcast.source import hash_rows
@@ -212,10 +212,10 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
     again, contributions = None, None
     if len(checked.passed):
         matrix = features.process(checked.good, model.contract, model.features)
-        again = float(model.scored(matrix).score[0])
+        again = float(model.score(matrix).score[0])
         found = model.contributions(matrix)
         if found is not None:
-            contributions = leading(matrix, 0, found[0], model.usual, len(model.features))
+            contributions = select_top(matrix, 0, found[0], model.reference_ranges, len(model.features))
     values = pa.RecordBatch.to_pylist(rows)[0]
     return ScoredRow(
         score=stored["score"],

@@ -12,7 +12,7 @@ from rowcast.config import Scalar, Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError
 from rowcast.models.matrix import Matrix
-from rowcast.models.target import Kind, Target, plain
+from rowcast.models.target import Kind, Target, canonical_label
 
 # Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
 BLOCK = 32
@@ -63,7 +63,7 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
     return numbers
 
 
-def learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]:
+def find_learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]:
     """Which of n known labels a model can learn from, shape (n,).
 
     Of several classes those of `least` rows and more, of values the finite numbers. Raises TrainingError where there
@@ -83,7 +83,7 @@ def learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]
     return found
 
 
-def target(labels: pa.Array, task: Task) -> Target:
+def make_target(labels: pa.Array, task: Task) -> Target:
     """What n known labels say. Raises TrainingError where they are not of the task's kind."""
     if not len(labels):
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
@@ -91,9 +91,9 @@ def target(labels: pa.Array, task: Task) -> Target:
         return Target("regression", _values(labels))
     if task.kind == "multiclass":
         classes = _classes(labels, task.normal)
-        return Target("multiclass", places(labels, classes), classes)
+        return Target("multiclass", encode_labels(labels, classes), classes)
     classes = _two_classes(labels, task.positive)
-    return Target("binary", is_positive(labels, task.positive), classes)
+    return Target("binary", match_positive(labels, task.positive), classes)
 
 
 def _values(labels: pa.Array) -> npt.NDArray[np.float64]:
@@ -126,7 +126,7 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
         )
     first = max(counts, key=lambda label: (counts[label], str(label)))
     if normal is not None:
-        same = [label for label in counts if plain(label) == plain(normal)]
+        same = [label for label in counts if canonical_label(label) == canonical_label(normal)]
         if not same:
             raise TrainingError(
                 "no label is the one that [task] normal names",
@@ -139,8 +139,8 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
 
 
 def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
-    found = {plain(value): value for value in labels.unique().to_pylist()}
-    wanted, shown = plain(positive), _shown(found.values())
+    found = {canonical_label(value): value for value in labels.unique().to_pylist()}
+    wanted, shown = canonical_label(positive), _shown(found.values())
     if wanted not in found:
         raise TrainingError(
             "no label is the one that [task] positive names",
@@ -156,7 +156,7 @@ def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
         )
         what = f"the label has {len(found)} value{'s' * (len(found) > 1)}"
         raise TrainingError(what, hint=hint, detail=shown, about="classes")
-    return next(value for plain, value in found.items() if plain != wanted), found[wanted]
+    return next(value for label, value in found.items() if label != wanted), found[wanted]
 
 
 def _shown(labels: Iterable[Any]) -> str:
@@ -164,14 +164,14 @@ def _shown(labels: Iterable[Any]) -> str:
     return ", ".join(repr(value) for value in known[:6]) + (" …" if len(known) > 6 else "")
 
 
-def places(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.int64]:
+def encode_labels(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.int64]:
     """The place of each label in `classes`, shape (n,); of one that is not among them, the number of classes."""
-    known = {plain(value): place for place, value in enumerate(classes)}
+    known = {canonical_label(value): place for place, value in enumerate(classes)}
     coded = labels.dictionary_encode()
-    of = [known.get(plain(value), len(classes)) for value in coded.dictionary.to_pylist()]
+    of = [known.get(canonical_label(value), len(classes)) for value in coded.dictionary.to_pylist()]
     return np.array(of, dtype=np.int64)[np.asarray(coded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)]
 
 
-def is_positive(labels: pa.Array, positive: Scalar) -> npt.NDArray[np.bool_]:
+def match_positive(labels: pa.Array, positive: Scalar) -> npt.NDArray[np.bool_]:
     """Which of n labels are the positive class, shape (n,)."""
-    return np.equal(places(labels, (positive,)), 0)
+    return np.equal(encode_labels(labels, (positive,)), 0)

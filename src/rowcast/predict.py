@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from rowcast.contract import Failure
-from rowcast.models.artifact import Model, Scored
+from rowcast.models.artifact import Model, ModelOutput
 from rowcast.models.conformal import Sets
 from rowcast.models.matrix import Matrix
-from rowcast.models.top_contributions import leading
+from rowcast.models.top_contributions import select_top
 
 TOP = 10  # contributions kept for a flagged row
 MOST_EXPLAINED = 500  # flagged rows of a batch that carry contributions: exact ones cost as much as 40 scores
@@ -27,34 +27,36 @@ class Predictions:
     flagged: int
 
 
-def predictions(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> Predictions:
+def predict_batch(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> Predictions:
     """Scores of n good rows, `keys` and `row_hash` (n,) beside them.
 
     The flagged rows with the highest scores carry their leading contributions; `rowcast explain` gives any row's.
     """
-    scored = model.scored(matrix)
+    scored = model.score(matrix)
     columns = {**_sure(model, scored), "contributions": _contributions(model, matrix, scored)}
-    rows = _beside(scores(model, scored, keys, row_hash), columns)
+    rows = _beside(score_columns(model, scored, keys, row_hash), columns)
     return Predictions(rows, int(scored.flagged.sum()))
 
 
-def scores(model: Model, scored: Scored, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> pa.RecordBatch:
+def score_columns(
+    model: Model, scored: ModelOutput, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]
+) -> pa.RecordBatch:
     """What was made of each row, without how sure that is and why."""
     columns = {
         "row_hash": pa.array(row_hash),
         "score": pa.array(scored.score),
-        "predicted": predicted(model, scored),
+        "predicted": predict_labels(model, scored),
         "threshold": pa.repeat(pa.scalar(model.threshold, pa.float64()), len(scored.score)),
     }
     return _beside(keys, columns)
 
 
-def predicted(model: Model, scored: Scored) -> pa.Array:
+def predict_labels(model: Model, scored: ModelOutput) -> pa.Array:
     """The decisions as the source spells its labels, or a regression's values."""
     return pa.array(scored.score) if scored.place is None else pa.array(model.classes).take(pa.array(scored.place))
 
 
-def quarantined(
+def make_quarantine_rows(
     keys: pa.RecordBatch,
     values: pa.RecordBatch,
     originals: Mapping[tuple[int, str], str],
@@ -80,7 +82,7 @@ def quarantined(
     return _beside(keys.take(pa.array(rows)), columns)
 
 
-def _sure(model: Model, scored: Scored) -> dict[str, pa.Array]:
+def _sure(model: Model, scored: ModelOutput) -> dict[str, pa.Array]:
     """Which rows the model cannot tell, and what each may be: a JSON list of classes, or the ends of an interval."""
     rows, how = len(scored.score), model.conformal
     kinds = {"uncertain": pa.bool_(), "possible": pa.string(), "low": pa.float64(), "high": pa.float64()}
@@ -105,7 +107,7 @@ def _possible(model: Model, sets: npt.NDArray[np.bool_]) -> pa.Array:
     return pa.array(texts, pa.string()).take(pa.array(place.ravel()))
 
 
-def _contributions(model: Model, matrix: Matrix, scored: Scored) -> pa.Array:
+def _contributions(model: Model, matrix: Matrix, scored: ModelOutput) -> pa.Array:
     texts: list[str | None] = [None] * len(matrix)
     places = np.flatnonzero(scored.flagged)
     places = places[np.argsort(-scored.score[places], kind="stable")[:MOST_EXPLAINED]]
@@ -113,7 +115,9 @@ def _contributions(model: Model, matrix: Matrix, scored: Scored) -> pa.Array:
     found = model.contributions(explained) if len(places) else None
     if found is not None:
         for row, place in enumerate(places):
-            texts[place] = json.dumps(leading(explained, row, found[row], model.usual, TOP), ensure_ascii=False)
+            texts[place] = json.dumps(
+                select_top(explained, row, found[row], model.reference_ranges, TOP), ensure_ascii=False
+            )
     return pa.array(texts, pa.string())
 
 

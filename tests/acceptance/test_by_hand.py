@@ -46,13 +46,13 @@ def figures(job: Job, run: int) -> dict[str, float]:
 
 def in_place_of_predictions(monkeypatch: pytest.MonkeyPatch, before: Callable[[int], Any]) -> None:
     """Let something happen before the predictions of each batch are made, which is given the batch's place."""
-    honest, calls = predict.predictions, iter(range(1000))
+    honest, calls = predict.predict_batch, iter(range(1000))
 
     def predictions(*arguments: Any) -> predict.Predictions:
         before(next(calls))
         return honest(*arguments)
 
-    monkeypatch.setattr(predict, "predictions", predictions)
+    monkeypatch.setattr(predict, "predict_batch", predictions)
 
 
 def test_the_lease_is_renewed_while_a_step_by_hand_scores(lite: Job, monkeypatch: pytest.MonkeyPatch) -> None:

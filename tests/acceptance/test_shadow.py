@@ -168,7 +168,7 @@ def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(untrained: Job)
         chosen = ", ".join(model.features)
         rows_read = one.store.query(f"SELECT wafer, {chosen} FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
         matrix = features.process(to_batch(rows_read), model.contract, model.features)
-        scores = dict(zip(rows_read["wafer"].to_pylist(), model.scored(matrix).score.tolist(), strict=True))
+        scores = dict(zip(rows_read["wafer"].to_pylist(), model.score(matrix).score.tolist(), strict=True))
     assert {wafer: row["score"] for wafer, row in beside.items()} == pytest.approx(
         {wafer: scores[wafer] for wafer in beside}, rel=0, abs=1e-9
     )

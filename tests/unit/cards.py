@@ -297,7 +297,7 @@ def of_every_kind() -> dict[str, Card]:
     return {
         "binary": card(),
         "multiclass": card(multiclass(), part=Part(None, ("ok", "scratch", "void & crack"), {})),
-        "regression": card(regression(), part=Part(usual={})),
+        "regression": card(regression(), part=Part(reference_ranges={})),
         "first": first(),
         "old": card(old()),
         "imported": card(

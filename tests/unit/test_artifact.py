@@ -19,7 +19,7 @@ from sklearn.linear_model import LogisticRegression
 
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import ModelError
-from rowcast.fit.candidates.boosted_trees import fit_boosted
+from rowcast.fit.candidates.boosted_trees import fit_boosted_trees
 from rowcast.fit.candidates.linear import fit_linear
 from rowcast.models import storage
 from rowcast.models.artifact import Member, Model
@@ -58,7 +58,7 @@ def binary(outcome: np.ndarray) -> Target:
 def model(engine: Engine, estimator: Any, features: tuple[str, ...] = ROWS.names, **other: Any) -> Model:
     usual = {"s1": [-1.5, 1.5], "tool": {"ä": 0.2}}
     given = {"calibration": Sigmoid(0.7, -1.2), "threshold": 0.1 + 0.2, "classes": (-1, 1), "kind": "binary"}
-    given |= {"members": (Member(engine, estimator),), "usual": usual, **other}
+    given |= {"members": (Member(engine, estimator),), "reference_ranges": usual, **other}
     return Model(features=features, contract=CONTRACT, **given)
 
 
@@ -67,7 +67,7 @@ def linear() -> Model:
 
 
 def trees() -> Model:
-    return model("lightgbm", fit_boosted(ROWS, binary(OUTCOME), 0).estimator)
+    return model("lightgbm", fit_boosted_trees(ROWS, binary(OUTCOME), 0).estimator)
 
 
 def theirs(estimator: Any, numbers: bool = True) -> Model:
@@ -151,10 +151,10 @@ def built(name: str) -> Model:
 def test_the_bytes_bring_back_the_same_model(make: Callable[[], Model]) -> None:
     before = make()
     after = load(before.to_bytes())
-    for name in ("kind", "features", "contract", "calibration", "threshold", "classes", "usual"):
+    for name in ("kind", "features", "contract", "calibration", "threshold", "classes", "reference_ranges"):
         assert getattr(after, name) == getattr(before, name)
     new = rows(100)
-    np.testing.assert_allclose(after.scored(new).score, before.scored(new).score, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.score(new).score, before.score(new).score, rtol=0, atol=1e-12)
     np.testing.assert_allclose(after.contributions(new), before.contributions(new), rtol=0, atol=1e-12)
     assert after.to_bytes() == before.to_bytes()
 
@@ -164,7 +164,7 @@ def test_estimators_of_scikit_learn_come_back_the_same(name: str) -> None:
     before = built(name)
     after = load(before.to_bytes())
     new = rows(50) if "columns" in name else filled(rows(50))
-    np.testing.assert_allclose(after.scored(new).score, before.scored(new).score, rtol=0, atol=1e-12)
+    np.testing.assert_allclose(after.score(new).score, before.score(new).score, rtol=0, atol=1e-12)
     assert after.contributions(new) is None
 
 
@@ -211,21 +211,21 @@ def test_isotonic_calibration_text_classes_and_odd_names_survive() -> None:
 @pytest.mark.parametrize("make", [linear, trees, lambda: built("columns")], ids=["linear", "lightgbm", "sklearn"])
 def test_neither_batch_size_nor_threads_nor_column_order_change_a_score(make: Callable[[], Model]) -> None:
     of, new = make(), rows(200)
-    whole = of.scored(new).score
-    single = np.concatenate([of.scored(new.take(np.array([row]))).score for row in range(200)])
+    whole = of.score(new).score
+    single = np.concatenate([of.score(new.take(np.array([row]))).score for row in range(200)])
     assert np.abs(single - whole).max() < 1e-9
-    assert np.abs(of.scored(new, num_threads=2).score - whole).max() < 1e-9
+    assert np.abs(of.score(new, num_threads=2).score - whole).max() < 1e-9
     turned = new.select(new.names[::-1])
-    np.testing.assert_array_equal(of.scored(turned).score, whole)
+    np.testing.assert_array_equal(of.score(turned).score, whole)
     if of.members[0].engine != "sklearn":
         np.testing.assert_array_equal(of.contributions(turned), of.contributions(new))
-    assert of.scored(new.take(np.array([], dtype=int))).score.shape == (0,)
+    assert of.score(new.take(np.array([], dtype=int))).score.shape == (0,)
 
 
 def test_scores_are_probabilities_of_the_calibration() -> None:
     of = linear()
     raw = of.members[0].estimator.decision_function(ROWS.values)
-    np.testing.assert_allclose(of.scored(ROWS).score, 1 / (1 + np.exp(-(0.7 * raw - 1.2))), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(of.score(ROWS).score, 1 / (1 + np.exp(-(0.7 * raw - 1.2))), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("make", [linear, trees], ids=["linear", "lightgbm"])
@@ -253,7 +253,7 @@ def test_linear_contributions_are_coefficient_times_distance_from_the_mean() -> 
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ModelError, match="needs column 's2', which the rows lack") as caught:
-        linear().scored(ROWS.select(("s1", "s3", "tool", "s4")))
+        linear().score(ROWS.select(("s1", "s3", "tool", "s4")))
     assert "retrain" in caught.value.hint
 
 
@@ -261,7 +261,7 @@ def test_categories_in_another_order_are_refused_instead_of_scored_wrongly() -> 
     turned = Matrix(ROWS.values, ROWS.names, {"tool": KNOWN[::-1]})
     for other in (turned, Matrix(ROWS.values, ROWS.names, {})):
         with pytest.raises(ModelError, match="'tool' is coded differently"):
-            trees().scored(other)
+            trees().score(other)
 
 
 # Bytes that were changed
@@ -444,7 +444,7 @@ def _boosted(objective: str, label: np.ndarray, **more: Any) -> Any:
 def test_several_classes_are_decided_by_what_they_cost_and_come_back_the_same() -> None:
     before = several(_boosted("multiclass", PLACE, num_class=3), "lightgbm")
     after = load(before.to_bytes())
-    scored, again = before.scored(ROWS), after.scored(ROWS)
+    scored, again = before.score(ROWS), after.score(ROWS)
     np.testing.assert_allclose(again.probability, scored.probability, rtol=0, atol=1e-12)
     np.testing.assert_allclose(scored.probability.sum(axis=1), 1)
     expected = scored.probability @ np.array([[0, 1, 1], [20, 0, 1], [20, 1, 0]])
@@ -465,7 +465,7 @@ def test_a_class_that_a_users_estimator_has_not_seen_is_all_but_impossible() -> 
 
 def test_contributions_of_several_classes_tell_the_one_decided_on_from_the_one_that_needs_no_action() -> None:
     of = several(_boosted("multiclass", PLACE, num_class=3), "lightgbm")
-    scored, raw = of.scored(ROWS), of.raw(ROWS)
+    scored, raw = of.score(ROWS), of.raw(ROWS)
     rows = np.flatnonzero(scored.place == 2)
     assert len(rows) > 5
     difference = raw[rows, 2] - raw[rows, 0]
@@ -484,7 +484,7 @@ def test_values_come_back_the_same_and_are_flagged_outside_their_limits() -> Non
         threshold=None,
         limits=(None, 0.5),
     )
-    scored = load(of.to_bytes()).scored(ROWS)
+    scored = load(of.to_bytes()).score(ROWS)
     np.testing.assert_allclose(scored.score, booster.predict(ROWS.values), atol=1e-12)
     np.testing.assert_array_equal(scored.flagged, scored.score > 0.5)
     assert 0 < scored.flagged.sum() < len(ROWS)
@@ -511,7 +511,7 @@ def test_a_model_of_the_first_format_is_still_read() -> None:
         "model.json": json.dumps({"format": 1, "engine": "lightgbm", **old}).encode(),
         "lightgbm.txt": parts["0.lightgbm.txt"],
     }
-    np.testing.assert_array_equal(load(zipped(first)).scored(ROWS).score, trees().scored(ROWS).score)
+    np.testing.assert_array_equal(load(zipped(first)).score(ROWS).score, trees().score(ROWS).score)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def bad_labels(canary: str) -> list[Exception]:
         (many, {"kind": "multiclass"}),
         ([canary, "x"], {"kind": "regression"}),
     ]
-    return [caught(partial(features.target, pa.array(of), config.Task.model_validate(task))) for of, task in given]
+    return [caught(partial(features.make_target, pa.array(of), config.Task.model_validate(task))) for of, task in given]
 
 
 def bad_estimator(canary: str) -> list[Exception]:

@@ -9,11 +9,11 @@ import pytest
 from lightgbm import LGBMClassifier
 from scipy.special import logit
 
-from rowcast.fit.candidates import default, user
-from rowcast.fit.candidates.boosted_trees import fit_boosted
-from rowcast.fit.candidates.extra_trees import fit_extra
+from rowcast.fit.candidates import default_candidates, user_candidate
+from rowcast.fit.candidates.boosted_trees import fit_boosted_trees
+from rowcast.fit.candidates.extra_trees import fit_extra_trees
 from rowcast.models.matrix import Matrix
-from rowcast.models.storage import dumped, loaded
+from rowcast.models.storage import dump_estimator, load_estimator
 from rowcast.models.target import Target
 from rowcast.models.validation import check_lightgbm
 
@@ -33,7 +33,7 @@ TARGETS = {
 @pytest.mark.parametrize("kind", TARGETS)
 def test_every_candidate_learns_comes_back_from_its_bytes_and_is_the_same_each_time(kind: Any) -> None:
     target = TARGETS[kind]
-    for candidate in default(kind, 0):
+    for candidate in default_candidates(kind, 0):
         fitted, again = candidate.fit(ROWS, target), candidate.fit(ROWS, target)
         raw = fitted.raw(ROWS)
         assert raw.shape == ((600, 3) if kind == "multiclass" else (600,))
@@ -44,8 +44,8 @@ def test_every_candidate_learns_comes_back_from_its_bytes_and_is_the_same_each_t
             found = raw.argmax(axis=1) if kind == "multiclass" else raw > np.quantile(raw, 1 - target.values.mean())
             assert (found == target.values).mean() > 0.75, candidate.name
         scores = 3 if kind == "multiclass" else 1
-        part = dumped(fitted.engine, fitted.estimator, 6, scores)
-        same = type(fitted)(fitted.engine, loaded(fitted.engine, part, 6, scores), target)
+        part = dump_estimator(fitted.engine, fitted.estimator, 6, scores)
+        same = type(fitted)(fitted.engine, load_estimator(fitted.engine, part, 6, scores), target)
         np.testing.assert_allclose(same.raw(ROWS), raw, rtol=0, atol=1e-12)
 
 
@@ -54,7 +54,7 @@ def test_a_users_lightgbm_is_scored_for_classes_that_its_rows_lack() -> None:
     module.make = lambda: LGBMClassifier(n_estimators=20, n_jobs=1, verbosity=-1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "mine", module)
-        candidate = user("mine:make", 0)
+        candidate = user_candidate("mine:make", 0)
     numbers = ROWS.select(("a", "b", "c"))
     target = Target("multiclass", np.digitize(np.nan_to_num(VALUES[:, 0]), [-0.5, 0.5]), ("ok", "edge", "void"))
     there = np.flatnonzero(target.values != 1)
@@ -65,7 +65,7 @@ def test_a_users_lightgbm_is_scored_for_classes_that_its_rows_lack() -> None:
 
 
 def test_the_simplest_come_first_and_names_are_different() -> None:
-    names = [candidate.name for candidate in default("regression", 0)]
+    names = [candidate.name for candidate in default_candidates("regression", 0)]
     assert names == ["ridge, penalty 1000", "ridge, penalty 10", "extra trees", "boosted trees"]
 
 
@@ -75,7 +75,7 @@ def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
 
     options = {"min_samples_leaf": 3, "max_features": 0.5, "random_state": 7}
     forest = ExtraTreesRegressor(100, **options).fit(VALUES, TARGETS["regression"].values)
-    found = fit_extra(ROWS, TARGETS["regression"], 7).raw(ROWS)
+    found = fit_extra_trees(ROWS, TARGETS["regression"], 7).raw(ROWS)
     np.testing.assert_allclose(found, forest.predict(VALUES), rtol=0, atol=1e-9)
     outcome = TARGETS["binary"].values
     base = outcome.mean()
@@ -86,7 +86,7 @@ def test_extra_trees_say_as_lightgbm_what_they_say_as_scikit_learn() -> None:
         rows = tree.tree_.n_node_samples[leaf]
         said = logit((tree.tree_.value[leaf, 0, 1] * rows + 3 * base) / (rows + 3))
         each.append(said + logit(base) - said.mean())
-    np.testing.assert_allclose(fit_extra(ROWS, TARGETS["binary"], 7).raw(ROWS), np.mean(each, axis=0), atol=1e-5)
+    np.testing.assert_allclose(fit_extra_trees(ROWS, TARGETS["binary"], 7).raw(ROWS), np.mean(each, axis=0), atol=1e-5)
 
 
 def test_scores_are_on_one_scale_whether_half_of_the_rows_were_learned_from_or_all() -> None:
@@ -97,7 +97,7 @@ def test_scores_are_on_one_scale_whether_half_of_the_rows_were_learned_from_or_a
     assert 0.03 < outcome.mean() < 0.1
     rows = Matrix(values, tuple(f"c{place}" for place in range(20)), {})
     target, later = Target("binary", outcome, ("ok", "bad")), rows.take(slice(6_000, None))
-    for candidate in default("binary", 0):
+    for candidate in default_candidates("binary", 0):
         half, whole = (
             candidate.fit(rows.take(slice(0, n)), target.take(slice(0, n))).raw(later) for n in (3_000, 6_000)
         )
@@ -106,7 +106,7 @@ def test_scores_are_on_one_scale_whether_half_of_the_rows_were_learned_from_or_a
 
 
 def test_the_contributions_of_extra_trees_are_exact() -> None:
-    fitted = fit_extra(ROWS, TARGETS["binary"], 0)
+    fitted = fit_extra_trees(ROWS, TARGETS["binary"], 0)
     shares = fitted.estimator.predict(VALUES[:50], pred_contrib=True)
     np.testing.assert_allclose(shares.sum(axis=1), fitted.raw(ROWS)[:50], atol=1e-9)
     check_lightgbm(fitted.estimator.model_to_string(), 6, 1)
@@ -119,7 +119,7 @@ def test_the_number_of_boosted_trees_is_found_on_later_rows_where_they_can_tell(
     noise = Target("binary", random.random(6_000) < 0.3, (0, 1))
     clear = Target("binary", values[:, 0] * values[:, 1] > 0.3, (0, 1))
     few = Target("binary", noise.values & (np.arange(6_000) % 10 == 0), (0, 1))
-    counts = [fit_boosted(rows, target, 0).estimator.num_trees() for target in (noise, clear, few)]
+    counts = [fit_boosted_trees(rows, target, 0).estimator.num_trees() for target in (noise, clear, few)]
     assert counts[0] == 50  # the fewest: more trees only learn noise
     assert counts[1] > 150
     assert counts[2] == 80  # too few positives to tell

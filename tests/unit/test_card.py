@@ -15,8 +15,8 @@ from pictures import is_sound
 
 from rowcast import report
 from rowcast.card import Card, words
-from rowcast.card.caveats import beware, wilson
-from rowcast.card.figures import changes, columns_changed, figures, headlines
+from rowcast.card.caveats import list_caveats, wilson
+from rowcast.card.figures import columns_changed, list_changes, list_figures, list_headlines
 from rowcast.card.html import page
 from rowcast.card.record import Part, served
 from rowcast.card.text import as_dict, summary
@@ -107,10 +107,10 @@ def test_a_regression_has_its_error_over_time_and_its_residuals_and_no_classes()
     of = CARDS["regression"]
     pictures = [each.find("title").text for each in parsed(of).iter("svg") if each.find("title") is not None]
     assert pictures[:2] == ["mean absolute error over time", "What was observed, less what was predicted"]
-    assert [figure.name for figure in headlines(of)] == ["error (mean absolute)"]
+    assert [figure.name for figure in list_headlines(of)] == ["error (mean absolute)"]
     assert words.lacking(of) == ""
     assert "Truth and prediction" not in said(of)
-    assert {figure.name for figure in figures(of.metrics)} == {"mean absolute error", "root mean squared error"}
+    assert {figure.name for figure in list_figures(of.metrics)} == {"mean absolute error", "root mean squared error"}
 
 
 def test_the_confusion_of_three_classes_is_three_by_three() -> None:
@@ -184,7 +184,7 @@ def test_the_first_screen_says_what_it_predicts_and_since_when_it_serves() -> No
 
 
 def test_the_headlines_tell_the_cost_against_doing_nothing_and_looking_at_all() -> None:
-    found = {figure.name: (figure.shown, figure.interval, figure.meaning) for figure in headlines(card())}
+    found = {figure.name: (figure.shown, figure.interval, figure.meaning) for figure in list_headlines(card())}
     assert found["ranking (AUC)"][:2] == ("88 %", "86 to 90 %")
     assert found["cost per row"] == (
         "0.4",
@@ -237,15 +237,15 @@ def test_a_version_out_of_service_says_from_when_to_when_or_why_not() -> None:
 )
 def test_what_to_beware_of_is_said(changes: dict[str, Any], says: str) -> None:
     quiet = binary(suspects=[])
-    assert beware(card(quiet)) == []
-    [sentence] = beware(card({**quiet, **changes}))
+    assert list_caveats(card(quiet)) == []
+    [sentence] = list_caveats(card({**quiet, **changes}))
     assert says in sentence
 
 
 def test_a_share_of_positives_that_fell_is_said_with_both_ends() -> None:
     periods = over_time(0.9, 0.4)
     periods[0]["positives"] = 176
-    [sentence] = beware(card(binary(suspects=[], over_time=periods)))
+    [sentence] = list_caveats(card(binary(suspects=[], over_time=periods)))
     assert sentence == "The share of positives changed over time, from 22 % to 6.1 % between two periods."
 
 
@@ -254,17 +254,17 @@ def test_coverage_and_calibration_that_miss_are_said() -> None:
     record["coverage"][1] |= {"covered": 0.8, "low": 0.75, "high": 0.85}
     for each in record["reliability"][2:4]:
         each["observed_low"] = each["predicted"] + 0.01
-    assert beware(card(record)) == [
+    assert list_caveats(card(record)) == [
         "What it predicts lies outside the interval of what was observed in 2 of 8 bins.",
         "Of 1, its sets held the truth in 80 % of the rows, where 90 % is promised.",
     ]
 
 
 def test_a_first_version_a_persons_choice_and_damage_are_said() -> None:
-    assert beware(first())[0] == "It was promoted as the first version: no gate has compared it with another."
+    assert list_caveats(first())[0] == "It was promoted as the first version: no gate has compared it with another."
     by_ada = card(binary(suspects=[]), decisions=(decision(2, 1, decided_by="Ada", reason="fewer misses"),))
-    assert beware(by_ada) == ["It was put in service by Ada, not by the gate: fewer misses."]
-    assert "cannot be loaded" in beware(CARDS["damaged"])[0]
+    assert list_caveats(by_ada) == ["It was put in service by Ada, not by the gate: fewer misses."]
+    assert "cannot be loaded" in list_caveats(CARDS["damaged"])[0]
     assert "Against the champion before There was no champion before it." in re.sub(r"\s+", " ", said(first()))
 
 
@@ -280,7 +280,7 @@ def test_periods_that_do_not_differ_are_rarely_said_to() -> None:
             {"rows": 9, "auc": auc, "auc_low": auc - 0.0196, "auc_high": auc + 0.0196}
             for auc in (0.7 + 0.01 * random.normal(size=5)).tolist()
         ]
-        said += any("AUC changed" in sentence for sentence in beware(card(binary(over_time=periods))))
+        said += any("AUC changed" in sentence for sentence in list_caveats(card(binary(over_time=periods))))
     assert 60 <= said <= 120
 
 
@@ -300,7 +300,7 @@ def test_wilsons_interval_is_that_of_scipy() -> None:
 def test_what_changed_is_told_column_by_column_and_figure_by_figure() -> None:
     of = card()
     assert columns_changed(of) == (["s060", "s038", "tool"], ["s090", "s091"])
-    found = {change.what: (change.before, change.now) for change in changes(of)}
+    found = {change.what: (change.before, change.now) for change in list_changes(of)}
     assert found["threshold"] == ("0.0408", "0.0498")
     assert found["columns"] == ("23", "24")
     assert found["cost per row"] == ("0.4", "0.4 (0.35 to 0.46)")
@@ -345,11 +345,11 @@ def test_the_card_is_told_on_a_terminal_and_as_json(name: str) -> None:
     text = summary(of)
     assert text.startswith(f"wafers v2 ({of.version.status})" if name != "first" else "wafers v2")
     assert words.predicts(of)[:60] in text
-    for sentence in beware(of):
+    for sentence in list_caveats(of):
         assert sentence[:60] in text
     read = json.loads(report.as_json(as_dict(of)))
     assert (read["job"], read["version"], read["kind"]) == ("wafers", 2, of.kind)
-    assert read["beware"] == beware(of)
+    assert read["beware"] == list_caveats(of)
     assert ("against" in read) == (of.before is not None)
 
 

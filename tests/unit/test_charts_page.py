@@ -12,7 +12,7 @@ from pictures import is_sound, parsed, texts
 from rowcast.charts import words
 from rowcast.charts.page import page
 from rowcast.charts.picture import picture
-from rowcast.monitor.control_charts import BASELINE, Kind, Mark, Subgroup, chart
+from rowcast.monitor.control_charts import BASELINE, Kind, Mark, Subgroup, make_chart
 from rowcast.watch.chart_data import Chart
 
 FIRST = date(2026, 5, 1)
@@ -30,7 +30,9 @@ def made(
 ) -> Chart:
     happened = [Mark(day(number), what) for number, what in (marks or {}).items()]
     subgroups = [Subgroup(day(number), value, 50) for number, value in enumerate(values)]
-    return Chart(of.get("what", "s01"), of.get("what") is None, group, kind, chart(subgroups, happened, kind), happened)
+    return Chart(
+        of.get("what", "s01"), of.get("what") is None, group, kind, make_chart(subgroups, happened, kind), happened
+    )
 
 
 def classes(svg: ElementTree.Element, name: str) -> list[ElementTree.Element]:
@@ -80,10 +82,10 @@ def test_texts_of_marks_that_would_touch_are_left_to_be_pointed_at() -> None:
 
 def test_words_say_what_is_so_and_what_was() -> None:
     found = made([*QUIET, 10.0, 25.0, 10.0, 10.0])
-    assert words.broken(found) == f"EWMA since {day(BASELINE + 1)}"
-    assert words.earlier(found) == f"1 beyond 3 sigma until {day(BASELINE + 1)}"
-    assert words.usual(found) == "6.032 to 13.97"
-    assert words.usual(made(QUIET[:5])) == f"after {BASELINE} days, now 5"
+    assert words.describe_violations(found) == f"EWMA since {day(BASELINE + 1)}"
+    assert words.describe_past_violation(found) == f"1 beyond 3 sigma until {day(BASELINE + 1)}"
+    assert words.reference_range(found) == "6.032 to 13.97"
+    assert words.reference_range(made(QUIET[:5])) == f"after {BASELINE} days, now 5"
 
 
 @pytest.mark.parametrize("group_by", [None, "tool"])

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowcast.check import FLOAT32_MAX, MOST_FAILURES, Checked, check, learn, reasons
+from rowcast.check import FLOAT32_MAX, MOST_FAILURES, CheckResult, check, format_reasons, learn
 from rowcast.config import ColumnCheck
 from rowcast.contract import ColumnRule, Contract, Failure, Misfit
 from rowcast.errors import ConfigError, SourceError
@@ -34,7 +34,7 @@ def rule(column: object, missing: tuple[float, ...] = (), /, **override: object)
     return learned(batch(x=column), missing, x=ColumnCheck(**override)).rules[0]
 
 
-def broken(checked: Checked) -> list[tuple[int, str, str]]:
+def broken(checked: CheckResult) -> list[tuple[int, str, str]]:
     return [(each.row, each.column, each.rule) for found in checked.failures.values() for each in found]
 
 
@@ -429,7 +429,7 @@ def test_reasons_are_json_that_any_database_can_read():
         Failure(0, "c", "category", "ü" * 500, "a, b"),
         Failure(0, "d", "type", Decimal("1.50"), "number"),
     ]
-    text = reasons(found)
+    text = format_reasons(found)
     parsed = json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
     assert "größe" in text
     assert parsed[0] == {"column": "größe", "rule": "finite", "value": "-inf", "limit": FLOAT32_MAX}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rowcast.errors import ModelError
-from rowcast.fit.confidence import coverage, fit
+from rowcast.fit.confidence import fit_conformal, measure_coverage
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.models.conformal import Bands, Sets, from_dict, to_dict
 from rowcast.models.target import Target
@@ -91,7 +91,7 @@ def test_each_class_is_covered_as_promised_on_later_rows_of_the_same_kind(share:
     for _ in range(60):
         probability, target = scored(random, 1000, share)
         later, truth = scored(random, 2000, share)
-        sets = fit(probability, target, folds(1000), 0.9).conformal.sets(later)
+        sets = fit_conformal(probability, target, folds(1000), 0.9).conformal.sets(later)
         held.append([sets[truth.values == place, place].mean() for place in (0, 1)])
     normal, positive = np.mean(held, axis=0)
     # Never below the promise; a little above, since a level that fell short by luck alone is raised as well.
@@ -102,7 +102,7 @@ def test_each_class_is_covered_as_promised_on_later_rows_of_the_same_kind(share:
 def test_always_answering_the_frequent_class_does_not_keep_the_promise() -> None:
     """Marginal sets would: 95 % of the rows are good. Class by class the rare one is covered too, and says so."""
     probability, target = scored(np.random.default_rng(4), 4000, 0.05, apart=0.5)
-    sets = fit(probability, target, folds(4000), 0.9).conformal
+    sets = fit_conformal(probability, target, folds(4000), 0.9).conformal
     held = sets.sets(probability)[target.values, 1].mean()
     assert held >= 0.9
     assert sets.uncertain(probability).mean() > 0.6
@@ -110,13 +110,13 @@ def test_always_answering_the_frequent_class_does_not_keep_the_promise() -> None
 
 def test_a_good_model_is_seldom_uncertain() -> None:
     probability, target = scored(np.random.default_rng(5), 4000, 0.2, apart=5.0)
-    assert fit(probability, target, folds(4000), 0.99).conformal.uncertain(probability).mean() < 0.05
+    assert fit_conformal(probability, target, folds(4000), 0.99).conformal.uncertain(probability).mean() < 0.05
 
 
 def test_a_class_of_too_few_rows_is_always_in_the_set() -> None:
     probability, _ = scored(np.random.default_rng(6), 300)
     outcome = np.arange(300) % 40 == 0  # eight of them: at 0.9 nine are needed
-    fitted = fit(probability, Target("binary", outcome, CLASSES), folds(300), 0.9)
+    fitted = fit_conformal(probability, Target("binary", outcome, CLASSES), folds(300), 0.9)
     assert fitted.conformal.sets(probability)[:, 1].all()
     assert not fitted.conformal.sets(probability)[:, 0].all()
 
@@ -128,7 +128,7 @@ def test_the_level_rises_where_the_promise_would_not_have_been_kept_forward_in_t
         shift = -0.25 * folds(3000)
         probability, target = scored(random, 3000, 0.2, 3.0, shift)
         later, truth = scored(random, 3000, 0.2, 3.0, -1.25)
-        fitted = fit(probability, target, folds(3000), 0.9)
+        fitted = fit_conformal(probability, target, folds(3000), 0.9)
         plain = np.quantile(probability[target.values], 0.1)
         assert fitted.level[1] > 0.9
         found["plain"].append((later[truth.values] >= plain).mean())
@@ -140,7 +140,7 @@ def test_the_level_rises_where_the_promise_would_not_have_been_kept_forward_in_t
 def test_one_fold_unlike_all_others_does_not_make_every_row_uncertain() -> None:
     """After a break no level would have held: the sets stay sets, and the record tells."""
     probability, target = scored(np.random.default_rng(15), 3000, 0.2, 4.0, np.where(folds(3000) == 3, -4.0, 0.0))
-    fitted = fit(probability, target, folds(3000), 0.9)
+    fitted = fit_conformal(probability, target, folds(3000), 0.9)
     assert fitted.level[1] == pytest.approx(0.99)
     assert 0.1 < fitted.conformal.uncertain(probability).mean() < 0.9
     assert not fitted.conformal.sets(probability)[:, 1].all()
@@ -154,7 +154,7 @@ def test_many_classes_are_each_covered() -> None:
         probability = np.exp(line) / np.exp(line).sum(axis=1, keepdims=True)
         half = np.arange(2000) < 1000
         target = Target("multiclass", truth, ("ok", "scratch", "dent"))
-        sets = fit(probability[half], target.take(half), folds(1000), 0.9).conformal.sets(probability[~half])
+        sets = fit_conformal(probability[half], target.take(half), folds(1000), 0.9).conformal.sets(probability[~half])
         held.append([sets[truth[~half] == place, place].mean() for place in range(3)])
     assert (np.mean(held, axis=0) > 0.89).all()
     assert (np.mean(held, axis=0) < 0.97).all()
@@ -169,7 +169,7 @@ def test_an_interval_covers_later_labels_and_is_wide_where_errors_are() -> None:
         value = random.uniform(0, 10, 4000)
         label = value + random.normal(size=4000) * (0.2 + 0.2 * value)
         half = np.arange(4000) < 2000
-        fitted = fit(value[half], Target("regression", label[half]), folds(2000), 0.9)
+        fitted = fit_conformal(value[half], Target("regression", label[half]), folds(2000), 0.9)
         low, high = fitted.conformal.interval(value[~half])
         covered = (low <= label[~half]) & (label[~half] <= high)
         held.append([covered[value[~half] < 2].mean(), covered[value[~half] > 8].mean()])
@@ -182,14 +182,18 @@ def test_an_interval_covers_later_labels_and_is_wide_where_errors_are() -> None:
 def test_a_model_that_knows_no_more_than_the_labels_is_uncertain_of_every_row() -> None:
     random = np.random.default_rng(10)
     label = random.normal(size=400)
-    blind = fit(random.normal(size=400), Target("regression", label), folds(400), 0.9).conformal
-    sighted = fit(label + 0.1 * random.normal(size=400), Target("regression", label), folds(400), 0.9).conformal
+    blind = fit_conformal(random.normal(size=400), Target("regression", label), folds(400), 0.9).conformal
+    sighted = fit_conformal(
+        label + 0.1 * random.normal(size=400), Target("regression", label), folds(400), 0.9
+    ).conformal
     assert blind.uncertain(label).all()
     assert not sighted.uncertain(label).any()
 
 
 def test_an_interval_of_too_few_rows_has_no_end() -> None:
-    low, high = fit(np.arange(8.0), Target("regression", np.arange(8.0)), folds(8), 0.9).conformal.interval(np.zeros(1))
+    low, high = fit_conformal(np.arange(8.0), Target("regression", np.arange(8.0)), folds(8), 0.9).conformal.interval(
+        np.zeros(1)
+    )
     assert (low[0], high[0]) == (-np.inf, np.inf)
 
 
@@ -199,8 +203,8 @@ def test_an_interval_of_too_few_rows_has_no_end() -> None:
 def test_coverage_is_measured_forward_in_time_and_stands_beside_the_promise() -> None:
     probability, target = scored(np.random.default_rng(11), 2000, 0.2)
     scores = OutOfFold(target, folds(2000), np.arange(2000), {"model": probability})
-    fitted = fit(probability, target, scores.fold, 0.9)
-    table = coverage(scores, "model", fitted, 0.9, plain_probability)
+    fitted = fit_conformal(probability, target, scores.fold, 0.9)
+    table = measure_coverage(scores, "model", fitted, 0.9, plain_probability)
     json.dumps(table, allow_nan=False)
     assert [row["of"] for row in table] == ["ok", "bad", "all"]
     later = folds(2000) > 0
@@ -218,8 +222,8 @@ def test_coverage_of_a_fold_comes_from_earlier_folds_alone() -> None:
     random = np.random.default_rng(12)
     probability, target = scored(random, 2000, 0.2, 4.0, np.where(folds(2000) == 4, -4.0, 0.0))
     scores = OutOfFold(target, folds(2000), np.arange(2000), {"model": probability})
-    fitted = fit(probability, target, scores.fold, 0.9)
-    row = coverage(scores, "model", fitted, 0.9, plain_probability)[1]
+    fitted = fit_conformal(probability, target, scores.fold, 0.9)
+    row = measure_coverage(scores, "model", fitted, 0.9, plain_probability)[1]
     assert row["covered"] < 0.8
     assert row["low"] < 0.5
     assert row["level"] > 0.9
@@ -229,12 +233,18 @@ def test_a_class_that_is_always_in_the_set_is_named() -> None:
     probability, _ = scored(np.random.default_rng(13), 300)
     target = Target("binary", np.arange(300) % 40 == 0, CLASSES)
     scores = OutOfFold(target, folds(300), np.arange(300), {"model": probability})
-    fitted = fit(probability, target, scores.fold, 0.9)
-    assert [row["always"] for row in coverage(scores, "model", fitted, 0.9, plain_probability)] == [False, True, False]
+    fitted = fit_conformal(probability, target, scores.fold, 0.9)
+    assert [row["always"] for row in measure_coverage(scores, "model", fitted, 0.9, plain_probability)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_one_fold_shows_no_later_time() -> None:
     probability, target = scored(np.random.default_rng(14), 200)
     scores = OutOfFold(target, np.zeros(200, dtype=np.int64), np.arange(200), {"model": probability})
-    table = coverage(scores, "model", fit(probability, target, scores.fold, 0.9), 0.9, plain_probability)
+    table = measure_coverage(
+        scores, "model", fit_conformal(probability, target, scores.fold, 0.9), 0.9, plain_probability
+    )
     assert [(row["rows"], row["covered"], row["low"]) for row in table] == [(0, None, None)] * 3

@@ -18,11 +18,11 @@ from rowcast.monitor.control_charts import (
     Baseline,
     Mark,
     Subgroup,
-    baseline,
-    chart,
-    earlier,
-    standing,
-    watched,
+    apply_limits,
+    current_violations,
+    fit_baseline,
+    make_chart,
+    past_violations,
     western_electric,
 )
 
@@ -70,7 +70,7 @@ def test_a_pattern_is_broken_by_the_day_that_completes_it(rule: str, values: lis
 
 
 def test_limits_are_those_of_prediction_from_the_baselines_own_spread() -> None:
-    points = chart(daily([*quiet(), 10.0]))
+    points = make_chart(daily([*quiet(), 10.0]))
     sd = np.sqrt(BASELINE / (BASELINE - 1))  # each day is 1 off
     sigma3 = stats.t.ppf(stats.norm.cdf(3), BASELINE - 1) * sd * np.sqrt(1 + 1 / BASELINE)
     for point in points:
@@ -83,45 +83,45 @@ def test_limits_are_those_of_prediction_from_the_baselines_own_spread() -> None:
 
 
 def test_limits_come_close_to_three_sigma_as_days_are_added() -> None:
-    held = baseline(daily([9.0, 11.0] * 5_000))
+    held = fit_baseline(daily([9.0, 11.0] * 5_000))
     assert held.sigmas(3)[-1] * np.sqrt(held.variance * (1 + 1 / held.weight)) == pytest.approx(3, abs=0.002)
 
 
 def test_a_day_of_a_quarter_of_the_usual_rows_has_a_spread_twice_as_large_and_one_of_more_rows_the_usual() -> None:
-    points = watched(daily([0.0] * 3, [100, 25, 400]), KNOWN)
+    points = apply_limits(daily([0.0] * 3, [100, 25, 400]), KNOWN)
     assert [point.limits.high for point in points if point.limits] == pytest.approx([3, 6, 3], rel=1e-4)
 
 
 def test_a_share_is_held_no_steadier_than_rows_that_have_nothing_in_common() -> None:
-    held = baseline(daily([0.1] * 20), "share")
+    held = fit_baseline(daily([0.1] * 20), "share")
     assert held.variance == pytest.approx(1 / 402)
     limits = held.limits(3 * np.sqrt(held.variance), 100)
     assert limits.centre == pytest.approx(0.1)
     # the binomial's own 1.35 and 998.65 of a thousand
     assert (100 * limits.low, 100 * limits.high) == pytest.approx(stats.binom(100, 0.1).ppf([0.00135, 0.99865]), abs=1)
-    assert baseline(daily([0.1] * 20), "probability").variance < 1e-9
+    assert fit_baseline(daily([0.1] * 20), "probability").variance < 1e-9
 
 
 @pytest.mark.parametrize("kind", ["share", "probability"])
 def test_limits_of_shares_and_probabilities_end_at_0_and_1(kind: Literal["share", "probability"]) -> None:
-    limits = baseline(daily([0.1, 0.2] * 10), kind).limits(9.0, 100)
+    limits = fit_baseline(daily([0.1, 0.2] * 10), kind).limits(9.0, 100)
     assert (limits.low, limits.high) == (0, 1)
 
 
 def test_a_single_failure_among_few_rows_is_no_news_where_one_in_twenty_fails() -> None:
-    points = chart(daily([0.05] * BASELINE + [1.0, 1.0], [100] * BASELINE + [1, 20]), kind="share")
+    points = make_chart(daily([0.05] * BASELINE + [1.0, 1.0], [100] * BASELINE + [1, 20]), kind="share")
     assert points[-2].broken == ()
     assert BEYOND in points[-1].broken
 
 
 def test_days_without_any_failure_still_leave_room_for_one() -> None:
-    points = chart(daily([0.0] * BASELINE + [0.01, 0.2]), kind="share")
+    points = make_chart(daily([0.0] * BASELINE + [0.01, 0.2]), kind="share")
     assert points[-2].broken == ()
     assert BEYOND in points[-1].broken
 
 
 def test_a_sensor_that_never_moves_is_broken_by_the_first_move_and_not_by_rounding() -> None:
-    points = chart(daily([0.3] * BASELINE + [0.1 + 0.2, 0.31]))
+    points = make_chart(daily([0.3] * BASELINE + [0.1 + 0.2, 0.31]))
     assert points[-2].broken == ()
     assert BEYOND in points[-1].broken
 
@@ -130,7 +130,7 @@ def test_a_sensor_that_never_moves_is_broken_by_the_first_move_and_not_by_roundi
 
 
 def test_the_ewma_is_roberts() -> None:
-    points = watched(daily([1.0, 2.0, -1.0]), KNOWN)
+    points = apply_limits(daily([1.0, 2.0, -1.0]), KNOWN)
     smoothed = [point.smoothed for point in points if point.smoothed]
     assert [each.value for each in smoothed] == pytest.approx([0.2, 0.56, 0.248])  # 0.2 x + 0.8 z
     # 3 sqrt(0.2 / 1.8 (1 - 0.8^2t)) for t = 1, 2, 3
@@ -139,7 +139,7 @@ def test_the_ewma_is_roberts() -> None:
 
 
 def test_the_ewma_sees_a_small_shift_that_stays_where_no_day_alone_is_out() -> None:
-    points = chart(daily([*quiet(), *[11.5, 12.0] * 6]))
+    points = make_chart(daily([*quiet(), *[11.5, 12.0] * 6]))
     assert not any(BEYOND in point.broken for point in points)
     assert SMOOTHED in points[-1].broken
     assert ONE_SIDE in points[-1].broken
@@ -147,7 +147,7 @@ def test_the_ewma_sees_a_small_shift_that_stays_where_no_day_alone_is_out() -> N
 
 def test_the_ewma_of_a_baseline_of_few_days_has_the_centres_own_error_in_its_limits() -> None:
     few, many = (Baseline(0.0, 1.0, 100, 10**7, weight, "value") for weight in (14.0, 1e12))
-    one, other = (watched(daily([0.0] * 60), held)[-1].smoothed for held in (few, many))
+    one, other = (apply_limits(daily([0.0] * 60), held)[-1].smoothed for held in (few, many))
     assert one is not None
     assert other is not None
     assert one.high**2 - other.high**2 == pytest.approx(9 / 14, rel=1e-3)
@@ -158,7 +158,7 @@ def test_the_ewma_of_a_baseline_of_few_days_has_the_centres_own_error_in_its_lim
 
 def test_after_a_mark_a_baseline_begins_anew_and_its_own_day_tells_nothing() -> None:
     moved = [*quiet(), 10.0, 30.0, *[value + 20 for value in quiet()], 30.0, 10.0]
-    points = chart(daily(moved), [Mark(day(BASELINE + 1), "pump changed")])
+    points = make_chart(daily(moved), [Mark(day(BASELINE + 1), "pump changed")])
     roles = ["baseline"] * BASELINE + ["watched", "mixed"] + ["baseline"] * BASELINE + ["watched"] * 2
     assert [point.role for point in points] == roles
     assert [bool(point.broken) for point in points] == [False] * (len(moved) - 1) + [True]
@@ -168,33 +168,33 @@ def test_after_a_mark_a_baseline_begins_anew_and_its_own_day_tells_nothing() -> 
 
 def test_a_mark_on_a_day_without_rows_counts_too() -> None:
     subgroups = [each for each in daily([*quiet(), 10.0, 10.0, 12.0]) if each.day != day(BASELINE + 1)]
-    points = chart(subgroups, [Mark(day(BASELINE + 1), "cleaned")])
+    points = make_chart(subgroups, [Mark(day(BASELINE + 1), "cleaned")])
     assert [(point.role, point.stretch) for point in points[-2:]] == [("watched", 0), ("baseline", 1)]
 
 
 def test_too_few_days_after_a_mark_have_no_limits_and_break_nothing() -> None:
-    points = chart(daily([*quiet(), *quiet(BASELINE - 1), 99.0]), [Mark(day(BASELINE), "cleaned")])
+    points = make_chart(daily([*quiet(), *quiet(BASELINE - 1), 99.0]), [Mark(day(BASELINE), "cleaned")])
     assert points[-1].limits is None
     assert points[-1].broken == ()
 
 
 def test_nothing_gives_nothing() -> None:
-    assert chart([], [Mark(FIRST, "cleaned")]) == []
+    assert make_chart([], [Mark(FIRST, "cleaned")]) == []
 
 
 # What is told of a chart
 
 
 def test_what_stands_is_told_with_the_day_since_which_each_day_breaks_it() -> None:
-    points = chart(daily([*quiet(), 20.0, 10.0, 20.0, 20.0]))
-    assert standing(points)[BEYOND] == day(BASELINE + 2)
-    assert BEYOND not in earlier(points)
+    points = make_chart(daily([*quiet(), 20.0, 10.0, 20.0, 20.0]))
+    assert current_violations(points)[BEYOND] == day(BASELINE + 2)
+    assert BEYOND not in past_violations(points)
 
 
 def test_what_is_over_is_told_with_the_day_that_broke_it_last() -> None:
-    points = chart(daily([*quiet(), 20.0, 20.0, 10.0, 9.0]))
-    assert BEYOND not in standing(points)
-    assert earlier(points)[BEYOND] == day(BASELINE + 1)
+    points = make_chart(daily([*quiet(), 20.0, 20.0, 10.0, 9.0]))
+    assert BEYOND not in current_violations(points)
+    assert past_violations(points)[BEYOND] == day(BASELINE + 1)
 
 
 # False alarms, by simulation
@@ -205,7 +205,7 @@ def first_broken(rules: set[str], days: int, runs: int, seed: int) -> list[int]:
     random = np.random.default_rng(seed)
     found = []
     for _ in range(runs):
-        points = watched(daily(random.normal(size=days).tolist()), KNOWN)
+        points = apply_limits(daily(random.normal(size=days).tolist()), KNOWN)
         found.append(next((place for place, point in enumerate(points, 1) if rules & set(point.broken)), days + 1))
     return found
 
@@ -225,7 +225,9 @@ def test_the_ewma_cries_wolf_once_in_about_560_days() -> None:
 def test_a_baseline_of_few_days_does_not_make_a_day_beyond_three_sigma_more_likely() -> None:
     random = np.random.default_rng(3)
     points = [
-        point for _ in range(1_500) for point in chart(daily(random.normal(size=BASELINE + 10).tolist()))[BASELINE:]
+        point
+        for _ in range(1_500)
+        for point in make_chart(daily(random.normal(size=BASELINE + 10).tolist()))[BASELINE:]
     ]
     beyond = np.mean([BEYOND in point.broken for point in points])
     assert beyond == pytest.approx(2 * stats.norm.sf(3), abs=0.0012)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rowcast.config import Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError, describe
-from rowcast.features import learnable, places, process, target
+from rowcast.features import encode_labels, find_learnable, make_target, process
 
 CONTRACT = Contract(
     (
@@ -166,7 +166,7 @@ def test_values_do_not_depend_on_the_split_of_rows_or_the_order_of_columns(value
 def test_the_positive_label_is_found_however_the_source_spells_it(
     labels: list[object], positive: object, outcome: list[bool], classes: tuple[object, object]
 ) -> None:
-    found = target(pa.array(labels), Task(positive=positive))
+    found = make_target(pa.array(labels), Task(positive=positive))
     assert found.values.tolist() == outcome
     assert found.classes == classes
 
@@ -182,17 +182,17 @@ def test_the_positive_label_is_found_however_the_source_spells_it(
 )
 def test_labels_that_are_not_two_classes_are_refused_by_what_they_are(labels: list[int], said: str) -> None:
     with pytest.raises(TrainingError) as raised:
-        target(pa.array(labels, pa.int64()), Task())
+        make_target(pa.array(labels, pa.int64()), Task())
     assert re.search(said, describe(raised.value, details=True))
 
 
 def test_several_classes_begin_with_the_one_that_needs_no_action() -> None:
     labels = pa.array(["scratch", "ok", "void", "ok", "ok"])
-    found = target(labels, Task(kind="multiclass"))
+    found = make_target(labels, Task(kind="multiclass"))
     assert found.classes == ("ok", "scratch", "void")
     assert found.values.tolist() == [1, 0, 2, 0, 0]
-    assert target(labels, Task(kind="multiclass", normal="void")).classes == ("void", "ok", "scratch")
-    assert target(pa.array([3, 1, 1, 2]), Task(kind="multiclass", normal=2)).classes == (2, 1, 3)
+    assert make_target(labels, Task(kind="multiclass", normal="void")).classes == ("void", "ok", "scratch")
+    assert make_target(pa.array([3, 1, 1, 2]), Task(kind="multiclass", normal=2)).classes == (2, 1, 3)
 
 
 @pytest.mark.parametrize(
@@ -205,25 +205,25 @@ def test_several_classes_begin_with_the_one_that_needs_no_action() -> None:
 )
 def test_labels_that_are_no_classes_are_refused_by_what_they_are(labels: list[str], normal: Any, said: str) -> None:
     with pytest.raises(TrainingError) as raised:
-        target(pa.array(labels), Task(kind="multiclass", normal=normal))
+        make_target(pa.array(labels), Task(kind="multiclass", normal=normal))
     assert re.search(said, describe(raised.value, details=True))
 
 
 def test_a_label_that_is_not_among_a_models_classes_has_a_place_of_its_own() -> None:
-    assert places(pa.array(["void", "ok", "new"]), ("ok", "void")).tolist() == [1, 0, 2]
-    assert places(pa.array([1.0, 0.0]), (0, 1)).tolist() == [1, 0]
+    assert encode_labels(pa.array(["void", "ok", "new"]), ("ok", "void")).tolist() == [1, 0, 2]
+    assert encode_labels(pa.array([1.0, 0.0]), (0, 1)).tolist() == [1, 0]
 
 
 def test_values_are_numbers_or_refused() -> None:
-    found = target(pa.array([1, 2]), Task(kind="regression"))
+    found = make_target(pa.array([1, 2]), Task(kind="regression"))
     assert (found.values.dtype, found.classes) == (np.float64, ())
     with pytest.raises(TrainingError, match="a regression needs numbers"):
-        target(pa.array(["high"]), Task(kind="regression"))
+        make_target(pa.array(["high"]), Task(kind="regression"))
 
 
 def test_rare_classes_and_values_that_are_no_numbers_are_not_learned_from() -> None:
-    assert learnable(pa.array(["a", "a", "b"]), "multiclass", 2).tolist() == [True, True, False]
-    assert learnable(pa.array([1.0, float("inf"), float("nan")]), "regression", 2).tolist() == [True, False, False]
-    assert learnable(pa.array([0, 1]), "binary", 2).all()
+    assert find_learnable(pa.array(["a", "a", "b"]), "multiclass", 2).tolist() == [True, True, False]
+    assert find_learnable(pa.array([1.0, float("inf"), float("nan")]), "regression", 2).tolist() == [True, False, False]
+    assert find_learnable(pa.array([0, 1]), "binary", 2).all()
     with pytest.raises(TrainingError, match="no label was seen in 3 rows"):
-        learnable(pa.array(["a", "a", "b"]), "multiclass", 3)
+        find_learnable(pa.array(["a", "a", "b"]), "multiclass", 3)

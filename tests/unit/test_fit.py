@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from rowcast import config
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import EstimatorError, ModelError, TrainingError
-from rowcast.fit import Built, Training, _out_of_fold, build
-from rowcast.fit.candidates import default
-from rowcast.fit.candidates.boosted_trees import fit_boosted, gains
+from rowcast.fit import FitResult, TrainingData, _out_of_fold, fit_challenger
+from rowcast.fit.candidates import default_candidates
+from rowcast.fit.candidates.boosted_trees import fit_boosted_trees, measure_gains
 from rowcast.fit.candidates.linear import fit_linear
-from rowcast.fit.feature_selection import reduce
+from rowcast.fit.feature_selection import select_features
 from rowcast.fit.folds import folds
 from rowcast.fit.quality import auc
 from rowcast.models import calibration
@@ -47,11 +47,11 @@ def contract(of: Matrix) -> Contract:
     )
 
 
-def trained(of: Matrix, outcome: np.ndarray, *, task: config.Task = TASK, **options: Any) -> Built:
+def trained(of: Matrix, outcome: np.ndarray, *, task: config.Task = TASK, **options: Any) -> FitResult:
     group, time = options.pop("group", None), options.pop("time", np.arange(len(outcome)))
     seed, known, most = options.pop("seed", 0), options.pop("known", time), options.pop("most", None)
-    training = Training(of, binary(outcome), time, known, group)
-    return build(training, contract(of), config.Model(**options), task, seed=seed, most=most)
+    training = TrainingData(of, binary(outcome), time, known, group)
+    return fit_challenger(training, contract(of), config.Model(**options), task, seed=seed, most=most)
 
 
 def binary(outcome: np.ndarray) -> Target:
@@ -161,7 +161,7 @@ def test_with_shuffled_labels_nothing_is_found_in_many_columns() -> None:
         random = np.random.default_rng(seed)
         of, outcome = matrix(random.normal(size=(400, 300))), random.random(400) < 0.25
         found.append(trained(of, outcome, max_features=20, seed=seed, most=1).metrics["auc"])
-    best = of.select(reduce(of, binary(outcome), 20, seed).kept)
+    best = of.select(select_features(of, binary(outcome), 20, seed).kept)
     assert np.mean(found) == pytest.approx(0.5, abs=0.06)
     assert trained(best, outcome, max_features=20, most=1).metrics["auc"] > 0.65  # what the test would have seen
 
@@ -182,8 +182,8 @@ def test_what_comes_later_changes_no_earlier_prediction() -> None:
     other[240:] = np.random.default_rng(9).normal(size=other[240:].shape) * 50
     one, two = (
         _out_of_fold(
-            Training(Matrix(values, of.names, {}), binary(outcome), np.arange(500), np.arange(500)),
-            default("binary", 0),
+            TrainingData(Matrix(values, of.names, {}), binary(outcome), np.arange(500), np.arange(500)),
+            default_candidates("binary", 0),
             config.Model(max_features=10),
             0,
             lambda: 0.0,
@@ -219,7 +219,7 @@ def test_columns_that_share_one_wild_value_are_no_duplicates() -> None:
     values = random.normal(size=(300, 2))
     values[7] = 1e9
     assert np.corrcoef(values.T)[0, 1] > 0.999
-    assert reduce(matrix(values), binary(random.random(300) < 0.3), 10, 0).dropped == {}
+    assert select_features(matrix(values), binary(random.random(300) < 0.3), 10, 0).dropped == {}
 
 
 def test_a_value_that_is_constant_where_measured_is_kept_if_its_absence_may_tell() -> None:
@@ -235,7 +235,7 @@ def test_an_interaction_that_no_column_shows_alone_survives_the_cut() -> None:
     random = np.random.default_rng(5)
     values = random.normal(size=(3000, 80))
     outcome = (values[:, 40] * values[:, 41] > 0.3) ^ (random.random(3000) < 0.02)
-    reduced = reduce(matrix(values), binary(outcome), 10, 0)
+    reduced = select_features(matrix(values), binary(outcome), 10, 0)
     assert {"c40", "c41"} <= set(reduced.kept)
     assert max(reduced.relevance["c40"], reduced.relevance["c41"]) < 4
     assert reduced.dropped["c0"].endswith("not among the 10 chosen most often")
@@ -246,7 +246,7 @@ def test_the_features_keep_the_order_of_the_table() -> None:
     model = trained(of, outcome, max_features=7).model
     features = model.features
     assert len(features) == 7
-    assert tuple(model.usual) == features
+    assert tuple(model.reference_ranges) == features
     assert {"c0", "c1"} <= set(features)
     assert list(features) == sorted(features, key=of.names.index)
 
@@ -256,7 +256,7 @@ def test_relevance_is_the_rank_test_of_scipy() -> None:
 
     random = np.random.default_rng(7)
     values, outcome = np.round(random.normal(size=(200, 3)), 1), random.random(200) < 0.3
-    relevance = reduce(matrix(values), binary(outcome), 10, 0).relevance
+    relevance = select_features(matrix(values), binary(outcome), 10, 0).relevance
     for place, name in enumerate(("c0", "c1", "c2")):
         test = mannwhitneyu(values[outcome, place], values[~outcome, place], method="asymptotic", use_continuity=False)
         assert relevance[name] == pytest.approx(-norm.ppf(test.pvalue / 2), rel=1e-3)
@@ -268,7 +268,7 @@ def test_relevance_to_values_is_the_rank_correlation_of_scipy() -> None:
     random = np.random.default_rng(7)
     values = np.round(random.normal(size=(200, 3)), 1)
     label = values[:, 0] + random.normal(size=200)
-    relevance = reduce(matrix(values), Target("regression", label), 10, 0).relevance
+    relevance = select_features(matrix(values), Target("regression", label), 10, 0).relevance
     for place, name in enumerate(("c0", "c1", "c2")):
         correlation = abs(spearmanr(values[:, place], label).statistic)
         assert relevance[name] == pytest.approx(correlation * np.sqrt(199), rel=1e-9)
@@ -278,7 +278,7 @@ def test_a_resample_that_lacks_a_class_still_ranks_the_columns() -> None:
     random = np.random.default_rng(7)
     values, label = random.normal(size=(300, 5)), np.zeros(300, dtype=np.int64)
     label[values[:, 2] > 0] = 2  # of class 1 there is no row
-    found = gains(matrix(values), Target("multiclass", label, ("ok", "edge", "void")), 0)
+    found = measure_gains(matrix(values), Target("multiclass", label, ("ok", "edge", "void")), 0)
     assert (found.shape, found.argmax()) == ((5,), 2)
 
 
@@ -296,7 +296,7 @@ def test_a_planted_cause_is_found_and_pays() -> None:
     )
     assert [each["chosen"] for each in built.candidates].count(True) == 1
     later, truth = planted(3000, seed=1)
-    flagged = built.model.scored(later).score >= built.model.threshold
+    flagged = built.model.score(later).score >= built.model.threshold
     cost = (20 * (truth & ~flagged).sum() + (~truth & flagged).sum()) / 3000
     assert cost == pytest.approx(built.metrics["cost_per_row"], rel=0.25)
 
@@ -322,19 +322,22 @@ def test_trees_are_chosen_where_the_cause_is_an_interaction() -> None:
 def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None:
     of, outcome = planted(400)
     time = np.arange(400)
-    training = Training(of, binary(outcome), time, time)
+    training = TrainingData(of, binary(outcome), time, time)
     passed = iter((50.0, 70.0))  # asked before the second candidate, and before the third
 
-    def run(minute: config.Model, **options: Any) -> Built:
-        return build(training, contract(of), minute, TASK, **options)
+    def run(minute: config.Model, **options: Any) -> FitResult:
+        return fit_challenger(training, contract(of), minute, TASK, **options)
 
     cut = run(config.Model(budget="1m"), spent=lambda: next(passed))
     assert cut.metrics["ran"] == 2
-    assert [each["name"] for each in cut.candidates] == [*(c.name for c in default("binary", 0)[:2]), "average of all"]
+    assert [each["name"] for each in cut.candidates] == [
+        *(c.name for c in default_candidates("binary", 0)[:2]),
+        "average of all",
+    ]
     again = run(config.Model(budget="1m"), most=cut.metrics["ran"])
     assert again.model.to_bytes() == cut.model.to_bytes()
     assert run(config.Model(budget="1m"), spent=lambda: 1e9).metrics["ran"] == 1  # one always runs
-    assert run(config.Model(), spent=lambda: 1e9).metrics["ran"] == len(default("binary", 0))
+    assert run(config.Model(), spent=lambda: 1e9).metrics["ran"] == len(default_candidates("binary", 0))
 
 
 @pytest.mark.parametrize("kind", ["linear", "interaction"])
@@ -356,7 +359,7 @@ def test_categories_are_used_by_both_kinds_of_model() -> None:
     outcome = (codes == 3) ^ (random.random(800) < 0.05)  # no order of the codes tells it
     values[:, 2] = codes
     of = matrix(values, c2=("a", "b", "c", "d", "e", "f"))
-    for fit in (lambda: fit_linear(of, binary(outcome), 10), lambda: fit_boosted(of, binary(outcome), 0)):
+    for fit in (lambda: fit_linear(of, binary(outcome), 10), lambda: fit_boosted_trees(of, binary(outcome), 0)):
         assert auc(fit().raw(of), outcome) > 0.85
     built = trained(of, outcome)
     assert built.metrics["auc"] > 0.8
@@ -370,7 +373,7 @@ def test_a_category_never_seen_in_training_is_scored() -> None:
     of = matrix(values, c2=("a", "b", "only later"))
     values = of.values[:2].copy()
     values[:, 2] = 2
-    for fitted in (fit_linear(of, binary(outcome), 10), fit_boosted(of, binary(outcome), 0)):
+    for fitted in (fit_linear(of, binary(outcome), 10), fit_boosted_trees(of, binary(outcome), 0)):
         assert np.isfinite(fitted.raw(matrix(values, c2=of.categories["c2"]))).all()
 
 
@@ -483,7 +486,7 @@ def test_probabilities_of_a_built_model_are_honest_on_later_rows() -> None:
     of, outcome = planted(4000, 6)
     model = trained(of, outcome).model
     later, truth = planted(20_000, 6, seed=1)
-    score = model.scored(later).score
+    score = model.score(later).score
     order = np.argsort(score)
     for part in np.array_split(order, 5):
         assert score[part].mean() == pytest.approx(truth[part].mean(), abs=0.03)
@@ -542,7 +545,7 @@ def test_a_users_estimator_is_seeded_where_it_is_not(estimator: Callable[[Callab
     of, outcome = planted(300, 4)
     spec = estimator(lambda: RandomForestClassifier(10))
     one, two = (trained(of, outcome, estimator=spec, seed=5) for _ in range(2))
-    np.testing.assert_array_equal(one.model.scored(of).score, two.model.scored(of).score)
+    np.testing.assert_array_equal(one.model.score(of).score, two.model.score(of).score)
 
 
 def test_an_estimator_without_probabilities_is_calibrated_from_its_decision(
@@ -555,7 +558,7 @@ def test_an_estimator_without_probabilities_is_calibrated_from_its_decision(
     of, outcome = planted(500, 4)
     built = trained(of, outcome, estimator=estimator(lambda: make_pipeline(SimpleImputer(), RidgeClassifier())))
     assert built.metrics["auc"] > 0.8
-    assert built.model.scored(of).score.mean() == pytest.approx(outcome.mean(), abs=0.05)
+    assert built.model.score(of).score.mean() == pytest.approx(outcome.mean(), abs=0.05)
 
 
 def test_warnings_of_a_users_estimator_stop_nothing(estimator: Callable[[Callable[[], Any]], str]) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from rowcast.gate import Decision, FirstEvidence, PairedCosts, decide, first
 from rowcast.messages.decisions import describe_decision
-from rowcast.models.decision import Costs, losses
+from rowcast.models.decision import Costs, decision_costs
 
 MISSED, ALARM = 20.0, 1.0
 
@@ -23,7 +23,7 @@ def rows(random: np.random.Generator, count: int = 1000, share: float = 0.08) ->
 
 def lost(outcome: np.ndarray, score: np.ndarray, threshold: float = 0.8, missed: float = MISSED) -> np.ndarray:
     """What each row costs where it is flagged from a threshold on."""
-    return losses(outcome, score >= threshold, Costs(missed, ALARM))
+    return decision_costs(outcome, score >= threshold, Costs(missed, ALARM))
 
 
 def gate(outcome: np.ndarray, champion: np.ndarray, challenger: np.ndarray, blocks=None, seed: int = 0) -> Decision:
@@ -188,7 +188,7 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
 def test_values_are_judged_by_how_far_off_they_are() -> None:
     random = np.random.default_rng(9)
     truth = random.normal(size=500)
-    lost = [losses(truth, truth + random.normal(size=500) * error, None) for error in (1.0, 0.5)]
+    lost = [decision_costs(truth, truth + random.normal(size=500) * error, None) for error in (1.0, 0.5)]
     decision = decide(PairedCosts(*lost, blocks=np.arange(500) // 20))
     assert decision.promote
     assert decision.evidence.positives is None

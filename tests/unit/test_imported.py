@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from rowcast.errors import ModelError
 from rowcast.models.estimators import raw_scores
-from rowcast.models.imported import Imported, read
+from rowcast.models.imported import ImportedEstimator, read_estimator
 from rowcast.models.matrix import Matrix
 
 RANDOM = np.random.default_rng(0)
@@ -43,11 +43,11 @@ def booster(path: Path, objective: str, label: np.ndarray, **more: Any) -> Path:
     return path
 
 
-def imported(path: Path, kind: Any = "binary", classes: tuple[Any, ...] = ("pass", "fail")) -> Imported:
-    return read(path.name, path.read_bytes(), kind, classes)
+def imported(path: Path, kind: Any = "binary", classes: tuple[Any, ...] = ("pass", "fail")) -> ImportedEstimator:
+    return read_estimator(path.name, path.read_bytes(), kind, classes)
 
 
-def scores(found: Imported, kind: Any = "binary", classes: int = 2) -> np.ndarray:
+def scores(found: ImportedEstimator, kind: Any = "binary", classes: int = 2) -> np.ndarray:
     return raw_scores(found.engine, found.estimator, ROWS, 1, kind, classes, found.order)
 
 

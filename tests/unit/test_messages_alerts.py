@@ -38,7 +38,7 @@ def alert(error: Exception, *, values: bool = False, **about: Any) -> Alert:
 def refused(labels: list[Any], **task: Any) -> TrainingError:
     """The error of labels that no model can learn from."""
     with pytest.raises(TrainingError) as caught:
-        features.target(pa.array(labels), config.Task.model_validate(task))
+        features.make_target(pa.array(labels), config.Task.model_validate(task))
     return caught.value
 
 

@@ -10,12 +10,12 @@ from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.baseline import CLEAN, baseline
-from rowcast.monitor.drift import SHARES, blocks, costs_of, joined, look, weights_of
-from rowcast.monitor.edges import edges
-from rowcast.monitor.profile import profile
-from rowcast.monitor.series import Figures, Frame, Run, Series, angle
-from rowcast.monitor.shifts import level_of_runs, shifts
+from rowcast.monitor.baseline import CLEAN, fit_baseline
+from rowcast.monitor.drift import SHARES, detect_drift, expected_costs, merge_small_runs, score_weights, split_blocks
+from rowcast.monitor.edges import compute_edges
+from rowcast.monitor.profile import count_profile
+from rowcast.monitor.series import Figures, Frame, Run, Series, to_angle
+from rowcast.monitor.shifts import find_shifts, level_of_runs
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 HOURS = timedelta(hours=6)
@@ -26,8 +26,8 @@ Rows = Callable[[int, np.ndarray], None]  # changes the rows of a run in place
 
 def frame() -> Frame:
     matrix = Matrix(rows_of(np.random.default_rng(0), 5_000), (*NAMES, "tool"), {"tool": TOOL})
-    found = edges(matrix, matrix.values[:, 0].astype(np.float64))
-    return Frame(found, profile(found, matrix, matrix.values[:, 0].astype(np.float64)))
+    found = compute_edges(matrix, matrix.values[:, 0].astype(np.float64))
+    return Frame(found, count_profile(found, matrix, matrix.values[:, 0].astype(np.float64)))
 
 
 def rows_of(random: np.random.Generator, rows: int) -> np.ndarray:
@@ -49,7 +49,7 @@ def runs_of(count: int, change: Rows | None = None, seed: int = 1, rows: int = 3
         if change is not None:
             change(run, values)
         score = np.nan_to_num(values[:, 0]).astype(np.float64)
-        counted = profile(FRAME.edges, Matrix(values, (*NAMES, "tool"), {"tool": TOOL}), score)
+        counted = count_profile(FRAME.edges, Matrix(values, (*NAMES, "tool"), {"tool": TOOL}), score)
         flagged, age = int((score > 1.5).sum()), timedelta(hours=float(random.gamma(4.0, 0.25)))
         found.append(Run(f"r{run}", BEGIN + run * HOURS, counted, rows, 0, flagged, age))
     return found
@@ -71,12 +71,14 @@ def gaussian(seed: int, runs: int, series: int) -> Figures:
 def found(figures: Figures, budget: float) -> int:
     """Shifts in a month of 120 runs."""
     series = len(figures.series)
-    return len(shifts(figures, baseline(figures, CLEAN), np.full(160, budget / 120), np.full(series, 1 / series)))
+    return len(
+        find_shifts(figures, fit_baseline(figures, CLEAN), np.full(160, budget / 120), np.full(series, 1 / series))
+    )
 
 
 def lumpy(random: np.random.Generator) -> np.ndarray:
     """Angles of the share of 200 rows that are missing, by lots of 25."""
-    return angle(25 * random.binomial(8, 0.02, (160, 200)), 200)
+    return to_angle(25 * random.binomial(8, 0.02, (160, 200)), 200)
 
 
 def of_days(random: np.random.Generator) -> np.ndarray:
@@ -106,20 +108,20 @@ def test_what_is_allowed_is_mostly_used() -> None:
 
 def test_a_run_is_held_against_the_clean_ones_as_by_students_t() -> None:
     figures = gaussian(3, 41, 12)
-    usual = baseline(figures, 40)
+    usual = fit_baseline(figures, 40)
     expected = ttest_ind(figures.values[40:], figures.values[:40])
     t = usual.t_values(figures.values, figures.rows)[0, 40] * usual.scale[0]
     assert t == pytest.approx(expected.statistic)
     p = 2 * student.sf(np.abs(t / usual.scale[0]), usual.free[0])
     level = p * np.where(np.arange(12) % 2, 1.01, 0.99)
-    seen = {shift.series for shift in shifts(figures, usual, np.full(41, 3.0), level)}
+    seen = {shift.series for shift in find_shifts(figures, usual, np.full(41, 3.0), level)}
     assert seen == {place for place in range(1, 12, 2) if abs(t[place]) > 2.5}
 
 
 def test_clean_runs_held_against_each_other_show_long_tails_and_days_that_runs_have_in_common() -> None:
     random, figures = np.random.default_rng(4), gaussian(4, 160, 200)
     normal, days, tails = (
-        baseline(replace(figures, values=values), 40)
+        fit_baseline(replace(figures, values=values), 40)
         for values in (figures.values, of_days(random), random.standard_t(4, (160, 200)))
     )
     assert normal.scale.max() < 1.1
@@ -132,7 +134,7 @@ def test_a_small_run_counts_for_less_and_a_large_one_as_a_usual_one() -> None:
     figures = gaussian(7, 50, 20)
     rows = figures.rows.copy()
     rows[40:45], rows[45:] = 100, 10_000
-    usual = baseline(figures, 40)
+    usual = fit_baseline(figures, 40)
     plain, sized = (usual.t_values(figures.values, each)[0] for each in (figures.rows, rows))
     np.testing.assert_allclose(sized[40:45], plain[40:45] * np.sqrt(1.025 / 10.025))
     np.testing.assert_allclose(sized[45:], plain[45:])
@@ -143,16 +145,18 @@ def test_a_series_with_too_few_clean_values_is_not_watched() -> None:
     for place, absent in ((0, slice(3)), (1, slice(5, 20)), (2, slice(60))):
         figures.values[absent, place], figures.rows[absent, place] = np.nan, 0
     figures.values[45:] += 50
-    assert {shift.series for shift in shifts(figures, baseline(figures, 40), np.ones(60), np.ones(3) / 3)} == {0}
+    assert {shift.series for shift in find_shifts(figures, fit_baseline(figures, 40), np.ones(60), np.ones(3) / 3)} == {
+        0
+    }
 
 
 def test_without_drift_nothing_is_told() -> None:
-    looked = look(runs_of(160), FRAME)
+    looked = detect_drift(runs_of(160), FRAME)
     assert (looked.events, looked.alarm, looked.provisional) == ((), None, False)
 
 
 def test_a_step_is_told_once_in_its_own_run_with_what_since_when_and_by_how_much() -> None:
-    looked = look(runs_of(90, step(2, 1.0, 60)), FRAME)
+    looked = detect_drift(runs_of(90, step(2, 1.0, 60)), FRAME)
     [event] = looked.events
     assert (event.what, event.run_id) == ("started", "r60")
     assert looked.alarm is not None
@@ -168,7 +172,7 @@ def test_a_ramp_is_told_before_it_is_half_done() -> None:
     def change(run: int, values: np.ndarray) -> None:
         values[:, 1] -= np.clip((run - 59) / 60, 0, 1)
 
-    looked = look(runs_of(150, change), FRAME)
+    looked = detect_drift(runs_of(150, change), FRAME)
     assert looked.events[0].findings[0].series == Series("location", "b")
     assert 60 <= int(looked.events[0].run_id[1:]) < 90
 
@@ -183,7 +187,7 @@ def test_a_ramp_is_told_before_it_is_half_done() -> None:
     ],
 )
 def test_other_changes_of_a_column_are_told_in_their_own_run(series: Series, change: Callable) -> None:
-    looked = look(runs_of(70, lambda run, values: change(values) if run >= 60 else None), FRAME)
+    looked = detect_drift(runs_of(70, lambda run, values: change(values) if run >= 60 else None), FRAME)
     assert looked.events[0].run_id == "r60"
     assert series in {finding.series for finding in looked.events[0].findings}
 
@@ -194,7 +198,7 @@ def test_the_job_is_watched_in_the_same_frame() -> None:
     older = [replace(run, age=timedelta(days=3)) if place >= 60 else run for place, run in enumerate(runs)]
     worse = [replace(run, quarantined=30) if place >= 60 else run for place, run in enumerate(runs)]
     for changed, kind in ((fewer, "rows"), (older, "age"), (worse, "quarantined")):
-        event = look(changed, FRAME).events[0]
+        event = detect_drift(changed, FRAME).events[0]
         assert event.run_id == "r60"
         assert Series(kind) in {finding.series for finding in event.findings}
 
@@ -202,19 +206,19 @@ def test_the_job_is_watched_in_the_same_frame() -> None:
 def test_fewer_bad_rows_and_younger_ones_are_no_trouble() -> None:
     runs = [replace(run, quarantined=30, age=timedelta(days=3)) for run in runs_of(60)]
     better = [replace(run, quarantined=0, age=timedelta(minutes=1)) for run in runs_of(80)[60:]]
-    assert look([*runs, *better], FRAME).events == ()
+    assert detect_drift([*runs, *better], FRAME).events == ()
 
 
 def test_a_source_that_stops_is_told() -> None:
     runs = runs_of(60)
     empty = replace(runs[0].profile, counts=np.zeros_like(runs[0].profile.counts))
     stopped = [Run(f"r{k}", BEGIN + k * HOURS, empty, 0, 0, 0, timedelta(hours=6 * (k - 59))) for k in range(60, 70)]
-    kinds = {finding.series.kind for finding in look([*runs, *stopped], FRAME).events[0].findings}
+    kinds = {finding.series.kind for finding in detect_drift([*runs, *stopped], FRAME).events[0].findings}
     assert kinds & {"rows", "age"}
 
 
 def test_an_alarm_ends_when_the_column_is_back_and_says_so() -> None:
-    looked = look(runs_of(110, step(2, 1.0, 60, 80)), FRAME)
+    looked = detect_drift(runs_of(110, step(2, 1.0, 60, 80)), FRAME)
     assert [event.what for event in looked.events] == ["started", "ended"]
     assert 80 < int(looked.events[1].run_id[1:]) < 90
     assert looked.events[1].findings[0].series == Series("location", "c")
@@ -223,7 +227,7 @@ def test_an_alarm_ends_when_the_column_is_back_and_says_so() -> None:
 
 
 def test_a_single_odd_run_is_one_alarm_and_one_end() -> None:
-    looked = look(runs_of(110, step(2, 1.5, 60, 61)), FRAME)
+    looked = detect_drift(runs_of(110, step(2, 1.5, 60, 61)), FRAME)
     assert looked.events[0].run_id == "r60"
     assert [event.what for event in looked.events] == ["started", "ended"]
 
@@ -236,7 +240,7 @@ def hourly(rows: int, per_hour: int) -> np.ndarray:
 def test_blocks_of_training_rows_last_no_longer_than_runs_are_apart_and_are_forty_or_more(
     apart: timedelta, expected: int
 ) -> None:
-    found = blocks(50_000, hourly(50_000, 100), apart)
+    found = split_blocks(50_000, hourly(50_000, 100), apart)
     assert {len(each) for each in found} == {expected}
     assert found[-1][-1] == 49_999
     assert len(found) == min(80, 50_000 // expected)
@@ -244,16 +248,16 @@ def test_blocks_of_training_rows_last_no_longer_than_runs_are_apart_and_are_fort
 
 
 def test_blocks_have_fifty_rows_where_fewer_come_between_runs() -> None:
-    assert [len(each) for each in blocks(3_020, hourly(3_020, 2), timedelta(hours=6))] == [50] * 60
-    assert {len(each) for each in blocks(3_020, None)} == {75, 76}
+    assert [len(each) for each in split_blocks(3_020, hourly(3_020, 2), timedelta(hours=6))] == [50] * 60
+    assert {len(each) for each in split_blocks(3_020, None)} == {75, 76}
 
 
 def test_blocks_are_smaller_where_there_would_be_too_few() -> None:
-    assert [len(each) for each in blocks(1_020, hourly(1_020, 2), timedelta(hours=6))] == [25] * 40
-    assert {len(each) for each in blocks(1_020, None)} == {25, 26}
-    assert [len(each) for each in blocks(70, hourly(70, 2))] == [20] * 3
-    assert [len(each) for each in blocks(30, hourly(30, 2))] == [30]
-    assert [len(each) for each in blocks(7, hourly(7, 2))] == [7]
+    assert [len(each) for each in split_blocks(1_020, hourly(1_020, 2), timedelta(hours=6))] == [25] * 40
+    assert {len(each) for each in split_blocks(1_020, None)} == {25, 26}
+    assert [len(each) for each in split_blocks(70, hourly(70, 2))] == [20] * 3
+    assert [len(each) for each in split_blocks(30, hourly(30, 2))] == [30]
+    assert [len(each) for each in split_blocks(7, hourly(7, 2))] == [7]
 
 
 def test_rows_of_a_pattern_of_the_day_are_in_blocks_as_they_are_in_runs() -> None:
@@ -262,7 +266,7 @@ def test_rows_of_a_pattern_of_the_day_are_in_blocks_as_they_are_in_runs() -> Non
     warm = np.cos(when / 3.6e9 / 24 * 2 * np.pi)
     of_blocks, of_runs = (
         np.std([warm[part].mean() for part in parts])
-        for parts in (blocks(50_000, when, timedelta(hours=6)), np.split(np.arange(48_000), 80))
+        for parts in (split_blocks(50_000, when, timedelta(hours=6)), np.split(np.arange(48_000), 80))
     )
     assert of_blocks == pytest.approx(of_runs, rel=0.1)
 
@@ -270,11 +274,11 @@ def test_rows_of_a_pattern_of_the_day_are_in_blocks_as_they_are_in_runs() -> Non
 def test_an_alarm_says_what_a_row_is_expected_to_cost_before_and_since() -> None:
     costs = FRAME.edges.score.means  # a cost that grows with the score, which moves with the first column
     runs = runs_of(90, step(0, 1.0, 60))
-    [event] = look(runs, FRAME, costs=costs).events
+    [event] = detect_drift(runs, FRAME, costs=costs).events
     before, since = event.cost
     assert before == pytest.approx(0, abs=0.1)
     assert since - before == pytest.approx(0.95, abs=0.1)  # one cell in twenty is missing
-    assert look(runs, FRAME).events[0].cost is None
+    assert detect_drift(runs, FRAME).events[0].cost is None
 
 
 def test_an_alarm_whose_runs_before_have_no_scores_tells_no_cost() -> None:
@@ -283,7 +287,7 @@ def test_an_alarm_whose_runs_before_have_no_scores_tells_no_cost() -> None:
     for run in runs[:41]:
         run.profile.counts[start] = run.profile.counts[start:].sum()
         run.profile.counts[start + 1 :] = 0
-    [event] = look(runs, FRAME, costs=FRAME.edges.score.means).events
+    [event] = detect_drift(runs, FRAME, costs=FRAME.edges.score.means).events
     assert event.cost is None
 
 
@@ -291,9 +295,9 @@ def test_costs_by_slot_add_up_to_what_calibrated_rows_cost() -> None:
     random = np.random.default_rng(3)
     p = random.beta(0.5, 4.0, 20_000)
     truth, matrix = random.random(len(p)) < p, Matrix(np.empty((len(p), 0), np.float32), (), {})
-    found = edges(matrix, p)
-    counts = profile(found, matrix, p).counts[1:]
-    costs = costs_of(found.score, 1 / 21, 20.0, 1.0)
+    found = compute_edges(matrix, p)
+    counts = count_profile(found, matrix, p).counts[1:]
+    costs = expected_costs(found.score, 1 / 21, 20.0, 1.0)
     wrong = np.where(p >= 1 / 21, ~truth * 1.0, truth * 20.0)
     assert counts @ costs / len(p) == pytest.approx(wrong.mean(), abs=4 * wrong.std() / np.sqrt(len(p)))
     assert counts @ costs / len(p) == pytest.approx(np.where(p >= 1 / 21, 1 - p, 20 * p).mean(), rel=0.02)
@@ -304,14 +308,14 @@ def test_a_further_column_changes_the_alarm_that_goes_on() -> None:
         values[:, 2] += run >= 60
         values[:, 3] -= run >= 75
 
-    looked = look(runs_of(100, change), FRAME)
+    looked = detect_drift(runs_of(100, change), FRAME)
     assert [(event.what, event.run_id) for event in looked.events] == [("started", "r60"), ("changed", "r75")]
     assert {finding.series.column for finding in looked.events[1].findings} == {"c", "d"}
 
 
 def test_what_the_model_hardly_uses_is_kept_in_the_table_and_alarms_nobody() -> None:
     weights = dict.fromkeys(NAMES, 0.4) | {"c": 0.01}
-    looked = look(runs_of(90, step(2, 1.0, 60)), FRAME, weights)
+    looked = detect_drift(runs_of(90, step(2, 1.0, 60)), FRAME, weights)
     assert looked.events == ()
     [line] = [state for state in looked.table if state.since is not None]
     assert (line.series, line.since) == (Series("location", "c"), "r60")
@@ -322,7 +326,7 @@ def test_columns_without_weight_are_in_the_table_beside_an_alarm_of_others() -> 
     def change(run: int, values: np.ndarray) -> None:
         values[:, 2:4] += run >= 60
 
-    looked = look(runs_of(90, change), FRAME, {"d": 0.5}, 0.1)
+    looked = detect_drift(runs_of(90, change), FRAME, {"d": 0.5}, 0.1)
     [event] = looked.events
     assert looked.alarm is not None
     assert {finding.series.column for finding in event.findings} == {"d"}
@@ -335,34 +339,34 @@ def test_small_shifts_of_many_columns_count_together() -> None:
         values[:, 1:6] += run >= 60
 
     weights = dict.fromkeys(NAMES, 0.035)
-    assert look(runs_of(90, step(2, 1.0, 60)), FRAME, weights).events == ()
-    assert look(runs_of(90, change), FRAME, weights).events[0].size > 1
+    assert detect_drift(runs_of(90, step(2, 1.0, 60)), FRAME, weights).events == ()
+    assert detect_drift(runs_of(90, change), FRAME, weights).events[0].size > 1
 
 
 def test_events_of_a_run_do_not_depend_on_later_runs() -> None:
     runs = runs_of(110, step(2, 0.7, 60, 80))
-    whole = look(runs, FRAME).events
+    whole = detect_drift(runs, FRAME).events
     for count in (50, 61, 70, 85, 100):
-        assert look(runs[:count], FRAME).events == tuple(e for e in whole if int(e.run_id[1:]) < count)
+        assert detect_drift(runs[:count], FRAME).events == tuple(e for e in whole if int(e.run_id[1:]) < count)
 
 
 def test_equal_runs_give_equal_answers() -> None:
-    one, other = (look(runs_of(90, step(2, 0.5, 60)), FRAME) for _ in range(2))
+    one, other = (detect_drift(runs_of(90, step(2, 0.5, 60)), FRAME) for _ in range(2))
     assert (one.events, one.table) == (other.events, other.table)
 
 
 def test_before_there_are_enough_clean_runs_it_is_provisional_and_says_nothing() -> None:
-    assert look([], FRAME).table == ()
-    looked = look(runs_of(CLEAN, step(2, 3.0, 20)), FRAME)
+    assert detect_drift([], FRAME).table == ()
+    looked = detect_drift(runs_of(CLEAN, step(2, 3.0, 20)), FRAME)
     assert (looked.provisional, looked.events) == (True, ())
-    assert not look(runs_of(CLEAN + 1), FRAME).provisional
+    assert not detect_drift(runs_of(CLEAN + 1), FRAME).provisional
 
 
 def test_blocks_of_the_training_rows_can_be_the_clean_runs() -> None:
     """They have a profile alone; what they do not have is learned from the runs."""
     blocks = [replace(run, rows=None, quarantined=None, flagged=None, age=None) for run in runs_of(60, seed=2)]
     later = [replace(run, at=run.at + 60 * HOURS) for run in runs_of(30, step(2, 1.0, 3))]
-    looked = look([*blocks, *later], FRAME, clean=60)
+    looked = detect_drift([*blocks, *later], FRAME, clean=60)
     [event] = looked.events
     assert (event.run_id, looked.needed) == ("r3", 60)
 
@@ -379,16 +383,20 @@ def test_a_pause_brings_no_more_than_a_day_and_runs_share_what_a_day_brings() ->
 
 def test_small_runs_are_looked_at_together() -> None:
     runs = [replace(run, at=BEGIN + place * timedelta(minutes=5)) for place, run in enumerate(runs_of(9, rows=20))]
-    found = joined(runs, FRAME.edges)
+    found = merge_small_runs(runs, FRAME.edges)
     assert [(run.run_id, run.rows) for run in found] == [("r2", 60)]
     hourly = [replace(run, at=BEGIN + place * timedelta(hours=1)) for place, run in enumerate(runs_of(9, rows=60))]
-    assert [(run.run_id, run.rows) for run in joined(hourly, FRAME.edges)] == [("r0", 60), ("r4", 240), ("r8", 240)]
+    assert [(run.run_id, run.rows) for run in merge_small_runs(hourly, FRAME.edges)] == [
+        ("r0", 60),
+        ("r4", 240),
+        ("r8", 240),
+    ]
     assert np.array_equal(found[0].profile.counts, sum(run.profile.counts for run in runs[:3]))
-    assert joined(runs[:2], FRAME.edges) == []
-    assert [run.rows for run in joined(runs_of(6, rows=5), FRAME.edges)] == [25]  # a day's
+    assert merge_small_runs(runs[:2], FRAME.edges) == []
+    assert [run.rows for run in merge_small_runs(runs_of(6, rows=5), FRAME.edges)] == [25]  # a day's
 
 
 def test_weights_are_the_shares_of_the_scores_sd() -> None:
     random = np.random.default_rng(11)
     contributions = random.standard_normal((20_000, 3)) * [3.0, 4.0, 0.0]
-    assert weights_of(("a", "b", "c"), contributions) == pytest.approx({"a": 0.6, "b": 0.8, "c": 0.0}, abs=0.02)
+    assert score_weights(("a", "b", "c"), contributions) == pytest.approx({"a": 0.6, "b": 0.8, "c": 0.0}, abs=0.02)

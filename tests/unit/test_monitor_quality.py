@@ -8,8 +8,15 @@ import numpy.typing as npt
 import pytest
 
 from rowcast.messages.cost import describe_excess
-from rowcast.monitor.quality import Adding, Basis, Tally, basis, cost, estimated, realised
-from rowcast.monitor.track_record import ExpectedCost, estimated_loss, held, loss_of_days, realised_loss, track
+from rowcast.monitor.quality import Basis, Tally, TallyBuilder, estimate, estimate_cost, make_basis, realise
+from rowcast.monitor.track_record import (
+    ExpectedCost,
+    find_daily_loss,
+    find_estimated_loss,
+    find_realised_loss,
+    interval_coverage,
+    measure_track_record,
+)
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -22,7 +29,7 @@ THRESHOLD = 1 / 21
 
 def tally(score: Floats, outcome: Bools | None = None, days: int = 1, edges: tuple[float, ...] = ()) -> Tally:
     """Rows as the database would add them up."""
-    adding, flagged, band = Adding(), score >= THRESHOLD, np.searchsorted(edges, score)
+    adding, flagged, band = TallyBuilder(), score >= THRESHOLD, np.searchsorted(edges, score)
     day = np.arange(len(score)) * days // len(score)
     wrong = np.zeros(len(score)) if outcome is None else flagged != outcome
     sums = np.stack([np.ones(len(score)), score, score * (1 - score), score * (1 - score) * (1 - 2 * score), wrong])
@@ -56,7 +63,7 @@ def scores(failing: float, rows: int, seed: int = 0) -> Floats:
 @pytest.mark.parametrize("failing", [0.2, 0.05, 0.005])
 def test_the_estimate_is_the_mean_of_simulated_truths_and_its_interval_holds_95_of_100(failing: float) -> None:
     score = scores(failing, 2_000)
-    found = estimated(tally(score), SURE)
+    found = estimate(tally(score), SURE)
     random = np.random.default_rng(1)
     truths = [figures(score, random.random(len(score)) < score) for _ in range(2_000)]
     for name, figure in found.items():
@@ -70,14 +77,14 @@ def test_the_estimate_is_the_mean_of_simulated_truths_and_its_interval_holds_95_
 def test_realised_figures_are_those_of_the_definitions() -> None:
     score = scores(0.1, 3_000)
     outcome = np.random.default_rng(2).random(3_000) < score
-    found = realised(tally(score, outcome), SURE)
+    found = realise(tally(score, outcome), SURE)
     assert {name: figure.value for name, figure in found.items()} == pytest.approx(figures(score, outcome))
     assert tally(score).flagged_share.value == pytest.approx((score >= THRESHOLD).mean())  # type: ignore[union-attr]
 
 
 def test_a_tally_is_the_same_however_the_rows_are_cut() -> None:
     score = scores(0.1, 500)
-    whole, adding = tally(score), Adding()
+    whole, adding = tally(score), TallyBuilder()
     for part in (score[:77], score[77:]):
         each = tally(part)
         for place in range(len(each.rows)):
@@ -92,22 +99,22 @@ def test_a_tally_is_the_same_however_the_rows_are_cut() -> None:
 
 def test_several_classes_are_right_as_often_as_their_scores_say() -> None:
     score, several = np.array([0.9, 0.6, 0.8]), Basis("multiclass", 5.0, 1.0)
-    adding = Adding()
+    adding = TallyBuilder()
     for flagged, s, wrong in zip((False, True, True), score, (1, 0, 1), strict=True):
         adding.add(DAY, flagged, 0, (1, s, s * (1 - s), s * (1 - s) * (1 - 2 * s), wrong))
-    found, came = estimated(adding.tally(), several), realised(adding.tally(), several)
+    found, came = estimate(adding.tally(), several), realise(adding.tally(), several)
     assert found["accuracy"].value == pytest.approx(score.mean())
     assert found["cost_per_row"].value == pytest.approx((5 * 0.1 + 0.4 + 0.2) / 3)
     assert (came["accuracy"].value, came["cost_per_row"].value) == pytest.approx((1 / 3, 6 / 3))
 
 
 def test_nothing_is_said_of_no_rows_of_values_and_of_the_precision_of_none() -> None:
-    none = Adding().tally()
-    assert (estimated(none, SURE), realised(none, SURE), none.flagged_share) == ({}, {}, None)
+    none = TallyBuilder().tally()
+    assert (estimate(none, SURE), realise(none, SURE), none.flagged_share) == ({}, {}, None)
     unflagged = tally(np.full(10, 0.01))
-    assert estimated(unflagged, Basis("regression", 1, 1)) == {}
-    assert "precision" not in estimated(unflagged, SURE)
-    assert set(realised(tally(np.full(10, 0.01), np.zeros(10, dtype=bool)), SURE)) == {"cost_per_row"}
+    assert estimate(unflagged, Basis("regression", 1, 1)) == {}
+    assert "precision" not in estimate(unflagged, SURE)
+    assert set(realise(tally(np.full(10, 0.01), np.zeros(10, dtype=bool)), SURE)) == {"cost_per_row"}
 
 
 # The calibration's own error
@@ -126,24 +133,24 @@ def record(rows: int, *rates: float, reach: float) -> dict[str, Any]:
 
 def test_the_interval_holds_where_rates_are_off_by_what_the_record_says() -> None:
     off, n = 0.03, 4_000
-    rests = basis("binary", *COSTS, record(10**9, 0.1, 0.6, reach=1.96 * off))
+    rests = make_basis("binary", *COSTS, record(10**9, 0.1, 0.6, reach=1.96 * off))
     random, held = np.random.default_rng(3), []
     score = np.where(np.arange(n) % 2, 0.1, 0.6)
-    found = estimated(tally(score, edges=rests.edges), rests)["cost_per_row"]
+    found = estimate(tally(score, edges=rests.edges), rests)["cost_per_row"]
     for _ in range(2_000):
         truth = np.where(score < 0.5, score + random.normal(0, off), score + random.normal(0, off))
         held.append(found.holds(figures(score, random.random(n) < truth)["cost_per_row"]))
     assert 0.93 <= np.mean(held) <= 0.995
-    luck_alone = estimated(tally(score), SURE)["cost_per_row"]
+    luck_alone = estimate(tally(score), SURE)["cost_per_row"]
     assert luck_alone.high - luck_alone.low < (found.high - found.low) / 2  # type: ignore[operator]
 
 
 def test_luck_of_the_measured_rows_is_a_bands_own_and_the_rest_may_be_shared() -> None:
     luck = np.sqrt(0.1 * 0.9 / 100)
-    only_luck = basis("binary", *COSTS, record(100, 0.1, reach=1.96 * np.sqrt(2) * luck))
+    only_luck = make_basis("binary", *COSTS, record(100, 0.1, reach=1.96 * np.sqrt(2) * luck))
     assert only_luck.own == pytest.approx((luck,))
     assert only_luck.shared == pytest.approx((0.0,), abs=1e-3)
-    drifting = basis("binary", *COSTS, record(10**9, 0.1, 0.2, reach=0.05))
+    drifting = make_basis("binary", *COSTS, record(10**9, 0.1, 0.2, reach=0.05))
     assert drifting.shared == pytest.approx((0.05 / 1.96,) * 2, rel=1e-3)
     assert drifting.edges == (0.5,)
 
@@ -151,19 +158,19 @@ def test_luck_of_the_measured_rows_is_a_bands_own_and_the_rest_may_be_shared() -
 def test_bands_together_are_off_by_no_more_than_the_cost_out_of_fold_was() -> None:
     table = record(10**9, 0.01, 0.02, 0.03, 0.5, reach=0.05)
     dev = {"flagged_share": 0.25, "cost_per_row_low": 0.5, "cost_per_row_high": 0.7}
-    rests = basis("binary", *COSTS, table | dev)
+    rests = make_basis("binary", *COSTS, table | dev)
     score = np.repeat([0.01, 0.02, 0.03, 0.8], 10**6)
-    found = cost(tally(score, edges=rests.edges), rests)
+    found = estimate_cost(tally(score, edges=rests.edges), rests)
     assert found.high - found.low == pytest.approx(0.2, rel=0.02)  # type: ignore[operator]
-    vague = basis("binary", *COSTS, table | dev | {"cost_per_row_high": 9.0})
-    assert vague == basis("binary", *COSTS, table)
+    vague = make_basis("binary", *COSTS, table | dev | {"cost_per_row_high": 9.0})
+    assert vague == make_basis("binary", *COSTS, table)
 
 
 def test_a_record_of_before_leaves_luck_alone() -> None:
-    assert basis("binary", *COSTS, {}) == SURE
-    assert basis("multiclass", *COSTS, {"accuracy": 0.9}) == Basis("multiclass", *COSTS)
+    assert make_basis("binary", *COSTS, {}) == SURE
+    assert make_basis("multiclass", *COSTS, {"accuracy": 0.9}) == Basis("multiclass", *COSTS)
     several: Mapping[str, Any] = {"rows_out_of_fold": 900, "accuracy": 0.9, "accuracy_low": 0.8, "accuracy_high": 1.0}
-    assert basis("multiclass", *COSTS, several).shared[0] == pytest.approx(0.049, abs=0.001)
+    assert make_basis("multiclass", *COSTS, several).shared[0] == pytest.approx(0.049, abs=0.001)
 
 
 # The track record
@@ -173,19 +180,21 @@ def test_a_calibrated_score_is_hardly_ever_contradicted_even_where_failures_are_
     random, withheld = np.random.default_rng(4), 0
     for trial in range(300):
         score = scores(0.005, 1_000, seed=trial)
-        withheld += track(tally(score, random.random(1_000) < score, days=10), SURE).contradicted is not None
+        withheld += (
+            measure_track_record(tally(score, random.random(1_000) < score, days=10), SURE).contradicted is not None
+        )
     assert withheld <= 8  # 1 % of 300, and the luck of that
 
 
 def test_the_record_says_of_each_figure_on_how_many_days_its_interval_held() -> None:
     random = np.random.default_rng(4)
     calibrated = [scores(0.1, 500, seed=trial) for trial in range(20)]
-    found = [held(tally(score, random.random(500) < score, days=5), SURE) for score in calibrated]
+    found = [interval_coverage(tally(score, random.random(500) < score, days=5), SURE) for score in calibrated]
     for name in ("cost_per_row", "precision", "recall"):
         assert np.mean([each[name] for each in found]) > 0.93, name
     # Of those flagged fewer fail than the scores say.
     score = np.tile([0.05, 0.6], 2_000)
-    broken = held(tally(score, random.random(4_000) < np.tile([0.05, 0.4], 2_000), days=4), SURE)
+    broken = interval_coverage(tally(score, random.random(4_000) < np.tile([0.05, 0.4], 2_000), days=4), SURE)
     assert (broken["precision"], broken["recall"]) == (0, 1)
 
 
@@ -195,14 +204,14 @@ def test_days_that_share_their_luck_are_hardly_ever_taken_for_a_contradiction() 
         score = scores(0.1, 1_000, seed=trial)
         of_day = np.repeat(random.gamma(4, 1 / 4, size=20), 50)  # a day's failures are half or twice as many
         outcome = random.random(1_000) < np.minimum(score * of_day, 1)
-        withheld += track(tally(score, outcome, days=20), SURE).contradicted is not None
+        withheld += measure_track_record(tally(score, outcome, days=20), SURE).contradicted is not None
     assert withheld <= 10
 
 
 def test_a_changed_relation_withholds_the_estimate() -> None:
     score = scores(0.1, 3_000)
     outcome = np.random.default_rng(6).permutation(score) > np.random.default_rng(7).random(3_000)
-    found = track(tally(score, outcome, days=5), SURE)
+    found = measure_track_record(tally(score, outcome, days=5), SURE)
     assert found.contradicted is not None
     assert "per row was estimated for 3,000 rows" in describe_excess(found.contradicted)
     assert found.difference is not None
@@ -213,18 +222,18 @@ def test_an_uncalibrated_score_is_contradicted_unless_the_record_says_how_far_it
     truth = np.full(5_000, 0.2)
     outcome = np.random.default_rng(8).random(5_000) < truth
     score = truth * 0.7
-    assert track(tally(score, outcome, days=8), SURE).contradicted is not None
-    vague = basis("binary", *COSTS, record(10**9, 0.14, reach=1.96 * 0.05))
-    assert track(tally(score, outcome, days=8), vague).contradicted is None
+    assert measure_track_record(tally(score, outcome, days=8), SURE).contradicted is not None
+    vague = make_basis("binary", *COSTS, record(10**9, 0.14, reach=1.96 * 0.05))
+    assert measure_track_record(tally(score, outcome, days=8), vague).contradicted is None
 
 
 def test_a_changed_week_is_not_hidden_by_a_month_that_held() -> None:
     score = scores(0.1, 9_000)
     random = np.random.default_rng(11)
     outcome = random.random(9_000) < score
-    assert track(tally(score, outcome, days=30), SURE).contradicted is None
+    assert measure_track_record(tally(score, outcome, days=30), SURE).contradicted is None
     outcome[-2_100:] = random.permutation(outcome[-2_100:])
-    found = track(tally(score, outcome, days=30), SURE).contradicted
+    found = measure_track_record(tally(score, outcome, days=30), SURE).contradicted
     assert found is not None
     assert "of the latest 3 days" in describe_excess(found)
 
@@ -235,8 +244,8 @@ def test_days_before_say_how_much_three_days_may_vary() -> None:
     rate = np.repeat([0.1] * 17 + [0.16, 0.28, 0.2], 240)  # each of the last days is worse, and they differ
     outcome = random.random(4_800) < rate
     alone = slice(-720, None)
-    assert track(tally(score[alone], outcome[alone], days=3), SURE, 0.002).contradicted is None
-    found = track(tally(score, outcome, days=20), SURE, 0.002).contradicted
+    assert measure_track_record(tally(score[alone], outcome[alone], days=3), SURE, 0.002).contradicted is None
+    found = measure_track_record(tally(score, outcome, days=20), SURE, 0.002).contradicted
     assert found is not None
     assert "of the latest 3 days" in describe_excess(found)
 
@@ -247,7 +256,10 @@ def test_a_change_is_seen_however_long_ago_and_dated(since: int) -> None:
     score = np.full(7_200, 0.04)  # too low to be flagged: each failure is missed
     outcome = random.random(7_200) < np.repeat([0.04] * since + [0.1] * (30 - since), 240)
     record = tally(score, outcome, days=30)
-    for found in (track(record, SURE, 0.002).contradicted, realised_loss(record, SURE, ExpectedCost(0.8, 0.85), 0.002)):
+    for found in (
+        measure_track_record(record, SURE, 0.002).contradicted,
+        find_realised_loss(record, SURE, ExpectedCost(0.8, 0.85), 0.002),
+    ):
         assert found is not None
         assert abs(found.since - record.days[since]) <= np.timedelta64(1, "D")
 
@@ -255,9 +267,9 @@ def test_a_change_is_seen_however_long_ago_and_dated(since: int) -> None:
 def test_two_days_are_no_record_to_judge_by() -> None:
     score = np.full(1_000, 0.2)
     wrong = np.zeros(1_000, dtype=bool)
-    assert track(tally(score, wrong, days=2), SURE).contradicted is None
-    assert track(tally(score, wrong, days=3), SURE).contradicted is not None
-    assert track(Adding().tally(), SURE).difference is None
+    assert measure_track_record(tally(score, wrong, days=2), SURE).contradicted is None
+    assert measure_track_record(tally(score, wrong, days=3), SURE).contradicted is not None
+    assert measure_track_record(TallyBuilder().tally(), SURE).difference is None
 
 
 # Costing more than promised
@@ -266,8 +278,8 @@ def test_two_days_are_no_record_to_judge_by() -> None:
 def test_a_loss_names_its_figure_since_when_and_how_much_it_is() -> None:
     score = np.full(2_000, 0.5)
     outcome = np.random.default_rng(9).random(2_000) < score
-    judged, none, promise = tally(score, outcome, days=6), Adding().tally(), ExpectedCost(0.2, 0.25)
-    came, told = realised_loss(judged, SURE, promise), estimated_loss(judged, SURE, promise)
+    judged, none, promise = tally(score, outcome, days=6), TallyBuilder().tally(), ExpectedCost(0.2, 0.25)
+    came, told = find_realised_loss(judged, SURE, promise), find_estimated_loss(judged, SURE, promise)
     assert came is not None
     assert describe_excess(came).startswith("the realised cost of 0.49")
     assert "of the latest 3 days is above the 0.2 that the model promised" in describe_excess(came)
@@ -275,7 +287,7 @@ def test_a_loss_names_its_figure_since_when_and_how_much_it_is() -> None:
     assert came.beyond == pytest.approx(0.3, abs=0.02)
     assert told is not None
     assert describe_excess(told).startswith("the estimated cost of 0.5")
-    for kept in (realised_loss, estimated_loss):
+    for kept in (find_realised_loss, find_estimated_loss):
         assert kept(judged, SURE, ExpectedCost(0.45, 0.6)) is None
         assert kept(none, SURE, promise) is None
 
@@ -284,9 +296,9 @@ def test_the_surer_the_less_is_shown() -> None:
     score = np.full(600, 0.25)
     judged = tally(score, np.arange(600) % 10 < 3, days=6)  # 0.3 of them fail, rather steadily
     promise = ExpectedCost(0.2, 0.2)
-    shown = [realised_loss(judged, SURE, promise, level) is not None for level in (0.5, 0.01, 1e-9)]
+    shown = [find_realised_loss(judged, SURE, promise, level) is not None for level in (0.5, 0.01, 1e-9)]
     assert shown == [True, True, False]
-    contradicted = [track(judged, SURE, level).contradicted is not None for level in (0.5, 1e-9)]
+    contradicted = [measure_track_record(judged, SURE, level).contradicted is not None for level in (0.5, 1e-9)]
     assert contradicted == [True, False]
 
 
@@ -295,17 +307,20 @@ def test_a_promise_that_is_kept_is_hardly_ever_called_broken() -> None:
     for trial in range(300):
         score = scores(0.02, 1_000, seed=trial)
         judged = tally(score, random.random(1_000) < score, days=8)
-        promise = ExpectedCost(cost(judged, SURE).value, cost(judged, SURE).value)
-        called += realised_loss(judged, SURE, promise) is not None or estimated_loss(judged, SURE, promise) is not None
+        promise = ExpectedCost(estimate_cost(judged, SURE).value, estimate_cost(judged, SURE).value)
+        called += (
+            find_realised_loss(judged, SURE, promise) is not None
+            or find_estimated_loss(judged, SURE, promise) is not None
+        )
     assert called <= 10
 
 
 def test_what_values_are_off_is_held_against_the_promise_too() -> None:
     rows = np.full(5, 100)
     days = np.arange("2026-03-01", "2026-03-06", dtype="datetime64[D]")
-    shown = loss_of_days(days, np.full(5, 200.0), rows, ExpectedCost(1.0, 1.2))
+    shown = find_daily_loss(days, np.full(5, 200.0), rows, ExpectedCost(1.0, 1.2))
     assert shown is not None
     assert "the realised cost of 2 per row on 300 labelled rows of the latest 3 days" in describe_excess(shown)
     assert shown.since == np.datetime64("2026-03-01")
-    assert loss_of_days(days, np.array([100.0, 300, 50, 80, 120]), rows, ExpectedCost(1.0, 1.2)) is None
+    assert find_daily_loss(days, np.array([100.0, 300, 50, 80, 120]), rows, ExpectedCost(1.0, 1.2)) is None
     assert ExpectedCost.of({"cost_per_row": 1.0, "cost_per_row_high": None}) is None

@@ -8,9 +8,9 @@ from scipy.stats import binom, norm, truncnorm
 
 from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.edges import Numbers, edges
-from rowcast.monitor.profile import profile
-from rowcast.monitor.series import Figures, Frame, Run, Series, angle
+from rowcast.monitor.edges import Numbers, compute_edges
+from rowcast.monitor.profile import count_profile
+from rowcast.monitor.series import Figures, Frame, Run, Series, to_angle
 
 NAN = np.nan
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -21,12 +21,12 @@ def matrix_of(categories: dict[str, tuple[str, ...]] | None = None, **columns: n
 
 
 def frame_of(matrix: Matrix, score: np.ndarray | None = None) -> Frame:
-    found = edges(matrix, score)
-    return Frame(found, profile(found, matrix, score))
+    found = compute_edges(matrix, score)
+    return Frame(found, count_profile(found, matrix, score))
 
 
 def run_of(frame: Frame, matrix: Matrix, score: np.ndarray | None = None, **about) -> Run:
-    return Run("r", about.pop("at", BEGIN), profile(frame.edges, matrix, score), **about)
+    return Run("r", about.pop("at", BEGIN), count_profile(frame.edges, matrix, score), **about)
 
 
 def value(figures: Figures, kind: str, column: str | None = None, category: str | None = None, run: int = 0) -> float:
@@ -81,28 +81,28 @@ def test_the_variance_of_a_share_as_an_angle_is_one_over_the_rows() -> None:
     counts = np.arange(1_001)
     for share in (0.01, 0.05, 0.5, 0.98):
         weight = binom.pmf(counts, 1_000, share)
-        mean = weight @ angle(counts, 1_000)
-        assert weight @ (angle(counts, 1_000) - mean) ** 2 * 1_000 == pytest.approx(1, abs=0.05)
+        mean = weight @ to_angle(counts, 1_000)
+        assert weight @ (to_angle(counts, 1_000) - mean) ** 2 * 1_000 == pytest.approx(1, abs=0.05)
 
 
 def test_missing_values_and_those_outside_the_training_range_have_series_of_their_own(normal: Frame) -> None:
     rows = np.concatenate([np.full(30, NAN), np.full(5, 9.0), np.full(2, -9.0), np.zeros(63)])
     figures = normal.figures([run_of(normal, matrix_of(x=rows))])
-    assert value(figures, "missing", "x") == pytest.approx(angle(30, 100))
-    assert value(figures, "range", "x") == pytest.approx(angle(7, 70))
+    assert value(figures, "missing", "x") == pytest.approx(to_angle(30, 100))
+    assert value(figures, "range", "x") == pytest.approx(to_angle(7, 70))
 
 
 def test_common_categories_have_series_of_their_own_the_rare_share_one_and_the_unseen_are_out_of_range() -> None:
     codes = np.repeat([0.0, 1, 2, 3], [600, 390, 7, 3])
     frame = frame_of(matrix_of({"tool": ("a", "b", "c", "d")}, tool=codes))
     new = matrix_of({"tool": ("a", "b", "c", "d")}, tool=np.repeat([0, 1, 2, 3, NAN], [50, 20, 10, 10, 10]))
-    run = Run("r", BEGIN, profile(frame.edges, new, nulls={"tool": 4}))
+    run = Run("r", BEGIN, count_profile(frame.edges, new, nulls={"tool": 4}))
     figures = frame.figures([run])
-    assert value(figures, "category", "tool", "a") == pytest.approx(angle(50, 96))
-    assert value(figures, "category", "tool", "b") == pytest.approx(angle(20, 96))
-    assert value(figures, "category", "tool") == pytest.approx(angle(20, 96))
-    assert value(figures, "range", "tool") == pytest.approx(angle(6, 96))
-    assert value(figures, "missing", "tool") == pytest.approx(angle(4, 100))
+    assert value(figures, "category", "tool", "a") == pytest.approx(to_angle(50, 96))
+    assert value(figures, "category", "tool", "b") == pytest.approx(to_angle(20, 96))
+    assert value(figures, "category", "tool") == pytest.approx(to_angle(20, 96))
+    assert value(figures, "range", "tool") == pytest.approx(to_angle(6, 96))
+    assert value(figures, "missing", "tool") == pytest.approx(to_angle(4, 100))
 
 
 def test_too_few_values_give_no_figure(normal: Frame) -> None:
@@ -117,8 +117,8 @@ def test_a_constant_column_is_watched_by_its_range_and_one_never_measured_too() 
         Series(kind, name) for kind in ("missing", "range") for name in "cn"
     }
     figures = frame.figures([run_of(frame, matrix_of(c=np.array([5.0] * 90 + [5.1] * 10), n=np.full(100, 1.0)))])
-    assert value(figures, "range", "c") == pytest.approx(angle(10, 100))
-    assert value(figures, "range", "n") == pytest.approx(angle(100, 100))
+    assert value(figures, "range", "c") == pytest.approx(to_angle(10, 100))
+    assert value(figures, "range", "n") == pytest.approx(to_angle(100, 100))
 
 
 def test_the_job_has_series_too() -> None:
@@ -128,8 +128,8 @@ def test_the_job_has_series_too() -> None:
     one = run_of(frame, rows, score, rows=100, quarantined=10, flagged=9, age=timedelta(hours=2))
     other = run_of(frame, rows, score, at=BEGIN + hours, rows=120, quarantined=30, flagged=9, age=timedelta(hours=4))
     figures = frame.figures([one, other])
-    assert value(figures, "flagged") == pytest.approx(angle(9, 90))
-    assert value(figures, "quarantined") == pytest.approx(angle(10, 100))
+    assert value(figures, "flagged") == pytest.approx(to_angle(9, 90))
+    assert value(figures, "quarantined") == pytest.approx(to_angle(10, 100))
     assert value(figures, "age", run=1) - value(figures, "age") == pytest.approx(np.log(2), abs=0.01)
     assert np.isnan(value(figures, "rows"))
     assert value(figures, "rows", run=1) == pytest.approx(np.log(120.5 / 6))
@@ -141,7 +141,7 @@ def test_amounts_are_those_of_the_rows_within_a_bin() -> None:
     training = matrix_of(x=random.gamma(4, 2, 50_000))
     frame, rows = frame_of(training), random.gamma(4, 2, 5_000) * 1.1
     rows[:1_000] = NAN
-    amounts, sd = frame.amounts(profile(frame.edges, matrix_of(x=rows)).counts)
+    amounts, sd = frame.amounts(count_profile(frame.edges, matrix_of(x=rows)).counts)
     by_series = dict(zip(frame.series, amounts, strict=True))
     assert by_series[Series("location", "x")] == pytest.approx(np.nanmean(rows), rel=0.01)
     assert by_series[Series("scale", "x")] == pytest.approx(np.nanstd(rows), rel=0.05)

@@ -35,7 +35,7 @@ def model() -> Model:
         Sigmoid(1.0, 0.0),
         ("pass", "fail"),
         threshold=0.5,
-        usual=usual,
+        reference_ranges=usual,
     )
 
 
@@ -76,7 +76,7 @@ def matrix_of(*rows: tuple[float, float]) -> Matrix:
 
 def predicted(model: Model, matrix: Matrix) -> pa.RecordBatch:
     keys = pa.record_batch({"wafer": [f"w{place}" for place in range(len(matrix))]})
-    return predict.predictions(model, matrix, keys, np.arange(len(matrix), dtype=np.int64)).rows
+    return predict.predict_batch(model, matrix, keys, np.arange(len(matrix), dtype=np.int64)).rows
 
 
 def test_a_flagged_row_is_predicted_as_the_positive_class_in_the_sources_own_spelling(model: Model) -> None:
@@ -108,14 +108,16 @@ def test_of_many_flagged_rows_those_with_the_highest_scores_are_explained(
 def test_a_batch_without_rows_gives_predictions_without_rows(model: Model) -> None:
     empty = Matrix(np.empty((0, 2), dtype=np.float32), ("a", "b"), {})
     keys = pa.record_batch({"wafer": pa.array([], pa.string())})
-    assert predict.predictions(model, empty, keys, np.empty(0, dtype=np.int64)).rows.num_rows == 0
+    assert predict.predict_batch(model, empty, keys, np.empty(0, dtype=np.int64)).rows.num_rows == 0
 
 
 def test_a_quarantined_row_shows_its_reasons_and_the_text_that_the_column_could_not_hold() -> None:
     keys = pa.record_batch({"wafer": [1, 2, 3]})
     values = pa.record_batch({"a": [0.5, None, 7.0]})
     failures = {1: [Failure(1, "a", "type", "oops", "number")]}
-    found = predict.quarantined(keys, values, {(1, "a"): "oops"}, failures, np.array([7, 8, 9]), check.reasons)
+    found = predict.make_quarantine_rows(
+        keys, values, {(1, "a"): "oops"}, failures, np.array([7, 8, 9]), check.format_reasons
+    )
     assert found.to_pylist() == [
         {
             "wafer": 2,

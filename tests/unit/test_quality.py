@@ -11,15 +11,15 @@ from scipy.stats import spearmanr
 from sklearn import metrics
 
 from rowcast.config import Task
-from rowcast.fit.cross_fitting import Honest, honest
+from rowcast.fit.cross_fitting import LabelledPredictions, cross_fit
 from rowcast.fit.diagnostics import confusion, cost_curve, over_time, reliability
-from rowcast.fit.evaluation import judge
+from rowcast.fit.evaluation import evaluate
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.quality import auc, average_precision, figures
-from rowcast.fit.selection import Choice
-from rowcast.fit.threshold import threshold
+from rowcast.fit.quality import auc, average_precision, measure_quality
+from rowcast.fit.selection import Selection
+from rowcast.fit.threshold import choose_threshold
 from rowcast.models import calibration
-from rowcast.models.decision import Costs, cheapest
+from rowcast.models.decision import Costs, cheapest_class
 from rowcast.models.target import Target
 
 TASK = Task(cost_missed=20.0, cost_false_alarm=1.0)
@@ -35,8 +35,8 @@ def calibrate(raw: np.ndarray, target: Target) -> Any:
     return lambda raw: np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
 
 
-def only(scores: OutOfFold) -> Choice:
-    return Choice(next(iter(scores.raw)), "there is no other")
+def only(scores: OutOfFold) -> Selection:
+    return Selection(next(iter(scores.raw)), "there is no other")
 
 
 def binary(rows: int = 1000, seed: int = 0, share: float = 0.1, apart: float = 1.5, shift: Any = 0.0) -> OutOfFold:
@@ -65,8 +65,8 @@ def value(rows: int = 1000) -> OutOfFold:
     return OutOfFold(Target("regression", label), folds(rows), np.arange(rows), {"model": raw})
 
 
-def judged(scores: OutOfFold, task: Task = TASK) -> Honest:
-    return honest(scores, only, task, calibrate)
+def judged(scores: OutOfFold, task: Task = TASK) -> LabelledPredictions:
+    return cross_fit(scores, only, task, calibrate)
 
 
 # No row judges itself
@@ -90,11 +90,11 @@ def test_the_candidate_that_judges_a_row_was_chosen_without_it() -> None:
     lucky = np.random.default_rng(4).normal(size=1000) + 9.0 * scores.target.values * (scores.fold == 4)
     scores.raw["lucky"] = lucky
 
-    def choose(of: OutOfFold) -> Choice:
-        return Choice(max(of.raw, key=lambda name: auc(of.raw[name], of.target.values)), "it ranks best")
+    def choose(of: OutOfFold) -> Selection:
+        return Selection(max(of.raw, key=lambda name: auc(of.raw[name], of.target.values)), "it ranks best")
 
     assert choose(scores).name == "lucky"
-    of = honest(scores, choose, TASK, calibrate)
+    of = cross_fit(scores, choose, TASK, calibrate)
     here = scores.fold == 4
     assert auc(of.raw[here], scores.target.values[here]) == pytest.approx(0.5, abs=0.15)
     assert auc(lucky[here], scores.target.values[here]) > 0.99
@@ -106,7 +106,7 @@ def test_where_the_other_folds_lack_a_class_every_second_row_judges_the_rest() -
     scores = OutOfFold(
         Target("binary", late, ("ok", "bad")), scores.fold, scores.block, {"m": late + scores.raw["model"]}
     )
-    assert 0.8 < figures(judged(scores), TASK)["recall"] < 1
+    assert 0.8 < measure_quality(judged(scores), TASK)["recall"] < 1
 
 
 # Figures
@@ -115,7 +115,7 @@ def test_where_the_other_folds_lack_a_class_every_second_row_judges_the_rest() -
 def test_figures_are_those_of_the_field() -> None:
     scores = binary()
     of = judged(scores)
-    found, outcome, raw = figures(of, TASK), scores.target.values, scores.raw["model"]
+    found, outcome, raw = measure_quality(of, TASK), scores.target.values, scores.raw["model"]
     each = [scores.fold == fold for fold in range(5)]
     weight = [outcome[here].sum() * (~outcome[here]).sum() for here in each]
     by_fold = [metrics.roc_auc_score(outcome[here], raw[here]) for here in each]
@@ -147,14 +147,14 @@ def test_ranking_with_ties_is_that_of_scikit_learn() -> None:
 def test_a_level_that_moves_from_fold_to_fold_neither_helps_nor_hurts_the_auc() -> None:
     """Each fold has its own model: rows of one are never ranked among those of another."""
     still, moved = binary(), binary(shift=5.0 * folds(1000))
-    assert figures(judged(moved), TASK)["auc"] == pytest.approx(figures(judged(still), TASK)["auc"])
+    assert measure_quality(judged(moved), TASK)["auc"] == pytest.approx(measure_quality(judged(still), TASK)["auc"])
 
 
 def test_figures_of_many_classes_are_those_of_the_field() -> None:
     scores = many()
     of = judged(scores)
-    found, truth = figures(of, TASK), scores.target.values
-    assert of.predicted.tolist() == cheapest(of.probability, Costs.of(TASK)).tolist()
+    found, truth = measure_quality(of, TASK), scores.target.values
+    assert of.predicted.tolist() == cheapest_class(of.probability, Costs.of(TASK)).tolist()
     assert found["accuracy"] == pytest.approx((truth == of.predicted).mean())
     assert found["log_loss"] == pytest.approx(metrics.log_loss(truth, of.probability))
     assert found["auc"] == pytest.approx(metrics.roc_auc_score(truth, of.probability, multi_class="ovr"), abs=0.02)
@@ -164,7 +164,7 @@ def test_figures_of_many_classes_are_those_of_the_field() -> None:
 
 def test_figures_of_a_regression_are_those_of_the_field() -> None:
     scores = value()
-    found, label, raw = figures(judged(scores), TASK), scores.target.values, scores.raw["model"]
+    found, label, raw = measure_quality(judged(scores), TASK), scores.target.values, scores.raw["model"]
     assert found["mae"] == found["cost_per_row"] == pytest.approx(np.abs(label - raw).mean())
     assert found["rmse"] == pytest.approx(np.sqrt(((label - raw) ** 2).mean()))
     assert found["r2"] == pytest.approx(metrics.r2_score(label, raw))
@@ -174,7 +174,7 @@ def test_figures_of_a_regression_are_those_of_the_field() -> None:
 
 @pytest.mark.parametrize("make", [binary, many, value])
 def test_every_figure_has_its_interval(make: Any) -> None:
-    found = figures(judged(make()), TASK)
+    found = measure_quality(judged(make()), TASK)
     assert found["interval_rows"] == found["rows_out_of_fold"]
     with_interval = [name.removesuffix("_low") for name in found if name.endswith("_low")]
     assert len(with_interval) >= 5
@@ -184,7 +184,7 @@ def test_every_figure_has_its_interval(make: Any) -> None:
 
 def test_what_cannot_be_told_is_none() -> None:
     scores = binary(share=0.01, seed=1)
-    found = figures(judged(scores, Task(cost_missed=0.001, cost_false_alarm=1)), TASK)
+    found = measure_quality(judged(scores, Task(cost_missed=0.001, cost_false_alarm=1)), TASK)
     assert (found["precision"], found["precision_low"], found["precision_high"]) == (None, None, None)
     assert (found["recall"], found["flagged_share"]) == (0, 0)
 
@@ -205,8 +205,8 @@ def test_intervals_hold_the_figures_of_later_rows(positives: int, drifts: bool) 
         random = np.random.default_rng(seed)
         apart = 1.2 + 0.5 * drifts * random.normal(size=6)
         scores, later = binary(rows, seed, apart=apart[folds(rows)]), binary(rows, seed + 1000, apart=apart[5])
-        found = figures(honest(scores, only, task, given), task)
-        line = threshold(expit(1.2 * scores.raw["model"] - 3), scores.target.values, task)
+        found = measure_quality(cross_fit(scores, only, task, given), task)
+        line = choose_threshold(expit(1.2 * scores.raw["model"] - 3), scores.target.values, task)
         raw, outcome = later.raw["model"], later.target.values
         flagged = expit(1.2 * raw - 3) >= line
         truth = {
@@ -226,12 +226,12 @@ def test_intervals_hold_the_figures_of_later_rows(positives: int, drifts: bool) 
 
 def test_a_record_is_json_and_complete() -> None:
     when = np.arange(1000) * DAY // 10
-    found = judge(binary(), only, TASK, 0.9, when)
+    found = evaluate(binary(), only, TASK, 0.9, when)
     json.dumps(found.record, allow_nan=False)
     assert (found.choice.name, 0 < found.threshold < 1) == ("model", True)
     assert {"reliability", "cost_curve", "confusion", "over_time", "coverage"} <= set(found.record)
     for make in (many, value):
-        found = judge(make(), only, TASK, 0.9)
+        found = evaluate(make(), only, TASK, 0.9)
         json.dumps(found.record, allow_nan=False)
         assert found.threshold is None
         assert "cost_curve" not in found.record
@@ -267,7 +267,7 @@ def test_reliability_of_a_regression_tells_where_labels_lie_off_the_value() -> N
 
 def test_the_cost_curve_runs_from_flagging_all_to_flagging_hardly_any() -> None:
     of = judged(binary())
-    table, found = cost_curve(of, TASK), figures(of, TASK)
+    table, found = cost_curve(of, TASK), measure_quality(of, TASK)
     assert 40 <= len(table) <= 50
     assert table[0]["cost_per_row"] == pytest.approx(found["cost_per_row_flag_all"])
     assert (table[0]["flagged_share"], table[0]["recall"]) == (1, 1)

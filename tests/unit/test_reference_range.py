@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
-from rowcast.models.reference_range import from_dict, text, usual
+from rowcast.models.reference_range import format_range, from_dict, reference_ranges
 
 NAN = float("nan")
 
@@ -23,26 +23,26 @@ def matrix_of(*values: float, categories: tuple[str, ...] = ()) -> Matrix:
 
 
 def test_of_a_number_it_is_the_middle_ninety_percent_of_what_was_measured() -> None:
-    assert usual(matrix_of(*range(101), NAN, NAN)) == {"x": [5.0, 95.0]}
+    assert reference_ranges(matrix_of(*range(101), NAN, NAN)) == {"x": [5.0, 95.0]}
 
 
 def test_of_a_category_it_is_the_share_of_the_rows_that_the_most_common_have() -> None:
-    found = usual(matrix_of(2, 2, 0, NAN, categories=("a", "b", "ü")))
+    found = reference_ranges(matrix_of(2, 2, 0, NAN, categories=("a", "b", "ü")))
     assert found == {"x": {"ü": 0.5, "a": 0.25}}
     assert list(found["x"]) == ["ü", "a"]
-    many = usual(matrix_of(*range(9), 8, categories=tuple("abcdefghi")))
+    many = reference_ranges(matrix_of(*range(9), 8, categories=tuple("abcdefghi")))
     assert list(many["x"]) == ["i", "a", "b", "c", "d"]
 
 
 def test_a_column_that_was_never_measured_has_no_usual_values() -> None:
-    assert usual(matrix_of(NAN, NAN)) == {}
-    assert usual(matrix_of(NAN, categories=("a",))) == {}
+    assert reference_ranges(matrix_of(NAN, NAN)) == {}
+    assert reference_ranges(matrix_of(NAN, categories=("a",))) == {}
 
 
 @settings(max_examples=50)
 @given(hnp.arrays(np.float32, st.integers(1, 40), elements=st.floats(-(2.0**100), 2.0**100, width=32)))
 def test_json_keeps_it_and_it_reads_back_as_it_was(values: np.ndarray) -> None:
-    found = usual(matrix_of(*values))
+    found = reference_ranges(matrix_of(*values))
     assert from_dict(json.loads(json.dumps(found, allow_nan=False))) == found
     low, high = found["x"]
     slack = 1e-5 * np.abs(values).max()
@@ -77,6 +77,6 @@ def test_what_is_not_sound_is_refused(wrong: Any) -> None:
 
 
 def test_people_read_it_in_plain_figures() -> None:
-    assert text([0.0022, 145_145.0]) == "0.0022 to 145,145"
-    assert text({"ETCH-01": 0.336495, "B": 0.05}) == "ETCH-01 34 %, B 5.0 %"
-    assert text(None) == "-"
+    assert format_range([0.0022, 145_145.0]) == "0.0022 to 145,145"
+    assert format_range({"ETCH-01": 0.336495, "B": 0.05}) == "ETCH-01 34 %, B 5.0 %"
+    assert format_range(None) == "-"

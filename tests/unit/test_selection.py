@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.selection import AVERAGE, choose, with_average
+from rowcast.fit.selection import AVERAGE, add_average, select_candidate
 from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)
@@ -22,7 +22,7 @@ def knowing(strength: float, seed: int) -> np.ndarray:
 
 
 def test_the_best_is_taken_where_it_is_clearly_better() -> None:
-    found = choose(scores({"simple": knowing(0.2, 1), "complex": knowing(3, 2)}))
+    found = select_candidate(scores({"simple": knowing(0.2, 1), "complex": knowing(3, 2)}))
     assert found.name == "complex"
     assert "no simpler candidate is within a standard error" in found.reason
 
@@ -30,7 +30,7 @@ def test_the_best_is_taken_where_it_is_clearly_better() -> None:
 def test_the_simplest_is_taken_where_the_best_is_not_clearly_better() -> None:
     simple = knowing(1, 1)
     nearly = simple + 0.02 * np.random.default_rng(3).normal(size=len(simple)) + 0.003 * OUTCOME
-    found = choose(scores({"simple": simple, "complex": nearly}))
+    found = select_candidate(scores({"simple": simple, "complex": nearly}))
     assert found.name == "simple"
 
 
@@ -39,17 +39,17 @@ def test_of_many_rows_that_share_their_luck_less_can_be_told() -> None:
     simple = knowing(1, 1)
     lucky = simple + np.where((np.arange(2_000) < 200) & OUTCOME, 4.0, 0.0)
     raw = {"simple": simple, "complex": lucky}
-    assert choose(scores(raw)).name == "complex"
-    assert choose(scores(raw, block=np.arange(2_000) // 200)).name == "simple"
+    assert select_candidate(scores(raw)).name == "complex"
+    assert select_candidate(scores(raw, block=np.arange(2_000) // 200)).name == "simple"
 
 
 def test_the_average_is_taken_where_each_knows_something_else() -> None:
     raw = {"one": knowing(1, 1), "other": 10 * knowing(1, 2) + 5}  # on another scale
-    with_all = with_average(scores(raw))
+    with_all = add_average(scores(raw))
     assert list(with_all.raw) == ["one", "other", AVERAGE]
-    assert choose(with_all).name == AVERAGE
-    alike = with_average(scores({"one": knowing(1, 1), "other": knowing(1, 1)}))
-    assert choose(alike).name == "one"
+    assert select_candidate(with_all).name == AVERAGE
+    alike = add_average(scores({"one": knowing(1, 1), "other": knowing(1, 1)}))
+    assert select_candidate(alike).name == "one"
 
 
 @pytest.mark.parametrize("kind", ["multiclass", "regression"])
@@ -62,10 +62,10 @@ def test_other_kinds_are_chosen_among_by_their_own_loss(kind: str) -> None:
         target = Target("multiclass", random.integers(0, 3, 900), ("a", "b", "c"))
         truth = np.eye(3)[target.values]
         raw = {name: truth * by + random.normal(size=(900, 3)) for name, by in (("far", 0.1), ("near", 3.0))}
-    assert choose(scores(raw, target)).name == "near"
+    assert select_candidate(scores(raw, target)).name == "near"
 
 
 def test_one_candidate_has_no_average() -> None:
     alone = scores({"mine": knowing(1, 1)})
-    assert list(with_average(alone).raw) == ["mine"]
-    assert choose(alone).name == "mine"
+    assert list(add_average(alone).raw) == ["mine"]
+    assert select_candidate(alone).name == "mine"

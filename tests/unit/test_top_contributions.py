@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from rowcast.models.matrix import Matrix
-from rowcast.models.top_contributions import leading
+from rowcast.models.top_contributions import select_top
 
 NAN = float("nan")
 MATRIX = Matrix(
@@ -17,12 +17,12 @@ USUAL = {"s012": [1.2, 2.9], "tool": {"ETCH-01": 0.9}, "s4": [0.0, 1.0]}
 
 
 def test_the_weightiest_come_first_whichever_way_they_push() -> None:
-    found = leading(MATRIX, 0, np.array([0.5, -0.83, 0.0, 0.1]), USUAL, top=2)
+    found = select_top(MATRIX, 0, np.array([0.5, -0.83, 0.0, 0.1]), USUAL, top=2)
     assert list(found) == ["tool", "s012"]
 
 
 def test_each_stands_beside_the_rows_value_and_what_is_usual() -> None:
-    found = leading(MATRIX, 0, np.array([0.5, -0.8312345678, 0.0, 0.1]), USUAL, top=10)
+    found = select_top(MATRIX, 0, np.array([0.5, -0.8312345678, 0.0, 0.1]), USUAL, top=10)
     assert found == {
         "tool": {"contribution": -0.831235, "value": "ätz", "usual": {"ETCH-01": 0.9}},
         "s012": {"contribution": 0.5, "value": 4.1, "usual": [1.2, 2.9]},
@@ -32,7 +32,7 @@ def test_each_stands_beside_the_rows_value_and_what_is_usual() -> None:
 
 
 def test_a_missing_category_has_no_value_and_a_model_without_usual_values_names_none() -> None:
-    found = leading(MATRIX, 1, np.array([0.0, 1.0, 0.5, 0.0]), {}, top=10)
+    found = select_top(MATRIX, 1, np.array([0.0, 1.0, 0.5, 0.0]), {}, top=10)
     assert found == {
         "tool": {"contribution": 1.0, "value": None, "usual": None},
         "idle": {"contribution": 0.5, "value": 7.0, "usual": None},

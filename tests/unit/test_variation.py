@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rowcast.fit.variation import Spread, bounds, general, periods, ratio
+from rowcast.fit.variation import Spread, interval_of, jackknife_spread, ratio_spread, split_periods
 
 
 def spread(figure: list[float], unit: float, support: float = 100.0) -> Spread:
@@ -47,23 +47,23 @@ def test_one_period_cannot_tell_drift() -> None:
 @given(st.floats(0, 1), st.floats(0, 3))
 def test_an_interval_holds_its_figure_and_keeps_to_the_limits(value: float, reach: float) -> None:
     for scale, highest in (("share", 1.0), ("amount", np.inf)):
-        low, high = bounds(value, reach, scale)
+        low, high = interval_of(value, reach, scale)
         assert 0 <= low <= value + 1e-9
         assert value - 1e-9 <= high <= highest
         assert high - low <= 4 * reach + 1e-9
 
 
 def test_near_its_limit_a_share_has_more_room_on_the_other_side() -> None:
-    low, high = bounds(0.98, 0.02, "share")
+    low, high = interval_of(0.98, 0.02, "share")
     assert (high, 0.98 - low > 0.02) == (1.0, True)
-    low, high = bounds(0.5, 0.02, "share")
+    low, high = interval_of(0.5, 0.02, "share")
     assert (low, high) == pytest.approx((0.48, 0.52))
 
 
 def test_a_mean_is_that_of_all_rows_and_its_luck_that_of_independent_rows() -> None:
     random = np.random.default_rng(1)
     values, fold = random.exponential(size=8000), np.arange(8000) * 4 // 8000
-    found = ratio(values, np.ones(8000), periods(fold, np.arange(8000)))
+    found = ratio_spread(values, np.ones(8000), split_periods(fold, np.arange(8000)))
     assert found.value == pytest.approx(values.mean())
     assert found.figure.tolist() == pytest.approx([values[fold == each].mean() for each in range(4)])
     assert found.unit == pytest.approx(1.0, rel=0.3)
@@ -73,43 +73,48 @@ def test_rows_of_a_block_share_their_luck() -> None:
     random = np.random.default_rng(2)
     day, fold = np.arange(8000) // 50, np.arange(8000) * 4 // 8000
     values = random.normal(size=160)[day]
-    together, apart = (ratio(values, np.ones(8000), periods(fold, block)) for block in (day, np.arange(8000)))
+    together, apart = (
+        ratio_spread(values, np.ones(8000), split_periods(fold, block)) for block in (day, np.arange(8000))
+    )
     assert together.unit == pytest.approx(50.0, rel=0.4)
     lot = random.permutation(160)[day]  # lots need no order
-    assert ratio(values, np.ones(8000), periods(fold, lot)).unit == pytest.approx(together.unit)
+    assert ratio_spread(values, np.ones(8000), split_periods(fold, lot)).unit == pytest.approx(together.unit)
     assert apart.unit > 10  # runs of rows in time see most of it even so
 
 
 def test_a_share_is_of_the_rows_that_carry_it() -> None:
     outcome, flagged = np.arange(400) % 4 == 0, np.arange(400) % 3 == 0
-    found = ratio(outcome & flagged, outcome, periods(np.arange(400) // 100, np.arange(400)), worst=1)
+    found = ratio_spread(outcome & flagged, outcome, split_periods(np.arange(400) // 100, np.arange(400)), worst=1)
     assert found.value == pytest.approx(flagged[outcome].mean())
     assert found.support.tolist() == [25, 25, 25, 25]
-    assert ratio(outcome, np.zeros(400), periods(np.arange(400) // 100, np.arange(400))) is None
+    assert ratio_spread(outcome, np.zeros(400), split_periods(np.arange(400) // 100, np.arange(400))) is None
 
 
 def test_a_figure_of_any_kind_agrees_with_the_ratio_that_it_is() -> None:
-    values, of = np.random.default_rng(3).normal(size=1000), periods(np.arange(1000) // 250, np.arange(1000))
-    one, two = ratio(values, np.ones(1000), of), general(lambda rows: float(values[rows].mean()), len, of)
+    values, of = np.random.default_rng(3).normal(size=1000), split_periods(np.arange(1000) // 250, np.arange(1000))
+    one, two = (
+        ratio_spread(values, np.ones(1000), of),
+        jackknife_spread(lambda rows: float(values[rows].mean()), len, of),
+    )
     assert one.figure.tolist() == pytest.approx(two.figure.tolist())
     assert one.unit == pytest.approx(two.unit)
 
 
 def test_a_recall_without_a_miss_is_not_certain() -> None:
-    outcome, of = np.arange(400) % 4 == 0, periods(np.arange(400) // 100, np.arange(400))
-    low, high = ratio(outcome, outcome, of, worst=1).later("share")
+    outcome, of = np.arange(400) % 4 == 0, split_periods(np.arange(400) // 100, np.arange(400))
+    low, high = ratio_spread(outcome, outcome, of, worst=1).later("share")
     assert (0.9 < low < 0.99, high) == (True, 1.0)
 
 
 def test_a_period_without_the_figure_is_left_out() -> None:
     outcome = np.arange(400) >= 200
-    found = ratio(outcome, outcome, periods(np.arange(400) // 100, np.arange(400)), worst=1)
+    found = ratio_spread(outcome, outcome, split_periods(np.arange(400) // 100, np.arange(400)), worst=1)
     assert found.period.tolist() == [2, 3]
 
 
 def test_periods_are_the_folds_and_runs_never_part_a_block() -> None:
     fold, block = np.repeat([3, 5, 8], 100), np.repeat(np.arange(60), 5)
-    of = periods(fold, block)
+    of = split_periods(fold, block)
     assert of.period.tolist() == np.repeat([0, 1, 2], 100).tolist()
     assert of.period_of_run.tolist() == np.repeat([0, 1, 2], 20).tolist()
     for each in np.unique(block):
@@ -117,10 +122,10 @@ def test_periods_are_the_folds_and_runs_never_part_a_block() -> None:
 
 
 def test_too_few_folds_are_cut_into_parts_that_can_be_told_apart() -> None:
-    assert np.bincount(periods(np.zeros(100, dtype=np.int64), np.arange(100)).period).tolist() == [20] * 5
-    assert np.bincount(periods(np.arange(100) // 50, np.arange(100)).period).tolist() == [20] * 5
+    assert np.bincount(split_periods(np.zeros(100, dtype=np.int64), np.arange(100)).period).tolist() == [20] * 5
+    assert np.bincount(split_periods(np.arange(100) // 50, np.arange(100)).period).tolist() == [20] * 5
 
 
 def test_a_period_of_few_blocks_is_cut_by_rows() -> None:
-    of = periods(np.repeat([0, 1, 2], 100), np.zeros(300, dtype=np.int64))
+    of = split_periods(np.repeat([0, 1, 2], 100), np.zeros(300, dtype=np.int64))
     assert np.bincount(of.period_of_run).tolist() == [20, 20, 20]

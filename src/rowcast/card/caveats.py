@@ -11,7 +11,7 @@ FEW = 50  # rows of the rarer class out of fold, below which an interval says li
 _Z = 1.959964  # of a two-sided 95 % interval
 
 
-def beware(card: Card) -> list[str]:
+def list_caveats(card: Card) -> list[str]:
     """Everything on record that should make one careful, in whole sentences."""
     checks = (
         *(_damage, _unmeasured, _first, _by_hand, _few, _chance, _trivial, _idle),

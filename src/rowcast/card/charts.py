@@ -14,16 +14,16 @@ from rowcast.drawing.axes import (
     Tick,
     axes,
     domain,
-    framed,
     label,
     line,
+    make_frame,
     moments,
-    shortened,
+    shorten,
     svg,
     ticks,
     x_axis,
 )
-from rowcast.drawing.markup import Markup, element, joined
+from rowcast.drawing.markup import Markup, element, join
 from rowcast.formatting import number, percent
 
 Rows = Sequence[Mapping[str, Any]]
@@ -45,7 +45,7 @@ def reliability(bins: Rows, name: str) -> Markup:
     """Predicted against observed share, bin by bin, with the diagonal on which they are equal."""
     top = domain([each[key] for each in bins for key in ("predicted", "observed_high")], zero=True, ceiling=1.0)[1]
     steps = ticks(0, top, is_share=True)
-    frame = framed((0, top), (0, top), steps)
+    frame = make_frame((0, top), (0, top), steps)
     about = [f"predicted {percent(each['predicted'])}, observed {percent(each['observed'])}" for each in bins]
     return svg(
         name,
@@ -70,7 +70,7 @@ def residuals(bins: Rows, name: str) -> Markup:
         points.append((of, each["observed"] - of, low - of, high - of, _rows(each)))
     spread = domain([value for point in points for value in point[1:4]] + [0.0])
     span = domain([point[0] for point in points])
-    frame = framed(span, spread, ticks(*spread))
+    frame = make_frame(span, spread, ticks(*spread))
     about = [f"at {number(x)} observed is {number(y)} above predicted" for x, y, *_ in points]
     return svg(
         name,
@@ -89,7 +89,7 @@ def cost_curve(points: Rows, threshold: float | None, name: str) -> Markup:
     rows = sorted(points, key=lambda each: (each["flagged_share"], -each["threshold"]))
     values = [value for each in rows for value in (each["cost_per_row"], *_bounds(each, "cost", "cost_per_row"))]
     span = domain(values, zero=True)
-    frame = framed((0, 1), span, ticks(*span), bottom=244)
+    frame = make_frame((0, 1), span, ticks(*span), bottom=244)
     shares, costs = [each["flagged_share"] for each in rows], [each["cost_per_row"] for each in rows]
     steps: list[Tick] = [(value, percent(value)) for value in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)]
     below = [
@@ -125,7 +125,7 @@ def _marked(frame: Frame, rows: Rows, threshold: float) -> Markup:
     x, y = frame.x(here["flagged_share"]), frame.y(here["cost_per_row"])
     text = f"threshold {number(threshold)}: {percent(here['flagged_share'])} flagged"
     on_left = x + 8 + len(text) * LETTER > WIDTH
-    return joined(
+    return join(
         [
             line(x, frame.bottom, x, frame.top, "mark"),
             element("circle", cx=x, cy=y, r=5.5, class_="mark-point"),
@@ -167,7 +167,7 @@ def over_time(
         first, last = 0.5, len(shown) + 0.5
         steps = [(float(place), str(place)) for place in range(1, len(shown) + 1)]
         extents = [(place - 0.4, place + 0.4) for place in range(1, len(shown) + 1)]
-    frame = framed((first, last), span, ticks(*span))
+    frame = make_frame((first, last), span, ticks(*span))
     points = [
         ((start + end) / 2, each[key], *_bounds(each, bounds, key), _period(each))
         for each, (start, end) in zip(shown, extents, strict=True)
@@ -191,9 +191,7 @@ def over_time(
 
 def _level(frame: Frame, value: float, text: str) -> Markup:
     y = frame.y(value)
-    return joined(
-        [line(frame.left, y, frame.right, y, "ideal"), label(frame.right, max(y - 5, 12), text, "end", "note")]
-    )
+    return join([line(frame.left, y, frame.right, y, "ideal"), label(frame.right, max(y - 5, 12), text, "end", "note")])
 
 
 def spans(rows: Sequence[Span], title: str, axis: str, name: str, zero: bool = False, is_share: bool = False,
@@ -225,14 +223,14 @@ def spans(rows: Sequence[Span], title: str, axis: str, name: str, zero: bool = F
 
 def _span(frame: Frame, row: Span, y: float, said: str, width: float) -> Markup:
     x, class_ = frame.x(row.value), "point" if row.is_main else "point other"
-    parts = [label(width - 8, y + 4, shortened(row.name, width - 10), "end", "row main" if row.is_main else "row")]
+    parts = [label(width - 8, y + 4, shorten(row.name, width - 10), "end", "row main" if row.is_main else "row")]
     if row.low is not None and row.high is not None:
         parts.append(line(frame.x(row.low), y, frame.x(row.high), y, "whisker" if row.is_main else "whisker other"))
     if row.target is not None:
         parts.append(line(frame.x(row.target), y - 10, frame.x(row.target), y + 10, "target"))
     parts.append(element("circle", element("title", f"{row.name}: {said}"), cx=x, cy=float(y), r=5.0, class_=class_))
     parts.append(label(WIDTH - 2, y + 4, said, "end", "row main" if row.is_main else "row"))
-    return joined(parts)
+    return join(parts)
 
 
 def share_bar(share: float) -> Markup:
@@ -258,7 +256,7 @@ def _intervals(frame: Frame, points: Sequence[tuple[float, float, float, float, 
         parts.append(line(frame.x(x), frame.y(low), frame.x(x), frame.y(high), "whisker"))
         dot = element("title", text)
         parts.append(element("circle", dot, cx=frame.x(x), cy=frame.y(y), r=5.0, class_="point"))
-    return joined(parts)
+    return join(parts)
 
 
 def _counts(frame: Frame, rows: Sequence[tuple[float, int]], top: float, bottom: float) -> Markup:
@@ -278,7 +276,7 @@ def _counts(frame: Frame, rows: Sequence[tuple[float, int]], top: float, bottom:
                 class_="count",
             )
         )
-    return joined(parts)
+    return join(parts)
 
 
 def _bounds(row: Mapping[str, Any], prefix: str, value: str = "") -> tuple[float, float]:

@@ -66,7 +66,7 @@ _COUNTS = {"rows", "positives", "features", "rows_out_of_fold", "positives_out_o
 _COUNTS |= {"ran", "interval_rows"}
 
 
-def figures(metrics: dict[str, Any]) -> list[Figure]:
+def list_figures(metrics: dict[str, Any]) -> list[Figure]:
     """Every measured number of the record, those that are known by name first; a regression's cost is its error."""
     names = [*_KNOWN, *(key for key in metrics if key not in _KNOWN and not _is_about_another(key))]
     found = []
@@ -83,7 +83,7 @@ def _is_about_another(key: str) -> bool:
     return key in _COUNTS or key.endswith(("_low", "_high"))
 
 
-def headlines(card: Card) -> list[Figure]:
+def list_headlines(card: Card) -> list[Figure]:
     """The few figures that say how good it is, each with its meaning in plain words."""
     metrics = card.metrics
     plain = {
@@ -93,7 +93,7 @@ def headlines(card: Card) -> list[Figure]:
         "recall": ("found (recall)", "This share of the positive rows is flagged."),
         "precision": ("right (precision)", f"This share of the flagged rows is positive{_base_rate(metrics)}."),
     }
-    known = {figure.key: figure for figure in figures(metrics)}
+    known = {figure.key: figure for figure in list_figures(metrics)}
     return [
         replace(known[key], name=name, meaning=meaning, is_share=known[key].is_share or key == "auc")
         for key, (name, meaning) in plain.items()
@@ -132,7 +132,7 @@ def columns_changed(card: Card) -> tuple[list[str], list[str]]:
     return [name for name in now if name not in then], [name for name in then if name not in now]
 
 
-def changes(card: Card) -> list[Change]:
+def list_changes(card: Card) -> list[Change]:
     """What differs from the champion before, figure by figure."""
     assert card.before is not None
     now, then = card.version, card.before
@@ -146,8 +146,8 @@ def changes(card: Card) -> list[Change]:
     old_threshold, threshold = threshold_of(then, card.part_before), card.threshold
     if old_threshold is not None and threshold is not None:
         found.append(Change("threshold", number(old_threshold), number(threshold)))
-    before = {figure.key: figure for figure in figures(then.metrics)}
-    after = [figure for figure in figures(now.metrics) if figure.key in before]
+    before = {figure.key: figure for figure in list_figures(then.metrics)}
+    after = [figure for figure in list_figures(now.metrics) if figure.key in before]
     return found + [Change(each.name, _with_interval(before[each.key]), _with_interval(each)) for each in after]
 
 

@@ -5,13 +5,13 @@ from itertools import chain
 from typing import Any
 
 from rowcast.card import charts, words
-from rowcast.card.caveats import beware
+from rowcast.card.caveats import list_caveats
 from rowcast.card.charts import Span
-from rowcast.card.figures import Figure, between, changes, columns_changed, figures, headlines
+from rowcast.card.figures import Figure, between, columns_changed, list_changes, list_figures, list_headlines
 from rowcast.card.record import Card, day
 from rowcast.drawing.document import document
-from rowcast.drawing.markup import Markup, element, joined
-from rowcast.drawing.parts import filled, folded, or_dash, picture, scrolling, table, tag
+from rowcast.drawing.markup import Markup, element, join
+from rowcast.drawing.parts import compact_table, fold, or_dash, picture, scroll_box, table, tag
 from rowcast.formatting import number, percent
 from rowcast.models import reference_range
 
@@ -31,7 +31,7 @@ def page(card: Card) -> str:
         ("decisions", "Decisions", _decisions(card)),
         ("repeat", "How to repeat it", _origin(card)),
     ]
-    there = [(name, heading, joined(content)) for name, heading, content in sections if content]
+    there = [(name, heading, join(content)) for name, heading, content in sections if content]
     links = [element("a", heading, href=f"#{name}") for name, heading, _ in there]
     return document(
         f"{words.title(card)}: model card",
@@ -45,14 +45,14 @@ def page(card: Card) -> str:
 def _first_screen(card: Card) -> Markup:
     status = element("span", card.version.status, class_=f"status {card.version.status}")
     sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
-    warnings = [element("li", sentence) for sentence in beware(card)]
+    warnings = [element("li", sentence) for sentence in list_caveats(card)]
     lacking = words.lacking(card)
     return element(
         "header",
         element("p", "Model card", class_="kicker"),
         element("h1", card.job, " ", element("span", f"v{card.version.version}"), " ", status),
         *(element("p", sentence) for sentence in sentences if sentence),
-        element("div", *map(_tile, headlines(card)), class_="tiles"),
+        element("div", *map(_tile, list_headlines(card)), class_="tiles"),
         element(
             "div",
             _trivial(card),
@@ -107,10 +107,10 @@ def _quality(card: Card) -> list[Markup | None]:
         for key, bounds, title, level in kinds
         if any(each.get(key) is not None for each in periods)
     ]
-    rows = [[each.name, each.shown, each.interval, each.meaning] for each in figures(card.metrics)]
+    rows = [[each.name, each.shown, each.interval, each.meaning] for each in list_figures(card.metrics)]
     parts: list[Markup | None] = []
     if pictures:
-        parts += [element("div", *pictures, class_="pair"), folded("Numbers over time", _periods(periods))]
+        parts += [element("div", *pictures, class_="pair"), fold("Numbers over time", _periods(periods))]
     if rows:
         parts.append(table(["figure", "value", "95 % interval", "what it is"], rows, numbers=(1, 2)))
     return [*parts, *_candidates(card)]
@@ -126,7 +126,7 @@ def _periods(periods: Sequence[Mapping[str, Any]]) -> Markup:
         return shown[:2] + counts + shown[2:]
 
     headings = ["from", "to", "rows", "positives", "AUC", "mean absolute error", "cost per row"]
-    return filled(headings, [row(each) for each in periods], numbers=(2, 3, 4, 5, 6))
+    return compact_table(headings, [row(each) for each in periods], numbers=(2, 3, 4, 5, 6))
 
 
 def _candidates(card: Card) -> list[Markup | None]:
@@ -145,7 +145,7 @@ def _candidates(card: Card) -> list[Markup | None]:
         + [or_dash(each.get(key)) for key in keys]
         for each in tried
     ]
-    numbers = filled(["candidate", *(key.replace("_", " ") for key in keys)], shown, range(1, len(keys) + 1))
+    numbers = compact_table(["candidate", *(key.replace("_", " ") for key in keys)], shown, range(1, len(keys) + 1))
     chart = None
     if rows:
         lines = [(0.5, "chance")] if min(row.low or row.value for row in rows) < 0.55 else []
@@ -183,7 +183,7 @@ def _observed(card: Card) -> list[Markup]:
         ]
         for each in bins
     ]
-    numbers = filled(["predicted", "rows", "on average", "observed", "95 % interval"], rows, (1, 2, 3, 4))
+    numbers = compact_table(["predicted", "rows", "on average", "observed", "95 % interval"], rows, (1, 2, 3, 4))
     return [element("div", picture(chart, caption), element("div", numbers), class_="pair")]
 
 
@@ -205,7 +205,7 @@ def _cost(card: Card) -> list[Markup]:
             "What a row costs by how many rows are flagged: none at the left, all at the right. The curve is of the "
             "rows that the threshold was chosen on; the cost per row above is not."
         )
-        numbers = filled(["threshold", "flagged", "recall", "cost per row", "95 % interval"], rows, range(5))
+        numbers = compact_table(["threshold", "flagged", "recall", "cost per row", "95 % interval"], rows, range(5))
         chart = charts.cost_curve(curve, card.threshold, "cost-curve")
         parts.append(picture(chart, caption, numbers))
     if confusion:
@@ -241,7 +241,7 @@ def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
         element("tr", element("th", name, scope="row"), *(cell(name, said) for said in predicted)) for name in classes
     ]
     caption = element("caption", "Rows, and their share of all rows with that truth (95 % interval).")
-    return scrolling(element("table", caption, element("thead", head), element("tbody", *rows), class_="confusion"))
+    return scroll_box(element("table", caption, element("thead", head), element("tbody", *rows), class_="confusion"))
 
 
 def _coverage(card: Card) -> list[Markup]:
@@ -265,7 +265,7 @@ def _coverage(card: Card) -> list[Markup]:
     ]
     axis = "rows whose set or interval held the truth, 95 % interval"
     chart = charts.spans(spans, "Coverage beside the promise", axis, "coverage", is_share=True)
-    numbers = filled(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
+    numbers = compact_table(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
     caption = "The upright stroke is the promise. Uncertain are rows of which the model cannot tell."
     return [element("div", picture(chart, caption), element("div", numbers), class_="pair")]
 
@@ -274,28 +274,28 @@ def _columns(card: Card) -> list[Markup]:
     weights = dict(card.metrics.get("importance") or [])
     most = max(weights.values(), default=0.0)
     suspects = {each["column"]: each["why"] for each in card.metrics.get("suspects") or []}
-    ranges = card.part.usual or {}
+    ranges = card.part.reference_ranges or {}
     ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
 
     def row(name: str) -> list[object]:
         shown: list[object] = [
-            joined([element("code", name), tag("suspect", suspects[name]) if name in suspects else ""])
+            join([element("code", name), tag("suspect", suspects[name]) if name in suspects else ""])
         ]
         if weights:
             weight = weights.get(name)
             bar = charts.share_bar(weight / most) if weight is not None and most > 0 else ""
             shown += [bar, or_dash(weight)]
-        return [*shown, reference_range.text(ranges.get(name))] if ranges else shown
+        return [*shown, reference_range.format_range(ranges.get(name))] if ranges else shown
 
     headings = ["column", *(["", "weight"] if weights else []), *(["usual"] if ranges else [])]
     numbers = (2,) if weights else ()
     parts = [element("p", _about_columns(bool(weights), bool(ranges)), class_="soft")]
-    parts.append(filled(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
+    parts.append(compact_table(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
     if rest := ranked[FIRST_COLUMNS:]:
-        parts.append(folded(f"{len(rest)} more columns", filled(headings, map(row, rest), numbers)))
+        parts.append(fold(f"{len(rest)} more columns", compact_table(headings, map(row, rest), numbers)))
     if dropped := card.metrics.get("dropped") or {}:
         rows = [[element("code", name), why] for name, why in dropped.items()]
-        parts.append(folded(f"{len(dropped)} columns not used, and why", filled(["column", "why"], rows)))
+        parts.append(fold(f"{len(dropped)} columns not used, and why", compact_table(["column", "why"], rows)))
     return parts
 
 
@@ -317,10 +317,10 @@ def _change(card: Card) -> list[Markup]:
     if card.before is None:
         return [element("p", "There was no champion before it.", class_="soft")]
     came, went = columns_changed(card)
-    rows = [[change.what, change.before, change.now] for change in changes(card)]
+    rows = [[change.what, change.before, change.now] for change in list_changes(card)]
     then, now = f"v{card.before.version}", f"v{card.version.version}"
     return [
-        filled(["", then, now], rows, numbers=(1, 2)),
+        compact_table(["", then, now], rows, numbers=(1, 2)),
         element(
             "p",
             "Figures of two versions are each of their own out-of-fold rows; the gate compares both on the same.",
@@ -364,7 +364,7 @@ def _decision(decision: Mapping[str, Any], place: int) -> Markup:
         element(
             "div",
             picture(chart, None) if chart else None,
-            element("div", folded("Evidence", filled(["", ""], rows, numbers=(1,)), is_open=chart is not None)),
+            element("div", fold("Evidence", compact_table(["", ""], rows, numbers=(1,)), is_open=chart is not None)),
             class_="pair",
         )
         if rows

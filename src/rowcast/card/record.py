@@ -9,7 +9,7 @@ from rowcast.config import Task
 from rowcast.errors import ModelError, RunError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.models.reference_range import Usual
+from rowcast.models.reference_range import ReferenceRanges
 from rowcast.store.records import RunRecord
 from rowcast.store.registry import Version
 
@@ -22,7 +22,7 @@ class Part:
 
     threshold: float | None = None
     classes: tuple[Any, ...] = ()
-    usual: Usual | None = None
+    reference_ranges: ReferenceRanges | None = None
     contract_sha256: str | None = None
     fault: str = ""  # why the bytes cannot be loaded
 
@@ -107,7 +107,7 @@ def _part(job: Job, version: int) -> Part:
         model: Model = job.registry.load(version)
     except ModelError as error:
         return Part(fault=error.what)
-    return Part(model.threshold, tuple(model.classes), model.usual, model.contract.sha256())
+    return Part(model.threshold, tuple(model.classes), model.reference_ranges, model.contract.sha256())
 
 
 def _run(job: Job, run_id: int) -> RunRecord | None:

@@ -6,8 +6,8 @@ from typing import Any
 
 from rowcast import report
 from rowcast.card import words
-from rowcast.card.caveats import beware
-from rowcast.card.figures import changes, columns_changed, figures
+from rowcast.card.caveats import list_caveats
+from rowcast.card.figures import columns_changed, list_changes, list_figures
 from rowcast.card.record import Card, day
 from rowcast.models import reference_range
 
@@ -19,18 +19,18 @@ def summary(card: Card) -> str:
     """What the first screen of the HTML file says, and the most important tables."""
     sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
     parts = [f"{words.title(card)} ({card.version.status})", _wrapped(sentence for sentence in sentences if sentence)]
-    if found := beware(card):
+    if found := list_caveats(card):
         parts.append("what to beware of\n" + _wrapped(found, "- "))
     if rows := [
         {"figure": each.name, "value": each.shown, "95 % interval": each.interval or "-", "what it is": each.meaning}
-        for each in figures(card.metrics)
+        for each in list_figures(card.metrics)
     ]:
         parts.append(report.table(rows, list(rows[0])))
     parts.append(_columns(card))
     if card.before is not None:
         came, went = columns_changed(card)
         then, now = f"v{card.before.version}", f"v{card.version.version}"
-        changed = [{"": each.what, then: each.before, now: each.now} for each in changes(card)]
+        changed = [{"": each.what, then: each.before, now: each.now} for each in list_changes(card)]
         parts.append(report.table(changed, ["", then, now]))
         parts.append(f"columns in: {', '.join(came) or 'none'}\ncolumns out: {', '.join(went) or 'none'}")
     decided = [f"{day(each['decided_at'])} {each['decided_by']}: {each['reason']}" for each in card.decisions]
@@ -55,8 +55,8 @@ def as_dict(card: Card) -> dict[str, Any]:
         "created_at": version.created_at,
         "trained_from": version.trained_from,
         "trained_to": version.trained_until,
-        "beware": beware(card),
-        "usual": card.part.usual,
+        "beware": list_caveats(card),
+        "usual": card.part.reference_ranges,
         "features": list(version.features),
         "metrics": version.metrics,
         "decisions": [
@@ -71,16 +71,16 @@ def as_dict(card: Card) -> dict[str, Any]:
             "version": card.before.version,
             "columns_in": came,
             "columns_out": went,
-            "changes": [vars(each) for each in changes(card)],
+            "changes": [vars(each) for each in list_changes(card)],
         }
     return about
 
 
 def _columns(card: Card) -> str:
-    weights, ranges = dict(card.metrics.get("importance") or []), card.part.usual or {}
+    weights, ranges = dict(card.metrics.get("importance") or []), card.part.reference_ranges or {}
     ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
     rows = [
-        {"column": name, "weight": weights.get(name), "usual": reference_range.text(ranges.get(name))}
+        {"column": name, "weight": weights.get(name), "usual": reference_range.format_range(ranges.get(name))}
         for name in ranked[:_COLUMNS]
     ]
     dropped = len(card.metrics.get("dropped") or {})

@@ -88,8 +88,8 @@ def _broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None
             element("a", chart.what, href=f"#{named[id(chart)]}-figure"),
             chart.group or "",
             words.value(chart, chart.points[-1].subgroup.value),
-            words.usual(chart),
-            words.broken(chart),
+            words.reference_range(chart),
+            words.describe_violations(chart),
         ]
         for chart in charts
         if chart.points[-1].broken
@@ -97,13 +97,13 @@ def _broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None
     if not rows:
         return None
     headings = ["chart", group_by or "group", "last day", "usual", "rule broken"]
-    return element("section", element("h2", "Broken now"), parts.filled(headings, rows, numbers=(2, 3)))
+    return element("section", element("h2", "Broken now"), parts.compact_table(headings, rows, numbers=(2, 3)))
 
 
 def _drawn(chart: Chart, window: tuple[date, date], name: str) -> Markup:
     heading = chart.group if chart.group is not None else chart.what
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
-    state = parts.tag("broken", words.broken(chart)) if chart.points[-1].broken else None
+    state = parts.tag("broken", words.describe_violations(chart)) if chart.points[-1].broken else None
     return element(
         "div",
         element("h3", heading, state),
@@ -115,6 +115,6 @@ def _drawn(chart: Chart, window: tuple[date, date], name: str) -> Markup:
 def _caption(chart: Chart) -> str:
     last = chart.points[-1]
     said = f"{words.day(last)}: {words.value(chart, last.subgroup.value)} of {last.subgroup.rows:,} rows, "
-    said += f"usual {words.usual(chart)}." if last.limits else f"limits {words.usual(chart)}."
-    told = [words.broken(chart), words.earlier(chart)]
+    said += f"usual {words.reference_range(chart)}." if last.limits else f"limits {words.reference_range(chart)}."
+    told = [words.describe_violations(chart), words.describe_past_violation(chart)]
     return said + "".join(f" {text}." for text in told if text)

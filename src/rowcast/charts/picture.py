@@ -6,8 +6,21 @@ from itertools import groupby
 from statistics import median
 
 from rowcast.charts import words
-from rowcast.drawing.axes import LETTER, WIDTH, Frame, axes, domain, framed, label, line, moments, shortened, svg, ticks
-from rowcast.drawing.markup import Markup, element, joined
+from rowcast.drawing.axes import (
+    LETTER,
+    WIDTH,
+    Frame,
+    axes,
+    domain,
+    label,
+    line,
+    make_frame,
+    moments,
+    shorten,
+    svg,
+    ticks,
+)
+from rowcast.drawing.markup import Markup, element, join
 from rowcast.monitor.control_charts import SMOOTHED, Mark, Point
 from rowcast.watch.chart_data import Chart
 
@@ -44,7 +57,7 @@ def _frame(chart: Chart, days: tuple[date, date]) -> Frame:
     low, high = domain(values, zero=is_share, ceiling=1.0 if is_share else None)
     steps = ticks(low, high, is_share=is_share)
     half = timedelta(hours=12).total_seconds()
-    return framed((_at(days[0]) - half, _at(days[1]) + half), (low, high), steps, _BOTTOM, _TOP)
+    return make_frame((_at(days[0]) - half, _at(days[1]) + half), (low, high), steps, _BOTTOM, _TOP)
 
 
 def _dates(days: tuple[date, date]) -> list[tuple[float, str]]:
@@ -80,7 +93,7 @@ def _background(frame: Frame, points: Sequence[Point]) -> Markup:
         class_ = "learned" if role == "baseline" else "band"
         parts.append(element("polygon", points=" ".join([*upper, *reversed(lower)]), class_=class_))
         last = edges
-    return joined(parts)
+    return join(parts)
 
 
 def _stretch(frame: Frame, points: Sequence[Point]) -> Markup:
@@ -95,7 +108,7 @@ def _stretch(frame: Frame, points: Sequence[Point]) -> Markup:
         parts.append(_line(frame, ((x, each.low) for x, each in smoothed), "reach"))
         parts.append(_line(frame, ((x, each.high) for x, each in smoothed), "reach"))
         parts.append(_line(frame, ((x, each.value) for x, each in smoothed), "line"))
-    return joined(parts)
+    return join(parts)
 
 
 def _line(frame: Frame, points: Iterable[tuple[float, float]], class_: str) -> Markup:
@@ -118,7 +131,7 @@ def _days(frame: Frame, chart: Chart) -> Markup:
         if point.smoothed and SMOOTHED in point.broken:
             said = element("title", f"{words.day(point)}: EWMA {words.value(chart, point.smoothed.value)}")
             parts.append(element("circle", said, cx=x, cy=frame.y(point.smoothed.value), r=2.5, class_="dot alarm"))
-    return joined(parts)
+    return join(parts)
 
 
 def _marks(frame: Frame, marks: Sequence[Mark]) -> Markup:
@@ -132,10 +145,10 @@ def _marks(frame: Frame, marks: Sequence[Mark]) -> Markup:
         x = frame.x(at)
         said = element("title", f"{mark.day}: {mark.what}")
         parts.append(element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top - 4, class_="mark"))
-        text = shortened(mark.what, _NOTE)
+        text = shorten(mark.what, _NOTE)
         half = len(text) * LETTER / 2
         middle = min(max(x, half), WIDTH - half)
         if middle - half > taken:
             parts.append(label(middle, frame.top - 9, text, class_="note"))
             taken = middle + half + 6
-    return joined(parts)
+    return join(parts)

@@ -9,7 +9,7 @@ def value(chart: Chart, figure: float) -> str:
     return percent(figure) if chart.kind == "share" else number(figure)
 
 
-def usual(chart: Chart) -> str:
+def reference_range(chart: Chart) -> str:
     """Between which values the last day would be unremarkable, or what is lacking to say so."""
     last = chart.points[-1]
     if last.limits is not None:
@@ -18,19 +18,19 @@ def usual(chart: Chart) -> str:
     return f"after {control_charts.BASELINE} days, now {learned}"
 
 
-def usual_smoothed(chart: Chart) -> str:
+def ewma_range(chart: Chart) -> str:
     smoothed = chart.points[-1].smoothed
     return "-" if smoothed is None else f"{value(chart, smoothed.low)} to {value(chart, smoothed.high)}"
 
 
-def broken(chart: Chart) -> str:
+def describe_violations(chart: Chart) -> str:
     """The rules that the last day breaks, and since when."""
-    return "; ".join(f"{rule} since {since}" for rule, since in control_charts.standing(chart.points).items())
+    return "; ".join(f"{rule} since {since}" for rule, since in control_charts.current_violations(chart.points).items())
 
 
-def earlier(chart: Chart) -> str:
+def describe_past_violation(chart: Chart) -> str:
     """The rule that was broken last of those that the last day does not break, and how many others were."""
-    found = control_charts.earlier(chart.points)
+    found = control_charts.past_violations(chart.points)
     if not found:
         return ""
     newest = max(found, key=found.__getitem__)

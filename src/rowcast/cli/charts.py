@@ -70,23 +70,23 @@ def _row(found: "Chart") -> dict[str, Any]:
         "day": str(last.subgroup.day),
         "rows": last.subgroup.rows,
         "value": words.value(found, last.subgroup.value),
-        "usual": words.usual(found),
+        "usual": words.reference_range(found),
         "ewma": "-" if last.smoothed is None else words.value(found, last.smoothed.value),
-        "its usual": words.usual_smoothed(found),
-        "broken": words.broken(found) or "-",
-        "earlier": words.earlier(found) or "-",
+        "its usual": words.ewma_range(found),
+        "broken": words.describe_violations(found) or "-",
+        "earlier": words.describe_past_violation(found) or "-",
     }
 
 
 def _to_dict(found: "Chart") -> dict[str, Any]:
-    from rowcast.monitor.control_charts import earlier, standing
+    from rowcast.monitor.control_charts import current_violations, past_violations
 
     return {
         "chart": found.what,
         "is_column": found.is_column,
         "group": found.group,
-        "broken": standing(found.points),
-        "earlier": earlier(found.points),
+        "broken": current_violations(found.points),
+        "earlier": past_violations(found.points),
         "marks": [vars(mark) for mark in found.marks],
         "days": [
             {

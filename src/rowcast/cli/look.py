@@ -120,7 +120,7 @@ def _explained(found: dict[str, Any]) -> str:
     if contributions := found.get("contributions"):
         top = list(contributions.items())[:15]
         rows = [
-            {**one, "column": name, "value": found["values"][name], "usual": reference_range.text(one["usual"])}
+            {**one, "column": name, "value": found["values"][name], "usual": reference_range.format_range(one["usual"])}
             for name, one in top
         ]
         heading = f"the leading contributions to the score, in {unit}"

@@ -26,9 +26,9 @@ def check_installed(settings: Settings) -> Iterator[Finding]:
             )
     yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
     if settings.model.estimator != "default":
-        from rowcast.fit.candidates import user
+        from rowcast.fit.candidates import user_candidate
 
-        user(settings.model.estimator, seed=0)
+        user_candidate(settings.model.estimator, seed=0)
         yield Finding("ok", f"estimator {settings.model.estimator} can be imported and stored")
 
 

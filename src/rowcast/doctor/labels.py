@@ -56,7 +56,7 @@ def _check_classes(values: pa.Array, classes: dict[Any, int], settings: Settings
         some = ", ".join(repr(value) for value in list(classes)[:5])
         yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
         return
-    target = features.target(values, settings.task)
+    target = features.make_target(values, settings.task)
     shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
     if target.kind == "multiclass":
         few = [f"{value!r}" for value, n in classes.items() if n < _FEW]

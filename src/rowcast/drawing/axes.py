@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from rowcast.drawing.markup import Markup, element, joined
+from rowcast.drawing.markup import Markup, element, join
 
 WIDTH = 480.0
 LETTER = 6.9  # mean width of a letter at the size that the style sheet gives
@@ -53,7 +53,7 @@ class Frame:
         return f"{self.x(x):.2f},{self.y(y):.2f}"
 
 
-def framed(
+def make_frame(
     x: tuple[float, float], y: tuple[float, float], texts: Sequence[Tick], bottom: float = 250, top: float = 34
 ) -> Frame:
     """A frame with room for the texts of y's ticks at its left."""
@@ -87,10 +87,10 @@ def ticks(low: float, high: float, most: int = 5, is_share: bool = False) -> lis
     """Round values between low and high, and how they are written."""
     step = step_of(low, high, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [(place * step, written(place * step, step, is_share)) for place in range(first, last + 1)]
+    return [(place * step, format_tick(place * step, step, is_share)) for place in range(first, last + 1)]
 
 
-def written(value: float, step: float, is_share: bool = False) -> str:
+def format_tick(value: float, step: float, is_share: bool = False) -> str:
     """A tick's value with as many digits as its step has."""
     value, step, unit = (100 * value, 100 * step, " %") if is_share else (value, step, "")
     if max(abs(value), step) >= 1e7 or step < 1e-6:
@@ -171,7 +171,7 @@ def axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_tit
         parts.append(label((frame.left + frame.right) / 2, frame.bottom + 37, x_title, class_="name"))
     if y_title:
         parts.append(label(4, frame.top - 13, y_title, "start", "name"))
-    return joined(parts)
+    return join(parts)
 
 
 def x_axis(frame: Frame, x: Sequence[Tick]) -> list[Markup]:
@@ -188,7 +188,7 @@ def x_axis(frame: Frame, x: Sequence[Tick]) -> list[Markup]:
     return parts
 
 
-def shortened(text: str, width: float) -> str:
+def shorten(text: str, width: float) -> str:
     """As much of a text as fits."""
     letters = max(4, int(width / LETTER))
     return text if len(text) <= letters else text[: letters - 1] + "…"

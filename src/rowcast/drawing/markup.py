@@ -27,10 +27,10 @@ def element(name: str, /, *content: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None and value is not False
     )
-    return Markup(f"<{name}{written}/>" if name in _VOID else f"<{name}{written}>{joined(content)}</{name}>")
+    return Markup(f"<{name}{written}/>" if name in _VOID else f"<{name}{written}>{join(content)}</{name}>")
 
 
-def joined(parts: Iterable[object]) -> Markup:
+def join(parts: Iterable[object]) -> Markup:
     """Parts one after another, each escaped unless it is markup."""
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts if part is not None))
 

@@ -12,15 +12,15 @@ def picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> 
         "figure",
         svg,
         element("figcaption", caption) if caption else None,
-        folded("Numbers", numbers) if numbers else None,
+        fold("Numbers", numbers) if numbers else None,
     )
 
 
-def folded(summary: str, content: Markup, is_open: bool = False) -> Markup:
+def fold(summary: str, content: Markup, is_open: bool = False) -> Markup:
     return element("details", element("summary", summary), content, open="open" if is_open else None)
 
 
-def filled(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+def compact_table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
     """A table without the columns that hold nothing in any row."""
     kept = list(rows)
     places = [place for place in range(len(headings)) if any(row[place] not in ("", "-") for row in kept)]
@@ -42,10 +42,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: It
         return element("tr", *made)
 
     head = element("thead", cells(headings, "th")) if any(headings) else None
-    return scrolling(element("table", head, element("tbody", *(cells(row, "td") for row in rows))))
+    return scroll_box(element("table", head, element("tbody", *(cells(row, "td") for row in rows))))
 
 
-def scrolling(content: Markup) -> Markup:
+def scroll_box(content: Markup) -> Markup:
     return element("div", content, class_="scrolling")
 
 

@@ -16,26 +16,26 @@ from rowcast import config
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
-from rowcast.fit.candidates import Candidate, Fitted, default, user
-from rowcast.fit.cross_fitting import honest
-from rowcast.fit.evaluation import Judged, judge
-from rowcast.fit.feature_selection import Reduced, reduce
+from rowcast.fit.candidates import Candidate, FittedCandidate, default_candidates, user_candidate
+from rowcast.fit.cross_fitting import cross_fit
+from rowcast.fit.evaluation import Evaluation, evaluate
+from rowcast.fit.feature_selection import SelectedFeatures, select_features
 from rowcast.fit.folds import FOLDS, Fold, folds
-from rowcast.fit.leakage import suspects
+from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.quality import figures
-from rowcast.fit.selection import AVERAGE, Choice, choose, with_average
+from rowcast.fit.quality import measure_quality
+from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candidate
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Floats
 from rowcast.models.decision import Costs
 from rowcast.models.estimators import raw_scores
-from rowcast.models.imported import Imported
+from rowcast.models.imported import ImportedEstimator
 from rowcast.models.matrix import Matrix
-from rowcast.models.reference_range import usual
+from rowcast.models.reference_range import reference_ranges
 from rowcast.models.target import Target
 
-LEAST = 10  # rows of a class, below which it cannot be learned
+MIN_CLASS_ROWS = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
 _SHOWN = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "r2", "cost_per_row")
 _IMPORTED = "imported"
@@ -43,7 +43,7 @@ _EXPLAINED = 2_000  # rows over which contributions are averaged
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingData:
     """Labelled rows in time order."""
 
     matrix: Matrix  # n rows, all candidate columns
@@ -56,7 +56,7 @@ class Training:
 
 
 @dataclass(frozen=True)
-class Built:
+class FitResult:
     """A challenger and all that was learned on the way."""
 
     model: Model
@@ -68,8 +68,8 @@ class Built:
 
 
 @single_thread()
-def build(
-    training: Training,
+def fit_challenger(
+    training: TrainingData,
     contract: Contract,
     model: config.Model,
     task: config.Task,
@@ -77,7 +77,7 @@ def build(
     seed: int = 0,
     spent: Callable[[], float] = lambda: 0.0,
     most: int | None = None,
-) -> Built:
+) -> FitResult:
     """Train, validate and choose; `confidence` is how often a prediction's set or interval is to hold the truth.
 
     `spent` says how many seconds have passed: once they are more than the model's budget, no further candidate is
@@ -87,11 +87,15 @@ def build(
     """
     target = training.target
     _check_enough(target, model)
-    tried = default(target.kind, seed) if model.estimator == "default" else [user(model.estimator, seed)]
+    tried = (
+        default_candidates(target.kind, seed)
+        if model.estimator == "default"
+        else [user_candidate(model.estimator, seed)]
+    )
     scores, when = _out_of_fold(training, tried[:most], model, seed, spent)
     tried = tried[: len(scores.raw)]
-    scores = with_average(scores)
-    judged = judge(scores, choose, task, confidence, when)
+    scores = add_average(scores)
+    judged = evaluate(scores, select_candidate, task, confidence, when)
     reduced = _reduced(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
     chosen = judged.choice.name
@@ -102,8 +106,8 @@ def build(
     )
     challenger = _model(target, contract, matrix, members, judged, task)
     shares = _explained(challenger, matrix)
-    more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": suspects(matrix, target)}
-    return Built(
+    more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": find_suspects(matrix, target)}
+    return FitResult(
         model=challenger,
         metrics={**_about(chosen, target, matrix), **more, **judged.record},
         candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
@@ -122,19 +126,19 @@ def _member(candidate: Candidate, scores: OutOfFold, matrix: Matrix, target: Tar
     fitted = candidate.fit(matrix, target)
     if not is_one_of_several:
         return Member(fitted.engine, fitted.estimator)
-    slope, intercept = calibration.line(scores.raw[candidate.name], scores.target)
+    slope, intercept = calibration.fit_line(scores.raw[candidate.name], scores.target)
     return Member(fitted.engine, fitted.estimator, slope, intercept)
 
 
 @single_thread()
-def imported(
-    training: Training,
+def calibrate_imported(
+    training: TrainingData,
     contract: Contract,
-    estimator: Imported,
+    estimator: ImportedEstimator,
     model: config.Model,
     task: config.Task,
     confidence: float = 0.9,
-) -> Built:
+) -> FitResult:
     """An estimator that was fitted elsewhere, calibrated and judged on rows that it has not seen: those of `training`.
 
     Raises TrainingError where the rows are too few or lack a column, EstimatorError where the estimator fails.
@@ -149,11 +153,11 @@ def imported(
     part = np.searchsorted(training.time, training.time) * FOLDS // len(target)
     block = np.arange(len(target)) if training.block is None else training.block
     scores = OutOfFold(target, part, block, {_IMPORTED: raw})
-    judged = judge(scores, _imported, task, confidence, training.time if training.is_dated else None)
+    judged = evaluate(scores, _imported, task, confidence, training.time if training.is_dated else None)
     members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
     challenger = _model(target, contract, matrix, members, judged, task)
     shares = _explained(challenger, matrix)
-    return Built(
+    return FitResult(
         model=challenger,
         metrics={**_about(_IMPORTED, target, matrix), **judged.record},
         candidates=[],
@@ -163,11 +167,11 @@ def imported(
     )
 
 
-def _imported(_: OutOfFold) -> Choice:
-    return Choice(_IMPORTED, "it is the one that was imported")
+def _imported(_: OutOfFold) -> Selection:
+    return Selection(_IMPORTED, "it is the one that was imported")
 
 
-def _columns(matrix: Matrix, estimator: Imported) -> Matrix:
+def _columns(matrix: Matrix, estimator: ImportedEstimator) -> Matrix:
     """The columns that an imported estimator was fitted on."""
     absent = [name for name in estimator.features if name not in matrix.names]
     if absent:
@@ -187,7 +191,12 @@ def _columns(matrix: Matrix, estimator: Imported) -> Matrix:
 
 
 def _model(
-    target: Target, contract: Contract, matrix: Matrix, members: tuple[Member, ...], judged: Judged, task: config.Task
+    target: Target,
+    contract: Contract,
+    matrix: Matrix,
+    members: tuple[Member, ...],
+    judged: Evaluation,
+    task: config.Task,
 ) -> Model:
     return Model(
         kind=target.kind,
@@ -200,7 +209,7 @@ def _model(
         costs=Costs.of(task),
         limits=(task.low, task.high),
         conformal=judged.conformal,
-        usual=usual(matrix),
+        reference_ranges=reference_ranges(matrix),
     )
 
 
@@ -217,17 +226,17 @@ def _check_enough(target: Target, model: config.Model) -> None:
     needing = int(target.counts[1:].sum())
     named = f"{target.classes[1]!r}" if target.kind == "binary" else f"other than {target.classes[0]!r}"
     for name, count in ((named, needing), (f"{target.classes[0]!r}", rows - needing)):
-        if count < LEAST:
+        if count < MIN_CLASS_ROWS:
             raise TrainingError(
-                f"only {count} of {rows} labelled rows are of one class: {LEAST} are needed of each class",
+                f"only {count} of {rows} labelled rows are of one class: {MIN_CLASS_ROWS} are needed of each class",
                 hint="wait for more labels, raise [model] max_train_rows, or check [task] positive",
                 detail=f"those that are {name}",
                 about="class",
             )
 
 
-def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> Reduced:
-    reduced = reduce(matrix, target, model.max_features, seed)
+def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> SelectedFeatures:
+    reduced = select_features(matrix, target, model.max_features, seed)
     if not reduced.kept:
         raise TrainingError(
             f"none of {len(matrix.names)} columns tells anything in {len(matrix)} rows: all are constant or missing",
@@ -237,7 +246,7 @@ def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> 
 
 
 def _out_of_fold(
-    training: Training, tried: list[Candidate], model: config.Model, seed: int, spent: Callable[[], float]
+    training: TrainingData, tried: list[Candidate], model: config.Model, seed: int, spent: Callable[[], float]
 ) -> tuple[OutOfFold, npt.NDArray[np.int64] | None]:
     """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone.
 
@@ -256,7 +265,7 @@ def _out_of_fold(
         raw[candidate.name] = np.full(shape, np.nan)
         for fold, names in zip(split, kept, strict=True):
             chosen = matrix.select(names)
-            fitted: Fitted = candidate.fit(chosen.take(fold.train), target.take(fold.train))
+            fitted: FittedCandidate = candidate.fit(chosen.take(fold.train), target.take(fold.train))
             raw[candidate.name][fold.test] = fitted.raw(chosen.take(fold.test))
     fold_of = np.full(len(target), -1)
     for number, fold in enumerate(split):
@@ -283,7 +292,7 @@ def _check_folds(split: list[Fold], target: Target) -> None:
 
 
 def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
-    found = figures(honest(scores, lambda _: Choice(name, ""), task, calibration.fit), task)
+    found = measure_quality(cross_fit(scores, lambda _: Selection(name, ""), task, calibration.fit), task)
     return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
 
 
@@ -300,4 +309,4 @@ def _ranked(model: Model, shares: Floats | None, relevance: dict[str, float]) ->
     return sorted(known, key=lambda item: -item[1])
 
 
-__all__ = ["LEAST", "Built", "Training", "build", "imported"]
+__all__ = ["MIN_CLASS_ROWS", "FitResult", "TrainingData", "calibrate_imported", "fit_challenger"]

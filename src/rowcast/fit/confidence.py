@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from rowcast.fit.cross_fitting import Calibrate
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.variation import Spread, periods, ratio
+from rowcast.fit.variation import Spread, ratio_spread, split_periods
 from rowcast.models.conformal import Bands, Bools, Conformal, Floats, Sets
 from rowcast.models.target import Target
 
@@ -30,14 +30,14 @@ _ALIKE = 1e-9  # of a score: what differs by less is the same one, computed in a
 
 
 @dataclass(frozen=True)
-class Fitted:
+class ConformalFit:
     """What is stored, and the level it took: of each class, or of all values."""
 
     conformal: Conformal
     level: tuple[float, ...]
 
 
-def fit(probability: Floats, target: Target, fold: Places, confidence: float) -> Fitted:
+def fit_conformal(probability: Floats, target: Target, fold: Places, confidence: float) -> ConformalFit:
     """From calibrated probabilities (m,) or (m, k), or values (m,), of rows in time order.
 
     A class with too few rows for the level, nine at 0.9, is in every set; likewise an interval is then infinite.
@@ -52,7 +52,7 @@ def fit(probability: Floats, target: Target, fold: Places, confidence: float) ->
         level = _raised(confidence, fold, inside)
         edges, reach = _ranges(probability, off, level)
         blind = _highest(np.abs(target.values - np.median(target.values)), confidence)
-        return Fitted(Bands(tuple(edges.tolist()), tuple(reach.tolist()), blind), (level,))
+        return ConformalFit(Bands(tuple(edges.tolist()), tuple(reach.tolist()), blind), (level,))
     each = np.stack([1 - probability, probability], axis=1) if target.kind == "binary" else probability
     least, levels = list[float](), list[float]()
     for place in range(each.shape[1]):
@@ -64,7 +64,7 @@ def fit(probability: Floats, target: Target, fold: Places, confidence: float) ->
 
         levels.append(_raised(confidence, when, in_set))
         least.append(_lowest(score, levels[-1]))
-    return Fitted(Sets(tuple(least)), tuple(levels))
+    return ConformalFit(Sets(tuple(least)), tuple(levels))
 
 
 def _raised(confidence: float, fold: Places, covered: Callable[[float, Bools, Bools], Bools]) -> float:
@@ -102,8 +102,8 @@ def _ranges(value: Floats, off: Floats, level: float) -> tuple[Floats, Floats]:
     return edges, np.array([_highest(off[place == number], level) for number in range(len(edges) + 1)])
 
 
-def coverage(
-    scores: OutOfFold, name: str, fitted: Fitted, confidence: float, calibrate: Calibrate
+def measure_coverage(
+    scores: OutOfFold, name: str, fitted: ConformalFit, confidence: float, calibrate: Calibrate
 ) -> list[dict[str, Any]]:
     """How often the truth was covered on later time, of each class and of all: {of, promised, rows, covered, low, high,
     uncertain, level, always}.
@@ -120,7 +120,7 @@ def coverage(
         if ((known.counts > 0) < (target.counts > 0)).any():
             continue  # a class that had not been seen could not be promised
         calibrated = calibrate(raw[before], known)
-        conformal = fit(calibrated(raw[before]), known, fold[before], confidence).conformal
+        conformal = fit_conformal(calibrated(raw[before]), known, fold[before], confidence).conformal
         probability, seen[here] = calibrated(raw[here]), True
         uncertain[here] = conformal.uncertain(probability)
         covered[here] = _covered(conformal, probability, target.take(here))
@@ -152,7 +152,7 @@ def _measured(
 ) -> dict[str, Any]:
     spread: Spread | None = None
     if of.any():
-        spread = ratio(covered & of, of, periods(later.fold, later.block), worst=1)
+        spread = ratio_spread(covered & of, of, split_periods(later.fold, later.block), worst=1)
     low, high = spread.later("share") if spread else (None, None)
     return {
         "of": label,

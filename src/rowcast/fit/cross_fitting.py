@@ -9,20 +9,20 @@ import numpy.typing as npt
 
 from rowcast.config import Task
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.selection import Choice
-from rowcast.fit.threshold import threshold
-from rowcast.models.decision import Costs, cheapest, losses
+from rowcast.fit.selection import Selection
+from rowcast.fit.threshold import choose_threshold
+from rowcast.models.decision import Costs, cheapest_class, decision_costs
 from rowcast.models.target import Target
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 Calibrate = Callable[[Floats, Target], Callable[[Floats], Floats]]  # raw scores and outcomes to a map of raw scores
-Choose = Callable[[OutOfFold], Choice]
+Choose = Callable[[OutOfFold], Selection]
 
 
 @dataclass(frozen=True)
-class Honest:
+class LabelledPredictions:
     """m rows in time order: candidate, calibration and threshold of each were chosen on other folds' rows."""
 
     target: Target
@@ -34,7 +34,7 @@ class Honest:
     blind: Floats  # (m,), for a regression the median of the other rows' labels, else empty
 
 
-def honest(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) -> Honest:
+def cross_fit(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) -> LabelledPredictions:
     """Cross-fit all that is chosen on out-of-fold rows, so that no row is judged by a choice that it took part in."""
     shape = next(iter(scores.raw.values())).shape
     raw, probability = np.empty(shape), np.empty(shape)
@@ -48,19 +48,19 @@ def honest(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrate) 
         calibrated = calibrate(others.raw[name], others.target)
         probability[here] = calibrated(raw[here])
         if scores.target.kind == "binary":
-            line = threshold(calibrated(others.raw[name]), others.target.values, task)
+            line = choose_threshold(calibrated(others.raw[name]), others.target.values, task)
             predicted[here] = probability[here] >= line
         elif scores.target.kind == "multiclass":
-            predicted[here] = cheapest(probability[here], Costs.of(task))
+            predicted[here] = cheapest_class(probability[here], Costs.of(task))
         else:
             predicted[here] = probability[here]
             blind[here] = np.median(others.target.values)
-    return Honest(scores.target, scores.fold, scores.block, raw, probability, predicted, blind)
+    return LabelledPredictions(scores.target, scores.fold, scores.block, raw, probability, predicted, blind)
 
 
-def loss(target: Target, predicted: npt.NDArray[Any], task: Task) -> Floats:
+def row_costs(target: Target, predicted: npt.NDArray[Any], task: Task) -> Floats:
     """What each row costs, (m,): by the task's costs, or a regression's absolute error."""
-    return losses(target.values, predicted, None if target.kind == "regression" else Costs.of(task))
+    return decision_costs(target.values, predicted, None if target.kind == "regression" else Costs.of(task))
 
 
 def _parts(scores: OutOfFold) -> tuple[list[Bools], bool]:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from rowcast.config import Task
-from rowcast.fit.cross_fitting import Honest, Places, loss
+from rowcast.fit.cross_fitting import LabelledPredictions, Places, row_costs
 from rowcast.fit.quality import auc_spread, cost_spread
-from rowcast.fit.variation import Scale, Spread, periods, ratio
+from rowcast.fit.variation import Scale, Spread, ratio_spread, split_periods
 
 Table = list[dict[str, Any]]
 
@@ -18,7 +18,7 @@ RARER_OF_BIN = 5
 THRESHOLDS = 50
 
 
-def reliability(judged: Honest) -> Table:
+def reliability(judged: LabelledPredictions) -> Table:
     """What was predicted beside what came, in bins of equally many rows: {low, high, rows, predicted, observed,
     observed_low, observed_high}.
 
@@ -31,14 +31,14 @@ def reliability(judged: Honest) -> Table:
         predicted, came = 1 - predicted[:, 0], came > 0
     regression = judged.target.kind == "regression"
     scale: Scale = "any" if regression else "share"
-    of = periods(judged.fold, judged.block)
+    of = split_periods(judged.fold, judged.block)
     rarer = len(came) if regression else min(int(came.sum()), int((~came).sum()))
     count = max(1, min(BINS, len(came) // ROWS_OF_BIN, rarer // RARER_OF_BIN))
     place = np.searchsorted(np.unique(np.quantile(predicted, np.arange(1, count) / count)), predicted)
     found = []
     for number in np.unique(place):
         here = place == number
-        spread = ratio(came * here, here, of, worst=0 if regression else 1)
+        spread = ratio_spread(came * here, here, of, worst=0 if regression else 1)
         value, low, high = _shown(spread, scale)
         found.append(
             {
@@ -57,18 +57,20 @@ def reliability(judged: Honest) -> Table:
     return found
 
 
-def cost_curve(judged: Honest, task: Task) -> Table:
+def cost_curve(judged: LabelledPredictions, task: Task) -> Table:
     """What other thresholds would have cost: {threshold, cost_per_row, cost_low, cost_high, flagged_share, recall}.
 
     About fifty of them, closer together where few rows are flagged.
     """
     probability, outcome = judged.probability, judged.target.values
-    of, every = periods(judged.fold, judged.block), np.ones(len(outcome))
+    of, every = split_periods(judged.fold, judged.block), np.ones(len(outcome))
     shares = np.linspace(0, 1, THRESHOLDS) ** 2
     found = []
     for threshold in np.unique(np.quantile(probability, 1 - shares)):
         flagged = probability >= threshold
-        spread = ratio(loss(judged.target, flagged, task), every, of, max(task.cost_missed, task.cost_false_alarm))
+        spread = ratio_spread(
+            row_costs(judged.target, flagged, task), every, of, max(task.cost_missed, task.cost_false_alarm)
+        )
         value, low, high = _shown(spread, "amount")
         found.append(
             {
@@ -83,27 +85,27 @@ def cost_curve(judged: Honest, task: Task) -> Table:
     return found
 
 
-def confusion(judged: Honest) -> Table:
+def confusion(judged: LabelledPredictions) -> Table:
     """What the rows of each class were taken for: {truth, predicted, rows, share of the truth's rows, low, high}."""
-    of, classes = periods(judged.fold, judged.block), judged.target.classes
+    of, classes = split_periods(judged.fold, judged.block), judged.target.classes
     truth, predicted = judged.target.values.astype(np.int64), judged.predicted.astype(np.int64)
     found = []
     for true, label in enumerate(classes):
         for taken, other in enumerate(classes):
             both = (truth == true) & (predicted == taken)
-            share, low, high = _shown(ratio(both, truth == true, of, worst=1), "share")
+            share, low, high = _shown(ratio_spread(both, truth == true, of, worst=1), "share")
             cell = {"truth": label, "predicted": other, "rows": int(both.sum())}
             found.append(cell | {"share": share, "low": low, "high": high})
     return found
 
 
-def over_time(judged: Honest, task: Task, when: Places | None) -> Table:
+def over_time(judged: LabelledPredictions, task: Task, when: Places | None) -> Table:
     """Fold by fold: {from, to, rows, positives, auc, auc_low, auc_high, cost_per_row, cost_low, cost_high}.
 
     A regression has `mae` in place of `auc` and no positives. Intervals are of the fold's own figure, by luck alone:
     what folds differ beyond them is drift. `when` is in microseconds since 1970, UTC, shape (m,).
     """
-    of, target = periods(judged.fold, judged.block), judged.target
+    of, target = split_periods(judged.fold, judged.block), judged.target
     cost, name = cost_spread(judged, task, of), "mae" if target.kind == "regression" else "auc"
     quality = cost if name == "mae" else auc_spread(judged, of)
     scale: Scale = "amount" if name == "mae" else "share"

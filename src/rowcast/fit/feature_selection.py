@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.fit.candidates.boosted_trees import gains
+from rowcast.fit.candidates.boosted_trees import measure_gains
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 
@@ -23,7 +23,7 @@ SAMPLE = 20_000  # rows that decide; more of them change the choice little and i
 
 
 @dataclass(frozen=True)
-class Reduced:
+class SelectedFeatures:
     """The columns to train on, and why the others are not among them."""
 
     kept: tuple[str, ...]  # in the matrix's order
@@ -31,7 +31,7 @@ class Reduced:
     relevance: dict[str, float]  # of each column that is neither empty, constant nor a duplicate: see `_relevance`
 
 
-def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Reduced:
+def select_features(matrix: Matrix, target: Target, max_features: int, seed: int) -> SelectedFeatures:
     """Drop near-empty, constant and near-duplicate columns, then keep those that are chosen in most resamples.
 
     At most `max_features`, and fewer where only fewer are chosen often enough. Rows come in time order.
@@ -52,7 +52,7 @@ def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Redu
     rows, ranks, own = rows.select(usable), ranks[:, single], own[single]
     relevance = dict(zip(usable, own.tolist(), strict=True))
     if len(usable) <= max_features:
-        return Reduced(usable, dropped, relevance)
+        return SelectedFeatures(usable, dropped, relevance)
     often = _often(rows, ranks, target, seed)
     order = np.lexsort((-own, -often))
     stable = int((often[order] >= STABLE).sum())
@@ -60,7 +60,7 @@ def reduce(matrix: Matrix, target: Target, max_features: int, seed: int) -> Redu
     for place in order[count:]:
         dropped[usable[place]] = f"chosen in {often[place]:.0%} of resamples: {_why(count, stable, max_features)}"
     kept = set(order[:count].tolist())
-    return Reduced(tuple(name for place, name in enumerate(usable) if place in kept), dropped, relevance)
+    return SelectedFeatures(tuple(name for place, name in enumerate(usable) if place in kept), dropped, relevance)
 
 
 def _why(count: int, stable: int, max_features: int) -> str:
@@ -82,7 +82,7 @@ def _often(rows: Matrix, ranks: Floats, target: Target, seed: int) -> Floats:
         part, known = rows.take(half), target.take(half)
         by_own.append(_first(_relevance(part, ranks[half], known)))
         if number < GAINED:
-            by_gain.append(_first(gains(part, known, seed + number)))
+            by_gain.append(_first(measure_gains(part, known, seed + number)))
     none = np.zeros(len(rows.names))
     return np.fmax(np.mean(by_own, axis=0) if by_own else none, np.mean(by_gain, axis=0) if by_gain else none)
 

@@ -10,7 +10,7 @@ from rowcast.models.target import Target
 TOO_WELL = 0.99  # area under the ROC curve, or squared rank correlation, of one column alone
 
 
-def suspects(matrix: Matrix, target: Target) -> list[dict[str, Any]]:
+def find_suspects(matrix: Matrix, target: Target) -> list[dict[str, Any]]:
     """{column, why} of each number that alone tells the outcome nearly without error."""
     from scipy.stats import rankdata
 

@@ -5,13 +5,13 @@ from collections.abc import Callable
 import numpy as np
 
 from rowcast.config import Task
-from rowcast.fit.cross_fitting import Bools, Floats, Honest, Places, loss
-from rowcast.fit.variation import Periods, Scale, Spread, general, periods, ratio
+from rowcast.fit.cross_fitting import Bools, Floats, LabelledPredictions, Places, row_costs
+from rowcast.fit.variation import Periods, Scale, Spread, jackknife_spread, ratio_spread, split_periods
 
 Metrics = dict[str, float | int | str | None]
 
 
-def figures(judged: Honest, task: Task) -> Metrics:
+def measure_quality(judged: LabelledPredictions, task: Task) -> Metrics:
     """Figures of the out-of-fold rows, each with `_low` and `_high`: where that of as many later rows will lie, 95 %.
 
     `interval_rows` says how many rows that is. They are of all rows, but that AUC, average precision and balanced
@@ -19,87 +19,89 @@ def figures(judged: Honest, task: Task) -> Metrics:
     of the config; what costs the same whoever predicts (flag none, flag all, the median) stands beside. A figure that
     no fold has is None.
     """
-    of = periods(judged.fold, judged.block)
+    of = split_periods(judged.fold, judged.block)
     rows = len(judged.target)
     found: Metrics = {"rows_out_of_fold": rows, "interval_rows": rows}
     of_kind = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[judged.target.kind]
     return found | of_kind(judged, task, of)
 
 
-def _binary(judged: Honest, task: Task, of: Periods) -> Metrics:
+def _binary(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics:
     outcome, flagged, probability = judged.target.values, judged.predicted, judged.probability
     every = np.ones(len(outcome))
-    average = ranking(average_precision, judged.raw, outcome, of, lambda positives, _: positives)
-    none, all_ = (float(loss(judged.target, np.full(len(outcome), each), task).mean()) for each in (False, True))
+    average = ranking_spread(average_precision, judged.raw, outcome, of, lambda positives, _: positives)
+    none, all_ = (float(row_costs(judged.target, np.full(len(outcome), each), task).mean()) for each in (False, True))
     return {
         "positives_out_of_fold": int(outcome.sum()),
         **_shown("auc", auc_spread(judged, of), "share"),
         **_shown("average_precision", average, "share"),
-        **_shown("brier", ratio((probability - outcome) ** 2, every, of), "share"),
-        **_shown("log_loss", ratio(-np.log(np.where(outcome, probability, 1 - probability)), every, of), "amount"),
+        **_shown("brier", ratio_spread((probability - outcome) ** 2, every, of), "share"),
+        **_shown(
+            "log_loss", ratio_spread(-np.log(np.where(outcome, probability, 1 - probability)), every, of), "amount"
+        ),
         **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
         "cost_per_row_flag_none": none,
         "cost_per_row_flag_all": all_,
-        **_shown("flagged_share", ratio(flagged, every, of, worst=1), "share"),
-        **_shown("precision", ratio(outcome & flagged, flagged, of, worst=1), "share"),
-        **_shown("recall", ratio(outcome & flagged, outcome, of, worst=1), "share"),
+        **_shown("flagged_share", ratio_spread(flagged, every, of, worst=1), "share"),
+        **_shown("precision", ratio_spread(outcome & flagged, flagged, of, worst=1), "share"),
+        **_shown("recall", ratio_spread(outcome & flagged, outcome, of, worst=1), "share"),
     }
 
 
-def _multiclass(judged: Honest, task: Task, of: Periods) -> Metrics:
+def _multiclass(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics:
     truth, predicted = judged.target.values, judged.predicted
     every, right = np.ones(len(truth)), truth == predicted
     likelihood = np.take_along_axis(judged.probability, truth[:, None], axis=1)[:, 0]
-    balanced = by_class(lambda rows: _balanced(truth[rows], right[rows]), truth, of)
+    balanced = class_spread(lambda rows: _balanced(truth[rows], right[rows]), truth, of)
     return {
         "positives_out_of_fold": int((truth > 0).sum()),
         **_shown("auc", auc_spread(judged, of), "share"),
-        **_shown("log_loss", ratio(-np.log(likelihood), every, of), "amount"),
-        **_shown("accuracy", ratio(right, every, of, worst=1), "share"),
+        **_shown("log_loss", ratio_spread(-np.log(likelihood), every, of), "amount"),
+        **_shown("accuracy", ratio_spread(right, every, of, worst=1), "share"),
         **_shown("balanced_accuracy", balanced, "share"),
         **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
-        "cost_per_row_flag_none": float(loss(judged.target, np.zeros_like(truth), task).mean()),
+        "cost_per_row_flag_none": float(row_costs(judged.target, np.zeros_like(truth), task).mean()),
     }
 
 
-def _regression(judged: Honest, task: Task, of: Periods) -> Metrics:
+def _regression(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics:
     label, value = judged.target.values, judged.predicted
     every, off = np.ones(len(label)), np.abs(label - value)
     one, two = _standard_ranks(label), _standard_ranks(value)
     size = (one**2 + two**2) / 2  # of equal variance, so that the ratio is the correlation of the ranks, from 0 to 1
-    rank = _shown("spearman", ratio((one * two + size) / 2, size, of), "share")
-    error = _shown("mae", ratio(off, every, of), "amount")
-    square = _shown("rmse", ratio(off**2, every, of), "amount")
+    rank = _shown("spearman", ratio_spread((one * two + size) / 2, size, of), "share")
+    error = _shown("mae", ratio_spread(off, every, of), "amount")
+    square = _shown("rmse", ratio_spread(off**2, every, of), "amount")
     return {
         **error,
         **{name.replace("mae", "cost_per_row"): figure for name, figure in error.items()},
         **{name: None if figure is None else float(np.sqrt(figure)) for name, figure in square.items()},
-        **_explained(ratio(off**2, (label - label.mean()) ** 2, of)),
+        **_explained(ratio_spread(off**2, (label - label.mean()) ** 2, of)),
         **{name: None if each is None else 2 * float(each) - 1 for name, each in rank.items()},
-        "cost_per_row_median": float(loss(judged.target, judged.blind, task).mean()),
+        "cost_per_row_median": float(row_costs(judged.target, judged.blind, task).mean()),
     }
 
 
-def auc_spread(judged: Honest, of: Periods) -> Spread | None:
+def auc_spread(judged: LabelledPredictions, of: Periods) -> Spread | None:
     """Area under the ROC curve; of more than two classes the mean of each against the rest."""
     if judged.target.kind == "binary":
-        return ranking(auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1))
+        return ranking_spread(auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1))
     truth = judged.target.values
 
     def macro(rows: Places) -> float:
         each = [auc(judged.probability[rows, place], truth[rows] == place) for place in np.unique(truth[rows])]
         return float(np.mean(each))
 
-    return by_class(macro, truth, of)
+    return class_spread(macro, truth, of)
 
 
-def cost_spread(judged: Honest, task: Task, of: Periods) -> Spread | None:
+def cost_spread(judged: LabelledPredictions, task: Task, of: Periods) -> Spread | None:
     """Cost of a row."""
     worst = 0.0 if judged.target.kind == "regression" else max(task.cost_missed, task.cost_false_alarm)
-    return ratio(loss(judged.target, judged.predicted, task), np.ones(len(judged.target)), of, worst)
+    return ratio_spread(row_costs(judged.target, judged.predicted, task), np.ones(len(judged.target)), of, worst)
 
 
-def by_class(figure: Callable[[Places], float], truth: Places, of: Periods) -> Spread | None:
+def class_spread(figure: Callable[[Places], float], truth: Places, of: Periods) -> Spread | None:
     """A mean over the classes that a period has. Rows that lack one of them tell nothing of its variance."""
     classes = [len(np.unique(truth[of.period == period])) for period in range(of.count)]
 
@@ -107,10 +109,10 @@ def by_class(figure: Callable[[Places], float], truth: Places, of: Periods) -> S
         whole = len(rows) > 0 and len(np.unique(truth[rows])) == classes[of.period[rows[0]]]
         return figure(rows) if whole else float("nan")
 
-    return general(complete, lambda rows: float((truth[rows] > 0).sum()), of, worst=0.5)
+    return jackknife_spread(complete, lambda rows: float((truth[rows] > 0).sum()), of, worst=0.5)
 
 
-def ranking(
+def ranking_spread(
     figure: Callable[[Floats, Bools], float],
     score: Floats,
     outcome: Bools,
@@ -123,9 +125,9 @@ def ranking(
         positives = float(outcome[rows].sum())
         return support(positives, len(rows) - positives)
 
-    found = general(lambda rows: figure(score[rows], outcome[rows]), carried, of, worst=0.5)
+    found = jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), carried, of, worst=0.5)
     # Where no period has both classes, the rows as a whole still do.
-    return found or general(lambda rows: figure(score[rows], outcome[rows]), carried, of.whole, worst=0.5)
+    return found or jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), carried, of.whole, worst=0.5)
 
 
 def auc(score: Floats, outcome: Bools) -> float:

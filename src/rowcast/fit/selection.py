@@ -13,14 +13,14 @@ AVERAGE = "average of all"
 
 
 @dataclass(frozen=True)
-class Choice:
+class Selection:
     """The candidate that is taken, and why."""
 
     name: str
     reason: str  # one sentence with the numbers
 
 
-def with_average(scores: OutOfFold) -> OutOfFold:
+def add_average(scores: OutOfFold) -> OutOfFold:
     """The scores, and the plain average of all candidates', where there are several.
 
     The lines that bring them to one scale are fitted on all rows, those that are judged by them among them: two
@@ -28,17 +28,17 @@ def with_average(scores: OutOfFold) -> OutOfFold:
     """
     if len(scores.raw) < 2:
         return scores
-    mean = sum(on_line(raw, scores.target) for raw in scores.raw.values()) / len(scores.raw)
+    mean = sum(to_common_scale(raw, scores.target) for raw in scores.raw.values()) / len(scores.raw)
     return OutOfFold(scores.target, scores.fold, scores.block, {**scores.raw, AVERAGE: np.asarray(mean)})
 
 
-def on_line(raw: Floats, target: Target) -> Floats:
+def to_common_scale(raw: Floats, target: Target) -> Floats:
     """Raw scores brought to the scale that candidates share, by `calibration.line`."""
-    slope, intercept = calibration.line(raw, target)
+    slope, intercept = calibration.fit_line(raw, target)
     return np.asarray(slope * raw + (np.array(intercept) if raw.ndim > 1 else intercept[0]), dtype=np.float64)
 
 
-def choose(scores: OutOfFold) -> Choice:
+def select_candidate(scores: OutOfFold) -> Selection:
     """The simplest candidate whose loss is within a standard error of the least (Breiman, Friedman, Olshen and Stone
     1984, Classification and Regression Trees, 3.4.3); their average where it is better than that by more than one.
 
@@ -55,13 +55,13 @@ def choose(scores: OutOfFold) -> Choice:
         gain, error = _difference(losses[best], losses[AVERAGE], scores)
         if gain > error:
             why = f"the average of all has a {unit} of {mean[AVERAGE]:.4g}, {best}, the best alone, {mean[best]:.4g}: "
-            return Choice(AVERAGE, f"{why}{gain:.2g} less, with a standard error of {error:.2g}")
+            return Selection(AVERAGE, f"{why}{gain:.2g} less, with a standard error of {error:.2g}")
     for name in single[: single.index(best)]:
         excess, error = _difference(losses[name], losses[best], scores)
         if excess <= error:
             why = f"{name} is the simplest within a standard error ({error:.2g}) of {best}, which has a {told}: "
-            return Choice(name, f"{why}it has {mean[name]:.4g}")
-    return Choice(best, f"{best} has the least {told}, and no simpler candidate is within a standard error of it")
+            return Selection(name, f"{why}it has {mean[name]:.4g}")
+    return Selection(best, f"{best} has the least {told}, and no simpler candidate is within a standard error of it")
 
 
 def _loss(raw: Floats, target: Target) -> Floats:

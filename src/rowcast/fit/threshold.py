@@ -11,7 +11,7 @@ Bools = npt.NDArray[np.bool_]
 TOLERATED = 0.5  # standard errors
 
 
-def threshold(probability: Floats, outcome: Bools, task: Task) -> float:
+def choose_threshold(probability: Floats, outcome: Bools, task: Task) -> float:
     """The threshold in [0, 1] that the task asks for, from rows (n,) it is chosen on; 0 flags every row, 1 none.
 
     `max_flagged` is a capacity: the riskiest rows up to that share are flagged, as many as it holds and never more,

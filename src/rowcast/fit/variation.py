@@ -50,7 +50,7 @@ class Periods:
         return Periods(np.zeros_like(self.period), self.run, np.zeros_like(self.period_of_run))
 
 
-def periods(fold: Places, block: Places) -> Periods:
+def split_periods(fold: Places, block: Places) -> Periods:
     """The folds, or equal parts where folds are fewer than three, each cut into runs of about equal rows.
 
     `fold` and `block` have shape (m,), in time order; rows of a block share their luck and stay together.
@@ -98,7 +98,7 @@ class Spread:
     def of_period(self, place: int, scale: Scale) -> tuple[float, float]:
         """The 95 % interval of one period's figure, by luck alone."""
         value = float(self.figure[place])
-        return bounds(value, 1.96 * float(np.sqrt(self.unit / self.support[place])), scale)
+        return interval_of(value, 1.96 * float(np.sqrt(self.unit / self.support[place])), scale)
 
     def later(self, scale: Scale) -> tuple[float | None, float | None]:
         """Where the figure of a later period with as much support as all of these lies, with 95 % probability.
@@ -108,7 +108,7 @@ class Spread:
         """
         if len(self.figure) < 2:
             return (0.0, 1.0) if scale == "share" else (None, None)
-        return bounds(self.value, self._reach(float(self.support.sum())), scale)
+        return interval_of(self.value, self._reach(float(self.support.sum())), scale)
 
     def _reach(self, ahead: float) -> float:
         """Half the interval's width: drift and luck of these periods and of the later one, of support `ahead`."""
@@ -138,7 +138,7 @@ class Spread:
         return drift, likely / likely.sum()
 
 
-def bounds(value: float, reach: float, scale: Scale) -> tuple[float, float]:
+def interval_of(value: float, reach: float, scale: Scale) -> tuple[float, float]:
     """`value` -+ `reach`; near a limit further on the side that has room, for there figures vary more.
 
     Amounts go by the square root, shares by the logit (both by the delta method), at most twice as far as `reach`. A
@@ -157,7 +157,7 @@ def bounds(value: float, reach: float, scale: Scale) -> tuple[float, float]:
     return low, high
 
 
-def ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], of: Periods, worst: float = 0.0) -> Spread | None:
+def ratio_spread(above: npt.NDArray[Any], below: npt.NDArray[Any], of: Periods, worst: float = 0.0) -> Spread | None:
     """Of a sum over a sum, such as a mean (`below` is 1) or a share of some rows; each (m,). None without any support.
 
     `worst` is what one unit that has not been seen yet may add to the figure: as many as one is allowed for, so that
@@ -172,7 +172,7 @@ def ratio(above: npt.NDArray[Any], below: npt.NDArray[Any], of: Periods, worst: 
     return _spread(figure, bottom, left_out, of, worst)
 
 
-def general(
+def jackknife_spread(
     figure: Callable[[Places], float], support: Callable[[Places], float], of: Periods, worst: float = 0.0
 ) -> Spread | None:
     """Of any smooth figure of the rows named by index; NaN where they cannot tell. Otherwise as `ratio`."""

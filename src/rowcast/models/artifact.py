@@ -13,14 +13,14 @@ from rowcast.contract import Contract
 from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
 from rowcast.models import conformal as conformals
-from rowcast.models import reference_range as usuals
+from rowcast.models import reference_range
 from rowcast.models.calibration import Calibration, Floats
 from rowcast.models.conformal import Bands, Conformal, Sets
-from rowcast.models.decision import Costs, cheapest
+from rowcast.models.decision import Costs, cheapest_class
 from rowcast.models.estimators import Engine, one_line, raw_contributions, raw_scores
 from rowcast.models.matrix import Matrix
-from rowcast.models.reference_range import Usual
-from rowcast.models.storage import SUFFIX, dumped, loaded, unzip, zipped
+from rowcast.models.reference_range import ReferenceRanges
+from rowcast.models.storage import SUFFIX, dump_estimator, load_estimator, unzip_parts, zip_parts
 from rowcast.models.target import Kind
 from rowcast.models.validation import RETRAIN
 
@@ -39,7 +39,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ModelOutput:
     """What a model makes of n rows."""
 
     score: Floats  # (n,) probability of the positive class, of the class decided on, or the value
@@ -62,9 +62,9 @@ class Model:
     costs: Costs | None = None  # several classes: by which the decision is made
     limits: tuple[float | None, float | None] = (None, None)  # a regression: a row is flagged below or above
     conformal: Conformal | None = None  # which predictions it cannot be sure of
-    usual: Usual = field(default_factory=dict)  # of the features, in the training rows
+    reference_ranges: ReferenceRanges = field(default_factory=dict)  # of the features, in the training rows
 
-    def scored(self, matrix: Matrix, num_threads: int = 1) -> Scored:
+    def score(self, matrix: Matrix, num_threads: int = 1) -> ModelOutput:
         """Score and decide n rows; columns are found by name.
 
         The size of a batch changes a score by less than 1e-9. `num_threads` holds for LightGBM. Raises ModelError
@@ -76,14 +76,14 @@ class Model:
             outside = np.zeros(len(found), dtype=bool)
             outside |= False if low is None else found < low
             outside |= False if high is None else found > high
-            return Scored(found, None, outside, found)
+            return ModelOutput(found, None, outside, found)
         if self.kind == "binary":
             assert self.threshold is not None
             flagged = found >= self.threshold
-            return Scored(found, flagged.astype(np.int64), flagged, found)
+            return ModelOutput(found, flagged.astype(np.int64), flagged, found)
         assert self.costs is not None
-        place = cheapest(found, self.costs)
-        return Scored(found[np.arange(len(found)), place], place, place > 0, found)
+        place = cheapest_class(found, self.costs)
+        return ModelOutput(found[np.arange(len(found)), place], place, place > 0, found)
 
     def raw(self, matrix: Matrix, num_threads: int = 1) -> Floats:
         """Score before calibration, shape (n,) or (n, k): the mean of the members'."""
@@ -121,7 +121,7 @@ class Model:
         return np.asarray(sum(shares) / len(self.members), dtype=np.float64) if shares else None
 
     def _compared(self, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        scored = self.scored(matrix)
+        scored = self.score(matrix)
         assert scored.place is not None
         others = scored.probability.copy()
         others[np.arange(len(others)), scored.place] = -1
@@ -151,14 +151,14 @@ class Model:
             "costs": None if self.costs is None else [self.costs.missed, self.costs.false_alarm],
             "limits": self.limits,
             "conformal": None if self.conformal is None else conformals.to_dict(self.conformal),
-            "usual": self.usual,
+            "usual": self.reference_ranges,  # the stored key is older than the name
         }
         text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
         parts = {
-            part: dumped(member.engine, member.estimator, len(self.features), self._scores())
+            part: dump_estimator(member.engine, member.estimator, len(self.features), self._scores())
             for member, part in zip(self.members, places, strict=True)
         }
-        return zipped({"model.json": text.encode(), **parts}, zipfile.ZIP_DEFLATED)
+        return zip_parts({"model.json": text.encode(), **parts}, zipfile.ZIP_DEFLATED)
 
     def _scores(self) -> int:
         return _scores_of(self.kind, len(self.classes))
@@ -177,14 +177,14 @@ class Model:
 
     @classmethod
     def _read(cls, data: bytes) -> "Model":
-        parts = unzip(data)
+        parts = unzip_parts(data)
         described = _upgraded(json.loads(parts.pop("model.json")))
         features, classes = tuple(described["features"]), tuple(described["classes"])
         kind: Kind = described["kind"]
         members = tuple(
             Member(
                 each["engine"],
-                loaded(each["engine"], parts.pop(each["part"]), len(features), _scores_of(kind, len(classes))),
+                load_estimator(each["engine"], parts.pop(each["part"]), len(features), _scores_of(kind, len(classes))),
                 float(each["slope"]),
                 tuple(map(float, each["intercept"])),
                 tuple(map(int, each["order"])),
@@ -207,7 +207,7 @@ class Model:
             costs=None if described["costs"] is None else Costs(*map(float, described["costs"])),
             limits=(low, high),
             conformal=None if described["conformal"] is None else conformals.from_dict(described["conformal"]),
-            usual=usuals.from_dict(described["usual"]),
+            reference_ranges=reference_range.from_dict(described["usual"]),
         )
         read._check()
         return read

@@ -80,7 +80,7 @@ def fit(raw: Floats, target: Target) -> Calibration:
     return _isotonic(raw, target.values) if rarer >= ISOTONIC_POSITIVES else _sigmoid(raw, target.values)
 
 
-def line(raw: Floats, target: Target) -> tuple[float, tuple[float, ...]]:
+def fit_line(raw: Floats, target: Target) -> tuple[float, tuple[float, ...]]:
     """Slope and intercept that bring raw scores to log-odds, or to log-probabilities up to a constant of the row; of
     several classes one intercept each. Values stay as they are.
     """

@@ -24,7 +24,7 @@ class Costs:
         return cls(task.cost_missed, task.cost_false_alarm)
 
 
-def matrix(costs: Costs, classes: int) -> Floats:
+def cost_matrix(costs: Costs, classes: int) -> Floats:
     """Cost of deciding class j where class i is true, shape (k, k); class 0 needs no action."""
     cost = np.full((classes, classes), costs.false_alarm)
     cost[1:, 0] = costs.missed
@@ -32,13 +32,13 @@ def matrix(costs: Costs, classes: int) -> Floats:
     return cost
 
 
-def cheapest(probability: Floats, costs: Costs) -> npt.NDArray[np.int64]:
+def cheapest_class(probability: Floats, costs: Costs) -> npt.NDArray[np.int64]:
     """The class of least expected cost for each row of `probability` (n, k); of equal ones the first."""
-    expected = probability @ matrix(costs, probability.shape[1])
+    expected = probability @ cost_matrix(costs, probability.shape[1])
     return np.asarray(expected.round(12).argmin(axis=1), dtype=np.int64)
 
 
-def losses(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
+def decision_costs(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
     """Cost of each decision, shape (n,), from places of classes, of which 0 needs no action.
 
     Without `costs` both are values, as a regression's, and the cost is how far they lie apart.

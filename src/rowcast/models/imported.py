@@ -7,8 +7,8 @@ from typing import Any
 
 from rowcast.errors import ModelError
 from rowcast.models.estimators import Engine
-from rowcast.models.storage import loaded
-from rowcast.models.target import Kind, plain
+from rowcast.models.storage import load_estimator
+from rowcast.models.target import Kind, canonical_label
 
 _CONVERT = (
     "convert it where you trust it: skops.io.dump(estimator, 'model.skops') for scikit-learn, "
@@ -37,7 +37,7 @@ _OBJECTIVES: dict[Kind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Imported:
+class ImportedEstimator:
     """A fitted estimator and the columns that it was fitted on, in their order."""
 
     engine: Engine
@@ -46,7 +46,7 @@ class Imported:
     order: tuple[int, ...]  # the places of the classes, as the estimator numbers them; () for values
 
 
-def read(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def read_estimator(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
     """The estimator in a file's bytes; `classes` are those of the labels.
 
     LightGBM's text does not name classes: 0 and 1 are negative and positive, more are numbered in their sorted order,
@@ -73,7 +73,7 @@ def _is_text(data: bytes) -> bool:
     return data.startswith(b"tree\n")
 
 
-def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
     header = dict(line.split("=", 1) for line in data.decode(errors="replace").splitlines()[:40] if "=" in line)
     objective, names = header.get("objective", "").split(" ")[0], tuple(header.get("feature_names", "").split(" "))
     if objective not in _OBJECTIVES[kind]:
@@ -92,15 +92,15 @@ def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> I
             f"{name} splits on categories by codes that it does not explain",
             hint="train on numbers only; or let a scikit-learn pipeline encode texts, and import that by skops",
         )
-    estimator = loaded("lightgbm", data, len(names), len(classes) if kind == "multiclass" else 1)
+    estimator = load_estimator("lightgbm", data, len(names), len(classes) if kind == "multiclass" else 1)
     order = tuple(sorted(range(len(classes)), key=lambda place: classes[place])) if kind == "multiclass" else ()
-    return Imported("lightgbm", estimator, names, order)
+    return ImportedEstimator("lightgbm", estimator, names, order)
 
 
-def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Imported:
+def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
     from sklearn.base import is_classifier, is_regressor
 
-    estimator = loaded("sklearn", data, 0, 1)
+    estimator = load_estimator("sklearn", data, 0, 1)
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(f"{name} does not name its columns", hint="fit it on a pandas DataFrame")
@@ -111,8 +111,8 @@ def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Im
         )
     order: tuple[int, ...] = ()
     if kind != "regression":
-        places = {plain(label): place for place, label in enumerate(classes)}
-        told = [plain(label) for label in estimator.classes_.tolist()]
+        places = {canonical_label(label): place for place, label in enumerate(classes)}
+        told = [canonical_label(label) for label in estimator.classes_.tolist()]
         if sorted(told) != sorted(places):
             raise ModelError(
                 f"{name} tells other classes apart than those of the labels",
@@ -120,4 +120,4 @@ def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> Im
                 hint="import a model of the same outcome, trained on labels spelled as the source spells them",
             )
         order = tuple(places[label] for label in told)
-    return Imported("sklearn", estimator, tuple(map(str, names)), order)
+    return ImportedEstimator("sklearn", estimator, tuple(map(str, names)), order)

@@ -9,19 +9,19 @@ from rowcast.formatting import number, percent
 from rowcast.models.matrix import Matrix
 
 # column -> [low, high] of its middle 90 %, or category -> share of the rows for the most common ones
-Usual = dict[str, list[float] | dict[str, float]]
+ReferenceRanges = dict[str, list[float] | dict[str, float]]
 
 MIDDLE = (0.05, 0.95)  # quantiles between which a number is usual
 MOST_COMMON = 5  # categories named
 
 
-def usual(matrix: Matrix) -> Usual:
+def reference_ranges(matrix: Matrix) -> ReferenceRanges:
     """Of each column of n training rows: the 5th and 95th percentile of the measured values, or for a category the
     share of the rows that each of the most common ones has. A column without a value in any row is left out.
 
     Six significant digits, so that JSON keeps it as it is.
     """
-    found: Usual = {}
+    found: ReferenceRanges = {}
     for place, name in enumerate(matrix.names):
         values = matrix.values[:, place]
         known = values[~np.isnan(values)]
@@ -37,7 +37,7 @@ def usual(matrix: Matrix) -> Usual:
     return found
 
 
-def from_dict(values: Any) -> Usual:
+def from_dict(values: Any) -> ReferenceRanges:
     """What `usual` gave, read from a model's bytes. Raises ModelError where it is anything else."""
     if not isinstance(values, dict) or not all(isinstance(name, str) and _sound(of) for name, of in values.items()):
         raise ModelError(
@@ -47,7 +47,7 @@ def from_dict(values: Any) -> Usual:
     return values
 
 
-def text(of: list[float] | dict[str, float] | None) -> str:
+def format_range(of: list[float] | dict[str, float] | None) -> str:
     """What is usual for one column, for people: '1.2 to 2.9', or 'A 52 %, B 31 %'."""
     if isinstance(of, dict):
         return ", ".join(f"{label} {percent(share)}" for label, share in of.items())

@@ -34,23 +34,23 @@ REVIEWED = (
 )
 
 
-def dumped(engine: Engine, estimator: Any, width: int, classes: int) -> bytes:
+def dump_estimator(engine: Engine, estimator: Any, width: int, classes: int) -> bytes:
     """One fitted estimator of `width` columns. Raises ModelError for one that could not be loaded."""
     if engine != "lightgbm":
-        return storable(estimator)
+        return check_storable(estimator)
     text: str = estimator.model_to_string()
     check_lightgbm(text, width, classes)
     return text.encode()
 
 
-def loaded(engine: Engine, part: bytes, width: int, classes: int) -> Any:
+def load_estimator(engine: Engine, part: bytes, width: int, classes: int) -> Any:
     """What `dumped` wrote; `classes` is 1 unless there are several scores of a row. Raises ModelError."""
     if engine not in SUFFIX:
         raise ModelError(f"the model has an estimator of kind {engine!r}, which is not known", hint="upgrade rowcast")
     return load_lightgbm(part, width, classes) if engine == "lightgbm" else load_sklearn(part)
 
 
-def storable(estimator: Any) -> bytes:
+def check_storable(estimator: Any) -> bytes:
     """A scikit-learn estimator as skops bytes. Raises ModelError naming the first type that would not be loaded."""
     import skops.io
 
@@ -83,7 +83,7 @@ def _only_sklearn() -> str:
 def load_sklearn(data: bytes) -> Any:
     import skops.io
 
-    unzip(data)  # its parts too have a size limit
+    unzip_parts(data)  # its parts too have a size limit
     estimator = skops.io.loads(data, trusted=_check_types(data))
     if not hasattr(estimator, "predict"):
         raise ModelError("the model's estimator cannot predict", hint=RETRAIN)
@@ -99,7 +99,7 @@ def load_lightgbm(part: bytes, width: int, classes: int) -> Any:
     return lightgbm.Booster(model_str=text)
 
 
-def zipped(parts: dict[str, bytes], compression: int) -> bytes:
+def zip_parts(parts: dict[str, bytes], compression: int) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in parts.items():
@@ -108,7 +108,7 @@ def zipped(parts: dict[str, bytes], compression: int) -> bytes:
     return out.getvalue()
 
 
-def unzip(data: bytes) -> dict[str, bytes]:
+def unzip_parts(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > MAX_PART_BYTES:
             raise ModelError(f"the model's bytes unpack to more than {MAX_PART_BYTES >> 20} MiB", hint=RETRAIN)
@@ -117,7 +117,7 @@ def unzip(data: bytes) -> dict[str, bytes]:
 
 def _canonical(data: bytes) -> bytes:
     """skops names parts and objects by memory address; number them in order, so that equal models have equal bytes."""
-    parts = unzip(data)
+    parts = unzip_parts(data)
     schema = json.loads(parts.pop("schema.json"))
     names: dict[str, str] = {}
     numbers: dict[int, int] = {}
@@ -134,4 +134,4 @@ def _canonical(data: bytes) -> bytes:
 
     walk(schema)
     renamed = {new: parts[old] for old, new in names.items()}
-    return zipped({"schema.json": json.dumps(schema).encode(), **renamed}, zipfile.ZIP_STORED)
+    return zip_parts({"schema.json": json.dumps(schema).encode(), **renamed}, zipfile.ZIP_STORED)

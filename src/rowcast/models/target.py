@@ -9,7 +9,7 @@ import numpy.typing as npt
 Kind = Literal["binary", "multiclass", "regression"]
 
 
-def plain(value: object) -> str:
+def canonical_label(value: object) -> str:
     """One spelling for 1, 1.0, true and '1'."""
     if isinstance(value, bool | int | float) and float(value).is_integer():
         return str(int(value))

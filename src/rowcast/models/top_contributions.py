@@ -6,10 +6,12 @@ import numpy as np
 
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
-from rowcast.models.reference_range import Usual
+from rowcast.models.reference_range import ReferenceRanges
 
 
-def leading(matrix: Matrix, row: int, contributions: Floats, usual: Usual, top: int) -> dict[str, dict[str, Any]]:
+def select_top(
+    matrix: Matrix, row: int, contributions: Floats, usual: ReferenceRanges, top: int
+) -> dict[str, dict[str, Any]]:
     """The `top` contributions (f,) of one row of `matrix` that weigh most, by column, the weightiest first; JSON-safe.
 
     Each with the column's `value` in that row, a category as its label and None where missing or unknown, and with

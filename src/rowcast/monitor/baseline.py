@@ -66,7 +66,7 @@ class Baseline:
         return found
 
 
-def baseline(figures: Figures, clean: int) -> Baseline:
+def fit_baseline(figures: Figures, clean: int) -> Baseline:
     """By the first runs, so many of each kind: the first in which that kind has values at all."""
     kinds, windows = np.array([series.kind for series in figures.series]), len(WINDOWS)
     begin, learned = np.full(len(kinds), len(figures.values)), np.full((4 + 2 * windows, len(kinds)), np.nan)

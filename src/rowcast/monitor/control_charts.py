@@ -69,7 +69,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Smoothed:
+class Ewma:
     """The EWMA up to a subgroup, and its own limits."""
 
     value: float
@@ -85,7 +85,7 @@ class Point:
     role: Literal["baseline", "watched", "mixed"]  # mixed: of a day with a mark, which tells neither before nor after
     stretch: int = 0  # how many days with marks were before it, or are its own
     limits: Limits | None = None  # None while there is no baseline
-    smoothed: Smoothed | None = None  # of watched ones
+    smoothed: Ewma | None = None  # of watched ones
     broken: tuple[str, ...] = ()  # rules
 
 
@@ -113,13 +113,13 @@ class Baseline:
         ends = (_value(self.centre + way * reach, rows, self.kind) for way in (-1, 1))
         return Limits(_value(self.centre, self.size, self.kind), *ends)
 
-    def smoothed(self, value: float, reach: float) -> Smoothed:
+    def smoothed(self, value: float, reach: float) -> Ewma:
         """An EWMA, and what is so far from the centre."""
         limits = self.limits(reach, self.size)
-        return Smoothed(_value(value, self.size, self.kind), limits.low, limits.high)
+        return Ewma(_value(value, self.size, self.kind), limits.low, limits.high)
 
 
-def chart(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = (), kind: Kind = "value") -> list[Point]:
+def make_chart(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = (), kind: Kind = "value") -> list[Point]:
     """Each subgroup held against the baseline before it; they come in the order of their days."""
     cuts = sorted({mark.day for mark in marks})
     passed = [bisect_right(cuts, subgroup.day) for subgroup in subgroups]
@@ -137,14 +137,14 @@ def _stretch(subgroups: Sequence[Subgroup], number: int, kind: Kind) -> list[Poi
     first, later = subgroups[:BASELINE], subgroups[BASELINE:]
     if len(first) < BASELINE:
         return [Point(each, "baseline", number) for each in first]
-    held = baseline(first, kind)
+    held = fit_baseline(first, kind)
     reach = _reach(first, held)[:, -1]
     limits = [held.limits(far, each.rows) for far, each in zip(reach, first, strict=True)]
     points = [Point(each, "baseline", number, of_it) for each, of_it in zip(first, limits, strict=True)]
-    return points + watched(later, held, number)
+    return points + apply_limits(later, held, number)
 
 
-def baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
+def fit_baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
     """By two subgroups or more."""
     values, size = _measured(subgroups, kind), float(np.median([each.rows for each in subgroups]))
     weights = _weights(subgroups, size)
@@ -155,7 +155,7 @@ def baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
     return Baseline(centre, variance, size, len(values), total, kind)
 
 
-def watched(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0) -> list[Point]:
+def apply_limits(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0) -> list[Point]:
     """Subgroups, one after another, against a baseline."""
     if not subgroups:
         return []
@@ -191,7 +191,7 @@ def western_electric(off: Floats, reach: Floats) -> dict[str, Bools]:
     return found
 
 
-def standing(points: Sequence[Point]) -> dict[str, date]:
+def current_violations(points: Sequence[Point]) -> dict[str, date]:
     """The rules that the last subgroup breaks, and since which day each subgroup has."""
     found: dict[str, date] = {}
     for rule in points[-1].broken if points else ():
@@ -202,7 +202,7 @@ def standing(points: Sequence[Point]) -> dict[str, date]:
     return found
 
 
-def earlier(points: Sequence[Point]) -> dict[str, date]:
+def past_violations(points: Sequence[Point]) -> dict[str, date]:
     """The rules that were broken, but not by the last subgroup, and when they were last."""
     found = {rule: point.subgroup.day for point in points for rule in point.broken}
     return {rule: found[rule] for rule in RULES if rule in found and rule not in points[-1].broken}

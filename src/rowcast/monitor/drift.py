@@ -14,12 +14,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.monitor.baseline import CLEAN, baseline
+from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.edges import Edges, Floats, Numbers
-from rowcast.monitor.events import Account, Event, State
-from rowcast.monitor.profile import add
+from rowcast.monitor.events import Event, EventLog, State
+from rowcast.monitor.profile import add_profiles
 from rowcast.monitor.series import Figures, Frame, Kind, Run
-from rowcast.monitor.shifts import level_of_runs, shifts
+from rowcast.monitor.shifts import find_shifts, level_of_runs
 
 LEAST_ROWS = 50  # of a run
 FEWEST_ROWS = 20  # of a block of training rows
@@ -43,7 +43,7 @@ SHARES: dict[Kind, float] = {
 
 
 @dataclass(frozen=True)
-class Looked:
+class DriftResult:
     """What runs come to."""
 
     events: tuple[Event, ...]  # in time order; those of a run do not change when later runs are looked at
@@ -57,14 +57,14 @@ class Looked:
         return self.runs <= self.needed
 
 
-def look(
+def detect_drift(
     runs: Sequence[Run],
     frame: Frame,
     weights: Mapping[str, float] | None = None,
     false_alarms_per_month: float = 1.0,
     clean: int = 0,
     costs: Floats | None = None,
-) -> Looked:
+) -> DriftResult:
     """What changed in runs of one model version, in time order.
 
     `weights` says of a column by how many of its SDs the raw score moves when the column moves by one of its own (see
@@ -73,22 +73,22 @@ def look(
     baseline; where they are fewer than 40, the first 40 do. `costs` are those that a row is expected to cause by its
     score (see `costs_of`).
     """
-    units = [*runs[:clean], *joined(runs[clean:], frame.edges)]
+    units = [*runs[:clean], *merge_small_runs(runs[clean:], frame.edges)]
     figures = frame.figures(units)
     needed = max(CLEAN, clean)
     given = np.array(
         [1.0 if s.column is None or weights is None else weights.get(s.column, 0.0) for s in figures.series]
     )
-    usual = baseline(figures, needed)
+    usual = fit_baseline(figures, needed)
     hours = np.diff([unit.at.timestamp() for unit in units], prepend=np.nan) / 3600
     level = level_of_runs(np.nan_to_num(hours), false_alarms_per_month)
-    found = shifts(figures, usual, level, _shares(figures, given)) if units else []
-    account = Account(frame, units, figures, usual, needed, given, found, costs)
+    found = find_shifts(figures, usual, level, _shares(figures, given)) if units else []
+    account = EventLog(frame, units, figures, usual, needed, given, found, costs)
     events = account.events()
-    return Looked(events, account.going_on(events), account.table() if units else (), len(units), needed)
+    return DriftResult(events, account.going_on(events), account.table() if units else (), len(units), needed)
 
 
-def weights_of(names: Sequence[str], contributions: Floats) -> dict[str, float]:
+def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, float]:
     """By how many of its SDs the raw score moves with each column, by the contributions (n, f) of some thousand rows.
 
     The SD of a column's contributions over that of the raw score: exact for a linear model, for trees as good as one
@@ -98,7 +98,7 @@ def weights_of(names: Sequence[str], contributions: Floats) -> dict[str, float]:
     return dict(zip(names, sd.tolist(), strict=True))
 
 
-def costs_of(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
+def expected_costs(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
     """What a row is expected to cost in each slot of the score but the missing, (slots - 1,).
 
     That is, while the score is a calibrated probability. Near the threshold either decision costs the same, so that it
@@ -107,7 +107,9 @@ def costs_of(score: Numbers, threshold: float, missed: float, false_alarm: float
     return np.where(score.means >= threshold, false_alarm * (1 - score.means), missed * score.means)
 
 
-def blocks(rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APART) -> list[npt.NDArray[np.int64]]:
+def split_blocks(
+    rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APART
+) -> list[npt.NDArray[np.int64]]:
     """Blocks of training rows in time order, the places of each: what clean runs look like, before there are any.
 
     `when` (rows,) says when they came, in microseconds since 1970, where that is known, and `apart` how far apart runs
@@ -130,7 +132,7 @@ def blocks(rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APA
     return [np.arange(begin, end) for begin, end in pairwise(reversed(borders))]
 
 
-def joined(runs: Sequence[Run], edges: Edges) -> list[Run]:
+def merge_small_runs(runs: Sequence[Run], edges: Edges) -> list[Run]:
     """Runs of at least 50 rows and at least four hours after the last, or a day: others together with the next ones.
 
     The last ones are left out until they come to that.
@@ -158,7 +160,7 @@ def _together(one: Run, other: Run) -> Run:
     return Run(
         other.run_id,
         other.at,
-        add(one.profile, other.profile),
+        add_profiles(one.profile, other.profile),
         sum_of(one.rows, other.rows),
         sum_of(one.quarantined, other.quarantined),
         sum_of(one.flagged, other.flagged),

@@ -87,7 +87,7 @@ class Edges:
     def from_bytes(cls, data: bytes) -> "Edges":
         """What `to_bytes` wrote. Raises ModelError where it is anything else."""
         try:
-            return cls._read(unpacked(data, _MOST_BYTES))
+            return cls._read(decompress(data, _MOST_BYTES))
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error):
             raise ModelError(_UNREADABLE[0], hint=_UNREADABLE[1]) from None
 
@@ -130,7 +130,7 @@ class Edges:
         return cls(tuple(columns), score)
 
 
-def edges(matrix: Matrix, score: Floats | None = None) -> Edges:
+def compute_edges(matrix: Matrix, score: Floats | None = None) -> Edges:
     """The edges that n training rows give, and their scores (n,) where given.
 
     Numbers have up to 32 bins of about equally many rows; a value that many rows share has a bin of its own.
@@ -144,7 +144,7 @@ def edges(matrix: Matrix, score: Floats | None = None) -> Edges:
     return Edges(tuple(columns), None if score is None else _numbers("score", score.astype(np.float64)))
 
 
-def unpacked(data: bytes, most: int) -> bytes:
+def decompress(data: bytes, most: int) -> bytes:
     """Decompressed, at most so many bytes of it. Raises ValueError for more, or where bytes are left over."""
     reader = zlib.decompressobj()
     text = reader.decompress(data, most)

@@ -23,7 +23,7 @@ NAMED = 10  # findings of an event
 COUNTED = 50  # rows, at least, by which a cost is expected
 RECENT = 8  # runs that the table shows of a series that has not shifted
 
-What = Literal["started", "changed", "ended"]
+EventKind = Literal["started", "changed", "ended"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Finding:
 class Event:
     """An alarm begins, is joined by other columns that matter half as much as those told, or ends."""
 
-    what: What
+    what: EventKind
     run_id: str  # that showed it
     at: datetime
     size: float  # of all findings together; 1 is what matters
@@ -68,7 +68,7 @@ class State:
 
 
 @dataclass(frozen=True)
-class Account:
+class EventLog:
     """All that is known of R runs and S series."""
 
     frame: Frame
@@ -88,7 +88,7 @@ class Account:
         for run in range(len(self.runs)):
             active = self._sizes[:, run] > 0
             size, new = _together(self._sizes[:, run]), active & ~np.isin(subject, subject[told])
-            what: What | None = None
+            what: EventKind | None = None
             if told.any() and size < ENDED:
                 what = "ended"
             elif _together(self._sizes[new, run]) >= max(1, size_told * NEWS):
@@ -104,7 +104,7 @@ class Account:
             return None
         return self.event(told[-1].what, len(self.runs) - 1, self._sizes[:, -1] > 0)
 
-    def event(self, what: What, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
+    def event(self, what: EventKind, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
         """As of that run, about these shifts."""
         places = sorted(np.flatnonzero(shifts).tolist(), key=lambda k: -self._sizes[k, run])
         first = min((self.shifts[k].since for k in places), default=run)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.edges import Categories, Edges, Floats, Numbers, unpacked
+from rowcast.monitor.edges import Categories, Edges, Floats, Numbers, decompress
 
 Counts = npt.NDArray[np.int64]
 
@@ -42,7 +42,7 @@ class Profile:
         if data[:9] != _FORMAT + edges.digest:
             raise ModelError(_UNREADABLE, hint="it is of another model version, or written by a newer rowcast")
         try:
-            text = unpacked(data[9:], 1 + 8 * slots)
+            text = decompress(data[9:], 1 + 8 * slots)
             size = text[0]
             if size not in (1, 2, 4, 8):
                 raise ValueError
@@ -55,7 +55,7 @@ class Profile:
         return cls(counts.astype(np.int64), edges.digest)
 
 
-def profile(
+def count_profile(
     edges: Edges, matrix: Matrix, score: Floats | None = None, nulls: Mapping[str, int] | None = None
 ) -> Profile:
     """Count n rows, and their scores (n,) where given; without them every score counts as missing.
@@ -85,14 +85,14 @@ def profile(
     return Profile(counts, edges.digest)
 
 
-def add(one: Profile, other: Profile) -> Profile:
+def add_profiles(one: Profile, other: Profile) -> Profile:
     """Of the rows of both. Raises ModelError where their edges differ."""
     if one.digest != other.digest:
         raise ModelError("profiles of different model versions cannot be added", hint="add those of one version")
     return Profile(one.counts + other.counts, one.digest)
 
 
-def empty(edges: Edges) -> Profile:
+def empty_profile(edges: Edges) -> Profile:
     """Of no rows."""
     return Profile(np.zeros(edges.starts[-1], np.int64), edges.digest)
 

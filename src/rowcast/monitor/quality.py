@@ -72,7 +72,7 @@ class Tally:
         return Figure(float(self.rows @ self.flagged / self.rows.sum())) if self.count else None
 
 
-class Adding:
+class TallyBuilder:
     """Adds up a tally from any number of parts."""
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class Basis:
         return self.cost_false_alarm, self.cost_missed
 
 
-def basis(kind: Kind, cost_missed: float, cost_false_alarm: float, metrics: Mapping[str, Any]) -> Basis:
+def make_basis(kind: Kind, cost_missed: float, cost_false_alarm: float, metrics: Mapping[str, Any]) -> Basis:
     """The basis of a version, by the figures that it was built with.
 
     Two classes: its table of reliability; several: its accuracy. Their 95 % intervals are of as many later rows, so
@@ -200,7 +200,7 @@ class Total:
         return self.mean + deviation * skewness / 2 * (drawn - shape)
 
 
-def expected(tally: Tally, basis: Basis, flagged: float, other: float) -> Total:
+def expect_errors(tally: Tally, basis: Basis, flagged: float, other: float) -> Total:
     """How many decisions are wrong by the scores; those to flag and those not to weigh so much each."""
     binary = basis.kind == "binary"
     weight = np.where(tally.flagged, flagged, other)
@@ -219,7 +219,7 @@ def expected(tally: Tally, basis: Basis, flagged: float, other: float) -> Total:
     )
 
 
-def estimated(tally: Tally, basis: Basis) -> dict[str, Figure]:
+def estimate(tally: Tally, basis: Basis) -> dict[str, Figure]:
     """The figures that can be estimated, empty for a regression.
 
     Two classes: `precision`, `recall`, `cost_per_row`. Several: `accuracy` in place of precision and recall, for of a
@@ -230,24 +230,24 @@ def estimated(tally: Tally, basis: Basis) -> dict[str, Figure]:
     rows, flagged = tally.rows.sum(), float(tally.rows @ tally.flagged)
     found: dict[str, Figure] = {}
     if basis.kind == "multiclass":
-        found["accuracy"] = _turned(expected(tally, basis, 1 / rows, 1 / rows))
+        found["accuracy"] = _turned(expect_errors(tally, basis, 1 / rows, 1 / rows))
     else:
         if flagged:
-            found["precision"] = _turned(expected(tally, basis, 1 / flagged, 0.0))
+            found["precision"] = _turned(expect_errors(tally, basis, 1 / flagged, 0.0))
         found["recall"] = _recall(tally, basis, flagged)
-    found["cost_per_row"] = cost(tally, basis)
+    found["cost_per_row"] = estimate_cost(tally, basis)
     return found
 
 
-def cost(tally: Tally, basis: Basis) -> Figure:
+def estimate_cost(tally: Tally, basis: Basis) -> Figure:
     """Expected cost of a row."""
     rows = float(tally.rows.sum())
-    total = expected(tally, basis, basis.cost_false_alarm / rows, basis.cost_missed / rows)
+    total = expect_errors(tally, basis, basis.cost_false_alarm / rows, basis.cost_missed / rows)
     low, high = (max(0.0, total.quantile(share)) for share in _ends())
     return Figure(total.mean, low, high)
 
 
-def realised(tally: Tally, basis: Basis) -> dict[str, Figure]:
+def realise(tally: Tally, basis: Basis) -> dict[str, Figure]:
     """The same figures, counted, of rows whose label is known."""
     if basis.kind == "regression" or not tally.count:
         return {}
@@ -261,11 +261,11 @@ def realised(tally: Tally, basis: Basis) -> dict[str, Figure]:
             found["precision"] = Figure(1 - false_alarms / flagged)
         if failures := flagged - false_alarms + missed:
             found["recall"] = Figure((flagged - false_alarms) / failures)
-    found["cost_per_row"] = Figure(float(spent(tally, basis) / rows))
+    found["cost_per_row"] = Figure(float(total_cost(tally, basis) / rows))
     return found
 
 
-def spent(tally: Tally, basis: Basis) -> float:
+def total_cost(tally: Tally, basis: Basis) -> float:
     """What the wrong decisions cost in all."""
     return float(tally.wrong @ np.where(tally.flagged, *basis.costs))
 
@@ -281,7 +281,7 @@ def _recall(tally: Tally, basis: Basis, flagged: float) -> Figure:
 
     def above(share: float, recall: float) -> bool:
         """Whether recall is above this with a probability of more than `share`."""
-        lost = expected(tally, basis, 1 - recall, recall)
+        lost = expect_errors(tally, basis, 1 - recall, recall)
         return (1 - recall) * flagged > lost.quantile(share)
 
     def bound(share: float) -> float:
@@ -291,8 +291,8 @@ def _recall(tally: Tally, basis: Basis, flagged: float) -> Figure:
             low, high = (middle, high) if above(share, middle) else (low, middle)
         return low if share > 0.5 else high
 
-    found = flagged - expected(tally, basis, 1.0, 0.0).mean
-    missed = expected(tally, basis, 0.0, 1.0).mean
+    found = flagged - expect_errors(tally, basis, 1.0, 0.0).mean
+    missed = expect_errors(tally, basis, 0.0, 1.0).mean
     low, high = (bound(share) for share in _ends()[::-1])
     return Figure(found / (found + missed), low, high)
 

@@ -9,16 +9,16 @@ import pyarrow as pa
 from rowcast.models.artifact import Model
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
-from rowcast.monitor.drift import blocks, weights_of
-from rowcast.monitor.edges import Edges, edges
-from rowcast.monitor.profile import Profile, profile
+from rowcast.monitor.drift import score_weights, split_blocks
+from rowcast.monitor.edges import Edges, compute_edges
+from rowcast.monitor.profile import Profile, count_profile
 from rowcast.store.registry import Reference
 
 _UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def reference(
+def make_reference(
     model: Model, contributions: Floats | None, matrix: Matrix, when: npt.NDArray[np.int64] | None, apart: timedelta
 ) -> Reference:
     """Return what a version's rows are held against, from its n training rows in time order.
@@ -29,20 +29,20 @@ def reference(
     """
     features, n = model.features, len(matrix)
     rows, others = matrix.select(features), matrix.select(tuple(name for name in matrix.names if name not in features))
-    score = model.scored(rows).score
-    used, unused = edges(rows, score), edges(others)
-    parts = blocks(n, when, apart)
-    counts = [profile(used, rows, score), *(profile(used, rows.take(part)) for part in parts)]
+    score = model.score(rows).score
+    used, unused = compute_edges(rows, score), compute_edges(others)
+    parts = split_blocks(n, when, apart)
+    counts = [count_profile(used, rows, score), *(count_profile(used, rows.take(part)) for part in parts)]
     at = [None, *((None if when is None else _EPOCH + timedelta(microseconds=int(when[part[-1]]))) for part in parts)]
     columns = {"at": pa.array(at, pa.timestamp("us", "UTC")), "counts": pa.array(map(Profile.to_bytes, counts))}
     if others.names:
-        counts = [profile(unused, others.take(part)) for part in (np.arange(n), *parts)]
+        counts = [count_profile(unused, others.take(part)) for part in (np.arange(n), *parts)]
         columns["unused"] = pa.array(map(Profile.to_bytes, counts))
     table = pa.table(columns, metadata={_UNUSED: unused.to_bytes()} if others.names else None)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    weights = None if contributions is None else weights_of(features, contributions)
+    weights = None if contributions is None else score_weights(features, contributions)
     return Reference(used.to_bytes(), sink.getvalue().to_pybytes(), weights)
 
 

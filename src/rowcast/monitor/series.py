@@ -139,7 +139,7 @@ class Frame:
             mean = scores / measured
             variance = np.maximum(squares / measured - mean**2, 0)
         base = np.where(self._of_all, total[:, self._base], measured[:, self._base])
-        values = np.hstack([mean[:, at], np.cbrt(variance[:, spread] / self._usual_scale), angle(shared, base)])
+        values = np.hstack([mean[:, at], np.cbrt(variance[:, spread] / self._usual_scale), to_angle(shared, base)])
         rows = np.hstack([measured[:, at], measured[:, spread], base])
         return np.where(rows < LEAST_ROWS, np.nan, values), rows
 
@@ -256,7 +256,7 @@ class Frame:
 _JOB = (Series("flagged"), Series("quarantined"), Series("rows"), Series("age"))
 
 
-def angle(count: Any, rows: Any) -> Any:
+def to_angle(count: Any, rows: Any) -> Any:
     """Of a share of rows: its sampling variance is 1 / rows."""
     return 2 * np.arcsin(np.sqrt((count + 0.375) / (rows + 0.75)))
 
@@ -270,7 +270,7 @@ def _of_job(runs: Sequence[Run]) -> tuple[Floats, Floats]:
             (1, run.quarantined, run.rows),
         ):
             if count is not None and base is not None and base >= LEAST_ROWS:
-                values[place, k], rows[place, k] = angle(count, base), base
+                values[place, k], rows[place, k] = to_angle(count, base), base
         hours = (run.at - runs[place - 1].at) / timedelta(hours=1) if place else 0
         if run.rows is not None and hours > 0 and runs[place - 1].rows is not None:
             values[place, 2] = np.log((run.rows + 0.5) / hours)

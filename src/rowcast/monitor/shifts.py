@@ -36,7 +36,7 @@ class Shift:
     ended: int | None  # the run that showed that it is over
 
 
-def shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floats) -> list[Shift]:
+def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floats) -> list[Shift]:
     """In order of series and time.
 
     `level` says how many false shifts each run may bring, (R,); `share` what part of it each series has, (S,).

@@ -18,7 +18,16 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.monitor.quality import DEVIATIONS, Basis, Tally, cost, estimated, expected, realised, spent
+from rowcast.monitor.quality import (
+    DEVIATIONS,
+    Basis,
+    Tally,
+    estimate,
+    estimate_cost,
+    expect_errors,
+    realise,
+    total_cost,
+)
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -49,7 +58,7 @@ class CostExcess:
 
 
 @dataclass(frozen=True)
-class Track:
+class TrackRecord:
     """Estimated less realised cost per row, over days of scoring whose labels are known; None where there are none."""
 
     days: int
@@ -58,29 +67,29 @@ class Track:
     contradicted: CostExcess | None = None  # why the estimate is not shown
 
 
-def track(judged: Tally, basis: Basis, level: float = LEVEL) -> Track:
+def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> TrackRecord:
     """The record of a version's estimates on the rows whose labels came, each day for itself.
 
     Where realised and estimated cost lie further apart than luck and the calibration's own error allow at `level`, the
     estimate is contradicted.
     """
     if not judged.count or basis.kind == "regression":
-        return Track(0, judged.count)
+        return TrackRecord(0, judged.count)
     parts = [judged.of(day) for day in judged.days]
-    told = np.array([cost(part, basis).value for part in parts])
+    told = np.array([estimate_cost(part, basis).value for part in parts])
     rows = np.array([part.count for part in parts])
-    off = np.array([spent(part, basis) for part in parts]) - told * rows
+    off = np.array([total_cost(part, basis) for part in parts]) - told * rows
     shown = (_contradicted(judged, basis, off, rows, days, level) for days in _latest(len(parts)))
     contradicted = next(filter(None, shown), None)
-    return Track(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
+    return TrackRecord(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
 
 
-def held(judged: Tally, basis: Basis) -> dict[str, float]:
+def interval_coverage(judged: Tally, basis: Basis) -> dict[str, float]:
     """By figure, the share of the days on which the realised one lay in the estimate's 95 % interval."""
     found = defaultdict[str, list[bool]](list)
     for part in map(judged.of, judged.days):
-        came = realised(part, basis)
-        for name, told in estimated(part, basis).items():
+        came = realise(part, basis)
+        for name, told in estimate(part, basis).items():
             if name in came:
                 found[name].append(told.holds(came[name].value))
     return {name: float(np.mean(days)) for name, days in found.items()}
@@ -90,7 +99,7 @@ def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: 
     """In what the latest days contradict the estimate; `off` (n,) is what each day's `rows` (n,) cost beyond it."""
     beyond = float(off[-days:].sum())
     latest = judged.since(judged.days[-days])
-    total = expected(latest, basis, *basis.costs)
+    total = expect_errors(latest, basis, *basis.costs)
     variance, freedom = _between(off, rows, days)
     wider, tail = max(total.luck, variance), _share(level, len(judged.days)) / 2
     # Rare failures come with a long side: as skewed as they are, and as much wider as days vary more and are few.
@@ -132,12 +141,12 @@ class ExpectedCost:
         return max(0.0, self.high - self.cost) / DEVIATIONS
 
 
-def estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
+def find_estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
     """Whether the estimated cost of the latest days is above what was expected of a version, beyond luck."""
     days = scored.days
     for k in _latest(len(days)):
         latest = scored.since(days[-k])
-        total = expected(latest, basis, *basis.costs)
+        total = expect_errors(latest, basis, *basis.costs)
         deviation = float(np.hypot(np.sqrt(total.luck + total.doubt) / latest.count, baseline.deviation))
         value = total.mean / latest.count
         if value - baseline.cost > _normal(_share(level, len(days))) * deviation:
@@ -145,16 +154,16 @@ def estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, level: f
     return None
 
 
-def realised_loss(judged: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
+def find_realised_loss(judged: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
     """The same of the realised cost of rows whose labels came."""
     parts = [judged.of(day) for day in judged.days]
-    came = np.array([spent(part, basis) for part in parts])
+    came = np.array([total_cost(part, basis) for part in parts])
     # Of wrong decisions the variance is at least that of as many rare events.
     luck = np.array([part.wrong @ np.where(part.flagged, *basis.costs) ** 2 for part in parts])
-    return loss_of_days(judged.days, came, np.array([part.count for part in parts]), baseline, level, luck)
+    return find_daily_loss(judged.days, came, np.array([part.count for part in parts]), baseline, level, luck)
 
 
-def loss_of_days(
+def find_daily_loss(
     when: Days,
     came: Floats,
     rows: Counts,

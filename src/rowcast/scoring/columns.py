@@ -45,10 +45,10 @@ def check_overrides(job: Job, version: int) -> None:
                 f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
             )
     if overrides:
-        check.must_apply(job.registry.load(version).contract, overrides)
+        check.require_applicable(job.registry.load(version).contract, overrides)
 
 
-def check_rows(job: Job, model: Model, fetched: Fetched, names: Sequence[str]) -> check.Checked:
+def check_rows(job: Job, model: Model, fetched: Fetched, names: Sequence[str]) -> check.CheckResult:
     """Check rows in the named columns, by a model's contract and what the config says of it."""
-    contract = check.in_force(model.contract.select(names), job.settings.check.columns)
+    contract = check.apply_overrides(model.contract.select(names), job.settings.check.columns)
     return check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)

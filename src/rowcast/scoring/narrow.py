@@ -88,7 +88,7 @@ def _publish_row_aside(job: Job, request: ScoringRequest, error: RowcastError, b
     keys = fetched.rows.select([column.name for column in job.source.key])
     failures = {0: [Failure(0, _ROW, "error", describe(error, details=True))]} if keys.num_rows else {}
     hashes = hash_rows(fetched.rows, fetched.misfits, names)
-    row = predict.quarantined(keys, fetched.rows.select(names), {}, failures, hashes, check.reasons)
+    row = predict.make_quarantine_rows(keys, fetched.rows.select(names), {}, failures, hashes, check.format_reasons)
     none = pa.RecordBatch.from_pylist([], schema=pa.schema([]))
     outcome = Outcome(batches=1, fetched=keys.num_rows)
     outcome.broken[f"{_ROW}: error"] += keys.num_rows

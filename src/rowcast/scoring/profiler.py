@@ -33,7 +33,7 @@ class Profiler:
         nulls = {name: good.column(name).null_count for name in matrix.categories}
         score, row_hash = (predictions.column(name).to_numpy() for name in ("score", "row_hash"))
         unused = None if self.unused is None else self.unused.profile_sample(keys, row_hash, share)
-        return BatchProfile(monitor.profile(self.edges, matrix, score, nulls).to_bytes(), unused)
+        return BatchProfile(monitor.count_profile(self.edges, matrix, score, nulls).to_bytes(), unused)
 
 
 def make_profiler(job: Job, version: int, model: Model) -> Profiler | None:

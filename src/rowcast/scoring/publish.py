@@ -36,7 +36,7 @@ class BatchRows:
 
     fetched: Fetched
     shadows: Sequence[Shadow] = ()  # versions in the shadow whose columns were read too
-    checked: check.Checked | None = None  # None: by the contract of the batch's model, they are still to be checked
+    checked: check.CheckResult | None = None  # None: by the contract of the batch's model, they are still to be checked
     matrix: Matrix | None = None  # of the rows that passed, with the model's features; None: still to be made
 
 
@@ -107,7 +107,7 @@ def publish(job: Job, request: ScoringRequest, batch: Batch, result: BatchResult
 
 
 def make_results(
-    job: Job, model: Model, matrix: Matrix, checked: check.Checked, fetched: Fetched
+    job: Job, model: Model, matrix: Matrix, checked: check.CheckResult, fetched: Fetched
 ) -> tuple[Predictions, pa.RecordBatch]:
     """Return the predictions of the rows that passed, and the quarantine entries of the bad ones."""
     names = [column.name for column in columns_needed(job, model)]
@@ -115,15 +115,17 @@ def make_results(
     hashes = hash_rows(fetched.rows, fetched.misfits, names)
     passed = checked.passed
     whole = len(passed) == len(hashes)
-    predictions = predict.predictions(
+    predictions = predict.predict_batch(
         model, matrix, keys if whole else keys.take(pa.array(passed)), hashes if whole else hashes[passed]
     )
     originals = {(misfit.row, misfit.column): misfit.value for misfit in fetched.misfits}
     values = fetched.rows.select(names)
-    return predictions, predict.quarantined(keys, values, originals, checked.failures, hashes, check.reasons)
+    return predictions, predict.make_quarantine_rows(
+        keys, values, originals, checked.failures, hashes, check.format_reasons
+    )
 
 
-def count_broken(checked: check.Checked) -> Counter[str]:
+def count_broken(checked: check.CheckResult) -> Counter[str]:
     """Return how often each rule of a column was broken, by "column: rule"."""
     return Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
 
@@ -147,7 +149,7 @@ def _profile(
     batch: Batch,
     matrix: Matrix,
     predictions: Predictions,
-    checked: check.Checked,
+    checked: check.CheckResult,
     fetched: Fetched,
 ) -> BatchProfile | None:
     profiler = scorer.profiler(batch.model_version)

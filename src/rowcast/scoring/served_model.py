@@ -80,7 +80,7 @@ class ServedModel:
         checked = check.check(rows, contract, (), self.missing)
         matrix = features.process(checked.good, self.model.contract, self.features)
         places = pa.RecordBatch.from_arrays([pa.array(checked.passed)], names=[_PLACE])
-        found = predict.predictions(self.model, matrix, places, np.zeros(len(checked.passed), np.int64)).rows
+        found = predict.predict_batch(self.model, matrix, places, np.zeros(len(checked.passed), np.int64)).rows
         whole = np.full(rows.num_rows, -1, np.int64)  # where in `found` each row stands
         whole[checked.passed] = np.arange(len(checked.passed))
         order = pa.array(whole, mask=whole < 0)
@@ -89,7 +89,8 @@ class ServedModel:
             name: found.column(name).take(order) for name in found.schema.names if name not in (_PLACE, "row_hash")
         }
         reasons = [
-            check.reasons(checked.failures[row]) if row in checked.failures else None for row in range(len(whole))
+            check.format_reasons(checked.failures[row]) if row in checked.failures else None
+            for row in range(len(whole))
         ]
         return pa.table({**columns, "reasons": pa.array(reasons, pa.string())})
 
@@ -104,7 +105,7 @@ def load_served(job: Job, version: int) -> ServedModel:
         job.registry.version(version),
         model,
         tuple(settings.source.key),
-        check.in_force(model.contract.select(named), overrides),
+        check.apply_overrides(model.contract.select(named), overrides),
         tuple(settings.source.missing),
         settings.infer.batch_rows,
     )

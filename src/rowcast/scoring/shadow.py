@@ -127,7 +127,7 @@ def score_batch(
     batch: Batch,
     shadows: Sequence[Shadow],
     fetched: Fetched,
-    checked: check.Checked,
+    checked: check.CheckResult,
     predictions: pa.RecordBatch,
 ) -> ShadowCounts:
     """Let shadows score what the champion has just published: `predictions`, of the fetched rows that passed."""
@@ -153,4 +153,4 @@ def score_rows(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBa
     if len(checked.passed) < beside.num_rows:
         beside = beside.take(pa.array(checked.passed))
     keys = beside.select(beside.schema.names[:-1])
-    return predict.scores(model, model.scored(matrix), keys, beside.column("row_hash").to_numpy())
+    return predict.score_columns(model, model.score(matrix), keys, beside.column("row_hash").to_numpy())

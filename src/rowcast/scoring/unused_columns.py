@@ -46,9 +46,9 @@ class UnusedColumns:
         if not self._is_able or not len(places):
             return None
         try:
-            found = monitor.empty(self.edges)
+            found = monitor.empty_profile(self.edges)
             for fetched in fetch.fetch_by_key(self.job.source, keys.take(pa.array(places)), self._columns):
-                found = monitor.add(found, self._profile(fetched.rows))
+                found = monitor.add_profiles(found, self._profile(fetched.rows))
             return found.to_bytes()
         except RowcastError as error:
             if isinstance(error, DatabaseError) and error.is_transient:
@@ -66,7 +66,7 @@ class UnusedColumns:
                 good = good.append_column(name, pa.nulls(good.num_rows))
         matrix = features.process(good, self._contract, self.edges.names)
         nulls = {name: good.column(name).null_count for name in matrix.categories}
-        return monitor.profile(self.edges, matrix, nulls=nulls)
+        return monitor.count_profile(self.edges, matrix, nulls=nulls)
 
 
 def _finite(rows: pa.RecordBatch) -> pa.RecordBatch:

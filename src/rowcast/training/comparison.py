@@ -11,7 +11,7 @@ from rowcast.config import Task
 from rowcast.errors import ModelError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.models.decision import Costs, losses
+from rowcast.models.decision import Costs, decision_costs
 from rowcast.source import GROUP, LABEL, TIME
 
 _DAY = 86_400_000_000  # microseconds
@@ -36,7 +36,7 @@ def compared(
     classes = tuple(dict.fromkeys(label for model in models for label in model.classes))
     truth, *said = (_in_form(labels, task, classes) for labels in (rows.column(LABEL), champion, challenger))
     classified = task.kind != "regression"
-    lost = [losses(truth, each, Costs.of(task) if classified else None) for each in said]
+    lost = [decision_costs(truth, each, Costs.of(task) if classified else None) for each in said]
     costs = gate.PairedCosts(
         lost[0],
         lost[1],
@@ -52,8 +52,8 @@ def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDAr
     if task.kind == "regression":
         return np.asarray(labels.cast(pa.float64()).to_numpy(zero_copy_only=False))
     if task.kind == "binary":
-        return features.is_positive(labels, task.positive).astype(np.int64)
-    return features.places(labels, classes)
+        return features.match_positive(labels, task.positive).astype(np.int64)
+    return features.encode_labels(labels, classes)
 
 
 def blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:

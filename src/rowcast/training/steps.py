@@ -122,7 +122,7 @@ def _check(run: Run, about: StepReport) -> None:
     checked = check.check(rows, learned.contract, fetched.misfits, missing)
     run.work.save_rows(SAVED["data-check"], Fetched(checked.good, []))
     broken = Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
-    examples = [check.reasons(failures) for failures in list(checked.failures.values())[:_EXAMPLES]]
+    examples = [check.format_reasons(failures) for failures in list(checked.failures.values())[:_EXAMPLES]]
     run.work.save_json(
         "train/contract.json",
         {
@@ -144,11 +144,11 @@ def _check(run: Run, about: StepReport) -> None:
 def _process(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
     task, known = run.job.settings.task, set(contract.names)
-    learnable = features.learnable(rows.column(LABEL), task.kind, fit.LEAST)
+    learnable = features.find_learnable(rows.column(LABEL), task.kind, fit.MIN_CLASS_ROWS)
     about.rows_in, about.detail = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
     about.note = "not learned from, since it is rare or no number" if about.detail else ""
     rows = rows.filter(pa.array(learnable))
-    target = features.target(rows.column(LABEL), task)
+    target = features.make_target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
     matrix = features.process(rows, contract, names)
     columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
@@ -174,17 +174,19 @@ def _build(run: Run, about: StepReport) -> None:
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     is_dated = run.job.source.time is not None
-    training = fit.Training(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
+    training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
     model = import_file.kept(run.work)
     if model is None:
         with _importable(settings.folder):
             confidence = settings.infer.confidence
-            built = fit.build(
+            built = fit.fit_challenger(
                 training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
             )
     else:
-        theirs = imported.read(model.name, model.data, target.kind, target.classes)
-        built = fit.imported(training, contract, theirs, settings.model, settings.task, settings.infer.confidence)
+        theirs = imported.read_estimator(model.name, model.data, target.kind, target.classes)
+        built = fit.calibrate_imported(
+            training, contract, theirs, settings.model, settings.task, settings.infer.confidence
+        )
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
@@ -197,7 +199,7 @@ def _build(run: Run, about: StepReport) -> None:
         "importance": built.features_ranked,
     }
     apart = run.job.retried(lambda: drift.cadence(run.job, run.now))
-    held_against = monitor.reference(built.model, built.contributions, matrix, event if is_dated else None, apart)
+    held_against = monitor.make_reference(built.model, built.contributions, matrix, event if is_dated else None, apart)
     version = run.job.retried(
         lambda: run.job.registry.save(
             built.model,
@@ -309,8 +311,8 @@ def _compared(
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
     try:
         models = [job.registry.load(version.version) for version in (champion, challenger)]
-        scored = [model.scored(features.process(rows, model.contract, model.features)) for model in models]
-        said = [predict.predicted(model, found) for model, found in zip(models, scored, strict=True)]
+        scored = [model.score(features.process(rows, model.contract, model.features)) for model in models]
+        said = [predict.predict_labels(model, found) for model, found in zip(models, scored, strict=True)]
         decision = compared(job, rows, said[0], said[1], models, allowed)
     except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
@@ -318,7 +320,7 @@ def _compared(
     about.rows_in = about.rows_out = rows.num_rows
     added: dict[str, Any] = {"judged_to": _newest(job, rows)}
     if models[0].kind == "binary":
-        positive = features.is_positive(rows.column(LABEL), job.settings.task.positive)
+        positive = features.match_positive(rows.column(LABEL), job.settings.task.positive)
         aucs = [gate.auc(positive, found.score) for found in scored]
         added |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
     return replace(decision, evidence=replace(decision.evidence, **added))

@@ -16,7 +16,7 @@ from rowcast.config import Monitor
 from rowcast.database import Column
 from rowcast.errors import UsageError
 from rowcast.job.opening import Job
-from rowcast.monitor.control_charts import Kind, Mark, Point, Subgroup, chart
+from rowcast.monitor.control_charts import Kind, Mark, Point, Subgroup, make_chart
 from rowcast.source import Source, find_column
 from rowcast.store import daily
 from rowcast.watch.quality import normal
@@ -217,7 +217,7 @@ def _drawn(charted: daily.ChartQuery, groups: _Groups, done: Mapping[str, list[M
             group = (part or NO_GROUP) if charted.group else None
             marks.sort(key=lambda mark: mark.day)
             if subgroups:
-                points = chart(subgroups, marks, figure.kind)
+                points = make_chart(subgroups, marks, figure.kind)
                 found.append(Chart(figure.what, figure.is_column, group, figure.kind, points, marks))
     return found
 

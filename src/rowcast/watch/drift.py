@@ -93,7 +93,7 @@ def _learning(figures: Mapping[str, Any]) -> str:
     return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
 
 
-def look(job: Job, version: int) -> monitor.Looked | None:
+def look(job: Job, version: int) -> monitor.DriftResult | None:
     """All that can be said of a version's runs; None where there is nothing to hold them against."""
     found = job.registry.reference(version)
     return None if found is None else _looked(job, version, found)
@@ -115,7 +115,7 @@ def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
     return tuple(state for state in looked.table if state.series.column is not None)
 
 
-def _looked(job: Job, version: int, found: Reference) -> monitor.Looked:
+def _looked(job: Job, version: int, found: Reference) -> monitor.DriftResult:
     edges = monitor.Edges.from_bytes(found.edges)
     runs = _runs(job, edges, job.profiles.of(version, _REACH))
     return _held_against(job, found, edges, runs, "counts", _costs(job, version, edges.score))
@@ -127,7 +127,7 @@ def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray
     threshold = job.registry.load(version).threshold if task.kind == "binary" else None
     if score is None or threshold is None:
         return None
-    return monitor.costs_of(score, threshold, task.cost_missed, task.cost_false_alarm)
+    return monitor.expected_costs(score, threshold, task.cost_missed, task.cost_false_alarm)
 
 
 def _held_against(
@@ -137,14 +137,14 @@ def _held_against(
     runs: Sequence[monitor.Run],
     counts: str,
     costs: npt.NDArray[np.float64] | None = None,
-) -> monitor.Looked:
+) -> monitor.DriftResult:
     blocks = monitor.training_profiles(found).to_pylist()
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
     allowed = job.settings.monitor.false_alarms_per_month * (1 - cost_alarm.SHARE)
     frame = monitor.Frame(edges, whole)
-    return monitor.look([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
+    return monitor.detect_drift([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
 
 
 def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]]) -> list[monitor.Run]:
@@ -155,9 +155,9 @@ def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]])
             continue  # another version's
         if found and row.as_of <= found[-1].at:
             continue  # as of the past: its rows were there before
-        profile = monitor.empty(edges)
+        profile = monitor.empty_profile(edges)
         for each in counts.get(row.run_id, []):
-            profile = monitor.add(profile, monitor.Profile.from_bytes(each, edges))
+            profile = monitor.add_profiles(profile, monitor.Profile.from_bytes(each, edges))
         quarantined, flagged, age = row.quarantined or 0, row.flagged, row.age_h
         found.append(
             monitor.Run(

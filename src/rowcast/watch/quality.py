@@ -11,18 +11,18 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.job.opening import Job
-from rowcast.models.target import plain
-from rowcast.monitor.quality import Adding, Basis, Figure, Tally, basis, estimated, realised
+from rowcast.models.target import canonical_label
+from rowcast.monitor.quality import Basis, Figure, Tally, TallyBuilder, estimate, make_basis, realise
 from rowcast.monitor.track_record import (
     LEVEL,
     CostExcess,
     ExpectedCost,
-    Track,
-    estimated_loss,
-    held,
-    loss_of_days,
-    realised_loss,
-    track,
+    TrackRecord,
+    find_daily_loss,
+    find_estimated_loss,
+    find_realised_loss,
+    interval_coverage,
+    measure_track_record,
 )
 from rowcast.store import predictions
 from rowcast.store.registry import Version
@@ -52,7 +52,7 @@ class Quality:
     expected_cost: ExpectedCost | None
     whole: Part
     days: list[Part]
-    track: Track
+    track: TrackRecord
     held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known
     realised_loss: CostExcess | None  # that it costs more than was expected, by labels
     estimated_loss: CostExcess | None  # the same without, unless labels contradict the estimate
@@ -109,7 +109,7 @@ def _versions(job: Job, when: _Days) -> list[Version]:
 
 def _quality(job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL) -> Quality:
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
-    rests = basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
+    rests = make_basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
     runs, of_values = (min(when), max(when)), kind == "regression"
     asked = predictions.PredictionQuery(
         version.version, version.created_at, version.trained_until, runs, rests.edges, of_values
@@ -118,7 +118,7 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
         if kind == "regression":
             return _of_values(job, now, version, asked, when, level)
         scored, judged = _tallies(job, now, version, asked, when)
-    record, expected_cost = track(judged, rests, level), ExpectedCost.of(version.metrics)
+    record, expected_cost = measure_track_record(judged, rests, level), ExpectedCost.of(version.metrics)
     is_shown = record.contradicted is None
     parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
     return Quality(
@@ -128,15 +128,15 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
         _part(scored, judged, rests, None, is_shown=is_shown),
         parts,
         record,
-        held(judged, rests),
-        realised_loss(judged, rests, expected_cost, level) if expected_cost else None,
-        estimated_loss(scored, rests, expected_cost, level) if expected_cost and is_shown else None,
+        interval_coverage(judged, rests),
+        find_realised_loss(judged, rests, expected_cost, level) if expected_cost else None,
+        find_estimated_loss(scored, rests, expected_cost, level) if expected_cost and is_shown else None,
     )
 
 
 def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_shown: bool) -> Part:
-    told = estimated(scored, rests) if is_shown else {}
-    return Part(day, scored.count, judged.count, scored.flagged_share, told, realised(judged, rests))
+    told = estimate(scored, rests) if is_shown else {}
+    return Part(day, scored.count, judged.count, scored.flagged_share, told, realise(judged, rests))
 
 
 def _tallies(
@@ -148,9 +148,9 @@ def _tallies(
     def is_wrong(row: Mapping[str, Any]) -> bool:
         if job.settings.task.kind == "binary":
             return is_normal(row["label"]) != is_normal(row["predicted"])
-        return plain(row["label"]) != plain(row["predicted"])
+        return canonical_label(row["label"]) != canonical_label(row["predicted"])
 
-    scored, judged = Adding(), Adding()
+    scored, judged = TallyBuilder(), TallyBuilder()
     for row in _rows(predictions.sum_predictions(job.rows, asked), when):
         sums = (row["rows"], row["score"], row["variance"], row["third"], 0)
         scored.add(when[row["run_id"]], not is_normal(row["predicted"]), row["band"], sums)
@@ -167,10 +167,10 @@ def _tallies(
 def normal(job: Job, version: Version) -> Callable[[Any], bool]:
     """Whether a class needs no action; of several classes it is the first of the version's own."""
     if job.settings.task.kind == "binary":
-        positive = plain(job.settings.task.positive)
-        return lambda label: plain(label) != positive
-    normal = plain(version.metrics["confusion"][0]["truth"])
-    return lambda label: plain(label) == normal
+        positive = canonical_label(job.settings.task.positive)
+        return lambda label: canonical_label(label) != positive
+    normal = canonical_label(version.metrics["confusion"][0]["truth"])
+    return lambda label: canonical_label(label) == normal
 
 
 def _rows(batches: Iterable[pa.RecordBatch], when: _Days) -> Iterator[dict[str, Any]]:
@@ -210,8 +210,8 @@ def _of_values(
         expected_cost,
         part(None, days),
         [part(day.astype(date), [day]) for day in days],
-        Track(0, int(count.sum())),
+        TrackRecord(0, int(count.sum())),
         {},
-        loss_of_days(np.array(known), came, count, expected_cost, level) if expected_cost else None,
+        find_daily_loss(np.array(known), came, count, expected_cost, level) if expected_cost else None,
         None,
     )

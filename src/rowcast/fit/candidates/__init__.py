@@ -2,23 +2,23 @@
 
 from functools import partial
 
-from rowcast.fit.candidates.boosted_trees import fit_boosted
-from rowcast.fit.candidates.candidate import Candidate, Fitted
-from rowcast.fit.candidates.extra_trees import fit_extra
+from rowcast.fit.candidates.boosted_trees import fit_boosted_trees
+from rowcast.fit.candidates.candidate import Candidate, FittedCandidate
+from rowcast.fit.candidates.extra_trees import fit_extra_trees
 from rowcast.fit.candidates.linear import fit_linear
-from rowcast.fit.candidates.user import user
+from rowcast.fit.candidates.user import user_candidate
 from rowcast.models.target import Kind
 
-__all__ = ["Candidate", "Fitted", "default", "user"]
+__all__ = ["Candidate", "FittedCandidate", "default_candidates", "user_candidate"]
 
 _STRENGTHS = (1000.0, 10.0)  # of the penalty on squared weights, strongest first
 
 
-def default(kind: Kind, seed: int) -> list[Candidate]:
+def default_candidates(kind: Kind, seed: int) -> list[Candidate]:
     """rowcast's own candidates, simplest first."""
     linear = "ridge" if kind == "regression" else "logistic"
     return [
         *[Candidate(f"{linear}, penalty {of:g}", partial(fit_linear, penalty=of)) for of in _STRENGTHS],
-        Candidate("extra trees", partial(fit_extra, seed=seed)),
-        Candidate("boosted trees", partial(fit_boosted, seed=seed)),
+        Candidate("extra trees", partial(fit_extra_trees, seed=seed)),
+        Candidate("boosted trees", partial(fit_boosted_trees, seed=seed)),
     ]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.fit.candidates.candidate import LARGE, THREADS, Fitted
+from rowcast.fit.candidates.candidate import LARGE, THREADS, FittedCandidate
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
@@ -21,7 +21,7 @@ _PATIENCE = 40  # rounds without gain
 _TELLING = 200
 
 
-def fit_boosted(matrix: Matrix, target: Target, seed: int) -> Fitted:
+def fit_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandidate:
     """LightGBM (Ke et al. 2017, NeurIPS 30), shallow and slow enough for few positives in many columns.
 
     The number of trees is found by early stopping on the last fifth of the rows, where that holds enough of each class
@@ -32,15 +32,17 @@ def fit_boosted(matrix: Matrix, target: Target, seed: int) -> Fitted:
     shape = {"num_leaves": 31 if many else 8, "learning_rate": 0.1 if many else 0.075, "min_data_in_leaf": leaf}
     sampling = {"feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0}
     parameters = {**shape, **sampling, "seed": seed}
-    return Fitted("lightgbm", boost(matrix, target, parameters, _rounds(matrix, target, parameters)), target)
+    return FittedCandidate(
+        "lightgbm", train_booster(matrix, target, parameters, _rounds(matrix, target, parameters)), target
+    )
 
 
-def gains(matrix: Matrix, target: Target, seed: int) -> Floats:
+def measure_gains(matrix: Matrix, target: Target, seed: int) -> Floats:
     """Gain that each column brings to a short run of boosted trees, shape (f,)."""
     leaf = max(5, min(50, len(matrix) // 50))
     shape = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": leaf, "lambda_l2": 5.0, "seed": seed}
     sampling = {"feature_fraction": 0.3, "bagging_fraction": 0.8, "bagging_freq": 1}
-    booster = boost(matrix, target, {**shape, **sampling}, 60)
+    booster = train_booster(matrix, target, {**shape, **sampling}, 60)
     return np.asarray(booster.feature_importance("gain"), dtype=np.float64)
 
 
@@ -62,7 +64,7 @@ def _rounds(matrix: Matrix, target: Target, parameters: dict[str, Any]) -> int:
     return max(fewest, int(booster.best_iteration / (1 - _LATER)))  # more rows bear more trees
 
 
-def boost(matrix: Matrix, target: Target, parameters: dict[str, Any], rounds: int) -> Any:
+def train_booster(matrix: Matrix, target: Target, parameters: dict[str, Any], rounds: int) -> Any:
     """A LightGBM booster: the same rows and parameters give the same one."""
     import lightgbm
 

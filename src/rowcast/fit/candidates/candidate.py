@@ -14,7 +14,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedCandidate:
     """An estimator that was fitted, how it is scored, and on what."""
 
     engine: Engine
@@ -33,4 +33,4 @@ class Candidate:
     """A way to fit a model: training matrix and target to a fitted one, the same one each time."""
 
     name: str
-    fit: Callable[[Matrix, Target], Fitted]
+    fit: Callable[[Matrix, Target], FittedCandidate]

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rowcast.fit.candidates.boosted_trees import OBJECTIVES
-from rowcast.fit.candidates.candidate import LARGE, THREADS, Fitted
+from rowcast.fit.candidates.candidate import LARGE, THREADS, FittedCandidate
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
@@ -15,7 +15,7 @@ _LEAVES, _LEAST = 250, 3  # leaves of a tree at most; rows of a leaf at least
 _MISSING_IS_NAN = 8  # of LightGBM's decision types; 2 more where missing goes left
 
 
-def fit_extra(matrix: Matrix, target: Target, seed: int) -> Fitted:
+def fit_extra_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandidate:
     """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006, Machine Learning 63(1)).
 
     A leaf holds at least a 250th of the rows. Its log-odds are smoothed by as many rows of the base rate as that, a
@@ -37,7 +37,7 @@ def fit_extra(matrix: Matrix, target: Target, seed: int) -> Fitted:
     )
     forest.fit(matrix.values, target.values.astype(np.int64) if classified else target.values)
     seen = forest.classes_ if classified else np.zeros(1, np.int64)
-    return Fitted(
+    return FittedCandidate(
         "lightgbm", lightgbm.Booster(model_str=_text(forest, target, seen, matrix.values.shape[1], leaf)), target
     )
 

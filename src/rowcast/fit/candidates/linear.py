@@ -5,12 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.fit.candidates.candidate import Fitted
+from rowcast.fit.candidates.candidate import FittedCandidate
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 
 
-def fit_linear(matrix: Matrix, target: Target, penalty: float) -> Fitted:
+def fit_linear(matrix: Matrix, target: Target, penalty: float) -> FittedCandidate:
     """Logistic, multinomial or ridge regression; `penalty` weighs the sum of squared weights of the scaled inputs."""
     from sklearn.compose import ColumnTransformer
     from sklearn.linear_model import LogisticRegression, Ridge
@@ -27,7 +27,7 @@ def fit_linear(matrix: Matrix, target: Target, penalty: float) -> Fitted:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # stopping short of convergence is no reason to fail: the folds judge it
         pipeline.fit(matrix.values, label)
-    return Fitted("linear", pipeline, target)
+    return FittedCandidate("linear", pipeline, target)
 
 
 def _preparation(matrix: Matrix) -> list[tuple[str, Any, list[int]]]:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from rowcast.errors import EstimatorError
-from rowcast.fit.candidates.candidate import Candidate, Fitted
+from rowcast.fit.candidates.candidate import Candidate, FittedCandidate
 from rowcast.models.estimators import one_line, to_frame
 from rowcast.models.matrix import Matrix
-from rowcast.models.storage import storable
+from rowcast.models.storage import check_storable
 from rowcast.models.target import Target
 
 
-def user(spec: str, seed: int) -> Candidate:
+def user_candidate(spec: str, seed: int) -> Candidate:
     """The candidate that "package.module:factory" builds.
 
     Raises EstimatorError where it cannot be imported or built, ModelError where it could not be loaded again.
@@ -28,7 +28,7 @@ def user(spec: str, seed: int) -> Candidate:
     ]
     template.set_params(**dict.fromkeys(unset, seed))
     if not _is_lightgbm(template):
-        storable(template)  # refused now, not after hours of training
+        check_storable(template)  # refused now, not after hours of training
     return Candidate(spec, partial(_fit_user, spec, template))
 
 
@@ -59,7 +59,7 @@ def _template(spec: str) -> Any:
         ) from error
 
 
-def _fit_user(spec: str, template: Any, matrix: Matrix, target: Target) -> Fitted:
+def _fit_user(spec: str, template: Any, matrix: Matrix, target: Target) -> FittedCandidate:
     from sklearn.base import clone
 
     frame = to_frame(matrix)
@@ -78,8 +78,8 @@ def _fit_user(spec: str, template: Any, matrix: Matrix, target: Target) -> Fitte
         ) from error
     if _is_lightgbm(estimator):
         seen = tuple(estimator.classes_.tolist()) if target.kind == "multiclass" else ()
-        return Fitted("lightgbm", estimator.booster_, target, seen)
-    return Fitted("sklearn", estimator, target)
+        return FittedCandidate("lightgbm", estimator.booster_, target, seen)
+    return FittedCandidate("sklearn", estimator, target)
 
 
 def _is_lightgbm(estimator: Any) -> bool:
