@@ -814,7 +814,7 @@ def test_labels_that_became_useless_keep_no_champion_from_scoring(trained: Job) 
     mentions(done.json["error"], "the label has 3 values")
     resumed = trained.call("resume")
     assert (resumed.code, resumed.json["status"], resumed.json["scored"]) == (1, "partial", 0)
-    mentions(trained.ok("run")["retrain"], "not tried again before", "the label has 3 values")
+    mentions(trained.ok("run")["retrain"], "not tried again before", "the last try failed: 'rowcast runs ")
     trained.sql("UPDATE wafers SET failed = 1 WHERE wafer BETWEEN 301 AND 303")
     assert trained.ok("retrain")["status"] == "done"
 
