@@ -18,7 +18,7 @@ from rowcast import features, pipeline
 from rowcast.config import load
 from rowcast.database.driver import to_batch
 from rowcast.job.opening import open_job
-from rowcast.source import instant
+from rowcast.source import parse_instant
 from rowcast.training import shadow_evaluation
 
 pytest_plugins = ("job_fixtures",)
@@ -399,7 +399,7 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
 
 def judged_rows(job: Job, now: str) -> int:
     with open_job(load(job.folder / "rowcast.toml")) as one:
-        moment = instant(now, "UTC")
+        moment = parse_instant(now, "UTC")
         [each] = shadow_evaluation.standing(one, moment)
         return shadow_evaluation.matured(one, moment, each).num_rows
 
