@@ -39,7 +39,7 @@ from rowcast.errors import (
     as_rowcast_error,
     describe,
 )
-from rowcast.fit.candidates.user import user
+from rowcast.fit.candidates.user import user_candidate
 from rowcast.messages.alerts import render_alert
 from rowcast.messages.events import (
     EVENT_TYPES,
@@ -117,7 +117,7 @@ def bad_estimator(canary: str) -> list[Exception]:
 
     sys.modules["canary_models"] = module = types.ModuleType("canary_models")
     module.build = build  # type: ignore[attr-defined]
-    return [caught(lambda: user("canary_models:build", seed=0))]
+    return [caught(lambda: user_candidate("canary_models:build", seed=0))]
 
 
 def bad_statement(canary: str) -> list[Exception]:
