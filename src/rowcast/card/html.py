@@ -153,7 +153,8 @@ def _candidates(card: Card) -> list[Markup | None]:
     return [
         element("h3", "What was tried"),
         element("p", choice) if choice else None,
-        element("div", picture(chart, None) if chart else None, element("div", numbers), class_="pair"),
+        picture(chart, None) if chart else None,
+        numbers,  # below the chart: beside it there is no room for every column
     ]
 
 
