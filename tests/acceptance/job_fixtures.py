@@ -1,6 +1,5 @@
 """Jobs for the acceptance tests: a trained one is built once and copied for each test."""
 
-import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -104,14 +103,9 @@ def bases(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture(scope="session", autouse=True)
 def _forked_unless_long(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let commands, and the workers of those that run in this process, begin where everything is imported."""
+    """Let commands begin where everything is imported."""
     forked.is_used &= not request.config.getoption("--long")
-    with pytest.MonkeyPatch.context() as patch:
-        if forked.is_used:
-            usual, warm = multiprocessing.get_context, multiprocessing.get_context("forkserver")
-            warm.set_forkserver_preload(["warm"])
-            patch.setattr(multiprocessing, "get_context", lambda name=None: warm if name == "spawn" else usual(name))
-        yield
+    yield
     forked.close()
 
 

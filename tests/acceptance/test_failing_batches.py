@@ -107,7 +107,7 @@ def test_resume_takes_up_just_what_is_left(untrained: Job) -> None:
 def test_it_is_the_same_with_several_workers(untrained: Job) -> None:
     job = fragile(untrained, batch_rows=10, workers=2)
     job.add(torn(FIRST, 90, lambda wafer: wafer in (FIRST + 3, FIRST + 50)))
-    done = job.call("infer")
+    done = job.run("infer")
     assert (done.code, done.json["scored"], done.json["quarantined"]) == (0, 88, 2), done.err
     assert job.counts() == (0, LABELLED, PENDING + 88, 2, 0)
 
