@@ -321,5 +321,5 @@ def build(job: Job) -> None:
 def train(job: Job, seed: int = 0) -> Any:
     """A retrain by boosted trees alone: processes that score with the model start sooner than with the others."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rowcast.fit.default", lambda kind, _: default_candidates(kind, seed)[-1:])
+        patch.setattr("rowcast.fit.default_candidates", lambda kind, _: default_candidates(kind, seed)[-1:])
         return job.ok("retrain")

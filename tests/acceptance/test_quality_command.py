@@ -186,7 +186,7 @@ def test_a_look_that_fails_is_made_up_for_on_the_same_day(
 def test_on_loss_heeds_labels_that_contradict_the_scores_before_they_break_the_promise(
     make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rowcast.watch.quality.realised_loss", lambda *_: None)
+    monkeypatch.setattr("rowcast.watch.quality.find_realised_loss", lambda *_: None)
     job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
     assert job.ok("run", "--as-of", "2026-01-14T12:00:00Z")["retrain"].startswith("v2 ")
     assert any("per row was estimated for" in event.get("reason", "") for event in job.log())
