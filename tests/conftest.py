@@ -158,11 +158,15 @@ class Place:
         )
         self.run(made)
 
-    def clear(self) -> None:
-        """Close what the test opened, and make a database on a server empty again."""
+    def disconnect(self) -> None:
+        """Close what the test opened."""
         for db in self._open:
             db.close()
         self._open.clear()
+
+    def clear(self) -> None:
+        """Close what the test opened, and make a database on a server empty again."""
+        self.disconnect()
         if not self.is_sqlite:
             try:
                 self._empty()

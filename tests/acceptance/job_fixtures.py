@@ -79,7 +79,7 @@ class Bases:
         base.close()
 
     def drop(self, job: Job) -> None:
-        job.place.clear() if job.place.is_sqlite else None
+        job.place.disconnect()
         job.place.close()
         if job.place.mssql:
             job.place.mssql.drop(job.place.url)
