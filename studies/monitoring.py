@@ -18,7 +18,7 @@ from rowcast.monitor.baseline import CLEAN
 from rowcast.monitor.drift import detect_drift
 from rowcast.monitor.edges import compute_edges
 from rowcast.monitor.profile import count_profile
-from rowcast.monitor.series import Run
+from rowcast.monitor.statistics import Run
 from rowcast.report import table
 from studies.runs import Drawn, Fab, Floats, Shift, block, counted, drawn, shifted
 

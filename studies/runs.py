@@ -18,7 +18,7 @@ from scipy.special import ndtr
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.edges import Edges, Numbers, compute_edges
 from rowcast.monitor.profile import Profile, count_profile
-from rowcast.monitor.series import Frame, Run
+from rowcast.monitor.statistics import Frame, Run
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -342,7 +342,7 @@ class Job:
         -------
         >>> job.predictions(since="2026-05-01", columns=["wafer_id", "score"]).to_pandas()
         """
-        from rowcast.store.prediction_rows import read_predictions
+        from rowcast.store.reading.prediction_table import read_predictions
 
         with self.connection() as job:
             after, before = (None if moment is None else _instant(job, moment) for moment in (since, until))

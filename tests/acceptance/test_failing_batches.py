@@ -155,7 +155,7 @@ def test_rows_that_the_database_can_no_longer_compute_are_counted_and_the_others
 def test_where_no_row_can_be_computed_the_audit_does_not_try_each(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rowcast.store.walk._MOST_FAILING", 3)
+    monkeypatch.setattr("rowcast.store.reading.held_rows._MOST_FAILING", 3)
     job = make_job("postgresql", "untrained")
     job.sql("CREATE TABLE zero AS SELECT 1 AS z")
     job.sql("CREATE VIEW shown AS SELECT wafers.*, s03 * s04 / z AS ratio FROM wafers, zero")

@@ -160,8 +160,8 @@ def test_rows_of_one_type_in_each_chunk_and_several_in_all_are_scored_once(
     fabs: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 3)
-    monkeypatch.setattr("rowcast.store.rows._CHUNK", 3)
-    monkeypatch.setattr("rowcast.store.walk._CHUNK", 3)
+    monkeypatch.setattr("rowcast.store.job_rows._CHUNK", 3)
+    monkeypatch.setattr("rowcast.store.reading.held_rows._CHUNK", 3)
     job = fabs("", apart=True)
     count = put(job, [1001, 1002, 1003, "a", "b", b"a", b"b", 1.5, "1001"])
     assert job.ok("infer")["scored"] == count

@@ -18,7 +18,7 @@ from rowcast.alerts import raising
 from rowcast.config import load
 from rowcast.job.opening import open_job
 from rowcast.notify import sinks
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.records import PipelineName
 
 pytest_plugins = ("job_fixtures",)

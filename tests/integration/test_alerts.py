@@ -13,7 +13,7 @@ from test_ledger import opened
 from rowcast.alerts.delivery import deliver
 from rowcast.errors import DatabaseError, NotifyError
 from rowcast.notify import Message
-from rowcast.store.alert import Alert, Severity
+from rowcast.store.alert_record import Alert, Severity
 from rowcast.store.alerts import Alerts
 from rowcast.store.registry import Registry
 

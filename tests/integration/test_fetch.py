@@ -24,8 +24,8 @@ from rowcast.errors import ConfigError, SourceError
 from rowcast.fetch import by_key
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, declare_key, hash_rows, open_source
 from rowcast.store import BatchResult, JobState, Ledger
+from rowcast.store.job_rows import JobRows
 from rowcast.store.migrations import upgrade
-from rowcast.store.rows import JobRows
 from rowcast.store.tables import job_tables, tables
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -194,7 +194,7 @@ def test_a_range_that_grew_is_read_up_to_the_batch_and_the_rest_stays_pending(fa
 
 def test_many_chunks_of_keys_travel_between_databases(fab, monkeypatch):
     monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 3)
-    monkeypatch.setattr("rowcast.store.rows._CHUNK", 3)
+    monkeypatch.setattr("rowcast.store.job_rows._CHUNK", 3)
     wafers(fab, 20, x=[None] * 5 + [1] * 5 + [0.5] * 5 + [2] * 5, s=[None] * 6 + ["a"] * 14)
     fab.open(time="at", exclude=["y_at"])
     fab.publish(4, bad=lambda place: place % 2)
@@ -209,7 +209,7 @@ def test_many_chunks_of_keys_travel_between_databases(fab, monkeypatch):
 
 def test_misfits_keep_their_row_when_chunks_are_joined(make_place, monkeypatch):
     monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 3)
-    monkeypatch.setattr("rowcast.store.rows._CHUNK", 3)
+    monkeypatch.setattr("rowcast.store.job_rows._CHUNK", 3)
     fab = Fab(make_place("sqlite"), make_place("sqlite"))
     wafers(fab, 8, x=[1, "a", 3, 4, 5, 6, "b", 8]).open(time="at")
     [keys] = fab.plan()
@@ -225,7 +225,7 @@ def test_misfits_keep_their_row_when_chunks_are_joined(make_place, monkeypatch):
 def test_chunks_of_integers_floats_and_texts_are_joined(make_place, monkeypatch):
     """SQLite lets any type into any column, so that each chunk may come with types of its own."""
     monkeypatch.setattr("rowcast.fetch.pending._CHUNK", 2)
-    monkeypatch.setattr("rowcast.store.rows._CHUNK", 2)
+    monkeypatch.setattr("rowcast.store.job_rows._CHUNK", 2)
     fab = Fab(make_place("sqlite"), make_place("sqlite"))
     fab.place.run("CREATE TABLE t (id integer, at timestamp, n integer, s text, u, y integer)")
     n, s, u = [1, 2, 1.5, 2**60, None, None], [None, None, "a", "b", 1, 2], ["a", "b", None, None, 1, 2.5]

@@ -13,7 +13,7 @@ from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.messages.events import cost_key
 from rowcast.store import BatchResult, Ledger, migrations
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry

@@ -55,7 +55,7 @@ from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models.artifact import Model
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
-from rowcast.monitor.series import Kind
+from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
 from rowcast.store.records import EndCause, PipelineName
 

@@ -13,7 +13,7 @@ from rowcast.errors import DatabaseError, EstimatorError, QuarantineError, Rowca
 from rowcast.messages.alerts import redact, render_alert
 from rowcast.messages.events import RunFailed, VersionDecided
 from rowcast.models.estimators import one_line
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.records import PipelineName
 
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from rowcast.messages.health import (
     describe_need,
     describe_unusual,
 )
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)

@@ -14,8 +14,8 @@ from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.drift import SHARES, detect_drift, expected_costs, merge_small_runs, score_weights, split_blocks
 from rowcast.monitor.edges import compute_edges
 from rowcast.monitor.profile import count_profile
-from rowcast.monitor.series import Figures, Frame, Run, Series, to_angle
 from rowcast.monitor.shifts import find_shifts, level_of_runs
+from rowcast.monitor.statistics import Figures, Frame, Run, Series, to_angle
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 HOURS = timedelta(hours=6)

@@ -10,7 +10,7 @@ from rowcast.errors import ModelError
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.edges import Numbers, compute_edges
 from rowcast.monitor.profile import count_profile
-from rowcast.monitor.series import Figures, Frame, Run, Series, to_angle
+from rowcast.monitor.statistics import Figures, Frame, Run, Series, to_angle
 
 NAN = np.nan
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)

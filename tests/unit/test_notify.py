@@ -16,7 +16,7 @@ from rowcast.notify import message, sinks
 from rowcast.notify.apprise import Apprise
 from rowcast.notify.message import Message
 from rowcast.notify.sns import SNS
-from rowcast.store.alert import Alert, alert_from_json
+from rowcast.store.alert_record import Alert, alert_from_json
 
 FAILED = Alert(
     job="wafers",

@@ -24,23 +24,11 @@ from rowcast.config import Settings
 from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.job.opening import Job, describe_tables
 from rowcast.source import KeyRange, Scope, open_source
-from rowcast.store import (
-    Batch,
-    BatchProfile,
-    BatchResult,
-    JobState,
-    Ledger,
-    Runs,
-    alerts,
-    daily,
-    migrations,
-    paired,
-    predictions,
-    runs,
-)
-from rowcast.store.alert import Alert
+from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
+from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts, Delivery
 from rowcast.store.ledger import claims
+from rowcast.store.reading import daily_sums, prediction_sums, version_pairs
 from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
 from rowcast.store.registry import Registry
 
@@ -267,7 +255,7 @@ def shadow(fab: Fab) -> None:
 
 def judge(fab: Fab) -> None:
     """Rows whose labels are known, beside what two versions made of them."""
-    paired.read_matured(fab.job.rows, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
+    version_pairs.read_matured(fab.job.rows, NOW, [MORNING, ("L001", "1")], 2, 1, 100_000)
     fab.job.runs.last_done("gate", "score", NOW)
 
 
@@ -275,18 +263,18 @@ def quality(fab: Fab) -> None:
     """Sums over predictions, of classes and of values, alone and by labels that are known."""
     fab.job.runs.as_of(MORNING, NOW)
     for edges, of_values in (([0.1, 0.5], False), ([], True)):
-        asked = predictions.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values)
-        list(predictions.sum_predictions(fab.job.rows, asked))
-        list(predictions.sum_labelled(fab.job.rows, asked, fab.state.scope, NOW))
+        asked = prediction_sums.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values)
+        list(prediction_sums.sum_predictions(fab.job.rows, asked))
+        list(prediction_sums.sum_labelled(fab.job.rows, asked, fab.state.scope, NOW))
 
 
 def chart(fab: Fab) -> None:
     """What charts are drawn of, and maintenance that resets them."""
     columns = [fab.job.source.relation[name] for name in ("temperature", "pressure")]
     tool = fab.job.source.relation["tool"]
-    charted = daily.ChartQuery(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
-    list(daily.sum_by_day(fab.job.rows, charted))
-    list(daily.sum_outcomes(fab.job.rows, charted))
+    charted = daily_sums.ChartQuery(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
+    list(daily_sums.sum_by_day(fab.job.rows, charted))
+    list(daily_sums.sum_outcomes(fab.job.rows, charted))
     fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
     monitor = config.Monitor(group_by="tool", events="dbo.cleaned", event_time="cleaned_at", event_group="tool")
     list(fetch.Maintenance(fab.job.source, monitor).fetch_by_day(MORNING, NOW))

@@ -22,7 +22,7 @@ from rowcast.messages.events import BY_HAND, Event, RunDied, RunFailed, VersionD
 from rowcast.scoring.request import Outcome
 from rowcast.signals import is_stopping
 from rowcast.store import migrations
-from rowcast.store.alert import SEVERITIES, Alert, Severity, alert_from_json
+from rowcast.store.alert_record import SEVERITIES, Alert, Severity, alert_from_json
 from rowcast.store.alerts import Alerts
 from rowcast.store.records import EndCause, PipelineName, RunStatus
 from rowcast.store.tables import tables

@@ -6,11 +6,11 @@ import sys
 from cyclopts import CycloptsError
 
 from rowcast import logs
-from rowcast.cli import begin, charts, decide, drift, look, models, operate, quality, tell
+from rowcast.cli import alerts, charts, drift, models, promotion, quality, runs, setup, status
 from rowcast.cli.app import app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
-__all__ = ["app", "begin", "charts", "decide", "drift", "look", "main", "models", "operate", "quality", "tell"]
+__all__ = ["alerts", "app", "charts", "drift", "main", "models", "promotion", "quality", "runs", "setup", "status"]
 
 
 def main(arguments: list[str] | None = None) -> int:

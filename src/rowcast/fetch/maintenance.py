@@ -12,7 +12,7 @@ from rowcast import config
 from rowcast.database import Column
 from rowcast.errors import SourceError
 from rowcast.source import Source, find_column
-from rowcast.store.daily import CHUNK, select_day, select_text
+from rowcast.store.reading.daily_sums import CHUNK, select_day, select_text
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from rowcast.contract import Misfit
 from rowcast.database import Column, equal
 from rowcast.database.mixed_keys import to_mixed
 from rowcast.source import Fetched, KeyRange, Scope, select_key, take_rows
-from rowcast.store.rows import JobRows
+from rowcast.store.job_rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
 

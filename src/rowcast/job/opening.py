@@ -16,8 +16,8 @@ from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
 from rowcast.source import Source, declare_key, open_source, parse_instant
 from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
+from rowcast.store.job_rows import JobRows
 from rowcast.store.registry import Registry
-from rowcast.store.rows import JobRows
 from rowcast.store.tables import JobTables, Tables, job_tables, tables
 
 Result = TypeVar("Result")

@@ -18,7 +18,7 @@ from rowcast.messages.events import (
     SinkTested,
     VersionDecided,
 )
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.records import EndCause
 
 _COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name

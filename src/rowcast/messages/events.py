@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from rowcast.errors import dedup_key
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
-from rowcast.store.alert import Severity, State
+from rowcast.store.alert_record import Severity, State
 from rowcast.store.records import EndCause
 
 BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from rowcast.store.alert import Alert
+from rowcast.store.alert_record import Alert
 from rowcast.store.records import RunRecord
 
 

@@ -5,7 +5,7 @@ from rowcast.monitor.edges import Edges, Numbers, compute_edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
 from rowcast.monitor.reference import make_reference, training_profiles, unused_edges
-from rowcast.monitor.series import Frame, Run, Series
+from rowcast.monitor.statistics import Frame, Run, Series
 
 __all__ = [
     "APART",

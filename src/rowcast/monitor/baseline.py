@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rowcast.monitor.edges import Floats
-from rowcast.monitor.series import RATES, Figures
+from rowcast.monitor.statistics import RATES, Figures
 
 CLEAN = 40  # runs, at least
 WINDOWS = (1, 4, 16)  # runs whose mean is looked at

@@ -18,8 +18,8 @@ from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.edges import Edges, Floats, Numbers
 from rowcast.monitor.events import Event, EventLog, State
 from rowcast.monitor.profile import add_profiles
-from rowcast.monitor.series import Figures, Frame, Kind, Run
 from rowcast.monitor.shifts import find_shifts, level_of_runs
+from rowcast.monitor.statistics import Figures, Frame, Kind, Run
 
 LEAST_ROWS = 50  # of a run
 FEWEST_ROWS = 20  # of a block of training rows

@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from rowcast.monitor.baseline import Baseline
 from rowcast.monitor.edges import Floats
-from rowcast.monitor.series import RATES, Figures, Frame, Run, Series
 from rowcast.monitor.shifts import Shift
+from rowcast.monitor.statistics import RATES, Figures, Frame, Run, Series
 
 MATTERS = 0.05  # SDs of the score, root mean square over rows: what moves it less changes no decision worth a message
 FLAGGED, QUARANTINED = 0.10, 0.005  # matter too: a tenth more or fewer rows flagged, half a percent more quarantined

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rowcast.monitor.baseline import WINDOWS, Baseline
 from rowcast.monitor.edges import Floats
-from rowcast.monitor.series import Figures, Kind
+from rowcast.monitor.statistics import Figures, Kind
 
 UPWARD: tuple[Kind, ...] = ("range", "age", "quarantined")  # less of it is no trouble
 

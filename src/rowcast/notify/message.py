@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from rowcast.formatting import ascii_only
-from rowcast.store.alert import Alert, Severity
+from rowcast.store.alert_record import Alert, Severity
 
 _LONGEST = 100  # signs of a subject that SNS takes
 

@@ -11,8 +11,8 @@ from rowcast.database import Column
 from rowcast.job.opening import Job
 from rowcast.scoring.columns import also_checked
 from rowcast.source import hash_rows, take_rows
+from rowcast.store.reading.held_rows import Stored, WalkQuery, walk
 from rowcast.store.records import BatchStatus
-from rowcast.store.walk import Stored, WalkQuery, walk
 
 
 class Changes:

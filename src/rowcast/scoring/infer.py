@@ -12,7 +12,7 @@ from rowcast import fetch
 from rowcast.engines import Engine
 from rowcast.errors import RowcastError, RunError
 from rowcast.job.opening import Job
-from rowcast.scoring.narrow import narrow_down
+from rowcast.scoring.failing_batches import narrow_down
 from rowcast.scoring.plan import plan_request
 from rowcast.scoring.record import record_steps
 from rowcast.scoring.request import Outcome, ScoringRequest

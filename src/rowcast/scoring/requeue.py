@@ -14,7 +14,7 @@ from rowcast.database import RawType
 from rowcast.job.run import Run
 from rowcast.scoring.changes import Changes
 from rowcast.source import KeyRange, declare_key
-from rowcast.store.walk import Stored
+from rowcast.store.reading.held_rows import Stored
 
 log = structlog.get_logger("rowcast")
 

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.alert import SEVERITIES, Alert, Severity
+from rowcast.store.alert_record import SEVERITIES, Alert, Severity
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Tables
 

@@ -20,8 +20,8 @@ from rowcast.job.opening import Job
 from rowcast.job.step_record import record_step
 from rowcast.messages.decisions import describe_decision
 from rowcast.scoring import shadow
-from rowcast.store import paired
-from rowcast.store.paired import CHALLENGER, CHAMPION
+from rowcast.store.reading import version_pairs
+from rowcast.store.reading.version_pairs import CHALLENGER, CHAMPION
 from rowcast.training.comparison import compared
 
 log = structlog.get_logger("rowcast")
@@ -68,7 +68,7 @@ def matured(job: Job, now: datetime, each: Standing) -> pa.RecordBatch:
     if judged_to is not None:
         bounds.append(datetime.fromisoformat(judged_to) if isinstance(judged_to, str) else tuple(judged_to))
     most = job.settings.model.max_train_rows
-    return paired.read_matured(job.rows, now, bounds, each.champion, each.version, most)
+    return version_pairs.read_matured(job.rows, now, bounds, each.champion, each.version, most)
 
 
 def told(job: Job, now: datetime) -> dict[str, str]:

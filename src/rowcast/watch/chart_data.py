@@ -18,7 +18,7 @@ from rowcast.errors import UsageError
 from rowcast.job.opening import Job
 from rowcast.monitor.control_charts import Kind, Mark, Point, Subgroup, make_chart
 from rowcast.source import Source, find_column
-from rowcast.store import daily
+from rowcast.store.reading import daily_sums
 from rowcast.watch.quality import normal
 
 DAYS = 60
@@ -81,7 +81,7 @@ def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = (
     if job.source.time is None:
         raise UsageError("charts need 'time' in [source]", hint="without it rows have no day")
     first = datetime.combine(now.astimezone(UTC).date(), time(), UTC) - timedelta(days=days - 1)
-    charted = daily.ChartQuery(
+    charted = daily_sums.ChartQuery(
         first,
         now,
         job.runs.between(first - timedelta(seconds=1), now),
@@ -116,11 +116,11 @@ def _columns(job: Job, names: Sequence[str]) -> list[Column]:
     return [numbers[name] for name, _ in ranked if name in numbers][:SENSORS]
 
 
-def _summed(job: Job, charted: daily.ChartQuery) -> _Groups:
+def _summed(job: Job, charted: daily_sums.ChartQuery) -> _Groups:
     known = len(charted.columns)
     groups: _Groups = defaultdict(lambda: defaultdict(lambda: _Day(values=[0.0] * known, known=[0] * known)))
     is_good = {each.version: None if charted.of_values else normal(job, each) for each in job.registry.versions()}
-    for row in _rows(daily.sum_by_day(job.rows, charted)):
+    for row in _rows(daily_sums.sum_by_day(job.rows, charted)):
         if row["model_version"] not in is_good:  # which came just now
             continue
         day, decides = groups[row["part"]][row["day"]], is_good[row["model_version"]]
@@ -136,7 +136,7 @@ def _summed(job: Job, charted: daily.ChartQuery) -> _Groups:
                 f"'{job.settings.monitor.group_by}' has more than {MOST_GROUPS} values (monitor.group_by)",
                 hint="charts are of groups with many rows each, such as tools",
             )
-    for row in _rows(daily.sum_outcomes(job.rows, charted)):
+    for row in _rows(daily_sums.sum_outcomes(job.rows, charted)):
         day = groups[row["part"]][row["day"]]
         if day.versions:
             decides = is_good[max(day.versions)]
@@ -150,7 +150,7 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _maintenance(job: Job, charted: daily.ChartQuery) -> dict[str, list[Mark]]:
+def _maintenance(job: Job, charted: daily_sums.ChartQuery) -> dict[str, list[Mark]]:
     """By group; those of the empty text are of all groups."""
     found: dict[str, list[Mark]] = defaultdict(list)
     if job.settings.monitor.events is not None:
@@ -161,7 +161,7 @@ def _maintenance(job: Job, charted: daily.ChartQuery) -> dict[str, list[Mark]]:
     return found
 
 
-def _promoted(charted: daily.ChartQuery, groups: _Groups) -> list[Mark]:
+def _promoted(charted: daily_sums.ChartQuery, groups: _Groups) -> list[Mark]:
     """The days from which on another version than before scored most rows."""
     rows: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for days in groups.values():
@@ -172,7 +172,7 @@ def _promoted(charted: daily.ChartQuery, groups: _Groups) -> list[Mark]:
     return [Mark(_date(charted, day), f"v{now}") for (_, before), (day, now) in pairwise(most) if now != before]
 
 
-def _figures(charted: daily.ChartQuery) -> list[_Figure]:
+def _figures(charted: daily_sums.ChartQuery) -> list[_Figure]:
     columns = [
         _Figure(column.name, "value", partial(_values, place), is_column=True)
         for place, column in enumerate(charted.columns)
@@ -206,7 +206,7 @@ def _outcomes(days: _Days) -> _Series:
     return {n: (days[n].outcome / days[n].labelled, days[n].labelled) for n, share in shares.items() if share >= enough}
 
 
-def _drawn(charted: daily.ChartQuery, groups: _Groups, done: Mapping[str, list[Mark]]) -> list[Chart]:
+def _drawn(charted: daily_sums.ChartQuery, groups: _Groups, done: Mapping[str, list[Mark]]) -> list[Chart]:
     promoted = _promoted(charted, groups)
     found = []
     for figure in _figures(charted):
@@ -222,5 +222,5 @@ def _drawn(charted: daily.ChartQuery, groups: _Groups, done: Mapping[str, list[M
     return found
 
 
-def _date(charted: daily.ChartQuery, day: int) -> date:
+def _date(charted: daily_sums.ChartQuery, day: int) -> date:
     return (charted.first + timedelta(days=day)).date()

@@ -24,7 +24,7 @@ from rowcast.monitor.track_record import (
     interval_coverage,
     measure_track_record,
 )
-from rowcast.store import predictions
+from rowcast.store.reading import prediction_sums
 from rowcast.store.registry import Version
 
 DAYS = 30
@@ -111,7 +111,7 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = make_basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
     runs, of_values = (min(when), max(when)), kind == "regression"
-    asked = predictions.PredictionQuery(
+    asked = prediction_sums.PredictionQuery(
         version.version, version.created_at, version.trained_until, runs, rests.edges, of_values
     )
     with job.store.transaction("snapshot"):  # what is summed twice must be the same rows
@@ -140,7 +140,7 @@ def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_sh
 
 
 def _tallies(
-    job: Job, now: datetime, version: Version, asked: predictions.PredictionQuery, when: _Days
+    job: Job, now: datetime, version: Version, asked: prediction_sums.PredictionQuery, when: _Days
 ) -> tuple[Tally, Tally]:
     """All predictions but those of rows that the version was trained on, and those whose label is known."""
     is_normal = normal(job, version)
@@ -151,10 +151,10 @@ def _tallies(
         return canonical_label(row["label"]) != canonical_label(row["predicted"])
 
     scored, judged = TallyBuilder(), TallyBuilder()
-    for row in _rows(predictions.sum_predictions(job.rows, asked), when):
+    for row in _rows(prediction_sums.sum_predictions(job.rows, asked), when):
         sums = (row["rows"], row["score"], row["variance"], row["third"], 0)
         scored.add(when[row["run_id"]], not is_normal(row["predicted"]), row["band"], sums)
-    for row in _rows(predictions.sum_labelled(job.rows, asked, job.ledger.state().scope, now), when):
+    for row in _rows(prediction_sums.sum_labelled(job.rows, asked, job.ledger.state().scope, now), when):
         day, flagged = when[row["run_id"]], not is_normal(row["predicted"])
         sums = tuple(row[name] for name in ("rows", "score", "variance", "third"))
         if row["unseen"]:
@@ -180,15 +180,15 @@ def _rows(batches: Iterable[pa.RecordBatch], when: _Days) -> Iterator[dict[str, 
 
 
 def _of_values(
-    job: Job, now: datetime, version: Version, asked: predictions.PredictionQuery, when: _Days, level: float
+    job: Job, now: datetime, version: Version, asked: prediction_sums.PredictionQuery, when: _Days, level: float
 ) -> Quality:
     """A regression's values have no probability: nothing is estimated, and what is realised is how far off they are."""
     rows: dict[np.datetime64, int] = defaultdict(int)
     labelled: dict[np.datetime64, int] = defaultdict(int)
     off: dict[np.datetime64, float] = defaultdict(float)
-    for row in _rows(predictions.sum_predictions(job.rows, asked), when):
+    for row in _rows(prediction_sums.sum_predictions(job.rows, asked), when):
         rows[when[row["run_id"]]] += row["rows"]
-    for row in _rows(predictions.sum_labelled(job.rows, asked, job.ledger.state().scope, now), when):
+    for row in _rows(prediction_sums.sum_labelled(job.rows, asked, job.ledger.state().scope, now), when):
         day = when[row["run_id"]]
         if row["unseen"]:
             labelled[day] += row["rows"]

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rowcast.database import equal
 from rowcast.source import GROUP, LABEL, TIME, Source, read_in_time_order, select_key
-from rowcast.store.rows import JobRows
+from rowcast.store.job_rows import JobRows
 
 CHAMPION, CHALLENGER = "champion_predicted", "challenger_predicted"
 

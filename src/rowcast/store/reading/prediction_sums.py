@@ -14,8 +14,8 @@ import sqlalchemy as sa
 
 from rowcast.database import equal
 from rowcast.source import LABEL, Scope
-from rowcast.store.paired import Bound, later_than
-from rowcast.store.rows import JobRows
+from rowcast.store.job_rows import JobRows
+from rowcast.store.reading.version_pairs import Bound, later_than
 
 _UNSEEN = "rowcast.unseen"
 _CHUNK = 50_000  # groups that travel together

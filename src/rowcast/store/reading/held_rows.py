@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast.database import Column, equal
 from rowcast.errors import DatabaseError
 from rowcast.source import Fetched, KeyRange, Scope, Source, select_key, take_rows
-from rowcast.store.rows import JobRows
+from rowcast.store.job_rows import JobRows
 
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Column, equal
 from rowcast.source import Source
-from rowcast.store.rows import JobRows
+from rowcast.store.job_rows import JobRows
 
 _DAY, _GROUP, _LABEL = "rowcast.day", "rowcast.group", "rowcast.label"
 CHUNK = 50_000  # sums that travel together
