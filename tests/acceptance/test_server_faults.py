@@ -63,6 +63,7 @@ def served(own_server: Server, template: str, tmp_path: Path) -> Iterator[Job]:
     admin(own_server, f"CREATE DATABASE fab TEMPLATE {template} STRATEGY file_copy")
     job = Job(tmp_path / "served", Place("postgresql", own_server.url("fab"), own_server))
     yield job
+    job.place.disconnect()
     job.place.close()
     admin(own_server, "DROP DATABASE fab WITH (FORCE)")
 
