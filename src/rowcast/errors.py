@@ -21,13 +21,22 @@ import types
 from typing import Literal, get_args
 
 Reason = Literal[
-    "unreachable", "login", "missing", "rights", "duplicate", "locked", "conflict", "full", "mixed", "other"
+    "unreachable", "login", "missing", "rights", "syntax", "duplicate", "locked", "conflict", "full", "mixed", "other"
 ]
 """Why a database did not do what it was asked to."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MORE = "pipeline.log and 'rowcast runs' say more"
-_NO_VALUE_BEHIND: tuple[Reason, ...] = ("unreachable", "login", "missing", "rights", "locked", "full", "mixed")
+_NO_VALUE_BEHIND: tuple[Reason, ...] = (
+    "unreachable",
+    "login",
+    "missing",
+    "rights",
+    "syntax",  # of [source] query or where: rowcast's own statements carry values apart, or quoted
+    "locked",
+    "full",
+    "mixed",
+)
 _REFUSED: dict[Reason, str] = {
     "duplicate": "a key is there already",
     "conflict": "another transaction was in the way",

@@ -173,7 +173,7 @@ def test_a_check_of_a_missing_column_is_named(plain: Job) -> None:
         ("s01", {"values": [1, 2]}, ["'s01' cannot be applied", "other 'values'"]),
         ("tool", {"values": ["A", "B"]}, ["'tool' cannot be applied", "other 'values'"]),
         ("tool", {"max": 3}, ["'tool' cannot be applied", "learned a category"]),
-        ("s01", {"min": 1e9}, ["'s01'", "min = 1e+09", "leave no number", "give both"]),
+        ("s01", {"min": 1e9}, ["'s01'", "leave no number", "give both"]),
     ],
 )
 def test_a_check_that_the_champion_cannot_apply_is_refused_before_anything_is_planned(

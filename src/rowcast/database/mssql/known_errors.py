@@ -12,6 +12,7 @@ _HINTS: dict[Reason, str] = {
     "locked": "another session holds the lock; try again when it is done",
     "conflict": "another transaction was in the way; try again",
     "rights": "'rowcast doctor' names the right that is missing; 'rowcast ddl' prints the tables for an administrator",
+    "syntax": "check [source] query and where",
     "full": "free some space; nothing of the unfinished batch was kept",
 }
 # learn.microsoft.com: database engine events and errors; transient faults of Azure SQL.
@@ -21,6 +22,7 @@ _NUMBERS: dict[Reason, tuple[int, ...]] = {
     "conflict": (1205, 3960, 3961, 41301, 41302, 41305, 41325, 41839),
     "rights": (229, 230, 262, 297, 300, 371, 916, 2557, 2760, 15151, 15247),
     "duplicate": (2601, 2627, 2714, 2759),
+    "syntax": (102, 105, 156),
     "missing": (207, 208, 911, 1088, 3701, 4060, 4902),
     "full": (1101, 1105, 9002, 40544),
 }

@@ -18,6 +18,7 @@ KNOWN_ERRORS = (
     KnownError("NOT_FOUND: ", "missing"),
     KnownError("42703", "missing"),
     KnownError("3F000", "missing"),
+    KnownError("42601", "syntax", "check [source] query and where"),
     KnownError("25006", "unreachable", "the server only reads: it is a standby, or is becoming one"),
     KnownError("40001", "conflict", "another transaction was in the way; try again"),
     KnownError("40P01", "conflict", "another transaction was in the way; try again"),

@@ -16,5 +16,7 @@ KNOWN_ERRORS = (
     KnownError("no such table", "missing"),
     KnownError("no such column", "missing"),
     KnownError("has no column named", "missing", "a column is gone from one of rowcast's own tables"),
+    KnownError("syntax error", "syntax", "check [source] query and where"),
+    KnownError("incomplete input", "syntax", "check [source] query and where"),
     KnownError("not a database", "other", "the file is not SQLite, or it is encrypted"),
 )
