@@ -34,7 +34,7 @@ class Figure:
 
 
 def between(low: float | None, high: float | None, is_share: bool = False) -> str:
-    """'0.56 to 0.78', or '56 to 78 %'; empty where there is no interval."""
+    """Return an interval as text, such as '0.56 to 0.78' or, of a share, '56 to 78 %'; empty where there is none."""
     if low is None or high is None:
         return ""
     if is_share:
@@ -133,7 +133,7 @@ def columns_changed(card: Card) -> tuple[list[str], list[str]]:
 
 
 def list_changes(card: Card) -> list[Change]:
-    """What differs from the champion before, figure by figure."""
+    """Return what differs from the champion before, figure by figure."""
     assert card.before is not None
     now, then = card.version, card.before
     found = [

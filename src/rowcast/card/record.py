@@ -89,7 +89,7 @@ def gather(job: Job, version: int) -> Card:
 
 
 def served(version: int, decisions: Sequence[dict[str, Any]], champion: int | None) -> tuple[Spell, ...]:
-    """When a version was in service, by every decision (the first one first) and the champion of this day."""
+    """Return when a version was in service, by every decision (the first one first) and the champion of this day."""
     spells: list[Spell] = []
     serving = [each["previous"] for each in decisions[1:]] + [champion]  # after each decision
     since: datetime | None = None

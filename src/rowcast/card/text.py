@@ -16,7 +16,7 @@ _COLUMNS = 10  # shown; the HTML file has all
 
 
 def summary(card: Card) -> str:
-    """What the first screen of the HTML file says, and the most important tables."""
+    """Return the card as text: what the first screen of the HTML file says, and the most important tables."""
     sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
     parts = [f"{words.title(card)} ({card.version.status})", _wrapped(sentence for sentence in sentences if sentence)]
     if found := list_caveats(card):

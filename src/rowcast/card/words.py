@@ -12,7 +12,7 @@ def title(card: Card) -> str:
 
 
 def predicts(card: Card) -> str:
-    """What the model predicts, from what."""
+    """Return a sentence that says what the model predicts, and from how many columns."""
     columns = f"from {len(card.version.features)} columns"
     if card.kind == "regression":
         return f"Predicts the number {card.label} of each row of {card.source}, {columns}."
@@ -58,7 +58,7 @@ def trained_on(card: Card) -> str:
 
 
 def measured_on(card: Card) -> str:
-    """What the figures are of; empty where there are none."""
+    """Return a sentence that says which rows the figures are of; empty where there are no figures."""
     metrics = card.metrics
     if metrics.get("rows_out_of_fold") is None:
         return ""
@@ -81,7 +81,7 @@ _SECTIONS = {
 
 
 def lacking(card: Card) -> str:
-    """Which parts of a card this version has no record for, in one sentence; empty if none."""
+    """Return a sentence that names the parts of a card this version has no record for; empty if there are none."""
     binary_only = {"cost_curve", "confusion"}
     absent = [
         name
@@ -113,7 +113,7 @@ _EVIDENCE = {
 
 
 def evidence(decision: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What a decision was made on, named for people; what is not known by name keeps its key."""
+    """Return the evidence of a decision as names and texts for people; a figure without a name keeps its key."""
     held = decision["evidence"] or {}
     known = [*(key for key in _EVIDENCE if key in held), *(key for key in held if key not in _EVIDENCE)]
     keys = [key for key in known if held[key] is not None and not (key.endswith("_high") and _lower(key) in held)]
@@ -137,7 +137,7 @@ def _plain(value: Any) -> str:
 
 
 def origin(card: Card) -> list[tuple[str, str]]:
-    """What must be the same for the same model to come out, and by what it is known."""
+    """Return names and texts of what must be the same for a training run to give the same model again."""
     version, run = card.version, card.run
     versions = card.metrics.get("versions") or {}
     repeated = {

@@ -189,6 +189,6 @@ def x_axis(frame: Frame, x: Sequence[Tick]) -> list[Markup]:
 
 
 def shorten(text: str, width: float) -> str:
-    """As much of a text as fits."""
+    """Return a text cut to a width in pixels; a cut one ends in an ellipsis."""
     letters = max(4, int(width / LETTER))
     return text if len(text) <= letters else text[: letters - 1] + "…"

@@ -17,6 +17,7 @@ def picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> 
 
 
 def fold(summary: str, content: Markup, is_open: bool = False) -> Markup:
+    """Return content that folds away under a summary line, and needs no script to open."""
     return element("details", element("summary", summary), content, open="open" if is_open else None)
 
 
