@@ -1,6 +1,7 @@
 """SQL Server's wire protocol, spoken by a server that only reads: Microsoft's driver, its Arrow results, its errors."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -140,10 +141,11 @@ def test_what_an_administrator_could_do_better_is_told(db: MSSQLConnection) -> N
     ],
 )
 def test_an_error_says_what_the_server_said(db: MSSQLConnection, sql: str, reason: str, said: str) -> None:
-    with pytest.raises(DatabaseError, match=said) as caught:
+    with pytest.raises(DatabaseError) as caught:
         db.query(sql)
+    assert re.search(said, caught.value.detail or caught.value.what)
     assert caught.value.reason == reason
-    assert "Driver" not in caught.value.what
+    assert "Driver" not in f"{caught.value.what} {caught.value.detail}"
     assert db.query("SELECT 1 AS x").to_pylist() == [{"x": 1}]
 
 
