@@ -133,7 +133,7 @@ def _contract(job: Job, work: WorkDir) -> Contract:
 def _check_all(job: Job, contract: Contract, fetched: Fetched) -> check.CheckResult:
     there = [name for name in contract.names if name in fetched.rows.schema.names]
     in_force = check.apply_overrides(contract.select(there), job.settings.check.columns)
-    return check.check(fetched.rows, in_force, fetched.misfits, job.settings.source.missing)
+    return check.check(fetched.rows, in_force, fetched.misfits, job.settings.source.reading)
 
 
 def _process(run: Run, about: StepReport) -> None:

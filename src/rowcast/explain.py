@@ -208,7 +208,7 @@ def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]
     model = job.registry.load(version.version)
     names, rows, misfits, changed = _now(job, this, stored)
     contract = model.contract.select(names)
-    checked = check.check(rows, contract, misfits, job.settings.source.missing)
+    checked = check.check(rows, contract, misfits, job.settings.source.reading)
     again, contributions = None, None
     if len(checked.passed):
         matrix = features.process(checked.good, model.contract, model.features)

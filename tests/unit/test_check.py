@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rowcast.check import FLOAT32_MAX, MOST_FAILURES, CheckResult, check, format_reasons, learn
-from rowcast.config import ColumnCheck
+from rowcast.config import ColumnCheck, Reading
 from rowcast.contract import ColumnRule, Contract, Failure, Misfit
 from rowcast.errors import ConfigError, SourceError
 
@@ -26,7 +26,7 @@ def batch(**columns: object) -> pa.RecordBatch:
 
 
 def learned(rows: pa.RecordBatch, missing: tuple[float, ...] = (), **overrides: ColumnCheck) -> Contract:
-    return learn(rows, rows.schema.names, overrides, missing).contract
+    return learn(rows, rows.schema.names, overrides, Reading(missing)).contract
 
 
 def rule(column: object, missing: tuple[float, ...] = (), /, **override: object) -> ColumnRule:
@@ -251,7 +251,7 @@ def test_huge_integers_are_numbers():
 def test_nan_and_sentinels_become_null():
     rows = batch(x=[1.0, NAN, -9999.0, None], n=[1, 2, -9999, None], c=["-9999", "a", "b", "c"])
     contract = learned(rows, missing=(-9999,))
-    good = check(rows, contract, missing=(-9999,)).good
+    good = check(rows, contract, reading=Reading((-9999,))).good
     assert good.to_pydict() == {"x": [1.0, None, None, None], "n": [1, 2, None, None], "c": ["-9999", "a", "b", "c"]}
     assert good.schema == rows.schema
 
@@ -259,13 +259,14 @@ def test_nan_and_sentinels_become_null():
 @pytest.mark.parametrize("sentinel", [-999.9, -0.3, 0.7, 1e-3, 99.99])
 def test_a_sentinel_is_found_in_single_precision_too(sentinel):
     rows = batch(x=pa.array([sentinel, None], pa.float32()))
-    assert check(rows, number(), missing=(1e300, sentinel)).good["x"].to_pylist() == [None, None]
+    assert check(rows, number(), reading=Reading((1e300, sentinel))).good["x"].to_pylist() == [None, None]
 
 
 def test_a_sentinel_within_the_bounds_is_null_and_breaks_only_not_null():
     rows = batch(x=[1.0, 0.0, NAN, None])
-    assert check(rows, number(min=-1.0, max=2.0), missing=(0,)).good["x"].to_pylist() == [1.0, None, None, None]
-    checked = check(rows, number(nullable=False), missing=(0,))
+    good = check(rows, number(min=-1.0, max=2.0), reading=Reading((0,))).good
+    assert good["x"].to_pylist() == [1.0, None, None, None]
+    checked = check(rows, number(nullable=False), reading=Reading((0,)))
     assert broken(checked) == [(1, "x", "null"), (2, "x", "null"), (3, "x", "null")]
 
 
@@ -279,7 +280,7 @@ def test_null_is_fine_unless_the_config_says_otherwise():
 
 def test_numbers_as_text_are_read_and_other_text_breaks_the_type():
     rows = batch(x=["1", " 2.5 ", "", None, "abc", "1_000", "1e400", "nan", "-7", "-9999"])
-    checked = check(rows, number(min=0.0), missing=(-9999,))
+    checked = check(rows, number(min=0.0), reading=Reading((-9999,)))
     assert broken(checked) == [(4, "x", "type"), (5, "x", "type"), (6, "x", "finite"), (8, "x", "min")]
     assert [checked.failures[row][0].value for row in (4, 6, 8)] == ["abc", "1e400", "-7"]
     assert checked.good["x"].type == pa.float64()
@@ -311,7 +312,7 @@ def test_what_is_neither_true_nor_false_breaks_the_type(values):
 def test_numbers_become_the_text_of_their_category():
     rows = batch(x=[1.0, None, 2.5, -9999.0])
     contract = Contract((ColumnRule("x", "category", categories=("1",)),))
-    assert check(rows, contract, missing=(-9999,)).good["x"].to_pylist() == ["1", None, "2.5", None]
+    assert check(rows, contract, reading=Reading((-9999,))).good["x"].to_pylist() == ["1", None, "2.5", None]
 
 
 def test_an_unknown_category_breaks_only_a_closed_list():
@@ -393,7 +394,7 @@ def test_fifteen_hundred_columns():
 def test_an_empty_batch_is_good():
     rows = batch(x=[1.0], n=["1"], c=["a"], b=[True]).slice(0, 0)
     contract = learned(rows, n=ColumnCheck(type="number", nullable=False), c=ColumnCheck(values=("a",)))
-    checked = check(rows, contract, missing=(-1,))
+    checked = check(rows, contract, reading=Reading((-1,)))
     assert (checked.good.num_rows, checked.good.schema.names) == (0, ["x", "n", "c", "b"])
     assert (len(checked.passed), len(checked.quarantined), checked.failures) == (0, 0, {})
 
@@ -468,22 +469,22 @@ def all_kinds(values: list[tuple[object, ...]]) -> pa.RecordBatch:
 @given(rows_of_all_kinds)
 def test_every_row_is_good_or_quarantined_never_both_never_neither(values):
     rows = all_kinds(values)
-    checked = check(rows, ALL_KINDS, missing=(-9999,))
+    checked = check(rows, ALL_KINDS, reading=Reading((-9999,)))
     assert sorted([*checked.passed.tolist(), *checked.quarantined.tolist()]) == list(range(len(values)))
     assert checked.good["key"].to_pylist() == checked.passed.tolist()
     assert list(checked.failures) == checked.quarantined.tolist()
     assert all(checked.failures.values())
-    assert check(checked.good, ALL_KINDS, missing=(-9999,)).good is checked.good
+    assert check(checked.good, ALL_KINDS, reading=Reading((-9999,))).good is checked.good
 
 
 @settings(max_examples=60, deadline=None)
 @given(rows_of_all_kinds, st.integers(0, 30))
 def test_checking_does_not_depend_on_how_rows_are_split_into_batches(values, cut):
     rows = all_kinds(values)
-    whole = check(rows, ALL_KINDS, missing=(-9999,))
+    whole = check(rows, ALL_KINDS, reading=Reading((-9999,)))
     cut = min(cut, rows.num_rows)
-    first = check(rows.slice(0, cut), ALL_KINDS, missing=(-9999,))
-    second = check(rows.slice(cut), ALL_KINDS, missing=(-9999,))
+    first = check(rows.slice(0, cut), ALL_KINDS, reading=Reading((-9999,)))
+    second = check(rows.slice(cut), ALL_KINDS, reading=Reading((-9999,)))
     joined = pa.Table.from_batches([first.good, second.good])
     assert joined.equals(pa.Table.from_batches([whole.good]))
     shifted = [(row + cut, column, name) for row, column, name in broken(second)]

@@ -347,7 +347,7 @@ def test_a_wrong_value_is_refused_by_its_key(load, text, names):
         ("label_delay = '1d'", ["need 'time'"]),
         ("time = 'failed'", ["must be different columns"]),
         ("time = 'wafer_id'", ["must be different columns"]),
-        ("missing = ['n/a']", ["'source.missing.0'", "number"]),
+        ("missing = [[]]", ["'source.missing.0", "number"]),
         ("exclude = 'note'", ["'source.exclude'"]),
     ],
 )

@@ -22,7 +22,7 @@ from rowcast.config.sections import (
     Task,
 )
 from rowcast.config.settings import DEFAULT_PATH, Settings
-from rowcast.config.values import Duration, Scalar, parse_duration
+from rowcast.config.values import Duration, Reading, Scalar, parse_duration
 
 __all__ = [
     "DEFAULT_PATH",
@@ -35,6 +35,7 @@ __all__ = [
     "Model",
     "Monitor",
     "Notify",
+    "Reading",
     "Retrain",
     "Scalar",
     "Settings",

@@ -14,7 +14,15 @@ from pydantic import (
     model_validator,
 )
 
-from rowcast.config.values import Duration, Scalar, check_apprise_url, check_factory, check_sns_topic, check_timezone
+from rowcast.config.values import (
+    Duration,
+    Reading,
+    Scalar,
+    check_apprise_url,
+    check_factory,
+    check_sns_topic,
+    check_timezone,
+)
 
 
 class _Section(BaseModel):
@@ -44,7 +52,8 @@ class Source(_Section):
     label_time: str | None = None
     label_delay: Duration = timedelta(0)
     group: str | None = None
-    missing: tuple[float, ...] = ()
+    missing: tuple[float | str, ...] = ()
+    decimal: Literal[".", ","] = "."  # of numbers in texts
     exclude: tuple[str, ...] = ()
     late_arrival: Duration = timedelta(days=30)
 
@@ -58,6 +67,11 @@ class Source(_Section):
         if len(set(named)) != len(named):
             raise ValueError("'key', 'time', 'label' and 'label_time' must be different columns")
         return self
+
+    @property
+    def reading(self) -> Reading:
+        """How the rows write their values."""
+        return Reading(self.missing, self.decimal)
 
 
 class Store(_Section):

@@ -1,11 +1,32 @@
 """Values of the config that are more than a number or a text."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BeforeValidator, SecretStr
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the source writes its values."""
+
+    missing: tuple[float | str, ...] = ()  # what means "not measured"
+    decimal: str = "."  # of numbers in texts
+
+    @cached_property
+    def texts(self) -> frozenset[str]:
+        """The texts that mean "not measured", without spaces around them."""
+        return frozenset(value.strip() for value in self.missing if isinstance(value, str))
+
+    @cached_property
+    def numbers(self) -> tuple[float, ...]:
+        """The numbers that mean "not measured"."""
+        return tuple(value for value in self.missing if not isinstance(value, str))
+
 
 _LONGEST = 36500 * 86400  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -2,7 +2,8 @@
 
 databases.py   whether source and store answer
 installed.py   packages
-source.py      rows, keys, times, columns
+source.py      rows, keys, times
+columns.py     columns and their values
 labels.py      how many labels are known, and of which classes
 charts.py      what [monitor] names
 store.py       rowcast's own tables, and the champion
@@ -12,10 +13,11 @@ from contextlib import ExitStack
 
 from rowcast.config import Settings
 from rowcast.doctor.charts import check_charts
+from rowcast.doctor.columns import check_columns
 from rowcast.doctor.databases import is_together, open_database
 from rowcast.doctor.finding import Finding, guard
 from rowcast.doctor.installed import check_installed, check_sinks
-from rowcast.doctor.source import check_columns, check_rows, open_readable_source
+from rowcast.doctor.source import check_rows, open_readable_source
 from rowcast.doctor.store import check_store
 
 __all__ = ["Finding", "examine"]

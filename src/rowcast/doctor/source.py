@@ -14,7 +14,6 @@ from rowcast.source import Source, open_source
 
 _LARGE = 10_000  # rows from which a missing index is felt
 _TIED = 10  # rows for each different time from which ties are worth a word
-_MUCH = 2e9  # bytes
 
 
 def open_readable_source(db: Database, settings: Settings, findings: list[Finding]) -> Source | None:
@@ -145,33 +144,3 @@ def _check_time(name: str, n: dict[str, int]) -> Iterator[Finding]:
         )
     elif not timeless and not n["future"]:
         yield Finding("ok", f"{name} is a time in every row, with {n['times']:,} different values")
-
-
-def check_columns(source: Source, settings: Settings) -> Iterator[Finding]:
-    """Yield how many columns may become features, and which cannot."""
-    features = source.features
-    named = {*settings.source.key, *settings.source.exclude, settings.source.group}
-    ignored = [c.name for c in source.relation.columns if c.kind == "other" and c.name not in named]
-    kinds = [column.kind for column in features]
-    if not features:
-        yield Finding("problem", "no column is left as a feature", "name fewer columns in [source] exclude")
-        return
-    shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    yield Finding("ok", f"{len(features)} columns may become features ({shown})")
-    if ignored:
-        yield Finding(
-            "warning",
-            f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
-            "a query can cast them; or name them in [source] exclude to say that it is meant so",
-        )
-    unknown = sorted(set(settings.check.columns) - set(source.relation.names))
-    if unknown:
-        yield Finding("problem", f"[check.columns] names no column of the source: {', '.join(unknown)}", "remove it")
-    size = settings.model.max_train_rows * len(features) * 8
-    if size > _MUCH:
-        yield Finding(
-            "warning",
-            f"the table is wide: {settings.model.max_train_rows:,} training rows of {len(features):,} columns take"
-            f" {size / 1e9:.1f} GB and more",
-            "lower [model] max_train_rows, or name columns in [source] exclude, if memory is short",
-        )

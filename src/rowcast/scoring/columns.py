@@ -45,10 +45,11 @@ def check_overrides(job: Job, version: int) -> None:
                 f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
             )
     if overrides:
-        check.require_applicable(job.registry.load(version).contract, overrides)
+        unreadable = job.registry.version(version).metrics.get("unreadable", ())
+        check.require_applicable(job.registry.load(version).contract, overrides, unreadable)
 
 
 def check_rows(job: Job, model: Model, fetched: Fetched, names: Sequence[str]) -> check.CheckResult:
     """Check rows in the named columns, by a model's contract and what the config says of it."""
     contract = check.apply_overrides(model.contract.select(names), job.settings.check.columns)
-    return check.check(fetched.rows, contract, fetched.misfits, job.settings.source.missing)
+    return check.check(fetched.rows, contract, fetched.misfits, job.settings.source.reading)

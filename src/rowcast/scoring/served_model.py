@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from rowcast import check, features, predict
+from rowcast.config import Reading
 from rowcast.contract import Contract
 from rowcast.errors import UsageError
 from rowcast.job.opening import Job
@@ -32,7 +33,7 @@ class ServedModel:
     model: Model
     key: tuple[str, ...]  # the job's key columns: they are passed through where the rows have them
     checked: Contract  # what each row must look like, by the model and by today's config
-    missing: tuple[float, ...]  # numbers that mean "not measured"
+    reading: Reading  # how the source writes its values
     batch_rows: int  # scored at a time: memory does not depend on the number of rows
 
     def __repr__(self) -> str:
@@ -77,7 +78,7 @@ class ServedModel:
 
     def _scored(self, rows: pa.RecordBatch) -> pa.Table:
         contract = self.checked.select(name for name in self.checked.names if name in rows.schema.names)
-        checked = check.check(rows, contract, (), self.missing)
+        checked = check.check(rows, contract, (), self.reading)
         matrix = features.process(checked.good, self.model.contract, self.features)
         places = pa.RecordBatch.from_arrays([pa.array(checked.passed)], names=[_PLACE])
         found = predict.predict_batch(self.model, matrix, places, np.zeros(len(checked.passed), np.int64)).rows
@@ -106,7 +107,7 @@ def load_served(job: Job, version: int) -> ServedModel:
         model,
         tuple(settings.source.key),
         check.apply_overrides(model.contract.select(named), overrides),
-        tuple(settings.source.missing),
+        settings.source.reading,
         settings.infer.batch_rows,
     )
 

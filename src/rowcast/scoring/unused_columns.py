@@ -16,6 +16,7 @@ from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
+from rowcast.source import Fetched
 
 log = structlog.get_logger("rowcast")
 
@@ -48,7 +49,7 @@ class UnusedColumns:
         try:
             found = monitor.empty_profile(self.edges)
             for fetched in fetch.fetch_by_key(self.job.source, keys.take(pa.array(places)), self._columns):
-                found = monitor.add_profiles(found, self._profile(fetched.rows))
+                found = monitor.add_profiles(found, self._profile(fetched))
             return found.to_bytes()
         except RowcastError as error:
             if isinstance(error, DatabaseError) and error.is_transient:
@@ -57,10 +58,15 @@ class UnusedColumns:
             log.warning("columns that the model does not use are no longer watched in this run", error=error)
             return None
 
-    def _profile(self, rows: pa.RecordBatch) -> monitor.Profile:
-        given = set(rows.schema.names)
+    def _profile(self, fetched: Fetched) -> monitor.Profile:
+        rows, given = fetched.rows, set(fetched.rows.schema.names)
         there = [name for name in self.edges.names if name in given]
-        good = check.check(_finite(rows), self._contract.select(there), (), self.job.settings.source.missing).good
+        reading, kinds = self.job.settings.source.reading, {rule.name: rule.kind for rule in self._contract.rules}
+        # A row is counted in its other columns all the same where a value has no meaning.
+        meant = [
+            m for m in fetched.misfits if m.column in kinds and check.has_meaning(m.value, kinds[m.column], reading)
+        ]
+        good = check.check(_finite(rows), self._contract.select(there), meant, reading).good
         for name in self.edges.names:
             if name not in given:  # the source has lost it: missing in every row
                 good = good.append_column(name, pa.nulls(good.num_rows))

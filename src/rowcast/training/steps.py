@@ -28,7 +28,7 @@ from rowcast.messages.decisions import describe_decision
 from rowcast.models import imported
 from rowcast.models.target import Target
 from rowcast.scoring import shadow
-from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.store.registry import Version
 from rowcast.training import import_file
 from rowcast.training.comparison import blocks, compared, groups
@@ -113,13 +113,19 @@ def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None =
 
 
 def _check(run: Run, about: StepReport) -> None:
-    fetched, missing = run.work.rows(SAVED["data-fetch"]), run.job.settings.source.missing
+    fetched, reading = run.work.rows(SAVED["data-fetch"]), run.job.settings.source.reading
     rows = fetched.rows
     if not rows.num_rows:
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
-    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
-    learned = check.learn(trains, run.job.checked_columns, run.job.settings.check.columns, missing)
-    checked = check.check(rows, learned.contract, fetched.misfits, missing)
+    parts = rows.column(PART).to_numpy()
+    trains, judges = (take_rows(fetched, np.flatnonzero(parts == part)) for part in (TRAIN, GATE))
+    overrides = run.job.settings.check.columns
+    learned = check.learn(trains.rows, run.job.checked_columns, overrides, reading, trains.misfits)
+    for part in (trains, judges):  # a column that cannot be read would cost the rows of either
+        learned = check.leave_out_unreadable(learned, part.rows, part.misfits, reading)
+    for name in learned.unreadable:
+        log.warning("a column that cannot be read is left out", column=name, why=learned.dropped[name])
+    checked = check.check(rows, learned.contract, fetched.misfits, reading)
     run.work.save_rows(SAVED["data-check"], Fetched(checked.good, []))
     broken = Counter(f"{f.column}: {f.rule}" for failures in checked.failures.values() for f in failures)
     examples = [check.format_reasons(failures) for failures in list(checked.failures.values())[:_EXAMPLES]]
@@ -128,6 +134,7 @@ def _check(run: Run, about: StepReport) -> None:
         {
             "contract": learned.contract.to_json(),
             "dropped": learned.dropped,
+            "unreadable": learned.unreadable,
             "bad_rows": len(checked.failures),
             "broken": dict(broken.most_common()),
             "examples": examples,
@@ -135,10 +142,20 @@ def _check(run: Run, about: StepReport) -> None:
     )
     about.rows_in, about.rows_out, about.columns = rows.num_rows, checked.good.num_rows, len(learned.contract.rules)
     about.metrics["bad_rows"] = len(checked.failures)
-    notes = [f"not used: {name} ({why})" for name, why in list(learned.dropped.items())[:3]]
+    if not checked.good.num_rows:
+        raise TrainingError(
+            f"none of {rows.num_rows:,} labelled rows keeps the contract; most often broken: {_most_common(broken)}",
+            hint="[check.columns] sets what is allowed: see docs/configuration.md",
+        )
+    unreadable_first = sorted(learned.dropped.items(), key=lambda pair: pair[0] not in learned.unreadable)
+    notes = [f"not used: {name} ({why})" for name, why in unreadable_first[:3]]
     if broken:
-        notes.append("dropped bad rows: " + ", ".join(f"{what} ({n})" for what, n in broken.most_common(3)))
+        notes.append(f"dropped bad rows: {_most_common(broken)}")
     about.note = "; ".join(notes)
+
+
+def _most_common(broken: Counter[str]) -> str:
+    return ", ".join(f"{what} ({n})" for what, n in broken.most_common(3))
 
 
 def _process(run: Run, about: StepReport) -> None:
@@ -191,11 +208,13 @@ def _build(run: Run, about: StepReport) -> None:
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
     labels_known = run.job.retried(lambda: fetch.count_known_labels(run.job.source, run.now))
+    unlearned = run.work.json("train/contract.json")
     about_it = {
         **built.metrics,
         "labels_known": labels_known,
         "candidates": built.candidates,
-        "dropped": built.dropped,
+        "dropped": {**unlearned["dropped"], **built.dropped},
+        "unreadable": unlearned["unreadable"],
         "importance": built.features_ranked,
     }
     apart = run.job.retried(lambda: drift.cadence(run.job, run.now))

@@ -42,7 +42,7 @@ def sum_by_day(rows: JobRows, query: ChartQuery) -> Iterator[pa.RecordBatch]:
     beside: list[sa.Label[Any]] = []
     for place, column in enumerate(query.columns):
         value = db.sql.number(column)
-        there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.missing])
+        there = sa.and_(value.is_not(None), *[value != missing for missing in source.settings.reading.numbers])
         beside.append(sa.case((there, value), else_=0.0).label(f"rowcast.value_{place}"))
         beside.append(sa.case((there, 1), else_=0).label(f"rowcast.known_{place}"))
     own = rows.own.prediction
