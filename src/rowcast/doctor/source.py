@@ -79,21 +79,17 @@ def _count(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[Any]:
 
 def _check_key(source: Source, n: dict[str, int]) -> Iterator[Finding]:
     """Yield whether the key names every row, and what keeps it from repeating."""
-    name = ", ".join(source.settings.key)
-    unique, rows = source.relation.is_unique(source.settings.key), 0
-    if not unique:
-        keys = source.keys()
-        repeated = source.select(sa.func.count().label("n")).where(*[key.is_not(None) for key in keys]).group_by(*keys)
-        groups = repeated.having(sa.func.count() > 1).subquery("d")
-        rows = int(source.db.scalar(sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0).label("n"))))
-    if unique and not n["keyless"]:
-        yield Finding("ok", f"the key {name} is unique by constraint, and never NULL")
-    elif not rows and not n["keyless"]:
-        yield Finding(
-            "warning",
-            f"the key {name} does not repeat in {n['rows']:,} rows, but nothing keeps it from doing so",
-            "a unique constraint on it spares rowcast to look for repeated keys in every batch",
-        )
+    name, keys = ", ".join(source.settings.key), source.keys()
+    repeated = source.select(sa.func.count().label("n")).where(*[key.is_not(None) for key in keys]).group_by(*keys)
+    groups = repeated.having(sa.func.count() > 1).subquery("d")
+    rows = int(source.db.scalar(sa.select(sa.func.coalesce(sa.func.sum(groups.c.n), 0).label("n"))))
+    if not rows and not n["keyless"]:
+        told = f"the key {name} is never NULL and does not repeat in {n['rows']:,} rows"
+        if source.relation.is_unique(source.settings.key):
+            yield Finding("ok", told)
+        else:
+            hint = "a unique constraint on it does: rows whose key repeats are not scored"
+            yield Finding("warning", f"{told}, but nothing keeps it from doing so", hint)
     else:
         unusable = rows + n["keyless"]
         yield Finding(

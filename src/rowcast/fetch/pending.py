@@ -44,7 +44,9 @@ class Pending:
         source = self.source
         table = source.table()
         around = [] if within is None else [source.between(within)]
-        parts = [*around, source.has_unique_key(table, around), source.is_due(scope, now, since)]
+        due = source.is_due(scope, now, since)
+        # The keys of the whole table are not counted for the rows of some weeks.
+        parts = [*around, source.has_unique_key(table, around, None if since is None else due), due]
         parts += [~source.between(keys) for keys in skip]
         number = self._number if self.rows.together else self._number_staged
         numbered, bounds = number(table, parts, self._gap(skip), within)

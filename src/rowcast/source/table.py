@@ -98,17 +98,26 @@ class Source:
         return sa.and_(own, self.db.sql.has_event_time(self.time)) if self.time else own
 
     def has_unique_key(
-        self, table: sa.FromClause, within: Sequence[sa.ColumnElement[bool]] = ()
+        self,
+        table: sa.FromClause,
+        within: Sequence[sa.ColumnElement[bool]] = (),
+        among: sa.ColumnElement[bool] | None = None,
     ) -> sa.ColumnElement[bool]:
-        """Return the condition of rows whose key is neither NULL nor repeated; `within` narrows the search for it."""
-        parts: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
-        if not self.relation.is_unique(self.settings.key):
-            keys = self.keys()
-            repeated = self.select(*keys, table=self.table("t")).where(*within).group_by(*keys)
-            d = repeated.having(sa.func.count() > 1).subquery("d")
-            same = [one == other for one, other in zip(self.keys(table), self.keys(d), strict=True)]
-            parts.append(~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
-        return sa.and_(*parts)
+        """Return the condition of rows whose key is neither NULL nor repeated.
+
+        `within` narrows the search for repeated keys, `among` to the keys of the rows that are asked about. Keys are
+        counted: a constraint on a table says nothing of what inherits from it, and can be dropped at any time.
+        """
+        keys, every = self.keys(), self.table("t")
+        repeated = self.select(*keys, table=every).where(*within)
+        if among is not None:
+            asked = self.table("c")
+            same = [one == other for one, other in zip(self.keys(asked), self.keys(every), strict=True)]
+            repeated = repeated.where(sa.exists(self.select(sa.literal(1), table=asked).where(among, *same)))
+        d = repeated.group_by(*keys).having(sa.func.count() > 1).subquery("d")
+        same = [one == other for one, other in zip(self.keys(table), self.keys(d), strict=True)]
+        own = [key.is_not(None) for key in self.keys(table)]
+        return sa.and_(*own, ~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
 
     def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
         """Return the condition of rows that scoring begins with, and of later ones."""
