@@ -17,9 +17,9 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from rowcast.database import Column, Database
-from rowcast.errors import DatabaseError, QuarantineError, RunError, StoreError
-from rowcast.source import KeyRange
-from rowcast.store import BatchResult, Ledger, RowCounts, Runs, lease, new_worker, process_name
+from rowcast.errors import REASONS, DatabaseError, QuarantineError, RunError, StoreError
+from rowcast.source import KeyRange, Scope
+from rowcast.store import BatchResult, JobState, Ledger, RowCounts, Runs, lease, new_worker, process_name
 from rowcast.store.migrations import upgrade
 from rowcast.store.process import is_gone
 from rowcast.store.records import EndCause, PipelineName, RunStatus
@@ -472,6 +472,46 @@ def test_a_name_belongs_to_one_source(ledger, other):
     with pytest.raises(StoreError, match=r"'wafers' is taken by another source: t \(this one is lots\)") as caught:
         other.register("lots")
     assert "name" in caught.value.hint
+
+
+@pytest.mark.parametrize("reason", [reason for reason in REASONS if reason != "duplicate"])
+def test_a_name_that_cannot_be_registered_is_not_called_taken(reason, sqlite, monkeypatch):
+    ledger = opened(sqlite.connect())
+    ledger.db.execute(ledger.tables.job.delete())
+
+    def refuse(_statement):
+        raise DatabaseError("it refused", reason=reason)
+
+    monkeypatch.setattr(ledger.db, "execute", refuse)
+    with pytest.raises(StoreError if reason == "rights" else DatabaseError, match="it refused") as caught:
+        ledger.register("t")
+    assert reason != "rights" or "doctor" in caught.value.hint
+
+
+def test_who_may_only_read_the_store_is_told_so(postgresql):
+    ledger = opened(postgresql.connect())
+    postgresql.run("CREATE ROLE looker", "GRANT USAGE ON SCHEMA rowcast TO looker")
+    postgresql.run("GRANT SELECT ON ALL TABLES IN SCHEMA rowcast TO looker")
+    ledger.db.run_sql("SET ROLE looker")
+    try:
+        with pytest.raises(StoreError, match="may not write to its tables"):
+            Ledger(ledger.db, ledger.tables, ledger.own, "lots").register("t")
+    finally:
+        ledger.db.run_sql("RESET ROLE")
+        postgresql.run("DROP OWNED BY looker", "DROP ROLE looker")
+
+
+def test_of_two_that_register_at_once_one_is_heard(ledger, other, monkeypatch):
+    lots = [Ledger(each.db, each.tables, each.own, "lots") for each in (ledger, other)]
+    insert = lots[0]._insert
+
+    def late(source):
+        lots[1].register(source)
+        insert(source)
+
+    monkeypatch.setattr(lots[0], "_insert", late)
+    lots[0].register("t")
+    assert lots[0].state() == lots[1].state() == JobState(Scope())
 
 
 def test_jobs_do_not_see_one_another(ledger, database):

@@ -182,7 +182,9 @@ class MSSQLAdmin:
             found.append(("an audit cannot see one moment: snapshot isolation is not allowed", ALLOW_SNAPSHOT))
         try:
             self._db.query("SELECT value FROM OPENJSON(N'[1]')")
-        except DatabaseError:
+        except DatabaseError as error:
+            if error.reason not in ("missing", "syntax", "other"):
+                raise
             what = "OPENJSON, which rowcast needs, is not there: SQL Server 2016 or newer has it, at level 130 or more"
             found.append((what, f"ALTER DATABASE {here} SET COMPATIBILITY_LEVEL = 130"))
         return found

@@ -1,6 +1,5 @@
 """A job's name and what the store keeps about it: where scoring begins, and how far it is complete."""
 
-import contextlib
 import json
 from typing import Any
 
@@ -26,14 +25,27 @@ class State(LedgerPart):
                 hint="give this job another 'name' in rowcast.toml",
             )
         if owner is None:
-            with contextlib.suppress(DatabaseError):  # another process may register the same job just now
-                self.db.execute(table.insert().values(job=self.job, source=source, created_at=self.db.now()))
+            self._insert(source)
             owner = self.db.scalar(sa.select(table.c.source).where(table.c.job == self.job))
         if owner != source:
             raise StoreError(
                 f"the job name '{self.job}' is taken by another source: {owner} (this one is {source})",
                 hint="give this job another 'name' in rowcast.toml",
             )
+
+    def _insert(self, source: str) -> None:
+        """Add the job's row. Raise StoreError where this user may not."""
+        try:
+            self.db.execute(self.tables.job.insert().values(job=self.job, source=source, created_at=self.db.now()))
+        except DatabaseError as error:
+            if error.reason == "rights":
+                raise StoreError(
+                    f"rowcast may not write to its tables: {error.what}",
+                    hint="'rowcast doctor' names the missing right, and the statement that grants it",
+                    detail=error.detail,
+                ) from error
+            if error.reason != "duplicate":  # another process has registered the same job just now
+                raise
 
     def state(self) -> JobState:
         """Return what the store keeps about the job."""
