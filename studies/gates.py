@@ -1,21 +1,22 @@
 """Gates over simulated years: the pipeline's rows, the gate's own bound and budget, and plainer rules beside it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 
-from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, watching
+from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, find_watch
 from rowcast.gate.bound import Blocks, doubt, least_doubt
 from rowcast.gate.budget import WATCH, YEAR, is_of_watch
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 from studies.fab import MISSED, Fab, Floats, Year
 
 YEARLY = 0.05
 WATCHED = 4  # weeks after a promotion
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
-Decisions = list[Mapping[str, Any]]
+Decisions = list[DecisionRecord]
 Rule = Callable[[datetime, Decisions], Allowance]
 WatchRule = Callable[[datetime, Decisions, Watch], Allowance]
 
@@ -81,7 +82,7 @@ def late(now: datetime, decisions: Decisions, watch: Watch) -> Allowance:
 
 def evenly(now: datetime, decisions: Decisions, watch: Watch) -> Allowance:
     """What has come in for the watch since its last test, as gates spend it."""
-    since = max([watch.since, *(each["decided_at"] for each in decisions if is_of_watch(each))])
+    since = max([watch.since, *(each.decided_at for each in decisions if is_of_watch(each))])
     return Allowance(YEARLY, YEARLY * WATCH * ((now - since) / YEAR), YEARLY)
 
 
@@ -120,7 +121,7 @@ def year_watched(fab: Fab, seed: int) -> tuple[bool, bool]:
 
 def _watched(simulated: Year, decisions: Decisions, week: int, since: int, rule: WatchRule = late) -> bool:
     """Whether a watch rolls back in this week, so many after the promotion; where it does not, that is on record."""
-    now, watch = BEGIN + timedelta(weeks=week), watching(decisions[::-1], timedelta(weeks=WATCHED))
+    now, watch = BEGIN + timedelta(weeks=week), find_watch(decisions[::-1], timedelta(weeks=WATCHED))
     assert watch is not None
     allowed = rule(now, decisions, watch)
     value = judged(simulated, 0, simulated.fab.rows * since, allowed.level)
@@ -129,13 +130,14 @@ def _watched(simulated: Year, decisions: Decisions, week: int, since: int, rule:
     return value is not None and value <= allowed.level
 
 
-def _promotion(at: datetime) -> Mapping[str, Any]:
-    return {**decision(at, "promoted", None), "version": 2, "previous": 1}
+def _promotion(at: datetime) -> DecisionRecord:
+    return replace(decision(at, "promoted", None), version=2, previous=1)
 
 
-def decision(at: datetime, word: str, level: float | None, **evidence: Any) -> Mapping[str, Any]:
+def decision(at: datetime, word: str, level: float | None, **evidence: Any) -> DecisionRecord:
     """As the store keeps it."""
-    return {"decided_at": at, "decided_by": "gate", "decision": word, "evidence": {"level": level, **evidence}}
+    held = {"level": level, **evidence}
+    return DecisionRecord(0, "fab", 1, None, at, "gate", DecisionOutcome(word), "", held)
 
 
 def judged(simulated: Year, begin: int, end: int, level: float) -> float | None:

@@ -25,6 +25,14 @@ _IN_URL = re.compile(r"(?<=://)[^/@\s:]+:[^@\s]+(?=@)")  # user:password of any 
 
 
 @dataclass(frozen=True)
+class LogFile:
+    """A file that events are written to."""
+
+    path: Path
+    rotates: bool = True  # False where another process writes it too, and may move it away
+
+
+@dataclass(frozen=True)
 class Present:
     """How this process logs, for worker processes to log alike."""
 
@@ -45,26 +53,24 @@ def present() -> Present | None:
 def configure(
     level: str = "info",
     *,
-    file: Path | None = None,
+    file: LogFile | None = None,
     stream: TextIO | None = None,
     secrets: Iterable[str] = (),
     console: Any = None,
-    rotates: bool = True,
     cloudwatch: bool = False,
     values: bool = False,
 ) -> None:
     """Send events of `level` and above to the stream, as JSON unless it is a terminal, and to the file.
 
     `secrets` are taken out of every event. `console` is a rich console that owns the terminal while a bar is drawn.
-    With `rotates` False the file is another process's, which may move it away. `cloudwatch` adds the lines of `figures`
-    to the stream, unless it is a terminal.
+    `cloudwatch` adds the lines of `figures` to the stream, unless it is a terminal.
 
     What may quote a value of a row goes to the file and to a terminal; to another stream only with `values`. Such are
     the entry `detail`, and what an exception says that is no RowcastError: exceptions are logged as objects.
     """
     stream = stream or sys.stderr
     hidden = tuple(secret for secret in secrets if secret)
-    _present[:] = [Present(level, file, hidden, values)]
+    _present[:] = [Present(level, None if file is None else file.path, hidden, values)]
     shared: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -86,12 +92,10 @@ def configure(
     problem = ""
     if file is not None:
         try:
-            if rotates:
-                ours = logging.handlers.RotatingFileHandler(file, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
-            handlers.append(ours if rotates else logging.handlers.WatchedFileHandler(file, encoding="utf-8"))
+            handlers.append(_open_file(file))
             renders.append(rendered(as_json, details=True))
         except OSError as error:
-            problem = f"{file} cannot be written: {error.strerror}"
+            problem = f"{file.path} cannot be written: {error.strerror}"
     root = logging.getLogger("rowcast")
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -118,6 +122,12 @@ def configure(
     )
     if problem:
         structlog.get_logger("rowcast").warning(problem)
+
+
+def _open_file(file: LogFile) -> logging.Handler:
+    if file.rotates:
+        return logging.handlers.RotatingFileHandler(file.path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+    return logging.handlers.WatchedFileHandler(file.path, encoding="utf-8")
 
 
 def shows_details(stream: TextIO) -> bool:

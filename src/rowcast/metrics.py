@@ -84,9 +84,9 @@ def _rows(job: Job, now: datetime) -> Iterator[Sample]:
 
 
 def _champion(job: Job, now: datetime) -> Iterator[Sample]:
-    made = job.registry.put_in_service()
+    made = job.registry.find_promotion()
     yield "rowcast_champion_version", {}, job.registry.champion()
-    yield "rowcast_champion_age_seconds", {}, None if made is None else (now - made["decided_at"]).total_seconds()
+    yield "rowcast_champion_age_seconds", {}, None if made is None else (now - made.decided_at).total_seconds()
 
 
 def _line(name: str, labels: Mapping[str, Any], value: float) -> str:

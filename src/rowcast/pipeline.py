@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import structlog
 
@@ -18,10 +18,10 @@ from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
-from rowcast.job.saved import SAVED
 from rowcast.job.step_record import emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
+from rowcast.messages.decisions import describe_record
 from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
@@ -30,8 +30,19 @@ from rowcast.scoring.columns import check_columns, check_overrides
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.store import heartbeat
-from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus, StepStatus
+from rowcast.store.records import (
+    DecisionOutcome,
+    DecisionRecord,
+    EndCause,
+    NewDecision,
+    PipelineName,
+    RunOptions,
+    RunRecord,
+    RunStatus,
+    StepStatus,
+)
 from rowcast.training import import_file, policy, shadow_evaluation, steps
+from rowcast.training.shadow_evaluation import ShadowDecision
 from rowcast.watch import cost_alarm, drift
 
 log = structlog.get_logger("rowcast")
@@ -53,8 +64,8 @@ class Result:
     run_id: int = 0  # given when it has begun
     status: RunStatus = RunStatus.DONE
     retrain: str = ""  # what became of retraining, or why it was not due
-    decision: dict[str, Any] = field(default_factory=dict)  # the gate's, where it decided
-    judged: list[str] = field(default_factory=list)  # what became of versions by what they scored in the shadow
+    decision: DecisionRecord | None = None  # the gate's, where it decided
+    shadow_evaluation: list[ShadowDecision] = field(default_factory=list)
     requeued: int | None = None  # rows that are scored once more
     outcome: Outcome | None = None  # of scoring
     champion: int | None = None
@@ -188,8 +199,8 @@ def step(
         with _begun(job, result, now, found):
             work = _work(job, result.run_id)
             by_hand.step(Run(job, result.run_id, now, work), name, accept_quarantine=accept_quarantine)
-            if work.has(SAVED["gate"]) and name == "gate":
-                result.decision = work.json(SAVED["gate"])
+            if name == "gate":
+                result.decision = steps.saved_decision(Run(job, result.run_id, now, work))
         return result
 
 
@@ -214,9 +225,9 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
         job.registry.load(version)  # one that cannot be loaded must not serve
         if not job.ledger.state().scope.is_fixed:
             job.ledger.fix_scope(fetch.find_initial_scope(job.source, job.store.now(), settings.infer.since))
-        job.registry.promote(
-            version, at=job.store.now(), by=by, decision="promoted", reason=reason, evidence={"by": "a person"}
-        )
+        evidence = {"by": "a person"}
+        made = NewDecision(DecisionOutcome.PROMOTED, reason, evidence, decided_at=job.store.now(), decided_by=by)
+        job.registry.promote(version, made)
         raising.alert_decisions(job)
         raising.deliver(job)
 
@@ -225,12 +236,13 @@ def rollback(settings: Settings, *, by: str, reason: str) -> int:
     """Put the champion before this one back in service; returns its version."""
     with open_job(settings) as job:
         champion = job.registry.champion()
-        before = [p for p in job.registry.promotions() if p["decision"] == "promoted" and p["version"] == champion]
-        if champion is None or not before or before[-1]["previous"] in (None, champion):
+        made = [each for each in job.registry.decisions() if each.version == champion]
+        before = [each for each in made if each.outcome is DecisionOutcome.PROMOTED]
+        if champion is None or not before or before[-1].previous in (None, champion):
             raise RunError(
                 "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
             )
-        previous: int = before[-1]["previous"]  # the one before it first came into service: a second rollback goes on
+        previous = int(before[-1].previous)  # the one before it first came into service: a second rollback goes on
     promote(settings, previous, by=by, reason=reason)
     return previous
 
@@ -297,7 +309,7 @@ def _begun(
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     """Judge what scored in the shadow, then retrain where due; where either fails, a champion scores all the same."""
     due = Due(DueCause.ASKED) if forced else _due(job, now, result)
-    _judge(job, result, now, training=due.now)
+    _evaluate_shadow(job, result, now, training=due.now)
     reason = describe_due(due, values=job.settings.notify.values)
     if not due.now:
         result.retrain = reason
@@ -307,10 +319,10 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     _train_or_go_on(job, result, now, set(), forced)
 
 
-def _judge(job: Job, result: Result, now: datetime, *, training: bool) -> None:
+def _evaluate_shadow(job: Job, result: Result, now: datetime, *, training: bool) -> None:
     try:
         with raising.note_failure(result.failures, "gate"):
-            result.judged = shadow_evaluation.judge(job, result.run_id, now, training=training)
+            result.shadow_evaluation = shadow_evaluation.evaluate(job, result.run_id, now, training=training)
     except Exception as error:
         _goes_on(result, error, "what was scored in the shadow could not be judged")
 
@@ -343,11 +355,10 @@ def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str
 
 def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:
     """Train from the first step that is not done, or whose input is gone."""
-    work = _work(job, result.run_id)
-    first = steps.first_unfinished(done, work)
-    steps.train(Run(job, result.run_id, now, work), first)
-    result.decision = work.json(SAVED["gate"])
-    result.retrain = f"v{result.decision['version']} {result.decision['reason']}"
+    run = Run(job, result.run_id, now, _work(job, result.run_id))
+    steps.train(run, steps.first_unfinished(done, run.work))
+    result.decision = steps.saved_decision(run)
+    result.retrain = f"v{result.decision.version} {describe_record(result.decision)}"
 
 
 def _due(job: Job, now: datetime, result: Result) -> Due:

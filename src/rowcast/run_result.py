@@ -1,11 +1,12 @@
 """What a run came to, for whoever triggered it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 from rowcast.errors import RowcastError, RunError, describe
 from rowcast.pipeline import Result
-from rowcast.store.records import PipelineName, RunStatus
+from rowcast.store.records import DecisionRecord, PipelineName, RunStatus
+from rowcast.training.shadow_evaluation import ShadowDecision
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class RunResult:
     status: RunStatus  # done, or partial: it reached its end, but something in it failed
     champion: int | None  # the version in service at its end
     retrain: str = ""  # what became of retraining, or why it was not due; empty where nobody asked
-    decision: dict[str, Any] = field(default_factory=dict)  # the gate's, with its evidence, where it decided
-    shadow_evaluation: tuple[str, ...] = ()  # what became of versions by what they scored in the shadow
+    decision: DecisionRecord | None = None  # the gate's, with its evidence, where it decided
+    shadow_evaluation: tuple[ShadowDecision, ...] = ()  # about versions, by what they scored in the shadow
     requeued: int | None = None  # rows that are scored once more
     fetched: int | None = None  # pending rows that it took up; None where the pipeline does not score
     scored: int = 0
@@ -47,8 +48,8 @@ class RunResult:
             status=result.status,
             champion=result.champion,
             retrain=result.retrain,
-            decision=dict(result.decision),
-            shadow_evaluation=tuple(result.judged),
+            decision=result.decision,
+            shadow_evaluation=tuple(result.shadow_evaluation),
             requeued=result.requeued,
             error=result.error,
         )
@@ -77,7 +78,7 @@ class RunResult:
         if self.retrain:
             about["retrain"] = self.retrain
         if self.shadow_evaluation:
-            about["judged"] = "; ".join(self.shadow_evaluation)
+            about["shadow_evaluation"] = "; ".join(map(str, self.shadow_evaluation))
         if self.champion is not None:
             about["champion"] = f"v{self.champion}"
         if self.requeued is not None:

@@ -7,8 +7,9 @@ from typing import Any
 from rowcast import health, report
 from rowcast.audit import Audit, audit
 from rowcast.job.opening import Job
+from rowcast.messages.decisions import ShadowProgress
 from rowcast.source import Scope
-from rowcast.store.records import RunRecord
+from rowcast.store.records import DecisionOutcome, RunRecord
 from rowcast.store.registry import Version
 from rowcast.training import shadow_evaluation
 from rowcast.watch import drift
@@ -19,11 +20,11 @@ class Service:
     """Since when the champion serves, and by whose decision."""
 
     since: datetime
-    decision: str
+    outcome: DecisionOutcome
     decided_by: str
 
     def __str__(self) -> str:
-        return f"since {self.since:%Y-%m-%d %H:%M}, {self.decision} by {self.decided_by}"
+        return f"since {self.since:%Y-%m-%d %H:%M}, {self.outcome} by {self.decided_by}"
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Status:
     source: str  # which table or query, in which database; without a password
     champion: Version | None  # the version in service
     service: Service | None
-    shadow: dict[str, str]  # versions that may take its place: their role, and how far their evidence is
+    shadow: tuple[ShadowProgress, ...]  # versions that may take its place
     scope: Scope  # which rows are scored at all
     rows: Audit  # by where they are
     last_run: RunRecord | None
@@ -60,7 +61,7 @@ class Status:
             "champion": f"v{champion.version}" if champion else "none yet: 'rowcast retrain' trains the first",
             "in_service": None if self.service is None else str(self.service),
             "trained_to": _text(champion.trained_until) if champion else None,
-            **self.shadow,
+            **{each.role: str(each) for each in self.shadow},
             "scoring_since": self.scope.since or (f"after {_text(self.scope.after)}" if self.scope.is_fixed else None),
             "scored": self.rows.scored,
             "quarantined": self.rows.quarantined,
@@ -82,14 +83,14 @@ class Status:
 def read_status(job: Job) -> Status:
     """Read how a job stands; counting its rows reads the keys of the whole table."""
     champion = job.registry.champion()
-    made = job.registry.put_in_service()
+    made = job.registry.find_promotion()
     runs = job.runs.newest(1)
     return Status(
         job=job.settings.name,
         source=f"{job.source.identity} in {job.source.db.safe_url}",
         champion=job.registry.version(champion) if champion is not None else None,
-        service=None if made is None else Service(made["decided_at"], made["decision"], made["decided_by"]),
-        shadow=shadow_evaluation.told(job, job.store.now()),
+        service=None if made is None else Service(made.decided_at, made.outcome, made.decided_by),
+        shadow=shadow_evaluation.measure_progress(job, job.store.now()),
         scope=job.ledger.state().scope,
         rows=audit(job),
         last_run=runs[0] if runs else None,

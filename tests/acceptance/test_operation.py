@@ -10,6 +10,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from sqlserver import waits
 from rowcast.config import load
 from rowcast.job.opening import open_job
 from rowcast.scoring.plan import plan_batches
+from rowcast.store.records import DecisionOutcome, NewDecision
 
 pytest_plugins = ("job_fixtures",)
 
@@ -573,11 +575,11 @@ def test_a_second_rollback_goes_on_to_the_version_before(trained: Job) -> None:
 
 def test_the_gate_promotes_nobody_over_a_champion_that_it_did_not_judge(trained: Job) -> None:
     with open_job(load(trained.folder / "rowcast.toml")) as job:
-        about = {"at": job.store.now(), "by": "gate", "decision": "promoted", "reason": "late", "evidence": {}}
-        assert not job.registry.promote(1, **about, against=None)
-        assert not job.registry.promote(1, **about, against=7)
-        assert [promotion["reason"] for promotion in job.registry.promotions()].count("late") == 0
-        assert job.registry.promote(1, **about, against=1)
+        late = NewDecision(DecisionOutcome.PROMOTED, "late", {}, decided_at=job.store.now(), decided_by="gate")
+        assert not job.registry.promote(1, late, against=None)
+        assert not job.registry.promote(1, late, against=7)
+        assert [made.reason for made in job.registry.decisions()].count("late") == 0
+        assert job.registry.promote(1, late, against=1)
 
 
 def test_a_gate_that_is_asked_again_after_its_promotion_lets_it_stand(untrained: Job) -> None:
@@ -614,10 +616,10 @@ def test_what_a_gate_spends_of_the_years_error_is_on_record_and_never_spent_twic
 
 def test_a_gate_promotes_nobody_where_another_decision_was_recorded_since_it_began(trained: Job) -> None:
     with open_job(load(trained.folder / "rowcast.toml")) as job:
-        about = {"at": job.store.now(), "by": "gate", "reason": "late", "evidence": {}}
-        job.registry.keep(1, **about, decision="undecided")
-        assert not job.registry.promote(1, **about, decision="promoted", against=1, knowing=1)
-        assert job.registry.promote(1, **about, decision="promoted", against=1, knowing=2)
+        late = NewDecision(DecisionOutcome.PROMOTED, "late", {}, decided_at=job.store.now(), decided_by="gate")
+        job.registry.keep(1, replace(late, outcome=DecisionOutcome.UNDECIDED))
+        assert not job.registry.promote(1, late, against=1, knowing=1)
+        assert job.registry.promote(1, late, against=1, knowing=2)
 
 
 def test_explain_says_that_a_row_of_the_future_waits_for_its_time(trained: Job) -> None:

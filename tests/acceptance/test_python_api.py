@@ -40,7 +40,7 @@ def test_training_deciding_and_going_back(untrained: Job) -> None:
     with pytest.raises(ModelError, match="no model is in service yet"):
         job.champion()
     first = job.retrain()
-    assert (first.champion, first.decision["version"]) == (1, 1)
+    assert (first.champion, first.decision.version) == (1, 1)
     with pytest.raises(RunError, match="v1 is champion already"):
         job.promote(1)
     job.retrain()

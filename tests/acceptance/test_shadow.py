@@ -5,6 +5,7 @@ import json
 import signal
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +20,7 @@ from rowcast.config import load
 from rowcast.database.driver import to_batch
 from rowcast.job.opening import open_job
 from rowcast.source import parse_instant
+from rowcast.store.records import DecisionOutcome, NewDecision
 from rowcast.training import shadow_evaluation
 
 pytest_plugins = ("job_fixtures",)
@@ -340,8 +342,9 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     done = job.call("run", "--as-of", at(LATER))
     assert done.code == 0, done.err
     assert done.json["champion"] == "v1"
-    assert done.json["judged"].startswith("rolled back: v1 as challenger of v2, on rows that it scored in the shadow: ")
-    assert "of the year's error of 50 % is left" in done.json["judged"]
+    said = "rolled back: v1 as challenger of v2, on rows that it scored in the shadow: "
+    assert done.json["shadow_evaluation"].startswith(said)
+    assert "of the year's error of 50 % is left" in done.json["shadow_evaluation"]
     [warning] = [event for event in done.events if event["event"] == "rolled back by the gate"]
     assert (warning["level"], warning["champion"], warning["was"]) == ("warning", 1, 2)
     assert decisions(job)[0] == (1, "rolled back", "gate")
@@ -354,7 +357,7 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     job.add(days(LATER, 1, None))
     found = job.ok("run", "--as-of", at(LATER + DAY))
     assert (found["champion"], found["scored"]) == ("v1", DAY)
-    assert "judged" not in found
+    assert "shadow_evaluation" not in found
     assert "shadow_scored" not in found  # what was rolled back is not watched
     assert shadow(job) == {}
     status = job.ok("status", "--json")
@@ -367,15 +370,15 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     job = scored_since(promoted(plain), B)
     found = job.ok("run", "--as-of", at(LATER))
     assert found["champion"] == "v2"
-    assert found["judged"].startswith("kept: v1 as challenger of v2")
+    assert found["shadow_evaluation"].startswith("kept: v1 as challenger of v2")
     assert decisions(job)[0] == (1, "kept", "gate")
     assert statuses(job) == {1: "retired", 2: "champion"}
     assert figures(job, "gate")["watched_rows"] == 20 * DAY
-    assert "judged" not in job.ok("run", "--as-of", at(LATER + DAY))  # not before a week has passed
+    assert "shadow_evaluation" not in job.ok("run", "--as-of", at(LATER + DAY))  # not before a week has passed
     assert decisions(job)[0] == (1, "kept", "gate")
     assert len(decisions(job)) == 3
     again = job.ok("run", "--as-of", at(LATER + 8 * DAY))
-    assert again["judged"].startswith("kept: ")
+    assert again["shadow_evaluation"].startswith("kept: ")
     levels = [each["evidence"]["level"] for each in job.ok("models", "--json")["promotions"][:2]]
     share = (20 / 28) ** 2  # of the watch's time, of what comes in for it
     assert levels == pytest.approx([0.5 / 2 * 28 / 364 * (1 - share), 0.5 / 2 * 28 / 364 * share], rel=0.01)
@@ -387,11 +390,11 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
 def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> None:
     job = scored_since(promoted(plain), None)
     found = job.ok("run", "--as-of", at(LATER))
-    assert "undecided: v1 as challenger of v2" in found["judged"]
-    assert "no row that both scored has its label yet" in found["judged"]
+    assert "undecided: v1 as challenger of v2" in found["shadow_evaluation"]
+    assert "no row that both scored has its label yet" in found["shadow_evaluation"]
     label(job, LATER - 100, A)
     found = job.ok("run", "--as-of", at(LATER + 7 * DAY))
-    assert "1 days or lots, 8 are needed" in found["judged"]
+    assert "1 days or lots, 8 are needed" in found["shadow_evaluation"]
     assert len(decisions(job)) == len(told(job)) == 2
     assert figures(job, "gate")["watched_rows"] == 100
     assert job.counts() == (0, LABELLED, 100 + 40 * DAY, 0, 0)
@@ -400,8 +403,8 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
 def judged_rows(job: Job, now: str) -> int:
     with open_job(load(job.folder / "rowcast.toml")) as one:
         moment = parse_instant(now, "UTC")
-        [each] = shadow_evaluation.standing(one, moment)
-        return shadow_evaluation.matured(one, moment, each).num_rows
+        [each] = shadow_evaluation.find_contenders(one, moment)
+        return shadow_evaluation.read_labelled(one, moment, each).num_rows
 
 
 def test_only_rows_that_nobody_was_trained_or_judged_by_and_whose_labels_are_known_count(fab: Job) -> None:
@@ -450,7 +453,7 @@ def test_a_persons_decision_ends_the_watch_and_begins_none(plain: Job) -> None:
     job.add(days(THEN + 10 * DAY, 10, None))
     assert "shadow_scored" not in job.ok("infer", "--as-of", at(LATER))
     label(job, THEN, A)
-    assert "judged" not in job.ok("run", "--as-of", at(LATER))
+    assert "shadow_evaluation" not in job.ok("run", "--as-of", at(LATER))
     assert statuses(job)[2] == "champion"
 
 
@@ -477,7 +480,7 @@ def test_status_and_models_say_who_is_watched(plain: Job) -> None:
         promotion, now = one.tables.promotion, one.store.now()
         one.store.execute(promotion.update().where(promotion.c.version == 2).values(decided_at=now))
     until = f"{now + timedelta(days=28):%Y-%m-%d}"
-    said = f"v1 until {until} (the champion before), 0 matured rows so far"
+    said = f"v1 until {until} (the champion before), 0 labelled rows so far"
     assert job.ok("status", "--json")["watched"] == said
     assert job.ok("models", "--json")["shadow"] == {"watched": said}
     assert said in job.call("models").out
@@ -487,11 +490,12 @@ def test_status_and_models_say_who_is_watched(plain: Job) -> None:
 def test_two_that_judge_at_once_record_but_one_test(plain: Job) -> None:
     job = promoted(plain)
     with open_job(load(job.folder / "rowcast.toml")) as one:
-        about = {"at": one.store.now(), "by": "gate", "decision": "kept", "reason": "", "evidence": {"level": 0.001}}
-        assert one.registry.keep(1, **about, knowing=2)
-        assert not one.registry.keep(1, **about, knowing=2)
-        about["decision"] = "rolled back"
-        assert not one.registry.promote(1, **about, against=2, knowing=2)
+        at, evidence = one.store.now(), {"level": 0.001}
+        kept = NewDecision(DecisionOutcome.KEPT, "", evidence, decided_at=at, decided_by="gate")
+        assert one.registry.keep(1, kept, knowing=2)
+        assert not one.registry.keep(1, kept, knowing=2)
+        back = replace(kept, outcome=DecisionOutcome.ROLLED_BACK)
+        assert not one.registry.promote(1, back, against=2, knowing=2)
     assert decisions(job)[0] == (1, "kept", "gate")
     assert len(decisions(job)) == 3
     assert statuses(job) == {1: "retired", 2: "champion"}
@@ -530,7 +534,7 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(unt
     label(job, FIRST + 6 * DAY, B)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v2"
-    assert found["judged"].startswith("promoted: v2 as challenger of v1")
+    assert found["shadow_evaluation"].startswith("promoted: v2 as challenger of v1")
     assert decisions(job)[0] == (2, "promoted", "gate")
     assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 promoted, once"]
     job.add(days(FIRST + 26 * DAY, 1, None))
@@ -543,7 +547,7 @@ def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plai
     label(job, FIRST + 6 * DAY, A)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v1"
-    assert found["judged"].startswith("kept: v2 as challenger of v1")
+    assert found["shadow_evaluation"].startswith("kept: v2 as challenger of v1")
     assert statuses(job) == {1: "champion", 2: "refused"}
     assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 refused, once"]
     assert shadow(job) == {}
@@ -554,5 +558,5 @@ def test_a_challenger_that_waits_is_not_judged_where_a_newer_one_is_about_to_com
     label(job, FIRST + 6 * DAY, B)
     job.estimator("quick", retrain={"every": "7d"}, infer=ONE_BATCH, gate=GENEROUS)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
-    assert "judged" not in found
+    assert "shadow_evaluation" not in found
     assert statuses(job)[2] == "replaced"

@@ -15,6 +15,7 @@ from rowcast.errors import DatabaseError, NotifyError
 from rowcast.notify import Message
 from rowcast.store.alert_record import Alert, Severity
 from rowcast.store.alerts import Alerts
+from rowcast.store.records import DecisionOutcome, NewDecision
 from rowcast.store.registry import Registry
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
@@ -128,17 +129,17 @@ def test_what_does_not_last_is_told_each_time_and_never_ends(alerts):
 
 def test_a_decision_becomes_an_alert_together_with_its_mark_and_once(alerts):
     registry = Registry(alerts.db, alerts.tables, "wafers")
-    registry.keep(3, at=AT, by="gate", decision="kept", reason="it costs more", evidence={})
-    [made] = registry.untold()
-    assert (made["version"], made["reason"]) == (3, "it costs more")
+    registry.keep(3, NewDecision(DecisionOutcome.KEPT, "it costs more", {}, decided_at=AT, decided_by="gate"))
+    [made] = registry.decisions_to_alert()
+    assert (made.version, made.reason) == (3, "it costs more")
     with pytest.raises(DatabaseError):
-        alerts.write_once(replace(ALERT, since=None), registry.telling(made["promotion_id"]))
-    assert len(registry.untold()) == 1
+        alerts.write_once(replace(ALERT, since=None), registry.mark_alerted(made.promotion_id))
+    assert len(registry.decisions_to_alert()) == 1
     for _ in range(2):
-        alerts.write_once(ALERT, registry.telling(made["promotion_id"]))
+        alerts.write_once(ALERT, registry.mark_alerted(made.promotion_id))
     assert [state for _, state, _ in told(alerts)] == ["once"]
-    assert registry.untold() == []
-    assert "told" not in registry.promotions()[0]
+    assert registry.decisions_to_alert() == []
+    assert registry.decisions() == [made]
 
 
 def test_two_processes_that_see_the_same_trouble_tell_it_once(database):

@@ -15,7 +15,15 @@ from rowcast.messages.events import cost_key
 from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
-from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
+from rowcast.store.records import (
+    DecisionOutcome,
+    EndCause,
+    NewDecision,
+    PipelineName,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+)
 from rowcast.store.registry import Registry
 from rowcast.store.tables import job_tables, tables
 
@@ -149,8 +157,10 @@ def test_a_store_of_version_1_is_led_up_with_what_is_in_it(version_1):
     ledger = opened(version_1.connect())
     assert migrations.version(ledger.db, ledger.tables) == migrations.VERSION
     assert ledger.state().champion == 4
-    assert len(Registry(ledger.db, ledger.tables, "wafers").promotions()) == 1
-    assert Registry(ledger.db, ledger.tables, "wafers").untold() == []  # what was decided before alerts is old news
+    assert len(Registry(ledger.db, ledger.tables, "wafers").decisions()) == 1
+    assert (
+        Registry(ledger.db, ledger.tables, "wafers").decisions_to_alert() == []
+    )  # what was decided before alerts is old news
     [batch_id] = ledger.open_batches()
     assert ledger.publish(ledger.claim(batch_id, 1, 5), BatchResult(predictions(1), bad(2)), None)
     runs = runs_of(ledger)
@@ -184,7 +194,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 2 + ["CREATE"] * 13 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["CREATE"] * 13 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -269,7 +279,7 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 8 + ["CREATE"]
-    for job, wanted in (("wafers", ["ALTER"] * 5 + ["UPDATE"] * 2 + own + ["CREATE"] * 6 + ["INSERT"]), ("lots", own)):
+    for job, wanted in (("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + own + ["CREATE"] * 6 + ["INSERT"]), ("lots", own)):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
         if not version_3.is_mssql:  # there tables for staging are made too
             assert [statement.split()[0] for statement in statements] == wanted
@@ -338,6 +348,34 @@ def test_alerts_that_stand_in_a_store_of_version_8_stand_on(database, by_adminis
     assert [alert.state for alert in alerts.all()] == ["begins", "begins"]
     alerts.write([replace(STANDING, dedup_key="rows:s002"), replace(cost, dedup_key=cost_key(3, "realised"))])
     assert [alert.state for alert in alerts.all()] == ["begins", "begins", "changed", "changed"]
+
+
+REASONS = [  # as version 9 kept them: by whom, what, the reason with the outcome, without it
+    *(
+        ("gate", outcome, f"{outcome}: at an error of 5 %: 'x' costs 1.1", "at an error of 5 %: 'x' costs 1.1")
+        for outcome in DecisionOutcome
+    ),
+    ("gate", DecisionOutcome.PROMOTED, "first, unproven: kept: x", "first, unproven: kept: x"),
+    ("gate", DecisionOutcome.KEPT, "promoted: x", "promoted: x"),
+    ("Ada", DecisionOutcome.PROMOTED, "promoted: she says so", "promoted: she says so"),
+]
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_reasons_in_a_store_of_version_9_lose_the_outcome_that_stands_beside_them(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    registry = Registry(db, ledger.tables, "wafers")
+    for by, outcome, reason, _ in REASONS:
+        registry.keep(3, NewDecision(outcome, reason, {"level": 0.1}, decided_at=AT, decided_by=by))
+    db.execute(ledger.tables.version.update().values(version=9))
+    if by_administrator:
+        for statement in migrations.ddl(db, *described(db), "rowcast"):
+            database.run(statement)
+    opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    found = [(made.decided_by, made.outcome, made.reason) for made in registry.decisions()[::-1]]
+    assert found == [(by, outcome, reason) for by, outcome, _, reason in REASONS]
 
 
 def test_a_key_column_that_the_tables_lack_is_not_added(db):

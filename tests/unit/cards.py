@@ -6,7 +6,16 @@ from typing import Any
 
 from rowcast.card.record import Card, Part
 from rowcast.config import Task
-from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus
+from rowcast.store.records import (
+    DecisionOutcome,
+    DecisionRecord,
+    EndCause,
+    PipelineName,
+    RunOptions,
+    RunRecord,
+    RunStatus,
+    VersionStatus,
+)
 from rowcast.store.registry import Version
 
 NASTY = "a<b>&\"c'</style><script>alert(1)</script>\x00\u202e"
@@ -213,7 +222,7 @@ def imported() -> dict[str, Any]:
 def version(number: int = 2, metrics: dict[str, Any] | None = None, **changes: Any) -> Version:
     given = {
         "version": number,
-        "status": "champion",
+        "status": VersionStatus.CHAMPION,
         "created_at": datetime(2026, 7, 4, tzinfo=UTC),
         "run_id": number,
         "estimator": "default",
@@ -228,7 +237,7 @@ def version(number: int = 2, metrics: dict[str, Any] | None = None, **changes: A
     return Version(**{**given, **changes})
 
 
-def decision(number: int, previous: int | None, what: str = "promoted", **changes: Any) -> dict[str, Any]:
+def decision(number: int, previous: int | None, what: str = "promoted", **changes: Any) -> DecisionRecord:
     evidence = {
         "rows": 3395,
         "positives": 238,
@@ -245,16 +254,9 @@ def decision(number: int, previous: int | None, what: str = "promoted", **change
         "gain_bound": 0.0092,
         "min_gain": 0.0,
     }
-    given = {
-        "version": number,
-        "previous": previous,
-        "decided_at": datetime(2026, 7, 4, tzinfo=UTC),
-        "decided_by": "gate",
-        "decision": what,
-        "reason": f"{what}: the challenger costs 0.4071 per row, the champion 0.4707",
-        "evidence": evidence,
-    }
-    return {**given, **changes}
+    at, reason = datetime(2026, 7, 4, tzinfo=UTC), "the challenger costs 0.4071 per row, the champion 0.4707"
+    made = DecisionRecord(1, "wafers", number, previous, at, "gate", DecisionOutcome(what), reason, evidence)
+    return replace(made, **changes)
 
 
 def card(metrics: dict[str, Any] | None = None, **changes: Any) -> Card:
@@ -264,9 +266,8 @@ def card(metrics: dict[str, Any] | None = None, **changes: Any) -> Card:
         "tool": {"ETCH-01": 0.5, "B": 0.25},
         NASTY: [0.0, 1.0],
     }
-    before = version(
-        1, {**old(), "positives": 180}, status="retired", features=(*FEATURES[3:], "s090", "s091"), rows=2847
-    )
+    columns = (*FEATURES[3:], "s090", "s091")
+    before = version(1, {**old(), "positives": 180}, status=VersionStatus.RETIRED, features=columns, rows=2847)
     given: dict[str, Any] = {
         "job": "wafers",
         "source": "wafers",
@@ -307,7 +308,7 @@ def of_every_kind() -> dict[str, Card]:
             version=version(metrics=imported(), rows=0, trained_from=None, trained_to=None, estimator="model.txt"),
         ),
         "theirs": card(theirs, part=Part(0.05, (0, 1), None)),
-        "waiting": replace(waiting, version=version(status="challenger")),
+        "waiting": replace(waiting, version=version(status=VersionStatus.CHALLENGER)),
         "damaged": card(part=Part(fault="model v2 of job 'wafers': the model's bytes were changed")),
         "by key": card(version=version(trained_from=None, trained_to=None, trained_to_key=("L7", "12"))),
     }

@@ -57,7 +57,7 @@ from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
 from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
-from rowcast.store.records import EndCause, PipelineName
+from rowcast.store.records import DecisionOutcome, EndCause, PipelineName
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 CANARIES = {
@@ -254,8 +254,7 @@ def exceeded(_: str) -> list[Event]:
 
 
 def decided(_: str) -> list[Event]:
-    outcomes = ("promoted", "rolled back", "kept", "undecided")
-    return [VersionDecided(5, 2, 1, outcome, "gate", "a gain of 0.1", None, AT) for outcome in outcomes]
+    return [VersionDecided(5, 2, 1, outcome, "gate", "a gain of 0.1", None, AT) for outcome in DecisionOutcome]
 
 
 EVENTS: dict[type, Callable[[str], list[Event]]] = {

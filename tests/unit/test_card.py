@@ -18,7 +18,7 @@ from rowcast.card import Card, words
 from rowcast.card.caveats import list_caveats, wilson
 from rowcast.card.figures import columns_changed, list_changes, list_figures, list_headlines
 from rowcast.card.html import page
-from rowcast.card.record import Part, served
+from rowcast.card.record import Part, list_spells
 from rowcast.card.text import as_dict, summary
 from rowcast.drawing.document import style
 from rowcast.drawing.markup import element, escape
@@ -205,10 +205,10 @@ def test_service_is_read_from_who_served_after_each_decision() -> None:
         decision(3, 1, decided_at=at(3)),
         decision(1, 3, decided_at=at(4), decided_by="Ada"),
     ]
-    assert served(1, made, 1) == ((at(1), at(3)), (at(4), None))
-    assert served(2, made, 1) == ()
-    assert served(3, made, 1) == ((at(3), at(4)),)
-    assert served(1, [], None) == ()
+    assert list_spells(1, made, 1) == ((at(1), at(3)), (at(4), None))
+    assert list_spells(2, made, 1) == ()
+    assert list_spells(3, made, 1) == ((at(3), at(4)),)
+    assert list_spells(1, [], None) == ()
 
 
 def test_a_version_out_of_service_says_from_when_to_when_or_why_not() -> None:
@@ -308,13 +308,14 @@ def test_what_changed_is_told_column_by_column_and_figure_by_figure() -> None:
 
 def test_evidence_is_named_for_people_and_what_is_new_keeps_its_name() -> None:
     made = decision(2, 1)
-    made["evidence"] |= {"lots_seen": 12, "p_low": 0.1, "p_high": 0.2, "none": None, "of_many": 12345}
+    more = {"lots_seen": 12, "p_low": 0.1, "p_high": 0.2, "none": None, "of_many": 12345}
+    made = replace(made, evidence={**made.evidence, **more})
     found = dict(words.evidence(made))
     assert found["rows that both scored"] == "3,395"
     assert found["its 90 % interval"] == "0.0285 to 0.0965"
     assert (found["lots seen"], found["p low"], found["of many"]) == ("12", "0.1 to 0.2", "12,345")
     assert "none" not in found
-    assert words.evidence({"evidence": None}) == []
+    assert words.evidence(replace(made, evidence={})) == []
 
 
 def test_the_gates_evidence_has_its_picture_and_every_decision_its_reason() -> None:

@@ -1,35 +1,32 @@
 """What gates may spend of a year's error: by the calendar, only where they test, never the same time twice."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
 
-from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, watching
+from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, find_watch
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 WEEK = 0.05 / 52
 
 
-def decision(weeks: float, word: str, level: float | None = None, by: str = "gate") -> dict[str, Any]:
-    return {
-        "decided_at": BEGIN + timedelta(weeks=weeks),
-        "decided_by": by,
-        "decision": word,
-        "evidence": {"level": level} if by == "gate" else {"by": "a person"},
-    }
+def decision(weeks: float, word: str, level: float | None = None, by: str = "gate") -> DecisionRecord:
+    at, evidence = BEGIN + timedelta(weeks=weeks), {"level": level} if by == "gate" else {"by": "a person"}
+    return DecisionRecord(0, "wafers", 1, None, at, by, DecisionOutcome(word), "", evidence)
 
 
-FIRST = {**decision(0, "promoted"), "evidence": {"cost_per_row": 0.4}}
+FIRST = replace(decision(0, "promoted"), evidence={"cost_per_row": 0.4})
 
 
-def asked(weeks: float, decisions: Iterable[dict[str, Any]], yearly: float = 0.05) -> Allowance:
+def asked(weeks: float, decisions: Iterable[DecisionRecord], yearly: float = 0.05) -> Allowance:
     return allowance(yearly, BEGIN + timedelta(weeks=weeks), decisions)
 
 
-def gates(weeks: Iterable[float], words: Iterable[str]) -> list[dict[str, Any]]:
+def gates(weeks: Iterable[float], words: Iterable[str]) -> list[DecisionRecord]:
     """Decisions of gates that each asked what they might spend, and the first version's."""
     made = [FIRST]
     for week, word in zip(weeks, words, strict=True):
@@ -38,8 +35,8 @@ def gates(weeks: Iterable[float], words: Iterable[str]) -> list[dict[str, Any]]:
     return made
 
 
-def levels(decisions: list[dict[str, Any]]) -> list[float]:
-    return [each["evidence"]["level"] for each in decisions[1:] if each["evidence"]["level"]]
+def levels(decisions: list[DecisionRecord]) -> list[float]:
+    return [each.evidence["level"] for each in decisions[1:] if each.evidence["level"]]
 
 
 def test_a_gate_every_week_spends_a_52nd_part_of_the_year() -> None:
@@ -95,18 +92,18 @@ def test_as_of_a_moment_before_the_latest_test_there_is_nothing_to_spend() -> No
 MONTH = timedelta(weeks=4)
 
 
-def promotion(weeks: float, version: int = 2, by: str = "gate") -> dict[str, Any]:
-    return decision(weeks, "promoted", 0.001, by) | {"version": version, "previous": version - 1}
+def promotion(weeks: float, version: int = 2, by: str = "gate") -> DecisionRecord:
+    return replace(decision(weeks, "promoted", 0.001, by), version=version, previous=version - 1)
 
 
-def of_watch(weeks: float, level: float, word: str = "kept") -> dict[str, Any]:
+def of_watch(weeks: float, level: float, word: str = "kept") -> DecisionRecord:
     made = decision(weeks, word, level)
-    return made | {"evidence": made["evidence"] | {"shadow": "watched"}}
+    return replace(made, evidence={**made.evidence, "shadow": "watched"})
 
 
-def shared(weeks: float, decisions: list[dict[str, Any]]) -> tuple[float, float]:
+def shared(weeks: float, decisions: list[DecisionRecord]) -> tuple[float, float]:
     """What a gate and the watch may spend."""
-    watch = watching(decisions[::-1], MONTH)
+    watch = find_watch(decisions[::-1], MONTH)
     now = BEGIN + timedelta(weeks=weeks)
     for_watch = allowance_of_watch(0.05, now, decisions, watch).level if watch else 0.0
     return allowance(0.05, now, decisions, MONTH).level, for_watch
@@ -114,23 +111,23 @@ def shared(weeks: float, decisions: list[dict[str, Any]]) -> tuple[float, float]
 
 def test_a_gates_promotion_is_watched_for_as_long_as_is_said() -> None:
     at = BEGIN + timedelta(weeks=10)
-    assert watching([promotion(10), FIRST], MONTH) == Watch(1, 2, at, at + MONTH)
-    assert watching([promotion(10), FIRST], timedelta(0)) is None
-    judged = promotion(10) | {"evidence": {"level": 0.001, "judged_to": "2026-03-11T00:00:00+00:00"}}
-    found = watching([decision(12, "undecided"), judged, FIRST], MONTH)
+    assert find_watch([promotion(10), FIRST], MONTH) == Watch(1, 2, at, at + MONTH)
+    assert find_watch([promotion(10), FIRST], timedelta(0)) is None
+    judged = replace(promotion(10), evidence={"level": 0.001, "judged_to": "2026-03-11T00:00:00+00:00"})
+    found = find_watch([decision(12, "undecided"), judged, FIRST], MONTH)
     assert found is not None
     assert found.judged_to == "2026-03-11T00:00:00+00:00"
 
 
 def test_nobody_watches_the_first_version_nor_what_a_person_put_in_service() -> None:
-    assert watching([], MONTH) is None
-    assert watching([FIRST | {"version": 1, "previous": None}], MONTH) is None
-    assert watching([promotion(11, 3, by="Ada"), promotion(10), FIRST], MONTH) is None
+    assert find_watch([], MONTH) is None
+    assert find_watch([FIRST], MONTH) is None
+    assert find_watch([promotion(11, 3, by="Ada"), promotion(10), FIRST], MONTH) is None
 
 
 def test_what_was_rolled_back_to_is_not_watched() -> None:
-    back = decision(11, "rolled back", 0.001) | {"version": 1, "previous": 2}
-    assert watching([back, promotion(10), FIRST], MONTH) is None
+    back = replace(decision(11, "rolled back", 0.001), version=1, previous=2)
+    assert find_watch([back, promotion(10), FIRST], MONTH) is None
 
 
 def test_gate_and_watch_share_what_comes_in_while_a_watch_lasts() -> None:
@@ -155,7 +152,7 @@ def test_a_watch_keeps_most_of_its_part_for_its_end() -> None:
     made = [FIRST, promotion(10)]
     for week in (11, 12, 13, 14, 15):
         made.append(of_watch(week, shared(week, made)[1]))
-    spent = np.array([each["evidence"]["level"] for each in made[2:]])
+    spent = np.array([each.evidence["level"] for each in made[2:]])
     assert spent / WEEK == pytest.approx([1 / 8, 3 / 8, 5 / 8, 7 / 8, 0])
 
 
@@ -186,14 +183,14 @@ def test_no_year_holds_more_than_its_error_when_watches_test_too(seed: int) -> N
         for_gate, for_watch = shared(week, made)
         if random.random() < 0.5 and for_watch:
             word = random.choice(["kept", "kept", "kept", "rolled back"])
-            made.append(of_watch(week, for_watch, word) | {"version": version - 1, "previous": version})
+            made.append(replace(of_watch(week, for_watch, word), version=version - 1, previous=version))
         elif random.random() < 0.1:
             version += 1
             made.append(promotion(week, version))
         else:
             made.append(decision(week, "kept", for_gate))
-    spent = [(each["decided_at"], each["evidence"]["level"]) for each in made[1:] if each["decision"] == "kept"]
-    assert {"watched", None} == {each["evidence"].get("shadow") for each in made[1:] if each["decision"] == "kept"}
+    spent = [(each.decided_at, each.evidence["level"]) for each in made[1:] if each.outcome == "kept"]
+    assert {"watched", None} == {each.evidence.get("shadow") for each in made[1:] if each.outcome == "kept"}
     year = timedelta(weeks=52)
     assert max(sum(level for at, level in spent if 0 * year <= at - begin < year) for begin, _ in spent) <= 0.05 + 1e-12
     if not seed % 2:  # nor do the two together ever spend faster than it comes in
@@ -208,9 +205,9 @@ def test_no_year_holds_more_than_its_error_whenever_gates_are_asked(seed: int) -
     asked_at = weeks + random.normal(0, 3, size=150) * (seed % 2)  # as of moments in any order, too
     made = gates(asked_at, random.choice(["kept", "undecided", "promoted"], p=[0.6, 0.3, 0.1], size=150))
     spent = [
-        (each["decided_at"], each["evidence"]["level"])
+        (each.decided_at, each.evidence["level"])
         for each in made[1:]
-        if each["decision"] == "kept" and each["evidence"]["level"]
+        if each.outcome == "kept" and each.evidence["level"]
     ]
     assert spent
     year = timedelta(weeks=52)

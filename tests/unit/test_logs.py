@@ -26,7 +26,7 @@ def events(stream: io.StringIO) -> list[dict[str, object]]:
 
 def test_an_event_is_one_line_of_json_on_a_stream_and_in_the_file(tmp_path: Path) -> None:
     stream, file = io.StringIO(), tmp_path / "pipeline.log"
-    logs.configure("info", file=file, stream=stream)
+    logs.configure("info", file=logs.LogFile(file), stream=stream)
     structlog.get_logger("rowcast").info("gate done", rows=12, reason="ein\nÜberblick")
     (event,) = events(stream)
     assert (event["event"], event["rows"], event["reason"], event["level"]) == (
@@ -42,7 +42,7 @@ def test_the_file_is_rotated_and_only_so_many_old_ones_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rowcast.logs._BYTES", 500)
-    logs.configure("info", file=tmp_path / "pipeline.log", stream=io.StringIO())
+    logs.configure("info", file=logs.LogFile(tmp_path / "pipeline.log"), stream=io.StringIO())
     for number in range(100):
         structlog.get_logger("rowcast").info("data-fetch done", run=number)
     files = [tmp_path / name for name in ("pipeline.log", *(f"pipeline.log.{old}" for old in range(1, 6)))]
@@ -97,7 +97,7 @@ def test_what_may_quote_a_row_goes_to_the_file_and_the_terminal_and_elsewhere_on
             log.error("where it failed", exc_info=True)
 
     stream, file, terminal = io.StringIO(), tmp_path / "pipeline.log", Terminal()
-    logs.configure("info", file=file, stream=stream, values=values)
+    logs.configure("info", file=logs.LogFile(file), stream=stream, values=values)
     tell()
     assert ("Miller" in stream.getvalue()) is values
     first, _, third, fourth = events(stream)
@@ -114,7 +114,7 @@ def test_what_may_quote_a_row_goes_to_the_file_and_the_terminal_and_elsewhere_on
 
 def test_a_log_file_that_cannot_be_written_is_said_and_stops_nothing(tmp_path: Path) -> None:
     stream = io.StringIO()
-    logs.configure("info", file=tmp_path / "missing" / "pipeline.log", stream=stream)
+    logs.configure("info", file=logs.LogFile(tmp_path / "missing" / "pipeline.log"), stream=stream)
     structlog.get_logger("rowcast").info("goes on")
     said, went_on = events(stream)
     assert "pipeline.log cannot be written" in str(said["event"])

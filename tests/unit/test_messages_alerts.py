@@ -14,7 +14,7 @@ from rowcast.messages.alerts import redact, render_alert
 from rowcast.messages.events import RunFailed, VersionDecided
 from rowcast.models.estimators import one_line
 from rowcast.store.alert_record import Alert
-from rowcast.store.records import PipelineName
+from rowcast.store.records import DecisionOutcome, PipelineName
 
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 PRIVATE = "Miller"
@@ -138,7 +138,8 @@ DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
 def test_a_decision_is_told_as_what_it_means_for_the_one_in_service(
     version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, what: str, card: int
 ) -> None:
-    made = VersionDecided(5, version, previous, decision, "gate", "it won", evidence.get("shadow"), NOW)
+    outcome = DecisionOutcome(decision)
+    made = VersionDecided(5, version, previous, outcome, "gate", "it won", evidence.get("shadow"), NOW)
     found = render_alert(made, "wafers", values=False)
     assert (found.topic, found.state, found.severity, found.what) == ("decision 5", "once", severity, what)
     assert found.command == f"rowcast models show {card}"

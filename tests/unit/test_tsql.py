@@ -29,7 +29,15 @@ from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts, Delivery
 from rowcast.store.ledger import claims
 from rowcast.store.reading import daily_sums, prediction_sums, version_pairs
-from rowcast.store.records import EndCause, PipelineName, RunStatus, StepRecord, StepStatus
+from rowcast.store.records import (
+    DecisionOutcome,
+    EndCause,
+    NewDecision,
+    PipelineName,
+    RunStatus,
+    StepRecord,
+    StepStatus,
+)
 from rowcast.store.registry import Registry
 
 KEPT = Path(__file__).parent / "tsql"
@@ -310,8 +318,8 @@ def tell(fab: Fab) -> None:
     )
     alerts = Alerts(fab.job.store, fab.job.tables, "wafers", ["sns"], "info")
     alerts.write([alert], ["infer", "retrain"])
-    alerts.write_once(alert, fab.job.registry.telling(9))
-    fab.job.registry.untold()
+    alerts.write_once(alert, fab.job.registry.mark_alerted(9))
+    fab.job.registry.decisions_to_alert()
     alerts.due()
     delivery = Delivery(5, alert, ("sns",), 0)
     alerts.claim(delivery)
@@ -343,7 +351,7 @@ def watch(fab: Fab) -> None:
 
 def models(fab: Fab) -> None:
     fab.job.registry.versions()
-    fab.job.registry.promotions()
+    fab.job.registry.decisions()
     fab.server.answers(
         "FROM [rowcast].[model]",
         {
@@ -361,7 +369,8 @@ def models(fab: Fab) -> None:
             "artifact_sha256": "",
         },
     )
-    fab.job.registry.promote(2, at=NOW, by="gate", decision="promoted", reason="it wins", evidence={})
+    decision = NewDecision(DecisionOutcome.PROMOTED, "it wins", {}, decided_at=NOW, decided_by="gate")
+    fab.job.registry.promote(2, decision)
 
 
 SECTIONS: dict[str, Callable[[Fab], None]] = {

@@ -48,7 +48,7 @@ def _example_table(level: str) -> None:
     """Made where there is none, but only in a SQLite file: another database may hold what is real."""
     settings = load()
     if settings.source_url.startswith("sqlite:") and settings.source.table is not None:
-        logs.configure(level, file=settings.folder / "pipeline.log")
+        logs.configure(level, file=logs.LogFile(settings.folder / "pipeline.log"))
         rows = table.create(settings.source_url, settings.source.table)
         if rows:
             log.info("example table created", table=settings.source.table, rows=rows)

@@ -24,7 +24,7 @@ from rowcast.signals import is_stopping
 from rowcast.store import migrations
 from rowcast.store.alert_record import SEVERITIES, Alert, Severity, alert_from_json
 from rowcast.store.alerts import Alerts
-from rowcast.store.records import EndCause, PipelineName, RunStatus
+from rowcast.store.records import DecisionRecord, EndCause, PipelineName, RunStatus
 from rowcast.store.tables import tables
 
 log = structlog.get_logger("rowcast")
@@ -91,26 +91,27 @@ def _failed(result: RunResult, topic: str, error: Exception, now: datetime, seve
 
 
 def alert_decisions(job: Job) -> bool:
-    """Write down decisions about versions that nobody has been told of; False where that is not possible."""
+    """Write down decisions about versions that have become no alert yet; False where that is not possible."""
 
     def write() -> bool:
-        for made in job.registry.untold():
-            job.alerts.write_once(_rendered(job.settings, _decided(made)), job.registry.telling(made["promotion_id"]))
+        for made in job.registry.decisions_to_alert():
+            alert = _rendered(job.settings, _decision_event(made))
+            job.alerts.write_once(alert, job.registry.mark_alerted(made.promotion_id))
         return True
 
     return _unless_away(write) is True
 
 
-def _decided(made: dict[str, Any]) -> VersionDecided:
+def _decision_event(made: DecisionRecord) -> VersionDecided:
     return VersionDecided(
-        promotion_id=made["promotion_id"],
-        version=made["version"],
-        champion_before=made["previous"],
-        outcome=made["decision"],
-        by=made["decided_by"],
-        reason=made["reason"].removeprefix(f"{made['decision']}: "),
-        role=made["evidence"].get("shadow"),
-        at=made["decided_at"],
+        promotion_id=made.promotion_id,
+        version=made.version,
+        champion_before=made.previous,
+        outcome=made.outcome,
+        by=made.decided_by,
+        reason=made.reason,
+        role=made.evidence.get("shadow"),
+        at=made.decided_at,
     )
 
 

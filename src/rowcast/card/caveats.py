@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from rowcast.card.figures import between
 from rowcast.card.record import Card
 from rowcast.formatting import number, percent
+from rowcast.store.records import DecisionOutcome
 
 FEW = 50  # rows of the rarer class out of fold, below which an interval says little
 _Z = 1.959964  # of a two-sided 95 % interval
@@ -31,15 +32,15 @@ def _unmeasured(card: Card) -> Iterator[str]:
 
 
 def _first(card: Card) -> Iterator[str]:
-    made = [each for each in card.decisions if each["decision"] == "promoted"]
-    if made and made[0]["previous"] is None and made[0]["decided_by"] == "gate":
+    made = [each for each in card.decisions if each.outcome is DecisionOutcome.PROMOTED]
+    if made and made[0].previous is None and made[0].is_by_gate:
         yield "It was promoted as the first version: no gate has compared it with another."
 
 
 def _by_hand(card: Card) -> Iterator[str]:
-    last = next((each for each in reversed(card.decisions) if each["decision"] == "promoted"), None)
-    if last is not None and last["decided_by"] != "gate":
-        yield f"It was put in service by {last['decided_by']}, not by the gate: {last['reason']}."
+    last = next((each for each in reversed(card.decisions) if each.outcome is DecisionOutcome.PROMOTED), None)
+    if last is not None and not last.is_by_gate:
+        yield f"It was put in service by {last.decided_by}, not by the gate: {last.reason}."
 
 
 def _few(card: Card) -> Iterator[str]:

@@ -14,6 +14,7 @@ from rowcast.drawing.markup import Markup, element, join
 from rowcast.drawing.parts import compact_table, fold, or_dash, picture, scroll_box, table, tag
 from rowcast.formatting import number, percent
 from rowcast.models import reference_range
+from rowcast.store.records import DecisionRecord
 
 FIRST_COLUMNS = 15  # shown at once; the others unfold
 _MOST_NAMED = 40  # columns that came in or went out
@@ -345,11 +346,11 @@ def _decisions(card: Card) -> list[Markup]:
     return [_decision(each, place) for place, each in enumerate(card.decisions)]
 
 
-def _decision(decision: Mapping[str, Any], place: int) -> Markup:
-    against = f" (champion then: v{decision['previous']})" if decision["previous"] is not None else ""
-    heading = f"{day(decision['decided_at'])}: {decision['decision']} by {decision['decided_by']}{against}"
+def _decision(decision: DecisionRecord, place: int) -> Markup:
+    against = f" (champion then: v{decision.previous})" if decision.previous is not None else ""
+    heading = f"{day(decision.decided_at)}: {decision.outcome} by {decision.decided_by}{against}"
     rows = words.evidence(decision)
-    held = decision["evidence"] or {}
+    held = decision.evidence
     chart = None
     if held.get("gain_low") is not None:
         spans = [Span("gain", held["gain"], held["gain_low"], held["gain_high"], True)]
@@ -361,7 +362,7 @@ def _decision(decision: Mapping[str, Any], place: int) -> Markup:
     return element(
         "article",
         element("h3", heading),
-        element("p", decision["reason"]),
+        element("p", decision.reason),
         element(
             "div",
             picture(chart, None) if chart else None,

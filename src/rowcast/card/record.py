@@ -10,7 +10,7 @@ from rowcast.errors import ModelError, RunError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
 from rowcast.models.reference_range import ReferenceRanges
-from rowcast.store.records import RunRecord
+from rowcast.store.records import DecisionRecord, RunRecord
 from rowcast.store.registry import Version
 
 Spell = tuple[datetime, datetime | None]  # in service from, and until; None: to this day
@@ -38,7 +38,7 @@ class Card:
     version: Version
     part: Part
     service: tuple[Spell, ...]
-    decisions: tuple[dict[str, Any], ...]  # about this version, the first one first
+    decisions: tuple[DecisionRecord, ...]  # about this version, the first one first
     before: Version | None  # the champion that this version was to replace
     part_before: Part
     run: RunRecord | None  # that built it
@@ -69,9 +69,9 @@ def threshold_of(version: Version, part: Part) -> float | None:
 def gather(job: Job, version: int) -> Card:
     """Read the card of a version from the store. Raises ModelError where there is none such."""
     found, champion = job.registry.version(version), job.registry.champion()
-    made = job.registry.promotions()[::-1]
-    about = tuple(each for each in made if each["version"] == version)
-    previous = about[0]["previous"] if about else champion
+    made = job.registry.decisions()[::-1]
+    about = tuple(each for each in made if each.version == version)
+    previous = about[0].previous if about else champion
     before = job.registry.version(previous) if previous not in (None, version) else None
     return Card(
         job=job.settings.name,
@@ -80,7 +80,7 @@ def gather(job: Job, version: int) -> Card:
         task=job.settings.task,
         version=found,
         part=_part(job, version),
-        service=served(version, made, champion),
+        service=list_spells(version, made, champion),
         decisions=about,
         before=before,
         part_before=_part(job, before.version) if before else Part(),
@@ -88,16 +88,16 @@ def gather(job: Job, version: int) -> Card:
     )
 
 
-def served(version: int, decisions: Sequence[dict[str, Any]], champion: int | None) -> tuple[Spell, ...]:
+def list_spells(version: int, decisions: Sequence[DecisionRecord], champion: int | None) -> tuple[Spell, ...]:
     """Return when a version was in service, by every decision (the first one first) and the champion of this day."""
     spells: list[Spell] = []
-    serving = [each["previous"] for each in decisions[1:]] + [champion]  # after each decision
+    serving = [each.previous for each in decisions[1:]] + [champion]  # after each decision
     since: datetime | None = None
     for each, now in zip(decisions, serving[: len(decisions)], strict=True):
         if now == version and since is None:
-            since = each["decided_at"]
+            since = each.decided_at
         elif now != version and since is not None:
-            spells.append((since, each["decided_at"]))
+            spells.append((since, each.decided_at))
             since = None
     return (*spells, (since, None)) if since is not None else tuple(spells)
 

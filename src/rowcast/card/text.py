@@ -9,6 +9,7 @@ from rowcast.card import words
 from rowcast.card.caveats import list_caveats
 from rowcast.card.figures import columns_changed, list_changes, list_figures
 from rowcast.card.record import Card, day
+from rowcast.messages.decisions import describe_record
 from rowcast.models import reference_range
 
 _WIDTH = 100
@@ -33,7 +34,7 @@ def summary(card: Card) -> str:
         changed = [{"": each.what, then: each.before, now: each.now} for each in list_changes(card)]
         parts.append(report.table(changed, ["", then, now]))
         parts.append(f"columns in: {', '.join(came) or 'none'}\ncolumns out: {', '.join(went) or 'none'}")
-    decided = [f"{day(each['decided_at'])} {each['decided_by']}: {each['reason']}" for each in card.decisions]
+    decided = [f"{day(each.decided_at)} {each.decided_by}: {describe_record(each)}" for each in card.decisions]
     if decided:
         parts.append("decisions\n" + _wrapped(decided, "- "))
     parts.append(report.facts(dict(words.origin(card))))
@@ -60,7 +61,7 @@ def as_dict(card: Card) -> dict[str, Any]:
         "features": list(version.features),
         "metrics": version.metrics,
         "decisions": [
-            {key: each[key] for key in ("decided_at", "decided_by", "decision", "previous", "reason", "evidence")}
+            {key: value for key, value in each.to_dict().items() if key not in ("promotion_id", "job", "version")}
             for each in card.decisions
         ],
         "origin": dict(words.origin(card)),

@@ -5,6 +5,7 @@ from typing import Any
 
 from rowcast.card.record import Card, Spell, day
 from rowcast.formatting import number
+from rowcast.store.records import DecisionRecord
 
 
 def title(card: Card) -> str:
@@ -112,9 +113,9 @@ _EVIDENCE = {
 }
 
 
-def evidence(decision: Mapping[str, Any]) -> list[tuple[str, str]]:
+def evidence(decision: DecisionRecord) -> list[tuple[str, str]]:
     """Return the evidence of a decision as names and texts for people; a figure without a name keeps its key."""
-    held = decision["evidence"] or {}
+    held = decision.evidence
     known = [*(key for key in _EVIDENCE if key in held), *(key for key in held if key not in _EVIDENCE)]
     keys = [key for key in known if held[key] is not None and not (key.endswith("_high") and _lower(key) in held)]
     return [(_EVIDENCE.get(key, key.replace("_", " ")), _bounded(held, key)) for key in keys]

@@ -22,11 +22,14 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     with quiet_job(common).connection() as job:
         from rowcast.training import shadow_evaluation
 
-        found, promotions = job.registry.versions(), job.registry.promotions()
-        shadow = shadow_evaluation.told(job, job.store.now())
+        found, decisions = job.registry.versions(), job.registry.decisions()
+        progress = shadow_evaluation.measure_progress(job, job.store.now())
+    shadow = {each.role: str(each) for each in progress}
     if json:
         models = [vars(version) for version in found]
-        print(report.as_json({"models": models, "promotions": promotions, "shadow": shadow}))
+        print(
+            report.as_json({"models": models, "promotions": [made.to_dict() for made in decisions], "shadow": shadow})
+        )
         return 0
     if not found:
         print("no model yet: 'rowcast retrain' trains the first")
@@ -47,8 +50,8 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     print()
     if shadow:
         print(f"{report.facts(shadow)}\n")
-    decisions = [{**p, "version": f"v{p['version']}"} for p in promotions]
-    print(report.table(decisions, ["version", "decision", "decided_at", "decided_by", "reason"]))
+    rows = [{**made.to_dict(), "version": f"v{made.version}"} for made in decisions]
+    print(report.table(rows, ["version", "decision", "decided_at", "decided_by", "reason"]))
     return 0
 
 

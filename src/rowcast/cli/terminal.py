@@ -29,8 +29,8 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 @contextlib.contextmanager
 def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
-    how: dict[str, Any] = {"file": settings.folder / "pipeline.log", "secrets": settings.secrets}
-    how["values"] = settings.notify.values
+    how: dict[str, Any] = {"secrets": settings.secrets, "values": settings.notify.values}
+    how["file"] = logs.LogFile(settings.folder / "pipeline.log")
     with stoppable(), contextlib.ExitStack() as stack:
         if not sys.stderr.isatty():
             logs.configure(common.log_level, **how, cloudwatch=settings.logs.cloudwatch)

@@ -12,17 +12,18 @@ import numpy.typing as npt
 
 from rowcast.gate.bound import Blocks, least_doubt, lower_bound
 from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
-from rowcast.gate.decision import Cause, Decision, Evidence, FirstEvidence, Outcome
-from rowcast.gate.watch import Watch, watching
+from rowcast.gate.decision import Cause, Decision, Evidence, FirstEvidence
+from rowcast.gate.watch import Watch, find_watch
+from rowcast.store.records import DecisionOutcome
 
 __all__ = [
     "CONFIDENCE",
     "Allowance",
     "Cause",
     "Decision",
+    "DecisionOutcome",
     "Evidence",
     "FirstEvidence",
-    "Outcome",
     "PairedCosts",
     "Rule",
     "Watch",
@@ -30,8 +31,8 @@ __all__ = [
     "allowance_of_watch",
     "auc",
     "decide",
+    "find_watch",
     "first",
-    "watching",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -66,7 +67,7 @@ class Rule:
 
 def first(metrics: Mapping[str, Any]) -> Decision:
     """Return the decision on the first version, which has nobody to beat; `metrics` are those of its build."""
-    return Decision(Outcome.PROMOTED, Cause.FIRST, FirstEvidence.of(metrics))
+    return Decision(DecisionOutcome.PROMOTED, Cause.FIRST, FirstEvidence.of(metrics))
 
 
 def decide(costs: PairedCosts, rule: Rule = Rule(), allowed: Allowance = ONE_GATE, seed: int = 0) -> Decision:
@@ -106,7 +107,7 @@ def decide(costs: PairedCosts, rule: Rule = Rule(), allowed: Allowance = ONE_GAT
         beyond_doubt = lower_bound(Blocks.of(gained, rows, units, most), allowed.level)
     if beyond_doubt is None:
         cause = Cause.TOO_FEW_TO_TELL if allowed.level else Cause.NOTHING_LEFT
-        return Decision(Outcome.UNDECIDED, cause, evidence, units=units, level=allowed.level)
+        return Decision(DecisionOutcome.UNDECIDED, cause, evidence, units=units, level=allowed.level)
     low, high = _interval(gained, rows, units, seed)
     return _test(replace(evidence, gain_low=low, gain_high=high, gain_bound=beyond_doubt), allowed)
 
@@ -115,13 +116,13 @@ def _decide_early(evidence: Evidence, rule: Rule, units: int, of_units: int) -> 
     """The decision where the rows cannot tell; None where they may."""
     by_block = evidence.blocks is not None
     if evidence.positives is not None and evidence.positives < rule.min_positives:
-        return Decision(Outcome.UNDECIDED, Cause.FEW_POSITIVES, evidence, needed=rule.min_positives)
+        return Decision(DecisionOutcome.UNDECIDED, Cause.FEW_POSITIVES, evidence, needed=rule.min_positives)
     if evidence.blocks is not None and evidence.blocks < rule.min_blocks:
-        return Decision(Outcome.UNDECIDED, Cause.FEW_BLOCKS, evidence, needed=rule.min_blocks)
+        return Decision(DecisionOutcome.UNDECIDED, Cause.FEW_BLOCKS, evidence, needed=rule.min_blocks)
     if not evidence.differing:
-        return Decision(Outcome.KEPT, Cause.ALIKE, evidence)
+        return Decision(DecisionOutcome.KEPT, Cause.ALIKE, evidence)
     if units < (rule.min_blocks if by_block else rule.min_differing):
-        return Decision(Outcome.UNDECIDED, Cause.FEW_DIFFERENCES, evidence, units=units, of_units=of_units)
+        return Decision(DecisionOutcome.UNDECIDED, Cause.FEW_DIFFERENCES, evidence, units=units, of_units=of_units)
     return None
 
 
@@ -129,7 +130,7 @@ def _test(evidence: Evidence, allowed: Allowance) -> Decision:
     """The decision by the bound. A gate that promotes gives its level back: see `budget`."""
     promote = (evidence.gain_bound or 0.0) > (evidence.min_gain or 0.0)
     left = allowed.left if promote else allowed.left - allowed.level
-    outcome = Outcome.PROMOTED if promote else Outcome.KEPT
+    outcome = DecisionOutcome.PROMOTED if promote else DecisionOutcome.KEPT
     return Decision(outcome, Cause.TESTED, replace(evidence, level=allowed.level, left=left), level=allowed.level)
 
 

@@ -16,12 +16,12 @@ no better is an error like any other. A watch keeps most of its part for its end
 its time it may have spent a quarter (power family, Kim and DeMets 1987, Biometrika 74(1)). What it leaves is not spent.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from rowcast.gate.watch import Watch, watches
+from rowcast.gate.watch import Watch, list_watches
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 YEAR = timedelta(weeks=52)  # so that a gate every week spends a 52nd part
 WATCH = 0.5  # of what comes in while a former champion is watched: for the tests of the watch
@@ -37,34 +37,34 @@ class Allowance:
 
 
 def allowance(
-    yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]], watching: timedelta = timedelta(0)
+    yearly: float, now: datetime, decisions: Iterable[DecisionRecord], watching: timedelta = timedelta(0)
 ) -> Allowance:
-    """What a gate may spend as of `now`, by the decisions on record (their `decided_at`, `decision` and `evidence`).
+    """Return what a gate may spend as of `now`, by the decisions on record in any order.
 
     The first decision begins the count. Time that a gate has spent for is never spent again: as of a moment before the
     latest gate's test there is nothing. `watching` is how long a watch lasts after a promotion.
     """
     made = list(decisions)
-    tests = [each["decided_at"] for each in made if spends(each) and not is_of_watch(each)]
-    since = max(tests, default=min((each["decided_at"] for each in made), default=now))
+    tests = [each.decided_at for each in made if spends(each) and not is_of_watch(each)]
+    since = max(tests, default=min((each.decided_at for each in made), default=now))
     waited = min(max(now - since, timedelta(0)), YEAR)
-    shared = sum((_overlap(now - waited, now, *times) for times in watches(made, watching)), timedelta(0))
+    shared = sum((_overlap(now - waited, now, *times) for times in list_watches(made, watching)), timedelta(0))
     return _at_most(yearly, now, made, yearly * ((waited - WATCH * shared) / YEAR))
 
 
-def allowance_of_watch(yearly: float, now: datetime, decisions: Iterable[Mapping[str, Any]], watch: Watch) -> Allowance:
-    """What a test of this watch may spend as of `now`, after those that it has made."""
+def allowance_of_watch(yearly: float, now: datetime, decisions: Iterable[DecisionRecord], watch: Watch) -> Allowance:
+    """Return what a test of this watch may spend as of `now`, after those that it has made."""
     made = list(decisions)
     length = watch.until - watch.since
     elapsed = min(max((now - watch.since) / length, 0.0), 1.0)
-    of_watch = [each for each in made if spends(each) and is_of_watch(each) and each["decided_at"] >= watch.since]
-    spent = sum(each["evidence"]["level"] for each in of_watch)
+    of_watch = [each for each in made if spends(each) and is_of_watch(each) and each.decided_at >= watch.since]
+    spent = sum(each.evidence["level"] for each in of_watch)
     return _at_most(yearly, now, made, max(0.0, yearly * WATCH * (length / YEAR) * elapsed**2 - spent))
 
 
-def _at_most(yearly: float, now: datetime, made: list[Mapping[str, Any]], level: float) -> Allowance:
+def _at_most(yearly: float, now: datetime, made: list[DecisionRecord], level: float) -> Allowance:
     """This level, as far as the tests of a year leave it, those of gates and of watches alike."""
-    spent = sum(each["evidence"]["level"] for each in made if spends(each) and now - each["decided_at"] < YEAR)
+    spent = sum(each.evidence["level"] for each in made if spends(each) and now - each.decided_at < YEAR)
     left = max(0.0, yearly - spent)
     return Allowance(yearly, min(level, left), left)
 
@@ -73,10 +73,11 @@ def _overlap(begin: datetime, end: datetime, since: datetime, until: datetime) -
     return max(min(end, until) - max(begin, since), timedelta(0))
 
 
-def spends(decision: Mapping[str, Any]) -> bool:
-    """Whether a decision used up some of the budget: a gate or a watch tested, and changed nothing."""
-    return decision["decision"] == "kept" and bool((decision["evidence"] or {}).get("level"))
+def spends(decision: DecisionRecord) -> bool:
+    """Return whether a decision used up some of the budget: a gate or a watch tested, and changed nothing."""
+    return decision.outcome is DecisionOutcome.KEPT and bool(decision.evidence.get("level"))
 
 
-def is_of_watch(decision: Mapping[str, Any]) -> bool:
-    return (decision["evidence"] or {}).get("shadow") == "watched"
+def is_of_watch(decision: DecisionRecord) -> bool:
+    """Return whether a watch decided, and not a gate after training."""
+    return decision.evidence.get("shadow") == "watched"

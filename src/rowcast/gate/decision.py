@@ -6,17 +6,9 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from rowcast.errors import RowcastError
+from rowcast.store.records import DecisionOutcome
 
 _LATER = ("judged_to", "auc_champion", "auc_challenger", "shadow")  # are added by whoever knows them
-
-
-class Outcome(StrEnum):
-    """What becomes of a version."""
-
-    PROMOTED = "promoted"
-    ROLLED_BACK = "rolled back"
-    KEPT = "kept"  # the champion stays
-    UNDECIDED = "undecided"  # the rows do not suffice to tell
 
 
 class Cause(StrEnum):
@@ -93,7 +85,7 @@ class FirstEvidence:
 class Decision:
     """What the gate decides, and on what."""
 
-    outcome: Outcome
+    outcome: DecisionOutcome
     cause: Cause
     evidence: Evidence | FirstEvidence = Evidence()
     needed: int | None = None  # FEW_POSITIVES, FEW_BLOCKS: how many are
@@ -107,7 +99,7 @@ class Decision:
     @property
     def promote(self) -> bool:
         """Whether another version serves from now on."""
-        return self.outcome in (Outcome.PROMOTED, Outcome.ROLLED_BACK)
+        return self.outcome.changes_champion
 
     @property
     def is_of_shadow(self) -> bool:

@@ -1,13 +1,13 @@
 """The watch over a gate's promotion: the champion before goes on scoring in the shadow, in case it was better."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-Decisions = Iterable[Mapping[str, Any]]
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 
-_CHANGES = ("promoted", "rolled back")  # decisions after which another version serves
+Decisions = Iterable[DecisionRecord]
 
 
 @dataclass(frozen=True)
@@ -21,31 +21,31 @@ class Watch:
     judged_to: Any = None  # the newest row that the gate judged by: a moment in ISO 8601, or a list of key texts
 
 
-def watching(decisions: Decisions, length: timedelta) -> Watch | None:
-    """The watch over the present champion, by the decisions on record, the newest first; None where there is none.
+def find_watch(decisions: Decisions, length: timedelta) -> Watch | None:
+    """Return the watch over the present champion, by the decisions on record, the newest first; None without one.
 
     The next change of the champion ends it, whoever made it. What a person decided, or what was rolled back to, is not
     watched: a gate takes back nothing but what a gate promoted.
     """
-    newest = next((made for made in decisions if made["decision"] in _CHANGES), None)
-    return None if newest is None else _begun(newest, length)
+    newest = next((made for made in decisions if made.outcome.changes_champion), None)
+    return None if newest is None else _begin(newest, length)
 
 
-def watches(decisions: Decisions, length: timedelta) -> list[tuple[datetime, datetime]]:
-    """From when until when there was a watch, by the decisions in any order; no two of these times overlap."""
-    changes = sorted((made for made in decisions if made["decision"] in _CHANGES), key=lambda made: made["decided_at"])
-    ends = [made["decided_at"] for made in changes[1:]]
+def list_watches(decisions: Decisions, length: timedelta) -> list[tuple[datetime, datetime]]:
+    """Return from when until when there was a watch, by the decisions in any order; no two of these times overlap."""
+    changes = sorted((made for made in decisions if made.outcome.changes_champion), key=lambda made: made.decided_at)
+    ends = [made.decided_at for made in changes[1:]]
     found = []
     for made, end in zip(changes, [*ends, None], strict=True):
-        begun = _begun(made, length)
-        if begun is not None:
-            found.append((begun.since, begun.until if end is None else min(begun.until, end)))
+        watch = _begin(made, length)
+        if watch is not None:
+            found.append((watch.since, watch.until if end is None else min(watch.until, end)))
     return found
 
 
-def _begun(made: Mapping[str, Any], length: timedelta) -> Watch | None:
-    """The watch that a change of the champion began."""
-    at, former = made["decided_at"], made.get("previous")
-    if not length or made["decided_by"] != "gate" or made["decision"] != "promoted" or former is None:
+def _begin(made: DecisionRecord, length: timedelta) -> Watch | None:
+    """Return the watch that a change of the champion began."""
+    at, former = made.decided_at, made.previous
+    if not length or not made.is_by_gate or made.outcome is not DecisionOutcome.PROMOTED or former is None:
         return None
-    return Watch(former, made["version"], at, at + length, (made["evidence"] or {}).get("judged_to"))
+    return Watch(former, made.version, at, at + length, made.evidence.get("judged_to"))

@@ -19,7 +19,7 @@ from rowcast.messages.events import (
     VersionDecided,
 )
 from rowcast.store.alert_record import Alert
-from rowcast.store.records import EndCause
+from rowcast.store.records import DecisionOutcome, EndCause
 
 _COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
 _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
@@ -106,13 +106,13 @@ def _decided(event: VersionDecided) -> tuple[str, str, str, str]:
 def _meaning(event: VersionDecided) -> tuple[str, str, str, int]:
     """A decision for those who use the scores: title, how it was decided, what to do, whose card to look at."""
     version, champion = event.version, event.champion_before
-    if event.outcome == "rolled back" and champion is not None:
+    if event.outcome is DecisionOutcome.ROLLED_BACK and champion is not None:
         hint = f"nothing for the scores, v{version} serves again; find out what v{champion} does worse"
         return f"v{champion} rolled back to v{version}", "", hint, champion
-    if event.outcome == "undecided":
+    if event.outcome is DecisionOutcome.UNDECIDED:
         hint = f"nothing: later labels decide, or a newer version takes its place; 'rowcast promote {version}' decides"
         return f"v{version} waits", ", undecided", hint, version
-    if event.outcome == "kept":
+    if event.outcome is DecisionOutcome.KEPT:
         if event.role == "watched" and champion is not None:  # the version that served before this champion
             return f"v{champion} stays", ", decided", _NOTHING, champion
         return f"v{version} refused", "", _NOTHING, version

@@ -1,6 +1,10 @@
 """Why the gate decided as it did, in a sentence with the numbers."""
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 _SIMPLE = (
     ("cost_per_row_flag_none", "flagging none"),
@@ -10,14 +14,25 @@ _SIMPLE = (
 
 
 def describe_decision(decision: Decision) -> str:
-    """Return the outcome and why, as it is kept with the decision."""
+    """Return the outcome and why; why alone of the first version, which wins against nobody."""
     if decision.cause is Cause.FIRST:
         return explain_decision(decision)
-    return f"{decision.outcome}: {explain_decision(decision)}"
+    return describe_outcome(decision.outcome, explain_decision(decision))
+
+
+def describe_record(made: DecisionRecord) -> str:
+    """Return the outcome and why of a decision on record, in the words of `describe_decision`."""
+    is_first = made.is_by_gate and made.previous is None and made.outcome is DecisionOutcome.PROMOTED
+    return made.reason if is_first else describe_outcome(made.outcome, made.reason)
+
+
+def describe_outcome(outcome: DecisionOutcome, reason: str) -> str:
+    """Return an outcome with its reason."""
+    return f"{outcome}: {reason}"
 
 
 def explain_decision(decision: Decision) -> str:
-    """Return why, without the outcome."""
+    """Return why, without the outcome, as it is kept with the decision."""
     if isinstance(decision.evidence, FirstEvidence):
         return _first(decision.evidence)
     if decision.is_of_shadow and decision.cause is Cause.OVERTAKEN:
@@ -27,6 +42,21 @@ def explain_decision(decision: Decision) -> str:
         who = f"v{decision.challenger} as challenger of v{decision.champion}, on rows that it scored in the shadow"
         return f"{who}: {why}"
     return why
+
+
+@dataclass(frozen=True)
+class ShadowProgress:
+    """How far the evidence about a version is that scores in the shadow."""
+
+    version: int
+    role: str  # watched (the champion before), waiting (the challenger)
+    until: datetime | None  # when the watch ends
+    labelled: int  # rows that both it and the champion scored, and whose label is known
+
+    def __str__(self) -> str:
+        who = "the challenger" if self.until is None else "the champion before"
+        until = "" if self.until is None else f" until {self.until:%Y-%m-%d}"
+        return f"v{self.version}{until} ({who}), {self.labelled:,} labelled rows so far"
 
 
 def _first(evidence: FirstEvidence) -> str:

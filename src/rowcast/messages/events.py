@@ -8,7 +8,7 @@ from rowcast.errors import dedup_key
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
 from rowcast.store.alert_record import Severity, State
-from rowcast.store.records import EndCause
+from rowcast.store.records import DecisionOutcome, EndCause
 
 BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves
 
@@ -62,7 +62,7 @@ class VersionDecided:
     promotion_id: int
     version: int
     champion_before: int | None  # that served until then, and does still if this version does not
-    outcome: str  # promoted, rolled back, kept, undecided
+    outcome: DecisionOutcome
     by: str  # gate, or who
     reason: str  # in words, without the outcome
     role: str | None  # in which it scored in the shadow: watched, waiting; None where it did not
@@ -79,7 +79,7 @@ class VersionDecided:
     @property
     def severity(self) -> Severity:
         """That a champion was taken back is what somebody should look at."""
-        return "warning" if self.outcome == "rolled back" else "info"
+        return "warning" if self.outcome is DecisionOutcome.ROLLED_BACK else "info"
 
     @property
     def dedup_key(self) -> str:

@@ -121,7 +121,8 @@ def _open_scorer(request: ScoringRequest) -> Scorer:
     if not _open:
         if multiprocessing.parent_process() is not None and request.logging is not None:
             given = request.logging
-            logs.configure(given.level, file=given.file, secrets=given.secrets, rotates=False, values=given.values)
+            file = None if given.file is None else logs.LogFile(given.file, rotates=False)
+            logs.configure(given.level, file=file, secrets=given.secrets, values=given.values)
         _open.append(_OpenScorer(request.settings))
     return _open[0].scorer
 

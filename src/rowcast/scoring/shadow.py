@@ -3,10 +3,9 @@
 What goes wrong with them is logged and counted, and nothing else: the champion's rows are published by then.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import pyarrow as pa
 import structlog
@@ -19,11 +18,12 @@ from rowcast.models.artifact import Model
 from rowcast.scoring.columns import check_rows, columns_needed
 from rowcast.source import Fetched, take_rows
 from rowcast.store import Batch
+from rowcast.store.records import DecisionRecord, VersionStatus
 
 log = structlog.get_logger("rowcast")
 
 
-def find_allowance(job: Job, now: datetime, decisions: Iterable[Mapping[str, Any]]) -> gate.Allowance:
+def find_allowance(job: Job, now: datetime, decisions: Iterable[DecisionRecord]) -> gate.Allowance:
     """Return what a gate may spend by the decisions on record, beside the watch that shares it."""
     settings = job.settings.gate
     return gate.allowance(settings.yearly_error, now, decisions, timedelta(days=settings.watch_days))
@@ -35,7 +35,7 @@ def find_watch(job: Job, now: datetime) -> gate.Watch | None:
     When the one before no longer scores in the shadow, its last rows may still wait for their labels.
     """
     settings = job.settings
-    watch = gate.watching(job.registry.promotions(), timedelta(days=settings.gate.watch_days))
+    watch = gate.find_watch(job.registry.decisions(), timedelta(days=settings.gate.watch_days))
     if watch is None or now >= watch.until + settings.source.label_delay + settings.retrain.every:
         return None
     return watch
@@ -43,7 +43,7 @@ def find_watch(job: Job, now: datetime) -> gate.Watch | None:
 
 def find_versions(job: Job, now: datetime) -> tuple[int, ...]:
     """Return the versions that score in the shadow: a waiting challenger, and the former champion of a watch."""
-    found = [each.version for each in job.registry.versions() if each.status == "challenger"]
+    found = [each.version for each in job.registry.versions() if each.status is VersionStatus.CHALLENGER]
     watch = find_watch(job, now)
     if watch is not None and watch.since <= now < watch.until:
         found.append(watch.former)
@@ -54,7 +54,7 @@ def forget(job: Job, now: datetime) -> None:
     """Delete the shadow scores of versions that neither wait nor are watched any more."""
     try:
         watch = find_watch(job, min(now, job.store.now()))
-        over = {each.version for each in job.registry.versions() if each.status != "challenger"}
+        over = {each.version for each in job.registry.versions() if each.status is not VersionStatus.CHALLENGER}
         job.ledger.forget_shadow(over if watch is None else over - {watch.former})
     except DatabaseError as error:  # the next run does it
         log.warning("what is over of the shadow could not be thrown away", error=error)

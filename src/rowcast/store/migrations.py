@@ -13,8 +13,10 @@ import sqlalchemy as sa
 
 from rowcast.database import Database
 from rowcast.errors import DatabaseError, StoreError
-from rowcast.store.records import EndCause
+from rowcast.store.records import DecisionOutcome, EndCause
 from rowcast.store.tables import JobTables, Tables
+
+_LONGEST = 1_000_000  # characters of a reason
 
 
 def _leases(db: Database, tables: Tables) -> list[str]:
@@ -40,7 +42,7 @@ def _own_tables(_db: Database, _tables: Tables) -> list[str]:
 
 def _alerts(db: Database, tables: Tables) -> list[str]:
     """To version 5: the table of alerts, and which decisions have become one."""
-    return [_added(db, tables.promotion, "told")]
+    return [_added(db, tables.promotion, "alerted")]
 
 
 def _profiles(db: Database, tables: Tables) -> list[str]:
@@ -75,6 +77,21 @@ def _dedup_keys(db: Database, tables: Tables) -> list[str]:
 def _cost_key(detail: dict[str, str]) -> str:
     """What version 9 writes of an alert with a title such as `v2 costs more than it promised`."""
     return f"{detail['title'].partition(' ')[0]}:{detail.get('alike', '')}"
+
+
+def _reasons(db: Database, tables: Tables) -> list[str]:
+    """To version 10: reasons without the outcome, which has a column of its own. What a person wrote stays as it is."""
+    table = tables.promotion
+    return [_without_prefix(db, table, outcome) for outcome in DecisionOutcome]
+
+
+def _without_prefix(db: Database, table: sa.Table, outcome: DecisionOutcome) -> str:
+    prefix, reason = f"{outcome}: ", table.c.reason
+    begins = sa.func.substring(reason, 1, len(prefix)) == prefix
+    mine = sa.and_(table.c.decided_by == "gate", table.c.decision == outcome, begins)
+    rest = sa.func.substring(reason, len(prefix) + 1, _LONGEST)
+    update = table.update().where(mine).values(reason=rest)
+    return str(update.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))
 
 
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
@@ -117,6 +134,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _unused,
     _end_causes,
     _dedup_keys,
+    _reasons,
 )
 VERSION = 1 + len(STEPS)
 

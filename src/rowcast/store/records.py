@@ -47,6 +47,30 @@ class BatchStatus(StrEnum):
     HALVED = "halved"  # it failed, and smaller batches took its place
 
 
+class VersionStatus(StrEnum):
+    """Where a model version stands."""
+
+    CHALLENGER = "challenger"  # waits for the champion's place
+    CHAMPION = "champion"
+    RETIRED = "retired"  # was champion
+    REFUSED = "refused"
+    REPLACED = "replaced"  # by a newer challenger
+
+
+class DecisionOutcome(StrEnum):
+    """What becomes of a version."""
+
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    KEPT = "kept"  # the champion stays
+    UNDECIDED = "undecided"  # the rows do not suffice to tell
+
+    @property
+    def changes_champion(self) -> bool:
+        """Whether another version serves from then on."""
+        return self in (DecisionOutcome.PROMOTED, DecisionOutcome.ROLLED_BACK)
+
+
 class EndCause(StrEnum):
     """Why a run is no longer under way."""
 
@@ -127,6 +151,48 @@ class StepRecord:
     columns: int | None = None
     peak_rss_mb: float | None = None  # the most memory that its process had held by then
     error: str | None = None  # in a line, for a person
+
+
+@dataclass(frozen=True)
+class NewDecision:
+    """What was decided about a version, before it is on record."""
+
+    outcome: DecisionOutcome
+    reason: str  # in words, without the outcome
+    evidence: Mapping[str, Any]  # as JSON takes it
+    decided_at: datetime  # as of
+    decided_by: str  # gate, or who
+
+
+@dataclass(frozen=True)
+class DecisionRecord:
+    """A decision about a version, as the store records it."""
+
+    promotion_id: int
+    job: str
+    version: int
+    previous: int | None  # the champion until then; None where there was none
+    decided_at: datetime  # as of
+    decided_by: str  # gate, or who
+    outcome: DecisionOutcome
+    reason: str  # in words, without the outcome
+    evidence: Mapping[str, Any]  # the gate's figures; a later rowcast may have added some
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the record of a row of the table `promotion`."""
+        about = {name: value for name, value in row.items() if name != "decision"}
+        outcome = DecisionOutcome(row["decision"])
+        return cls(**{**about, "outcome": outcome, "evidence": json.loads(row["evidence"]) or {}})
+
+    @property
+    def is_by_gate(self) -> bool:
+        """Whether a gate decided, and not a person."""
+        return self.decided_by == "gate"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record under the names that the table has for it, JSON-safe but for the moment."""
+        return {"decision" if name == "outcome" else name: value for name, value in vars(self).items()}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rowcast.database import Database
 from rowcast.errors import ModelError
 from rowcast.models.artifact import Model
 from rowcast.store.ledger import leave_to_champion
+from rowcast.store.records import DecisionOutcome, DecisionRecord, NewDecision, VersionStatus
 from rowcast.store.tables import Tables
 
 _LARGE = ("artifact", "edges", "reference", "weights")  # columns that only those read who need them
@@ -26,7 +27,7 @@ class Version:
     """What the store keeps about a model version, all but its bytes."""
 
     version: int
-    status: str  # challenger (waits), champion, retired (was champion), refused, replaced (by a newer challenger)
+    status: VersionStatus
     created_at: datetime  # as of
     run_id: int
     estimator: str
@@ -68,8 +69,8 @@ class Registry:
             self.db.lock(self.tables.job, self.job)  # under which version numbers are given
             newest = self.db.scalar(sa.select(sa.func.max(table.c.version).label("v")).where(table.c.job == self.job))
             version = (newest or 0) + 1
-            waiting = sa.and_(table.c.job == self.job, table.c.status == "challenger")
-            self.db.execute(table.update().where(waiting).values(status="replaced"))
+            waiting = sa.and_(table.c.job == self.job, table.c.status == VersionStatus.CHALLENGER)
+            self.db.execute(table.update().where(waiting).values(status=VersionStatus.REPLACED))
             values["metrics"] = json.dumps({**values["metrics"], "versions": _versions()}, ensure_ascii=False)
             if values.get("trained_to_key") is not None:
                 values["trained_to_key"] = json.dumps(values["trained_to_key"], ensure_ascii=False)
@@ -77,7 +78,7 @@ class Registry:
                 table.insert().values(
                     job=self.job,
                     version=version,
-                    status="challenger",
+                    status=VersionStatus.CHALLENGER,
                     features=json.dumps(model.features, ensure_ascii=False),
                     artifact=artifact,
                     artifact_sha256=hashlib.sha256(artifact).hexdigest(),
@@ -90,7 +91,7 @@ class Registry:
         return version
 
     def load(self, version: int) -> Model:
-        """The model itself. Raises ModelError where it is missing, was changed, or holds what is not allowed."""
+        """Return the model itself. Raise ModelError where it is missing, was changed, or holds what is not allowed."""
         artifact, sha256 = self._artifact(version)
         try:
             return Model.from_bytes(artifact, sha256)
@@ -120,7 +121,7 @@ class Registry:
         return bytes(found[0]["artifact"]), found[0]["artifact_sha256"]
 
     def reference(self, version: int) -> Reference | None:
-        """What a version's rows are held against; None for one that was trained before rows were counted."""
+        """Return what a version's rows are held against; None for one that was trained before rows were counted."""
         table = self.tables.model
         this = sa.and_(table.c.job == self.job, table.c.version == version, table.c.edges.is_not(None))
         found = self.db.rows(sa.select(table.c.edges, table.c.reference, table.c.weights).where(this))
@@ -131,48 +132,45 @@ class Registry:
         return Reference(bytes(found[0]["edges"]), bytes(found[0]["reference"]), weights)
 
     def versions(self) -> list[Version]:
-        """The newest first."""
+        """Return every version, the newest first."""
         table = self.tables.model
         columns = [column for column in table.c if column.name not in ("job", *_LARGE)]
         rows = self.db.rows(sa.select(*columns).where(table.c.job == self.job).order_by(table.c.version.desc()))
         return [_version(row) for row in rows]
 
     def version(self, version: int) -> Version:
-        """One version. Raises ModelError where there is none such."""
+        """Return one version. Raise ModelError where there is none such."""
         found = [known for known in self.versions() if known.version == version]
         if not found:
             raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
         return found[0]
 
     def champion(self) -> int | None:
+        """Return the version in service; None before the first promotion."""
         table = self.tables.job
         found: int | None = self.db.scalar(sa.select(table.c.champion).where(table.c.job == self.job))
         return found
 
     def champion_as_of(self, now: datetime) -> int | None:
-        """Which version served at a moment before some decision of the gate; without such, the one that serves."""
-        made = self.promotions()
-        if not any(each["decided_at"] > now and each["decided_by"] == "gate" for each in made):
+        """Return the version that served at a moment before some decision of the gate; without such, that of now."""
+        made = self.decisions()
+        if not any(each.decided_at > now and each.is_by_gate for each in made):
             return self.champion()
-        served = [each for each in made if each["decided_at"] < now and each["decision"] in ("promoted", "rolled back")]
-        return served[0]["version"] if served else None
+        served = [each for each in made if each.decided_at < now and each.outcome.changes_champion]
+        return served[0].version if served else None
 
     def promote(
         self,
         version: int,
+        decision: NewDecision,
         *,
-        at: datetime,
-        by: str,
-        decision: str,
-        reason: str,
-        evidence: Any,
         against: int | Literal["anyone"] | None = "anyone",
         knowing: int | None = None,
     ) -> bool:
         """Put a version in service and record who decided so and why, in one transaction.
 
-        `against` is the champion that it was judged against, `knowing` how many decisions were on record; False, and
-        nothing done, where another serves by now, or a decision was added.
+        `against` is the champion that it was compared with, `knowing` how many decisions were on record. Return False,
+        and do nothing, where another serves by now, or a decision was added.
         """
         self.version(version)
         with self.db.transaction("write"):
@@ -180,70 +178,67 @@ class Registry:
             previous = self.champion()
             if against not in ("anyone", previous):
                 return False
-            if knowing is not None and knowing != len(self.promotions()):
+            if knowing is not None and knowing != len(self.decisions()):
                 return False
             if previous is not None and previous != version:
-                self._set_status(previous, "retired")
-            self._set_status(version, "champion")
+                self._set_status(previous, VersionStatus.RETIRED)
+            self._set_status(version, VersionStatus.CHAMPION)
             job = self.tables.job
             self.db.execute(job.update().where(job.c.job == self.job).values(champion=version))
             self.db.execute(leave_to_champion(self.tables, self.job))
-            self._record(version, previous, at, by, decision, reason, evidence)
+            self._record(version, previous, decision)
         return True
 
-    def keep(
-        self,
-        version: int,
-        *,
-        at: datetime,
-        by: str,
-        decision: str,
-        reason: str,
-        evidence: Any,
-        knowing: int | None = None,
-    ) -> bool:
+    def keep(self, version: int, decision: NewDecision, *, knowing: int | None = None) -> bool:
         """Record that a version was not promoted; a challenger that was refused no longer waits.
 
-        `knowing` is how many decisions were on record; False, and nothing done, where one was added.
+        `knowing` is how many decisions were on record. Return False, and do nothing, where one was added.
         """
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)
-            if knowing is not None and knowing != len(self.promotions()):
+            if knowing is not None and knowing != len(self.decisions()):
                 return False
-            if decision == "kept":
-                self._set_status(version, "refused", "challenger")
-            self._record(version, self.champion(), at, by, decision, reason, evidence)
+            if decision.outcome is DecisionOutcome.KEPT:
+                self._set_status(version, VersionStatus.REFUSED, VersionStatus.CHALLENGER)
+            self._record(version, self.champion(), decision)
         return True
 
-    def promotions(self) -> list[dict[str, Any]]:
-        """Every decision, the newest first."""
+    def decisions(self) -> list[DecisionRecord]:
+        """Return every decision about versions, the newest first."""
         table = self.tables.promotion
-        rows = self.db.rows(self._decisions().order_by(table.c.promotion_id.desc()))
-        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+        rows = self.db.rows(self._select_decisions().order_by(table.c.promotion_id.desc()))
+        return [DecisionRecord.from_row(row) for row in rows]
 
-    def put_in_service(self) -> dict[str, Any] | None:
-        """The decision by which the champion serves; None where there is none."""
+    def decision(self, promotion_id: int) -> DecisionRecord:
+        """Return one decision. Raise ModelError where there is none such."""
+        found = [made for made in self.decisions() if made.promotion_id == promotion_id]
+        if not found:
+            raise ModelError(f"job '{self.job}' has no decision {promotion_id}", hint="'rowcast models' lists them")
+        return found[0]
+
+    def find_promotion(self) -> DecisionRecord | None:
+        """Return the decision by which the champion serves; None where there is none."""
         champion = self.champion()
-        served = (made for made in self.promotions() if made["version"] == champion)
-        return next((made for made in served if made["decision"] in ("promoted", "rolled back")), None)
+        made = (each for each in self.decisions() if each.version == champion)
+        return next((each for each in made if each.outcome.changes_champion), None)
 
-    def untold(self) -> list[dict[str, Any]]:
-        """Decisions that have become no alert yet, the oldest first."""
+    def decisions_to_alert(self) -> list[DecisionRecord]:
+        """Return the decisions that have become no alert yet, the oldest first."""
         table = self.tables.promotion
-        rows = self.db.rows(self._decisions().where(table.c.told == 0).order_by(table.c.promotion_id))
-        return [{**row, "evidence": json.loads(row["evidence"])} for row in rows]
+        rows = self.db.rows(self._select_decisions().where(table.c.alerted == 0).order_by(table.c.promotion_id))
+        return [DecisionRecord.from_row(row) for row in rows]
 
-    def telling(self, promotion_id: int) -> sa.UpdateBase:
-        """The statement that says: a decision has become an alert. It returns a row to whoever says so first."""
+    def mark_alerted(self, promotion_id: int) -> sa.UpdateBase:
+        """Return the statement that marks a decision as alerted. It returns a row to whoever executes it first."""
         table = self.tables.promotion
-        this = sa.and_(table.c.promotion_id == promotion_id, table.c.told == 0)
-        return table.update().where(this).values(told=1).returning(table.c.promotion_id)
+        this = sa.and_(table.c.promotion_id == promotion_id, table.c.alerted == 0)
+        return table.update().where(this).values(alerted=1).returning(table.c.promotion_id)
 
-    def _decisions(self) -> sa.Select[Any]:
+    def _select_decisions(self) -> sa.Select[Any]:
         table = self.tables.promotion
-        return sa.select(*[column for column in table.c if column.name != "told"]).where(table.c.job == self.job)
+        return sa.select(*[column for column in table.c if column.key != "alerted"]).where(table.c.job == self.job)
 
-    def _set_status(self, version: int, status: str, before: str | None = None) -> None:
+    def _set_status(self, version: int, status: VersionStatus, before: VersionStatus | None = None) -> None:
         """Give a version a status, where `before` is given only if it has that one."""
         table = self.tables.model
         this = sa.and_(table.c.job == self.job, table.c.version == version)
@@ -251,20 +246,18 @@ class Registry:
             this = sa.and_(this, table.c.status == before)
         self.db.execute(table.update().where(this).values(status=status))
 
-    def _record(
-        self, version: int, previous: int | None, at: datetime, by: str, decision: str, reason: str, evidence: Any
-    ) -> None:
+    def _record(self, version: int, previous: int | None, decision: NewDecision) -> None:
         self.db.execute(
             self.tables.promotion.insert().values(
                 job=self.job,
                 version=version,
                 previous=previous,
-                decided_at=at,
-                decided_by=by,
-                decision=decision,
-                reason=reason,
-                evidence=json.dumps(evidence, ensure_ascii=False),
-                told=0,
+                decided_at=decision.decided_at,
+                decided_by=decision.decided_by,
+                decision=decision.outcome,
+                reason=decision.reason,
+                evidence=json.dumps(dict(decision.evidence), ensure_ascii=False),
+                alerted=0,
             )
         )
 
@@ -280,6 +273,7 @@ def _version(row: dict[str, Any]) -> Version:
     return Version(
         **{
             **row,
+            "status": VersionStatus(row["status"]),
             "features": tuple(json.loads(row["features"])),
             "metrics": json.loads(row["metrics"]),
             "trained_to_key": tuple(json.loads(key)) if key else None,

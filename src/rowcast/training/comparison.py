@@ -1,5 +1,6 @@
 """Two versions held against each other: what their predictions of the same labelled rows cost."""
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,16 @@ from rowcast import features, gate
 from rowcast.config import Task
 from rowcast.errors import ModelError
 from rowcast.job.opening import Job
+from rowcast.messages.decisions import explain_decision
 from rowcast.models.artifact import Model
 from rowcast.models.decision import Costs, decision_costs
 from rowcast.source import GROUP, LABEL, TIME
+from rowcast.store.records import NewDecision
 
 _DAY = 86_400_000_000  # microseconds
 
 
-def compared(
+def compare(
     job: Job,
     rows: pa.RecordBatch,
     champion: pa.Array,
@@ -25,9 +28,9 @@ def compared(
     models: list[Model],
     allowed: gate.Allowance,
 ) -> gate.Decision:
-    """The gate's decision on rows with their `LABEL`, `TIME` and `GROUP`, from what both of `models` predicted of each.
+    """Return the gate's decision on rows with their `LABEL`, `TIME` and `GROUP`, by what both models predicted of each.
 
-    Raises ModelError where one of them does something else than the config's task.
+    Raise ModelError where one of them does something else than the config's task.
     """
     task = job.settings.task
     for model in models:
@@ -45,6 +48,12 @@ def compared(
         blocks=blocks(job, rows),
     )
     return gate.decide(costs, gate.Rule(min_gain=job.settings.gate.min_gain), allowed)
+
+
+def make_record(decision: gate.Decision, now: datetime) -> NewDecision:
+    """Return what is kept of a gate's decision as of `now`."""
+    reason, evidence = explain_decision(decision), decision.evidence.to_dict()
+    return NewDecision(decision.outcome, reason, evidence, decided_at=now, decided_by="gate")
 
 
 def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDArray[Any]:

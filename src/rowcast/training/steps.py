@@ -24,14 +24,15 @@ from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, saved_contract, saved_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
-from rowcast.messages.decisions import describe_decision
+from rowcast.messages.decisions import describe_decision, describe_record
 from rowcast.models import imported
 from rowcast.models.target import Target
 from rowcast.scoring import shadow
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
-from rowcast.training.comparison import blocks, compared, groups
+from rowcast.training.comparison import blocks, compare, groups, make_record
 from rowcast.watch import drift
 
 log = structlog.get_logger("rowcast")
@@ -39,6 +40,7 @@ log = structlog.get_logger("rowcast")
 PART = "rowcast.part"  # beside each training row: what it serves
 TRAIN, GATE, NEITHER = 0, 1, 2
 OUTCOME = "rowcast.outcome"
+UNDECIDED = DecisionOutcome.UNDECIDED
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = 20
 
@@ -277,52 +279,55 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
 
 def _gate(run: Run, about: StepReport) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
-    champion, decisions = run.job.registry.champion(), run.job.registry.promotions()
-    if stands := _stands(version.version, champion, decisions):
-        about.note = f"v{version.version} was decided on before: {stands['reason']}"
-        run.work.save_json(SAVED["gate"], {name: stands[name] for name in ("version", "decision", "reason")})
+    champion, decisions = run.job.registry.champion(), run.job.registry.decisions()
+    if stands := _find_standing(version.version, champion, decisions):
+        about.note = f"v{version.version} was decided on before: {describe_record(stands)}"
+        _save_decision(run.work, stands)
         return
-    judged = run.work.json("train/champion.json")
-    if champion != judged:
+    fetched_for = run.work.json("train/champion.json")
+    if champion != fetched_for:
         changed = gate.Cause.CHAMPION_CHANGED
-        decision = gate.Decision(gate.Outcome.UNDECIDED, changed, champion=judged, challenger=champion)
+        decision = gate.Decision(UNDECIDED, changed, champion=fetched_for, challenger=champion)
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
         allowed = shadow.find_allowance(run.job, run.now, decisions)
-        decision = _compared(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
+        decision = _compare(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
     if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
         run.job.ledger.fix_scope(fetch.find_initial_scope(run.job.source, run.now, run.job.settings.infer.since))
     if decision.promote and not run.job.registry.promote(
-        version.version, **_as_record(decision), at=run.now, by="gate", against=champion, knowing=len(decisions)
+        version.version, make_record(decision, run.now), against=champion, knowing=len(decisions)
     ):
-        decision = gate.Decision(gate.Outcome.UNDECIDED, gate.Cause.OVERTAKEN)
+        decision = gate.Decision(UNDECIDED, gate.Cause.OVERTAKEN)
     if not decision.promote:
-        run.job.registry.keep(version.version, **_as_record(decision), at=run.now, by="gate")
-    evidence, reason = decision.evidence.to_dict(), describe_decision(decision)
-    saved = {"version": version.version, "decision": decision.outcome.value, "reason": reason, **evidence}
-    run.work.save_json(SAVED["gate"], saved)
-    about.metrics = evidence
-    about.note = f"v{version.version} {reason}"
+        run.job.registry.keep(version.version, make_record(decision, run.now))
+    _save_decision(run.work, next(each for each in run.job.registry.decisions() if each.version == version.version))
+    about.metrics = decision.evidence.to_dict()
+    about.note = f"v{version.version} {describe_decision(decision)}"
 
 
-def _stands(version: int, champion: int | None, decisions: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """The decision that a gate asked again lets stand: to judge the same rows twice would be a second chance.
+def _find_standing(version: int, champion: int | None, decisions: list[DecisionRecord]) -> DecisionRecord | None:
+    """The decision that a gate asked again lets stand: to test on the same rows twice would be a second chance.
 
     That is what made the version champion, be it this gate or a person, or a test of this gate's that it did not pass.
     """
-    about_it = [made for made in decisions if made["version"] == version]
+    about_it = [made for made in decisions if made.version == version]
     if champion == version:
         return about_it[0]
-    return next((made for made in about_it if made["decided_by"] == "gate" and made["decision"] != "undecided"), None)
+    return next((made for made in about_it if made.is_by_gate and made.outcome is not UNDECIDED), None)
 
 
-def _as_record(decision: gate.Decision) -> dict[str, Any]:
-    reason = describe_decision(decision)
-    return {"decision": decision.outcome.value, "reason": reason, "evidence": decision.evidence.to_dict()}
+def _save_decision(work: WorkDir, made: DecisionRecord) -> None:
+    about = {"promotion_id": made.promotion_id, "version": made.version, "decision": made.outcome}
+    work.save_json(SAVED["gate"], {**about, "reason": made.reason, **made.evidence})
 
 
-def _compared(
+def saved_decision(run: Run) -> DecisionRecord:
+    """Return the gate's decision in a run whose gate is done."""
+    return run.job.registry.decision(run.work.json(SAVED["gate"])["promotion_id"])
+
+
+def _compare(
     job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: StepReport
 ) -> gate.Decision:
     """Both models on the same rows, later than what either was trained on."""
@@ -332,10 +337,10 @@ def _compared(
         models = [job.registry.load(version.version) for version in (champion, challenger)]
         scored = [model.score(features.process(rows, model.contract, model.features)) for model in models]
         said = [predict.predict_labels(model, found) for model, found in zip(models, scored, strict=True)]
-        decision = compared(job, rows, said[0], said[1], models, allowed)
+        decision = compare(job, rows, said[0], said[1], models, allowed)
     except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
-        return gate.Decision(gate.Outcome.UNDECIDED, cause, evidence, champion=champion.version, error=error)
+        return gate.Decision(UNDECIDED, cause, evidence, champion=champion.version, error=error)
     about.rows_in = about.rows_out = rows.num_rows
     added: dict[str, Any] = {"judged_to": _newest(job, rows)}
     if models[0].kind == "binary":

@@ -23,7 +23,7 @@ WHERE [job].[job] = ?
 -- 'wafers';
 
 UPDATE [rowcast].[model] SET [status]=? WHERE [model].[job] = ? AND [model].[version] = ?
--- 'champion', 'wafers', 2;
+-- <VersionStatus.CHAMPION: 'champion'>, 'wafers', 2;
 
 UPDATE [rowcast].[job] SET [champion]=? WHERE [job].[job] = ?
 -- 2, 'wafers';
@@ -32,6 +32,6 @@ UPDATE [rowcast].[batch] SET [model_version]=NULL WHERE [batch].[job] = ? AND [b
 -- 'wafers', 'planned';
 
 INSERT INTO [rowcast].[promotion] ([job], [version], [previous], [decided_at], [decided_by], [decision], [reason], [evidence], [told]) OUTPUT [inserted].[promotion_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 2, 2, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'gate', 'promoted', 'it wins', '{}', 0;
+-- 'wafers', 2, 2, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'gate', <DecisionOutcome.PROMOTED: 'promoted'>, 'it wins', '{}', 0;
 
 COMMIT;
