@@ -16,6 +16,7 @@ RowcastError            what happened, where, and the way out
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
 
+import re
 import sys
 import types
 from typing import Literal, get_args
@@ -27,6 +28,7 @@ Reason = Literal[
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 MORE = "pipeline.log and 'rowcast runs' say more"
+_LONGEST = 400  # characters that a driver may say
 _NO_VALUE_BEHIND: tuple[Reason, ...] = (
     "unreachable",
     "login",
@@ -125,6 +127,7 @@ class DatabaseError(RowcastError):
         What a driver says of a reason that concerns names, rights or the server alone is told whole. Of anything else
         it may quote the value that it refused.
         """
+        said = shorten(said)
         if reason in _NO_VALUE_BEHIND:
             return cls(f"{place}: {said}", hint=hint, reason=reason)
         return cls(f"{place}: {_REFUSED.get(reason, _REFUSED['other'])}", hint=hint, detail=said, reason=reason)
@@ -185,6 +188,13 @@ def describe(error: BaseException, *, details: bool) -> str:
 def quotes_values(error: BaseException) -> bool:
     """Return whether what an error says in full may quote a value of a row; another library's may always."""
     return error.quotes_values if isinstance(error, RowcastError) else bool(str(error))
+
+
+def shorten(said: str) -> str:
+    """Return what a driver said with long numbers and texts cut in the middle: it may quote a value of any length."""
+    said = re.sub(r"\d{40,}", lambda found: f"{found[0][:12]}…", said)
+    half = _LONGEST // 2
+    return said if len(said) <= _LONGEST else f"{said[:half]} … {said[-half:]}"
 
 
 def as_rowcast_error(error: Exception) -> RowcastError:

@@ -1,20 +1,31 @@
 """A small table with something odd in it, and its job, in this process."""
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+import structlog
 from conftest import Place
 
 from rowcast import config, pipeline
 from rowcast.init import quoted
-from rowcast.job.opening import Job, open_job
-from rowcast.store.records import StepRecord
+from rowcast.job.opening import open_job
 
 ROWS, LABELLED = 160, 120
 START = datetime(2026, 1, 1, tzinfo=UTC)
 QUICK = '[model]\nmin_train_rows = 50\nbudget = "0s"\n'
+
+
+@pytest.fixture(name="odd")
+def empty_odd(database: Place, tmp_path: Path) -> Iterator["Odd"]:
+    """Nothing yet in an empty database; a log without the traces of what failed, which take long to draw."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.INFO))
+    yield Odd(database, tmp_path)
+    structlog.reset_defaults()
 
 
 def is_failed(n: int) -> bool:
@@ -35,16 +46,14 @@ class Odd:
         columns |= types or {}
         self.place.run(f"CREATE TABLE wafers ({', '.join(f'{quoted(name)} {kind}' for name, kind in columns.items())})")
         numbers = range(1, ROWS + 1)
-        self.place.fill(
-            "wafers",
-            **{
-                "id": list(numbers),
-                "t": [(START + timedelta(hours=n)).strftime("%Y-%m-%d %H:%M:%SZ") for n in numbers],
-                "s0": [n * 37 % 101 / 10 for n in numbers],
-                "failed": [int(is_failed(n)) if n <= LABELLED else None for n in numbers],
-                **(values or {}),
-            },
-        )
+        filled: dict[str, list[Any]] = {
+            "id": list(numbers),
+            "t": [(START + timedelta(hours=n)).strftime("%Y-%m-%d %H:%M:%SZ") for n in numbers],
+            "s0": [n * 37 % 101 / 10 for n in numbers],
+            "failed": [int(is_failed(n)) if n <= LABELLED else None for n in numbers],
+            **(values or {}),
+        }
+        self.place.fill("wafers", **filled)
         return self
 
     def settings(self, text: str = "", **source: Any) -> config.Settings:
@@ -62,13 +71,3 @@ class Odd:
         """Return what a function says of the open job."""
         with open_job(self.settings(text, **source)) as job:
             return look(job)
-
-    def step(self, name: str, text: str = "", **source: Any) -> StepRecord:
-        """Return the record of a step of the last run."""
-
-        def look(job: Job) -> StepRecord:
-            run = job.runs.newest(1)[0]
-            return next(step for step in job.runs.steps(run.run_id) if step.name == name)
-
-        found: StepRecord = self.with_job(look, text, **source)
-        return found

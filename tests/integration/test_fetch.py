@@ -503,10 +503,10 @@ def test_groups_and_misfits_come_along(make_place):
     place = make_place("sqlite")
     fab = wafers(Fab(place, place), 4, x=[1, "a", 3, "b"], s=["l1", "l1", None, "l2"], y=[0, 1, 0, 1])
     fab.open(time="at", group="s")
-    found = fetch.fetch_training_rows(fab.source, NOW, 100, None)
+    found = fetch.fetch_training_rows(fab.source, NOW, 100, None).fetched
     assert found.rows.column(GROUP).to_pylist() == ["l1", "l1", None, "l2"]
     assert sorted((misfit.row, misfit.value) for misfit in found.misfits) == [(1, "a"), (3, "b")]
-    latest = fetch.fetch_training_rows(fab.source, NOW, 2, None)
+    latest = fetch.fetch_training_rows(fab.source, NOW, 2, None).fetched
     assert [(misfit.row, misfit.value) for misfit in latest.misfits] == [(1, "b")]
     assert "s" not in latest.rows.schema.names
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from rowcast import check, fetch
 from rowcast.config import Settings
-from rowcast.doctor.finding import Finding, guard
+from rowcast.doctor.finding import Finding, describe_whole, guard
 from rowcast.source import Source
 
 _MUCH = 2e9  # bytes
@@ -44,9 +44,15 @@ def check_columns(source: Source, settings: Settings) -> Iterator[Finding]:
 
 def _check_values(source: Source, settings: Settings) -> Iterator[Finding]:
     """Yield the columns that training would leave out, since too many of their values cannot be read."""
-    fetched = fetch.fetch_training_rows(source, source.db.now(), _SAMPLE, None)
+    found = fetch.fetch_training_rows(source, source.db.now(), _SAMPLE, None)
+    fetched, failing = found.fetched, found.failing
+    if failing.error is not None:
+        what = f"columns {', '.join(failing.columns)}" if failing.columns else f"rows: {len(failing.keys):,}"
+        told = f"of the {_SAMPLE:,} newest labelled rows the database cannot compute {what}"
+        yield Finding("warning", f"{told} ({describe_whole(failing.error)})", "mend them at the source")
     checks = {name: rule for name, rule in settings.check.columns.items() if name in fetched.rows.schema.names}
-    names, reading = [column.name for column in source.features], settings.source.reading
+    features = [column.name for column in source.features]
+    names, reading = [name for name in features if name in fetched.rows.schema.names], settings.source.reading
     learned = check.learn(fetched.rows, names, checks, reading, fetched.misfits)
     learned = check.leave_out_unreadable(learned, fetched.rows, fetched.misfits, reading)
     for name in learned.unreadable:

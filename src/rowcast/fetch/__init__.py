@@ -1,13 +1,22 @@
 """data-fetch: pending rows planned into key ranges and read, labelled rows for training, maintenance events."""
 
 from rowcast.fetch.by_key import fetch_by_key
+from rowcast.fetch.failing import Failing
 from rowcast.fetch.maintenance import Maintenance
 from rowcast.fetch.pending import Pending
-from rowcast.fetch.training import count_known_labels, fetch_training_rows, find_initial_scope, find_newest_event
+from rowcast.fetch.training import (
+    TrainingRows,
+    count_known_labels,
+    fetch_training_rows,
+    find_initial_scope,
+    find_newest_event,
+)
 
 __all__ = [
+    "Failing",
     "Maintenance",
     "Pending",
+    "TrainingRows",
     "count_known_labels",
     "fetch_by_key",
     "fetch_training_rows",

@@ -16,13 +16,14 @@ def fetch_by_key(source: Source, keys: pa.RecordBatch, columns: Sequence[Column]
     found = []
     texts = list(zip(*[column.to_pylist() for column in keys.columns], strict=True))
     for start in range(0, len(texts), _TOGETHER):
-        same = _among(source, texts[start : start + _TOGETHER])
+        same = select_keys(source, texts[start : start + _TOGETHER])
         statement = source.select(*source.values(columns)).where(same)
         found.append(Fetched(*source.db.read(statement, source.kinds(columns), _TOGETHER)))
     return found
 
 
-def _among(source: Source, keys: Sequence[tuple[str, ...]]) -> sa.ColumnElement[bool]:
+def select_keys(source: Source, keys: Sequence[tuple[str, ...]]) -> sa.ColumnElement[bool]:
+    """Return the condition of rows with one of these rendered keys: not more than some hundred."""
     own, parsed = source.keys(), [source.parse_key(key) for key in keys]
     if len(own) == 1:
         return own[0].in_([value for (value,) in parsed])

@@ -155,7 +155,7 @@ class Pending:
             parts.append(take_rows(kept, np.arange(min(kept.rows.num_rows, batch_rows - found))))
             found += parts[-1].rows.num_rows
             if chunk.rows.num_rows < _CHUNK or found == batch_rows:
-                return _join_batches(parts, len(source.key))
+                return join_batches(parts, len(source.key))
             last = tuple(str(value) for value in bounds.slice(bounds.num_rows - 1).to_pylist()[0].values())
             within = sa.and_(source.between(keys), source.after_key(last))
 
@@ -188,7 +188,7 @@ def _numbers(gap: sa.ColumnElement[Any], order: Sequence[sa.ColumnElement[Any]])
     ]
 
 
-def _join_batches(parts: Sequence[Fetched], keys: int) -> Fetched:
+def join_batches(parts: Sequence[Fetched], keys: int) -> Fetched:
     """Return one batch of several."""
     misfits, start = [], 0
     for part in parts:

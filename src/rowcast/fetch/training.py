@@ -1,13 +1,19 @@
 """Labelled rows for training, and what their labels and times say: where scoring begins, how much is known."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import at_least
-from rowcast.errors import ConfigError
+from rowcast.database import Column, at_least
+from rowcast.errors import ConfigError, DatabaseError
+from rowcast.fetch.by_key import select_keys
+from rowcast.fetch.failing import Failing, read_around
+from rowcast.fetch.pending import join_batches
 from rowcast.source import (
     FRESH,
     GROUP,
@@ -22,6 +28,7 @@ from rowcast.source import (
     to_microseconds,
 )
 
+_NONE = Failing()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
 
@@ -82,36 +89,100 @@ def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ..
     return tuple(rows[0].values()) if rows else ()
 
 
+@dataclass(frozen=True)
+class TrainingRows:
+    """Labelled rows, and what of them the database could not compute."""
+
+    fetched: Fetched
+    failing: Failing = _NONE
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        return self.fetched.rows
+
+
 def fetch_training_rows(
     source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None
-) -> Fetched:
+) -> TrainingRows:
     """Return the latest labelled rows, oldest first, with every feature.
 
     Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `KNOWN` (in the same
     unit: when the label arrived), `LABEL`, `GROUP` where one is named, and `FRESH`: later than what the champion was
-    trained on.
+    trained on. Rows that the database cannot compute are left out, and a column where it is most of them.
     """
+
+    def read(columns: Sequence[Column], keys: Sequence[tuple[str, ...]] | None) -> Fetched:
+        return _read_labelled(source, now, most, trained_to, columns, keys)
+
+    try:
+        return TrainingRows(read(source.features, None))
+    except DatabaseError as error:
+        if error.reason != "other":
+            raise
+        try:
+            keys = _read_labelled_keys(source, now, most)
+        except DatabaseError:  # not a feature is at fault
+            raise error from None
+        parts, failing = read_around(read, source.features, keys, error)
+        found = join_batches(parts, 0)
+        return TrainingRows(found if source.time else _number_anew(found), failing)
+
+
+def _number_anew(found: Fetched) -> Fetched:
+    """Return rows without a time column, some of which were read apart, with their places among all."""
+    places, rows = pa.array(np.arange(found.rows.num_rows)), found.rows
+    for name in (TIME, KNOWN):
+        rows = rows.set_column(rows.schema.get_field_index(name), name, places)
+    return Fetched(rows, found.misfits)
+
+
+def _select_labelled(
+    source: Source, now: datetime, table: sa.FromClause, columns: Sequence[sa.ColumnElement[Any]]
+) -> sa.Select[Any]:
+    return source.select(*columns, table=table).where(
+        source.usable(table), source.has_known_label(now), source.visible(now)
+    )
+
+
+def _read_labelled(
+    source: Source,
+    now: datetime,
+    most: int,
+    trained_to: datetime | tuple[str, ...] | None,
+    features: Sequence[Column],
+    keys: Sequence[tuple[str, ...]] | None,
+) -> Fetched:
+    """Return labelled rows with these features: the latest, or those with these rendered keys."""
     source_settings, table = source.settings, source.table()
     later: sa.ColumnElement[Any] = sa.false()
     if isinstance(trained_to, datetime):
         later = source.event_time() > source.db.sql.instant(trained_to)
     elif trained_to:
         later = source.after_key(trained_to)
-    columns: list[sa.ColumnElement[Any]] = source.values(source.features)
+    columns: list[sa.ColumnElement[Any]] = source.values(features)
     columns += [source.db.sql.feature(source.label).label(LABEL), sa.case((later, 1), else_=0).label(FRESH)]
     if source_settings.group:
         columns.append(source.db.sql.feature(source.relation[source_settings.group]).label(GROUP))
     if source_settings.label_time:
         arrived = source.db.sql.event_time(source.relation[source_settings.label_time], source_settings.timezone)
         columns.append(arrived.label(KNOWN))
-    wanted = source.select(*columns, table=table).where(
-        source.usable(table), source.has_known_label(now), source.visible(now)
-    )
-    found = read_in_time_order(source, wanted, table, source.kinds(source.features), most)
+    wanted = _select_labelled(source, now, table, columns)
+    if keys is not None:
+        wanted = wanted.where(select_keys(source, keys))
+    found = read_in_time_order(source, wanted, table, source.kinds(features), most)
     if source_settings.label_time:
         return Fetched(to_microseconds(found.rows, KNOWN), found.misfits)
     delay = source_settings.label_delay // timedelta(microseconds=1)  # none without a time column
     return Fetched(found.rows.append_column(KNOWN, pa.array(found.rows.column(TIME).to_numpy() + delay)), found.misfits)
+
+
+def _read_labelled_keys(source: Source, now: datetime, most: int) -> list[tuple[str, ...]]:
+    """Return the rendered keys of the latest labelled rows, oldest first."""
+    table = source.table()
+    found = read_in_time_order(
+        source, _select_labelled(source, now, table, source.render_key() if source.time else []), table, {}, most
+    )
+    return [tuple(row.values()) for row in source.take_rendered_key(found.rows).to_pylist()]
 
 
 def _true(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

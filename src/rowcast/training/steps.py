@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, features, fetch, fit, gate, monitor, predict
-from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError
+from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError, describe
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, saved_contract, saved_matrix
@@ -43,6 +43,7 @@ OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = 20
+_FAILING = "train/failing.json"  # columns that the database cannot compute
 
 STEPS = tuple(SAVED)
 
@@ -66,7 +67,9 @@ def _fetch(run: Run, about: StepReport) -> None:
     champion = run.job.registry.champion_as_of(run.now)
     until = None if champion is None else _until(run.job, run.job.registry.version(champion))
     run.work.save_json("train/champion.json", champion)
-    fetched = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
+    found = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
+    fetched = found.fetched
+    _tell_failing(run, found.failing, about)
     model = import_file.kept(run.work)
     parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
     part = pa.array(parts, pa.int8())
@@ -74,6 +77,19 @@ def _fetch(run: Run, about: StepReport) -> None:
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
     about.metrics["labels_known"] = fetch.count_known_labels(run.job.source, run.now)
+
+
+def _tell_failing(run: Run, failing: fetch.Failing, about: StepReport) -> None:
+    """Count and name what the database cannot compute, and keep for data-check which columns that left out."""
+    run.work.save_json(_FAILING, failing.columns)
+    if failing.error is None:
+        return
+    about.metrics["failing_rows"] = len(failing.keys)
+    what = f"columns {', '.join(failing.columns)}" if failing.columns else f"labelled rows: {len(failing.keys):,}"
+    about.note = f"left out, since the database cannot compute them: {what}"
+    keys = "; ".join("/".join(key) for key in failing.keys[:_EXAMPLES])
+    about.detail = f"{describe(failing.error, details=True)}" + (f" in {keys}" if keys else "")
+    log.warning("what the database cannot compute is left out", left_out=what, error=failing.error)
 
 
 def _until(job: Job, champion: Version) -> datetime | tuple[str, ...] | None:
@@ -121,8 +137,12 @@ def _check(run: Run, about: StepReport) -> None:
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
     parts = rows.column(PART).to_numpy()
     trains, judges = (take_rows(fetched, np.flatnonzero(parts == part)) for part in (TRAIN, GATE))
-    overrides = run.job.settings.check.columns
-    learned = check.learn(trains.rows, run.job.checked_columns, overrides, reading, trains.misfits)
+    failing: list[str] = run.work.json(_FAILING)
+    overrides = {name: rule for name, rule in run.job.settings.check.columns.items() if name not in failing}
+    columns = [name for name in run.job.checked_columns if name not in failing]
+    learned = check.learn(trains.rows, columns, overrides, reading, trains.misfits)
+    dropped = dict.fromkeys(failing, "the database cannot compute it") | learned.dropped
+    learned = replace(learned, dropped=dropped, unreadable=tuple(failing))
     for part in (trains, judges):  # a column that cannot be read would cost the rows of either
         learned = check.leave_out_unreadable(learned, part.rows, part.misfits, reading)
     for name in learned.unreadable:

@@ -69,8 +69,12 @@ class PostgreSQLExpressions:
         return value
 
     def number(self, column: Column) -> sa.ColumnElement[Any]:
+        exact: sa.ColumnElement[Any] = sa.column(column.name)
+        if column.type.split("(")[0] not in ARROW_TYPES:
+            exact = sa.cast(exact, sa.Numeric)
         value = sa.cast(self.feature(column), sa.Double)
-        return sa.case((sa.func.abs(value) <= FLOAT32_MAX, value))  # NaN counts as larger than any
+        # NaN counts as larger than any. Compared before the cast, which a numeric beyond a double does not survive.
+        return sa.case((sa.func.abs(exact) <= FLOAT32_MAX, value))
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -1,6 +1,7 @@
 """What SQLite says of its tables, and how a store is made in a file."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import sqlalchemy as sa
 
@@ -11,6 +12,7 @@ from rowcast.errors import DatabaseError
 from rowcast.errors import describe as describe_error
 
 _SAMPLE = 1000  # rows looked at where a column declares no type
+_FEWER = 50  # one by one, where some cannot be computed
 
 
 class SQLiteAdmin:
@@ -65,14 +67,32 @@ class SQLiteAdmin:
     def _sample_columns(self, relation: str) -> dict[str, Column]:
         """Return columns without a declared type, their kinds judged by the values of some rows."""
         names = self._db.query(f"SELECT * FROM {relation} LIMIT 0").schema.names  # noqa: S608
-        kinds = ", ".join(f"typeof({self._quote(name)})" for name in names)
-        rows = self._db.query(f"SELECT {kinds} FROM {relation} LIMIT {_SAMPLE}")  # noqa: S608
+        try:
+            sampled = self._sample_types(relation, names, _SAMPLE)
+        except DatabaseError as error:
+            if error.reason != "other":
+                raise
+            sampled = {name: self._sample_one_by_one(relation, name) for name in names}
         found = {}
-        for place, name in enumerate(names):
-            seen = [kind for kind in rows.column(place).to_pylist() if kind != "null"]
+        for name, seen in sampled.items():
             numbers = sum(kind in ("integer", "real") for kind in seen)
             kind: ColumnKind = "other" if "blob" in seen else "number" if 2 * numbers >= len(seen) else "category"
             found[name] = Column(name, kind, "", bool(seen) and set(seen) == {"integer"})
+        return found
+
+    def _sample_types(self, relation: str, names: Sequence[str], most: int, skip: int = 0) -> dict[str, list[str]]:
+        """Return the storage classes of the first values of columns, NULL aside."""
+        kinds = ", ".join(f"typeof({self._quote(name)})" for name in names)
+        rows = self._db.query(f"SELECT {kinds} FROM {relation} LIMIT {most} OFFSET {skip}")  # noqa: S608
+        columns = [[kind for kind in column.to_pylist() if kind != "null"] for column in rows.columns]
+        return dict(zip(names, columns, strict=True))
+
+    def _sample_one_by_one(self, relation: str, name: str) -> list[str]:
+        """Return the same of one column, without values that cannot be computed."""
+        found: list[str] = []
+        for row in range(_FEWER):
+            with suppress(DatabaseError):
+                found += self._sample_types(relation, [name], 1, row)[name]
         return found
 
     def _quote(self, name: str) -> str:
