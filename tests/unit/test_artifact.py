@@ -26,8 +26,8 @@ from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Identity, Isotonic, Sigmoid, Softmax
 from rowcast.models.decision import Costs
 from rowcast.models.estimators import Engine, raw_contributions, raw_scores, to_frame
+from rowcast.models.lightgbm_text import parse_trees, write_trees
 from rowcast.models.matrix import Matrix
-from rowcast.models.storage import REVIEWED
 from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)
@@ -166,18 +166,6 @@ def test_estimators_of_scikit_learn_come_back_the_same(name: str) -> None:
     new = rows(50) if "columns" in name else filled(rows(50))
     np.testing.assert_allclose(after.score(new).score, before.score(new).score, rtol=0, atol=1e-12)
     assert after.contributions(new) is None
-
-
-def test_every_type_on_the_allow_list_is_one_that_some_estimator_needs() -> None:
-    import skops.io
-
-    needed = {
-        name
-        for each in ESTIMATORS
-        for name in skops.io.get_untrusted_types(data=skops.io.dumps(built(each).members[0].estimator))
-    }
-    assert needed == set(REVIEWED)
-    assert list(REVIEWED) == sorted(REVIEWED)
 
 
 def test_equal_models_have_equal_bytes_in_every_process() -> None:
@@ -571,13 +559,161 @@ def test_lightgbm_text_that_leaves_its_arrays_is_refused(find: str, put: str) ->
         load(zipped({**parts, "0.lightgbm.txt": changed.encode()}))
 
 
+def _resized(text: str) -> str:
+    """The text with the sizes that its trees have."""
+    sizes = [len(tree) for tree in re.split(r"^(?=Tree=)", text.split("end of trees")[0], flags=re.MULTILINE)[1:]]
+    return re.sub(r"^tree_sizes=.*$", f"tree_sizes={' '.join(map(str, sizes))}", text, flags=re.MULTILINE)
+
+
+def _chain(splits: int) -> str:
+    """A tree of which each split has a leaf and the next split."""
+    fields = {
+        "num_leaves": splits + 1,
+        "num_cat": 0,
+        "split_feature": " ".join(["0"] * splits),
+        "threshold": " ".join(["0.5"] * splits),
+        "decision_type": " ".join(["8"] * splits),
+        "left_child": " ".join([*map(str, range(1, splits)), "-1"]),
+        "right_child": " ".join(str(-at - 2) for at in range(splits)),
+        "leaf_value": " ".join(["0.1"] * (splits + 1)),
+        "leaf_count": " ".join(["1"] * (splits + 1)),
+        "internal_count": " ".join(["2"] * splits),
+    }
+    return "".join(f"{name}={value}\n" for name, value in fields.items())
+
+
+def _both_children_alike(text: str) -> str:
+    """A split whose children are one: as many ways to a leaf as two to the power of such splits."""
+    return re.sub(
+        r"^right_child=\S+", f"right_child={re.search('^left_child=(.*?) ', text, re.M)[1]}", text, count=1, flags=re.M
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("label_index=0", "=num_tree_per_iteration=5000000\nlabel_index=0"),
+        lambda text: text.replace("label_index=0", "=tree_sizes=99999999999 945\nlabel_index=0"),
+        lambda text: text.replace("num_class=1\n", "num_class=5000000\x0bnum_class=1\n"),
+        lambda text: text.replace("num_leaves=", "num_leaves=9999999\x1cnum_leaves=", 1),
+        lambda text: f"{text}Tree=0\nnum_leaves=99999\n",
+        lambda text: re.sub(r"^leaf_value=\S+", "leaf_value=abc", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"^leaf_value=\S+", "leaf_value=nan", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"^leaf_value=\S+", "leaf_value=1e300", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"^leaf_count=\d+", "leaf_count=0", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"^decision_type=\d+", "decision_type=12", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"^(num_leaves=\d+)$", r"\1\n\1", text, count=1, flags=re.MULTILINE),
+        lambda text: re.sub(r"(?s)^Tree=0\n.*?\n(?=is_linear)", f"Tree=0\n{_chain(20_000)}", text, count=1, flags=re.M),
+        _both_children_alike,
+        lambda text: text.replace("objective=binary sigmoid:1", "objective=poisson"),
+    ],
+)
+def test_lightgbm_is_given_no_text_but_rowcasts_own(change: Callable[[str], str]) -> None:
+    parts = parts_of(trees().to_bytes())
+    text = parts["0.lightgbm.txt"].decode()
+    changed = _resized(change(text))
+    assert changed != text
+    with pytest.raises(ModelError, match="LightGBM"):
+        load(zipped({**parts, "0.lightgbm.txt": changed.encode()}))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"objective": "binary", "zero_as_missing": True},
+        {"objective": "binary", "use_missing": False},
+        {"objective": "multiclassova", "num_class": 3},
+        {"objective": "cross_entropy", "boosting": "dart"},
+        {"objective": "quantile", "min_data_in_leaf": 1, "num_leaves": 100},
+        {"objective": "binary", "min_data_in_leaf": 5_000},
+    ],
+    ids=str,
+)
+def test_the_text_that_is_written_scores_and_explains_as_the_one_that_was_read(parameters: dict[str, Any]) -> None:
+    booster = _boosted(label=PLACE if "num_class" in parameters else (PLACE > 0).astype(float), **parameters)
+    written = write_trees(parse_trees(booster.model_to_string()))
+    again = lightgbm.Booster(model_str=written)
+    for asked in ({"raw_score": True}, {"pred_contrib": True}):
+        np.testing.assert_array_equal(again.predict(ROWS.values, **asked), booster.predict(ROWS.values, **asked))
+    assert write_trees(parse_trees(again.model_to_string())) == written
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"threshold": float("nan")},
+        {"threshold": float("inf")},
+        {"threshold": 2.0},
+        {"calibration": {"kind": "sigmoid", "slope": float("nan"), "intercept": 0.0}},
+        {"features": ["s1", "s1", "s2", "tool", "s4"]},
+        {"classes": [0, 0]},
+        {"classes": [0, {}]},
+        {"limits": ["0", None]},
+        {"costs": [-1.0, 1.0]},
+    ],
+    ids=str,
+)
+def test_numbers_that_would_decide_nothing_are_refused(change: dict[str, Any]) -> None:
+    parts = parts_of(trees().to_bytes())
+    described = {**json.loads(parts["model.json"]), **change}
+    with pytest.raises(ModelError):
+        load(zipped({**parts, "model.json": json.dumps(described).encode()}))
+
+
+def test_scores_that_are_not_finite_are_an_error_and_no_good_row() -> None:
+    fitted = fit_linear(ROWS, binary(OUTCOME), 10).estimator
+    fitted[-1].coef_[0, 0] = np.nan
+    with pytest.raises(ModelError, match="not finite"):
+        model("linear", fitted).score(ROWS)
+
+
+def _neighbours() -> Any:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    made = KNeighborsClassifier(3).fit(np.nan_to_num(ROWS.values), OUTCOME.astype(int))
+    made._y[:] = 10**9  # what is counted is written where this says
+    return made
+
+
+def _vectors() -> Any:
+    from sklearn.svm import SVC
+
+    made = SVC().fit(np.nan_to_num(ROWS.values), OUTCOME.astype(int))
+    made._n_support[:] = 10**6
+    return made
+
+
+def _sparse() -> Any:
+    made = LogisticRegression().fit(np.nan_to_num(ROWS.values), OUTCOME.astype(int)).sparsify()
+    made.coef_.indices[:] = 10**6
+    return made
+
+
+@pytest.mark.parametrize("planted", [_neighbours, _vectors, _sparse])
+def test_a_type_whose_arrays_nobody_checks_is_refused(planted: Callable[[], Any]) -> None:
+    import skops.io
+
+    parts = parts_of(linear().to_bytes())
+    with pytest.raises(ModelError, match="not on the allow-list"):
+        load(zipped({**parts, "0.skops": skops.io.dumps(planted())}))
+
+
+def test_an_encoders_columns_are_counted_anew_whatever_the_file_says() -> None:
+    before = linear()
+    encoder = before.members[0].estimator["prepare"].named_transformers_["category 3"]
+    whole = before.score(ROWS).score
+    encoder._n_features_outs = [1]
+    encoder._default_to_infrequent_mappings = [np.full(len(KNOWN), 10**6)]
+    np.testing.assert_array_equal(load(before.to_bytes()).score(ROWS).score, whole)
+
+
 @pytest.mark.parametrize("field", ["left_child", "right_child", "feature", "node_count"])
 @pytest.mark.parametrize("name", ["forest", "boosting", "bagging"])
 def test_a_tree_of_scikit_learn_that_leaves_its_arrays_is_refused(name: str, field: str) -> None:
     before = built(name)
     member = np.ravel(np.array(before.members[0].estimator.estimators_, dtype=object))[0]
     _bend(member.tree_, field)
-    with pytest.raises(ModelError, match="points outside of itself"):
+    with pytest.raises(ModelError, match="does not fit together, or points outside of itself"):
         load(before.to_bytes())
 
 
@@ -595,7 +731,7 @@ def _bend(tree: Any, field: str) -> None:
 def test_a_histogram_tree_that_leaves_its_arrays_is_refused(field: str) -> None:
     before = built("histogram")
     before.members[0].estimator._predictors[0][0].nodes[field][0] = 1 if field == "is_categorical" else 200
-    with pytest.raises(ModelError, match="points outside of itself"):
+    with pytest.raises(ModelError, match="does not fit together, or points outside of itself"):
         load(before.to_bytes())
 
 
@@ -605,12 +741,12 @@ def test_trees_of_more_columns_than_their_forest_is_given_are_refused() -> None:
         before = built(name)
         other = _estimators()[name]().fit(wide, OUTCOME)
         before.members[0].estimator.estimators_ = other.estimators_
-        with pytest.raises(ModelError, match="points outside of itself"):
+        with pytest.raises(ModelError, match="does not fit together, or points outside of itself"):
             load(before.to_bytes())
 
 
 def test_boosting_with_more_trees_a_stage_than_it_has_scores_is_refused() -> None:
     before = built("boosting")
     before.members[0].estimator.estimators_ = np.repeat(before.members[0].estimator.estimators_, 3, axis=1)
-    with pytest.raises(ModelError, match="points outside of itself"):
+    with pytest.raises(ModelError, match="does not fit together, or points outside of itself"):
         load(before.to_bytes())

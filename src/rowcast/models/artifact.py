@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import math
 import zipfile
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.contract import Contract
+from rowcast.contract import ColumnRule, Contract
+from rowcast.contract import Kind as ColumnKind
 from rowcast.errors import ModelError, RowcastError
 from rowcast.models import calibration as calibrations
 from rowcast.models import conformal as conformals
@@ -71,6 +73,8 @@ class Model:
         where a feature is missing or coded otherwise, EstimatorError where a user's estimator fails.
         """
         found = self.calibration(self.raw(matrix, num_threads))
+        if not np.isfinite(found).all():  # no comparison with it is true: a row would count as good
+            raise ModelError("the model gives scores that are not finite numbers", hint=RETRAIN)
         if self.kind == "regression":
             low, high = self.limits
             outside = np.zeros(len(found), dtype=bool)
@@ -178,7 +182,7 @@ class Model:
     @classmethod
     def _read(cls, data: bytes) -> "Model":
         parts = unzip_parts(data)
-        described = _upgraded(json.loads(parts.pop("model.json")))
+        described = _upgraded(json.loads(parts.pop("model.json"), parse_constant=_refuse_constant))
         features, classes = tuple(described["features"]), tuple(described["classes"])
         kind: Kind = described["kind"]
         members = tuple(
@@ -194,7 +198,6 @@ class Model:
         if parts:
             raise ModelError(f"the model's bytes hold an unknown part: {sorted(parts)[0]!r}", hint=RETRAIN)
         contract = Contract.from_json(json.dumps(described["contract"]))
-        contract.select(features)
         low, high = described["limits"]
         read = cls(
             kind=kind,
@@ -229,8 +232,32 @@ class Model:
         if isinstance(self.conformal, Sets):
             sound = sound and len(self.conformal.least) == len(self.classes)
         sound = sound and (self.conformal is None or isinstance(self.conformal, Bands) == (self.kind == "regression"))
+        sound = sound and self._columns_are_sound() and self._decision_is_sound()
         if not sound:
             raise ModelError("the model's parts do not fit one another", hint=RETRAIN)
+
+    def _columns_are_sound(self) -> bool:
+        """Whether each feature has a rule of the contract, and each column one name and one rule."""
+        names, rules = self.contract.names, self.contract.rules
+        return (
+            len(self.features) > 0
+            and len(set(self.features)) == len(self.features)
+            and len(set(names)) == len(names)
+            and set(self.features) <= set(names)
+            and all(map(_rule_is_sound, rules))
+        )
+
+    def _decision_is_sound(self) -> bool:
+        """Whether rows can be decided on: no number is missing, infinite or out of its range."""
+        low, high = self.limits
+        costs = () if self.costs is None else (self.costs.missed, self.costs.false_alarm)
+        return (
+            (self.threshold is None or 0 <= self.threshold <= 1)
+            and all(math.isfinite(cost) and cost >= 0 for cost in costs)
+            and all(bound is None or _is_number(bound) for bound in (low, high))
+            and all(isinstance(label, bool | int | float | str) for label in self.classes)
+            and len(set(self.classes)) == len(self.classes)
+        )
 
     def _select(self, matrix: Matrix) -> Matrix:
         absent = [name for name in self.features if name not in matrix.names]
@@ -249,6 +276,27 @@ class Model:
                     hint="make the matrix with the model's own contract",
                 )
         return selected
+
+
+def _rule_is_sound(rule: ColumnRule) -> bool:
+    return (
+        isinstance(rule.name, str)
+        and rule.kind in get_args(ColumnKind)
+        and isinstance(rule.nullable, bool)
+        and isinstance(rule.closed, bool)
+        and all(bound is None or _is_number(bound) for bound in (rule.min, rule.max))
+        and all(isinstance(category, str) for category in rule.categories)
+        and len(set(rule.categories)) == len(rule.categories)
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _refuse_constant(name: str) -> float:
+    """JSON has no number that is not finite, though Python reads NaN and Infinity."""
+    raise ModelError(f"the model's numbers are not all finite: one is {name}", hint=RETRAIN)
 
 
 def _scores_of(kind: Kind, classes: int) -> int:

@@ -7,7 +7,8 @@ from typing import Any
 
 from rowcast.errors import ModelError
 from rowcast.models.estimators import Engine
-from rowcast.models.storage import load_estimator
+from rowcast.models.lightgbm_text import parse_trees
+from rowcast.models.storage import load_lightgbm, load_sklearn
 from rowcast.models.target import Kind, canonical_label
 
 _CONVERT = (
@@ -74,33 +75,30 @@ def _is_text(data: bytes) -> bool:
 
 
 def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
-    header = dict(line.split("=", 1) for line in data.decode(errors="replace").splitlines()[:40] if "=" in line)
-    objective, names = header.get("objective", "").split(" ")[0], tuple(header.get("feature_names", "").split(" "))
-    if objective not in _OBJECTIVES[kind]:
+    trees = parse_trees(data.decode())
+    if trees.objective not in _OBJECTIVES[kind]:
         raise ModelError(
-            f"{name} was trained for {objective or 'nothing known'!r}, and [task] kind is {kind}",
+            f"{name} was trained for {trees.objective!r}, and [task] kind is {kind}",
             hint=f"LightGBM's objectives for it are {', '.join(_OBJECTIVES[kind])}",
         )
-    if all(column == f"Column_{place}" for place, column in enumerate(names)):
+    if all(column == f"Column_{place}" for place, column in enumerate(trees.names)):
         raise ModelError(
             f"{name} does not name its columns", hint="train on a DataFrame, or give Dataset(feature_name=[…])"
         )
-    if any(
-        int(line.split("=", 1)[1]) > 0 for line in data.decode(errors="replace").splitlines() if line[:8] == "num_cat="
-    ):
+    if trees.splits_on_categories:
         raise ModelError(
             f"{name} splits on categories by codes that it does not explain",
             hint="train on numbers only; or let a scikit-learn pipeline encode texts, and import that by skops",
         )
-    estimator = load_estimator("lightgbm", data, len(names), len(classes) if kind == "multiclass" else 1)
+    estimator = load_lightgbm(trees, len(trees.names), len(classes) if kind == "multiclass" else 1)
     order = tuple(sorted(range(len(classes)), key=lambda place: classes[place])) if kind == "multiclass" else ()
-    return ImportedEstimator("lightgbm", estimator, names, order)
+    return ImportedEstimator("lightgbm", estimator, trees.names, order)
 
 
 def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
     from sklearn.base import is_classifier, is_regressor
 
-    estimator = load_estimator("sklearn", data, 0, 1)
+    estimator = load_sklearn(data)
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(f"{name} does not name its columns", hint="fit it on a pandas DataFrame")

@@ -1,7 +1,7 @@
 """The bytes of fitted estimators: LightGBM's text, or skops; never pickle.
 
-Neither is trusted: every type is checked against the list below, then that every tree stays inside its own arrays,
-since both LightGBM and scikit-learn follow a tree's indices unchecked.
+Neither is trusted, since LightGBM and scikit-learn follow what is in a model unchecked. A file is parsed strictly, and
+the libraries are given only what was written or built anew from what was parsed.
 """
 
 import io
@@ -11,92 +11,70 @@ from typing import Any
 
 from rowcast.errors import ModelError
 from rowcast.models.estimators import Engine, one_line
-from rowcast.models.validation import RETRAIN, check_lightgbm, check_sklearn
+from rowcast.models.lightgbm_text import Trees, parse_trees, write_trees
+from rowcast.models.sklearn_file import ONLY_SKLEARN, read_sklearn
+from rowcast.models.validation import RETRAIN
 
 MAX_PART_BYTES = 1 << 30
 SUFFIX: dict[Engine, str] = {"lightgbm": "lightgbm.txt", "linear": "skops", "sklearn": "skops"}
-
-# Beyond what skops trusts itself (scikit-learn's estimators, numbers, strings, arrays, containers). Each was read for
-# what its construction, attributes and call can do. No name of a general callable (functools, operator) may enter.
-REVIEWED = (
-    "numpy.clip",
-    "numpy.dtype",
-    "sklearn.calibration._CalibratedClassifier",
-    "sklearn.calibration._SigmoidCalibration",
-    "sklearn.compose._column_transformer.make_column_selector",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",  # its indices are checked below
-    "sklearn.feature_selection._mutual_info.mutual_info_classif",
-    "sklearn.feature_selection._univariate_selection.chi2",
-    "sklearn.feature_selection._univariate_selection.f_classif",
-    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
-    "sklearn.tree._tree.Tree",  # its indices are checked below
-    "sklearn.utils._bunch.Bunch",
-)
 
 
 def dump_estimator(engine: Engine, estimator: Any, width: int, classes: int) -> bytes:
     """One fitted estimator of `width` columns. Raises ModelError for one that could not be loaded."""
     if engine != "lightgbm":
         return check_storable(estimator)
-    text: str = estimator.model_to_string()
-    check_lightgbm(text, width, classes)
-    return text.encode()
+    trees = parse_trees(estimator.model_to_string())
+    _check_fits(trees, width, classes)
+    return write_trees(trees).encode()
 
 
 def load_estimator(engine: Engine, part: bytes, width: int, classes: int) -> Any:
     """What `dumped` wrote; `classes` is 1 unless there are several scores of a row. Raises ModelError."""
     if engine not in SUFFIX:
         raise ModelError(f"the model has an estimator of kind {engine!r}, which is not known", hint="upgrade rowcast")
-    return load_lightgbm(part, width, classes) if engine == "lightgbm" else load_sklearn(part)
+    return load_lightgbm(parse_trees(part.decode()), width, classes) if engine == "lightgbm" else load_sklearn(part)
 
 
 def check_storable(estimator: Any) -> bytes:
-    """A scikit-learn estimator as skops bytes. Raises ModelError naming the first type that would not be loaded."""
+    """Return a scikit-learn estimator as skops bytes, with what predicting needs alone.
+
+    Raises ModelError naming the first type that would not be loaded.
+    """
     import skops.io
 
     try:
-        data = _canonical(skops.io.dumps(estimator))
+        told = skops.io.dumps(estimator)
+        return _canonical(skops.io.dumps(read_sklearn(unzip_parts(told))))
+    except ModelError:
+        raise
     except Exception as error:
         name = f"{type(estimator).__module__}.{type(estimator).__qualname__}"
-        raise ModelError(f"estimator {name} cannot be saved", hint=_only_sklearn(), detail=one_line(error)) from error
-    _check_types(data)
-    return data
-
-
-def _check_types(data: bytes) -> list[str]:
-    import skops.io
-
-    found: list[str] = skops.io.get_untrusted_types(data=data)
-    for name in found:
-        if name not in REVIEWED:
-            raise ModelError(f"the model holds type {name}, which is not on the allow-list", hint=_only_sklearn())
-    return found
-
-
-def _only_sklearn() -> str:
-    return (
-        "a model file must not be able to run code: build the estimator from scikit-learn's own classes "
-        "(Pipeline, ColumnTransformer, ...), or return a lightgbm.LGBMClassifier itself"
-    )
+        raise ModelError(f"estimator {name} cannot be saved", hint=ONLY_SKLEARN, detail=one_line(error)) from error
 
 
 def load_sklearn(data: bytes) -> Any:
-    import skops.io
-
-    unzip_parts(data)  # its parts too have a size limit
-    estimator = skops.io.loads(data, trusted=_check_types(data))
+    """Return the estimator in skops bytes. Raises ModelError for what is not on the allow-list or does not fit."""
+    estimator = read_sklearn(unzip_parts(data))  # its parts too have a size limit
     if not hasattr(estimator, "predict"):
         raise ModelError("the model's estimator cannot predict", hint=RETRAIN)
-    check_sklearn(estimator)
     return estimator
 
 
-def load_lightgbm(part: bytes, width: int, classes: int) -> Any:
+def load_lightgbm(trees: Trees, width: int, classes: int) -> Any:
+    """Return a booster with these trees. Raises ModelError where they are of other columns or classes."""
     import lightgbm
 
-    text = part.decode()
-    check_lightgbm(text, width, classes)
-    return lightgbm.Booster(model_str=text)
+    _check_fits(trees, width, classes)
+    return lightgbm.Booster(model_str=write_trees(trees))
+
+
+def _check_fits(trees: Trees, width: int, classes: int) -> None:
+    if len(trees.names) != width or trees.scores != classes:
+        raise ModelError(
+            f"the model's LightGBM text has {len(trees.names)} columns and {trees.scores} scores of a row, "
+            f"where {width} and {classes} are needed",
+            hint=RETRAIN,
+        )
 
 
 def zip_parts(parts: dict[str, bytes], compression: int) -> bytes:
