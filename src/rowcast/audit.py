@@ -64,7 +64,7 @@ def audit(job: Job, *, full: bool = False) -> Audit:
         unusable = source.db.scalar(source.select(sa.func.count(), table=table).where(sa.not_(usable)))
         rows = _rows(job)
         both_tables = (job.own.prediction, job.own.quarantine)
-        scored, quarantined = (store.scalar(_joined(job, rows, own)) for own in both_tables)
+        scored, quarantined = (store.scalar(_count_joined(job, rows, own)) for own in both_tables)
         placed = [_exists(job, rows, own) for own in both_tables]
         in_scope = rows.c["rowcast.in_scope"] == 1
         nowhere = sa.select(sa.func.count()).select_from(rows).where(*[~there for there in placed])
@@ -83,7 +83,7 @@ def audit(job: Job, *, full: bool = False) -> Audit:
             duplicates=store.scalar(_duplicates(job)),
             both=store.scalar(_both(job)),
             deleted=sum(store.scalar(_orphans(job, rows, own)) for own in both_tables),
-            batches=store.scalar(_published(job)),
+            batches=store.scalar(_count_published(job)),
             history=store.scalar(sa.select(sa.func.count()).select_from(job.own.history)),
             shadow=store.scalar(sa.select(sa.func.count()).select_from(job.own.shadow)),
             **_batches(job),
@@ -103,7 +103,7 @@ def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:
     return [equal(one.c[column.name], other.c[column.name]) for column in job.source.key]
 
 
-def _joined(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
+def _count_joined(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
     return sa.select(sa.func.count()).select_from(rows.join(own, sa.and_(*_same(job, rows, own))))
 
 
@@ -131,7 +131,7 @@ def _both(job: Job) -> sa.Select[Any]:
     )
 
 
-def _published(job: Job) -> sa.Select[Any]:
+def _count_published(job: Job) -> sa.Select[Any]:
     batch = job.tables.batch
     return sa.select(sa.func.count()).where(batch.c.job == job.settings.name, batch.c.status == BatchStatus.PUBLISHED)
 
@@ -161,5 +161,5 @@ def _batches(job: Job) -> dict[str, int]:
         sa.func.coalesce(batch.c.scored, -1) != sa.func.coalesce(scored.c.n, 0),
         sa.func.coalesce(batch.c.quarantined, -1) != sa.func.coalesce(quarantined.c.n, 0),
     )
-    wrong = _published(job).select_from(joined).where(differs)
+    wrong = _count_published(job).select_from(joined).where(differs)
     return {"batches_wrong": job.store.scalar(wrong), "unpublished": unpublished}

@@ -16,7 +16,7 @@ from rowcast.contract import Contract, Failure
 from rowcast.errors import RunError
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
-from rowcast.job.saved import SAVED, saved_contract, saved_matrix
+from rowcast.job.saved import SAVED, read_contract, read_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.models.artifact import Model
@@ -127,7 +127,7 @@ def _check(run: Run, about: StepReport) -> None:
 def _contract(job: Job, work: WorkDir) -> Contract:
     """That of the model which will score: a fresh challenger's where nobody is champion yet."""
     champion = job.registry.champion()
-    return saved_contract(work) if champion is None else job.registry.load(champion).contract
+    return read_contract(work) if champion is None else job.registry.load(champion).contract
 
 
 def _check_all(job: Job, contract: Contract, fetched: Fetched) -> check.CheckResult:
@@ -230,7 +230,7 @@ def _read_matrix(work: WorkDir, batch_id: int, model: Model, checked: check.Chec
     saved = work.rows(name).rows
     if _PLACE not in saved.schema.names or not np.array_equal(saved.column(_PLACE).to_numpy(), checked.passed):
         return None
-    return saved_matrix(saved, model.contract).select(model.features)
+    return read_matrix(saved, model.contract).select(model.features)
 
 
 def _failure(row: int, saved: dict[str, Any]) -> Failure:

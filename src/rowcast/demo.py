@@ -66,7 +66,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, dail
     days = int((fab.end - first) / timedelta(days=1)) if daily else 1
     moments = [first + (fab.end - first) * day / days for day in range(days + 1)]
     template = _WAFERS_TOML.replace('policy = "every"', f'policy = "{"on-drift" if daily else "every"}"')
-    with closing(_prepared(folder, WAFERS, "fab.db", url, template)) as db:
+    with closing(_prepare(folder, WAFERS, "fab.db", url, template)) as db:
         write_simulation(db, WAFERS, simulation)
         truth = simulation.truth
         facts = _facts(db, WAFERS, "failed")
@@ -90,7 +90,7 @@ def build_secom(folder: Path, path: Path, url: str | None = None, hide_last: flo
     `path` is read before anything is replaced. Raises ConfigError as `build` and `load_secom` do.
     """
     rows = _secom(path, hide_last)
-    with closing(_prepared(folder, SECOM, "secom.db", url, _SECOM_TOML)) as db:
+    with closing(_prepare(folder, SECOM, "secom.db", url, _SECOM_TOML)) as db:
         _write(db, SECOM, _secom_columns(), rows.to_batches(_CHUNK), ("timestamp",))
         hidden = rows["timestamp"].filter(pc.is_null(rows["label"]))
         return Demo(
@@ -217,7 +217,7 @@ def _facts(db: Database, table: str, label: str) -> dict[str, Any]:
 # A demo replaces what a demo wrote, and nothing else
 
 
-def _prepared(folder: Path, table: str, file: str, url: str | None, template: str) -> Database:
+def _prepare(folder: Path, table: str, file: str, url: str | None, template: str) -> Database:
     """The config written, and a database without the table, the store's tables and the saved steps."""
     config = folder / "rowcast.toml"
     if config.exists() and not _is_marked(config):
@@ -226,7 +226,7 @@ def _prepared(folder: Path, table: str, file: str, url: str | None, template: st
     if url is None and database.exists() and not config.exists():
         raise ConfigError(f"{database} may not be the demo's: no rowcast.toml lies beside it", hint="move it away")
     schema = "rowcast" if url is None else f"demo_{table}"  # in a database of others, the demo's store stands apart
-    db = _emptied_file(database) if url is None else _emptied(url, table, schema)
+    db = _empty_file(database) if url is None else _empty(url, table, schema)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / ".rowcast" / table, ignore_errors=True)  # run numbers begin at 1 again
@@ -246,7 +246,7 @@ def _is_marked(config: Path) -> bool:
         return False
 
 
-def _emptied_file(database: Path) -> Database:
+def _empty_file(database: Path) -> Database:
     try:
         for suffix in ("", "-wal", "-shm", "-journal"):
             database.with_name(database.name + suffix).unlink(missing_ok=True)
@@ -255,7 +255,7 @@ def _emptied_file(database: Path) -> Database:
         raise ConfigError(f"{database} cannot be written: {error.strerror}", hint="name another with --dir") from None
 
 
-def _emptied(url: str, table: str, schema: str) -> Database:
+def _empty(url: str, table: str, schema: str) -> Database:
     """The user's database without what an earlier demo wrote into it, and with the sign that the demo is here."""
     db = connect(url, create=True)
     try:

@@ -1,12 +1,12 @@
 """Whether the champion's rows have changed, in which columns, since when and by how much."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rowcast.job.opening import Job
 from rowcast.messages.drift import describe_alarm
 from rowcast.monitor import DriftResult, State
+from rowcast.store.records import DriftRecord
 from rowcast.watch import drift
 
 
@@ -18,7 +18,7 @@ class DriftReport:
     champion: int | None
     looked: DriftResult | None  # all that its runs say; None where rows are counted only from the next retrain on
     unused: tuple[State, ...]  # the same of columns that it does not use
-    history: tuple[Mapping[str, Any], ...]  # drifts that began, changed and ended, the newest first
+    history: tuple[DriftRecord, ...]  # drifts that began, changed and ended, the newest first
 
     @property
     def is_drifting(self) -> bool:
@@ -50,7 +50,11 @@ class DriftReport:
     def to_dict(self, *, every: bool = False) -> dict[str, Any]:
         """Return what `rowcast drift --json` prints: series that have shifted or, with `every`, all."""
         columns = [describe_series(state) for state in (self.series if every else self.shifted)]
-        return {**self.facts(), "columns": columns, "told": [dict(row) for row in self.history]}
+        return {
+            **self.facts(),
+            "columns": columns,
+            "history": [{**vars(made), "version": f"v{made.model_version}"} for made in self.history],
+        }
 
 
 def report_drift(job: Job) -> DriftReport:
@@ -60,8 +64,8 @@ def report_drift(job: Job) -> DriftReport:
         job.settings.name,
         champion,
         None if champion is None else drift.look(job, champion),
-        () if champion is None else drift.unused(job, champion),
-        tuple({**row, "version": f"v{row['model_version']}"} for row in job.profiles.drift()),
+        () if champion is None else drift.measure_unused(job, champion),
+        tuple(job.profiles.list_drift()),
     )
 
 
@@ -72,7 +76,7 @@ def describe_series(state: State) -> dict[str, Any]:
         "column": series.column or "(all)",
         "what": series.kind if series.category is None else f"{series.kind} {series.category}",
         "trained": state.trained,
-        "usual": state.was,
+        "baseline": state.was,
         "now": state.now,
         "since_run": state.since or None,
         "size": state.size,

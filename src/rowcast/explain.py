@@ -130,38 +130,38 @@ def explain(job: Job, key: Sequence[str]) -> Explanation:
     count = job.source.db.scalar(job.source.select(sa.func.count()).where(*this))
     if not count:
         return about(RowState.ABSENT, "the source has no row with this key")
-    if not job.source.db.scalar(_counted(job, this)):
+    if not job.source.db.scalar(_count(job, this)):
         why = "its key is repeated" if count > 1 else "its time is not a point in time"
         return about(RowState.UNUSABLE, why)
     rows = job.rows.select_keys(this, job.source.table(), sa.literal(1).label("rowcast.found"))
-    predictions, quarantined, history = (_stored(job, rows, own) for own in job.own.kept)
+    predictions, quarantined, history = (_read_stored(job, rows, own) for own in job.own.kept)
     earlier = tuple(_earlier(row) for row in history)
     if predictions:
-        return about(RowState.SCORED, scored=_scored(job, this, predictions[0]), earlier=earlier)
+        return about(RowState.SCORED, scored=_explain_scored(job, this, predictions[0]), earlier=earlier)
     if quarantined:
-        return about(RowState.QUARANTINED, quarantined=_quarantined(job, this, quarantined[0]), earlier=earlier)
+        return about(RowState.QUARANTINED, quarantined=_explain_quarantined(job, this, quarantined[0]), earlier=earlier)
     return about(*_place(job, this), earlier=earlier)
 
 
 def _place(job: Job, this: list[sa.ColumnElement[bool]]) -> tuple[RowState, str]:
     """Where a row is that is neither scored nor quarantined, and why."""
     scope = job.ledger.state().scope
-    if scope.is_fixed and job.source.db.scalar(_counted(job, [*this, job.source.in_scope(scope)])):
-        if job.source.db.scalar(_counted(job, [*this, job.source.visible(job.store.now())])):
+    if scope.is_fixed and job.source.db.scalar(_count(job, [*this, job.source.in_scope(scope)])):
+        if job.source.db.scalar(_count(job, [*this, job.source.visible(job.store.now())])):
             return RowState.PENDING, "the next 'rowcast infer' scores it"
         return RowState.PENDING, "its time is later than now: it is scored once that has come"
     why = "scoring begins later than this row" if scope.is_fixed else "no model was promoted yet"
     return RowState.OUT_OF_SCOPE, why
 
 
-def _counted(job: Job, parts: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
+def _count(job: Job, parts: list[sa.ColumnElement[bool]]) -> sa.Select[Any]:
     table = job.source.table()
     return job.source.select(sa.func.count(), table=table).where(
         *parts, job.source.usable(table, parts[: len(job.source.key)])
     )
 
 
-def _stored(job: Job, rows: Any, own: sa.Table) -> list[dict[str, Any]]:
+def _read_stored(job: Job, rows: Any, own: sa.Table) -> list[dict[str, Any]]:
     """What a table of the store holds about a row, the newest first."""
     same = [rows.c[column.name] == own.c[column.name] for column in job.source.key]
     values = [column for column in own.c if column.name not in {c.name for c in job.source.key}]
@@ -189,7 +189,7 @@ def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -
     return names, rows, misfits, int(hash_rows(rows, misfits, names)[0]) != stored["row_hash"]
 
 
-def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> QuarantinedRow:
+def _explain_quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> QuarantinedRow:
     try:
         changed = _now(job, this, stored)[-1]
     except (DatabaseError, SourceError):  # that it cannot be read may be why it was set aside
@@ -203,7 +203,7 @@ def _quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str,
     )
 
 
-def _scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> ScoredRow:
+def _explain_scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> ScoredRow:
     version = job.registry.version(stored["model_version"])
     model = job.registry.load(version.version)
     names, rows, misfits, changed = _now(job, this, stored)

@@ -114,14 +114,14 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
         raise TrainingError(
             "the label has one value",
             hint="wait until several outcomes have been seen often enough",
-            detail=_shown(counts),
+            detail=_list_some(counts),
             about="classes",
         )
     if len(counts) > MOST_CLASSES:
         raise TrainingError(
             f"the label has {len(counts)} values",
             hint='set [task] kind = "regression" where they are amounts; a query can put classes together',
-            detail=_shown(counts),
+            detail=_list_some(counts),
             about="amounts",
         )
     first = max(counts, key=lambda label: (counts[label], str(label)))
@@ -131,7 +131,7 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
             raise TrainingError(
                 "no label is the one that [task] normal names",
                 hint="set [task] normal to the one that needs no action",
-                detail=f"it names {normal!r}, and the labels are {_shown(counts)}",
+                detail=f"it names {normal!r}, and the labels are {_list_some(counts)}",
                 about="normal",
             )
         first = same[0]
@@ -140,7 +140,7 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
 
 def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
     found = {canonical_label(value): value for value in labels.unique().to_pylist()}
-    wanted, shown = canonical_label(positive), _shown(found.values())
+    wanted, shown = canonical_label(positive), _list_some(found.values())
     if wanted not in found:
         raise TrainingError(
             "no label is the one that [task] positive names",
@@ -159,7 +159,7 @@ def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
     return next(value for label, value in found.items() if label != wanted), found[wanted]
 
 
-def _shown(labels: Iterable[Any]) -> str:
+def _list_some(labels: Iterable[Any]) -> str:
     known = list(labels)
     return ", ".join(repr(value) for value in known[:6]) + (" …" if len(known) > 6 else "")
 

@@ -59,7 +59,7 @@ def needs_a_person(job: Job) -> list[str]:
 
 def find_needs(job: Job) -> list[Need]:
     """Return what does not mend itself."""
-    found: list[Need] = [TroubleStands(alert) for alert in job.alerts.standing()]
+    found: list[Need] = [TroubleStands(alert) for alert in job.alerts.list_standing()]
     newest = _newest(job)
     if newest is not None and newest.status is not RunStatus.DONE and not found:
         found.append(RunNotDone(newest))
@@ -79,7 +79,7 @@ def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:
     usual = {name: _median(before, name) for name in _COMPARED}
     found: list[Unusual] = []
     for name, more in _COMPARED.items():
-        value, known = getattr(step, name), _known(before, name)
+        value, known = getattr(step, name), _list_known(before, name)
         if value is None or len(known) < LEAST:
             continue
         if value > FOLD * usual[name] and value > max(known):
@@ -100,10 +100,10 @@ def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:
     )
 
 
-def _known(before: Sequence[StepRecord], name: str) -> list[float]:
+def _list_known(before: Sequence[StepRecord], name: str) -> list[float]:
     return [value for step in before if (value := getattr(step, name)) is not None]
 
 
 def _median(before: Sequence[StepRecord], name: str) -> Any:
-    known = _known(before, name)
+    known = _list_known(before, name)
     return float(np.median(known)) if len(known) >= LEAST else None

@@ -77,7 +77,7 @@ def configure(
         lambda _, __, event: _with_exception(event),
     ]
 
-    def rendered(render: Any, *, details: bool) -> list[Any]:
+    def make_processors(render: Any, *, details: bool) -> list[Any]:
         def plain(_: Any, __: str, event: Any) -> Any:
             return {key: _clean(value, hidden) for key, value in _plain(event, details=details).items()}
 
@@ -88,12 +88,12 @@ def configure(
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if console is not None:
         handlers = [_Above(console)]
-    renders = [rendered(_for_people if is_terminal else as_json, details=is_terminal or values)]
+    renders = [make_processors(_for_people if is_terminal else as_json, details=is_terminal or values)]
     problem = ""
     if file is not None:
         try:
             handlers.append(_open_file(file))
-            renders.append(rendered(as_json, details=True))
+            renders.append(make_processors(as_json, details=True))
         except OSError as error:
             problem = f"{file.path} cannot be written: {error.strerror}"
     root = logging.getLogger("rowcast")

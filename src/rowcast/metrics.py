@@ -41,8 +41,8 @@ def exposition(job: Job) -> str:
     now = job.store.now()
     samples = [*_runs(job), *_rows(job, now), *_champion(job, now)]
     samples += [
-        ("rowcast_alerts_waiting", {}, job.alerts.waiting()),
-        ("rowcast_troubles", {}, len(job.alerts.standing())),
+        ("rowcast_alerts_waiting", {}, job.alerts.count_waiting()),
+        ("rowcast_troubles", {}, len(job.alerts.list_standing())),
     ]
     lines = []
     for name, (kind, text) in _FAMILIES.items():
@@ -90,10 +90,10 @@ def _champion(job: Job, now: datetime) -> Iterator[Sample]:
 
 
 def _line(name: str, labels: Mapping[str, Any], value: float) -> str:
-    shown = ",".join(f'{key}="{_escaped(str(text))}"' for key, text in labels.items())
+    shown = ",".join(f'{key}="{_escape(str(text))}"' for key, text in labels.items())
     number = repr(value) if math.isfinite(value) else {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
     return f"{name}{{{shown}}} {number}"
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

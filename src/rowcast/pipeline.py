@@ -96,7 +96,7 @@ def run(
         back_to = None if since is None else _event_time(job, since)
         if pipeline == "infer" and job.registry.champion() is None:
             raise infer.no_champion(job)
-        with _begun(job, result, now, options=RunOptions(back_to, rescore)):
+        with _begin(job, result, now, options=RunOptions(back_to, rescore)):
             log.info(
                 f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
             )
@@ -119,7 +119,7 @@ def _event_time(job: Job, text: str) -> datetime:
 def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     with open_job(settings) as job:
-        found = job.runs.get(run_id) if run_id is not None else _unfinished(job)
+        found = job.runs.get(run_id) if run_id is not None else _find_unfinished(job)
         if found.status is RunStatus.DONE:
             raise RunError(f"run {found.run_id} is done: there is nothing to resume", hint="'rowcast runs' lists them")
         if found.pipeline is PipelineName.REQUEUE:
@@ -127,7 +127,7 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
         result, now = Result(found.pipeline), found.as_of
         recorded_steps = job.runs.steps(found.run_id)
         done = {(step.name, step.row_set) for step in recorded_steps if step.status is StepStatus.DONE}
-        with _begun(job, result, now, found):
+        with _begin(job, result, now, found):
             as_of = now.isoformat(timespec="seconds")
             log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=as_of)
             if result.pipeline is PipelineName.STEP:
@@ -135,7 +135,7 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
                 return result
             begun = [step for step in recorded_steps if step.row_set != "score"]
             if result.pipeline is not PipelineName.INFER and ("gate", "-") not in done:
-                if result.pipeline is PipelineName.IMPORT and import_file.kept(_work(job, result.run_id)) is None:
+                if result.pipeline is PipelineName.IMPORT and import_file.load(_work(job, result.run_id)) is None:
                     raise RunError("the model's file is no longer kept", hint="'rowcast models import' takes it again")
                 if begun or result.pipeline in _TRAINS:
                     _train_or_go_on(job, result, now, done, result.pipeline in _TRAINS)
@@ -163,8 +163,8 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
         imported.refuse_pickle(path.name, data)  # before anything is record_step
         now = resolve_now(settings, as_of, job.store)
         result = Result(PipelineName.IMPORT)
-        with _begun(job, result, now):
-            import_file.keep(_work(job, result.run_id), import_file.Foreign(path.name, data, seen))
+        with _begin(job, result, now):
+            import_file.keep(_work(job, result.run_id), import_file.ImportedFile(path.name, data, seen))
             _train_or_go_on(job, result, now, set(), forced=True)
         return result
 
@@ -196,11 +196,11 @@ def step(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
             result, now = Result(found.pipeline), found.as_of
-        with _begun(job, result, now, found):
+        with _begin(job, result, now, found):
             work = _work(job, result.run_id)
             by_hand.step(Run(job, result.run_id, now, work), name, accept_quarantine=accept_quarantine)
             if name == "gate":
-                result.decision = steps.saved_decision(Run(job, result.run_id, now, work))
+                result.decision = steps.read_decision(Run(job, result.run_id, now, work))
         return result
 
 
@@ -211,9 +211,9 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
             job.source.interpret_key(chosen.key)  # a mistyped one is no run
         now = job.store.now()
         result = Result(PipelineName.REQUEUE)
-        with _begun(job, result, now):
+        with _begin(job, result, now):
             run = Run(job, result.run_id, now, _work(job, result.run_id))
-            result.requeued = job.retried(lambda: requeue_quarantined(run, chosen))
+            result.requeued = job.retry(lambda: requeue_quarantined(run, chosen))
         return result
 
 
@@ -253,7 +253,7 @@ def _work(job: Job, run_id: int) -> WorkDir:
     return work
 
 
-def _unfinished(job: Job) -> RunRecord:
+def _find_unfinished(job: Job) -> RunRecord:
     for found in job.runs.newest(10_000):
         if found.status is not RunStatus.DONE and found.pipeline is not PipelineName.REQUEUE:
             return found
@@ -261,7 +261,7 @@ def _unfinished(job: Job) -> RunRecord:
 
 
 @contextmanager
-def _begun(
+def _begin(
     job: Job,
     result: Result,
     now: datetime,
@@ -272,7 +272,7 @@ def _begun(
     begun = time.perf_counter()
     try:
         if found is None:
-            result.run_id = job.retried(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
+            result.run_id = job.retry(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
         else:
             job.runs.reopen(found)
             result.run_id = found.run_id
@@ -297,10 +297,10 @@ def _begun(
         if written:
             raising.deliver(job)
         raise
-    result.champion = job.retried(job.registry.champion)
+    result.champion = job.retry(job.registry.champion)
     what = describe(result.error, details=True) if result.error else None
     raising.alert_end(job, result, now)
-    job.retried(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
+    job.retry(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
     log.info(f"{result.pipeline} {result.status}", run=result.run_id)
     emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
     raising.deliver(job)
@@ -339,9 +339,9 @@ def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
     try:
         with raising.note_failure(result.failures, "import" if result.pipeline is PipelineName.IMPORT else "retrain"):
-            job.retried(lambda: job.runs.begin_training(result.run_id))
+            job.retry(lambda: job.runs.begin_training(result.run_id))
             _train_from(job, result, now, done)
-            job.retried(lambda: job.runs.end_training(result.run_id))
+            job.retry(lambda: job.runs.end_training(result.run_id))
     except BusyError as busy:
         if forced or job.registry.champion() is None:
             raise
@@ -357,24 +357,24 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
     """Train from the first step that is not done, or whose input is gone."""
     run = Run(job, result.run_id, now, _work(job, result.run_id))
     steps.train(run, steps.first_unfinished(done, run.work))
-    result.decision = steps.saved_decision(run)
+    result.decision = steps.read_decision(run)
     result.retrain = f"v{result.decision.version} {describe_record(result.decision)}"
 
 
 def _due(job: Job, now: datetime, result: Result) -> Due:
-    due = job.retried(lambda: policy.by_time(job, now))
+    due = job.retry(lambda: policy.check_time(job, now))
     if not due.now:
         return due
     try:
         with raising.note_failure(result.failures, "quality"):
-            return policy.by_figures(job, now, result.run_id, due)
+            return policy.check_figures(job, now, result.run_id, due)
     except Exception as error:
         known = _goes_on(result, error, "quality could not be measured")
         return Due(DueCause.UNMEASURED, error=known)
 
 
 def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress, *, rescore: bool = False) -> None:
-    def checked() -> int:
+    def check_champion() -> int:
         """The champion. A damaged one, a column that is gone, a check that cannot be: all stop before the planning."""
         champion = job.registry.champion()
         if champion is None:
@@ -385,12 +385,12 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         return champion
 
     with raising.note_failure(result.failures, "infer"):
-        request = replace(request, champion=job.retried(checked))
-        request = replace(request, shadows=job.retried(lambda: shadow.find_versions(job, request.now)))
+        request = replace(request, champion=job.retry(check_champion))
+        request = replace(request, shadows=job.retry(lambda: shadow.find_versions(job, request.now)))
         shadow.forget(job, request.now)
         if rescore:
             run = Run(job, result.run_id, request.now, _work(job, result.run_id))
-            result.requeued = job.retried(lambda: requeue_changed(run))
+            result.requeued = job.retry(lambda: requeue_changed(run))
             log.info("changed rows are scored once more", rows=result.requeued)
         outcome = result.outcome = infer.score_pending(job, request, Local(job.settings.infer.workers), progress)
     if outcome.shadow_failed:
@@ -415,7 +415,7 @@ def _watch(run: Run, result: Result) -> None:
             record_step(job.runs, run.run_id, "monitor", "score") as about,
         ):
             for topic, watch in ((DRIFT_TOPIC, drift.watch), (COST_TOPIC, cost_alarm.watch)):
-                found = job.retried(partial(watch, run, about))
+                found = job.retry(partial(watch, run, about))
                 if found is not None:
                     raising.alert_events(job, found, {topic})
     except Exception as error:

@@ -168,7 +168,7 @@ class Simulation:
         probability, outcome = np.empty(self.fab.rows), np.empty(self.fab.rows, np.int64)
         for rows in _blocks(self.fab.rows):
             _, probability[rows], outcome[rows] = self._draw(rows)
-        written = self._written(np.arange(self.fab.rows))
+        written = self._row_written(np.arange(self.fab.rows))
         sensors: dict[str, Role] = {names[place]: role for place, role in self._physics.roles.items()}
         return Truth(
             probability=probability[written],
@@ -213,7 +213,7 @@ class Simulation:
 
     def _batch(self, rows: Integers) -> pa.RecordBatch:
         readings, _, failed = self._draw(rows)
-        values, missing = self._physics.values(readings), self._missing(rows)
+        values, missing = self._physics.values(readings), self._draw_missing(rows)
         bad = self._bad[np.searchsorted(self._bad[:, 0], rows[0]) : np.searchsorted(self._bad[:, 0], rows[-1] + 1)]
         for place, kind, sensor in bad - (rows[0], 0, 0):
             if BAD_KINDS[kind] in _BAD_VALUES:
@@ -235,10 +235,10 @@ class Simulation:
             _times(labelled, unlabelled),
         ]
         batch = pa.RecordBatch.from_arrays(columns, schema=self.schema)
-        written = self._written(rows)
+        written = self._row_written(rows)
         return batch if np.array_equal(written, rows) else batch.take(pa.array(written - rows[0]))
 
-    def _missing(self, rows: Integers) -> npt.NDArray[np.bool_]:
+    def _draw_missing(self, rows: Integers) -> npt.NDArray[np.bool_]:
         """Which cells of one block were not measured, shape (n, sensors)."""
         random, third = _random(self.fab, "missing", rows), self.fab.missing_rate / 3
         missing = random.random((len(rows), self.fab.sensors), dtype=np.float32) < third
@@ -249,7 +249,7 @@ class Simulation:
         missing[:, self._physics.metrology] |= skipped[:, None]
         return missing
 
-    def _written(self, rows: Integers) -> Integers:
+    def _row_written(self, rows: Integers) -> Integers:
         """The row that stands at each place: a repeated row is its predecessor, written twice."""
         bad = self._bad
         twice = bad[(bad[:, 1] == BAD_KINDS.index("repeated_key")) & (bad[:, 0] % 2 == 1), 0]
@@ -257,7 +257,7 @@ class Simulation:
 
     def _bad_row(self, row: int, code: int, sensor: int) -> BadRow:
         kind = BAD_KINDS[code]
-        [wafer_id] = self._lots.wafer_ids(self._written(np.array([row])))
+        [wafer_id] = self._lots.wafer_ids(self._row_written(np.array([row])))
         name = self._physics.names[sensor] if kind in _BAD_VALUES else None
         return BadRow(row, kind, None if kind == "null_key" else wafer_id, name)
 

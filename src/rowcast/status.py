@@ -95,7 +95,7 @@ def read_status(job: Job) -> Status:
         rows=audit(job),
         last_run=runs[0] if runs else None,
         drift=drift.state(job, champion),
-        alerts_waiting=job.alerts.waiting(),
+        alerts_waiting=job.alerts.count_waiting(),
         needs_a_person=tuple(health.needs_a_person(job)),
         steps=tuple(health.steps(job)),
     )

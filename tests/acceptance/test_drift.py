@@ -11,6 +11,7 @@ import pytest
 from jobs import ESTIMATORS, START, Job, create, wafers
 
 from rowcast.monitor import Edges, Profile
+from rowcast.store.records import DriftRecord
 from rowcast.watch import drift
 
 pytest_plugins = ("job_fixtures",)
@@ -52,7 +53,7 @@ def scored(job: Job, days: range, command: str = "infer", **shift: float) -> lis
 
 def told(job: Job) -> list[dict[str, Any]]:
     """What was told of drift, the oldest first."""
-    return list(reversed(job.ok("drift", "--json")["told"]))
+    return list(reversed(job.ok("drift", "--json")["history"]))
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_nothing_is_told_of_days_like_those_before(watched: Any) -> None:
 
 def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -> None:
     job, _, (found, status, shown) = watched
-    [event] = found["told"]
+    [event] = found["history"]
     [first, *_] = event["findings"]
     assert (event["what"], first["column"], first["kind"]) == ("started", "s01", "location")
     assert first["since"].startswith(f"{START + timedelta(days=TRAINED + 10):%Y-%m-%d}")  # of the first such rows
@@ -89,9 +90,9 @@ def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -
     rows = f"FROM {job.table('wafers_prediction')} WHERE run_id <= {event['run_id']}"
     found_by_sql = job.stored(f"SELECT run_id >= {since} AS since, {cost} AS cost {rows} GROUP BY 1")
     expected = {row["since"]: row["cost"] for row in found_by_sql}
-    told = re.search(r"A row is expected to cost ([\d.]+), was ([\d.]+)", event["told"])
+    told = re.search(r"A row is expected to cost ([\d.]+), was ([\d.]+)", event["sentence"])
     assert told
-    assert "Flagged are" in event["told"]  # beside the runs before, as blocks of training rows have no decisions
+    assert "Flagged are" in event["sentence"]  # beside the runs before, as blocks of training rows have no decisions
     assert [float(each) for each in told.groups()] == pytest.approx([expected[1], expected[0]], rel=0.03)
     assert "drift in s01" in status.out
     assert status.code == 1  # somebody should look
@@ -185,10 +186,10 @@ def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_
     scored(job, range(TRAINED, TRAINED + 3))
     scored(job, range(TRAINED + 3, TRAINED + 8), s05=2.0)
     found = job.ok("drift", "--json")
-    assert (found["drift"], found["told"]) == ("none", [])
+    assert (found["drift"], found["history"]) == ("none", [])
     [shifted] = [row for row in found["columns"] if row["what"] == "location"]
     assert (shifted["column"], shifted["weight"]) == ("s05", 0)
-    assert shifted["now"] - shifted["usual"] == pytest.approx(2, abs=0.5)
+    assert shifted["now"] - shifted["baseline"] == pytest.approx(2, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -233,14 +234,13 @@ def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(mak
 
 
 def test_who_looks_while_another_run_tells_of_drift_says_nothing(lite: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    looked = drift._looked
+    looked = drift._look
 
     def beside_another(job: Any, *given: Any) -> Any:
-        about = {"run_id": 1, "what": "started", "at": START, "size": 2.0, "told": "s01 is higher", "findings": []}
-        job.profiles.record(1, [about])
+        job.profiles.record_drift([DriftRecord(1, 1, "started", START, 2.0, "s01 is higher", ())])
         return looked(job, *given)
 
-    monkeypatch.setattr(drift, "_looked", beside_another)
+    monkeypatch.setattr(drift, "_look", beside_another)
     lite.ok("infer")
     [note] = [event["note"] for event in lite.log() if event["event"] == "monitor (score) done"]
     assert note == "another run has looked meanwhile, and may have seen more"

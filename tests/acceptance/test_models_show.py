@@ -29,13 +29,13 @@ def test_the_card_of_a_first_version_is_told_written_and_given_as_json(trained: 
     found = trained.ok("models", "show", "1", "--json")
     [service] = found["service"]
     assert service["until"] is None
-    assert found["usual"]["s01"][0] < 0 < found["usual"]["s01"][1]
-    assert set(found["usual"]) == set(found["features"])
+    assert found["reference_ranges"]["s01"][0] < 0 < found["reference_ranges"]["s01"][1]
+    assert set(found["reference_ranges"]) == set(found["features"])
     assert found["metrics"]["versions"]["lightgbm"]
     text = "".join(page(trained).itertext())
     assert "There was no champion before it." in text
     assert found["origin"]["SHA-256 of the config"] in text
-    assert all(sentence in text for sentence in found["beware"])
+    assert all(sentence in text for sentence in found["caveats"])
 
 
 def test_models_still_lists_the_versions_and_their_decisions(lite: Job) -> None:
@@ -57,7 +57,7 @@ def test_a_second_version_is_held_against_the_champion_before(lite: Job) -> None
     found = lite.ok("models", "show", "--json")
     assert (found["version"], found["against"]["version"]) == (2, 1)
     assert found["against"]["columns_in"] == found["against"]["columns_out"] == []
-    assert "It was put in service by Ada, not by the gate: fewer <misses>." in found["beware"]
+    assert "It was put in service by Ada, not by the gate: fewer <misses>." in found["caveats"]
     text = "".join(page(lite, "2").itertext())
     assert "promoted by Ada (champion then: v1)" in text
     assert "Out of service since" in lite.call("models", "show", "1").out

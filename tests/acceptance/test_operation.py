@@ -397,9 +397,9 @@ def test_explain_knows_where_any_row_is(trained: Job) -> None:
     assert set(found["contributions"]) <= set(found["values"])
     column, leads = next(iter(found["contributions"].items()))
     assert leads["value"] == pytest.approx(found["values"][column], rel=1e-6)
-    assert leads["usual"][0] < leads["usual"][1]
+    assert leads["reference_range"][0] < leads["reference_range"][1]
     headings, _, first = trained.call("explain", "320").out.splitlines()[-len(found["contributions"]) - 2 :][:3]
-    assert headings.split() == ["column", "value", "usual", "contribution"]
+    assert headings.split() == ["column", "value", "reference", "range", "contribution"]
     assert first.split()[0] == column
     assert trained.ok("explain", "20", "--json")["state"] == "out of scope"
     quarantined = trained.ok("explain", "310", "--json")

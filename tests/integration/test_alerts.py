@@ -68,12 +68,12 @@ def test_trouble_is_told_when_it_begins_changes_and_ends_and_not_in_between(aler
     later = replace(ALERT, what="no column 's001'", dedup_key="column s001", since=AT + timedelta(hours=1), run_id=9)
     alerts.write([later], ["infer"])
     alerts.write([later], ["infer"])
-    assert [event.what for event in alerts.standing()] == ["no column 's001'"]
-    assert alerts.standing()[0].since == AT  # as long as anything was wrong
+    assert [event.what for event in alerts.list_standing()] == ["no column 's001'"]
+    assert alerts.list_standing()[0].since == AT  # as long as anything was wrong
     for _ in range(2):
         alerts.write([], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["begins", "changed", "ended"]
-    assert alerts.standing() == []
+    assert alerts.list_standing() == []
     alerts.write([ALERT], ["infer"])
     assert [state for _, state, _ in told(alerts)][3:] == ["begins"]
 
@@ -88,7 +88,7 @@ def test_what_stood_before_there_were_keys_stands_on_under_the_key_of_what_is_fo
     alerts.write([ALERT])
     alerts.db.execute(alerts.tables.alert.update().values(dedup_key=None))
     alerts.write([ALERT], ["infer"])
-    assert (told(alerts), alerts.standing()) == ([("infer", "begins", ALERT.what)], [ALERT])
+    assert (told(alerts), alerts.list_standing()) == ([("infer", "begins", ALERT.what)], [ALERT])
     alerts.write([replace(ALERT, dedup_key="column s001")], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["begins", "changed"]
 
@@ -102,12 +102,12 @@ def test_what_grows_worse_is_news_and_what_grows_milder_is_not(alerts):
 def test_only_what_was_looked_at_can_have_ended(alerts):
     alerts.write([ALERT, replace(ALERT, topic="retrain")])
     alerts.write([], ["retrain", "drift"])
-    assert [event.topic for event in alerts.standing()] == ["infer"]
+    assert [event.topic for event in alerts.list_standing()] == ["infer"]
 
 
 def test_an_event_keeps_every_part_that_a_message_needs(alerts):
     alerts.write([ALERT])
-    assert alerts.standing() == [ALERT]
+    assert alerts.list_standing() == [ALERT]
     assert [delivery.alert for delivery in alerts.due()] == [ALERT]
 
 
@@ -115,8 +115,8 @@ def test_jobs_do_not_hear_of_each_other(alerts):
     other = Alerts(alerts.db, alerts.tables, "lots", alerts.sinks, "info")
     other.write([replace(ALERT, job="lots")])
     alerts.write([], ["infer"])
-    assert (alerts.standing(), alerts.waiting(), alerts.due()) == ([], 0, [])
-    assert (len(other.standing()), other.waiting(), len(other.due())) == (1, 1, 1)
+    assert (alerts.list_standing(), alerts.count_waiting(), alerts.due()) == ([], 0, [])
+    assert (len(other.list_standing()), other.count_waiting(), len(other.due())) == (1, 1, 1)
 
 
 def test_what_does_not_last_is_told_each_time_and_never_ends(alerts):
@@ -124,7 +124,7 @@ def test_what_does_not_last_is_told_each_time_and_never_ends(alerts):
     alerts.write([once])
     alerts.write([once], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["once", "once"]
-    assert alerts.standing() == []
+    assert alerts.list_standing() == []
 
 
 def test_a_decision_becomes_an_alert_together_with_its_mark_and_once(alerts):
@@ -175,7 +175,7 @@ def test_what_is_less_severe_than_asked_for_is_kept_and_sent_to_nobody(database)
 def test_without_sinks_nothing_waits_and_later_ones_hear_no_old_news(database):
     alerts = alerts_of(database, sinks=[])
     alerts.write([ALERT])
-    assert (alerts.waiting(), alerts_of(database).due()) == (0, [])
+    assert (alerts.count_waiting(), alerts_of(database).due()) == (0, [])
 
 
 def test_who_knows_already_is_not_told(alerts):
@@ -193,7 +193,7 @@ def test_every_sink_gets_every_alert_in_its_order(alerts):
     assert deliver(alerts, sinks, []).alerts == 2
     begins = "rowcast wafers: infer failed (run 7)"
     assert [sink.taken for sink in sinks] == [[begins, "rowcast wafers: over: infer failed (run 7)"]] * 2
-    assert (deliver(alerts, sinks, []).alerts, alerts.waiting()) == (0, 0)
+    assert (deliver(alerts, sinks, []).alerts, alerts.count_waiting()) == (0, 0)
     delivered = alerts.db.rows(sa.select(alerts.tables.alert.c.delivered_at))
     assert all(row["delivered_at"] is not None for row in delivered)
 
@@ -203,10 +203,10 @@ def test_a_sink_that_refuses_is_asked_once_and_keeps_no_other_from_its_messages(
     refuses, takes = Sink("sns", "no such topic"), Sink("mailto")
     found = deliver(alerts, [refuses, takes], [])
     assert (found.alerts, found.failed) == (0, {"sns": "no such topic"})
-    assert (refuses.asked, len(takes.taken), alerts.waiting()) == (1, 2, 2)
+    assert (refuses.asked, len(takes.taken), alerts.count_waiting()) == (1, 2, 2)
     refuses.refuses = ""
     assert deliver(alerts, [refuses, takes], [], at_once=True).alerts == 2
-    assert (len(refuses.taken), len(takes.taken), alerts.waiting()) == (2, 2, 0)
+    assert (len(refuses.taken), len(takes.taken), alerts.count_waiting()) == (2, 2, 0)
 
 
 def test_what_failed_is_not_tried_again_at_once_and_ever_later(alerts):
@@ -227,7 +227,7 @@ def test_nobody_waits_for_a_sink_that_is_no_longer_configured(alerts):
     alerts.write([ALERT])
     sink = Sink("mailto")
     assert deliver(alerts, [sink], []).alerts == 1
-    assert (len(sink.taken), alerts.waiting()) == (1, 0)
+    assert (len(sink.taken), alerts.count_waiting()) == (1, 0)
 
 
 def test_of_two_that_want_to_deliver_an_alert_one_does(database):
@@ -262,6 +262,6 @@ def test_who_lost_an_alert_to_another_does_not_close_it(alerts):
     assert alerts.claim(alert)
     assert alerts.claim(replace(alert, attempts=1))
     alerts.close(alert, [])
-    assert alerts.waiting() == 1
+    assert alerts.count_waiting() == 1
     alerts.close(replace(alert, attempts=1), [])
-    assert alerts.waiting() == 0
+    assert alerts.count_waiting() == 0

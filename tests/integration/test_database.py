@@ -1226,11 +1226,11 @@ def test_a_user_without_rights_is_told_so(postgresql):
     assert refused(lambda: db.execute(table.insert().values(n=1))).reason == "rights"
     assert refused(lambda: db.ingest(table, pa.table({"n": [1]}))).reason == "rights"
     assert refused(lambda: db.admin.prepare_store("rowcast")).reason == "rights"
-    assert db.admin.missing_rights("rowcast") == [
+    assert db.admin.list_missing_rights("rowcast") == [
         f"reader may not create schema rowcast: GRANT CREATE ON DATABASE {name} TO reader"
     ]
     postgresql.run("CREATE SCHEMA rowcast")
-    assert db.admin.missing_rights("rowcast") == [
+    assert db.admin.list_missing_rights("rowcast") == [
         "reader may not create tables: GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"
     ]
     db.close()
@@ -1239,7 +1239,7 @@ def test_a_user_without_rights_is_told_so(postgresql):
 
 def test_an_owner_lacks_no_rights(database):
     db = database.connect()
-    assert db.admin.missing_rights("rowcast") == []
+    assert db.admin.list_missing_rights("rowcast") == []
     assert database.run("SELECT 1 AS one") == [{"one": 1}]
 
 

@@ -343,7 +343,7 @@ def test_alerts_that_stand_in_a_store_of_version_8_stand_on(database, by_adminis
             database.run(statement)
     opened(db)
     assert migrations.version(db, ledger.tables) == migrations.VERSION
-    assert alerts.standing() == [replace(STANDING, dedup_key=None), cost]
+    assert alerts.list_standing() == [replace(STANDING, dedup_key=None), cost]
     alerts.write([STANDING, cost], ["infer", "cost"])
     assert [alert.state for alert in alerts.all()] == ["begins", "begins"]
     alerts.write([replace(STANDING, dedup_key="rows:s002"), replace(cost, dedup_key=cost_key(3, "realised"))])

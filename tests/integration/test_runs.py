@@ -82,9 +82,9 @@ def test_a_run_of_another_machine_is_alive_for_as_long_as_its_lease(runs):
 def test_that_a_run_died_is_seen_by_its_cause_and_not_by_the_wording_of_its_error(runs):
     dead = begun_elsewhere(runs, -timedelta(seconds=1))
     failed = runs.start(PipelineName.INFER, NOW, "x")
-    assert runs.died_before(failed).run_id == dead
+    assert runs.find_death_before(failed).run_id == dead
     runs.finish(failed, RunStatus.FAILED, EndCause.ERROR, runs.get(dead).error)
-    assert runs.died_before(runs.start(PipelineName.INFER, NOW, "x")) is None
+    assert runs.find_death_before(runs.start(PipelineName.INFER, NOW, "x")) is None
 
 
 def test_a_run_is_taken_up_by_one_only(ledger, runs, database):

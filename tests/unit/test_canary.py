@@ -57,7 +57,7 @@ from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
 from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
-from rowcast.store.records import DecisionOutcome, EndCause, PipelineName
+from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, PipelineName
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 CANARIES = {
@@ -180,7 +180,7 @@ def leaving(error: Exception, folder: Path, monkeypatch: pytest.MonkeyPatch, *, 
     if isinstance(error, RowcastError):
         yield "".join(traceback.format_exception_only(error))
     stream = io.StringIO()
-    logs.configure("debug", stream=stream, file=folder / "pipeline.log", values=values)
+    logs.configure("debug", stream=stream, file=logs.LogFile(folder / "pipeline.log"), values=values)
     try:
         raise RunError("a step failed") from error
     except RunError as outer:
@@ -291,5 +291,5 @@ def test_why_a_retrain_is_due_names_a_category_only_where_values_are_allowed(val
     canary = CANARIES["category"]
     finding = {"kind": "category", "column": "tool", "category": canary, "since_run": 7, "since": AT.isoformat()}
     finding |= {"was": 0.1, "now": 0.5, "change": 0.4, "size": 3.0}
-    row = {"run_id": 7, "told": f"since yesterday tool is {canary}", "findings": [finding]}
+    row = DriftRecord(7, 2, "started", AT, 2.0, f"since yesterday tool is {canary}", (finding,))
     assert (canary in describe_due(Due(DueCause.DRIFT, drift=row), values=values)) is values

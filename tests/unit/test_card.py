@@ -94,9 +94,9 @@ def multiclass_of(name: str) -> dict[str, Any]:
 def test_a_complete_record_has_every_section_and_an_old_one_says_what_it_lacks() -> None:
     sections = ["Quality", "Predicted and observed", "Cost and threshold", "How sure", "Columns"]
     sections += ["Against the champion before", "Decisions", "How to repeat it"]
-    assert headings(card()) == ["What to beware of", *sections]
+    assert headings(card()) == ["Caveats", *sections]
     assert "Not on record" not in said(card())
-    assert headings(card(old())) == ["What to beware of", "Quality", *sections[4:]]
+    assert headings(card(old())) == ["Caveats", "Quality", *sections[4:]]
     assert (
         "Not on record for this version: quality over time, reliability, cost curve, confusion, conformal coverage."
         in said(card(old()))
@@ -108,7 +108,7 @@ def test_a_regression_has_its_error_over_time_and_its_residuals_and_no_classes()
     pictures = [each.find("title").text for each in parsed(of).iter("svg") if each.find("title") is not None]
     assert pictures[:2] == ["mean absolute error over time", "What was observed, less what was predicted"]
     assert [figure.name for figure in list_headlines(of)] == ["error (mean absolute)"]
-    assert words.lacking(of) == ""
+    assert words.describe_lacking(of) == ""
     assert "Truth and prediction" not in said(of)
     assert {figure.name for figure in list_figures(of.metrics)} == {"mean absolute error", "root mean squared error"}
 
@@ -175,10 +175,12 @@ def test_the_first_screen_says_what_it_predicts_and_since_when_it_serves() -> No
         "from 24 columns. It flags a row from a probability of 0.0498 on."
     )
     assert words.in_service(of) == "In service since 2026-07-04."
-    assert words.trained_on(of) == "Trained on 6,378 rows, 398 of them positive, 2026-01-05 to 2026-05-02."
-    assert words.measured_on(of).startswith("Every figure is out of fold: of 4,130 rows, 249 of them positive,")
-    assert words.trained_on(CARDS["imported"]) == "It was fitted elsewhere; on which rows is not on record."
-    assert "up to key L7, 12" in words.trained_on(CARDS["by key"])
+    assert words.describe_training_rows(of) == "Trained on 6,378 rows, 398 of them positive, 2026-01-05 to 2026-05-02."
+    assert words.describe_measured_rows(of).startswith(
+        "Every figure is out of fold: of 4,130 rows, 249 of them positive,"
+    )
+    assert words.describe_training_rows(CARDS["imported"]) == "It was fitted elsewhere; on which rows is not on record."
+    assert "up to key L7, 12" in words.describe_training_rows(CARDS["by key"])
     assert words.predicts(CARDS["multiclass"]).endswith(": ok, scratch, void & crack.")
     assert words.predicts(CARDS["regression"]) == "Predicts the number failed of each row of wafers, from 24 columns."
 
@@ -235,7 +237,7 @@ def test_a_version_out_of_service_says_from_when_to_when_or_why_not() -> None:
         ({"rows_out_of_fold": None}, "Nothing was measured out of fold"),
     ],
 )
-def test_what_to_beware_of_is_said(changes: dict[str, Any], says: str) -> None:
+def test_caveats_are_listed(changes: dict[str, Any], says: str) -> None:
     quiet = binary(suspects=[])
     assert list_caveats(card(quiet)) == []
     [sentence] = list_caveats(card({**quiet, **changes}))
@@ -350,7 +352,7 @@ def test_the_card_is_told_on_a_terminal_and_as_json(name: str) -> None:
         assert sentence[:60] in text
     read = json.loads(report.as_json(as_dict(of)))
     assert (read["job"], read["version"], read["kind"]) == ("wafers", 2, of.kind)
-    assert read["beware"] == list_caveats(of)
+    assert read["caveats"] == list_caveats(of)
     assert ("against" in read) == (of.before is not None)
 
 

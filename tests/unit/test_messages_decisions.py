@@ -9,7 +9,7 @@ from rowcast.errors import ModelError
 from rowcast.gate import Cause, Decision, DecisionOutcome, Evidence, first
 from rowcast.messages.decisions import describe_decision, describe_record, explain_decision
 from rowcast.messages.retraining import Due, DueCause, describe_due
-from rowcast.store.records import DecisionRecord
+from rowcast.store.records import DecisionRecord, DriftRecord
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 UNDECIDED = DecisionOutcome.UNDECIDED
@@ -82,7 +82,7 @@ def test_evidence_is_kept_with_what_was_looked_at_and_without_what_nobody_knows(
 
 @pytest.mark.parametrize("cause", DueCause)
 def test_every_reason_for_a_retrain_or_against_it_has_words(cause: DueCause) -> None:
-    row = {"run_id": 7, "told": "since yesterday", "findings": []}
+    row = DriftRecord(7, 2, "started", AT, 2.0, "since yesterday", ())
     due = Due(cause, until=AT, run_id=7, days=3, labels=4, labels_needed=5, version=2, drift=row, error=BROKEN)
     sentence = describe_due(due, values=False)
     assert bool(sentence) is (cause is not DueCause.COST)  # which is not said without its figure

@@ -144,13 +144,13 @@ def raises(error: BaseException) -> Any:
     ],
 )
 def test_why_a_message_was_not_taken_is_said_in_a_line_without_a_secret(act: Any, said: str) -> None:
-    assert notify.tried(Fake(act), message(FAILED), ["s3cret-token"]) == said
+    assert notify.send(Fake(act), message(FAILED), ["s3cret-token"]) == said
 
 
 def test_a_sink_that_hangs_is_left_to_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sinks, "PATIENCE", 0.05)
     over = threading.Event()
-    assert notify.tried(Fake(over.wait), message(FAILED), []) == "no answer within 0.05 s"
+    assert notify.send(Fake(over.wait), message(FAILED), []) == "no answer within 0.05 s"
     over.set()
 
 
@@ -161,10 +161,10 @@ def test_a_sink_whose_library_is_not_installed_says_how_to_get_it(
     sink: notify.Sink, package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, package, None)
-    assert "which is not installed: pip install 'rowcast[notify]'" in notify.tried(sink, message(FAILED), [])
+    assert "which is not installed: pip install 'rowcast[notify]'" in notify.send(sink, message(FAILED), [])
 
 
 def test_a_url_that_apprise_does_not_know_is_said_and_not_shown(capfd: pytest.CaptureFixture[str]) -> None:
     sink = Apprise("nosuch", SecretStr("nosuch://token-1234"))
-    assert "Apprise does not understand the URL" in notify.tried(sink, message(FAILED), [])
+    assert "Apprise does not understand the URL" in notify.send(sink, message(FAILED), [])
     assert capfd.readouterr() == ("", "")

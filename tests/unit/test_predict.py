@@ -90,7 +90,7 @@ def test_only_flagged_rows_carry_contributions_and_the_column_that_decides_leads
     flagged, passed = predicted(model, matrix_of((2, 0), (-2, 0))).column("contributions").to_pylist()
     assert passed is None
     column, leads = next(iter(json.loads(flagged).items()))
-    assert (column, leads["value"], leads["usual"]) == ("a", 2.0, [-1.6, 1.6])
+    assert (column, leads["value"], leads["reference_range"]) == ("a", 2.0, [-1.6, 1.6])
     assert leads["contribution"] > 0
 
 

@@ -24,9 +24,9 @@ def test_the_weightiest_come_first_whichever_way_they_push() -> None:
 def test_each_stands_beside_the_rows_value_and_what_is_usual() -> None:
     found = select_top(MATRIX, 0, np.array([0.5, -0.8312345678, 0.0, 0.1]), USUAL, top=10)
     assert found == {
-        "tool": {"contribution": -0.831235, "value": "ätz", "usual": {"ETCH-01": 0.9}},
-        "s012": {"contribution": 0.5, "value": 4.1, "usual": [1.2, 2.9]},
-        "s4": {"contribution": 0.1, "value": None, "usual": [0.0, 1.0]},
+        "tool": {"contribution": -0.831235, "value": "ätz", "reference_range": {"ETCH-01": 0.9}},
+        "s012": {"contribution": 0.5, "value": 4.1, "reference_range": [1.2, 2.9]},
+        "s4": {"contribution": 0.1, "value": None, "reference_range": [0.0, 1.0]},
     }
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
@@ -34,6 +34,6 @@ def test_each_stands_beside_the_rows_value_and_what_is_usual() -> None:
 def test_a_missing_category_has_no_value_and_a_model_without_usual_values_names_none() -> None:
     found = select_top(MATRIX, 1, np.array([0.0, 1.0, 0.5, 0.0]), {}, top=10)
     assert found == {
-        "tool": {"contribution": 1.0, "value": None, "usual": None},
-        "idle": {"contribution": 0.5, "value": 7.0, "usual": None},
+        "tool": {"contribution": 1.0, "value": None, "reference_range": None},
+        "idle": {"contribution": 0.5, "value": 7.0, "reference_range": None},
     }

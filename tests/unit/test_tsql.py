@@ -31,6 +31,7 @@ from rowcast.store.ledger import claims
 from rowcast.store.reading import daily_sums, prediction_sums, version_pairs
 from rowcast.store.records import (
     DecisionOutcome,
+    DriftRecord,
     EndCause,
     NewDecision,
     PipelineName,
@@ -193,9 +194,9 @@ def rights(fab: Fab) -> None:
         "HAS_PERMS_BY_NAME(DB_NAME()",
         {"there": 1, "me": "rowcast", "here": "line", "create_schema": 0, "create_table": 0, "alter_schema": 0},
     )
-    fab.job.store.admin.missing_rights("rowcast")
+    fab.job.store.admin.list_missing_rights("rowcast")
     fab.server.answers("AS me", {"me": "rowcast", "select_right": 1, "insert_right": 0})
-    fab.job.store.admin.missing_grants("rowcast", "run", ["SELECT", "INSERT"])
+    fab.job.store.admin.list_missing_grants("rowcast", "run", ["SELECT", "INSERT"])
 
 
 def create(fab: Fab) -> None:
@@ -325,8 +326,8 @@ def tell(fab: Fab) -> None:
     alerts.claim(delivery)
     alerts.close(delivery, [])
     fab.server.answers("COUNT_BIG", {"n": 0})
-    alerts.waiting()
-    fab.job.runs.died_before(3)
+    alerts.count_waiting()
+    fab.job.runs.find_death_before(3)
     fab.job.runs.counts()
     fab.job.runs.newest_ended()
     fab.job.runs.figures(3)
@@ -340,10 +341,9 @@ def watch(fab: Fab) -> None:
     fab.server.answers("TOP 1 [rowcast].[run].[as_of]", {"as_of": NOW})
     profiles.of(2, timedelta(days=180))
     profiles.runs(3)
-    event = {"run_id": 3, "what": "started", "at": NOW, "size": 1.5, "told": "s012 is 1.5 SD higher", "findings": []}
-    profiles.record(2, [event])
-    profiles.drift(2)
-    profiles.looked_at(3, "runs")
+    profiles.record_drift([DriftRecord(3, 2, "started", NOW, 1.5, "s012 is 1.5 SD higher", ())])
+    profiles.list_drift(2)
+    profiles.find_last_look(3, "runs")
     profiles.last_look()
     fab.server.answers("TOP 50", {"run_id": 2})
     fab.job.runs.steps_before(3, PipelineName.INFER, 50)

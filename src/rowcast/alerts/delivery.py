@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from rowcast.notify import Sink, message, tried
+from rowcast.notify import Sink, message, send
 from rowcast.store.alerts import Alerts
 
 log = structlog.get_logger("rowcast")
@@ -34,7 +34,7 @@ def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_on
         text = message(waiting.alert)
         for name in left[:]:
             if name not in found.failed:
-                problem = tried(known[name], text, secrets)
+                problem = send(known[name], text, secrets)
                 if problem:
                     found.failed[name] = problem
                     log.warning("a message was not taken", sink=name, error=problem)

@@ -29,7 +29,7 @@ from rowcast.store.tables import tables
 
 log = structlog.get_logger("rowcast")
 
-Found = TypeVar("Found")
+Returned = TypeVar("Returned")
 
 
 Failures = dict[str, Exception | None]  # by topic, what a run tried: why it failed, None where it did not
@@ -59,8 +59,8 @@ def note_failure(failures: Failures, topic: str) -> Iterator[None]:
 
 def alert_death_before(job: Job, run_id: int, now: datetime) -> None:
     """Alert at once where the run before this one died: this one may die as well."""
-    died = _unless_away(lambda: job.runs.died_before(run_id))
-    if died is None or any(alert.run_id == died.run_id for _, alert, _ in _kept(job.settings)):
+    died = _unless_away(lambda: job.runs.find_death_before(run_id))
+    if died is None or any(alert.run_id == died.run_id for _, alert, _ in _read_kept(job.settings)):
         return  # or it ended in order, and only the store could not be told
     cause = died.end_cause or EndCause.DIED
     if alert_events(job, [RunDied(died.pipeline, died.run_id, cause, min(died.started_at, now))]):
@@ -78,12 +78,12 @@ def alert_end(job: Job, result: RunResult, now: datetime, error: BaseException |
     events = []
     for topic, failure in failures.items():
         if failure is not None:
-            events.append(_failed(result, topic, failure, now, "error" if failure is error else "warning"))
+            events.append(_failure_event(result, topic, failure, now, "error" if failure is error else "warning"))
     looked_at = set(failures) | ({"run", "process"} if error is None else set())
     return alert_events(job, events, set() if result.pipeline in BY_HAND else looked_at) and alert_decisions(job)
 
 
-def _failed(result: RunResult, topic: str, error: Exception, now: datetime, severity: Severity) -> RunFailed:
+def _failure_event(result: RunResult, topic: str, error: Exception, now: datetime, severity: Severity) -> RunFailed:
     failed = {} if result.outcome is None else result.outcome.failed
     left = len(failed) if any(error is one for one in failed.values()) else 0
     is_done = result.status is RunStatus.DONE
@@ -95,7 +95,7 @@ def alert_decisions(job: Job) -> bool:
 
     def write() -> bool:
         for made in job.registry.decisions_to_alert():
-            alert = _rendered(job.settings, _decision_event(made))
+            alert = _render(job.settings, _decision_event(made))
             job.alerts.write_once(alert, job.registry.mark_alerted(made.promotion_id))
         return True
 
@@ -120,9 +120,9 @@ def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = ()
 
     What cannot be written is kept in the job's folder for the next run, and the answer is False.
     """
-    alerts = [_rendered(job.settings, event) for event in events]
+    alerts = [_render(job.settings, event) for event in events]
     try:
-        for file, alert, told in _kept(job.settings):
+        for file, alert, told in _read_kept(job.settings):
             job.alerts.write([alert], told=told)
             file.unlink(missing_ok=True)
         job.alerts.write(alerts, topics)
@@ -134,7 +134,7 @@ def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = ()
     return True
 
 
-def _rendered(settings: Settings, event: Event) -> Alert:
+def _render(settings: Settings, event: Event) -> Alert:
     return redact(render_alert(event, settings.name, values=settings.notify.values), settings.secrets)
 
 
@@ -151,8 +151,8 @@ def alert_unbegun(settings: Settings, result: RunResult) -> Iterator[None]:
         yield
     except Exception as error:
         if not result.run_id and not isinstance(error, UsageError | BusyError):
-            event = _failed(result, "run", error, datetime.now(UTC), "error")
-            _write_apart(settings, _rendered(settings, event))
+            event = _failure_event(result, "run", error, datetime.now(UTC), "error")
+            _write_apart(settings, _render(settings, event))
         raise
 
 
@@ -189,7 +189,7 @@ def _keep(settings: Settings, alert: Alert) -> None:
             left = json.loads(file.read_text(encoding="utf-8"))
         _replace(file, left)  # before it is sent: who dies at that has not lost it
         if not is_stopping():
-            _replace(file, {**left, "told": left["told"] + _sent(settings, alert, left["told"])})
+            _replace(file, {**left, "told": left["told"] + _send(settings, alert, left["told"])})
     except Exception as error:
         log.warning("what happened stands in the log alone", error=error)
 
@@ -200,17 +200,17 @@ def _replace(file: Path, found: dict[str, Any]) -> None:
     part.replace(file)
 
 
-def _sent(settings: Settings, alert: Alert, told: Collection[str]) -> list[str]:
+def _send(settings: Settings, alert: Alert, told: Collection[str]) -> list[str]:
     """The sinks that have taken an alert, of those that did not know it."""
     severe = SEVERITIES.index
     if severe(alert.severity) < severe(settings.notify.min_severity):
         return []
     text, known = notify.message(alert), settings.secrets
     to = [sink for sink in notify.open_sinks(settings.notify) if sink.name not in told]
-    return [sink.name for sink in to if not notify.tried(sink, text, known)]
+    return [sink.name for sink in to if not notify.send(sink, text, known)]
 
 
-def _kept(settings: Settings) -> Iterator[tuple[Path, Alert, list[str]]]:
+def _read_kept(settings: Settings) -> Iterator[tuple[Path, Alert, list[str]]]:
     """What earlier runs left, and which sinks know it."""
     for file in sorted((work_root(settings) / "untold").glob("*.json")):
         try:
@@ -220,7 +220,7 @@ def _kept(settings: Settings) -> Iterator[tuple[Path, Alert, list[str]]]:
             log.warning("what an earlier run left cannot be read", file=str(file), error=error)
 
 
-def _unless_away(work: Callable[[], Found]) -> Found | None:
+def _unless_away(work: Callable[[], Returned]) -> Returned | None:
     """What `work` returns; None, and a word in the log, where it fails."""
     try:
         return work()

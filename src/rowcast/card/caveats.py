@@ -1,4 +1,4 @@
-"""What to beware of in a version: everything on record that should make one careful, in whole sentences."""
+"""The caveats of a version: everything on record that should make one careful, in whole sentences."""
 
 import math
 from collections.abc import Iterator, Sequence

@@ -115,11 +115,11 @@ def cost_curve(points: Rows, threshold: float | None, name: str) -> Markup:
         ),
         element("polygon", points=" ".join([*upper, *reversed(lower)]), class_="band"),
         element("polyline", points=" ".join(frame.point(*at) for at in zip(shares, costs, strict=True)), class_="line"),
-        _marked(frame, rows, threshold) if threshold is not None else None,
+        _mark_threshold(frame, rows, threshold) if threshold is not None else None,
     )
 
 
-def _marked(frame: Frame, rows: Rows, threshold: float) -> Markup:
+def _mark_threshold(frame: Frame, rows: Rows, threshold: float) -> Markup:
     """The threshold in force, on the curve at the nearest threshold there."""
     here = min(rows, key=lambda each: abs(each["threshold"] - threshold))
     x, y = frame.x(here["flagged_share"]), frame.y(here["cost_per_row"])

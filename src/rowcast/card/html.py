@@ -24,7 +24,7 @@ def page(card: Card) -> str:
     """The whole file."""
     sections: list[tuple[str, str, Sequence[Markup | None]]] = [
         ("quality", "Quality", _quality(card)),
-        ("observed", "Predicted and observed", _observed(card)),
+        ("observed", "Predicted and observed", _calibration(card)),
         ("cost", "Cost and threshold", _cost(card)),
         ("sure", "How sure", _coverage(card)),
         ("columns", "Columns", _columns(card)),
@@ -45,9 +45,14 @@ def page(card: Card) -> str:
 
 def _first_screen(card: Card) -> Markup:
     status = element("span", card.version.status, class_=f"status {card.version.status}")
-    sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
+    sentences = [
+        words.predicts(card),
+        words.in_service(card),
+        words.describe_training_rows(card),
+        words.describe_measured_rows(card),
+    ]
     warnings = [element("li", sentence) for sentence in list_caveats(card)]
-    lacking = words.lacking(card)
+    lacking = words.describe_lacking(card)
     return element(
         "header",
         element("p", "Model card", class_="kicker"),
@@ -57,9 +62,9 @@ def _first_screen(card: Card) -> Markup:
         element(
             "div",
             _trivial(card),
-            element("aside", element("h2", "What to beware of"), element("ul", *warnings), class_="beware")
+            element("aside", element("h2", "Caveats"), element("ul", *warnings), class_="caveats")
             if warnings
-            else element("aside", element("h2", "What to beware of"), element("p", "Nothing on record.")),
+            else element("aside", element("h2", "Caveats"), element("p", "Nothing on record.")),
             class_="pair",
         ),
         element("p", lacking, class_="soft") if lacking else None,
@@ -159,7 +164,7 @@ def _candidates(card: Card) -> list[Markup | None]:
     ]
 
 
-def _observed(card: Card) -> list[Markup]:
+def _calibration(card: Card) -> list[Markup]:
     bins = card.metrics.get("reliability") or []
     if not bins:
         return []
@@ -171,7 +176,7 @@ def _observed(card: Card) -> list[Markup]:
     else:
         chart, caption = (
             charts.reliability(bins, "reliability"),
-            ("Points on the dashed line are honest: of rows that are given 10\u00a0%, 10\u00a0% turn out positive."),
+            ("Scores on the dashed line are calibrated: of rows given 10\u00a0%, 10\u00a0% turn out positive."),
         )
     is_share = card.kind != "regression"
     text = percent if is_share else number
@@ -266,9 +271,9 @@ def _coverage(card: Card) -> list[Markup]:
         for each in kept
     ]
     axis = "rows whose set or interval held the truth, 95 % interval"
-    chart = charts.spans(spans, "Coverage beside the promise", axis, "coverage", is_share=True)
+    chart = charts.spans(spans, "Coverage held and promised", axis, "coverage", is_share=True)
     numbers = compact_table(["of", "rows", "promised", "held", "95 % interval", "uncertain"], rows, range(1, 6))
-    caption = "The upright stroke is the promise. Uncertain are rows of which the model cannot tell."
+    caption = "The vertical line marks the promised coverage. Uncertain are rows whose set or interval says too little."
     return [element("div", picture(chart, caption), element("div", numbers), class_="pair")]
 
 
@@ -289,7 +294,7 @@ def _columns(card: Card) -> list[Markup]:
             shown += [bar, or_dash(weight)]
         return [*shown, reference_range.format_range(ranges.get(name))] if ranges else shown
 
-    headings = ["column", *(["", "weight"] if weights else []), *(["usual"] if ranges else [])]
+    headings = ["column", *(["", "weight"] if weights else []), *(["reference range"] if ranges else [])]
     numbers = (2,) if weights else ()
     parts = [element("p", _about_columns(bool(weights), bool(ranges)), class_="soft")]
     parts.append(compact_table(headings, map(row, ranked[:FIRST_COLUMNS]), numbers))
@@ -311,7 +316,9 @@ def _about_columns(weighted: bool, ranged: bool) -> str:
     else:
         said.append("How much each column weighs is not on record.")
     if ranged:
-        said.append("Usual: between which values nine in ten training rows lie, or the most common categories.")
+        said.append(
+            "Reference range: between which values nine in ten training rows lie, or the most common categories."
+        )
     return " ".join(said)
 
 

@@ -18,10 +18,15 @@ _COLUMNS = 10  # shown; the HTML file has all
 
 def summary(card: Card) -> str:
     """Return the card as text: what the first screen of the HTML file says, and the most important tables."""
-    sentences = [words.predicts(card), words.in_service(card), words.trained_on(card), words.measured_on(card)]
-    parts = [f"{words.title(card)} ({card.version.status})", _wrapped(sentence for sentence in sentences if sentence)]
+    sentences = [
+        words.predicts(card),
+        words.in_service(card),
+        words.describe_training_rows(card),
+        words.describe_measured_rows(card),
+    ]
+    parts = [f"{words.title(card)} ({card.version.status})", _wrap(sentence for sentence in sentences if sentence)]
     if found := list_caveats(card):
-        parts.append("what to beware of\n" + _wrapped(found, "- "))
+        parts.append("caveats\n" + _wrap(found, "- "))
     if rows := [
         {"figure": each.name, "value": each.shown, "95 % interval": each.interval or "-", "what it is": each.meaning}
         for each in list_figures(card.metrics)
@@ -36,7 +41,7 @@ def summary(card: Card) -> str:
         parts.append(f"columns in: {', '.join(came) or 'none'}\ncolumns out: {', '.join(went) or 'none'}")
     decided = [f"{day(each.decided_at)} {each.decided_by}: {describe_record(each)}" for each in card.decisions]
     if decided:
-        parts.append("decisions\n" + _wrapped(decided, "- "))
+        parts.append("decisions\n" + _wrap(decided, "- "))
     parts.append(report.facts(dict(words.origin(card))))
     return "\n\n".join(parts)
 
@@ -56,8 +61,8 @@ def as_dict(card: Card) -> dict[str, Any]:
         "created_at": version.created_at,
         "trained_from": version.trained_from,
         "trained_to": version.trained_until,
-        "beware": list_caveats(card),
-        "usual": card.part.reference_ranges,
+        "caveats": list_caveats(card),
+        "reference_ranges": card.part.reference_ranges,
         "features": list(version.features),
         "metrics": version.metrics,
         "decisions": [
@@ -81,15 +86,15 @@ def _columns(card: Card) -> str:
     weights, ranges = dict(card.metrics.get("importance") or []), card.part.reference_ranges or {}
     ranked = sorted(card.version.features, key=lambda name: -weights.get(name, 0.0))
     rows = [
-        {"column": name, "weight": weights.get(name), "usual": reference_range.format_range(ranges.get(name))}
+        {"column": name, "weight": weights.get(name), "reference range": reference_range.format_range(ranges.get(name))}
         for name in ranked[:_COLUMNS]
     ]
     dropped = len(card.metrics.get("dropped") or {})
     rest = f"\n{max(0, len(ranked) - _COLUMNS)} more columns; {dropped} not used: --html or --json has all"
-    return report.table(rows, ["column", "weight", "usual"]) + rest
+    return report.table(rows, ["column", "weight", "reference range"]) + rest
 
 
-def _wrapped(sentences: Iterable[str], bullet: str = "") -> str:
+def _wrap(sentences: Iterable[str], bullet: str = "") -> str:
     return "\n".join(
         fill(sentence, _WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet), break_long_words=False)
         for sentence in sentences

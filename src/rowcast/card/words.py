@@ -44,7 +44,7 @@ def in_service(card: Card) -> str:
     return f"Not in service: {waits.get(card.version.status, card.version.status)}."
 
 
-def trained_on(card: Card) -> str:
+def describe_training_rows(card: Card) -> str:
     """The data window."""
     metrics, version = card.metrics, card.version
     if not version.rows:
@@ -58,7 +58,7 @@ def trained_on(card: Card) -> str:
     return f"Trained on {version.rows:,} rows{positives}{window}."
 
 
-def measured_on(card: Card) -> str:
+def describe_measured_rows(card: Card) -> str:
     """Return a sentence that says which rows the figures are of; empty where there are no figures."""
     metrics = card.metrics
     if metrics.get("rows_out_of_fold") is None:
@@ -81,7 +81,7 @@ _SECTIONS = {
 }
 
 
-def lacking(card: Card) -> str:
+def describe_lacking(card: Card) -> str:
     """Return a sentence that names the parts of a card this version has no record for; empty if there are none."""
     binary_only = {"cost_curve", "confusion"}
     absent = [
@@ -118,14 +118,14 @@ def evidence(decision: DecisionRecord) -> list[tuple[str, str]]:
     held = decision.evidence
     known = [*(key for key in _EVIDENCE if key in held), *(key for key in held if key not in _EVIDENCE)]
     keys = [key for key in known if held[key] is not None and not (key.endswith("_high") and _lower(key) in held)]
-    return [(_EVIDENCE.get(key, key.replace("_", " ")), _bounded(held, key)) for key in keys]
+    return [(_EVIDENCE.get(key, key.replace("_", " ")), _format_bounds(held, key)) for key in keys]
 
 
 def _lower(key: str) -> str:
     return f"{key.removesuffix('_high')}_low"
 
 
-def _bounded(held: Mapping[str, Any], key: str) -> str:
+def _format_bounds(held: Mapping[str, Any], key: str) -> str:
     """A value; a lower bound with the upper one."""
     high = held.get(f"{key.removesuffix('_low')}_high") if key.endswith("_low") else None
     return _plain(held[key]) + (f" to {_plain(high)}" if high is not None else "")

@@ -20,19 +20,19 @@ def page(charts: Sequence[Chart], job: str, now: datetime, days: int, group_by: 
     sections = []
     for what, is_column in figures if group_by else []:
         drawn = [
-            _drawn(each, window, named[id(each)]) for each in charts if (each.what, each.is_column) == (what, is_column)
+            _draw(each, window, named[id(each)]) for each in charts if (each.what, each.is_column) == (what, is_column)
         ]
         heading = (
             [element("code", what), f", mean by {group_by}"] if is_column else [f"{what} by {group_by}".capitalize()]
         )
         sections.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
     if charts and not group_by:
-        drawn = [_drawn(each, window, named[id(each)]) for each in charts]
+        drawn = [_draw(each, window, named[id(each)]) for each in charts]
         sections.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
     return document(
         f"{job}: control charts",
         _header(charts, job, window),
-        _broken(charts, named, group_by),
+        _list_broken(charts, named, group_by),
         *sections,
         origin="the rows that have been scored",
     )
@@ -81,7 +81,7 @@ def _legend() -> Markup:
     )
 
 
-def _broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None) -> Markup | None:
+def _list_broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None) -> Markup | None:
     """What is so now, at a glance."""
     rows = [
         [
@@ -96,11 +96,11 @@ def _broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None
     ]
     if not rows:
         return None
-    headings = ["chart", group_by or "group", "last day", "usual", "rule broken"]
+    headings = ["chart", group_by or "group", "last day", "reference range", "rule broken"]
     return element("section", element("h2", "Broken now"), parts.compact_table(headings, rows, numbers=(2, 3)))
 
 
-def _drawn(chart: Chart, window: tuple[date, date], name: str) -> Markup:
+def _draw(chart: Chart, window: tuple[date, date], name: str) -> Markup:
     heading = chart.group if chart.group is not None else chart.what
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
     state = parts.tag("broken", words.describe_violations(chart)) if chart.points[-1].broken else None
@@ -115,6 +115,8 @@ def _drawn(chart: Chart, window: tuple[date, date], name: str) -> Markup:
 def _caption(chart: Chart) -> str:
     last = chart.points[-1]
     said = f"{words.day(last)}: {words.value(chart, last.subgroup.value)} of {last.subgroup.rows:,} rows, "
-    said += f"usual {words.reference_range(chart)}." if last.limits else f"limits {words.reference_range(chart)}."
+    said += (
+        f"reference range {words.reference_range(chart)}." if last.limits else f"limits {words.reference_range(chart)}."
+    )
     told = [words.describe_violations(chart), words.describe_past_violation(chart)]
     return said + "".join(f" {text}." for text in told if text)

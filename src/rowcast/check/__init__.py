@@ -84,7 +84,7 @@ def check(
                 failure = Failure(row, rule.name, name, texts.get(row, value), limit)
                 failures.setdefault(row, []).append(failure)
     passed, quarantined = np.flatnonzero(count == 0), np.flatnonzero(count)
-    good = _replaced(rows, changed)
+    good = _replace(rows, changed)
     if len(quarantined):
         good = good.take(passed)
     return CheckResult(good, passed, quarantined, {row: failures[row] for row in quarantined.tolist()})
@@ -120,7 +120,7 @@ def _find_column(rows: pa.RecordBatch, name: str) -> int:
     return place
 
 
-def _replaced(rows: pa.RecordBatch, changed: Mapping[int, Column]) -> pa.RecordBatch:
+def _replace(rows: pa.RecordBatch, changed: Mapping[int, Column]) -> pa.RecordBatch:
     if not changed:
         return rows
     columns, fields = list(rows.columns), list(rows.schema)

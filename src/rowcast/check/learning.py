@@ -183,13 +183,13 @@ def _bounds(values: npt.NDArray[np.float64]) -> tuple[float | None, float | None
     values = values[np.abs(values) <= FLOAT32_MAX]
     if not len(values):
         return None, None
-    low, high = _observed(values)
+    low, high = _find_range(values)
     if high - low <= 1e-6 * max(abs(low), abs(high)):
         return None, None
     return low - RANGES_OUT * (high - low), high + RANGES_OUT * (high - low)
 
 
-def _observed(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def _find_range(values: npt.NDArray[np.float64]) -> tuple[float, float]:
     """The range of `values` without the absurd ones: it grows from a trimmed core until nothing is in reach of it."""
     for share, reach in ABSURD:
         trim = min(max(3, math.ceil(share * len(values))), len(values) // 20)

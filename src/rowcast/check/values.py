@@ -56,12 +56,12 @@ def _convert_typed(column: Column, kind: Kind, reading: Reading) -> tuple[Column
             return column, None
         if pa.types.is_boolean(column.type):
             return column.cast(pa.float64()), None
-        column, failed = _parsed(column, kind, reading)
+        column, failed = _parse_column(column, kind, reading)
         return _without_missing(column, reading.numbers), failed
     if kind == "boolean":
-        return (column, None) if pa.types.is_boolean(column.type) else _parsed(column, kind, reading)
+        return (column, None) if pa.types.is_boolean(column.type) else _parse_column(column, kind, reading)
     if not is_text(column.type):
-        return _parsed(column, kind, reading)[0], None
+        return _parse_column(column, kind, reading)[0], None
     return _without_missing_texts(column, reading.texts), None
 
 
@@ -72,7 +72,7 @@ def _put_back(
     mask = np.zeros(len(column), np.bool_)
     mask[list(texts)] = True
     spelled = pa.array([texts[row] for row in sorted(texts)], pa.string())
-    values, wrong = _parsed(spelled, kind, reading)
+    values, wrong = _parse_column(spelled, kind, reading)
     if kind == "category":  # a text that is none in its own column is no category, and a blob never is
         wrong = np.array([is_text(column.type) or bool(_BLOB.fullmatch(text)) for text in spelled.to_pylist()])
     if kind == "number":
@@ -110,7 +110,7 @@ def _without_missing(column: Column, missing: Sequence[float]) -> Column:
     return pc.if_else(pa.array(absent), pa.scalar(None, column.type), column)
 
 
-def _parsed(column: Column, kind: Kind, reading: Reading) -> tuple[Column, Mask]:
+def _parse_column(column: Column, kind: Kind, reading: Reading) -> tuple[Column, Mask]:
     """Return each distinct value as its kind, and which have no meaning as that."""
     encoded = column.dictionary_encode()
     values: list[object] = []

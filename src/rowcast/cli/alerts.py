@@ -31,7 +31,7 @@ def notify(
     logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
     if test:
         text = telling.message(render_alert(SinkTested(datetime.now(UTC)), settings.name, values=False))
-        said = {sink.name: telling.tried(sink, text, settings.secrets) for sink in sinks}
+        said = {sink.name: telling.send(sink, text, settings.secrets) for sink in sinks}
         if json:
             found = [{"sink": name, "taken": not why, "error": why or None} for name, why in said.items()]
             print(report.as_json(found))
@@ -42,7 +42,7 @@ def notify(
     with quiet_job(common).connection() as job:
         logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
         delivered = deliver(job.alerts, sinks, settings.secrets, at_once=True)
-        about = {"delivered": delivered.alerts, "waiting": job.alerts.waiting(), **delivered.failed}
+        about = {"delivered": delivered.alerts, "waiting": job.alerts.count_waiting(), **delivered.failed}
     print(report.as_json(about) if json else report.facts(about))
     return 1 if delivered.failed else 0
 

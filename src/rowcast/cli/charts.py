@@ -11,7 +11,7 @@ from rowcast.errors import UsageError
 if TYPE_CHECKING:
     from rowcast.watch.chart_data import Chart
 
-_COLUMNS = ("chart", "group", "day", "rows", "value", "usual", "ewma", "its usual", "broken", "earlier")
+_COLUMNS = ("chart", "group", "day", "rows", "value", "reference range", "ewma", "ewma range", "broken", "earlier")
 
 
 @app.command
@@ -70,9 +70,9 @@ def _row(found: "Chart") -> dict[str, Any]:
         "day": str(last.subgroup.day),
         "rows": last.subgroup.rows,
         "value": words.value(found, last.subgroup.value),
-        "usual": words.reference_range(found),
+        "reference range": words.reference_range(found),
         "ewma": "-" if last.smoothed is None else words.value(found, last.smoothed.value),
-        "its usual": words.ewma_range(found),
+        "ewma range": words.ewma_range(found),
         "broken": words.describe_violations(found) or "-",
         "earlier": words.describe_past_violation(found) or "-",
     }

@@ -6,8 +6,8 @@ from cyclopts import Parameter
 
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
-_COLUMNS = ("column", "what", "trained", "usual", "now", "since_run", "size", "weight")
-_HISTORY = ("at", "run_id", "version", "what", "told")
+_COLUMNS = ("column", "what", "trained", "baseline", "now", "since_run", "size", "weight")
+_HISTORY = ("at", "run_id", "version", "what", "sentence")
 
 
 @app.command
@@ -24,12 +24,12 @@ def drift(
     if json:
         print(report.as_json(found))
         return 0
-    states, history = found.pop("columns"), found.pop("told")
+    states, history = found.pop("columns"), found.pop("history")
     parts = [report.facts(found)]
     if states:
         parts.append(f"{report.table(states, _COLUMNS)}\n\n{_legend()}")
     if history:
-        parts.append(f"what was told\n{report.table(history, _HISTORY)}")
+        parts.append(f"history\n{report.table(history, _HISTORY)}")
     print("\n\n".join(parts))
     return 0
 
@@ -39,5 +39,5 @@ def _legend() -> str:
 
     return (
         f"size 1 is what matters: it moves the score by {MATTERS:g} of its SD. weight is by how many SDs the score\n"
-        "moves when the column moves by one; 0 for what the model does not use, which is told to nobody."
+        "moves when the column moves by one; 0 for what the model does not use, which raises no alarm."
     )

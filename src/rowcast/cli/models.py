@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
-from rowcast.cli.terminal import finish, logging_to_file
+from rowcast.cli.terminal import finish, log_to_file
 from rowcast.errors import UsageError
 
 versions = App(name="models", help="Model versions, and who decided what about them.")
@@ -72,7 +72,7 @@ def show(
     json: Json = False,
     common: Common = COMMON,
 ) -> int:
-    """The card of a model version, by default the champion's: how good it is, what it costs, what to beware of."""
+    """The card of a model version, by default the champion's: how good it is, what it costs, its caveats."""
     from rowcast import report
 
     found = quiet_job(common).card(version)
@@ -115,5 +115,5 @@ def import_(
         LightGBM's text, or scikit-learn by skops. A pickle is refused.
     """
     settings = common.settings()
-    with logging_to_file(settings, common):
+    with log_to_file(settings, common):
         return finish(Job(settings).import_model(file, trained_to=trained_to, as_of=as_of))

@@ -38,11 +38,11 @@ def quality(
         print(f"no version scored a row in the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC;")
         print("--days looks further back, --as-of at another moment")
     else:
-        print("\n\n".join([*(_told(each) for each in found.versions), CANNOT_SEE]))
+        print("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
     return 0
 
 
-def _told(found: "Quality") -> str:
+def _describe(found: "Quality") -> str:
     """A version's table, and what its estimate is worth, for people."""
     from rowcast import report
 

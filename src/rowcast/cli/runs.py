@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, Common, app
-from rowcast.cli.terminal import finish, logging_to_file
+from rowcast.cli.terminal import finish, log_to_file
 from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
 
@@ -42,7 +42,7 @@ def run(
 def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
     """Train a challenger now, and let the gate decide."""
     job = Job(common.settings())
-    with logging_to_file(job.settings, common):
+    with log_to_file(job.settings, common):
         return finish(job.retrain(as_of=as_of))
 
 
@@ -78,7 +78,7 @@ def step(
     from rowcast.job.workdir import work_root
 
     job = Job(common.settings())
-    with logging_to_file(job.settings, common):
+    with log_to_file(job.settings, common):
         result = job.step(name, as_of=as_of, run_id=run_id, accept_quarantine=accept_quarantine)
         saved = work_root(job.settings) / str(result.run_id)
         return finish(result, {"step": name, "saved_in": str(saved)})
@@ -88,7 +88,7 @@ def step(
 def resume(run_id: int | None = None, /, *, common: Common = COMMON) -> int:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     job = Job(common.settings())
-    with logging_to_file(job.settings, common) as progress:
+    with log_to_file(job.settings, common) as progress:
         return finish(job.resume(run_id, progress=progress))
 
 
@@ -108,7 +108,7 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
     if not pause:
         raise UsageError(f"--every {every} leaves no time between two runs", hint="90s, 5m or 1h, for example")
     job = Job(common.settings())
-    with logging_to_file(job.settings, common) as progress:
+    with log_to_file(job.settings, common) as progress:
         log.info("watching", every=every)
         with contextlib.suppress(KeyboardInterrupt):  # SIGTERM too; the run under way has been put in order
             while True:
@@ -145,7 +145,7 @@ def requeue(
         Of one row: a value for each key column.
     """
     job = Job(common.settings())
-    with logging_to_file(job.settings, common):
+    with log_to_file(job.settings, common):
         result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
         return finish(result, {"note": note})
@@ -153,5 +153,5 @@ def requeue(
 
 def _score(pipeline: "Callable[..., RunResult]", common: Common, workers: int | None, **given: Any) -> int:
     job = Job(common.settings(**({"infer": {"workers": workers}} if workers is not None else {})))
-    with logging_to_file(job.settings, common) as progress:
+    with log_to_file(job.settings, common) as progress:
         return finish(pipeline(job, progress=progress, **given))

@@ -13,7 +13,7 @@ from cyclopts import Parameter, validators
 
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
-from rowcast.cli.terminal import logging_to_file
+from rowcast.cli.terminal import log_to_file
 from rowcast.config import Settings, load
 from rowcast.errors import UsageError
 
@@ -107,7 +107,7 @@ def demo(
     if daily:
         _day_by_day(settings, built.moments)
     else:
-        with logging_to_file(settings, Common(log_level="warning")) as progress:
+        with log_to_file(settings, Common(log_level="warning")) as progress:
             for moment in built.moments:
                 print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
                 done = Job(settings).run(as_of=moment, progress=progress)
@@ -135,7 +135,7 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
 
     print("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0
-    with logging_to_file(settings, Common(log_level="error")):
+    with log_to_file(settings, Common(log_level="error")):
         for moment in filter(None, moments):
             done = Job(settings).run(as_of=moment)
             runs, scored = runs + 1, scored + done.scored
@@ -151,7 +151,7 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
 _NEXT = (
     ("status", "what is in service, and what is pending"),
     ("models", "each version, and why the gate let it in or not"),
-    ("models show", "how good the champion is, and what to beware of; with --html a page"),
+    ("models show", "how good the champion is, and its caveats; with --html a page"),
     ("runs", "what ran, step by step, with rows, seconds and memory"),
     ("explain {}", "why this wafer got the highest score"),
     ("run", "again: nothing is new, nothing is scored twice"),

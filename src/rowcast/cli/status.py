@@ -102,11 +102,11 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
     from rowcast import report
 
     found = quiet_job(common).explain(*key)
-    print(report.as_json(found.to_dict()) if json else _explained(found.to_dict()))
+    print(report.as_json(found.to_dict()) if json else _describe(found.to_dict()))
     return 0 if found.is_proven else 1
 
 
-def _explained(found: dict[str, Any]) -> str:
+def _describe(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
     from rowcast import report
     from rowcast.models import reference_range
@@ -120,11 +120,16 @@ def _explained(found: dict[str, Any]) -> str:
     if contributions := found.get("contributions"):
         top = list(contributions.items())[:15]
         rows = [
-            {**one, "column": name, "value": found["values"][name], "usual": reference_range.format_range(one["usual"])}
+            {
+                **one,
+                "column": name,
+                "value": found["values"][name],
+                "reference range": reference_range.format_range(one["reference_range"]),
+            }
             for name, one in top
         ]
         heading = f"the leading contributions to the score, in {unit}"
-        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'usual', 'contribution'])}")
+        parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'reference range', 'contribution'])}")
     if earlier := found.get("earlier"):
         columns = ["was", "since", "until", "model_version", "score"]
         parts.append(f"before that\n{report.table(earlier, columns)}")

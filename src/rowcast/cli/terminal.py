@@ -27,7 +27,7 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 
 
 @contextlib.contextmanager
-def logging_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
+def log_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
     how: dict[str, Any] = {"secrets": settings.secrets, "values": settings.notify.values}
     how["file"] = logs.LogFile(settings.folder / "pipeline.log")

@@ -51,10 +51,10 @@ def refuse_mixed(rows: pa.RecordBatch | pa.Table) -> None:
     """Raise DatabaseError for a `MixedType` column, where the columns of a database hold one type."""
     for field in rows.schema:
         if isinstance(field.type, MixedType):
-            raise mixed_keys_error(field.name)
+            raise make_mixed_keys_error(field.name)
 
 
-def mixed_keys_error(name: str) -> DatabaseError:
+def make_mixed_keys_error(name: str) -> DatabaseError:
     """Return the error for a key column whose values are of several types."""
     return DatabaseError(
         f"the key column '{name}' holds values of several types, which only SQLite keeps apart",

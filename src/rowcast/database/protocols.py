@@ -225,11 +225,11 @@ class Admin(Protocol):
 
     # Rights and settings
 
-    def missing_rights(self, schema: str) -> list[str]:
+    def list_missing_rights(self, schema: str) -> list[str]:
         """Return what is missing to create the store's tables, a sentence each."""
         ...
 
-    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
         """Return the statements by which an administrator gives what is missing of SELECT, INSERT, UPDATE, DELETE."""
         ...
 

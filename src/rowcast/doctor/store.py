@@ -24,7 +24,7 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     found = migrations.version(store, shared)
     missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
     if found is None or found < migrations.VERSION or missing:
-        for lacking in store.admin.missing_rights(schema):
+        for lacking in store.admin.list_missing_rights(schema):
             yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
     if found is None:
         yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.safe_url}")
@@ -45,7 +45,9 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
             yield Finding("warning", what, hint)
     present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
     for table in present:
-        for grant in store.admin.missing_grants(table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")):
+        for grant in store.admin.list_missing_grants(
+            table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")
+        ):
             yield Finding("problem", f"rights on {table.name} are missing", grant)
     yield from _check_owner(source, store, shared, settings)
     yield from _check_champion(source, store, shared, settings)

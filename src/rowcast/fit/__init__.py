@@ -96,7 +96,7 @@ def fit_challenger(
     tried = tried[: len(scores.raw)]
     scores = add_average(scores)
     judged = evaluate(scores, select_candidate, task, confidence, when)
-    reduced = _reduced(training.matrix, target, model, seed)
+    reduced = _reduce(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
     chosen = judged.choice.name
     members = tuple(
@@ -105,14 +105,14 @@ def fit_challenger(
         if chosen in (candidate.name, AVERAGE)
     )
     challenger = _model(target, contract, matrix, members, judged, task)
-    shares = _explained(challenger, matrix)
+    shares = _explain(challenger, matrix)
     more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": find_suspects(matrix, target)}
     return FitResult(
         model=challenger,
         metrics={**_about(chosen, target, matrix), **more, **judged.record},
         candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
         dropped=reduced.dropped,
-        features_ranked=_ranked(challenger, shares, reduced.relevance),
+        features_ranked=_rank(challenger, shares, reduced.relevance),
         contributions=shares,
     )
 
@@ -153,21 +153,21 @@ def calibrate_imported(
     part = np.searchsorted(training.time, training.time) * FOLDS // len(target)
     block = np.arange(len(target)) if training.block is None else training.block
     scores = OutOfFold(target, part, block, {_IMPORTED: raw})
-    judged = evaluate(scores, _imported, task, confidence, training.time if training.is_dated else None)
+    judged = evaluate(scores, _choose_imported, task, confidence, training.time if training.is_dated else None)
     members = (Member(estimator.engine, estimator.estimator, order=estimator.order),)
     challenger = _model(target, contract, matrix, members, judged, task)
-    shares = _explained(challenger, matrix)
+    shares = _explain(challenger, matrix)
     return FitResult(
         model=challenger,
         metrics={**_about(_IMPORTED, target, matrix), **judged.record},
         candidates=[],
         dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
-        features_ranked=_ranked(challenger, shares, {}),
+        features_ranked=_rank(challenger, shares, {}),
         contributions=shares,
     )
 
 
-def _imported(_: OutOfFold) -> Selection:
+def _choose_imported(_: OutOfFold) -> Selection:
     return Selection(_IMPORTED, "it is the one that was imported")
 
 
@@ -235,7 +235,7 @@ def _check_enough(target: Target, model: config.Model) -> None:
             )
 
 
-def _reduced(matrix: Matrix, target: Target, model: config.Model, seed: int) -> SelectedFeatures:
+def _reduce(matrix: Matrix, target: Target, model: config.Model, seed: int) -> SelectedFeatures:
     reduced = select_features(matrix, target, model.max_features, seed)
     if not reduced.kept:
         raise TrainingError(
@@ -256,7 +256,7 @@ def _out_of_fold(
     window = None if model.window is None else model.window // timedelta(microseconds=1)
     split = folds(training.time, training.known, training.group, target, window)
     _check_folds(split, target)
-    kept = [_reduced(matrix.take(fold.train), target.take(fold.train), model, seed).kept for fold in split]
+    kept = [_reduce(matrix.take(fold.train), target.take(fold.train), model, seed).kept for fold in split]
     shape = (len(target), len(target.classes)) if target.kind == "multiclass" else (len(target),)
     raw: dict[str, Floats] = {}
     for candidate in tried:
@@ -296,12 +296,12 @@ def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> d
     return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
 
 
-def _explained(model: Model, matrix: Matrix) -> Floats | None:
+def _explain(model: Model, matrix: Matrix) -> Floats | None:
     rows = len(matrix)
     return model.contributions(matrix.take(np.linspace(0, rows - 1, min(rows, _EXPLAINED)).astype(np.int64)))
 
 
-def _ranked(model: Model, shares: Floats | None, relevance: dict[str, float]) -> list[tuple[str, float]]:
+def _rank(model: Model, shares: Floats | None, relevance: dict[str, float]) -> list[tuple[str, float]]:
     """Features by mean absolute contribution; where an estimator tells none, by what is known of their relevance."""
     if shares is not None:
         relevance = dict(zip(model.features, np.abs(shares).mean(axis=0).tolist(), strict=True))

@@ -49,7 +49,7 @@ def fit_conformal(probability: Floats, target: Target, fold: Places, confidence:
             edges, reach = _ranges(probability[before], off[before], level)
             return np.asarray(off[here] <= reach[np.searchsorted(edges, probability[here])])
 
-        level = _raised(confidence, fold, inside)
+        level = _raise_level(confidence, fold, inside)
         edges, reach = _ranges(probability, off, level)
         blind = _highest(np.abs(target.values - np.median(target.values)), confidence)
         return ConformalFit(Bands(tuple(edges.tolist()), tuple(reach.tolist()), blind), (level,))
@@ -62,12 +62,12 @@ def fit_conformal(probability: Floats, target: Target, fold: Places, confidence:
         def in_set(level: float, before: Bools, here: Bools, score: Floats = score) -> Bools:
             return np.asarray(score[here] >= _lowest(score[before], level))
 
-        levels.append(_raised(confidence, when, in_set))
+        levels.append(_raise_level(confidence, when, in_set))
         least.append(_lowest(score, levels[-1]))
     return ConformalFit(Sets(tuple(least)), tuple(levels))
 
 
-def _raised(confidence: float, fold: Places, covered: Callable[[float, Bools, Bools], Bools]) -> float:
+def _raise_level(confidence: float, fold: Places, covered: Callable[[float, Bools, Bools], Bools]) -> float:
     """The least level that held the promise, over all folds but the first; `covered` takes it, and rows as masks.
 
     At most nine tenths of the way to certainty: where not even that held, one fold is unlike all before it, and sets
@@ -123,19 +123,19 @@ def measure_coverage(
         conformal = fit_conformal(calibrated(raw[before]), known, fold[before], confidence).conformal
         probability, seen[here] = calibrated(raw[here]), True
         uncertain[here] = conformal.uncertain(probability)
-        covered[here] = _covered(conformal, probability, target.take(here))
+        covered[here] = _covers(conformal, probability, target.take(here))
     later = OutOfFold(target, fold, scores.block, {}).take(seen)
     found = []
     for place, label in enumerate(target.classes):
         of = later.target.values == place
         about = {"level": fitted.level[place], "always": _always(fitted.conformal, place)}
-        found.append(_measured(label, of, covered[seen], uncertain[seen], later, confidence) | about)
+        found.append(_measure(label, of, covered[seen], uncertain[seen], later, confidence) | about)
     every = np.ones(len(later.target), dtype=bool)
     about = {"level": min(fitted.level), "always": False}
-    return [*found, _measured("all", every, covered[seen], uncertain[seen], later, confidence) | about]
+    return [*found, _measure("all", every, covered[seen], uncertain[seen], later, confidence) | about]
 
 
-def _covered(conformal: Conformal, probability: Floats, target: Target) -> Bools:
+def _covers(conformal: Conformal, probability: Floats, target: Target) -> Bools:
     if isinstance(conformal, Sets):
         truth = target.values.astype(np.int64)
         return np.asarray(np.take_along_axis(conformal.sets(probability), truth[:, None], axis=1)[:, 0])
@@ -147,7 +147,7 @@ def _always(conformal: Conformal, place: int) -> bool:
     return isinstance(conformal, Sets) and conformal.least[place] == 0
 
 
-def _measured(
+def _measure(
     label: Any, of: Bools, covered: Bools, uncertain: Bools, later: OutOfFold, confidence: float
 ) -> dict[str, Any]:
     spread: Spread | None = None

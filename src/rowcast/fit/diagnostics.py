@@ -39,7 +39,7 @@ def reliability(judged: LabelledPredictions) -> Table:
     for number in np.unique(place):
         here = place == number
         spread = ratio_spread(came * here, here, of, worst=0 if regression else 1)
-        value, low, high = _shown(spread, scale)
+        value, low, high = _format(spread, scale)
         found.append(
             {
                 "low": float(predicted[here].min()),
@@ -71,7 +71,7 @@ def cost_curve(judged: LabelledPredictions, task: Task) -> Table:
         spread = ratio_spread(
             row_costs(judged.target, flagged, task), every, of, max(task.cost_missed, task.cost_false_alarm)
         )
-        value, low, high = _shown(spread, "amount")
+        value, low, high = _format(spread, "amount")
         found.append(
             {
                 "threshold": float(threshold),
@@ -93,7 +93,7 @@ def confusion(judged: LabelledPredictions) -> Table:
     for true, label in enumerate(classes):
         for taken, other in enumerate(classes):
             both = (truth == true) & (predicted == taken)
-            share, low, high = _shown(ratio_spread(both, truth == true, of, worst=1), "share")
+            share, low, high = _format(ratio_spread(both, truth == true, of, worst=1), "share")
             cell = {"truth": label, "predicted": other, "rows": int(both.sum())}
             found.append(cell | {"share": share, "low": low, "high": high})
     return found
@@ -125,7 +125,7 @@ def _day(moment: np.int64) -> str:
     return datetime.fromtimestamp(int(moment) / 1e6, UTC).date().isoformat()
 
 
-def _shown(spread: Spread | None, scale: Scale) -> tuple[float | None, float | None, float | None]:
+def _format(spread: Spread | None, scale: Scale) -> tuple[float | None, float | None, float | None]:
     return (None, None, None) if spread is None else (spread.value, *spread.later(scale))
 
 

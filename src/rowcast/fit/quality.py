@@ -29,22 +29,22 @@ def measure_quality(judged: LabelledPredictions, task: Task) -> Metrics:
 def _binary(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics:
     outcome, flagged, probability = judged.target.values, judged.predicted, judged.probability
     every = np.ones(len(outcome))
-    average = ranking_spread(average_precision, judged.raw, outcome, of, lambda positives, _: positives)
+    average = spread_of_ranking(average_precision, judged.raw, outcome, of, lambda positives, _: positives)
     none, all_ = (float(row_costs(judged.target, np.full(len(outcome), each), task).mean()) for each in (False, True))
     return {
         "positives_out_of_fold": int(outcome.sum()),
-        **_shown("auc", auc_spread(judged, of), "share"),
-        **_shown("average_precision", average, "share"),
-        **_shown("brier", ratio_spread((probability - outcome) ** 2, every, of), "share"),
-        **_shown(
+        **_with_interval("auc", auc_spread(judged, of), "share"),
+        **_with_interval("average_precision", average, "share"),
+        **_with_interval("brier", ratio_spread((probability - outcome) ** 2, every, of), "share"),
+        **_with_interval(
             "log_loss", ratio_spread(-np.log(np.where(outcome, probability, 1 - probability)), every, of), "amount"
         ),
-        **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
+        **_with_interval("cost_per_row", cost_spread(judged, task, of), "amount"),
         "cost_per_row_flag_none": none,
         "cost_per_row_flag_all": all_,
-        **_shown("flagged_share", ratio_spread(flagged, every, of, worst=1), "share"),
-        **_shown("precision", ratio_spread(outcome & flagged, flagged, of, worst=1), "share"),
-        **_shown("recall", ratio_spread(outcome & flagged, outcome, of, worst=1), "share"),
+        **_with_interval("flagged_share", ratio_spread(flagged, every, of, worst=1), "share"),
+        **_with_interval("precision", ratio_spread(outcome & flagged, flagged, of, worst=1), "share"),
+        **_with_interval("recall", ratio_spread(outcome & flagged, outcome, of, worst=1), "share"),
     }
 
 
@@ -52,14 +52,14 @@ def _multiclass(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics
     truth, predicted = judged.target.values, judged.predicted
     every, right = np.ones(len(truth)), truth == predicted
     likelihood = np.take_along_axis(judged.probability, truth[:, None], axis=1)[:, 0]
-    balanced = class_spread(lambda rows: _balanced(truth[rows], right[rows]), truth, of)
+    balanced = class_spread(lambda rows: _balanced_accuracy(truth[rows], right[rows]), truth, of)
     return {
         "positives_out_of_fold": int((truth > 0).sum()),
-        **_shown("auc", auc_spread(judged, of), "share"),
-        **_shown("log_loss", ratio_spread(-np.log(likelihood), every, of), "amount"),
-        **_shown("accuracy", ratio_spread(right, every, of, worst=1), "share"),
-        **_shown("balanced_accuracy", balanced, "share"),
-        **_shown("cost_per_row", cost_spread(judged, task, of), "amount"),
+        **_with_interval("auc", auc_spread(judged, of), "share"),
+        **_with_interval("log_loss", ratio_spread(-np.log(likelihood), every, of), "amount"),
+        **_with_interval("accuracy", ratio_spread(right, every, of, worst=1), "share"),
+        **_with_interval("balanced_accuracy", balanced, "share"),
+        **_with_interval("cost_per_row", cost_spread(judged, task, of), "amount"),
         "cost_per_row_flag_none": float(row_costs(judged.target, np.zeros_like(truth), task).mean()),
     }
 
@@ -69,14 +69,14 @@ def _regression(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics
     every, off = np.ones(len(label)), np.abs(label - value)
     one, two = _standard_ranks(label), _standard_ranks(value)
     size = (one**2 + two**2) / 2  # of equal variance, so that the ratio is the correlation of the ranks, from 0 to 1
-    rank = _shown("spearman", ratio_spread((one * two + size) / 2, size, of), "share")
-    error = _shown("mae", ratio_spread(off, every, of), "amount")
-    square = _shown("rmse", ratio_spread(off**2, every, of), "amount")
+    rank = _with_interval("spearman", ratio_spread((one * two + size) / 2, size, of), "share")
+    error = _with_interval("mae", ratio_spread(off, every, of), "amount")
+    square = _with_interval("rmse", ratio_spread(off**2, every, of), "amount")
     return {
         **error,
         **{name.replace("mae", "cost_per_row"): figure for name, figure in error.items()},
         **{name: None if figure is None else float(np.sqrt(figure)) for name, figure in square.items()},
-        **_explained(ratio_spread(off**2, (label - label.mean()) ** 2, of)),
+        **_variance_explained(ratio_spread(off**2, (label - label.mean()) ** 2, of)),
         **{name: None if each is None else 2 * float(each) - 1 for name, each in rank.items()},
         "cost_per_row_median": float(row_costs(judged.target, judged.blind, task).mean()),
     }
@@ -85,7 +85,9 @@ def _regression(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics
 def auc_spread(judged: LabelledPredictions, of: Periods) -> Spread | None:
     """Area under the ROC curve; of more than two classes the mean of each against the rest."""
     if judged.target.kind == "binary":
-        return ranking_spread(auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1))
+        return spread_of_ranking(
+            auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1)
+        )
     truth = judged.target.values
 
     def macro(rows: Places) -> float:
@@ -112,7 +114,7 @@ def class_spread(figure: Callable[[Places], float], truth: Places, of: Periods) 
     return jackknife_spread(complete, lambda rows: float((truth[rows] > 0).sum()), of, worst=0.5)
 
 
-def ranking_spread(
+def spread_of_ranking(
     figure: Callable[[Floats, Bools], float],
     score: Floats,
     outcome: Bools,
@@ -121,13 +123,13 @@ def ranking_spread(
 ) -> Spread | None:
     """A figure of how scores rank outcomes; `support` from positives and negatives."""
 
-    def carried(rows: Places) -> float:
+    def support_of(rows: Places) -> float:
         positives = float(outcome[rows].sum())
         return support(positives, len(rows) - positives)
 
-    found = jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), carried, of, worst=0.5)
+    found = jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), support_of, of, worst=0.5)
     # Where no period has both classes, the rows as a whole still do.
-    return found or jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), carried, of.whole, worst=0.5)
+    return found or jackknife_spread(lambda rows: figure(score[rows], outcome[rows]), support_of, of.whole, worst=0.5)
 
 
 def auc(score: Floats, outcome: Bools) -> float:
@@ -152,7 +154,7 @@ def average_precision(score: Floats, outcome: Bools) -> float:
     return float(np.diff(found, prepend=0) @ (found / (last + 1)) / found[-1])
 
 
-def _balanced(truth: Places, right: Bools) -> float:
+def _balanced_accuracy(truth: Places, right: Bools) -> float:
     count = np.bincount(truth)
     return float((np.bincount(truth, weights=right)[count > 0] / count[count > 0]).mean())
 
@@ -164,13 +166,13 @@ def _standard_ranks(values: Floats) -> Floats:
     return np.asarray((ranks - ranks.mean()) / (ranks.std() or 1.0), dtype=np.float64)
 
 
-def _explained(unexplained: Spread | None) -> Metrics:
+def _variance_explained(unexplained: Spread | None) -> Metrics:
     """1 less what is left of the variance."""
-    left = _shown("left", unexplained, "amount")
+    left = _with_interval("left", unexplained, "amount")
     turned = {"r2": left["left"], "r2_low": left["left_high"], "r2_high": left["left_low"]}
     return {name: None if each is None else 1 - float(each) for name, each in turned.items()}
 
 
-def _shown(name: str, spread: Spread | None, scale: Scale) -> Metrics:
+def _with_interval(name: str, spread: Spread | None, scale: Scale) -> Metrics:
     low, high = (None, None) if spread is None else spread.later(scale)
     return {name: None if spread is None else spread.value, f"{name}_low": low, f"{name}_high": high}

@@ -41,7 +41,7 @@ class Job:
     runs: Runs
     registry: Registry
 
-    def retried(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
+    def retry(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
         """What `work` returns, tried again with new connections where a database was away for a moment."""
         databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
         return retry_transient(work, *databases, tell=tell)
@@ -134,11 +134,11 @@ def describe_tables(settings: Settings, source: Source, store: Database) -> tupl
     shared = tables(store, settings.store.schema_)
     key = declare_key(source, store)
     return shared, job_tables(
-        store, shared, settings.store.schema_, settings.name, key, _predicted(source.label, settings)
+        store, shared, settings.store.schema_, settings.name, key, _prediction_type(source.label, settings)
     )
 
 
-def _predicted(label: Column, settings: Settings) -> Any:
+def _prediction_type(label: Column, settings: Settings) -> Any:
     """What is predicted is written as the source writes its label, so that the two compare."""
     if settings.task.kind == "regression":
         return sa.Double

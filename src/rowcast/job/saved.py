@@ -17,11 +17,11 @@ SAVED = {
 }
 
 
-def saved_contract(work: WorkDir) -> Contract:
+def read_contract(work: WorkDir) -> Contract:
     return Contract.from_json(work.json("train/contract.json")["contract"])
 
 
-def saved_matrix(rows: pa.RecordBatch, contract: Contract) -> Matrix:
+def read_matrix(rows: pa.RecordBatch, contract: Contract) -> Matrix:
     """The matrix that data-process saved as columns."""
     names = tuple(name for name in rows.schema.names if not name.startswith("rowcast."))
     values = np.empty((rows.num_rows, len(names)), np.float32)

@@ -38,7 +38,7 @@ class WorkDir:
             writer.write_batch(rows)
 
     def rows(self, name: str) -> Fetched:
-        with pa.OSFile(self._found(name), "rb") as source:
+        with pa.OSFile(self._locate(name), "rb") as source:
             rows = pa.ipc.open_file(source).read_all().combine_chunks()
         misfits = [Misfit(*values) for values in json.loads((rows.schema.metadata or {}).get(b"misfits", b"[]"))]
         rows = rows.replace_schema_metadata(None)
@@ -52,7 +52,7 @@ class WorkDir:
             target.write(json.dumps(value, ensure_ascii=False, indent=1, default=str).encode())
 
     def json(self, name: str) -> Any:
-        return json.loads(Path(self._found(name)).read_bytes())
+        return json.loads(Path(self._locate(name)).read_bytes())
 
     def prune(self) -> None:
         """Remove the files of older runs."""
@@ -71,7 +71,7 @@ class WorkDir:
             ) from None
         return _Replacing(path)
 
-    def _found(self, name: str) -> str:
+    def _locate(self, name: str) -> str:
         if not self.has(name):
             raise RunError(f"{self.path / name} is not there", hint="run the step before it first")
         return str(self.path / name)

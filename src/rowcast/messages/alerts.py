@@ -48,7 +48,7 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
     """Title, what, hint, and the command without its `rowcast`."""
     match event:
         case RunFailed():
-            return _failed(event, values=values)
+            return _describe_failure(event, values=values)
         case RunDied():
             is_unrecorded = event.cause is EndCause.UNRECORDED
             how = "its process could not say how it ended" if is_unrecorded else "the process ended without a word"
@@ -56,7 +56,7 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             hint = "was it killed, did memory run out, did the machine restart? Its rows are taken up by the next run"
             return "a run died", what, hint, f"runs {event.run_id}"
         case VersionDecided():
-            return _decided(event)
+            return _describe_decision(event)
         case RowsDrifted():
             title = f"drift in {drift.list_columns(event.alarm)}"
             hint = (
@@ -68,7 +68,7 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             than = "it promised" if event.excess.kind == "realised" else "its scores say"
             hint = (
                 "'rowcast drift' says whether the rows have changed with it. 'rowcast retrain' learns what is different"
-                " once labels of enough days since then are known, for the newest of them serve the gate"
+                " once labels of enough days since then are known: the newest labels are kept for the gate"
             )
             title = f"v{event.version} costs more than {than}"
             return title, _as_sentence(describe_excess(event.excess)), hint, "quality"
@@ -81,7 +81,7 @@ def _as_sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _failed(event: RunFailed, *, values: bool) -> tuple[str, str, str, str]:
+def _describe_failure(event: RunFailed, *, values: bool) -> tuple[str, str, str, str]:
     what = describe(event.error, details=values)
     if n := event.batches_left:
         what = f"{n} batch{'es' if n > 1 else ''} could not be scored and stay pending: {what}"
@@ -97,13 +97,13 @@ def _failed(event: RunFailed, *, values: bool) -> tuple[str, str, str, str]:
     return title, what, hint or "mend what it names; the log has the rest", command
 
 
-def _decided(event: VersionDecided) -> tuple[str, str, str, str]:
-    title, how, hint, card = _meaning(event)
+def _describe_decision(event: VersionDecided) -> tuple[str, str, str, str]:
+    title, how, hint, card = _interpret(event)
     by = "the gate" if event.by == "gate" else event.by
     return title, f"{title}{how} by {by}: {event.reason}", hint, f"models show {card}"
 
 
-def _meaning(event: VersionDecided) -> tuple[str, str, str, int]:
+def _interpret(event: VersionDecided) -> tuple[str, str, str, int]:
     """A decision for those who use the scores: title, how it was decided, what to do, whose card to look at."""
     version, champion = event.version, event.champion_before
     if event.outcome is DecisionOutcome.ROLLED_BACK and champion is not None:

@@ -95,10 +95,10 @@ def _why(decision: Decision, evidence: Evidence) -> str:
         case Cause.OVERTAKEN:
             return "another version was decided on while this one was judged; 'rowcast retrain' judges anew"
         case _:
-            return _tested(decision, evidence)
+            return _describe_test(decision, evidence)
 
 
-def _tested(decision: Decision, evidence: Evidence) -> str:
+def _describe_test(decision: Decision, evidence: Evidence) -> str:
     needed = f" where more than {evidence.min_gain:.3g} is asked for" if evidence.min_gain else ""
     return (
         f"the challenger costs {evidence.cost_challenger:.4g} per row, the champion "

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.monitor import Event, Finding, Series
+from rowcast.store.records import DriftRecord
 
 NAMED = 5  # findings in a sentence
 
@@ -21,11 +22,11 @@ def describe_alarm(alarm: Event, *, values: bool) -> str:
     return text
 
 
-def describe_recorded(row: Mapping[str, Any], *, values: bool) -> str:
-    """Return the sentence of a drift on record: a row of the store's table `drift`, its findings read from JSON."""
-    findings = [_finding(each) for each in row["findings"]]
+def describe_record(made: DriftRecord, *, values: bool) -> str:
+    """Return the sentence of a drift on record."""
+    findings = [_finding(each) for each in made.findings]
     if values or not any(_quotes(one) for one in findings):
-        return str(row["told"])
+        return made.sentence
     return _describe(findings, 0, values=values)
 
 

@@ -1,15 +1,14 @@
 """Whether a retrain is due, and why, or why not."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
-from typing import Any
 
 from rowcast.errors import RowcastError
 from rowcast.messages.cost import describe_excess
-from rowcast.messages.drift import describe_recorded
+from rowcast.messages.drift import describe_record
 from rowcast.monitor.track_record import CostExcess
+from rowcast.store.records import DriftRecord
 
 
 class DueCause(Enum):
@@ -44,7 +43,7 @@ class Due:
     labels: int = 0  # ELAPSED, FEW_LABELS: new ones since the last model
     labels_needed: int = 0  # FEW_LABELS
     version: int | None = None  # ELAPSED: the last model
-    drift: Mapping[str, Any] | None = None  # DRIFT: the row of the store's table
+    drift: DriftRecord | None = None  # DRIFT: the row of the store's table
     excess: CostExcess | None = None  # COST
     error: RowcastError | None = None  # UNMEASURED
 
@@ -84,6 +83,6 @@ def describe_due(due: Due, *, values: bool) -> str:
             return f"not due: quality could not be measured: {due.error.what if due.error else ''}"
 
 
-def describe_standing_drift(row: Mapping[str, Any], *, values: bool) -> str:
-    """Return the drift that was told last and is not over, with the run that showed it."""
-    return f"drift, {describe_recorded(row, values=values)} (run {row['run_id']})"
+def describe_standing_drift(made: DriftRecord, *, values: bool) -> str:
+    """Return the drift that was reported last and is not over, with the run that showed it."""
+    return f"drift, {describe_record(made, values=values)} (run {made.run_id})"

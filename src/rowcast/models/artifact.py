@@ -113,7 +113,7 @@ class Model:
         that cannot tell are left out; None where none can.
         """
         selected, several = self._select(matrix), len(self.members) > 1
-        place, against = self._compared(matrix) if self.kind == "multiclass" else (None, None)
+        place, against = self._compare(matrix) if self.kind == "multiclass" else (None, None)
         found = [
             (
                 member,
@@ -124,7 +124,7 @@ class Model:
         shares = [(member.slope if several else 1.0) * share for member, share in found if share is not None]
         return np.asarray(sum(shares) / len(self.members), dtype=np.float64) if shares else None
 
-    def _compared(self, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    def _compare(self, matrix: Matrix) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         scored = self.score(matrix)
         assert scored.place is not None
         others = scored.probability.copy()
@@ -182,7 +182,7 @@ class Model:
     @classmethod
     def _read(cls, data: bytes) -> "Model":
         parts = unzip_parts(data)
-        described = _upgraded(json.loads(parts.pop("model.json"), parse_constant=_refuse_constant))
+        described = _upgrade(json.loads(parts.pop("model.json"), parse_constant=_refuse_constant))
         features, classes = tuple(described["features"]), tuple(described["classes"])
         kind: Kind = described["kind"]
         members = tuple(
@@ -304,7 +304,7 @@ def _scores_of(kind: Kind, classes: int) -> int:
     return classes if kind == "multiclass" else 1
 
 
-def _upgraded(described: dict[str, Any]) -> dict[str, Any]:
+def _upgrade(described: dict[str, Any]) -> dict[str, Any]:
     """What `model.json` says, in the present format. Raises ModelError for a later one."""
     if described["format"] == FORMAT:
         return described

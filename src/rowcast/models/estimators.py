@@ -48,7 +48,7 @@ def raw_scores(
         return _of_all(found.reshape(len(matrix), -1), np.array(order), classes) if several else _towards(found, order)
     if engine == "linear":
         # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
-        scaled, _ = _scaled(estimator, matrix)
+        scaled, _ = _scale(estimator, matrix)
         weights, intercept = _regression(estimator)
         found = np.stack([(scaled * own).sum(axis=1) for own in weights], axis=1) + intercept
         return _of_all(found, estimator[-1].classes_, classes) if kind == "multiclass" else found[:, 0]
@@ -87,7 +87,7 @@ def raw_contributions(
             return _towards(shares[:, 0], order or (0, 1))
         column = np.argsort(order) if order else np.arange(shares.shape[1])
         return shares[rows, column[place]] - shares[rows, column[against]]
-    scaled, origin = _scaled(estimator, matrix)
+    scaled, origin = _scale(estimator, matrix)
     weights, _ = _regression(estimator)
     if place is not None and len(weights) == 1:  # one log-odds stands for both of two classes
         weights = np.vstack([np.zeros_like(weights), weights])
@@ -98,7 +98,7 @@ def raw_contributions(
     return folded
 
 
-def _scaled(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
+def _scale(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
     """Scaled inputs of the regression, shape (n, inputs), and for each the column that it was made of."""
     prepare, scale, _ = (step for _, step in pipeline.steps)
     origin: list[int] = []
@@ -141,14 +141,14 @@ def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int, seen:
                 found = np.asarray(estimator.predict(frame))
     except Exception as error:
         raise EstimatorError(
-            f"estimator {_called(estimator)} raised while scoring",
+            f"estimator {_name(estimator)} raised while scoring",
             detail=one_line(error),
             hint="missing numbers and texts arrive as NaN: it must take both",
         ) from error
     if found.shape != wanted or found.dtype.kind not in "fiub" or not np.isfinite(found).all():
         what = "values that are not finite numbers" if found.shape == wanted else f"shape {found.shape}"
         raise EstimatorError(
-            f"estimator {_called(estimator)} returned {what} where {wanted} numbers are needed",
+            f"estimator {_name(estimator)} returned {what} where {wanted} numbers are needed",
             hint="predict_proba gives a column for each class, predict one number for each row; decision_function one "
             "number, or a column for each class where there are more than two",
         )
@@ -163,7 +163,7 @@ def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int, seen:
     return _of_all(found.reshape(len(matrix), -1), seen, classes)
 
 
-def _called(estimator: Any) -> str:
+def _name(estimator: Any) -> str:
     steps = getattr(estimator, "steps", None)
     return f"Pipeline of {type(steps[-1][1]).__name__}" if steps else type(estimator).__name__
 

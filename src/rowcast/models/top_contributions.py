@@ -10,19 +10,20 @@ from rowcast.models.reference_range import ReferenceRanges
 
 
 def select_top(
-    matrix: Matrix, row: int, contributions: Floats, usual: ReferenceRanges, top: int
+    matrix: Matrix, row: int, contributions: Floats, ranges: ReferenceRanges, top: int
 ) -> dict[str, dict[str, Any]]:
-    """The `top` contributions (f,) of one row of `matrix` that weigh most, by column, the weightiest first; JSON-safe.
+    """Return the `top` contributions of one row of `matrix` that weigh most, by column, the largest first.
 
-    Each with the column's `value` in that row, a category as its label and None where missing or unknown, and with
-    what is `usual` (see `usual.Usual`; None where that is not known). A column that contributes nothing is left out.
+    `contributions` has shape (f,). The result is JSON-safe. Each stands with the column's `value` in that row, a
+    category as its label and None where missing or unknown, and with its `reference_range` (see
+    `reference_range.ReferenceRanges`; None where that is not known). A column that contributes nothing is left out.
     """
     order = np.argsort(-np.abs(contributions), kind="stable")[:top]
     return {
         matrix.names[place]: {
             "contribution": float(f"{contributions[place]:.6g}"),
             "value": _value(matrix, row, place),
-            "usual": usual.get(matrix.names[place]),
+            "reference_range": ranges.get(matrix.names[place]),
         }
         for place in order.tolist()
         if contributions[place] != 0

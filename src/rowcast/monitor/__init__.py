@@ -4,7 +4,7 @@ from rowcast.monitor.drift import APART, DriftResult, detect_drift, expected_cos
 from rowcast.monitor.edges import Edges, Numbers, compute_edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
-from rowcast.monitor.reference import make_reference, training_profiles, unused_edges
+from rowcast.monitor.reference import list_training_profiles, make_reference, unused_edges
 from rowcast.monitor.statistics import Frame, Run, Series
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "detect_drift",
     "empty_profile",
     "expected_costs",
+    "list_training_profiles",
     "make_reference",
     "score_weights",
     "split_blocks",
-    "training_profiles",
     "unused_edges",
 ]

@@ -55,7 +55,7 @@ class Baseline:
         with np.errstate(invalid="ignore", divide="ignore"):
             weight = np.where(absent, 0, np.minimum(rows / self.size, 1))
             off = np.where(absent, 0, weight * (values - self.mean))
-            weights, sums = _running(weight), _running(off)
+            weights, sums = _running_sums(weight), _running_sums(off)
             found = np.full((len(WINDOWS), *values.shape), np.nan)
             for place, window in enumerate(WINDOWS):
                 total = weights[window:] - weights[:-window]
@@ -76,13 +76,13 @@ def fit_baseline(figures: Figures, clean: int) -> Baseline:
         watched = pool[(~np.isnan(figures.values[np.ix_(held, pool)])).sum(axis=0) >= KNOWN * clean]
         if len(held) == clean and len(watched):
             values, rows = (part[np.ix_(held, watched)] for part in (figures.values, figures.rows))
-            learned[:, watched] = _learned(values, rows, figures.noise[watched], kind in RATES)
+            learned[:, watched] = _learn(values, rows, figures.noise[watched], kind in RATES)
             begin[watched] = held[-1] + 1
     mean, variance, size, count = learned[:4]
     return Baseline(begin, mean, variance, size, count, learned[4 : 4 + windows], learned[4 + windows :])
 
 
-def _learned(values: Floats, rows: Floats, noise: Floats, rates: bool) -> Floats:
+def _learn(values: Floats, rows: Floats, noise: Floats, rates: bool) -> Floats:
     """From the clean values (n, s) of series of one kind: mean, variance, size, count, and by window scale and free.
 
     None varies less than independent rows would. Of rates none varies less, as a multiple of that, than the median one:
@@ -109,8 +109,10 @@ def _among_clean(values: Floats, weight: Floats, window: int, least: Floats) -> 
     centred = np.where(known, values - np.nanmean(values, axis=0), 0)
     start = np.arange(runs - window + 1)
     low, high = np.maximum(start - NEIGHBOURS, 0), np.minimum(start + window + NEIGHBOURS, runs)
-    within, off = (total[window:] - total[:-window] for total in (_running(weight), _running(weight * centred)))
-    sums = [_running(part) for part in (known.astype(np.float64), centred, centred**2)]
+    within, off = (
+        total[window:] - total[:-window] for total in (_running_sums(weight), _running_sums(weight * centred))
+    )
+    sums = [_running_sums(part) for part in (known.astype(np.float64), centred, centred**2)]
     count, rest, square = (total[-1] - (total[high] - total[low]) for total in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = rest / count
@@ -134,6 +136,6 @@ def _tail(sizes: Floats, free: float) -> tuple[float, float]:
     return scale, float(next(fits, FREE[-1]))
 
 
-def _running(values: Floats) -> Floats:
+def _running_sums(values: Floats) -> Floats:
     """Sums of the rows before each, and of all: (R + 1, S)."""
     return np.cumsum(np.vstack([np.zeros_like(values[:1]), values]), axis=0)

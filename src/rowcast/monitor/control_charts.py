@@ -113,7 +113,7 @@ class Baseline:
         ends = (_value(self.centre + way * reach, rows, self.kind) for way in (-1, 1))
         return Limits(_value(self.centre, self.size, self.kind), *ends)
 
-    def smoothed(self, value: float, reach: float) -> Ewma:
+    def smooth(self, value: float, reach: float) -> Ewma:
         """An EWMA, and what is so far from the centre."""
         limits = self.limits(reach, self.size)
         return Ewma(_value(value, self.size, self.kind), limits.low, limits.high)
@@ -146,7 +146,7 @@ def _stretch(subgroups: Sequence[Subgroup], number: int, kind: Kind) -> list[Poi
 
 def fit_baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
     """By two subgroups or more."""
-    values, size = _measured(subgroups, kind), float(np.median([each.rows for each in subgroups]))
+    values, size = _values_of(subgroups, kind), float(np.median([each.rows for each in subgroups]))
     weights = _weights(subgroups, size)
     total = float(weights.sum())
     centre = float(weights @ values) / total
@@ -159,9 +159,9 @@ def apply_limits(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0
     """Subgroups, one after another, against a baseline."""
     if not subgroups:
         return []
-    off = _measured(subgroups, held.kind) - held.centre
+    off = _values_of(subgroups, held.kind) - held.centre
     reach = _reach(subgroups, held)
-    smoothed, far = _smoothed(off, held.weights(subgroups), held)
+    smoothed, far = _smooth(off, held.weights(subgroups), held)
     broken = {**western_electric(off, reach), SMOOTHED: np.abs(smoothed) > far}
     return [
         Point(
@@ -169,7 +169,7 @@ def apply_limits(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0
             "watched",
             stretch,
             held.limits(reach[place, -1], subgroup.rows),
-            held.smoothed(held.centre + smoothed[place], far[place]),
+            held.smooth(held.centre + smoothed[place], far[place]),
             tuple(rule for rule in RULES if broken[rule][place]),
         )
         for place, subgroup in enumerate(subgroups)
@@ -208,7 +208,7 @@ def past_violations(points: Sequence[Point]) -> dict[str, date]:
     return {rule: found[rule] for rule in RULES if rule in found and rule not in points[-1].broken}
 
 
-def _measured(subgroups: Sequence[Subgroup], kind: Kind) -> Floats:
+def _values_of(subgroups: Sequence[Subgroup], kind: Kind) -> Floats:
     """Their values, (n,), of shares the angle."""
     values, rows = (
         np.array([getattr(each, name) for each in subgroups], dtype=np.float64) for name in ("value", "rows")
@@ -234,7 +234,7 @@ def _reach(subgroups: Sequence[Subgroup], held: Baseline) -> Floats:
     return np.outer(spread, held.sigmas(3))
 
 
-def _smoothed(off: Floats, weights: Floats, held: Baseline) -> tuple[Floats, Floats]:
+def _smooth(off: Floats, weights: Floats, held: Baseline) -> tuple[Floats, Floats]:
     """The EWMA of distances from the centre, beginning at it, and how far its 3 sigma are, both (n,)."""
     values, far = np.empty_like(off), np.empty_like(off)
     sigma = held.sigmas(3)[-1]

@@ -85,7 +85,7 @@ def detect_drift(
     found = find_shifts(figures, usual, level, _shares(figures, given)) if units else []
     account = EventLog(frame, units, figures, usual, needed, given, found, costs)
     events = account.events()
-    return DriftResult(events, account.going_on(events), account.table() if units else (), len(units), needed)
+    return DriftResult(events, account.find_standing(events), account.table() if units else (), len(units), needed)
 
 
 def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, float]:

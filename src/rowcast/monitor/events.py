@@ -98,7 +98,7 @@ class EventLog:
                 told, size_told = (told | active) & (what != "ended"), size * (what != "ended")
         return tuple(found)
 
-    def going_on(self, told: tuple[Event, ...]) -> Event | None:
+    def find_standing(self, told: tuple[Event, ...]) -> Event | None:
         """The alarm as of the last run, by the last of its events."""
         if not told or told[-1].what == "ended":
             return None
@@ -113,9 +113,9 @@ class EventLog:
             self.runs[run].run_id,
             self.runs[run].at,
             _together(self._sizes[:, run]),
-            tuple(self._finding(self.shifts[k], k, run) for k in places[:NAMED]),
+            tuple(self._make_finding(self.shifts[k], k, run) for k in places[:NAMED]),
             len(places[NAMED:]),
-            self._flagged(first, run),
+            self._flagged_shares(first, run),
             self._cost(first, run),
         )
 
@@ -133,9 +133,9 @@ class EventLog:
             found.append(
                 State(
                     series,
-                    _known(trained[place]),
-                    _known(usual[place]),
-                    _known(now[place]),
+                    _or_none(trained[place]),
+                    _or_none(usual[place]),
+                    _or_none(now[place]),
                     None if shift is None else self.runs[shift.since].run_id,
                     0.0 if shift is None else float(self._sizes[k, last]),
                     float(self.weights[place]),
@@ -143,12 +143,12 @@ class EventLog:
             )
         return tuple(found)
 
-    def _begun(self, run: int) -> datetime:
+    def _begin_of(self, run: int) -> datetime:
         """From when on the rows of a run are."""
         before = self.runs[run - 1] if run else self.runs[run]
         return before.at if before.run_id else self.runs[run].at  # a block of training rows may lie long back
 
-    def _flagged(self, first: int, run: int) -> tuple[float, float] | None:
+    def _flagged_shares(self, first: int, run: int) -> tuple[float, float] | None:
         """In the clean runs, or, where these are blocks of training rows, in those before."""
         place = self.figures.series.index(Series("flagged"))
         was, now = float(self._usual[0][place]), float(self._amounts(first, run)[place])
@@ -157,10 +157,10 @@ class EventLog:
         return None if np.isnan(was) or np.isnan(now) else (was, now)
 
     def _cost(self, first: int, run: int) -> tuple[float, float] | None:
-        before, since = self._expected(0, first), self._expected(first, run + 1)
+        before, since = self._expected_cost(0, first), self._expected_cost(first, run + 1)
         return None if before is None or since is None else (before, since)
 
-    def _expected(self, first: int, end: int) -> float | None:
+    def _expected_cost(self, first: int, end: int) -> float | None:
         """Cost of a row in these runs, by their scores."""
         if self.costs is None:
             return None
@@ -172,7 +172,7 @@ class EventLog:
     def _is_active(self, shift: Shift, run: int) -> bool:
         return shift.seen <= run and (shift.ended is None or run < shift.ended)
 
-    def _finding(self, shift: Shift, k: int, run: int) -> Finding:
+    def _make_finding(self, shift: Shift, k: int, run: int) -> Finding:
         """One that is over is shown by the runs that say so."""
         first = shift.since if self._is_active(shift, run) else max(run + 1 - RECENT // 2, shift.since)
         place, series = shift.series, self.figures.series[shift.series]
@@ -185,7 +185,7 @@ class EventLog:
         return Finding(
             series,
             self.runs[shift.since].run_id,
-            self._begun(shift.since),
+            self._begin_of(shift.since),
             was,
             now,
             change,
@@ -200,11 +200,11 @@ class EventLog:
         for k, shift in enumerate(self.shifts):
             values = self.figures.values[shift.since : shift.ended, shift.series]
             sums, count = np.cumsum(np.nan_to_num(values)), np.cumsum(~np.isnan(values))
-            moved = self._moved(shift, sums / np.maximum(count, 1)) * self.weights[shift.series] / MATTERS
+            moved = self._distance(shift, sums / np.maximum(count, 1)) * self.weights[shift.series] / MATTERS
             found[k, shift.seen : shift.ended] = moved[shift.seen - shift.since :]
         return found
 
-    def _moved(self, shift: Shift, mean: Floats) -> Floats:
+    def _distance(self, shift: Shift, mean: Floats) -> Floats:
         """In SDs of what the column adds to the score, root mean square over rows; of the job's, as if it were."""
         kind, usual = self.figures.series[shift.series].kind, float(self.baseline.mean[shift.series])
         share, before = np.sin(mean / 2) ** 2, float(np.sin(usual / 2) ** 2)  # of a kind that is an angle
@@ -226,19 +226,19 @@ class EventLog:
     @cached_property
     def _usual(self) -> tuple[Floats, Floats]:
         """Of the clean runs, as `_in_units`: of the job the means of its own."""
-        counts, _ = self._summed(0, self.clean - 1)
+        counts, _ = self._sum_runs(0, self.clean - 1)
         return self._in_units(counts, self.baseline.mean[len(self.frame.series) :])
 
     def _amounts(self, first: int, last: int) -> Floats:
         if (first, last) not in self._known_amounts:
-            self._known_amounts[first, last] = self._in_units(*self._summed(first, last))[0]
+            self._known_amounts[first, last] = self._in_units(*self._sum_runs(first, last))[0]
         return self._known_amounts[first, last]
 
     @cached_property
     def _known_amounts(self) -> dict[tuple[int, int], Floats]:
         return {}
 
-    def _summed(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], Floats]:
+    def _sum_runs(self, first: int, last: int) -> tuple[npt.NDArray[np.int64], Floats]:
         """Counts of these runs, and the mean figures of the job."""
         counts = sum(
             (run.profile.counts for run in self.runs[first : last + 1]), np.zeros_like(self.frame.reference.counts)
@@ -261,5 +261,5 @@ def _together(sizes: Floats) -> float:
     return float(np.sqrt((sizes**2).sum()))
 
 
-def _known(amount: float) -> float | None:
+def _or_none(amount: float) -> float | None:
     return None if np.isnan(amount) else float(amount)

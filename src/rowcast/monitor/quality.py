@@ -230,10 +230,10 @@ def estimate(tally: Tally, basis: Basis) -> dict[str, Figure]:
     rows, flagged = tally.rows.sum(), float(tally.rows @ tally.flagged)
     found: dict[str, Figure] = {}
     if basis.kind == "multiclass":
-        found["accuracy"] = _turned(expect_errors(tally, basis, 1 / rows, 1 / rows))
+        found["accuracy"] = _complement(expect_errors(tally, basis, 1 / rows, 1 / rows))
     else:
         if flagged:
-            found["precision"] = _turned(expect_errors(tally, basis, 1 / flagged, 0.0))
+            found["precision"] = _complement(expect_errors(tally, basis, 1 / flagged, 0.0))
         found["recall"] = _recall(tally, basis, flagged)
     found["cost_per_row"] = estimate_cost(tally, basis)
     return found
@@ -270,7 +270,7 @@ def total_cost(tally: Tally, basis: Basis) -> float:
     return float(tally.wrong @ np.where(tally.flagged, *basis.costs))
 
 
-def _turned(wrong: Total) -> Figure:
+def _complement(wrong: Total) -> Figure:
     """The share that is right."""
     low, high = (float(np.clip(1 - wrong.quantile(share), 0, 1)) for share in _ends()[::-1])
     return Figure(1 - wrong.mean, low, high)

@@ -46,12 +46,12 @@ def make_reference(
     return Reference(used.to_bytes(), sink.getvalue().to_pybytes(), weights)
 
 
-def training_profiles(found: Reference) -> pa.Table:
+def list_training_profiles(found: Reference) -> pa.Table:
     """Return the training rows' profiles: of all rows, then block by block."""
     return pa.ipc.open_stream(found.blocks).read_all()
 
 
 def unused_edges(found: Reference) -> Edges | None:
     """Return the edges of the columns that the model does not use, None where it uses all."""
-    data = (training_profiles(found).schema.metadata or {}).get(_UNUSED)
+    data = (list_training_profiles(found).schema.metadata or {}).get(_UNUSED)
     return None if data is None else Edges.from_bytes(data)

@@ -51,7 +51,7 @@ def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floa
         back = -_BACK * stdtrit(baseline.free[:, series], level.max() * share[series] / len(WINDOWS) / 2)
         begin, one = int(baseline.begin[series]), (t[:, :, series], over[:, :, series])
         for seen, ended, free in _spells(*one, begin, back):
-            found.append(Shift(series, _beginning(figures, baseline, series, free, seen), seen, ended))
+            found.append(Shift(series, _find_begin(figures, baseline, series, free, seen), seen, ended))
     return found
 
 
@@ -97,7 +97,7 @@ def _end(size: Floats, seen: int) -> int | None:
     return None
 
 
-def _beginning(figures: Figures, baseline: Baseline, series: int, free: int, seen: int) -> int:
+def _find_begin(figures: Figures, baseline: Baseline, series: int, free: int, seen: int) -> int:
     """From which run on one series is least like its baseline: the most likely change point."""
     span = slice(max(free, seen + 1 - _EARLIER), seen + 1)
     values = figures.values[span, series]

@@ -112,7 +112,7 @@ class Frame:
             far = measured * (self._means - np.repeat(mean, np.diff(self.edges.starts))) ** 2
             sd = np.sqrt(add(np.where(measured > 0, far, 0), starts) / known)
             base = np.where(self._of_all, total[self._base], known[self._base])
-            shares = self._shared(counts[np.newaxis])[0] / base
+            shares = self._rows_of_shares(counts[np.newaxis])[0] / base
         at, spread = ([place for _, _, place in part] for part in (self._locations, self._scales))
         return (
             np.concatenate([mean[at], sd[spread], shares]),
@@ -132,7 +132,7 @@ class Frame:
         add, starts, (score, square, _) = np.add.reduceat, self.edges.starts[:-1], self._scores
         scores, squares, total = (add(part, starts, axis=1) for part in (counts * score, counts * square, counts))
         measured = total - counts[:, starts]
-        shared = self._shared(counts)
+        shared = self._rows_of_shares(counts)
         at = [place for _, _, place in self._locations]
         spread = [place for _, _, place in self._scales]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -186,7 +186,7 @@ class Frame:
                     )
         return found
 
-    def _shared(self, counts: npt.NDArray[Any]) -> Floats:
+    def _rows_of_shares(self, counts: npt.NDArray[Any]) -> Floats:
         """The rows of each share, (R, shares)."""
         found = [counts[:, slots].sum(axis=1) for _, _, slots in self._shares]
         return np.array(found, np.float64).reshape(len(found), len(counts)).T

@@ -79,7 +79,7 @@ def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> T
     told = np.array([estimate_cost(part, basis).value for part in parts])
     rows = np.array([part.count for part in parts])
     off = np.array([total_cost(part, basis) for part in parts]) - told * rows
-    shown = (_contradicted(judged, basis, off, rows, days, level) for days in _latest(len(parts)))
+    shown = (_find_contradiction(judged, basis, off, rows, days, level) for days in _latest(len(parts)))
     contradicted = next(filter(None, shown), None)
     return TrackRecord(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
 
@@ -95,7 +95,9 @@ def interval_coverage(judged: Tally, basis: Basis) -> dict[str, float]:
     return {name: float(np.mean(days)) for name, days in found.items()}
 
 
-def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: int, level: float) -> CostExcess | None:
+def _find_contradiction(
+    judged: Tally, basis: Basis, off: Floats, rows: Counts, days: int, level: float
+) -> CostExcess | None:
     """In what the latest days contradict the estimate; `off` (n,) is what each day's `rows` (n,) cost beyond it."""
     beyond = float(off[-days:].sum())
     latest = judged.since(judged.days[-days])
@@ -109,7 +111,7 @@ def _contradicted(judged: Tally, basis: Basis, off: Floats, rows: Counts, days: 
     if abs(beyond) <= np.hypot(limit, _normal(tail) * np.sqrt(total.doubt)):
         return None
     count = latest.count
-    estimate, since = total.mean / count, judged.days[_begun(np.sign(beyond) * off, rows)]
+    estimate, since = total.mean / count, judged.days[_find_begin(np.sign(beyond) * off, rows)]
     return CostExcess("contradicted", (total.mean + beyond) / count, estimate, count, days, since)
 
 
@@ -183,7 +185,7 @@ def find_daily_loss(
         deviation = np.sqrt(max(float(least[-days:].sum()), variance)) / count.sum()
         tail = _share(level, len(came))
         if value - baseline.cost > np.hypot(_t(freedom, tail) * deviation, _normal(tail) * baseline.deviation):
-            since = when[_begun(came - baseline.cost * rows, rows)]
+            since = when[_find_begin(came - baseline.cost * rows, rows)]
             return CostExcess("realised", value, baseline.cost, int(count.sum()), days, since)
     return None
 
@@ -201,7 +203,7 @@ def _between(off: Floats, rows: Counts, latest: int) -> tuple[float, int]:
     return float(apart @ (apart / count) / (latest - 1) * count.sum()), latest - 1
 
 
-def _begun(off: Floats, rows: Counts) -> int:
+def _find_begin(off: Floats, rows: Counts) -> int:
     """The most likely of n days from which on each day's `rows` (n,) are `off` (n,) in all by a constant each."""
     sums, counts = (np.cumsum(each[::-1])[::-1] for each in (off, rows))
     return int(np.argmax(sums * abs(sums) / counts))

@@ -4,6 +4,6 @@ To support another kind of sink, add a file with one class that fills `Sink`, an
 """
 
 from rowcast.notify.message import Message, message
-from rowcast.notify.sinks import Sink, open_sinks, tried
+from rowcast.notify.sinks import Sink, open_sinks, send
 
-__all__ = ["Message", "Sink", "message", "open_sinks", "tried"]
+__all__ = ["Message", "Sink", "message", "open_sinks", "send"]

@@ -36,7 +36,7 @@ def open_sinks(notify: Notify) -> list[Sink]:
     return found
 
 
-def tried(sink: Sink, text: Message, secrets: Sequence[str]) -> str:
+def send(sink: Sink, text: Message, secrets: Sequence[str]) -> str:
     """Send a message: empty, or why it was not taken. A sink that hangs is left to itself after a while."""
     said: list[str] = []
 

@@ -43,7 +43,7 @@ def run_batch(job: Job, request: ScoringRequest, batch_id: int, work: Work) -> O
     """
     total, worker = Outcome(), new_worker()
     try:
-        total.add(job.retried(lambda: _attempt(job, request, batch_id, worker, work), total.count_retry))
+        total.add(job.retry(lambda: _attempt(job, request, batch_id, worker, work), total.count_retry))
     except BaseException as error:
         with suppress(RowcastError):  # what stopped the batch tells more than this
             job.store.reconnect()  # an interruption can leave a transaction open

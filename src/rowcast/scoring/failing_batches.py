@@ -45,7 +45,7 @@ def _narrow_batch(workers: Workers, batch_id: int, error: RowcastError) -> Faile
     while parts and fruitless < _FRUITLESS:
         smaller: list[int] = []
         for part, reason in parts.items():
-            keys = job.retried(partial(job.ledger.planned_range, part))
+            keys = job.retry(partial(job.ledger.planned_range, part))
             if keys is not None and keys.first == keys.last:
                 if isinstance(reason, DeadWorkerError) and not workers.score([part], apart=True):
                     continue  # it was not this row
@@ -61,7 +61,7 @@ def _narrow_batch(workers: Workers, batch_id: int, error: RowcastError) -> Faile
 
 
 def _halve(workers: Workers, batch_id: int, keys: KeyRange) -> list[int]:
-    return workers.job.retried(lambda: plan_halves(workers.job, workers.request, batch_id, keys))
+    return workers.job.retry(lambda: plan_halves(workers.job, workers.request, batch_id, keys))
 
 
 def _set_aside(workers: Workers, batch_id: int, error: RowcastError) -> bool:

@@ -27,20 +27,20 @@ def score_pending(job: Job, request: ScoringRequest, engine: Engine, progress: C
 
     `progress` is given rows done and rows in all. Raise what stops the run; the batches before it stay published.
     """
-    if not job.retried(job.ledger.state).scope.is_fixed:
+    if not job.retry(job.ledger.state).scope.is_fixed:
         raise no_champion(job)
-    newest = job.retried(lambda: fetch.find_newest_event(job.source, request.now))
+    newest = job.retry(lambda: fetch.find_newest_event(job.source, request.now))
     total = Outcome(age_h=None if newest is None else (request.now - newest) / timedelta(hours=1))
-    started_at = job.retried(job.store.now)
+    started_at = job.retry(job.store.now)
     workers = Workers(job, request, engine, total)
     try:
         _score_left_behind(workers)
         _score_planned(workers, progress)
         total.failed = narrow_down(workers, total.failed)
         # A run as of the future has not seen what arrives until then.
-        is_past = request.now <= job.retried(job.store.now)
-        if newest is not None and is_past and not job.retried(job.ledger.open_ranges):
-            job.retried(lambda: job.ledger.set_state(complete_to=newest))
+        is_past = request.now <= job.retry(job.store.now)
+        if newest is not None and is_past and not job.retry(job.ledger.open_ranges):
+            job.retry(lambda: job.ledger.set_state(complete_to=newest))
         if total.failed and not total.scored:
             raise next(iter(total.failed.values()))
     except BaseException as error:
@@ -49,7 +49,7 @@ def score_pending(job: Job, request: ScoringRequest, engine: Engine, progress: C
             job.ledger.give_back(request.run_id)
             record_steps(job, request.run_id, total, started_at, error)
         raise
-    job.retried(lambda: record_steps(job, request.run_id, total, started_at, None))
+    job.retry(lambda: record_steps(job, request.run_id, total, started_at, None))
     return total
 
 
@@ -62,7 +62,7 @@ def no_champion(job: Job) -> RunError:
 
 def _score_left_behind(workers: Workers) -> None:
     job, as_of = workers.job, workers.request.now
-    left_behind = job.retried(lambda: job.ledger.open_batches(as_of=as_of))
+    left_behind = job.retry(lambda: job.ledger.open_batches(as_of=as_of))
     if left_behind:
         log.info("taking up batches that an earlier run left", batches=len(left_behind))
         _sample(workers)
@@ -72,19 +72,19 @@ def _score_left_behind(workers: Workers) -> None:
 def _score_planned(workers: Workers, progress: Callable[[int, int], None]) -> None:
     job, total, run_id = workers.job, workers.total, workers.request.run_id
     begun = time.perf_counter()
-    rows = total.fetched + job.retried(lambda: plan_request(job, workers.request), total.count_retry)
+    rows = total.fetched + job.retry(lambda: plan_request(job, workers.request), total.count_retry)
     total.seconds["data-fetch"] += time.perf_counter() - begun
     progress(total.fetched, rows)
     _sample(workers)
     # Asked for, not remembered: a plan whose commit was not heard of is in the store all the same, and a batch that
     # has not room for all its rows leaves another.
     tried: set[int] = set()
-    while planned := set(job.retried(lambda: job.ledger.open_batches(run_id))) - tried - set(total.failed):
+    while planned := set(job.retry(lambda: job.ledger.open_batches(run_id))) - tried - set(total.failed):
         tried |= planned
         total.failed |= workers.score(sorted(planned), lambda: progress(total.fetched, rows))
 
 
 def _sample(workers: Workers) -> None:
     """Decide which share of what is open is sampled."""
-    share = workers.job.retried(lambda: choose_share(workers.job))
+    share = workers.job.retry(lambda: choose_share(workers.job))
     workers.request = replace(workers.request, sampled=share)

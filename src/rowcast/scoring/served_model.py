@@ -74,9 +74,9 @@ class ServedModel:
                 f"the rows lack column '{absent[0]}', which v{self.version.version} needs",
                 hint=f"it needs {len(self.features)} columns: see 'features'",
             )
-        return pa.concat_tables(self._scored(batch) for batch in _batches(table, self.batch_rows))
+        return pa.concat_tables(self._score(batch) for batch in _batches(table, self.batch_rows))
 
-    def _scored(self, rows: pa.RecordBatch) -> pa.Table:
+    def _score(self, rows: pa.RecordBatch) -> pa.Table:
         contract = self.checked.select(name for name in self.checked.names if name in rows.schema.names)
         checked = check.check(rows, contract, (), self.reading)
         matrix = features.process(checked.good, self.model.contract, self.features)

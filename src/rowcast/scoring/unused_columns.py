@@ -35,7 +35,7 @@ class UnusedColumns:
         self.job = job
         self.edges = edges
         self._columns = [column for column in job.source.relation.columns if column.name in edges.names]
-        self._contract = Contract(tuple(map(_anything, model.contract.select(edges.names).rules)))
+        self._contract = Contract(tuple(map(_allow_all, model.contract.select(edges.names).rules)))
         self._is_able = True
 
     def profile_sample(self, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64], share: float) -> bytes | None:
@@ -86,6 +86,6 @@ def _finite(rows: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, names=rows.schema.names)
 
 
-def _anything(rule: ColumnRule) -> ColumnRule:
+def _allow_all(rule: ColumnRule) -> ColumnRule:
     """Return a rule that lets pass whatever its column's type can hold: nothing depends on the value."""
     return replace(rule, nullable=True, min=None, max=None, closed=False)

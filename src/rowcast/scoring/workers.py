@@ -32,7 +32,7 @@ class Workers:
         self.request = request
         self.engine = engine
         self.total = total
-        self._before = job.retried(lambda: job.ledger.count_published(request.run_id))  # by the run that is resumed
+        self._before = job.retry(lambda: job.ledger.count_published(request.run_id))  # by the run that is resumed
 
     def score(self, batches: Sequence[int], progress: Callable[[], None] = _ignore, *, apart: bool = False) -> Failed:
         """Score batches and return those that fail, given back.
@@ -77,10 +77,10 @@ class Workers:
         return failed
 
     def _find_deadly(self, batches: Sequence[int], least: int) -> set[int]:
-        return set(batches) & self.job.retried(lambda: self.job.ledger.find_deadly(least))
+        return set(batches) & self.job.retry(lambda: self.job.ledger.find_deadly(least))
 
     def _still_open(self, batches: Sequence[int]) -> list[int]:
-        still_open = set(self.job.retried(self.job.ledger.open_batches))
+        still_open = set(self.job.retry(self.job.ledger.open_batches))
         return [batch_id for batch_id in batches if batch_id in still_open]
 
     def _leave_the_shadow(self) -> None:
@@ -92,9 +92,9 @@ class Workers:
     def _give_back_of_dead(self, progress: Callable[[], None]) -> list[int]:
         """Give back the batches over which workers have just died; count what others published without being heard."""
         job, run_id = self.job, self.request.run_id
-        dead = job.retried(lambda: job.ledger.give_back(run_id))
+        dead = job.retry(lambda: job.ledger.give_back(run_id))
         log.warning("a worker process died", batches=dead or None)
-        now, before, heard = job.retried(lambda: job.ledger.count_published(run_id)), self._before, self.total
+        now, before, heard = job.retry(lambda: job.ledger.count_published(run_id)), self._before, self.total
         scored = now.scored - before.scored - heard.scored
         quarantined = now.quarantined - before.quarantined - heard.quarantined
         batches = now.batches - before.batches - heard.batches

@@ -48,12 +48,12 @@ class Alerts:
         """
         if not alerts and not topics:
             return
-        standing = self.standing()
+        standing = self.list_standing()
         if not _news(standing, alerts, topics) and not _without_key(standing, alerts):
             return
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)
-            standing = self.standing()  # anew: another process may have said the same
+            standing = self.list_standing()  # anew: another process may have said the same
             for alert in _without_key(standing, alerts):
                 self._give_key(alert)
             for alert in _news(standing, alerts, topics):
@@ -68,7 +68,7 @@ class Alerts:
             if self.db.rows(mark):
                 self._insert(replace(alert, state="once"), ())
 
-    def standing(self) -> list[Alert]:
+    def list_standing(self) -> list[Alert]:
         """Trouble that has begun and not ended."""
         table = self.tables.alert
         lasting = sa.and_(table.c.job == self.job, table.c.state != "once")
@@ -82,7 +82,7 @@ class Alerts:
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job).order_by(table.c.alert_id))
         return [_alert(row) for row in rows]
 
-    def waiting(self) -> int:
+    def count_waiting(self) -> int:
         """How many alerts have not reached every sink."""
         table = self.tables.alert
         mine = sa.and_(table.c.job == self.job, table.c.next_try.is_not(None))

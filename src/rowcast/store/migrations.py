@@ -22,17 +22,17 @@ _LONGEST = 1_000_000  # characters of a reason
 def _leases(db: Database, tables: Tables) -> list[str]:
     """To version 2: who trains, whether a run is alive, what was planned together, what a row's hash is made of."""
     return [
-        _added(db, tables.job, "training_run"),
-        _added(db, tables.run, "lease_until"),
-        _added(db, tables.batch, "plan"),
-        _added(db, tables.batch, "accepted"),
-        _added(db, tables.batch, "also_read"),
+        _add_column(db, tables.job, "training_run"),
+        _add_column(db, tables.run, "lease_until"),
+        _add_column(db, tables.batch, "plan"),
+        _add_column(db, tables.batch, "accepted"),
+        _add_column(db, tables.batch, "also_read"),
     ]
 
 
 def _options(db: Database, tables: Tables) -> list[str]:
     """To version 3: what a run was asked for, and how many processes died over a batch."""
-    return [_added(db, tables.run, "options"), _added(db, tables.batch, "deaths")]
+    return [_add_column(db, tables.run, "options"), _add_column(db, tables.batch, "deaths")]
 
 
 def _own_tables(_db: Database, _tables: Tables) -> list[str]:
@@ -42,17 +42,17 @@ def _own_tables(_db: Database, _tables: Tables) -> list[str]:
 
 def _alerts(db: Database, tables: Tables) -> list[str]:
     """To version 5: the table of alerts, and which decisions have become one."""
-    return [_added(db, tables.promotion, "alerted")]
+    return [_add_column(db, tables.promotion, "alerted")]
 
 
 def _profiles(db: Database, tables: Tables) -> list[str]:
     """To version 6: what rows looked like and how that changed, and what a version's rows are held against."""
-    return [_added(db, tables.model, name) for name in ("edges", "reference", "weights")]
+    return [_add_column(db, tables.model, name) for name in ("edges", "reference", "weights")]
 
 
 def _unused(db: Database, tables: Tables) -> list[str]:
     """To version 7: what columns looked like that the model does not use."""
-    return [_added(db, tables.profile, "unused")] if db.admin.has_table(tables.profile) else []
+    return [_add_column(db, tables.profile, "unused")] if db.admin.has_table(tables.profile) else []
 
 
 def _end_causes(db: Database, tables: Tables) -> list[str]:
@@ -60,7 +60,7 @@ def _end_causes(db: Database, tables: Tables) -> list[str]:
     table = tables.run
     said = {"the process ended without a word": EndCause.DIED}
     said["its process could not say how it ended"] = EndCause.UNRECORDED
-    return [_added(db, table, "end_cause"), *(_end_cause_of(db, table, *each) for each in said.items())]
+    return [_add_column(db, table, "end_cause"), *(_end_cause_of(db, table, *each) for each in said.items())]
 
 
 def _dedup_keys(db: Database, tables: Tables) -> list[str]:
@@ -71,7 +71,7 @@ def _dedup_keys(db: Database, tables: Tables) -> list[str]:
     old = db.rows(sa.select(table.c.alert_id, table.c.detail).where(table.c.topic == "cost"))
     keys = {row["alert_id"]: _cost_key(json.loads(row["detail"])) for row in old}
     updates = [table.update().where(table.c.alert_id == number).values(dedup_key=key) for number, key in keys.items()]
-    return [_added(db, table, "dedup_key"), *(_later(db, update) for update in updates)]
+    return [_add_column(db, table, "dedup_key"), *(_later(db, update) for update in updates)]
 
 
 def _cost_key(detail: dict[str, str]) -> str:
@@ -108,17 +108,19 @@ def _later(db: Database, statement: sa.Update) -> str:
     return f"EXEC(N'{quoted}')"
 
 
-def _lacking(db: Database, own: JobTables) -> list[str]:
+def _list_lacking(db: Database, own: JobTables) -> list[str]:
     """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
     found = []
     for table in filter(db.admin.has_table, own.all):
         everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
         there = db.read(everything, {}, 0)[0].schema.names
-        found += [_added(db, table, column.name) for column in table.c if column.nullable and column.name not in there]
+        found += [
+            _add_column(db, table, column.name) for column in table.c if column.nullable and column.name not in there
+        ]
     return found
 
 
-def _added(db: Database, table: sa.Table, column: str) -> str:
+def _add_column(db: Database, table: sa.Table, column: str) -> str:
     """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
     name = db.dialect.identifier_preparer.format_table(table)
     return f"ALTER TABLE {name} ADD {sa.schema.CreateColumn(table.c[column]).compile(dialect=db.dialect)}"
@@ -173,12 +175,12 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             hint="install the newer rowcast that upgraded it",
         )
     missing = [table for table in own.all if not db.admin.has_table(table)]
-    if found < VERSION or missing or _lacking(db, own):
+    if found < VERSION or missing or _list_lacking(db, own):
         with db.transaction("write"):
             # The version's row is the lock: another process may be upgrading just now.
             db.execute(tables.version.update().values(created_at=tables.version.c.created_at))
             statements = [s for step in STEPS[(version(db, tables) or found) - 1 :] for s in step(db, tables)]
-            for statement in [*statements, *_lacking(db, own)]:
+            for statement in [*statements, *_list_lacking(db, own)]:
                 db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
             if version(db, tables) != VERSION:
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
@@ -201,7 +203,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
         missing = [*tables.shared, *own.all]
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
-        statements += _lacking(db, own)
+        statements += _list_lacking(db, own)
         missing = [table for table in (*tables.shared, *own.all) if not db.admin.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())

@@ -9,7 +9,7 @@ from pathlib import Path
 @cache
 def process_name() -> str:
     """This process as host:boot:pid namespace:pid:start."""
-    return f"{_place()}:{os.getpid()}:{_started(os.getpid())}"
+    return f"{_place()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def is_gone(name: str | None) -> bool:
@@ -17,7 +17,7 @@ def is_gone(name: str | None) -> bool:
     if not name or not name.startswith(_place() + ":"):
         return False
     pid, _, started = name.split("/")[0][len(_place()) + 1 :].partition(":")
-    return _started(int(pid)) != started
+    return _start_of(int(pid)) != started
 
 
 def is_alive(name: str | None) -> bool:
@@ -34,7 +34,7 @@ def _place() -> str:
     return f"{socket.gethostname()}:{boot}:{space}"
 
 
-def _started(pid: int) -> str:
+def _start_of(pid: int) -> str:
     """When a process began, in clock ticks since boot; empty for one that is gone, and for one that only waits to be
     collected by its parent."""
     try:

@@ -1,14 +1,13 @@
-"""What the rows of runs looked like, and what of it was told as drift."""
+"""What the rows of runs looked like, and the drift in them that was reported."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.records import BatchStatus, PipelineName, ScoringRun
+from rowcast.store.records import BatchStatus, DriftRecord, PipelineName, ScoringRun
 from rowcast.store.tables import Tables
 
 _SCORES = (PipelineName.INFER, PipelineName.FULL, PipelineName.STEP)  # pipelines that score
@@ -68,23 +67,24 @@ class Profiles:
         rows = self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
         return [ScoringRun(**row) for row in rows]
 
-    def record(self, version: int, events: Sequence[Mapping[str, Any]]) -> None:
-        """Keep what was told of drift: run_id, what, at, size, told and findings of each event."""
-        about = {"job": self.job, "model_version": version}
+    def record_drift(self, events: Sequence[DriftRecord]) -> None:
+        """Keep drift that began, changed or ended."""
         for event in events:
-            findings = json.dumps(event["findings"], ensure_ascii=False)
-            self.db.execute(self.tables.drift.insert().values({**event, **about, "findings": findings}))
+            about = {"job": self.job, "run_id": event.run_id, "model_version": event.model_version}
+            about |= {"what": event.what, "at": event.at, "size": event.size, "told": event.sentence}
+            findings = json.dumps(event.findings, ensure_ascii=False)
+            self.db.execute(self.tables.drift.insert().values({**about, "findings": findings}))
 
-    def drift(self, version: int | None = None) -> list[dict[str, Any]]:
-        """What was told of drift, the newest first."""
+    def list_drift(self, version: int | None = None) -> list[DriftRecord]:
+        """Return the drift on record, of one version or of all, the newest first."""
         table = self.tables.drift
         mine = table.c.job == self.job
         if version is not None:
             mine = sa.and_(mine, table.c.model_version == version)
         rows = self.db.rows(sa.select(table).where(mine).order_by(table.c.drift_id.desc()))
-        return [{**row, "findings": json.loads(row["findings"])} for row in rows]
+        return [DriftRecord.from_row(row) for row in rows]
 
-    def looked_at(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
+    def find_last_look(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
         """As of when a run before this one last kept this figure of the step `monitor`, and what it was."""
         run, metric = self.tables.run, self.tables.metric
         mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)

@@ -196,6 +196,26 @@ class DecisionRecord:
 
 
 @dataclass(frozen=True)
+class DriftRecord:
+    """Drift that began, changed or ended in a version's rows, as the store records it."""
+
+    run_id: int  # that showed it
+    model_version: int
+    what: str  # started, changed or ended
+    at: datetime
+    size: float  # 1 is what matters
+    sentence: str
+    findings: tuple[Mapping[str, Any], ...]  # the columns, the largest shift first
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the record of a row of the table `drift`."""
+        names = ("run_id", "model_version", "what", "at", "size")
+        about = {name: row[name] for name in names}
+        return cls(**about, sentence=row["told"], findings=tuple(json.loads(row["findings"])))
+
+
+@dataclass(frozen=True)
 class ScoringRun:
     """A run that scored, in figures; None where one is not known."""
 

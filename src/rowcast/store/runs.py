@@ -157,7 +157,7 @@ class Runs:
         statement = sa.select(table.c.step, table.c.name, table.c.value).where(table.c.run_id == run_id)
         return [Figure(**row) for row in self.db.rows(statement.order_by(table.c.step, table.c.name))]
 
-    def died_before(self, run_id: int) -> RunRecord | None:
+    def find_death_before(self, run_id: int) -> RunRecord | None:
         """Return the run before this one where it recorded no end itself; None where it did."""
         table = self.tables.run
         earlier = sa.select(table).where(table.c.job == self.job, table.c.run_id < run_id)
@@ -228,7 +228,7 @@ class Runs:
         """The same runs by number."""
         return {row["run_id"]: row["as_of"] for row in self.db.rows(self.between(after, until))}
 
-    def failed_training(self) -> tuple[datetime, int] | None:
+    def find_failed_training(self) -> tuple[datetime, int] | None:
         """Return as of when the newest run that trained failed to, and its number; None where it did not fail."""
         run, step = self.tables.run, self.tables.step
         mine = sa.and_(step.c.job == self.job, step.c.row_set != "score")

@@ -247,9 +247,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("decision", name, nullable=False),
             sa.Column("reason", text, nullable=False),
             sa.Column("evidence", text, nullable=False),
-            sa.Column(
-                "told", integer, key="alerted"
-            ),  # 0 until it has become an alert; NULL where it is older than alerts
+            sa.Column("told", integer, key="alerted"),  # 0 until it is an alert; NULL where older than alerts
         ),
         alert=table(
             "alert",

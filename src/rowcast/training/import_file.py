@@ -12,7 +12,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Foreign:
+class ImportedFile:
     """A model's file, and up to which event time it has seen rows."""
 
     name: str
@@ -25,14 +25,14 @@ class Foreign:
         return (self.trained_to - _EPOCH) // timedelta(microseconds=1)
 
 
-def keep(work: WorkDir, foreign: Foreign) -> None:
+def keep(work: WorkDir, foreign: ImportedFile) -> None:
     data = base64.b64encode(foreign.data).decode()
     work.save_json(_FILE, {"name": foreign.name, "trained_to": foreign.trained_to.isoformat(), "data": data})
 
 
-def kept(work: WorkDir) -> Foreign | None:
+def load(work: WorkDir) -> ImportedFile | None:
     """What this run is to import, None for a run that trains."""
     if not work.has(_FILE):
         return None
     found: dict[str, Any] = work.json(_FILE)
-    return Foreign(found["name"], base64.b64decode(found["data"]), datetime.fromisoformat(found["trained_to"]))
+    return ImportedFile(found["name"], base64.b64decode(found["data"]), datetime.fromisoformat(found["trained_to"]))

@@ -13,14 +13,14 @@ from rowcast.watch import drift, quality
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
 
 
-def by_time(job: Job, now: datetime) -> Due:
-    """By the time and the labels since the last model; whatever the policy, no retrain is due before."""
+def check_time(job: Job, now: datetime) -> Due:
+    """Return whether a retrain is due by time and new labels. Whatever the policy, none is due before."""
     policy, versions = job.settings.retrain, job.registry.versions()
     if policy.policy == "never":
         return Due(DueCause.NEVER)
     if not versions:
         return Due(DueCause.NO_MODEL)
-    failed = job.runs.failed_training()
+    failed = job.runs.find_failed_training()
     again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
     if failed and now < again and job.registry.champion() is not None:
         return Due(DueCause.FAILED_BEFORE, until=again, run_id=failed[1])
@@ -33,11 +33,11 @@ def by_time(job: Job, now: datetime) -> Due:
     return Due(DueCause.ELAPSED, days=waited.days, labels=new, version=versions[0].version)
 
 
-def by_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
-    """What is due by time, held against the figures that the policy asks for; without a champion there are none."""
+def check_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
+    """Return whether what is due by time is due by the policy's figures too; without a champion there are none."""
     champion = job.registry.champion()
     if champion is not None and job.settings.retrain.policy == "on-drift":
-        drifting = job.retried(lambda: drift.standing(job, champion))
+        drifting = job.retry(lambda: drift.find_standing(job, champion))
         return Due(DueCause.DRIFT, drift=drifting) if drifting else Due(DueCause.NO_DRIFT)
     if champion is not None and job.settings.retrain.policy == "on-loss":
         excess = _excess(job, now, run_id)
@@ -48,7 +48,7 @@ def by_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
 def _excess(job: Job, now: datetime, run_id: int) -> CostExcess | None:
     """Return the figure that shows that the champion costs more than was expected, recorded with the run."""
     with record_step(job.runs, run_id, "quality", "score") as report:
-        found = job.retried(lambda: quality.champion(job, now))
+        found = job.retry(lambda: quality.champion(job, now))
         if found is None:
             report.rows_in = report.rows_out = 0
             return None

@@ -98,10 +98,10 @@ def evaluate(job: Job, run_id: int, now: datetime, *, training: bool) -> list[Sh
 
     `training` says that a challenger is about to be trained, which takes the place of the one that waits.
     """
-    last, every = job.retried(lambda: job.runs.last_done(*STEP, now)), job.settings.retrain.every
+    last, every = job.retry(lambda: job.runs.last_done(*STEP, now)), job.settings.retrain.every
     due = [
         each
-        for each in job.retried(lambda: find_contenders(job, now))
+        for each in job.retry(lambda: find_contenders(job, now))
         if now - max(each.since, last or each.since) >= every and not (training and each.role == "waiting")
     ]
     made: list[ShadowDecision] = []
@@ -110,7 +110,7 @@ def evaluate(job: Job, run_id: int, now: datetime, *, training: bool) -> list[Sh
     with record_step(job.runs, run_id, *STEP) as about:
         about.rows_in = about.rows_out = 0
         for each in due:
-            decided = job.retried(partial(_decide, job, now, each))
+            decided = job.retry(partial(_decide, job, now, each))
             made.append(decided)
             about.note = "; ".join(map(str, made))
             about.metrics |= {f"{each.role}_{name}": value for name, value in decided.evidence.items()}
@@ -126,7 +126,7 @@ def _decide(job: Job, now: datetime, each: Contender) -> ShadowDecision:
     """What the gate says of one of them; a test and a change are on record then, what is undecided is not."""
     registry, decisions = job.registry, job.registry.decisions()
     if stands := _find_standing(decisions, now, each):
-        return _decided(each, stands.outcome, stands.reason, stands.evidence)
+        return _make(each, stands.outcome, stands.reason, stands.evidence)
     allowed = _allow(job, now, decisions, each)
     decision = _as_challenger(_compare(job, read_labelled(job, now, each), each, allowed), each)
     record, done = make_record(decision, now), True
@@ -135,12 +135,12 @@ def _decide(job: Job, now: datetime, each: Contender) -> ShadowDecision:
     elif decision.outcome is DecisionOutcome.KEPT and (record.evidence["level"] or each.role == "waiting"):
         done = registry.keep(each.version, record, knowing=len(decisions))
     if done:
-        return _decided(each, record.outcome, record.reason, record.evidence)
+        return _make(each, record.outcome, record.reason, record.evidence)
     late = replace(decision, outcome=DecisionOutcome.UNDECIDED, cause=gate.Cause.OVERTAKEN)
-    return _decided(each, late.outcome, explain_decision(late), {"rows": record.evidence["rows"]})
+    return _make(each, late.outcome, explain_decision(late), {"rows": record.evidence["rows"]})
 
 
-def _decided(each: Contender, outcome: DecisionOutcome, reason: str, evidence: Mapping[str, Any]) -> ShadowDecision:
+def _make(each: Contender, outcome: DecisionOutcome, reason: str, evidence: Mapping[str, Any]) -> ShadowDecision:
     return ShadowDecision(each.version, each.champion, each.role, outcome, reason, evidence)
 
 

@@ -21,7 +21,7 @@ from rowcast import check, features, fetch, fit, gate, monitor, predict
 from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError, describe
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
-from rowcast.job.saved import SAVED, saved_contract, saved_matrix
+from rowcast.job.saved import SAVED, read_contract, read_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.messages.decisions import describe_decision, describe_record
@@ -60,7 +60,7 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
     for name in STEPS[STEPS.index(first) : STEPS.index(last) + 1]:
         row_set = "-" if name in ("model-build", "gate") else "train"
         with record_step(run.job.runs, run.run_id, name, row_set) as about:
-            run.job.retried(partial(functions[name], run, about))
+            run.job.retry(partial(functions[name], run, about))
 
 
 def _fetch(run: Run, about: StepReport) -> None:
@@ -70,7 +70,7 @@ def _fetch(run: Run, about: StepReport) -> None:
     found = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     fetched = found.fetched
     _tell_failing(run, found.failing, about)
-    model = import_file.kept(run.work)
+    model = import_file.load(run.work)
     parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
     part = pa.array(parts, pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
@@ -181,10 +181,10 @@ def _most_common(broken: Counter[str]) -> str:
 
 
 def _process(run: Run, about: StepReport) -> None:
-    rows, contract = run.work.rows(SAVED["data-check"]).rows, saved_contract(run.work)
+    rows, contract = run.work.rows(SAVED["data-check"]).rows, read_contract(run.work)
     task, known = run.job.settings.task, set(contract.names)
     learnable = features.find_learnable(rows.column(LABEL), task.kind, fit.MIN_CLASS_ROWS)
-    about.rows_in, about.detail = rows.num_rows, _left_out(rows.column(LABEL).filter(pa.array(~learnable)))
+    about.rows_in, about.detail = rows.num_rows, _list_left_out(rows.column(LABEL).filter(pa.array(~learnable)))
     about.note = "not learned from, since it is rare or no number" if about.detail else ""
     rows = rows.filter(pa.array(learnable))
     target = features.make_target(rows.column(LABEL), task)
@@ -199,22 +199,22 @@ def _process(run: Run, about: StepReport) -> None:
     about.rows_out, about.columns = len(matrix), len(names)
 
 
-def _left_out(labels: pa.Array) -> str:
+def _list_left_out(labels: pa.Array) -> str:
     """Outcomes that no model can learn from, and how often each was seen."""
     shown = [f"{pair['values']!r} ({pair['counts']})" for pair in labels.value_counts().to_pylist()[:5]]
     return ", ".join(shown)
 
 
 def _build(run: Run, about: StepReport) -> None:
-    rows, contract = run.work.rows(SAVED["data-process"]).rows, saved_contract(run.work)
+    rows, contract = run.work.rows(SAVED["data-process"]).rows, read_contract(run.work)
     trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
-    matrix, settings = saved_matrix(trains, contract), run.job.settings
+    matrix, settings = read_matrix(trains, contract), run.job.settings
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     is_dated = run.job.source.time is not None
     training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
-    model = import_file.kept(run.work)
+    model = import_file.load(run.work)
     if model is None:
         with _importable(settings.folder):
             confidence = settings.infer.confidence
@@ -229,7 +229,7 @@ def _build(run: Run, about: StepReport) -> None:
     last = run.work.rows(SAVED["data-fetch"]).rows
     window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
-    labels_known = run.job.retried(lambda: fetch.count_known_labels(run.job.source, run.now))
+    labels_known = run.job.retry(lambda: fetch.count_known_labels(run.job.source, run.now))
     unlearned = run.work.json("train/contract.json")
     about_it = {
         **built.metrics,
@@ -239,9 +239,9 @@ def _build(run: Run, about: StepReport) -> None:
         "unreadable": unlearned["unreadable"],
         "importance": built.features_ranked,
     }
-    apart = run.job.retried(lambda: drift.cadence(run.job, run.now))
+    apart = run.job.retry(lambda: drift.cadence(run.job, run.now))
     held_against = monitor.make_reference(built.model, built.contributions, matrix, event if is_dated else None, apart)
-    version = run.job.retried(
+    version = run.job.retry(
         lambda: run.job.registry.save(
             built.model,
             held_against,
@@ -342,7 +342,7 @@ def _save_decision(work: WorkDir, made: DecisionRecord) -> None:
     work.save_json(SAVED["gate"], {**about, "reason": made.reason, **made.evidence})
 
 
-def saved_decision(run: Run) -> DecisionRecord:
+def read_decision(run: Run) -> DecisionRecord:
     """Return the gate's decision in a run whose gate is done."""
     return run.job.registry.decision(run.work.json(SAVED["gate"])["promotion_id"])
 

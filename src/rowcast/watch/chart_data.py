@@ -90,7 +90,7 @@ def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = (
         job.settings.task.kind == "regression",
     )
     done = _maintenance(job, charted)
-    return _drawn(charted, _summed(job, charted), done)
+    return _draw(charted, _sum(job, charted), done)
 
 
 def group_column(source: Source, monitor: Monitor) -> Column | None:
@@ -116,7 +116,7 @@ def _columns(job: Job, names: Sequence[str]) -> list[Column]:
     return [numbers[name] for name, _ in ranked if name in numbers][:SENSORS]
 
 
-def _summed(job: Job, charted: daily_sums.ChartQuery) -> _Groups:
+def _sum(job: Job, charted: daily_sums.ChartQuery) -> _Groups:
     known = len(charted.columns)
     groups: _Groups = defaultdict(lambda: defaultdict(lambda: _Day(values=[0.0] * known, known=[0] * known)))
     is_good = {each.version: None if charted.of_values else normal(job, each) for each in job.registry.versions()}
@@ -161,7 +161,7 @@ def _maintenance(job: Job, charted: daily_sums.ChartQuery) -> dict[str, list[Mar
     return found
 
 
-def _promoted(charted: daily_sums.ChartQuery, groups: _Groups) -> list[Mark]:
+def _list_promotions(charted: daily_sums.ChartQuery, groups: _Groups) -> list[Mark]:
     """The days from which on another version than before scored most rows."""
     rows: dict[int, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for days in groups.values():
@@ -181,7 +181,7 @@ def _figures(charted: daily_sums.ChartQuery) -> list[_Figure]:
         return [_Figure(PREDICTED, "value", _scores, is_models=True), _Figure(LABEL, "value", _outcomes), *columns]
     return [
         _Figure(SCORE, "probability", _scores, is_models=True),
-        _Figure(FLAGGED, "share", _flagged, is_models=True),
+        _Figure(FLAGGED, "share", _flagged_shares, is_models=True),
         _Figure(FAILED, "share", _outcomes),
         *columns,
     ]
@@ -191,7 +191,7 @@ def _scores(days: _Days) -> _Series:
     return {number: (day.score / day.rows, day.rows) for number, day in days.items() if day.rows}
 
 
-def _flagged(days: _Days) -> _Series:
+def _flagged_shares(days: _Days) -> _Series:
     return {number: (day.flagged / day.rows, day.rows) for number, day in days.items() if day.rows}
 
 
@@ -206,8 +206,8 @@ def _outcomes(days: _Days) -> _Series:
     return {n: (days[n].outcome / days[n].labelled, days[n].labelled) for n, share in shares.items() if share >= enough}
 
 
-def _drawn(charted: daily_sums.ChartQuery, groups: _Groups, done: Mapping[str, list[Mark]]) -> list[Chart]:
-    promoted = _promoted(charted, groups)
+def _draw(charted: daily_sums.ChartQuery, groups: _Groups, done: Mapping[str, list[Mark]]) -> list[Chart]:
+    promoted = _list_promotions(charted, groups)
     found = []
     for figure in _figures(charted):
         for part in sorted(groups):

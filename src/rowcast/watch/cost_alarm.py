@@ -20,14 +20,14 @@ _KINDS: tuple[_Kind, ...] = ("realised", "contradicted")
 def watch(run: Run, about: StepReport) -> list[CostExceeded] | None:
     """What labels say of the champion as of now. None where the day has been looked at already, or a later one."""
     job, now, champion = run.job, run.now, run.job.registry.champion()
-    before = job.profiles.looked_at(run.run_id, "watched")
+    before = job.profiles.find_last_look(run.run_id, "watched")
     if champion is None:
         return None
     if before is not None:
         day, version = before[0].date(), int(before[1])
         if now.date() < day or (now.date(), champion) == (day, version):
             return None
-    standing = {alert.dedup_key for alert in job.alerts.standing() if alert.topic == COST_TOPIC}
+    standing = {alert.dedup_key for alert in job.alerts.list_standing() if alert.topic == COST_TOPIC}
     told = tuple(kind for kind in _KINDS if cost_key(champion, kind) in standing)
     allowed = level(job.settings.monitor.false_alarms_per_month)
     found = quality.champion(job, now, GOES_ON if told else allowed)

@@ -17,6 +17,7 @@ from rowcast.job.step_record import StepReport
 from rowcast.messages.drift import describe_alarm, quotes_values
 from rowcast.messages.events import RowsDrifted
 from rowcast.messages.retraining import describe_standing_drift
+from rowcast.store.records import DriftRecord
 from rowcast.store.registry import Reference
 from rowcast.watch import cost_alarm
 
@@ -42,7 +43,7 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     None where nothing can be said: there is nothing to hold the rows against.
     """
     job, version = run.job, run.job.registry.champion()
-    before = job.profiles.looked_at(run.run_id, "runs")
+    before = job.profiles.find_last_look(run.run_id, "runs")
     if before is not None and timedelta(0) <= run.now - before[0] < _APART:
         about.note = f"looked at {before[0]:%Y-%m-%d %H:%M} UTC"
         return None
@@ -50,30 +51,30 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     if found is None or version is None:
         about.note = "rows are counted from the next retrain on"
         return None
-    told_before = job.profiles.drift(version)
-    looked = _looked(job, version, found)
-    if len(job.profiles.drift(version)) > len(told_before):
+    on_record = job.profiles.list_drift(version)
+    looked = _look(job, version, found)
+    if len(job.profiles.list_drift(version)) > len(on_record):
         about.note = "another run has looked meanwhile, and may have seen more"
         return None
-    known = {(row["run_id"], row["what"]) for row in told_before}
+    known = {(row.run_id, row.what) for row in on_record}
     new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
-    job.profiles.record(version, [_row(event) for event in new])
+    job.profiles.record_drift([_make_record(version, event) for event in new])
     about.rows_in = about.rows_out = looked.runs
     about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
     about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
     if looked.alarm is None:
-        about.note = f"drift is {_learning(about.metrics)}" if looked.provisional else "nothing drifts"
+        about.note = f"drift is {_describe_learning(about.metrics)}" if looked.provisional else "nothing drifts"
         return []
     about.note = describe_alarm(looked.alarm, values=False)
     if quotes_values(looked.alarm):
         about.detail = describe_alarm(looked.alarm, values=True)
-    return [RowsDrifted(looked.events[-1])]  # as it was told: what is news is told by the next
+    return [RowsDrifted(looked.events[-1])]  # as it was reported: what is news is reported by the next
 
 
-def standing(job: Job, version: int) -> Mapping[str, Any] | None:
-    """Return the drift in a version's rows that was told last, as it is on record; None where it is over."""
-    told_last = job.profiles.drift(version)[:1]
-    return next((row for row in told_last if row["what"] != "ended"), None)
+def find_standing(job: Job, version: int) -> DriftRecord | None:
+    """Return the drift in a version's rows that was reported last; None where it is over."""
+    newest = job.profiles.list_drift(version)[:1]
+    return next((row for row in newest if row.what != "ended"), None)
 
 
 def state(job: Job, version: int | None) -> str | None:
@@ -83,23 +84,23 @@ def state(job: Job, version: int | None) -> str | None:
     found = job.profiles.last_look()
     if "needed" not in found:
         return "not looked at yet"
-    row = standing(job, version)
+    row = find_standing(job, version)
     if row is not None:
         return describe_standing_drift(row, values=job.settings.notify.values)
-    return _learning(found) if found["provisional"] else "none"
+    return _describe_learning(found) if found["provisional"] else "none"
 
 
-def _learning(figures: Mapping[str, Any]) -> str:
+def _describe_learning(figures: Mapping[str, Any]) -> str:
     return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
 
 
 def look(job: Job, version: int) -> monitor.DriftResult | None:
     """All that can be said of a version's runs; None where there is nothing to hold them against."""
     found = job.registry.reference(version)
-    return None if found is None else _looked(job, version, found)
+    return None if found is None else _look(job, version, found)
 
 
-def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
+def measure_unused(job: Job, version: int) -> tuple[monitor.State, ...]:
     """The same of the columns that the version does not use."""
     found = job.registry.reference(version)
     edges = None if found is None else monitor.unused_edges(found)
@@ -111,14 +112,14 @@ def unused(job: Job, version: int) -> tuple[monitor.State, ...]:
         for each in _runs(job, edges, counts)
         if int(each.run_id) in counts
     ]
-    looked = _held_against(job, replace(found, weights={}), edges, runs, "unused")
+    looked = _compare(job, replace(found, weights={}), edges, runs, "unused")
     return tuple(state for state in looked.table if state.series.column is not None)
 
 
-def _looked(job: Job, version: int, found: Reference) -> monitor.DriftResult:
+def _look(job: Job, version: int, found: Reference) -> monitor.DriftResult:
     edges = monitor.Edges.from_bytes(found.edges)
     runs = _runs(job, edges, job.profiles.of(version, _REACH))
-    return _held_against(job, found, edges, runs, "counts", _costs(job, version, edges.score))
+    return _compare(job, found, edges, runs, "counts", _costs(job, version, edges.score))
 
 
 def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
@@ -130,7 +131,7 @@ def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray
     return monitor.expected_costs(score, threshold, task.cost_missed, task.cost_false_alarm)
 
 
-def _held_against(
+def _compare(
     job: Job,
     found: Reference,
     edges: monitor.Edges,
@@ -138,7 +139,7 @@ def _held_against(
     counts: str,
     costs: npt.NDArray[np.float64] | None = None,
 ) -> monitor.DriftResult:
-    blocks = monitor.training_profiles(found).to_pylist()
+    blocks = monitor.list_training_profiles(found).to_pylist()
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
@@ -178,7 +179,7 @@ def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _row(event: monitor.Event) -> Mapping[str, Any]:
+def _make_record(version: int, event: monitor.Event) -> DriftRecord:
     findings = [
         {
             "kind": one.series.kind,
@@ -190,5 +191,12 @@ def _row(event: monitor.Event) -> Mapping[str, Any]:
         }
         for one in event.findings
     ]
-    about = {"run_id": int(event.run_id), "what": event.what, "at": event.at, "size": event.size}
-    return {**about, "told": describe_alarm(event, values=True), "findings": findings}
+    return DriftRecord(
+        run_id=int(event.run_id),
+        model_version=version,
+        what=event.what,
+        at=event.at,
+        size=event.size,
+        sentence=describe_alarm(event, values=True),
+        findings=tuple(findings),
+    )

@@ -131,7 +131,7 @@ class MSSQLAdmin:
 
     # Rights and settings
 
-    def missing_rights(self, schema: str) -> list[str]:
+    def list_missing_rights(self, schema: str) -> list[str]:
         found = self._db.query(
             f"SELECT SCHEMA_ID({tsql.quote_text(schema)}) AS there, USER_NAME() AS me, DB_NAME() AS here,"
             " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA') AS create_schema,"
@@ -148,7 +148,7 @@ class MSSQLAdmin:
             missing.append(f"{me} may not alter schema {schema}: GRANT ALTER ON SCHEMA::{tsql.quote(schema)} TO {me}")
         return missing
 
-    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
         full = f"{schema if schema and schema.startswith('[') else tsql.quote(schema)}." if schema else ""
         full += tsql.quote(table)
         asked = ", ".join(

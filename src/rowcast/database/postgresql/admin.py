@@ -91,14 +91,14 @@ class PostgreSQLAdmin:
     def advice(self) -> list[tuple[str, str]]:
         return []
 
-    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
         full = f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
         asked = ", ".join(f"has_table_privilege({quote_text(full)}, '{right}') AS \"{right}\"" for right in rights)
         found = self._db.query(f"SELECT current_user::text AS me, {asked}").to_pylist()[0]
         missing = [right for right in rights if not found[right]]
         return [f"GRANT {', '.join(missing)} ON {full} TO {self._quote(found['me'])}"] if missing else []
 
-    def missing_rights(self, schema: str) -> list[str]:
+    def list_missing_rights(self, schema: str) -> list[str]:
         found = self._db.query(
             f"SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {quote_text(schema)}) AS there,"  # noqa: S608
             " has_database_privilege(current_database(), 'CREATE') AS create_schema,"

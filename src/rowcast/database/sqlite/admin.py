@@ -120,10 +120,10 @@ class SQLiteAdmin:
     def _journal(self) -> str:
         return str(self._db.query("PRAGMA journal_mode").column(0)[0].as_py()).lower()
 
-    def missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
+    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
         return []  # the file's own rights are all there are
 
-    def missing_rights(self, schema: str) -> list[str]:
+    def list_missing_rights(self, schema: str) -> list[str]:
         try:
             with self._db.transaction("write"):
                 self._db.run_sql("CREATE TABLE rowcast_rights_probe (x)")

@@ -19,7 +19,7 @@ from rowcast.contract import Misfit
 from rowcast.database.adbc import AdbcConnection, first_line
 from rowcast.database.driver import Result, to_batch
 from rowcast.database.known_errors import match_error
-from rowcast.database.mixed_keys import MixedType, mixed_keys_error, split_mixed
+from rowcast.database.mixed_keys import MixedType, make_mixed_keys_error, split_mixed
 from rowcast.database.protocols import Admin
 from rowcast.database.relation import ColumnKind, RawType
 from rowcast.database.sqlite.admin import SQLiteAdmin
@@ -119,7 +119,7 @@ class SQLiteConnection(AdbcConnection):
         table, classes = take_classes(self.query(sql, options), keys)
         if found := find_mixed(statement, classes):
             if not is_bare(statement, found):
-                raise mixed_keys_error(found)
+                raise make_mixed_keys_error(found)
             table = assemble(self.query(self.compile_literal(select_parts(statement, keys).limit(most)), options))
         misfits: list[Misfit] = []
         torn = find_torn(table, columns)
@@ -146,11 +146,11 @@ class SQLiteConnection(AdbcConnection):
                 for name in keys:
                     seen[name] |= classes[name]
                 if found := find_mixed(statement, seen):
-                    raise mixed_keys_error(found)
+                    raise make_mixed_keys_error(found)
                 yield to_batch(table)
         except DatabaseError as error:
             if keys and _OTHER_TYPE in error.detail:
-                raise mixed_keys_error(next(iter(keys))) from error
+                raise make_mixed_keys_error(next(iter(keys))) from error
             raise
 
     def _read_batches(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:

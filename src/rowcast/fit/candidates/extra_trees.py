@@ -103,9 +103,9 @@ def _tree(number: int, tree: Any, value: Floats) -> str:
     if len(split):
         lines |= {"internal_value": value[split], "internal_weight": rows[split], "internal_count": rows[split]}
     lines |= {"is_linear": 0, "shrinkage": 1}
-    written = [f"Tree={number}", *[f"{key}={_written(found)}" for key, found in lines.items()]]
+    written = [f"Tree={number}", *[f"{key}={_write(found)}" for key, found in lines.items()]]
     return "\n".join(written) + "\n\n\n"
 
 
-def _written(found: Any) -> str:
+def _write(found: Any) -> str:
     return " ".join(map(repr, found.tolist())) if isinstance(found, np.ndarray) else str(found)
