@@ -44,7 +44,7 @@ def main(path: Path) -> int:
             fetched = Fetched(*job.source.db.read(statement, kinds, settings.infer.batch_rows))
             if not fetched.rows.num_rows:
                 return count
-            rendered = [fetched.rows.column(f"rendered_{place}")[-1].as_py() for place in range(len(key))]
+            rendered = [fetched.rows.column(f"rowcast.key_{place}")[-1].as_py() for place in range(len(key))]
             last = tuple(rendered)
             checked = check_rows(job, model, fetched, names)
             matrix = features.process(checked.good, model.contract, model.features)

@@ -98,7 +98,9 @@ def make_target(labels: pa.Array, task: Task) -> Target:
 
 def _values(labels: pa.Array) -> npt.NDArray[np.float64]:
     try:
-        numbers: npt.NDArray[Any] = labels.cast(pa.float64()).to_numpy(zero_copy_only=False)
+        numbers: npt.NDArray[Any] = labels.cast(pa.float64(), safe=not pa.types.is_integer(labels.type)).to_numpy(
+            zero_copy_only=False
+        )
     except pa.ArrowInvalid:
         raise TrainingError(
             f"the label is {labels.type}: a regression needs numbers",

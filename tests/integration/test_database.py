@@ -801,6 +801,7 @@ KEYS = {
         "bytea": [b"\x00\xff\\'"],
         "inet": ["10.0.0.1"],
         "posint": [1, 2],
+        "price": [Decimal("1.10"), Decimal("12345678901234567890.50")],
         "name": ["n"],
     },
     "mssql": {  # to which blanks at the end of a text are none
@@ -859,6 +860,7 @@ def filled_with_keys(place: Place, spelled: str):
         keys = told_apart(keys, place)
     if place.system == "postgresql":
         place.run("CREATE TYPE mood AS ENUM ('bad', 'fine')", "CREATE DOMAIN posint AS integer CHECK (VALUE > 0)")
+        place.run("CREATE DOMAIN amount AS numeric(22,2)", "CREATE DOMAIN price AS amount")
     if place.is_mssql and spelled in KEYS_THAT_DEVIATE:
         place.deviates(KEYS_THAT_DEVIATE[spelled])
     blob = {"sqlite": "X'{}'", "postgresql": "'\\x{}'", "mssql": "0x{}"}[place.system]

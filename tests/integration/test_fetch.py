@@ -204,7 +204,7 @@ def test_many_chunks_of_keys_travel_between_databases(fab, monkeypatch):
     read = fab.read(keys).rows
     assert read.column("id").to_pylist() == list(range(100, 120))
     assert read.column("x").to_pylist() == [1] * 4 + [0.5] * 16
-    assert read.schema.names == ["id", "x", "s", "rendered_0"]
+    assert read.schema.names == ["id", "x", "s", "rowcast.key_0"]
 
 
 def test_misfits_keep_their_row_when_chunks_are_joined(make_place, monkeypatch):
@@ -242,7 +242,7 @@ def test_only_the_columns_asked_for_are_read(one):
     wafers(one).open(time="at")
     [keys] = one.plan()
     read = one.pending.read(keys, [one.source.relation["x"]], EVERYTHING, NOW, 10).rows
-    assert read.schema.names == ["id", "x", "rendered_0"]
+    assert read.schema.names == ["id", "x", "rowcast.key_0"]
 
 
 # ---- keys

@@ -1,12 +1,17 @@
 """One bad column never stops good work: it is read or left out, named, and never blamed on the label."""
 
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from conftest import Place
 from odd import LABELLED, ROWS, Odd, empty_odd  # noqa: F401 (a fixture)
 
+from rowcast import config, features, fetch, init
 from rowcast.doctor import examine
-from rowcast.errors import TrainingError
+from rowcast.errors import SourceError, TrainingError
+from rowcast.source import open_source
 
 
 def every(*values: Any) -> list[Any]:
@@ -96,3 +101,77 @@ def test_rows_that_all_break_what_the_config_says_are_not_blamed_on_the_label(od
     odd.make()
     with pytest.raises(TrainingError, match="none of 120 labelled rows keeps the contract; most often broken: s0: min"):
         odd.run("[check.columns.s0]\nmin = 1000.0\nmax = 2000.0", "retrain")
+
+
+@pytest.mark.parametrize("name", ["rowcast.time", "rowcast.label", "rowcast.part", "rowcast.class_id", ""])
+def test_a_column_whose_name_rowcast_gives_to_its_own_is_no_feature(name: str, odd: Odd) -> None:
+    if not name and not odd.place.is_sqlite:
+        name = "rowcast.x"  # only SQLite has columns without a name
+    odd.make({name: "double precision"}, {name: [float(n) for n in range(ROWS)]})
+    assert [c.name for c in open_source(odd.place.connect(), odd.settings().source).features] == ["s0"]
+    assert name not in init.inspect(odd.place.url, "wafers").exclude
+    assert any(f"begin with rowcast.: {name!r}" in finding.what for finding in examine(odd.settings()))
+
+
+def test_columns_are_called_as_people_like(odd: Odd) -> None:
+    names = [
+        "rendered_0",
+        "gap",
+        "n",
+        "total",
+        "place",
+        "s",
+        "q",
+        "d",
+        "t.x",
+        "score",
+        "run_id",
+        "model_version",
+        "label",
+    ]
+    if not odd.place.is_sqlite:
+        names.append(" ")
+    odd.make(dict.fromkeys(names, "double precision"), {name: [float(n) for n in range(ROWS)] for name in names})
+    result = odd.run()
+    assert (result.outcome.scored, result.outcome.quarantined) == (ROWS - LABELLED, 0)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_a_wide_table_with_a_text_in_every_number(odd: Odd) -> None:
+    names = [f"c{place:04d}" for place in range(1_500)]
+    odd.make(dict.fromkeys(names, "REAL"))
+    odd.place.run(f"UPDATE wafers SET {', '.join(f'{name} = id' for name in names)}")
+    odd.place.run(f"UPDATE wafers SET {', '.join(f'{name} = {chr(39)}N/A{chr(39)}' for name in names)} WHERE id = 7")
+    source = open_source(odd.place.connect(), odd.settings().source)
+    found = fetch.fetch_training_rows(source, source.db.now(), ROWS, None)
+    assert (found.rows.num_rows, len(found.fetched.misfits)) == (LABELLED, len(names))
+
+
+BEYOND = 2**53 + 1
+
+
+def test_integers_beyond_what_a_float_tells_apart_are_numbers(odd: Odd) -> None:
+    odd.make({"big": "bigint"}, {"big": [BEYOND + n for n in range(ROWS)]})
+    assert init.inspect(odd.place.url, "wafers").features == 2
+    labels = pa.array([BEYOND, 1, BEYOND])
+    assert features.make_target(labels, config.Task(kind="regression")).values.tolist() == [2.0**53, 1.0, 2.0**53]
+
+
+@pytest.mark.parametrize("kind", ["jsonb", "json", "point"])
+@pytest.mark.parametrize("database", ["postgresql"], indirect=True)
+def test_a_key_that_cannot_be_ordered_or_copied_is_refused_with_the_way_out(kind: str, odd: Odd) -> None:
+    value = "'(1,2)'" if kind == "point" else "'{}'"
+    odd.make()
+    odd.place.run(f"ALTER TABLE wafers ADD k {kind} DEFAULT {value}")
+    with pytest.raises(SourceError, match=f"the key column 'k' is {kind}, whose values") as raised:
+        open_source(odd.place.connect(), odd.settings(key=["k"]).source)
+    assert "CAST(k AS TEXT) AS k_text" in raised.value.hint
+    assert any(f"the key column 'k' is {kind}" in finding.what for finding in examine(odd.settings(key=["k"])))
+    assert init.inspect(odd.place.url, "wafers").key.columns == ("id",)
+
+
+def test_a_config_may_begin_with_a_byte_order_mark(sqlite: Place, tmp_path: Path) -> None:
+    path = tmp_path / "rowcast.toml"
+    text = f'[source]\nurl = "{sqlite.url}"\ntable = "t"\nkey = ["id"]\nlabel = "ä"\n'
+    path.write_text(text, encoding="utf-8-sig")
+    assert config.load(path).source.label == "ä"

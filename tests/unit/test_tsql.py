@@ -242,7 +242,7 @@ def claim(fab: Fab) -> None:
 def read(fab: Fab) -> None:
     features = [fab.job.source.relation[name] for name in ("tool", "temperature", "pressure")]
     fab.job.pending.read(RANGE, features, fab.state.scope, NOW, 50_001)
-    keys = pa.RecordBatch.from_pydict({"rendered_0": ["L001", "L002"], "rendered_1": ["1", "25"]})
+    keys = pa.RecordBatch.from_pydict({"rowcast.key_0": ["L001", "L002"], "rowcast.key_1": ["1", "25"]})
     fetch.fetch_by_key(fab.job.source, keys, features)
 
 

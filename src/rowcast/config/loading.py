@@ -22,7 +22,7 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
     `overrides` are sections of flags, such as `infer={"workers": 4}`; they win over environment and file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a mark
     except FileNotFoundError:
         raise ConfigError(
             f"no config at {path}",

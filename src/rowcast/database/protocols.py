@@ -120,6 +120,7 @@ class Expressions(Protocol):
 
     dialect: sa.Dialect
     text_key: str  # the type of a key column that holds any text
+    no_keys: frozenset[str]  # types whose values name no row: nothing orders or copies them
 
     # Features
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from rowcast import check, fetch
 from rowcast.config import Settings
 from rowcast.doctor.finding import Finding, describe_whole, guard
-from rowcast.source import Source
+from rowcast.source import Source, is_reserved
 
 _MUCH = 2e9  # bytes
 _SAMPLE = 1_000  # labelled rows, the newest, whose values are read
@@ -28,6 +28,11 @@ def check_columns(source: Source, settings: Settings) -> Iterator[Finding]:
             f"{len(ignored)} columns have a type that no model can use: {', '.join(ignored[:5])}",
             "a query can cast them; or name them in [source] exclude to say that it is meant so",
         )
+    reserved = [name for name in source.relation.names if is_reserved(name) and name not in named]
+    if reserved:
+        shown = ", ".join(repr(name) for name in reserved[:5])
+        told = f"columns that cannot be features, since their names are empty or begin with rowcast.: {shown}"
+        yield Finding("warning", told, "a query can give them other names: … AS …")
     unknown = sorted(set(settings.check.columns) - set(source.relation.names))
     if unknown:
         yield Finding("problem", f"[check.columns] names no column of the source: {', '.join(unknown)}", "remove it")

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from rowcast.contract import Misfit
 from rowcast.database import Column, equal
 from rowcast.database.mixed_keys import to_mixed
-from rowcast.source import Fetched, KeyRange, Scope, select_key, take_rows
+from rowcast.source import RENDERED, Fetched, KeyRange, Scope, select_key, take_rows
 from rowcast.store.job_rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
@@ -94,14 +94,14 @@ class Pending:
         """Return the same where they are apart: candidate keys are staged in the store, in the source's order."""
         source = self.source
         chosen = source.select(*select_key(source, self.store), *source.render_key(), gap, table=table).where(*parts)
-        texts = [f"rendered_{place}" for place in range(len(source.key))]
+        texts = [f"{RENDERED}{place}" for place in range(len(source.key))]
         staged = self.rows.stage(
             chosen.order_by(*source.keys(table)), {**dict.fromkeys(texts, sa.Text), "gap": sa.BigInteger}
         )
         bounds = [staged.c[name] for name in texts]
         numbers = _numbers(staged.c.gap, [staged.c.place])
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
-        return found, [column for column in found.c if column.name.startswith("rendered_")]
+        return found, [column for column in found.c if column.name.startswith(RENDERED)]
 
     def find_oldest_age(self, scope: Scope, now: datetime) -> float | None:
         """Return the hours since the oldest event that is pending at a moment; None without such a row or a time."""

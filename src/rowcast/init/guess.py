@@ -295,7 +295,7 @@ def _missing(look: Look, names: list[str]) -> dict[int, list[str]]:
     """Return values far from all others of their column that often stand for 'not measured'."""
     found: dict[int, list[str]] = {}
     for name in names:
-        numbers = pc.cast(look.sample[name], pa.float64()).drop_null().to_numpy()
+        numbers = pc.cast(look.sample[name], pa.float64(), safe=False).drop_null().to_numpy()
         for value in _SENTINELS:
             others = numbers[numbers != value]
             if len(numbers) >= len(others) + 2 and len(others) and np.abs(others).max() < abs(value) / 5:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from rowcast.database import Column, Database, Relation
+from rowcast.source import is_reserved
 
 _SAMPLE = 1000  # rows looked at from each end
 _LABELS = 10_000  # rows in which the values of a possible label are counted
@@ -23,7 +24,7 @@ class Look:
         self.db = db
         self.relation = relation
         self.source = _source(db, relation, table, query)
-        self.columns = [column for column in relation.columns if column.kind != "other"]
+        self.columns = [c for c in relation.columns if c.kind != "other" and not is_reserved(c.name)]
         self.sample = self._read()
 
     def _read(self, newest: str | None = None) -> pa.Table:
@@ -81,7 +82,7 @@ def _whole(value: Any) -> Any:
 
 
 def _source(db: Database, relation: Relation, table: str | None, query: str | None) -> sa.FromClause:
-    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in relation.names]
+    columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in relation.names if name]
     if query is not None:
         return sa.text(query.replace(":", r"\:")).columns(*columns).subquery("s")
     schema, name = db.admin.split_name(str(table))

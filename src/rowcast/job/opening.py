@@ -13,7 +13,7 @@ from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, is_same_database
 from rowcast.database.retry import retry_transient
 from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
-from rowcast.source import Source, declare_key, open_source, parse_instant
+from rowcast.source import Source, declare_key, is_reserved, open_source, parse_instant
 from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
 from rowcast.store.job_rows import JobRows
@@ -125,7 +125,7 @@ def _check_key(store: Database, own: JobTables, settings: Settings) -> None:
 
 def describe_tables(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:
     """Return the store's tables as this job sees them. Raise SourceError where its key takes a name of theirs."""
-    taken = [name for name in settings.source.key if name.lower() in _OWN or name.startswith(("rendered_", "rowcast."))]
+    taken = [name for name in settings.source.key if name.lower() in _OWN or is_reserved(name)]
     if taken:
         raise SourceError(
             f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",

@@ -4,7 +4,7 @@ from rowcast.source.hashing import hash_rows
 from rowcast.source.keys import KeyRange
 from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
-from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
+from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
 from rowcast.source.scope import Scope
 from rowcast.source.table import Source, declare_key, find_column, open_source, select_key
 
@@ -13,6 +13,7 @@ __all__ = [
     "GROUP",
     "KNOWN",
     "LABEL",
+    "RENDERED",
     "TIME",
     "Fetched",
     "KeyRange",
@@ -21,6 +22,7 @@ __all__ = [
     "declare_key",
     "find_column",
     "hash_rows",
+    "is_reserved",
     "open_source",
     "parse_instant",
     "read_in_time_order",

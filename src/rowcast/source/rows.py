@@ -10,6 +10,12 @@ from rowcast.contract import Misfit
 
 TIME, KNOWN, LABEL = "rowcast.time", "rowcast.known", "rowcast.label"
 GROUP, FRESH = "rowcast.group", "rowcast.fresh"
+RENDERED = "rowcast.key_"  # and the place of a key column: its value as the source renders it
+
+
+def is_reserved(name: str) -> bool:
+    """Return whether a column cannot be a feature for its name: it has none, or one as rowcast itself gives."""
+    return not name or name.startswith("rowcast.")
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rowcast import config
 from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, in_parentheses
 from rowcast.errors import SourceError, UsageError
 from rowcast.source.keys import KeyRange
+from rowcast.source.rows import RENDERED, is_reserved
 from rowcast.source.scope import Scope
 
 _BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
@@ -44,7 +45,8 @@ class Source:
         named = self.settings
         taken = {*named.key, named.time, named.label, named.label_time, named.group, *named.exclude}
         usable = ("number", "category", "boolean", *(("time",) if self.time else ()))
-        return tuple(c for c in self.relation.columns if c.name not in taken and c.kind in usable)
+        own = [c for c in self.relation.columns if c.name not in taken and not is_reserved(c.name)]
+        return tuple(c for c in own if c.kind in usable)
 
     # Parts of statements
 
@@ -69,7 +71,7 @@ class Source:
 
     def table(self, alias: str = "s") -> sa.FromClause:
         """Return the table or query as a part of FROM."""
-        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names]
+        columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names if name]
         if self.settings.query is not None:
             text = in_parentheses(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
             return sa.select(*columns).select_from(sa.text(f"{text} AS q")).subquery(alias)
@@ -178,13 +180,13 @@ class Source:
         return there
 
     def render_key(self) -> list[sa.ColumnElement[Any]]:
-        """Return the key columns as text, as `rendered_0` and so on: bounds that `parse_key` reads back."""
+        """Return the key columns as text, under `RENDERED` and their place: bounds that `parse_key` reads back."""
         pairs = zip(self.keys(), self.key, strict=True)
-        return [self.db.sql.render_key(value, c).label(f"rendered_{place}") for place, (value, c) in enumerate(pairs)]
+        return [self.db.sql.render_key(value, c).label(f"{RENDERED}{place}") for place, (value, c) in enumerate(pairs)]
 
     def take_rendered_key(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return the keys of rows that were read with `render_key`, as text."""
-        return rows.select([f"rendered_{place}" for place in range(len(self.key))])
+        return rows.select([f"{RENDERED}{place}" for place in range(len(self.key))])
 
 
 def open_source(db: Database, settings: config.Source) -> Source:
@@ -207,6 +209,13 @@ def open_source(db: Database, settings: config.Source) -> Source:
         for name in names:
             if name is not None:
                 find_column(relation, name, f"{settings.table or 'the query'} in {db.safe_url}", f"source.{setting}")
+    for name in settings.key:
+        base = relation[name].type.partition("(")[0].lower()
+        if base in db.sql.no_keys:
+            raise SourceError(
+                f"the key column '{name}' is {base}, whose values cannot be told apart and put in order as keys must",
+                hint=f"use a query that casts it: SELECT …, CAST({name} AS {db.sql.text_key}) AS {name}_text",
+            )
     time = relation[settings.time] if settings.time else None
     if time and time.kind == "category" and db.dialect.name != "sqlite":
         raise SourceError(

@@ -59,7 +59,7 @@ def make_record(decision: gate.Decision, now: datetime) -> NewDecision:
 def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDArray[Any]:
     """Labels as places of classes, of which the first needs no action, or as values."""
     if task.kind == "regression":
-        return np.asarray(labels.cast(pa.float64()).to_numpy(zero_copy_only=False))
+        return np.asarray(labels.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False))
     if task.kind == "binary":
         return features.match_positive(labels, task.positive).astype(np.int64)
     return features.encode_labels(labels, classes)

@@ -28,7 +28,7 @@ from rowcast.messages.decisions import describe_decision, describe_record
 from rowcast.models import imported
 from rowcast.models.target import Target
 from rowcast.scoring import shadow
-from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, take_rows
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
@@ -292,7 +292,7 @@ def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
     """From when to when a model was trained; without a time column, up to which key."""
     if job.source.time is None:
         last = rows.slice(rows.num_rows - 1)
-        return {"trained_to_key": [last.column(f"rendered_{n}")[0].as_py() for n in range(len(job.source.key))]}
+        return {"trained_to_key": [last.column(f"{RENDERED}{n}")[0].as_py() for n in range(len(job.source.key))]}
     times = rows.column(TIME).to_numpy()
     return {"trained_from": _moment(times[0]), "trained_to": _moment(times[-1])}
 

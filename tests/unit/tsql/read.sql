@@ -1,4 +1,4 @@
-SELECT TOP 50001 [lot] AS [lot], [slot] AS [slot], [tool] AS [tool], [temperature] AS [temperature], CAST([pressure] AS DOUBLE PRECISION) AS [pressure], [lot] AS [rendered_0], CONVERT(NVARCHAR(60), [slot]) AS [rendered_1] 
+SELECT TOP 50001 [lot] AS [lot], [slot] AS [slot], [tool] AS [tool], [temperature] AS [temperature], CAST([pressure] AS DOUBLE PRECISION) AS [pressure], [lot] AS [rowcast.key_0], CONVERT(NVARCHAR(60), [slot]) AS [rowcast.key_1] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [lot] >= CONVERT(nvarchar(20), N'L001') AND ([lot] > CONVERT(nvarchar(20), N'L001') OR [slot] >= 1) AND [lot] <= CONVERT(nvarchar(20), N'L040') AND ([lot] < CONVERT(nvarchar(20), N'L040') OR [slot] <= 25) AND NOT (EXISTS (SELECT 1 AS [anon_1] 
 FROM [rowcast].[wafers_prediction] 

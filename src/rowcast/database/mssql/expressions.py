@@ -19,6 +19,9 @@ class MSSQLExpressions:
     """How SQL Server reads keys, times and features; see `Expressions`."""
 
     text_key = "NVARCHAR(400) COLLATE Latin1_General_100_BIN2"  # of another system: alike only where equal
+    no_keys: frozenset[str] = frozenset(
+        {"text", "ntext", "image", "xml", "sql_variant", "geography", "geometry", "hierarchyid"}
+    )
 
     def __init__(self) -> None:
         self.dialect = tsql.make_dialect()

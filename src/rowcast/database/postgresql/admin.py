@@ -11,6 +11,18 @@ from rowcast.database.relation import Column, ColumnKind, Relation
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
 
 
+# The type that a domain, or a domain over one, is made of; a plain type is its own. The driver writes no domains.
+_BASE = """
+WITH RECURSIVE up AS (
+    SELECT d.oid, d.typname, d.typcategory, d.typcollation, d.typtype, d.typbasetype, d.typtypmod, -1 AS mod
+    UNION ALL
+    SELECT b.oid, b.typname, b.typcategory, b.typcollation, b.typtype, b.typbasetype, b.typtypmod, up.typtypmod
+    FROM up JOIN pg_type b ON b.oid = up.typbasetype WHERE up.typtype = 'd'
+)
+SELECT * FROM up WHERE typtype <> 'd'
+"""
+
+
 class PostgreSQLAdmin:
     """The tables of one PostgreSQL database; see `Admin`."""
 
@@ -34,9 +46,9 @@ class PostgreSQLAdmin:
             return None
         found = self._db.query(
             "SELECT a.attname::text AS name, t.typname::text AS typname, t.typcategory::text AS category,"  # noqa: S608
-            " format_type(a.atttypid, a.atttypmod) AS type,"
+            " format_type(t.oid, CASE WHEN d.oid = t.oid THEN a.atttypmod ELSE t.mod END) AS type,"
             " CASE WHEN a.attcollation <> t.typcollation THEN c.collname::text END AS collation"
-            " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+            f" FROM pg_attribute a JOIN pg_type d ON d.oid = a.atttypid CROSS JOIN LATERAL ({_BASE}) t"
             " LEFT JOIN pg_collation c ON c.oid = a.attcollation"
             f" WHERE a.attrelid = {oid} AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"
         )

@@ -49,6 +49,8 @@ class PostgreSQLExpressions:
     """How PostgreSQL reads keys, times and features; see `Expressions`."""
 
     text_key = "TEXT"
+    # Some have no order, some the driver does not write.
+    no_keys = frozenset({"json", "jsonb", "xml", "xid", "point", "line", "polygon"})
 
     def __init__(self) -> None:
         self.dialect: sa.Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]

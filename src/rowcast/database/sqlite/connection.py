@@ -40,6 +40,7 @@ from rowcast.signals import is_stopping
 
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
 _WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
+_TORN_TOGETHER = 500  # columns that are read twice over: SQLite gives no more than 2,000 in a result
 _OTHER_TYPE = "Type mismatch in column"  # what the driver says where later rows are not of the first ones' type
 
 
@@ -123,10 +124,12 @@ class SQLiteConnection(AdbcConnection):
             table = assemble(self.query(self.compile_literal(select_parts(statement, keys).limit(most)), options))
         misfits: list[Misfit] = []
         torn = find_torn(table, columns)
-        if torn and len(table):
-            sql = self.compile_literal(select_fitting(statement.limit(most), torn))
+        names = list(torn) if len(table) else []
+        for start in range(0, len(names), _TORN_TOGETHER):
+            some = {name: torn[name] for name in names[start : start + _TORN_TOGETHER]}
+            sql = self.compile_literal(select_fitting(statement.limit(most), some))
             fitting = self.query(sql, {_BATCH_ROWS: str(len(table) + 1)})
-            table = replace_torn(table, fitting, torn, misfits)
+            table = replace_torn(table, fitting, some, misfits)
         table = cast_columns(table, columns)
         for name, kind in columns.items():
             if kind == "category":

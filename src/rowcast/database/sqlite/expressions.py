@@ -27,6 +27,7 @@ class SQLiteExpressions:
     """How SQLite reads keys, times and features; see `Expressions`."""
 
     text_key = "TEXT"
+    no_keys: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.dialect: sa.Dialect = sqlite.dialect(paramstyle="qmark")

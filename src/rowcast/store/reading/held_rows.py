@@ -72,7 +72,7 @@ def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
     while True:
         count = 0
         for fetched, is_read in reader.chunk([] if last is None else [source.after_key(last)]):
-            rendered = fetched.rows.select([f"rendered_{place}" for place in range(len(source.key))])
+            rendered = source.take_rendered_key(fetched.rows)
             found = _find_held(job_rows, query, fetched.rows)
             places = np.array([row.pop("place") for row in found], dtype=np.int64)
             held = [HeldRow(**row) for row in found]
@@ -118,7 +118,7 @@ class _Reader:
         if end - first <= 1 or self._failing >= _MOST_FAILING:
             yield take_rows(alone, np.arange(first, end)), False
             return
-        rendered = alone.rows.select([f"rendered_{place}" for place in range(len(self._source.key))])
+        rendered = self._source.take_rendered_key(alone.rows)
         middle = (first + end) // 2
         for low, high in ((first, middle), (middle, end)):
             keys = KeyRange(_key(rendered, low), _key(rendered, high - 1), high - low)
