@@ -4,6 +4,7 @@ import json
 import logging
 import logging.handlers
 import math
+import os
 import re
 import sys
 import time
@@ -21,6 +22,7 @@ from rowcast.formatting import ascii_only
 LEVELS = ("debug", "info", "warning", "error")
 _BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how many are kept
 _METRICS = 100  # that one line may hold
+_SHORT, _LONG = 4, 8  # letters from which a secret is taken out where it is a word of its own, and everywhere
 _IN_URL = re.compile(r"(?<=://)[^/@\s:]+:[^@\s]+(?=@)")  # user:password of any URL
 
 
@@ -126,8 +128,33 @@ def configure(
 
 def _open_file(file: LogFile) -> logging.Handler:
     if file.rotates:
-        return logging.handlers.RotatingFileHandler(file.path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
-    return logging.handlers.WatchedFileHandler(file.path, encoding="utf-8")
+        return _RotatingFile(file.path, maxBytes=_BYTES, backupCount=_FILES, encoding="utf-8")
+    return _WatchedFile(file.path, encoding="utf-8")
+
+
+def _open_private(handler: logging.FileHandler) -> Any:
+    """Open a log, which may hold values of rows: a new one for its owner alone, or as the one before it was opened."""
+    before = Path(f"{handler.baseFilename}.1")
+    mode = before.stat().st_mode & 0o777 if before.exists() else 0o600
+
+    def make(path: str, flags: int) -> int:
+        is_new = not Path(path).exists()
+        opened = os.open(path, flags, mode)
+        if is_new:
+            os.fchmod(opened, mode)
+        return opened
+
+    return open(handler.baseFilename, handler.mode, encoding=handler.encoding, opener=make)
+
+
+class _RotatingFile(logging.handlers.RotatingFileHandler):
+    def _open(self) -> Any:
+        return _open_private(self)
+
+
+class _WatchedFile(logging.handlers.WatchedFileHandler):
+    def _open(self) -> Any:
+        return _open_private(self)
 
 
 def shows_details(stream: TextIO) -> bool:
@@ -177,7 +204,10 @@ def _clean(value: Any, secrets: tuple[str, ...]) -> Any:
 def without(secrets: Iterable[str], text: str) -> str:
     """Return the text with secrets, and user and password of any URL, taken out."""
     for secret in secrets:
-        text = text.replace(secret, "***")
+        if len(secret) >= _LONG:
+            text = text.replace(secret, "***")
+        elif len(secret) >= _SHORT:  # elsewhere than as a word of its own it is a part of another one
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return _IN_URL.sub("***", text)
 
 

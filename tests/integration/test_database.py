@@ -6,6 +6,7 @@ import math
 import re
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -1358,6 +1359,21 @@ def test_a_url_that_is_not_one_is_refused_without_being_shown(url):
     with pytest.raises(ConfigError) as caught:
         connect(url)
     is_short_and_secretless(caught.value)
+
+
+def test_a_password_with_spaces_and_an_option_with_spaces_are_used(postgresql: Place) -> None:
+    postgresql.run("CREATE ROLE spaced LOGIN PASSWORD 'p4 ss+w/rd@%'")
+    server, name = postgresql.server, postgresql.url.rpartition("/")[2]
+    assert server is not None
+    try:
+        url = server.url(name, "spaced", "p4%20ss%2Bw%2Frd%40%25") + "?options=-c%20search_path%3Dmes"
+        with closing(connect(url)) as db:
+            assert db.query("SELECT current_setting('search_path') AS path").to_pylist() == [{"path": "mes"}]
+        with pytest.raises(DatabaseError) as caught:
+            connect(server.url(name, "spaced", "p4%20ss%2Bw%2Frd%40"))
+        assert "ss" not in f"{caught.value.what}{caught.value.detail}".replace("password", "")
+    finally:
+        postgresql.run("DROP ROLE spaced")
 
 
 def test_an_in_memory_database_is_refused():

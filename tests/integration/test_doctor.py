@@ -8,6 +8,7 @@ from conftest import Place, literal
 
 from rowcast import config, pipeline
 from rowcast.doctor import Finding, examine
+from rowcast.errors import ConfigError
 from rowcast.init import quoted
 from rowcast.job.opening import open_job
 from rowcast.store import migrations
@@ -167,8 +168,10 @@ def test_a_wrong_password_is_a_problem_that_does_not_show_it(postgresql: Place, 
 
 
 @pytest.mark.parametrize("url", ["no url", "mysql://me:s3cret@host/db", "postgresql://me:s3cret@host:port/db"])
-def test_a_url_that_is_none_is_a_problem(url: str, sqlite: Place, tmp_path: Path) -> None:
-    assert told(examine(settings(sqlite, tmp_path, url=url)), "problem")
+def test_a_url_that_is_none_is_refused_before_anything_is_looked_at(url: str, sqlite: Place, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        settings(sqlite, tmp_path, url=url)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_a_user_without_rights_is_told_which_to_ask_for(postgresql: Place, tmp_path: Path) -> None:

@@ -14,26 +14,39 @@ from cyclopts import Parameter, validators
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.cli.terminal import log_to_file
-from rowcast.config import Settings, load
+from rowcast.config import Settings, expand_variables, load
 from rowcast.errors import UsageError
 
 
 @app.command
 def init(
     *,
-    url: Annotated[str, Parameter(help="sqlite:///fab.db, postgresql://user:password@host/database or mssql://…")],
+    url: Annotated[
+        str | None,
+        Parameter(help="sqlite:///fab.db, or '${VARIABLE}', which keeps a password out of the list of processes."),
+    ] = None,
     table: Annotated[str | None, Parameter(help="The table to look at; or give --query.")] = None,
     query: Annotated[str | None, Parameter(help="A SELECT to look at, instead of a table.")] = None,
     force: Annotated[bool, Parameter(negative="", help="Write over an existing file.")] = False,
     common: Common = COMMON,
 ) -> int:
-    """Look at a table and write a commented rowcast.toml."""
+    """Look at a table and write a commented rowcast.toml.
+
+    Without --url the variable ROWCAST_SOURCE_URL names the database.
+    """
     from rowcast import init as look
+
+    typed = url or (f"${{{look.URL_VARIABLE}}}" if look.URL_VARIABLE in os.environ else None)
+    if typed is None:
+        raise UsageError(
+            "name the database: --url URL, or the variable ROWCAST_SOURCE_URL",
+            hint="rowcast init --url '${ROWCAST_SOURCE_URL}' --table TABLE",
+        )
 
     if (table is None) == (query is None):
         raise UsageError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
-    guess = look.inspect(url, table, query)
-    left = look.write(guess, common.config, force)
+    guess = look.inspect(expand_variables(typed, "--url"), table, query)
+    left = look.write(guess, common.config, force, typed)
     print(f"wrote {common.config}: read it through, each guess says why")
     for number, sentence in enumerate([*left, "rowcast doctor", "rowcast run"], 1):
         print(f"  {number}. {sentence}")
@@ -77,7 +90,10 @@ def demo(
     secom: Annotated[
         Path | None, Parameter(help="UCI SECOM as a CSV, plain or .gz, instead of a simulated fab.")
     ] = None,
-    url: Annotated[str | None, Parameter(help="A database to build it in; default: a SQLite file in --dir.")] = None,
+    url: Annotated[
+        str | None,
+        Parameter(help="A database to build it in, or '${VARIABLE}'; default: a SQLite file in --dir."),
+    ] = None,
     daily: Annotated[
         bool, Parameter(negative="", help="Run each day of the simulated history; retrain when the rows drift.")
     ] = False,
@@ -92,6 +108,7 @@ def demo(
 
     if daily and secom is not None:
         raise UsageError("--daily runs the simulated history: it cannot be combined with --secom")
+    url = None if url is None else expand_variables(url, "--url")
     if secom is None:
         built = fab.build(directory, rows, sensors, url, daily=daily)
     else:

@@ -6,7 +6,7 @@ ROWCAST_<SECTION>__<KEY>, for example ROWCAST_INFER__WORKERS=4.
 A new key is a field of its section in `sections.py`; a new section also one of `Settings`.
 """
 
-from rowcast.config.loading import load
+from rowcast.config.loading import expand_variables, load
 from rowcast.config.sections import (
     Check,
     ColumnCheck,
@@ -42,6 +42,7 @@ __all__ = [
     "Source",
     "Store",
     "Task",
+    "expand_variables",
     "load",
     "parse_duration",
 ]

@@ -49,6 +49,11 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
         ) from None
 
 
+def expand_variables(text: str, where: str) -> str:
+    """Return a text with each ${VAR} replaced. Raise ConfigError for one that is not set; `where` says who uses it."""
+    return re.sub(r"\$\{(\w+)\}", lambda found: _look_up_variable(found[1], where), text)
+
+
 def _expand(value: Any, path: Path) -> Any:
     """Return a value with ${VAR} replaced in every string. Raise ConfigError for a variable that is not set."""
     if isinstance(value, dict):
@@ -56,13 +61,13 @@ def _expand(value: Any, path: Path) -> Any:
     if isinstance(value, list):
         return [_expand(item, path) for item in value]
     if isinstance(value, str):
-        return re.sub(r"\$\{(\w+)\}", lambda found: _look_up_variable(found[1], path), value)
+        return expand_variables(value, str(path))
     return value
 
 
-def _look_up_variable(name: str, path: Path) -> str:
+def _look_up_variable(name: str, where: str) -> str:
     if name not in os.environ:
-        raise ConfigError(f"{path} uses ${{{name}}}, which is not set", hint=f"export {name}=… before the command")
+        raise ConfigError(f"{where} uses ${{{name}}}, which is not set", hint=f"export {name}=… before the command")
     return os.environ[name]
 
 

@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from rowcast.config.database_url import check_database_url
 from rowcast.config.values import (
     Duration,
     Reading,
@@ -41,7 +42,7 @@ class _Section(BaseModel):
 class Source(_Section):
     """The user's table or query."""
 
-    url: SecretStr
+    url: Annotated[SecretStr, AfterValidator(check_database_url)]
     table: str | None = Field(default=None, min_length=1)
     query: str | None = Field(default=None, min_length=1)
     where: str | None = None
@@ -77,7 +78,7 @@ class Source(_Section):
 class Store(_Section):
     """The database that holds rowcast's own tables."""
 
-    url: SecretStr | None = None
+    url: Annotated[SecretStr, AfterValidator(check_database_url)] | None = None
     schema_: str = Field(default="rowcast", alias="schema", min_length=1)
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from rowcast.config.database_url import find_passwords
 from rowcast.config.sections import (
     Check,
     Gate,
@@ -104,9 +105,10 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What nobody may be shown, the longest first: passwords, and what looks like one in the URLs of [notify]."""
         databases = [secret.get_secret_value() for secret in (self.source.url, self.store.url) if secret is not None]
+        found = {password for url in databases for password in find_passwords(url)}
         sinks = [url.get_secret_value() for url in self.notify.urls]
-        found = {*sinks, *(part for url in sinks for part in _find_tokens(url))}
-        found |= {match[1] for url in (*databases, *sinks) if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
+        found |= {*sinks, *(part for url in sinks for part in _find_tokens(url))}
+        found |= {match[1] for url in sinks if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
         return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
 
     def _locate(self, secret: SecretStr) -> str:

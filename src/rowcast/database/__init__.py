@@ -18,7 +18,7 @@ from rowcast.database.comparison import after, at_least, at_most, equal
 from rowcast.database.literals import in_parentheses
 from rowcast.database.protocols import Admin, Connection, Database, Expressions
 from rowcast.database.relation import Column, ColumnKind, RawType, Relation
-from rowcast.database.url import connect, is_same_database
+from rowcast.database.url import connect, is_same_database, parse_url
 
 __all__ = [
     "Admin",
@@ -36,4 +36,5 @@ __all__ = [
     "equal",
     "in_parentheses",
     "is_same_database",
+    "parse_url",
 ]

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from rowcast.config.database_url import WAY_OUT, find_fault
 from rowcast.database.protocols import Database
 from rowcast.errors import ConfigError
 
@@ -18,22 +19,24 @@ def connect(url: str, *, create: bool = False) -> Database:
 
     Raises ConfigError for a URL that is not one or a driver that is not installed, DatabaseError for a connection.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        raise ConfigError(
-            "the database URL is not one",
-            hint="write sqlite:///fab.db, postgresql://user:password@host:5432/database or mssql://user:password@host/database",
-        ) from None
+    parsed = parse_url(url)
     systems: dict[str, Callable[[], Database]] = {
         "sqlite": lambda: _connect_sqlite(parsed, create),
         "postgresql": lambda: _connect_postgresql(parsed),
         "mssql": lambda: _connect_mssql(parsed),
     }
-    system = parsed.get_backend_name()
-    if system not in systems:
-        raise ConfigError(f"'{system}' is not a database that rowcast knows", hint=f"known: {', '.join(systems)}")
-    return systems[system]()
+    return systems[parsed.get_backend_name()]()
+
+
+def parse_url(url: str) -> sa.URL:
+    """Take a database URL apart. Raise ConfigError, which quotes none of it, where it is not one."""
+    fault = find_fault(url)
+    if not fault:
+        try:
+            return make_url(url)
+        except (ArgumentError, ValueError):
+            fault = "the database URL cannot be read"
+    raise ConfigError(fault, hint=WAY_OUT)
 
 
 def _connect_sqlite(url: sa.URL, create: bool) -> Database:
@@ -64,7 +67,7 @@ def _connect_mssql(url: sa.URL) -> Database:
 
 def is_same_database(one: str, other: str) -> bool:
     """Return whether two URLs lead to the same database, where one statement can see both source and store."""
-    return _target(make_url(one)) == _target(make_url(other))
+    return _target(parse_url(one)) == _target(parse_url(other))
 
 
 def _target(url: sa.URL) -> tuple[object, ...]:

@@ -4,21 +4,18 @@ import os
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
-
 from rowcast.config import Settings
-from rowcast.database import Database, connect, is_same_database
+from rowcast.database import Database, connect, is_same_database, parse_url
 from rowcast.doctor.finding import Finding, to_problem
-from rowcast.errors import DatabaseError, RowcastError
+from rowcast.errors import ConfigError, DatabaseError, RowcastError
 
 
 def find_systems(settings: Settings) -> list[str]:
     """Return which systems the two URLs name; a URL that is none is left to `connect` to refuse."""
     found = []
     for url in (settings.source_url, settings.store_url):
-        with suppress(ArgumentError, ValueError):
-            found.append(make_url(url).get_backend_name())
+        with suppress(ConfigError):
+            found.append(parse_url(url).get_backend_name())
     return found
 
 
@@ -42,7 +39,7 @@ def open_database(role: str, url: str, stack: ExitStack, findings: list[Finding]
 
 def _check_new_file(url: str) -> Finding:
     """Tell whether a store that is a SQLite file can be made by the first run, where the folder lets it."""
-    path = Path(str(make_url(url).database))
+    path = Path(str(parse_url(url).database))
     folder = next(folder for folder in path.parents if folder.exists())
     if os.access(folder, os.W_OK):
         return Finding("ok", f"there is no store yet: the first run creates {path}")

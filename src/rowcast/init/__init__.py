@@ -30,14 +30,18 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
         return guess_settings(Look(db, relation, table, query), url, table, query)
 
 
-def write(guess: Guess, path: Path, force: bool = False) -> list[str]:
+def write(guess: Guess, path: Path, force: bool = False, typed: str = "") -> list[str]:
     """Write rowcast.toml, and return what is left to the user, a sentence each.
+
+    A URL that was `typed` with a ${VARIABLE} is written as it was typed.
 
     Raises ConfigError where the file exists, without `force`, or cannot be written.
     """
     if path.exists() and not force:
         raise ConfigError(f"{path} exists already", hint="--force writes over it; --config names another file")
     url, hidden = written_url(guess.url.get_secret_value(), path.resolve().parent)
+    if "${" in typed:
+        url, hidden = typed, False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(lines(guess, url)) + "\n", encoding="utf-8")

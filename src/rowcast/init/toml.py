@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
+from rowcast.database import parse_url
 from rowcast.init.guess import Guess, Pick
 
 URL_VARIABLE = "ROWCAST_SOURCE_URL"
@@ -13,7 +12,7 @@ URL_VARIABLE = "ROWCAST_SOURCE_URL"
 
 def written_url(url: str, folder: Path) -> tuple[str, bool]:
     """Return a URL as a config in `folder` should hold it, and whether it is a variable that hides a password."""
-    parsed = make_url(url)
+    parsed = parse_url(url)
     if parsed.password is not None or any("password" in name.lower() for name in parsed.query):
         return f"${{{URL_VARIABLE}}}", True
     if parsed.get_backend_name() != "sqlite" or not parsed.database:

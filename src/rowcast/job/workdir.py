@@ -1,6 +1,7 @@
 """The work directory: what each step of a run saved, so that it can be looked at and any step triggered again."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ class WorkDir:
     def _new(self, name: str) -> Any:
         path = self.path / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_private(path.parent)
         except OSError as error:
             raise RunError(
                 f"the work directory {path.parent} cannot be made: {error.strerror}",
@@ -77,6 +78,13 @@ class WorkDir:
         return str(self.path / name)
 
 
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone: files in it hold rows."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
 class _Replacing:
     """Writes beside the file and moves it into place once whole: a file that is there is complete."""
 
@@ -85,6 +93,8 @@ class _Replacing:
         self._part = path.with_name(path.name + ".part")
 
     def __enter__(self) -> pa.NativeFile:
+        os.close(os.open(self._part, os.O_CREAT | os.O_WRONLY, 0o600))
+        self._part.chmod(0o600)
         self._file = pa.OSFile(str(self._part), "wb")
         return self._file
 

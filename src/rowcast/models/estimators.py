@@ -11,10 +11,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from rowcast.errors import EstimatorError
+from rowcast.errors import EstimatorError, ModelError
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Kind
+from rowcast.models.validation import RETRAIN
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # 13 times faster where cores are shared; read once, at import
 
@@ -40,20 +41,36 @@ def raw_scores(
     """
     if len(matrix) == 0:
         return np.empty((0, classes) if kind == "multiclass" else 0)
+    if engine != "sklearn":
+        try:
+            return _own_scores(engine, estimator, matrix, num_threads, kind, classes, order)
+        except Exception as error:
+            raise ModelError("the model cannot score", hint=RETRAIN, detail=one_line(error)) from error
+    numbered: Any = order or getattr(estimator, "classes_", range(classes))
+    return _user_scores(estimator, matrix, kind, classes, np.array(numbered))
+
+
+def _own_scores(
+    engine: Engine,
+    estimator: Any,
+    matrix: Matrix,
+    num_threads: int,
+    kind: Kind,
+    classes: int,
+    order: tuple[int, ...],
+) -> Floats:
+    """Of LightGBM, or of rowcast's own pipeline."""
     if engine == "lightgbm":
         found = np.asarray(estimator.predict(matrix.values, raw_score=True, num_threads=num_threads), dtype=np.float64)
         if not order:
             return found
         several = kind == "multiclass"
         return _of_all(found.reshape(len(matrix), -1), np.array(order), classes) if several else _towards(found, order)
-    if engine == "linear":
-        # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
-        scaled, _ = _scale(estimator, matrix)
-        weights, intercept = _regression(estimator)
-        found = np.stack([(scaled * own).sum(axis=1) for own in weights], axis=1) + intercept
-        return _of_all(found, estimator[-1].classes_, classes) if kind == "multiclass" else found[:, 0]
-    numbered: Any = order or getattr(estimator, "classes_", range(classes))
-    return _user_scores(estimator, matrix, kind, classes, np.array(numbered))
+    # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
+    scaled, _ = _scale(estimator, matrix)
+    weights, intercept = _regression(estimator)
+    found = np.stack([(scaled * own).sum(axis=1) for own in weights], axis=1) + intercept
+    return _of_all(found, estimator[-1].classes_, classes) if kind == "multiclass" else found[:, 0]
 
 
 def _towards(found: Floats, order: npt.NDArray[Any] | tuple[int, ...]) -> Floats:

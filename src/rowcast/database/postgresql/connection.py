@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
+from urllib.parse import quote, urlencode
 
 import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
@@ -30,8 +31,7 @@ class PostgreSQLConnection(AdbcConnection):
     def __init__(self, url: sa.URL) -> None:
         self.safe_url = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.sql = PostgreSQLExpressions()
-        options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
-        self._target = url.set(drivername="postgresql", query=options).render_as_string(hide_password=False)
+        self._target = make_uri(url)
         self.open()
 
     def _make_admin(self) -> Admin:
@@ -102,6 +102,19 @@ class PostgreSQLConnection(AdbcConnection):
         state = getattr(error, "sqlstate", None) or ""
         known = match_error(KNOWN_ERRORS, str(error), state)
         return DatabaseError.of_driver(self.safe_url, first_line(error), hint=known.hint, reason=known.reason)
+
+
+def make_uri(url: sa.URL) -> str:
+    """Return the URI that libpq reads: it decodes %20, and takes a plus sign, as SQLAlchemy writes a space, for one."""
+    user = "" if url.username is None else quote(url.username, safe="")
+    if url.password is not None:
+        user += f":{quote(str(url.password), safe='')}"
+    host = url.host or ""
+    place = f"[{host}]" if ":" in host else quote(host, safe=",")
+    place += f":{url.port}" if url.port else ""
+    options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
+    asked = urlencode(options, doseq=True, quote_via=quote, safe="")
+    return f"postgresql://{f'{user}@' if user else ''}{place}/{quote(url.database or '', safe='')}?{asked}"
 
 
 def _cast_for_copy(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArray | pa.Array:

@@ -4,6 +4,8 @@ The driver brings its own SQLite. A second SQLite library in the same process (P
 file locks, so every statement on the file goes through here.
 """
 
+import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -59,6 +61,7 @@ class SQLiteConnection(AdbcConnection):
         self.sql = SQLiteExpressions()
         if create:
             _make_folder(path.parent)
+            _make_file(path)
         elif not path.is_file():
             raise DatabaseError(
                 f"there is no SQLite file {path}",
@@ -216,6 +219,12 @@ def _format_times(moments: pa.Array | pa.ChunkedArray) -> pa.Array:
     whole = moments.combine_chunks() if isinstance(moments, pa.ChunkedArray) else moments
     encoded = whole.dictionary_encode()
     return pc.strftime(encoded.dictionary, "%Y-%m-%d %H:%M:%SZ").take(encoded.indices)
+
+
+def _make_file(path: Path) -> None:
+    """Make an empty file, which is an empty database, for its owner alone; one that is there stays as it is."""
+    with contextlib.suppress(OSError):  # opening it says more
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _make_folder(folder: Path) -> None:

@@ -96,9 +96,18 @@ def _each_column(item: Any, *names: str) -> bool:
 
 
 def _are_named(members: Any, parts: int) -> bool:
+    """Whether these are pairs, or triples, of a name and an object of a class on the list, or a word for none."""
     return isinstance(members, list) and all(
-        isinstance(member, tuple) and len(member) == parts and isinstance(member[0], str) for member in members
+        isinstance(member, tuple)
+        and len(member) == parts
+        and isinstance(member[0], str)
+        and (member[1] in (None, "drop", "passthrough") or _is_object(member[1]))
+        for member in members
     )
+
+
+def _is_object(item: Any) -> bool:
+    return not isinstance(item, type) and hasattr(item, "get_params")
 
 
 def _columns_are_parted(item: Any) -> bool:
