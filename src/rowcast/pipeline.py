@@ -16,6 +16,7 @@ from rowcast.alerts import raising
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
+from rowcast.job.meaning import require_same_meaning, require_same_task
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
 from rowcast.job.step_record import emit_run_figures, record_step
@@ -223,6 +224,7 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
         if job.registry.champion() == version:
             raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
         job.registry.load(version)  # one that cannot be loaded must not serve
+        require_same_task(job.registry.version(version), job.source, settings.task)
         if not job.ledger.state().scope.is_fixed:
             job.ledger.fix_scope(fetch.find_initial_scope(job.source, job.store.now(), settings.infer.since))
         evidence = {"by": "a person"}
@@ -380,7 +382,9 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         if champion is None:
             raise infer.no_champion(job)
         job.registry.verify(champion)
-        check_columns(job, job.registry.version(champion).features)
+        serving = job.registry.version(champion)
+        check_columns(job, serving.features)
+        require_same_meaning(serving, job.source, job.settings.task)
         check_overrides(job, champion)
         return champion
 

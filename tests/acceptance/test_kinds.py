@@ -125,12 +125,14 @@ def test_a_label_that_is_not_of_the_tasks_kind_is_refused(make_job: Callable[[st
     assert "the label has 5" in values.refused("retrain")
 
 
-def test_another_task_needs_a_name_of_its_own_and_the_champion_goes_on_scoring(
+def test_another_task_needs_a_name_of_its_own_and_the_champion_does_not_score_for_it(
     make_job: Callable[[str, str], Job],
 ) -> None:
     job = filled(make_job("sqlite", "empty"), "classes")
     job.ok("retrain")
     job.configure({"task": {"kind": "binary", "positive": "void"}})
-    assert "is a multiclass model, and [task] kind is 'binary'" in job.refused("retrain")
+    for command in ("retrain", "infer"):
+        assert "is a multiclass model, and [task] kind is 'binary'" in job.refused(command)
+    job.configure({"task": {"kind": "multiclass"}})
     job.ok("infer")
     assert {row["predicted"] for row in predictions(job).values()} == set(CLASSES)

@@ -194,7 +194,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["CREATE"] * 13 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] + ["CREATE"] * 13 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -240,15 +240,29 @@ def version_3(database):
         db.execute(own.prediction.insert().values(**scored))
     for table in (shared.alert, shared.profile, shared.drift):
         db.execute(sa.schema.DropTable(table))
-    for table, columns in (
-        (shared.promotion, ("told",)),
-        (shared.model, ("edges", "reference", "weights")),
-        (shared.run, ("end_cause",)),
-    ):
-        made = db.dialect.identifier_preparer.format_table(table)
-        database.run(*[f"ALTER TABLE {made} DROP COLUMN {column}" for column in columns])
-    db.execute(shared.version.update().values(version=3))
+    set_back(database, db, shared, 3)
     return database
+
+
+# Columns of shared tables, by the version that added them.
+ADDED = {
+    5: [("promotion", "told")],
+    6: [("model", "edges"), ("model", "reference"), ("model", "weights")],
+    7: [("profile", "unused")],
+    8: [("run", "end_cause")],
+    9: [("alert", "dedup_key")],
+    11: [("model", "meaning")],
+}
+
+
+def set_back(database, db, shared, version):
+    """Make the shared tables those of an earlier version; what it did not have as tables is gone already."""
+    later = [each for added, columns in ADDED.items() if added > version for each in columns]
+    for name, column in later:
+        table = getattr(shared, name)
+        if db.admin.has_table(table):
+            database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN {column}")
+    db.execute(shared.version.update().values(version=version))
 
 
 def columns_of(db, table):
@@ -279,7 +293,10 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 8 + ["CREATE"]
-    for job, wanted in (("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + own + ["CREATE"] * 6 + ["INSERT"]), ("lots", own)):
+    for job, wanted in (
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] + own + ["CREATE"] * 6 + ["INSERT"]),
+        ("lots", own),
+    ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
         if not version_3.is_mssql:  # there tables for staging are made too
             assert [statement.split()[0] for statement in statements] == wanted
@@ -294,9 +311,7 @@ def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
     db = database.connect()
     shared, own = described(db)
     migrations.upgrade(db, shared, own, "rowcast")
-    for table, column in ((shared.profile, "unused"), (shared.run, "end_cause"), (shared.alert, "dedup_key")):
-        database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN {column}")
-    db.execute(shared.version.update().values(version=6))
+    set_back(database, db, shared, 6)
     migrations.upgrade(db, shared, own, "rowcast")
     assert "unused" in columns_of(db, shared.profile)
     assert migrations.version(db, shared) == migrations.VERSION
@@ -306,13 +321,11 @@ def test_a_store_of_version_6_gains_the_profiles_of_unused_columns(database):
 def test_runs_of_a_store_of_version_7_gain_why_they_ended_where_their_error_told(database, by_administrator):
     db = database.connect()
     ledger = opened(db)
-    runs, table = runs_of(ledger), ledger.tables.run
+    runs = runs_of(ledger)
     errors = ["the process ended without a word", "its process could not say how it ended", "it's no row", None]
     for error in errors:
         runs.finish(runs.start(PipelineName.INFER, db.now(), "x"), RunStatus.INTERRUPTED, EndCause.ERROR, error)
-    for each, column in ((table, "end_cause"), (ledger.tables.alert, "dedup_key")):
-        database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(each)} DROP COLUMN {column}")
-    db.execute(ledger.tables.version.update().values(version=7))
+    set_back(database, db, ledger.tables, 7)
     if by_administrator:
         for statement in migrations.ddl(db, *described(db), "rowcast"):
             database.run(statement)
@@ -336,8 +349,7 @@ def test_alerts_that_stand_in_a_store_of_version_8_stand_on(database, by_adminis
         old = {"title": STANDING.title if topic == "infer" else cost.title, "todo": "mend it"}
         detail = json.dumps({**old, "command": "rowcast runs", "alike": alike})
         db.execute(table.update().where(table.c.topic == topic).values(detail=detail))
-    database.run(f"ALTER TABLE {db.dialect.identifier_preparer.format_table(table)} DROP COLUMN dedup_key")
-    db.execute(ledger.tables.version.update().values(version=8))
+    set_back(database, db, ledger.tables, 8)
     if by_administrator:
         for statement in migrations.ddl(db, *described(db), "rowcast"):
             database.run(statement)
@@ -368,7 +380,7 @@ def test_reasons_in_a_store_of_version_9_lose_the_outcome_that_stands_beside_the
     registry = Registry(db, ledger.tables, "wafers")
     for by, outcome, reason, _ in REASONS:
         registry.keep(3, NewDecision(outcome, reason, {"level": 0.1}, decided_at=AT, decided_by=by))
-    db.execute(ledger.tables.version.update().values(version=9))
+    set_back(database, db, ledger.tables, 9)
     if by_administrator:
         for statement in migrations.ddl(db, *described(db), "rowcast"):
             database.run(statement)
@@ -462,3 +474,15 @@ def test_a_database_that_goes_away_is_not_taken_for_missing_rights(postgresql):
     with pytest.raises(DatabaseError) as caught:
         migrations.upgrade(db, *described(db), "rowcast")
     assert caught.value.reason == "unreachable"
+
+
+def test_versions_of_a_store_of_version_10_have_no_meaning_until_the_next_is_trained(database):
+    db = database.connect()
+    ledger = opened(db)
+    old = {"job": ledger.job, "version": 1, "status": "champion", "created_at": AT, "run_id": 1, "estimator": "default"}
+    old |= {"features": '["s1"]', "rows": 9, "metrics": "{}", "artifact_sha256": "x", "artifact": b"x"}
+    db.execute(ledger.tables.model.insert().values(**old))
+    set_back(database, db, ledger.tables, 10)
+    opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    assert [each.meaning for each in Registry(db, ledger.tables, ledger.job).versions()] == [None]

@@ -7,7 +7,8 @@ import sqlalchemy as sa
 from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.databases import is_together
-from rowcast.doctor.finding import Finding
+from rowcast.doctor.finding import Finding, to_problem
+from rowcast.job.meaning import find_differences, make_error
 from rowcast.job.opening import describe_tables
 from rowcast.source import Source
 from rowcast.store import migrations
@@ -78,5 +79,7 @@ def _check_champion(source: Source, store: Database, shared: Tables, settings: S
             f"champion v{champion} needs columns that the source no longer has: {', '.join(gone[:5])}",
             "give them back; or 'rowcast retrain' trains without them, and 'rowcast promote V' puts that in service",
         )
-    else:
+    differences = find_differences(registry.version(champion), source, settings.task)
+    yield from (to_problem(make_error(champion, difference)) for difference in differences)
+    if not gone and not differences:
         yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")

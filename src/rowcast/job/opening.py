@@ -1,6 +1,6 @@
 """A job opened for work: its source, its store, its ledger and its models."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,7 +94,7 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         ledger = Ledger(store, shared, own, settings.name)
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
-            _check_key(store, own, settings)
+            _check_key(store, own, settings, declare_key(source, store))
             ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.safe_url}")
         runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
@@ -110,17 +110,27 @@ def _check_overrides(settings: Settings) -> None:
         )
 
 
-def _check_key(store: Database, own: JobTables, settings: Settings) -> None:
-    """The job's own tables carry the key that they were made with: key columns come first, then what rowcast writes."""
-    everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(own.quarantine)
-    names = store.read(everything, {}, 0)[0].schema.names
-    made_for = names[: names.index("run_id")] if "run_id" in names else names
-    if made_for != list(settings.source.key):
+def _check_key(store: Database, own: JobTables, settings: Settings, key: Sequence[Column]) -> None:
+    """Raise StoreError where the job's own tables were made with another key: its columns come first in them."""
+    table = own.quarantine
+    found = store.admin.describe(f"{table.schema}.{table.name}" if table.schema else table.name, None)
+    assert found is not None
+    made_for = found.columns[: found.names.index("run_id")] if "run_id" in found.names else found.columns
+    names = [column.name for column in made_for]
+    if names != list(settings.source.key):
         raise StoreError(
-            f"job '{settings.name}' keeps its rows by the key {', '.join(made_for)};"
+            f"job '{settings.name}' keeps its rows by the key {', '.join(names)};"
             f" rowcast.toml says {', '.join(settings.source.key)}",
             hint="restore source.key, or give the job another 'name': then it begins anew",
         )
+    for was, now in zip(made_for, key, strict=True):
+        # A column without a type holds values of any kind.
+        if was.type and now.type and (was.kind, was.integer) != (now.kind, now.integer):
+            raise StoreError(
+                f"job '{settings.name}' keeps its rows by {was.name} as {was.type}; at the source it is {now.type} now",
+                hint=f"a view or 'query' can cast it: CAST({was.name} AS {was.type}) AS {was.name};"
+                " or give the job another 'name': then it begins anew",
+            )
 
 
 def describe_tables(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:

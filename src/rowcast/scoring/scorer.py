@@ -1,5 +1,6 @@
 """What a process keeps open between batches: a job, and the model versions that score its rows."""
 
+from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
 from rowcast.scoring.profiler import Profiler, make_profiler
@@ -16,8 +17,14 @@ class Scorer:
         self.shadows = Shadows(job, self.model)
 
     def model(self, version: int) -> Model:
-        """Return a version's model. Raise ModelError where it is missing, was changed, or holds what is not allowed."""
+        """Return a version's model.
+
+        Raise ModelError where it is missing, was changed, or holds what is not allowed; ConfigError or RunError where
+        it means something else than rowcast.toml says, or the source's columns are of another kind.
+        """
         if version not in self._models:
+            known = self.job.registry.version(version)
+            require_same_meaning(known, self.job.source, self.job.settings.task)
             self._models[version] = self.job.registry.load(version)
         return self._models[version]
 

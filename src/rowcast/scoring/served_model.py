@@ -11,6 +11,7 @@ from rowcast import check, features, predict
 from rowcast.config import Reading
 from rowcast.contract import Contract
 from rowcast.errors import UsageError
+from rowcast.job.meaning import require_same_task
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
 from rowcast.scoring.columns import check_overrides
@@ -99,6 +100,7 @@ class ServedModel:
 def load_served(job: Job, version: int) -> ServedModel:
     """Load a version to score rows in memory. Raise ModelError where it is missing or was changed."""
     check_overrides(job, version)
+    require_same_task(job.registry.version(version), job.source, job.settings.task)
     settings, model = job.settings, job.registry.load(version)
     overrides = settings.check.columns
     named = [name for name in model.contract.names if name in model.features or name in overrides]

@@ -237,12 +237,15 @@ def find_column(relation: Relation, name: str, where: str, setting: str) -> Colu
 
 def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
     """Return the key columns as the store declares them: alike where it knows their types, else integers or text."""
-    return tuple(
-        c
-        if _is_known(c, source, store)
-        else Column(c.name, c.kind, "BIGINT" if c.integer else store.sql.text_key, c.integer)
-        for c in source.key
-    )
+
+    def declare(c: Column) -> Column:
+        if _is_known(c, source, store):
+            return c
+        if c.integer:
+            return Column(c.name, "number", "BIGINT", True)
+        return Column(c.name, "category", store.sql.text_key)
+
+    return tuple(declare(c) for c in source.key)
 
 
 def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:

@@ -94,6 +94,11 @@ def _without_prefix(db: Database, table: sa.Table, outcome: DecisionOutcome) -> 
     return str(update.compile(dialect=db.dialect, compile_kwargs={"literal_binds": True}))
 
 
+def _meanings(db: Database, tables: Tables) -> list[str]:
+    """To version 11: what the predictions of a model version mean. Of an older version nobody knows."""
+    return [_add_column(db, tables.model, "meaning")]
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -137,6 +142,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _end_causes,
     _dedup_keys,
     _reasons,
+    _meanings,
 )
 VERSION = 1 + len(STEPS)
 

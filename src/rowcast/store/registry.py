@@ -15,6 +15,7 @@ from rowcast.database import Database
 from rowcast.errors import ModelError
 from rowcast.models.artifact import Model
 from rowcast.store.ledger import leave_to_champion
+from rowcast.store.meaning import Meaning
 from rowcast.store.records import DecisionOutcome, DecisionRecord, NewDecision, VersionStatus
 from rowcast.store.tables import Tables
 
@@ -38,6 +39,7 @@ class Version:
     rows: int
     metrics: dict[str, Any]
     artifact_sha256: str
+    meaning: Meaning | None = None  # None where it was trained before this was kept
 
     @property
     def trained_until(self) -> datetime | tuple[str, ...] | None:
@@ -269,7 +271,7 @@ def _versions() -> dict[str, str]:
 
 
 def _version(row: dict[str, Any]) -> Version:
-    key = row["trained_to_key"]
+    key, meaning = row["trained_to_key"], row["meaning"]
     return Version(
         **{
             **row,
@@ -277,5 +279,6 @@ def _version(row: dict[str, Any]) -> Version:
             "features": tuple(json.loads(row["features"])),
             "metrics": json.loads(row["metrics"]),
             "trained_to_key": tuple(json.loads(key)) if key else None,
+            "meaning": Meaning.from_json(meaning) if meaning else None,
         }
     )

@@ -214,6 +214,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("edges", sa.LargeBinary),  # between which its rows are counted …
             sa.Column("reference", sa.LargeBinary),  # … and how the training rows were, block by block
             sa.Column("weights", text),  # JSON: by how many SDs its score moves with each feature
+            sa.Column("meaning", text),  # JSON: what it predicts, and as what it read its columns
         ),
         profile=table(
             "profile",

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, features, fetch, fit, gate, monitor, predict
-from rowcast.errors import ConfigError, ModelError, SourceError, TrainingError, describe
+from rowcast.errors import ModelError, RunError, SourceError, TrainingError, describe
+from rowcast.job.meaning import make_meaning, require_same_meaning, require_same_task
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, read_contract, read_matrix
@@ -65,7 +66,11 @@ def train(run: Run, first: str = "data-fetch", last: str = "gate") -> None:
 
 def _fetch(run: Run, about: StepReport) -> None:
     champion = run.job.registry.champion_as_of(run.now)
-    until = None if champion is None else _until(run.job, run.job.registry.version(champion))
+    until = None
+    if champion is not None:
+        serving = run.job.registry.version(champion)
+        require_same_task(serving, run.job.source, run.job.settings.task)
+        until = serving.trained_until
     run.work.save_json("train/champion.json", champion)
     found = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     fetched = found.fetched
@@ -90,17 +95,6 @@ def _tell_failing(run: Run, failing: fetch.Failing, about: StepReport) -> None:
     keys = "; ".join("/".join(key) for key in failing.keys[:_EXAMPLES])
     about.detail = f"{describe(failing.error, details=True)}" + (f" in {keys}" if keys else "")
     log.warning("what the database cannot compute is left out", left_out=what, error=failing.error)
-
-
-def _until(job: Job, champion: Version) -> datetime | tuple[str, ...] | None:
-    """Up to where the champion was trained. Raises ConfigError where its task is another one."""
-    kind, asked = champion.metrics.get("kind", "binary"), job.settings.task.kind
-    if kind != asked:
-        raise ConfigError(
-            f"the champion, version {champion.version}, is a {kind} model, and [task] kind is '{asked}'",
-            hint="another task is another job: give it a 'name' of its own, and it begins anew beside this one",
-        )
-    return champion.trained_until
 
 
 def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
@@ -250,6 +244,7 @@ def _build(run: Run, about: StepReport) -> None:
             estimator=settings.model.estimator if model is None else model.name,
             rows=len(matrix) if model is None else 0,  # those that it was fitted on are not known
             metrics=about_it,
+            meaning=make_meaning(run.job.source, settings.task, built.model).to_json(),
             **window,
         )
     )
@@ -354,11 +349,12 @@ def _compare(
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
     try:
+        require_same_meaning(champion, job.source, job.settings.task)
         models = [job.registry.load(version.version) for version in (champion, challenger)]
         scored = [model.score(features.process(rows, model.contract, model.features)) for model in models]
         said = [predict.predict_labels(model, found) for model, found in zip(models, scored, strict=True)]
         decision = compare(job, rows, said[0], said[1], models, allowed)
-    except (ModelError, SourceError) as error:  # a champion that cannot score cannot be compared with
+    except (ModelError, RunError, SourceError) as error:  # a champion that cannot score cannot be compared with
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
         return gate.Decision(UNDECIDED, cause, evidence, champion=champion.version, error=error)
     about.rows_in = about.rows_out = rows.num_rows

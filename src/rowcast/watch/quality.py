@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
+from rowcast.job.meaning import require_same_task
 from rowcast.job.opening import Job
 from rowcast.models.target import canonical_label
 from rowcast.monitor.quality import Basis, Figure, Tally, TallyBuilder, estimate, make_basis, realise
@@ -108,6 +109,7 @@ def _versions(job: Job, when: _Days) -> list[Version]:
 
 
 def _quality(job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL) -> Quality:
+    require_same_task(version, job.source, job.settings.task)
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = make_basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
     runs, of_values = (min(when), max(when)), kind == "regression"

@@ -112,6 +112,7 @@ CREATE TABLE [rowcast].[model] (
 	[edges] VARBINARY(max) NULL, 
 	[reference] VARBINARY(max) NULL, 
 	[weights] NVARCHAR(max) NULL, 
+	[meaning] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_model] PRIMARY KEY ([job], [version])
 );
 

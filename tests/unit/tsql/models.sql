@@ -1,4 +1,4 @@
-SELECT [model].[version], [model].[status], [model].[created_at], [model].[run_id], [model].[estimator], [model].[features], [model].[trained_from], [model].[trained_to], [model].[trained_to_key], [model].[rows], [model].[metrics], [model].[artifact_sha256] 
+SELECT [model].[version], [model].[status], [model].[created_at], [model].[run_id], [model].[estimator], [model].[features], [model].[trained_from], [model].[trained_to], [model].[trained_to_key], [model].[rows], [model].[metrics], [model].[artifact_sha256], [model].[meaning] 
 FROM [rowcast].[model] 
 WHERE [model].[job] = ? ORDER BY [model].[version] DESC
 -- 'wafers';
@@ -8,7 +8,7 @@ FROM [rowcast].[promotion]
 WHERE [promotion].[job] = ? ORDER BY [promotion].[promotion_id] DESC
 -- 'wafers';
 
-SELECT [model].[version], [model].[status], [model].[created_at], [model].[run_id], [model].[estimator], [model].[features], [model].[trained_from], [model].[trained_to], [model].[trained_to_key], [model].[rows], [model].[metrics], [model].[artifact_sha256] 
+SELECT [model].[version], [model].[status], [model].[created_at], [model].[run_id], [model].[estimator], [model].[features], [model].[trained_from], [model].[trained_to], [model].[trained_to_key], [model].[rows], [model].[metrics], [model].[artifact_sha256], [model].[meaning] 
 FROM [rowcast].[model] 
 WHERE [model].[job] = ? ORDER BY [model].[version] DESC
 -- 'wafers';
