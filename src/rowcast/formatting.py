@@ -1,6 +1,10 @@
-"""Numbers as people read them, and names where only plain letters are allowed."""
+"""Numbers as people read them, texts that a terminal takes for nothing else, and names in plain letters alone."""
 
+import re
 import unicodedata
+
+# Whatever a terminal acts on in place of showing it: control characters, and those that turn the order of letters.
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def number(value: float) -> str:
@@ -12,6 +16,16 @@ def percent(share: float) -> str:
     """A share of 1 in whole percents, finer near 0 and near 1."""
     digits = 0 if share in (0, 1) or 0.0995 <= share < 0.99 else 1 if 0.00995 <= share < 0.999 else 2
     return f"{100 * share:.{digits}f} %"
+
+
+def printable(text: str) -> str:
+    """Return a text with each character that a terminal would act on spelled out, but for tabs and ends of lines."""
+    return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def on_one_line(text: str) -> str:
+    """Return a text as `printable` does, with its tabs and ends of lines spelled out as well."""
+    return printable(text).replace("\t", "\\t").replace("\n", "\\n")
 
 
 def ascii_only(text: str) -> str:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import structlog
 
 from rowcast.errors import RowcastError, describe
-from rowcast.formatting import ascii_only
+from rowcast.formatting import ascii_only, on_one_line, printable
 
 LEVELS = ("debug", "info", "warning", "error")
 _BYTES, _FILES = 5_000_000, 5  # of pipeline.log before it is rotated, and how many are kept
@@ -85,7 +85,11 @@ def configure(
 
         return [structlog.stdlib.ProcessorFormatter.remove_processors_meta, plain, render]
 
-    as_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+    render_json = structlog.processors.JSONRenderer(ensure_ascii=False)
+
+    def as_json(logger: Any, name: str, event: Any) -> str:
+        return printable(str(render_json(logger, name, event)))
+
     is_terminal = stream.isatty()
     handlers: list[logging.Handler] = [logging.StreamHandler(stream)]
     if console is not None:
@@ -240,15 +244,16 @@ def _for_people(_: Any, __: str, event: Any) -> str:
     """Return time, what happened, and the figures; the level only where it matters."""
     clock = event.pop("timestamp", "")[11:19]
     level = event.pop("level", "info")
-    text = str(event.pop("event", ""))
+    text = on_one_line(str(event.pop("event", "")))
     trace = event.pop("exception", "")
     note = ": ".join(part for part in (event.pop("note", ""), event.pop("detail", "")) if part)
     figures = "  ".join(
-        f"{key}={value:,}" if isinstance(value, int) else f"{key}={value}" for key, value in event.items()
+        f"{key}={value:,}" if isinstance(value, int) else f"{key}={on_one_line(str(value))}"
+        for key, value in event.items()
     )
     mark = "" if level in ("info", "debug") else f"{level.upper()}: "
     line = f"{clock}  {mark}{text:<24}  {figures}".rstrip()
-    return "\n".join([line, *([f"          {note}"] if note else []), *([trace] if trace else [])])
+    return printable("\n".join([line, *([f"          {note}"] if note else []), *([trace] if trace else [])]))
 
 
 class _Above(logging.Handler):

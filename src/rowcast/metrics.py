@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.audit import audit
+from rowcast.formatting import printable
 from rowcast.job.opening import Job
 from rowcast.store.records import RunStatus, StepStatus
 
@@ -96,4 +97,4 @@ def _line(name: str, labels: Mapping[str, Any], value: float) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return printable(text).replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

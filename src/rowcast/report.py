@@ -3,26 +3,33 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TextIO
 
-from rowcast.formatting import number
+from rowcast.formatting import number, on_one_line, printable
+
+
+def show(text: str = "", *, end: str = "\n", file: TextIO | None = None, flush: bool = False) -> None:
+    """Print a text, and nothing that a terminal would act on: names, categories and keys may hold anything."""
+    print(printable(text), end=end, file=file, flush=flush)
 
 
 def as_json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    """Return a value as JSON on one line, in which no terminal finds anything to act on."""
+    return printable(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     """Rows under headings, numbers to the right."""
     cells = [[text(row.get(column)) for column in columns] for row in rows]
-    widths = [max(len(line[place]) for line in [list(columns), *cells]) for place in range(len(columns))]
+    heads = [on_one_line(column) for column in columns]
+    widths = [max(len(line[place]) for line in [heads, *cells]) for place in range(len(columns))]
     right = [all(isinstance(row.get(c), int | float | None) for row in rows) and bool(rows) for c in columns]
 
     def line(parts: Iterable[str]) -> str:
         padded = [p.rjust(w) if r else p.ljust(w) for p, w, r in zip(parts, widths, right, strict=True)]
         return "  ".join(padded).rstrip()
 
-    return "\n".join([line(columns), line("-" * width for width in widths), *map(line, cells)])
+    return "\n".join([line(heads), line("-" * width for width in widths), *map(line, cells)])
 
 
 def equation(audit: Mapping[str, Any]) -> str:
@@ -35,8 +42,9 @@ def equation(audit: Mapping[str, Any]) -> str:
 
 def facts(pairs: Mapping[str, Any]) -> str:
     """One name and value to a line."""
-    width = max(map(len, pairs))
-    return "\n".join(f"{name:<{width}}  {text(value)}" for name, value in pairs.items())
+    names = {name: on_one_line(name) for name in pairs}
+    width = max(map(len, names.values()))
+    return "\n".join(f"{names[name]:<{width}}  {text(value)}" for name, value in pairs.items())
 
 
 def text(value: Any) -> str:
@@ -48,7 +56,7 @@ def text(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
         return number(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:,}" if isinstance(value, int) else on_one_line(str(value))
 
 
 def _plain(value: Any) -> Any:

@@ -2,10 +2,11 @@
 
 import os
 import sys
+from itertools import pairwise
 
 from cyclopts import CycloptsError
 
-from rowcast import logs
+from rowcast import logs, report
 from rowcast.cli import alerts, charts, drift, models, promotion, quality, runs, setup, status
 from rowcast.cli.app import app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
@@ -16,7 +17,7 @@ __all__ = ["alerts", "app", "charts", "drift", "main", "models", "promotion", "q
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; errors end in one or two lines and an exit code, never in a traceback unless debugging."""
     given = sys.argv[1:] if arguments is None else arguments
-    debug = "debug" in given or "--log-level=debug" in given
+    debug = "--log-level=debug" in given or ("--log-level", "debug") in pairwise(given)
     try:
         code = app(given, exit_on_error=False, result_action="return_value")
         return code if isinstance(code, int) else 0
@@ -41,12 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _trace(error: Exception) -> int:
-    print(_without_secrets(logs.trace_of(error, details=logs.shows_details(sys.stderr))), file=sys.stderr)
+    report.show(_without_secrets(logs.trace_of(error, details=logs.shows_details(sys.stderr))), file=sys.stderr)
     return 1
 
 
 def _say(what: str, hint: str) -> None:
-    print(_without_secrets(f"error: {what}" + (f"\n  {hint}" if hint else "")), file=sys.stderr)
+    report.show(_without_secrets(f"error: {what}" + (f"\n  {hint}" if hint else "")), file=sys.stderr)
 
 
 def _without_secrets(text: str) -> str:

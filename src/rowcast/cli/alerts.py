@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from rowcast import logs
+from rowcast import logs, report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.errors import NotifyError
 
@@ -19,7 +19,6 @@ def notify(
 ) -> int:
     """Deliver what waits, also what failed a short while ago; exit 1 where a sink does not take it."""
     from rowcast import notify as telling
-    from rowcast import report
     from rowcast.alerts.delivery import deliver
     from rowcast.messages.alerts import render_alert
     from rowcast.messages.events import SinkTested
@@ -34,16 +33,16 @@ def notify(
         said = {sink.name: telling.send(sink, text, settings.secrets) for sink in sinks}
         if json:
             found = [{"sink": name, "taken": not why, "error": why or None} for name, why in said.items()]
-            print(report.as_json(found))
+            report.show(report.as_json(found))
         else:
             for name, why in said.items():
-                print(f"failed   {name}: {why}" if why else f"ok       {name}")
+                report.show(f"failed   {name}: {why}" if why else f"ok       {name}")
         return 1 if any(said.values()) else 0
     with quiet_job(common).connection() as job:
         logs.configure("error", secrets=settings.secrets, values=settings.notify.values)
         delivered = deliver(job.alerts, sinks, settings.secrets, at_once=True)
         about = {"delivered": delivered.alerts, "waiting": job.alerts.count_waiting(), **delivered.failed}
-    print(report.as_json(about) if json else report.facts(about))
+    report.show(report.as_json(about) if json else report.facts(about))
     return 1 if delivered.failed else 0
 
 
@@ -53,5 +52,5 @@ def metrics(*, common: Common = COMMON) -> int:
     from rowcast.metrics import exposition
 
     with quiet_job(common).connection() as job:
-        print(exposition(job), end="")
+        report.show(exposition(job), end="")
     return 0

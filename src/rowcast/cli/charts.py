@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from rowcast import report
 from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 from rowcast.errors import UsageError
 
@@ -32,8 +33,6 @@ def charts(
 
     They show, and notify nobody.
     """
-    from rowcast import report
-
     with quiet_job(common).connection() as job:
         from rowcast.job.opening import resolve_now
         from rowcast.watch.chart_data import charts as drawn
@@ -49,14 +48,16 @@ def charts(
         except OSError as error:
             raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
     if json:
-        print(report.as_json({"job": name, "as_of": now, "days": days, "charts": [_to_dict(each) for each in found]}))
+        report.show(
+            report.as_json({"job": name, "as_of": now, "days": days, "charts": [_to_dict(each) for each in found]})
+        )
     elif html is not None:
-        print(f"wrote {html}")
+        report.show(f"wrote {html}")
     elif not found:
-        print(f"no row of the {days} days before {now:%Y-%m-%d %H:%M} UTC has been scored")
+        report.show(f"no row of the {days} days before {now:%Y-%m-%d %H:%M} UTC has been scored")
     else:
         shown = _COLUMNS if group_by else [each for each in _COLUMNS if each != "group"]
-        print(report.table([_row(each) for each in found], shown))
+        report.show(report.table([_row(each) for each in found], shown))
     return 0
 
 

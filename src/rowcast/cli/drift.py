@@ -4,6 +4,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from rowcast import report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
 _COLUMNS = ("column", "what", "trained", "baseline", "now", "since_run", "size", "weight")
@@ -18,11 +19,9 @@ def drift(
     common: Common = COMMON,
 ) -> int:
     """Whether the champion's rows have changed, in which columns, since when and by how much."""
-    from rowcast import report
-
     found = quiet_job(common).drift().to_dict(every=every)
     if json:
-        print(report.as_json(found))
+        report.show(report.as_json(found))
         return 0
     states, history = found.pop("columns"), found.pop("history")
     parts = [report.facts(found)]
@@ -30,7 +29,7 @@ def drift(
         parts.append(f"{report.table(states, _COLUMNS)}\n\n{_legend()}")
     if history:
         parts.append(f"history\n{report.table(history, _HISTORY)}")
-    print("\n\n".join(parts))
+    report.show("\n\n".join(parts))
     return 0
 
 

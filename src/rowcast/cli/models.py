@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
+from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 from rowcast.cli.terminal import finish, log_to_file
@@ -17,8 +18,6 @@ app.command(versions)
 @versions.default
 def models(*, json: Json = False, common: Common = COMMON) -> int:
     """Model versions, and who decided what about them."""
-    from rowcast import report
-
     with quiet_job(common).connection() as job:
         from rowcast.training import shadow_evaluation
 
@@ -27,12 +26,12 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
     shadow = {each.role: str(each) for each in progress}
     if json:
         models = [vars(version) for version in found]
-        print(
+        report.show(
             report.as_json({"models": models, "promotions": [made.to_dict() for made in decisions], "shadow": shadow})
         )
         return 0
     if not found:
-        print("no model yet: 'rowcast retrain' trains the first")
+        report.show("no model yet: 'rowcast retrain' trains the first")
         return 0
     rows = [
         {
@@ -46,12 +45,12 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
         }
         for version in found
     ]
-    print(report.table(rows, _VERSION))
-    print()
+    report.show(report.table(rows, _VERSION))
+    report.show()
     if shadow:
-        print(f"{report.facts(shadow)}\n")
+        report.show(f"{report.facts(shadow)}\n")
     rows = [{**made.to_dict(), "version": f"v{made.version}"} for made in decisions]
-    print(report.table(rows, ["version", "decision", "decided_at", "decided_by", "reason"]))
+    report.show(report.table(rows, ["version", "decision", "decided_at", "decided_by", "reason"]))
     return 0
 
 
@@ -73,8 +72,6 @@ def show(
     common: Common = COMMON,
 ) -> int:
     """The card of a model version, by default the champion's: how good it is, what it costs, its caveats."""
-    from rowcast import report
-
     found = quiet_job(common).card(version)
     if html is not None:
         from rowcast.card.html import page
@@ -86,13 +83,13 @@ def show(
     if json:
         from rowcast.card.text import as_dict
 
-        print(report.as_json(as_dict(found)))
+        report.show(report.as_json(as_dict(found)))
     elif html is not None:
-        print(f"wrote {html}")
+        report.show(f"wrote {html}")
     else:
         from rowcast.card.text import summary
 
-        print(summary(found))
+        report.show(summary(found))
     return 0
 
 

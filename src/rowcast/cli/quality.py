@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
+from rowcast import report
 from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 
 if TYPE_CHECKING:
@@ -28,24 +29,21 @@ def quality(
     common: Common = COMMON,
 ) -> int:
     """How good the predictions are: estimated without labels, beside what came once labels were known."""
-    from rowcast import report
     from rowcast.monitor.quality import CANNOT_SEE
 
     found = quiet_job(common).quality(days=days, as_of=as_of)
     if json:
-        print(report.as_json(found.to_dict()))
+        report.show(report.as_json(found.to_dict()))
     elif not found.versions:
-        print(f"no version scored a row in the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC;")
-        print("--days looks further back, --as-of at another moment")
+        report.show(f"no version scored a row in the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC;")
+        report.show("--days looks further back, --as-of at another moment")
     else:
-        print("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
+        report.show("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
     return 0
 
 
 def _describe(found: "Quality") -> str:
     """A version's table, and what its estimate is worth, for people."""
-    from rowcast import report
-
     names = _FIGURES[found.kind]
     columns = ["day", "rows", "labelled", *([] if found.kind == "regression" else ["flagged_share"])]
     for name in names:

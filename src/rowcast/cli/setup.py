@@ -11,6 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter, validators
 
+from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.cli.terminal import log_to_file
@@ -47,24 +48,23 @@ def init(
         raise UsageError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
     guess = look.inspect(expand_variables(typed, "--url"), table, query)
     left = look.write(guess, common.config, force, typed)
-    print(f"wrote {common.config}: read it through, each guess says why")
+    report.show(f"wrote {common.config}: read it through, each guess says why")
     for number, sentence in enumerate([*left, "rowcast doctor", "rowcast run"], 1):
-        print(f"  {number}. {sentence}")
+        report.show(f"  {number}. {sentence}")
     return 0
 
 
 @app.command
 def doctor(*, json: Json = False, common: Common = COMMON) -> int:
     """Check connections, rights, columns, indexes and drivers; exit 1 where something stands in the way."""
-    from rowcast import report
     from rowcast.doctor import examine
 
     findings = examine(common.settings())
     if json:
-        print(report.as_json([vars(finding) for finding in findings]))
+        report.show(report.as_json([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            print(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.hint}" if finding.hint else ""))
+            report.show(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.hint}" if finding.hint else ""))
     return 1 if any(finding.level == "problem" for finding in findings) else 0
 
 
@@ -75,7 +75,7 @@ def ddl(*, common: Common = COMMON) -> int:
 
     with quiet_job(common).connection(prepare=False) as job:
         for statement in statements(job.store, job.tables, job.own, job.settings.store.schema_):
-            print(statement.rstrip().rstrip(";") + ";\n")
+            report.show(statement.rstrip().rstrip(";") + ";\n")
     return 0
 
 
@@ -102,7 +102,6 @@ def demo(
     import sqlalchemy as sa
 
     from rowcast import demo as fab
-    from rowcast import report
     from rowcast.audit import audit
     from rowcast.job.opening import open_job
 
@@ -113,11 +112,11 @@ def demo(
         built = fab.build(directory, rows, sensors, url, daily=daily)
     else:
         built = fab.build_secom(directory, secom, url)
-    print(
+    report.show(
         f"{built.config.parent}: {built.rows:,} wafers x {built.sensors} sensors in {built.place}, table {built.table}"
     )
-    print(f"  {built.labelled:,} are labelled, {built.failures:,} of them failures", end="")
-    print(f"; {built.bad_rows} rows are bad on purpose" if built.bad_rows else "")
+    report.show(f"  {built.labelled:,} are labelled, {built.failures:,} of them failures", end="")
+    report.show(f"; {built.bad_rows} rows are bad on purpose" if built.bad_rows else "")
     if url is not None:
         os.environ["ROWCAST_SOURCE_URL"] = url
     settings = load(built.config)
@@ -126,12 +125,12 @@ def demo(
     else:
         with log_to_file(settings, Common(log_level="warning")) as progress:
             for moment in built.moments:
-                print(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
+                report.show(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
                 done = Job(settings).run(as_of=moment, progress=progress)
-                print(report.facts(done.to_dict()))
-    print("\n$ rowcast audit")
+                report.show(report.facts(done.to_dict()))
+    report.show("\n$ rowcast audit")
     with open_job(settings) as job:
-        print(report.equation(audit(job).to_dict()))
+        report.show(report.equation(audit(job).to_dict()))
         highest = job.own.prediction
         wafer = job.store.scalar(sa.select(highest.c[built.key]).order_by(highest.c.score.desc()).limit(1))
     shown = [f"cd {built.config.parent}"]
@@ -139,9 +138,9 @@ def demo(
         shown.append("export ROWCAST_SOURCE_URL=…")
     if shutil.which("rowcast") is None:
         shown.append(f'export PATH="{Path(sys.executable).parent}:$PATH"')
-    print(f"\nNext: {' && '.join(shown)}")
+    report.show(f"\nNext: {' && '.join(shown)}")
     for command, what in _NEXT:
-        print(f"  rowcast {command.format(wafer):<18} {what}")
+        report.show(f"  rowcast {command.format(wafer):<18} {what}")
     return 0
 
 
@@ -150,7 +149,7 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
     from rowcast import notify
     from rowcast.job.opening import open_job
 
-    print("\nrowcast run, as of each day; what a person would be told:")
+    report.show("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0
     with log_to_file(settings, Common(log_level="error")):
         for moment in filter(None, moments):
@@ -160,9 +159,11 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
                 events = job.alerts.all()
             for event in events[told:]:
                 message = notify.message(event)
-                print(f"\n{moment:%Y-%m-%d}  {message.subject}\n{indent(message.text, '            ')}", flush=True)
+                report.show(
+                    f"\n{moment:%Y-%m-%d}  {message.subject}\n{indent(message.text, '            ')}", flush=True
+                )
             told = len(events)
-    print(f"\n{runs} runs scored {scored:,} wafers")
+    report.show(f"\n{runs} runs scored {scored:,} wafers")
 
 
 _NEXT = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter, validators
 
-from rowcast import logs
+from rowcast import logs, report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
 if TYPE_CHECKING:
@@ -16,15 +16,13 @@ if TYPE_CHECKING:
 @app.command
 def status(*, json: Json = False, common: Common = COMMON) -> int:
     """What is in service, what is pending, and how the last run went; exit 1 where something needs a person."""
-    from rowcast import report
-
     found = quiet_job(common).status()
     if json:
-        print(report.as_json(found.to_dict(details=logs.shows_details(sys.stdout))))
+        report.show(report.as_json(found.to_dict(details=logs.shows_details(sys.stdout))))
     else:
         steps = [vars(step) for step in found.steps]
         beside = f"\n\nits steps, beside those of the runs before\n{report.table(steps, _BESIDE)}" if steps else ""
-        print(report.facts(found.facts(details=logs.shows_details(sys.stdout))) + beside)
+        report.show(report.facts(found.facts(details=logs.shows_details(sys.stdout))) + beside)
     return 0 if found.ok else 1
 
 
@@ -52,17 +50,15 @@ def runs(
     common: Common = COMMON,
 ) -> int:
     """The latest runs and the newest one's steps, or one run and its steps."""
-    from rowcast import report
-
     with quiet_job(common) as job:
         found = job.runs(last) if run_id is None else (job.find_run(run_id),)
         if json:
-            print(report.as_json([_run(run, job.steps(run.run_id)) for run in found]))
+            report.show(report.as_json([_run(run, job.steps(run.run_id)) for run in found]))
             return 0
-        print(report.table([{**vars(run), "seconds": run.seconds} for run in found], _RUN))
+        report.show(report.table([{**vars(run), "seconds": run.seconds} for run in found], _RUN))
         if found:
-            print(f"\nsteps of run {found[0].run_id}")
-            print(report.table([vars(step) for step in job.steps(found[0].run_id)], _STEP))
+            report.show(f"\nsteps of run {found[0].run_id}")
+            report.show(report.table([vars(step) for step in job.steps(found[0].run_id)], _STEP))
     return 0
 
 
@@ -86,29 +82,24 @@ def audit(
     common: Common = COMMON,
 ) -> int:
     """Prove with SQL that every source row is in just one place; exit 1 where it does not hold."""
-    from rowcast import report
-
     found = quiet_job(common).audit(full=full)
     if json:
-        print(report.as_json(found.to_dict()))
+        report.show(report.as_json(found.to_dict()))
     else:
-        print(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
+        report.show(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
     return 0 if found.holds else 1
 
 
 @app.command
 def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
     """Why the row with this key got its score, and the score computed again; one value for each key column."""
-    from rowcast import report
-
     found = quiet_job(common).explain(*key)
-    print(report.as_json(found.to_dict()) if json else _describe(found.to_dict()))
+    report.show(report.as_json(found.to_dict()) if json else _describe(found.to_dict()))
     return 0 if found.is_proven else 1
 
 
 def _describe(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
-    from rowcast import report
     from rowcast.models import reference_range
 
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from rowcast import logs, signals
+from rowcast import logs, report, signals
 from rowcast.cli.app import Common
 from rowcast.config import Settings
 
@@ -139,8 +139,6 @@ def _would_be_lost(frame: FrameType | None) -> bool:
 
 def finish(result: "RunResult", more: dict[str, Any] | None = None) -> int:
     """Say what a run came to: a summary for people, one line of JSON elsewhere."""
-    from rowcast import report
-
     about = {**result.to_dict(details=logs.shows_details(sys.stdout)), **(more or {})}
-    print(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
+    report.show(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
     return 0 if result.ok else 1
