@@ -37,8 +37,8 @@ _FAMILIES = {
 }
 
 
-def exposition(job: Job) -> str:
-    """All of it; counting the rows reads the keys of the whole table, as `rowcast status` does."""
+def format_metrics(job: Job) -> str:
+    """Return every figure as text. Counting the rows reads the keys of the whole table, as `rowcast status` does."""
     now = job.store.now()
     samples = [*_runs(job), *_rows(job, now), *_champion(job, now)]
     samples += [

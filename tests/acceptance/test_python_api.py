@@ -10,9 +10,9 @@ import pytest
 from jobs import LABELLED, PENDING, SENSORS, Job, moment, wafers
 
 import rowcast
-from rowcast.errors import ConfigError, ModelError, RunError, UsageError
+from rowcast.errors import ConfigError, ModelError, NotifyError, RunError, UsageError
 from rowcast.explain import RowState
-from rowcast.store.records import EndCause, PipelineName, RunStatus
+from rowcast.store.records import DecisionOutcome, EndCause, PipelineName, RunStatus
 
 pytest_plugins = ("job_fixtures",)
 pytestmark = pytest.mark.everywhere
@@ -49,6 +49,24 @@ def test_training_deciding_and_going_back(untrained: Job) -> None:
     assert job.status().service.decided_by == "anna"
     assert job.rollback(by="anna") == 1
     assert job.champion().version.version == 1
+
+
+def test_decisions_charts_and_figures_are_records_and_text(trained: Job) -> None:
+    with opened(trained) as job:
+        until = moment(LABELLED + PENDING)
+        job.infer(as_of=until)
+        [made] = job.decisions()
+        assert (made.version, made.outcome, made.is_by_gate) == (1, DecisionOutcome.PROMOTED, True)
+        assert made.reason.startswith("first, unproven")
+        assert job.shadow() == ()
+        found = job.charts(days=30, columns=[SENSORS[0]], as_of=until)
+        assert (found.job, found.days, found.group_by) == ("wafers", 30, None)
+        assert SENSORS[0] in {chart.what for chart in found.charts}
+        assert [each["chart"] for each in found.to_dict()["charts"]] == [chart.what for chart in found.charts]
+        assert 'rowcast_champion_version{job="wafers"} 1' in job.metrics().splitlines()
+        for call in (job.notify, job.test_sinks):
+            with pytest.raises(NotifyError, match="no sink is configured"):
+                call()
 
 
 @pytest.mark.parametrize("as_of", ["text", "aware", "naive"])

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from conftest import Place
 from test_ledger import opened
 
-from rowcast.alerts.delivery import deliver
+from rowcast.alerts.delivery import SinkAnswer, deliver
 from rowcast.errors import DatabaseError, NotifyError
 from rowcast.notify import Message
 from rowcast.store.alert_record import Alert, Severity
@@ -190,10 +190,10 @@ def test_every_sink_gets_every_alert_in_its_order(alerts):
     alerts.write([ALERT])
     alerts.write([], ["infer"])
     sinks = [Sink("sns"), Sink("mailto")]
-    assert deliver(alerts, sinks, []).alerts == 2
+    assert deliver(alerts, sinks, []).delivered == 2
     begins = "rowcast wafers: infer failed (run 7)"
     assert [sink.taken for sink in sinks] == [[begins, "rowcast wafers: over: infer failed (run 7)"]] * 2
-    assert (deliver(alerts, sinks, []).alerts, alerts.count_waiting()) == (0, 0)
+    assert (deliver(alerts, sinks, []).delivered, alerts.count_waiting()) == (0, 0)
     delivered = alerts.db.rows(sa.select(alerts.tables.alert.c.delivered_at))
     assert all(row["delivered_at"] is not None for row in delivered)
 
@@ -202,10 +202,10 @@ def test_a_sink_that_refuses_is_asked_once_and_keeps_no_other_from_its_messages(
     alerts.write([ALERT, replace(ALERT, topic="retrain")])
     refuses, takes = Sink("sns", "no such topic"), Sink("mailto")
     found = deliver(alerts, [refuses, takes], [])
-    assert (found.alerts, found.failed) == (0, {"sns": "no such topic"})
+    assert (found.delivered, found.failed) == (0, (SinkAnswer("sns", "no such topic"),))
     assert (refuses.asked, len(takes.taken), alerts.count_waiting()) == (1, 2, 2)
     refuses.refuses = ""
-    assert deliver(alerts, [refuses, takes], [], at_once=True).alerts == 2
+    assert deliver(alerts, [refuses, takes], [], at_once=True).delivered == 2
     assert (len(refuses.taken), len(takes.taken), alerts.count_waiting()) == (2, 2, 0)
 
 
@@ -226,7 +226,7 @@ def test_what_failed_is_not_tried_again_at_once_and_ever_later(alerts):
 def test_nobody_waits_for_a_sink_that_is_no_longer_configured(alerts):
     alerts.write([ALERT])
     sink = Sink("mailto")
-    assert deliver(alerts, [sink], []).alerts == 1
+    assert deliver(alerts, [sink], []).delivered == 1
     assert (len(sink.taken), alerts.count_waiting()) == (1, 0)
 
 
@@ -252,7 +252,7 @@ def test_what_somebody_died_over_is_delivered_again(alerts, died):
         values = {"worker": row["worker"].rpartition(":")[0] + ":1"}  # of this machine, and begun at another time
     alerts.db.execute(table.update().values(**values))
     sinks = [Sink("sns"), Sink("mailto")]
-    assert deliver(alerts, sinks, []).alerts == 1
+    assert deliver(alerts, sinks, []).delivered == 1
     assert [len(sink.taken) for sink in sinks] == [1, 1]
 
 

@@ -12,6 +12,7 @@ from pictures import is_sound, parsed, texts
 from rowcast.charts import words
 from rowcast.charts.page import page
 from rowcast.charts.picture import picture
+from rowcast.charts_report import ChartsReport
 from rowcast.monitor.control_charts import BASELINE, Kind, Mark, Subgroup, make_chart
 from rowcast.watch.chart_data import Chart
 
@@ -92,7 +93,7 @@ def test_words_say_what_is_so_and_what_was() -> None:
 def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
     group = None if group_by is None else "ETCH-01"
     charts = [made([*QUIET, 30.0], group=group), made([*QUIET, 10.0], group=group, what="mean score")]
-    text = page(charts, "wafers", NOW, DAYS, group_by)
+    text = page(ChartsReport("wafers", NOW, DAYS, group_by, tuple(charts)))
     root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
     assert "1 of 2 charts break a rule on their last day." in text
     assert next(each.text for each in root.iter("h2")) == "Broken now"
@@ -102,4 +103,4 @@ def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
 
 
 def test_a_page_without_charts_says_why() -> None:
-    assert "No row has been scored." in page([], "wafers", NOW, DAYS, None)
+    assert "No row has been scored." in page(ChartsReport("wafers", NOW, DAYS, None, ()))

@@ -1,47 +1,92 @@
 """Alerts that wait are delivered to sinks: each at least once, and no sink keeps anybody waiting for long."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import structlog
 
-from rowcast.notify import Sink, message, send
+from rowcast.config import Settings
+from rowcast.errors import NotifyError
+from rowcast.job.opening import Job
+from rowcast.messages.alerts import render_alert
+from rowcast.messages.events import SinkTested
+from rowcast.notify import Sink, message, open_sinks, send
 from rowcast.store.alerts import Alerts
 
 log = structlog.get_logger("rowcast")
 
 
-@dataclass
-class Delivered:
+@dataclass(frozen=True)
+class SinkAnswer:
+    """Whether a sink took a message."""
+
+    sink: str  # its name
+    error: str  # why it did not take it; empty where it did
+
+    @property
+    def ok(self) -> bool:
+        """Whether it took it."""
+        return not self.error
+
+
+@dataclass(frozen=True)
+class DeliveryResult:
     """What became of the alerts that waited."""
 
-    alerts: int = 0  # that every sink has taken now
-    failed: dict[str, str] = field(default_factory=dict)  # by sink, why
+    delivered: int  # alerts that every sink has taken now
+    waiting: int  # alerts that have not reached every sink
+    failed: tuple[SinkAnswer, ...]  # sinks that did not take one
+
+    @property
+    def ok(self) -> bool:
+        """Whether no sink failed."""
+        return not self.failed
 
 
-def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_once: bool = False) -> Delivered:
+def deliver_waiting(job: Job) -> DeliveryResult:
+    """Deliver what waits to the sinks of the config at once. Raise NotifyError where there is none."""
+    settings = job.settings
+    return deliver(job.alerts, _open_sinks(settings), settings.secrets, at_once=True)
+
+
+def test_sinks(settings: Settings) -> tuple[SinkAnswer, ...]:
+    """Send a test message to every sink of the config. Raise NotifyError where there is none."""
+    text = message(render_alert(SinkTested(datetime.now(UTC)), settings.name, values=False))
+    return tuple(SinkAnswer(sink.name, send(sink, text, settings.secrets)) for sink in _open_sinks(settings))
+
+
+def _open_sinks(settings: Settings) -> Sequence[Sink]:
+    sinks = open_sinks(settings.notify)
+    if not sinks:
+        raise NotifyError("no sink is configured", hint="name [notify] sns_topic or urls in rowcast.toml")
+    return sinks
+
+
+def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_once: bool = False) -> DeliveryResult:
     """Deliver what waits, the oldest first, and what is due only, unless `at_once`.
 
     A sink that fails is left alone until the next time. What a process was delivering when it died is delivered again.
     """
-    found, known = Delivered(), {sink.name: sink for sink in to}
+    delivered, failed, known = 0, dict[str, str](), {sink.name: sink for sink in to}
     for waiting in alerts.due(at_once=at_once):
         left = [name for name in waiting.waiting if name in known]  # nobody waits for one that is no longer configured
-        if left and set(left) <= set(found.failed):
+        if left and set(left) <= set(failed):
             continue
         if not alerts.claim(waiting):
             continue
         text = message(waiting.alert)
         for name in left[:]:
-            if name not in found.failed:
+            if name not in failed:
                 problem = send(known[name], text, secrets)
                 if problem:
-                    found.failed[name] = problem
+                    failed[name] = problem
                     log.warning("a message was not taken", sink=name, error=problem)
                 else:
                     left.remove(name)
         alerts.close(waiting, left)
-        found.alerts += not left
+        delivered += not left
         if not left:
-            log.info("told", alert=text.subject)
-    return found
+            log.info("alert delivered", alert=text.subject)
+    answers = tuple(SinkAnswer(name, problem) for name, problem in failed.items())
+    return DeliveryResult(delivered, alerts.count_waiting(), answers)

@@ -1,10 +1,11 @@
 """Control charts as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 
 from rowcast.charts import words
 from rowcast.charts.picture import picture
+from rowcast.charts_report import ChartsReport
 from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
@@ -12,9 +13,10 @@ from rowcast.monitor.control_charts import BASELINE
 from rowcast.watch.chart_data import Chart
 
 
-def page(charts: Sequence[Chart], job: str, now: datetime, days: int, group_by: str | None) -> str:
-    """The whole file."""
-    window = ((now - timedelta(days=days - 1)).date(), now.date())
+def page(report: ChartsReport) -> str:
+    """Return the whole file."""
+    charts, group_by = report.charts, report.group_by
+    window = ((report.as_of - timedelta(days=report.days - 1)).date(), report.as_of.date())
     named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
     figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
     sections = []
@@ -30,8 +32,8 @@ def page(charts: Sequence[Chart], job: str, now: datetime, days: int, group_by: 
         drawn = [_draw(each, window, named[id(each)]) for each in charts]
         sections.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
     return document(
-        f"{job}: control charts",
-        _header(charts, job, window),
+        f"{report.job}: control charts",
+        _header(charts, report.job, window),
         _list_broken(charts, named, group_by),
         *sections,
         origin="the rows that have been scored",

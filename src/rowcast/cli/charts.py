@@ -33,31 +33,23 @@ def charts(
 
     They show, and notify nobody.
     """
-    with quiet_job(common).connection() as job:
-        from rowcast.job.opening import resolve_now
-        from rowcast.watch.chart_data import charts as drawn
-
-        name, now = job.settings.name, resolve_now(job.settings, as_of, job.store)
-        found = drawn(job, now, days, column)
-        group_by = job.settings.monitor.group_by
+    found = quiet_job(common).charts(days=days, columns=column, as_of=as_of)
     if html is not None:
         from rowcast.charts.page import page
 
         try:
-            html.write_text(page(found, name, now, days, group_by), encoding="utf-8")
+            html.write_text(page(found), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
     if json:
-        report.show(
-            report.as_json({"job": name, "as_of": now, "days": days, "charts": [_to_dict(each) for each in found]})
-        )
+        report.show(report.as_json(found.to_dict()))
     elif html is not None:
         report.show(f"wrote {html}")
-    elif not found:
-        report.show(f"no row of the {days} days before {now:%Y-%m-%d %H:%M} UTC has been scored")
+    elif not found.charts:
+        report.show(f"no row of the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC has been scored")
     else:
-        shown = _COLUMNS if group_by else [each for each in _COLUMNS if each != "group"]
-        report.show(report.table([_row(each) for each in found], shown))
+        shown = _COLUMNS if found.group_by else [each for each in _COLUMNS if each != "group"]
+        report.show(report.table([_row(each) for each in found.charts], shown))
     return 0
 
 
@@ -76,27 +68,4 @@ def _row(found: "Chart") -> dict[str, Any]:
         "ewma range": words.ewma_range(found),
         "broken": words.describe_violations(found) or "-",
         "earlier": words.describe_past_violation(found) or "-",
-    }
-
-
-def _to_dict(found: "Chart") -> dict[str, Any]:
-    from rowcast.monitor.control_charts import current_violations, past_violations
-
-    return {
-        "chart": found.what,
-        "is_column": found.is_column,
-        "group": found.group,
-        "broken": current_violations(found.points),
-        "earlier": past_violations(found.points),
-        "marks": [vars(mark) for mark in found.marks],
-        "days": [
-            {
-                **vars(point.subgroup),
-                "role": point.role,
-                "limits": None if point.limits is None else vars(point.limits),
-                "ewma": None if point.smoothed is None else vars(point.smoothed),
-                "broken": point.broken,
-            }
-            for point in found.points
-        ],
     }

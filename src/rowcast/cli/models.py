@@ -18,12 +18,9 @@ app.command(versions)
 @versions.default
 def models(*, json: Json = False, common: Common = COMMON) -> int:
     """Model versions, and who decided what about them."""
-    with quiet_job(common).connection() as job:
-        from rowcast.training import shadow_evaluation
-
-        found, decisions = job.registry.versions(), job.registry.decisions()
-        progress = shadow_evaluation.measure_progress(job, job.store.now())
-    shadow = {each.role: str(each) for each in progress}
+    with quiet_job(common) as job:
+        found, decisions = job.models(), job.decisions()
+        shadow = {each.role: str(each) for each in job.shadow()}
     if json:
         models = [vars(version) for version in found]
         report.show(

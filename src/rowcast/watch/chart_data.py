@@ -73,10 +73,10 @@ class _Figure:
     is_column: bool = False
 
 
-def charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = ()) -> list[Chart]:
-    """Of the rows whose event lies in the last days, figure by figure and group by group.
+def compute_charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = ()) -> list[Chart]:
+    """Return charts of the rows whose event lies in the last days, figure by figure and group by group.
 
-    A day is one of UTC; the last one is that of `now`. Raises UsageError, SourceError.
+    A day is one of UTC; the last one is that of `now`. Raise UsageError or SourceError.
     """
     if job.source.time is None:
         raise UsageError("charts need 'time' in [source]", hint="without it rows have no day")

@@ -1,0 +1,53 @@
+"""Control charts of a job's scores, outcomes and sensors, with what was asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from rowcast.job.opening import Job
+from rowcast.monitor.control_charts import current_violations, past_violations
+from rowcast.watch.chart_data import Chart, compute_charts
+
+
+@dataclass(frozen=True)
+class ChartsReport:
+    """Control charts, figure by figure and group by group."""
+
+    job: str
+    as_of: datetime
+    days: int  # that were looked at, up to that of `as_of`
+    group_by: str | None  # the column that they are grouped by
+    charts: tuple[Chart, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `rowcast charts --json` prints."""
+        about = {"job": self.job, "as_of": self.as_of, "days": self.days}
+        return {**about, "charts": [_to_dict(each) for each in self.charts]}
+
+
+def report_charts(job: Job, now: datetime, days: int, columns: Sequence[str] = ()) -> ChartsReport:
+    """Return the charts of rows whose event lies in the last days before `now`. Raise UsageError or SourceError."""
+    found = tuple(compute_charts(job, now, days, columns))
+    return ChartsReport(job.settings.name, now, days, job.settings.monitor.group_by, found)
+
+
+def _to_dict(found: Chart) -> dict[str, Any]:
+    return {
+        "chart": found.what,
+        "is_column": found.is_column,
+        "group": found.group,
+        "broken": current_violations(found.points),
+        "earlier": past_violations(found.points),
+        "marks": [vars(mark) for mark in found.marks],
+        "days": [
+            {
+                **vars(point.subgroup),
+                "role": point.role,
+                "limits": None if point.limits is None else vars(point.limits),
+                "ewma": None if point.smoothed is None else vars(point.smoothed),
+                "broken": point.broken,
+            }
+            for point in found.points
+        ],
+    }
