@@ -61,7 +61,7 @@ def find_needs(job: Job) -> list[Need]:
     """Return what does not mend itself."""
     found: list[Need] = [TroubleStands(alert) for alert in job.alerts.list_standing()]
     newest = _newest(job)
-    if newest is not None and newest.status is not RunStatus.DONE and not found:
+    if newest is not None and newest.status is not RunStatus.DONE and (newest.is_dead or not found):
         found.append(RunNotDone(newest))
     if job.registry.champion() is None:
         found.append(NothingInService())
@@ -72,7 +72,7 @@ def find_needs(job: Job) -> list[Need]:
 
 
 def _newest(job: Job) -> RunRecord | None:
-    return next((run for run in job.runs.newest() if run.finished_at is not None), None)
+    return next((run for run in job.runs.newest() if run.status is not RunStatus.RUNNING), None)
 
 
 def _step(step: StepRecord, before: Sequence[StepRecord]) -> Step:

@@ -1,6 +1,7 @@
 """Engines: the same work wherever it is done, and an end in any case."""
 
 import contextlib
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from rowcast.engines import local
 from rowcast.engines.local import Local
 from rowcast.errors import DeadWorkerError, EstimatorError
 
@@ -72,6 +74,13 @@ def told_while_being_told(item: int) -> int:
     return item
 
 
+def stopping(item: int) -> int:
+    """One worker is stopped, as by a debugger or a suspended container."""
+    if item == 1:
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return item
+
+
 def marking(folder: Path, item: int) -> int:
     (folder / f"begun{item}").touch()
     time.sleep(0.5)
@@ -106,6 +115,16 @@ def test_a_worker_that_is_killed_ends_the_work_and_never_hangs_it() -> None:
     for apart in (False, True):
         with pytest.raises(DeadWorkerError, match="a worker process died"):
             list(Local(2).map(dying, range(8), apart=apart))
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_worker_that_is_stuck_is_ended_and_hangs_nothing(monkeypatch: pytest.MonkeyPatch, apart: bool) -> None:
+    monkeypatch.setattr(local, "PATIENCE", 3.0)
+    monkeypatch.setattr(local, "LOOK", 0.2)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(DeadWorkerError, match="no sign of life"):
+        list(Local(2).map(stopping, range(9), apart=apart))
+    assert set(multiprocessing.active_children()) == before
 
 
 def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Local) -> None:

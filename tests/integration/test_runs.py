@@ -9,9 +9,11 @@ from conftest import Place
 from test_ledger import opened, runner, runs_of  # noqa: F401 (a fixture)
 
 from rowcast.errors import BusyError
+from rowcast.messages.health import RunNotDone, describe_need
 from rowcast.store import Ledger, Runs
 from rowcast.store.lease import LEASE
-from rowcast.store.records import EndCause, PipelineName, RunOptions, RunStatus, StepRecord, StepStatus
+from rowcast.store.process import process_name
+from rowcast.store.records import BatchStatus, EndCause, PipelineName, RunOptions, RunStatus, StepRecord, StepStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 ELSEWHERE = "elsewhere:12345678:1:1:1"
@@ -77,6 +79,34 @@ def test_a_run_of_another_machine_is_alive_for_as_long_as_its_lease(runs):
     assert (runs.get(dead).status, runs.get(dead).end_cause) == (RunStatus.INTERRUPTED, EndCause.DIED)
     with pytest.raises(BusyError, match=f"run {alive} is under way as {ELSEWHERE}"):
         runs.reopen(runs.get(alive))
+
+
+def test_a_run_whose_process_is_gone_is_seen_as_dead_before_the_next_one_begins(runs: Runs) -> None:
+    alive, dead = begun_elsewhere(runs), begun_elsewhere(runs, -timedelta(seconds=1))
+    [newest, before] = runs.newest()
+    assert (before.run_id, before.status, before.is_dead) == (alive, RunStatus.RUNNING, False)
+    assert (newest.run_id, newest.status, newest.is_dead) == (dead, RunStatus.INTERRUPTED, True)
+    assert "its lease passed at" in str(newest.error)
+    gone = runs.start(PipelineName.INFER, NOW, "x")
+    table, here = runs.tables.run, process_name().rpartition(":")[0].rpartition(":")[0]
+    runs.db.execute(table.update().where(table.c.run_id == gone).values(host=f"{here}:1:1"))
+    assert runs.get(gone).is_dead  # though its lease has not passed
+    runs.reopen(runs.get(gone))  # it is taken up as ever
+    assert runs.get(gone).status is RunStatus.RUNNING
+
+
+def test_a_run_that_died_over_a_batch_names_the_model_that_it_was_at_work_with(ledger: Ledger, runs: Runs) -> None:
+    run_id = runs.start(PipelineName.INFER, NOW, "x")
+    batch = ledger.tables.batch
+    about = {"job": "wafers", "status": BatchStatus.CLAIMED, "plan": 1, "row_count": 1, "attempts": 1}
+    keys = {"key_from": '["1"]', "key_to": '["2"]', "model_version": 7, "run_id": run_id}
+    ledger.db.execute(batch.insert().values(**about, **keys, worker=ELSEWHERE))
+    table = runs.tables.run
+    runs.db.execute(table.update().where(table.c.run_id == run_id).values(host=ELSEWHERE, lease_until=NOW))
+    assert "at work with model v7" in str(runs.get(run_id).error)
+    assert "v7" in describe_need(RunNotDone(runs.get(run_id)))
+    runs.settle()
+    assert "at work with model v7" in str(runs.get(run_id).error)
 
 
 def test_that_a_run_died_is_seen_by_its_cause_and_not_by_the_wording_of_its_error(runs):

@@ -45,6 +45,8 @@ def describe_need(need: Need) -> str:
             return f"{need.alert.title} since {need.alert.since:%Y-%m-%d %H:%M}: {need.alert.hint}"
         case RunNotDone():
             run = need.run
+            if run.is_dead:
+                return f"run {run.run_id} ({run.pipeline}) died: {run.error}; 'rowcast resume' goes on with it"
             return f"run {run.run_id} ({run.pipeline}) is {run.status}: 'rowcast runs {run.run_id}' says why"
         case NothingInService():
             return "nothing is scored yet: 'rowcast retrain' trains the first model"

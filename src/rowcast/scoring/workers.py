@@ -51,10 +51,11 @@ class Workers:
                     break
                 except DeadWorkerError as error:
                     self._leave_the_shadow()
-                    dead = self._give_back_of_dead(progress)
+                    dead = self._give_back_of_dead(progress, error)
+                    error = self._name_versions(error, dead)
                     idle += not dead
                     if idle == _DEADLY:  # whatever kills them, it is no batch
-                        raise
+                        raise error from None
                     died |= set(dead)
                     failed |= dict.fromkeys(self._find_deadly(dead, enough), error)
                 left = [b for b in self._still_open(left) if b not in failed and (is_apart or b not in died)]
@@ -89,11 +90,23 @@ class Workers:
             log.warning("nobody scores in the shadow any more in this run", versions=list(self.request.shadows))
             self.request = replace(self.request, shadows=())
 
-    def _give_back_of_dead(self, progress: Callable[[], None]) -> list[int]:
+    def _name_versions(self, error: DeadWorkerError, dead: Sequence[int]) -> DeadWorkerError:
+        """Name the model that a worker was at work with: it may be what ended it."""
+        job = self.job
+        versions = [f"v{version}" for version in job.retry(lambda: job.ledger.find_versions(dead))]
+        if not versions:
+            return error
+        named = " and ".join(versions)
+        way_out = "; where it happens again, 'rowcast promote V' puts another version in service"
+        return DeadWorkerError(
+            f"{error.what}, at work with model {named}", hint=error.hint + way_out, detail=error.detail, about=named
+        )
+
+    def _give_back_of_dead(self, progress: Callable[[], None], error: DeadWorkerError) -> list[int]:
         """Give back the batches over which workers have just died; count what others published without being heard."""
         job, run_id = self.job, self.request.run_id
         dead = job.retry(lambda: job.ledger.give_back(run_id))
-        log.warning("a worker process died", batches=dead or None)
+        log.warning(error.what, batches=dead or None)
         now, before, heard = job.retry(lambda: job.ledger.count_published(run_id)), self._before, self.total
         scored = now.scored - before.scored - heard.scored
         quarantined = now.quarantined - before.quarantined - heard.quarantined

@@ -131,6 +131,11 @@ class RunRecord:
         return cls(**{**row, "options": RunOptions.from_json(row["options"])})
 
     @property
+    def is_dead(self) -> bool:
+        """Whether its process is gone, or no longer renews its lease, and it recorded no end."""
+        return self.end_cause is EndCause.DIED
+
+    @property
     def seconds(self) -> float | None:
         """How long it took; None while it is under way."""
         return None if self.finished_at is None else (self.finished_at - self.started_at).total_seconds()

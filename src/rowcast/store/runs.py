@@ -1,7 +1,7 @@
 """The record of runs and their steps: who executes a run, how it ended, and which run may train."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from rowcast.errors import BusyError, RunError
 from rowcast.store.lease import LEASE
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.records import (
+    BatchStatus,
     EndCause,
     Figure,
     PipelineName,
@@ -73,7 +74,9 @@ class Runs:
         """Go on with a run. Raise BusyError where it is under way, or another has just taken it up."""
         table = self.tables.run
         seen = table.c.host == run.host if run.host is not None else table.c.host.is_(None)
-        mine = sa.and_(table.c.run_id == run.run_id, table.c.status == run.status, seen)
+        # One that died is still recorded as running, unless somebody has settled it since it was read.
+        stands = table.c.status.in_([run.status, RunStatus.RUNNING] if run.is_dead else [run.status])
+        mine = sa.and_(table.c.run_id == run.run_id, stands, seen)
         now = self.db.now()
         values: dict[str, Any] = {"status": RunStatus.RUNNING, "host": process_name(), "lease_until": now + LEASE}
         values |= {"error": None, "end_cause": None, "finished_at": None}
@@ -108,7 +111,31 @@ class Runs:
         for run in found:
             cause = EndCause.UNRECORDED if run.host == process_name() else EndCause.DIED
             if cause is EndCause.UNRECORDED or (now is not None and not _is_under_way(run, now)):
-                self.finish(run.run_id, RunStatus.INTERRUPTED, cause, _UNKNOWN_END[cause])
+                self.finish(run.run_id, RunStatus.INTERRUPTED, cause, self._describe_end(run.run_id, cause))
+
+    def _describe_end(self, run_id: int, cause: EndCause) -> str:
+        """Return what is known of a run that recorded no end: also which model it was at work with."""
+        table = self.tables.batch
+        held = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == BatchStatus.CLAIMED)
+        found = self.db.rows(sa.select(table.c.model_version).where(held, table.c.model_version.is_not(None)))
+        versions = sorted({f"v{row['model_version']}" for row in found})
+        return _UNKNOWN_END[cause] + (f", at work with model {' and '.join(versions)}" if versions else "")
+
+    def _as_seen(self, runs: list[RunRecord]) -> list[RunRecord]:
+        """Return runs with those as ended whose process is gone or no longer renews its lease."""
+        if not any(run.status is RunStatus.RUNNING for run in runs):
+            return runs
+        now = self.db.now()
+        return [
+            replace(run, status=RunStatus.INTERRUPTED, end_cause=EndCause.DIED, error=self._describe_dead(run))
+            if run.status is RunStatus.RUNNING and run.host != process_name() and not _is_under_way(run, now)
+            else run
+            for run in runs
+        ]
+
+    def _describe_dead(self, run: RunRecord) -> str:
+        said = self._describe_end(run.run_id, EndCause.DIED)
+        return said if is_gone(run.host) else f"{said}: its lease passed at {run.lease_until:%Y-%m-%d %H:%M} UTC"
 
     def begin_training(self, run_id: int) -> None:
         """Train alone. Raises BusyError where another run of this job trains."""
@@ -135,7 +162,7 @@ class Runs:
         """Return the newest runs, the newest first."""
         table = self.tables.run
         mine = sa.select(table).where(table.c.job == self.job)
-        return self._runs(mine.order_by(table.c.run_id.desc()).limit(most))
+        return self._as_seen(self._runs(mine.order_by(table.c.run_id.desc()).limit(most)))
 
     def counts(self) -> dict[tuple[PipelineName, RunStatus], int]:
         """Return how many runs there have been, by pipeline and status."""
@@ -170,7 +197,7 @@ class Runs:
         found = self._runs(sa.select(table).where(table.c.job == self.job, table.c.run_id == run_id))
         if not found:
             raise RunError(f"job '{self.job}' has no run {run_id}", hint="'rowcast runs' lists them")
-        return found[0]
+        return self._as_seen(found)[0]
 
     def record_step(self, step: StepRecord, figures: Mapping[str, Any]) -> None:
         """Write a step's row and its figures, replacing what an earlier try of the same run wrote.

@@ -1,6 +1,7 @@
 """Claims: a worker takes a batch under a lease, renews it while it works, and gives it back where it fails."""
 
 import os
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -79,6 +80,13 @@ class Claims(Planning):
                 self.db.execute(table.update().where(same).values(values))
                 given.append(row.batch_id)
         return given
+
+    def find_versions(self, batch_ids: Collection[int]) -> list[int]:
+        """Return the model versions that batches were claimed for, in their order."""
+        table = self.tables.batch
+        these = sa.and_(table.c.job == self.job, table.c.batch_id.in_(list(batch_ids)))
+        found = self.db.rows(sa.select(table.c.model_version).where(these)) if batch_ids else []
+        return sorted({row["model_version"] for row in found if row["model_version"] is not None})
 
     def find_deadly(self, least: int) -> set[int]:
         """Return the batches that nobody alive holds and over which at least so many processes died."""
