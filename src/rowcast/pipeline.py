@@ -11,12 +11,12 @@ from typing import Literal
 
 import structlog
 
-from rowcast import by_hand, fetch
+from rowcast import by_hand
 from rowcast.alerts import raising
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
-from rowcast.job.meaning import require_same_meaning, require_same_task
+from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
 from rowcast.job.step_record import emit_run_figures, record_step
@@ -32,10 +32,8 @@ from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.store import heartbeat
 from rowcast.store.records import (
-    DecisionOutcome,
     DecisionRecord,
     EndCause,
-    NewDecision,
     PipelineName,
     RunOptions,
     RunRecord,
@@ -216,37 +214,6 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
             run = Run(job, result.run_id, now, _work(job, result.run_id))
             result.requeued = job.retry(lambda: requeue_quarantined(run, chosen))
         return result
-
-
-def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
-    """Put a version in service by a named person's decision."""
-    with open_job(settings) as job:
-        if job.registry.champion() == version:
-            raise RunError(f"v{version} is champion already", hint="'rowcast models' shows since when, and why")
-        job.registry.load(version)  # one that cannot be loaded must not serve
-        require_same_task(job.registry.version(version), job.source, settings.task)
-        if not job.ledger.state().scope.is_fixed:
-            job.ledger.fix_scope(fetch.find_initial_scope(job.source, job.store.now(), settings.infer.since))
-        evidence = {"by": "a person"}
-        made = NewDecision(DecisionOutcome.PROMOTED, reason, evidence, decided_at=job.store.now(), decided_by=by)
-        job.registry.promote(version, made)
-        raising.alert_decisions(job)
-        raising.deliver(job)
-
-
-def rollback(settings: Settings, *, by: str, reason: str) -> int:
-    """Put the champion before this one back in service; returns its version."""
-    with open_job(settings) as job:
-        champion = job.registry.champion()
-        made = [each for each in job.registry.decisions() if each.version == champion]
-        before = [each for each in made if each.outcome is DecisionOutcome.PROMOTED]
-        if champion is None or not before or before[-1].previous in (None, champion):
-            raise RunError(
-                "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
-            )
-        previous = int(before[-1].previous)  # the one before it first came into service: a second rollback goes on
-    promote(settings, previous, by=by, reason=reason)
-    return previous
 
 
 def _work(job: Job, run_id: int) -> WorkDir:

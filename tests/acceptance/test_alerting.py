@@ -13,7 +13,7 @@ from mortal import Dead, Death, living
 from receivers import PASSWORD, Mail, Topic, Webhook, amazon
 from test_operation import eventually, second_version
 
-from rowcast import pipeline
+from rowcast import pipeline, promotion
 from rowcast.alerts import raising
 from rowcast.config import load
 from rowcast.job.opening import open_job
@@ -370,7 +370,7 @@ def test_whoever_dies_at_any_statement_of_a_promotion_each_decision_is_told_once
         [champion] = told.stored(f"SELECT champion AS version FROM {told.table('job')}")
         try:
             with living(Death(statement, executed=bool(statement % 2))):
-                pipeline.promote(settings, 3 - champion["version"], by="Ada", reason="her turn")
+                promotion.promote(settings, 3 - champion["version"], by="Ada", reason="her turn")
             break
         except Dead:
             continue

@@ -32,7 +32,7 @@ from hypothesis.stateful import (
 from jobs import LABELLED, SENSORS, START, Job, create, moment, wafers
 from mortal import Dead, Death, living
 
-from rowcast import config, pipeline
+from rowcast import config, pipeline, promotion
 from rowcast.audit import audit
 from rowcast.errors import QuarantineError
 from rowcast.job.opening import open_job
@@ -437,13 +437,13 @@ class Life(RuleBasedStateMachine):
 
     @rule(version=one_of(lambda model: READ.keys() - {model.champion}), death=dying(PROMOTING))
     def promote(self, version: int, death: Death | None) -> None:
-        self.promoted(version, death, partial(pipeline.promote, self.fab.settings, version, by="me", reason="a test"))
+        self.promoted(version, death, partial(promotion.promote, self.fab.settings, version, by="me", reason="a test"))
 
     @precondition(lambda life: life.model.before[life.model.champion])
     @rule(death=dying(PROMOTING))
     def roll_back(self, death: Death | None) -> None:
         version = self.model.before[self.model.champion]
-        self.promoted(version, death, partial(pipeline.rollback, self.fab.settings, by="me", reason="a test"))
+        self.promoted(version, death, partial(promotion.rollback, self.fab.settings, by="me", reason="a test"))
 
     # What they must have come to
 

@@ -141,17 +141,17 @@ class Runs(Connections):
 
     def promote(self, version: int, *, by: str | None = None, reason: str = "by hand") -> None:
         """Put a version in service; who decided so and why is recorded. `by` is by default this computer's user."""
-        from rowcast import pipeline
+        from rowcast import promotion
 
         with _running:
-            pipeline.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
+            promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
 
     def rollback(self, *, by: str | None = None, reason: str = "rolled back by hand") -> int:
         """Put the champion before this one back in service, and return its version."""
-        from rowcast import pipeline
+        from rowcast import promotion
 
         with _running:
-            return pipeline.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
+            return promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
 
     def _pipeline(
         self,
