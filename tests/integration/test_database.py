@@ -3,12 +3,17 @@
 import ctypes
 import itertools
 import math
+import os
 import re
+import shutil
+import socket
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +21,7 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from conftest import Place, literal, quoted
+from pooler import Pooler
 from postgres import PASSWORD
 from sqlalchemy.sql import quoted_name
 
@@ -1374,6 +1380,58 @@ def test_a_password_with_spaces_and_an_option_with_spaces_are_used(postgresql: P
         assert "ss" not in f"{caught.value.what}{caught.value.detail}".replace("password", "")
     finally:
         postgresql.run("DROP ROLE spaced")
+
+
+def test_a_pooler_that_changes_sessions_between_transactions_is_refused_at_once(postgresql: Place) -> None:
+    server = postgresql.server
+    assert server is not None
+    pooler = Pooler(server.port)
+    url = postgresql.url.replace(f":{server.port}/", f":{pooler.port}/")
+    try:
+        for _ in range(3):
+            with pytest.raises(ConfigError, match="changes the session between transactions") as caught:
+                connect(url)
+            assert "pool_mode = session" in caught.value.hint
+    finally:
+        pooler.close()
+
+
+@pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="PgBouncer is not installed")
+@pytest.mark.parametrize("mode", ["transaction", "statement", "session"])
+def test_pgbouncer_is_refused_but_in_session_mode(postgresql: Place, tmp_path: Path, mode: str) -> None:
+    server, name = postgresql.server, postgresql.url.rpartition("/")[2]
+    assert server is not None
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    config = tmp_path / "pgbouncer.ini"
+    given = f"host=127.0.0.1 port={server.port} user=postgres password='{PASSWORD}'"
+    config.write_text(
+        f"[databases]\n{name} = {given}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\n"
+        f"pool_mode = {mode}\nunix_socket_dir =\nignore_startup_parameters = application_name,extra_float_digits\n"
+    )
+    tmp_path.chmod(0o755)
+    for folder in tmp_path.parents:
+        with suppress(OSError):
+            folder.chmod(folder.stat().st_mode | 0o011)
+    user = ["-u", "nobody"] if os.geteuid() == 0 else []
+    process = subprocess.Popen(["pgbouncer", "-q", *user, str(config)], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.05)
+        url = f"postgresql://postgres@127.0.0.1:{port}/{name}"
+        if mode == "session":
+            with closing(connect(url)) as db:
+                assert db.query("SELECT 1 AS one").to_pylist() == [{"one": 1}]
+        else:
+            with pytest.raises((ConfigError, DatabaseError)) as caught:
+                connect(url)
+            assert "changes the session" in str(caught.value) or mode == "statement"
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def test_an_in_memory_database_is_refused():

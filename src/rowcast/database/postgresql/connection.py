@@ -17,9 +17,10 @@ from rowcast.database.mixed_keys import refuse_mixed
 from rowcast.database.postgresql.admin import PostgreSQLAdmin
 from rowcast.database.postgresql.expressions import ARROW_TYPES, PostgreSQLExpressions
 from rowcast.database.postgresql.known_errors import KNOWN_ERRORS
+from rowcast.database.postgresql.pooler import refuse_pooler
 from rowcast.database.protocols import Admin
 from rowcast.database.relation import ColumnKind
-from rowcast.errors import DatabaseError
+from rowcast.errors import DatabaseError, RowcastError
 from rowcast.signals import is_stopping
 
 
@@ -33,6 +34,11 @@ class PostgreSQLConnection(AdbcConnection):
         self.sql = PostgreSQLExpressions()
         self._target = make_uri(url)
         self.open()
+        try:
+            refuse_pooler(self, url)
+        except RowcastError:
+            self.close()
+            raise
 
     def _make_admin(self) -> Admin:
         return PostgreSQLAdmin(self)
