@@ -12,11 +12,12 @@ from rowcast.config import Scalar, Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError
 from rowcast.models.matrix import Matrix
-from rowcast.models.target import Kind, Target, canonical_label
+from rowcast.models.target import Target, canonical_label
 
 # Columns written side by side: one value at a time would touch a new cache line of the matrix for each.
 BLOCK = 32
 MOST_CLASSES = 50
+ODD_SHARE, _FEW_ODD = 0.01, 2  # of the labels, or labels: up to so many may be neither of two outcomes
 
 
 def process(rows: pa.RecordBatch, contract: Contract, names: Sequence[str]) -> Matrix:
@@ -63,14 +64,19 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
     return numbers
 
 
-def find_learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.bool_]:
+def find_learnable(labels: pa.Array, task: Task, least: int) -> npt.NDArray[np.bool_]:
     """Which of n known labels a model can learn from, shape (n,).
 
-    Of several classes those of `least` rows and more, of values the finite numbers. Raises TrainingError where there
-    are labels, and none of them will do.
+    Of several classes those of `least` rows and more, of values the finite numbers, of two outcomes all but a few odd
+    ones. Raises TrainingError where there are labels, and none of them will do.
     """
+    kind = task.kind
     found: npt.NDArray[np.bool_] = np.ones(len(labels), dtype=bool)
-    if kind == "regression":
+    if kind == "binary":
+        odd = find_odd_labels(labels, task.positive)
+        if odd:
+            found = ~pc.is_in(labels, pa.array(odd, labels.type)).to_numpy(zero_copy_only=False).astype(np.bool_)
+    elif kind == "regression":
         found = np.isfinite(_values(labels))
     elif kind == "multiclass":
         counts = labels.value_counts()
@@ -81,6 +87,24 @@ def find_learnable(labels: pa.Array, kind: Kind, least: int) -> npt.NDArray[np.b
         what = "is a finite number" if kind == "regression" else f"was seen in {least} rows"
         raise TrainingError(f"no label {what}", hint="wait for more labels, or check [task] kind")
     return found
+
+
+def find_odd_labels(labels: pa.Array, positive: Scalar) -> list[Any]:
+    """Return values of a label of two outcomes that are neither: so rare that they are slips, not outcomes.
+
+    Without the positive value among them, or where the others are not rare, there are none.
+    """
+    pairs = labels.drop_null().value_counts().to_pylist()
+    counts: dict[str, int] = {}
+    for pair in pairs:
+        label = canonical_label(pair["values"])
+        counts[label] = counts.get(label, 0) + pair["counts"]
+    wanted = canonical_label(positive)
+    others = sorted((label for label in counts if label != wanted), key=lambda label: -counts[label])
+    rare = sum(counts[label] for label in others[1:])
+    if wanted not in counts or not 0 < rare <= max(_FEW_ODD, ODD_SHARE * len(labels)) or counts[wanted] <= rare:
+        return []
+    return [pair["values"] for pair in pairs if canonical_label(pair["values"]) in others[1:]]
 
 
 def make_target(labels: pa.Array, task: Task) -> Target:
@@ -142,11 +166,14 @@ def _classes(labels: pa.Array, normal: Scalar | None) -> tuple[Any, ...]:
 
 def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
     found = {canonical_label(value): value for value in labels.unique().to_pylist()}
-    wanted, shown = canonical_label(positive), _list_some(found.values())
+    wanted, shown = canonical_label(positive), _list_counts(labels)
     if wanted not in found:
+        hint = "set [task] positive to the one that means a failure"
+        if len(found) == 1:
+            hint = f"wait until the first failure has been seen, which is an answer; or {hint}"
         raise TrainingError(
             "no label is the one that [task] positive names",
-            hint="set [task] positive to the one that means a failure",
+            hint=hint,
             detail=f"it names {positive!r}, and the labels are {shown}",
             about="positive",
         )
@@ -154,11 +181,21 @@ def _two_classes(labels: pa.Array, positive: Scalar) -> tuple[Any, Any]:
         hint = (
             "wait until both outcomes have been seen"
             if len(found) == 1
-            else '[task] kind = "multiclass" tells several apart, "regression" learns amounts'
+            else "[source] label_missing lists values that mean 'not known', a query spells outcomes alike;"
+            ' [task] kind = "multiclass" tells several apart, "regression" learns amounts'
         )
         what = f"the label has {len(found)} value{'s' * (len(found) > 1)}"
         raise TrainingError(what, hint=hint, detail=shown, about="classes")
     return next(value for label, value in found.items() if label != wanted), found[wanted]
+
+
+def _list_counts(labels: pa.Array) -> str:
+    counts = sorted(labels.value_counts().to_pylist(), key=lambda pair: -pair["counts"])
+    more = f" and {len(counts) - 6} more values" if len(counts) > 6 else ""
+    known = [f"{pair['values']!r} in {pair['counts']:,} rows" for pair in counts]
+    if len(counts) == len(labels):  # they were counted elsewhere
+        known = [repr(value) for value in labels.to_pylist()]
+    return ", ".join(known[:6]) + more
 
 
 def _list_some(labels: Iterable[Any]) -> str:

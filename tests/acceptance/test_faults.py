@@ -423,7 +423,9 @@ def test_labels_in_text_are_told_and_accepted_once_the_positive_one_is_named(emp
     empty.add([{**row, "failed": {1: "fail", 0: "pass", None: None}[row["failed"]]} for row in rows])
     empty.estimator("quick")
     mentions(empty.refused("run"), "no label is the one that [task] positive names", "'rowcast runs' say more")
-    assert empty.ok("runs", "--json")[0]["error"].endswith("it names 1, and the labels are 'pass', 'fail'")
+    assert empty.ok("runs", "--json")[0]["error"].startswith(
+        "no label is the one that [task] positive names: it names 1, and the labels are 'pass' in "
+    )
     empty.estimator("quick", task={"positive": "fail"})
     assert empty.ok("run")["scored"] == PENDING
     predicted = {row["predicted"] for row in empty.sql(f"SELECT predicted FROM {empty.table('wafers_prediction')}")}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rowcast.config import Task
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import SourceError, TrainingError, describe
-from rowcast.features import encode_labels, find_learnable, make_target, process
+from rowcast.features import encode_labels, find_learnable, find_odd_labels, make_target, process
 
 CONTRACT = Contract(
     (
@@ -176,7 +176,7 @@ def test_the_positive_label_is_found_however_the_source_spells_it(
     [
         ([], "no row has a known label"),
         ([0, 0], r"no label is the one that \[task\] positive names"),
-        ([1, 1], "has 1 value: 1"),
+        ([1, 1], "has 1 value: 1 in 2 rows"),
         ([0, 1, 2], "has 3 values"),
     ],
 )
@@ -222,8 +222,53 @@ def test_values_are_numbers_or_refused() -> None:
 
 
 def test_rare_classes_and_values_that_are_no_numbers_are_not_learned_from() -> None:
-    assert find_learnable(pa.array(["a", "a", "b"]), "multiclass", 2).tolist() == [True, True, False]
-    assert find_learnable(pa.array([1.0, float("inf"), float("nan")]), "regression", 2).tolist() == [True, False, False]
-    assert find_learnable(pa.array([0, 1]), "binary", 2).all()
+    assert find_learnable(pa.array(["a", "a", "b"]), Task(kind="multiclass"), 2).tolist() == [True, True, False]
+    assert find_learnable(pa.array([1.0, float("inf"), float("nan")]), Task(kind="regression"), 2).tolist() == [
+        True,
+        False,
+        False,
+    ]
+    assert find_learnable(pa.array([0, 1]), Task(), 2).all()
     with pytest.raises(TrainingError, match="no label was seen in 3 rows"):
-        find_learnable(pa.array(["a", "a", "b"]), "multiclass", 3)
+        find_learnable(pa.array(["a", "a", "b"]), Task(kind="multiclass"), 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "odd"),
+    [
+        (["OK"] * 200 + ["NOK"] * 50 + ["nok"] * 2, ["nok"]),
+        (["OK"] * 200 + ["NOK"] * 50 + ["N/A"] + ["?"], ["N/A", "?"]),
+        (["OK"] * 2000 + ["NOK"] * 50 + ["N/A"] * 20, ["N/A"]),
+        (["OK"] * 200 + ["NOK"] * 50 + ["maybe"] * 3, []),  # an outcome of its own
+        (["OK"] * 200 + ["nok"] * 2, []),  # the positive one is not there
+        (["OK"] * 200 + ["NOK"] * 1 + ["nok"] * 2, []),  # which of them is odd?
+        (["OK"] * 200 + ["NOK"] * 50, []),
+        ([], []),
+    ],
+)
+def test_a_few_labels_that_are_neither_of_two_outcomes_are_odd(labels: list[str], odd: list[str]) -> None:
+    array = pa.array(labels, pa.string())
+    assert find_odd_labels(array, "NOK") == odd
+    if labels:
+        left = find_learnable(array, Task(positive="NOK"), 2)
+        assert [label for label, stays in zip(labels, left, strict=True) if not stays] == [
+            x for x in labels if x in odd
+        ]
+
+
+def test_waiting_is_an_answer_where_no_failure_has_been_seen_yet() -> None:
+    with pytest.raises(TrainingError, match=r"\[task\] positive names") as raised:
+        make_target(pa.array([0] * 300), Task())
+    assert raised.value.hint.startswith("wait until the first failure has been seen")
+    assert "the labels are 0 in 300 rows" in raised.value.detail
+    with pytest.raises(TrainingError) as raised:
+        make_target(pa.array(["a", "b"] * 9), Task())
+    assert raised.value.hint == "set [task] positive to the one that means a failure"
+
+
+def test_odd_labels_are_named_with_their_counts_and_the_setting() -> None:
+    with pytest.raises(TrainingError, match="the label has 3 values") as raised:
+        make_target(pa.array(["OK"] * 90 + ["NOK"] * 20 + ["later"] * 10), Task(positive="NOK"))
+    assert raised.value.detail == "'OK' in 90 rows, 'NOK' in 20 rows, 'later' in 10 rows"
+    assert "label_missing" in raised.value.hint
+    assert "later" not in str(raised.value)

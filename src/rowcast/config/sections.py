@@ -22,6 +22,7 @@ from rowcast.config.values import (
     check_apprise_url,
     check_factory,
     check_sns_topic,
+    check_time_format,
     check_timezone,
 )
 
@@ -49,7 +50,9 @@ class Source(_Section):
     key: tuple[str, ...] = Field(min_length=1)
     time: str | None = None
     timezone: Annotated[str, AfterValidator(check_timezone)] = "UTC"
+    time_format: Annotated[str, AfterValidator(check_time_format)] | None = None  # of `time` and `label_time`
     label: str
+    label_missing: tuple[Scalar, ...] = ()  # values of the label that mean that it is not known
     label_time: str | None = None
     label_delay: Duration = timedelta(0)
     group: str | None = None

@@ -83,5 +83,19 @@ def check_job_name(value: str) -> str:
     return value
 
 
+def check_time_format(value: str) -> str:
+    """Return how times are written. Raise ValueError where it cannot be read."""
+    if value in ("excel", "seconds"):
+        return value
+    signs = re.findall(r"%(.?)", value, re.DOTALL)
+    known = set(signs) <= set("YmdHMSfz") and len(set(signs)) == len(signs) and {"Y", "m", "d"} <= set(signs)
+    if not known or not re.fullmatch(r"[^%]*(%[YmdHMS][^%]*)*(%[fz])?", value, re.DOTALL):
+        raise ValueError(
+            "write 'excel', 'seconds', or a format of %Y %m %d %H %M %S, once each, at the end %f or %z,"
+            " such as '%d.%m.%Y %H:%M'"
+        )
+    return value
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 Scalar = bool | int | float | str

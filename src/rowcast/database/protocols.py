@@ -132,6 +132,10 @@ class Expressions(Protocol):
         """Return a number column as a float, NULL where it is no number or too large for a float32."""
         ...
 
+    def is_no_nan(self, column: Column) -> sa.ColumnElement[bool]:
+        """Return the condition of rows in which a number column does not hold NaN."""
+        ...
+
     # Times
 
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
@@ -149,6 +153,10 @@ class Expressions(Protocol):
 
         What is no point in time is not in it.
         """
+        ...
+
+    def cast_text_to_time(self, name: str) -> str:
+        """Return an example of how a query casts a column of texts to times."""
         ...
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:

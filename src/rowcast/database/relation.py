@@ -18,6 +18,7 @@ class Column:
     kind: ColumnKind
     type: str  # as the database spells it, collation included: good for declaring the same column again
     integer: bool = False  # whether `type` is one of the integer types
+    time_format: str | None = None  # how it writes times, where the config says so
 
 
 @dataclass(frozen=True)

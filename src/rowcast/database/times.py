@@ -1,6 +1,9 @@
 """Times as all systems bound them: what Python can hold, and how far an index must reach for an exact comparison."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
 
 from rowcast.database.relation import Column
 
@@ -15,3 +18,29 @@ def coarse_bound(column: Column, since: datetime) -> datetime:
     Stored seconds are rounded, and a wall clock goes back in autumn.
     """
     return max(since, FIRST_DAY) - (timedelta(seconds=1) if column.kind == "number" else timedelta(days=1))
+
+
+EXCEL, SECONDS = "excel", "seconds"  # of `time_format`, for numbers
+_EXCEL_1970 = 25569  # days: Excel counts from the end of 1899
+
+
+def to_seconds(value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
+    """Return a number that tells a time as seconds since 1970, NULL where it tells none.
+
+    By its size it is taken for seconds, milliseconds, microseconds or nanoseconds, unless the column's format says
+    otherwise: Excel counts days.
+    """
+    if column.time_format == EXCEL:
+        value = (value - sa.literal_column(str(_EXCEL_1970))) * sa.literal_column("86400.0")
+    seconds: tuple[Any, Any] = (_within(value, FIRST_SECOND, LAST_SECOND), value * sa.literal_column("1.0"))
+    if column.time_format is not None:
+        return sa.case(seconds)
+    finer = [
+        (_within(value, LAST_SECOND, min(LAST_SECOND * unit, 2**63 - 1)), value / sa.literal_column(f"{unit}.0"))
+        for unit in (10**3, 10**6, 10**9)
+    ]
+    return sa.case(seconds, *finer)
+
+
+def _within(value: sa.ColumnElement[Any], low: int, high: int) -> sa.ColumnElement[bool]:
+    return value.between(sa.literal_column(str(low)), sa.literal_column(str(high)))

@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast import features
+from rowcast import features, fetch
 from rowcast.config import Settings
 from rowcast.doctor.finding import Finding, guard
-from rowcast.source import Source
+from rowcast.source import LABEL, Source
 
 _FEW = 20  # rows of the positive class below which nothing can be learned well
 _VALUES = 20  # label values that are counted
+_SAMPLE = 1_000  # rows, the newest, whose labels are looked at
+_CHANCE = 1e-3  # below which it is none that no failure is among so many rows
 
 
 def check_labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
@@ -28,8 +31,41 @@ def check_labels(source: Source, settings: Settings, n: dict[str, int]) -> Itera
     counted = source.select(column, sa.func.count().label("n")).where(known).group_by(column).limit(_VALUES + 1)
     found = sorted(source.db.rows(counted), key=lambda row: -int(row["n"]))
     classes = {row["label"]: int(row["n"]) for row in found}
-    values = pa.array(list(classes))
-    yield from guard(_check_classes(values, classes, settings, label))
+    if settings.task.kind == "binary":
+        odd = features.find_odd_labels(_repeat(classes), settings.task.positive)
+        if odd:
+            shown = ", ".join(f"{value!r} in {classes[value]:,} rows" for value in odd)
+            hint = "list in [source] label_missing what means 'not known', or let a query spell outcomes alike"
+            yield Finding("warning", f"{label} also holds odd values, which are not learned from: {shown}", hint)
+        classes = {value: n for value, n in classes.items() if value not in odd}
+    yield from guard(_check_classes(pa.array(list(classes)), classes, settings, label))
+    yield from guard(_check_early_labels(source, settings, n))
+
+
+def _repeat(classes: dict[Any, int]) -> pa.Array:
+    """Return each label about as often as it was counted, in a sample of thousands."""
+    scale = min(1.0, 10_000 / max(1, sum(classes.values())))
+    return pa.array([value for value, n in classes.items() for _ in range(max(1, round(n * scale)))])
+
+
+def _check_early_labels(source: Source, settings: Settings, n: dict[str, int]) -> Iterator[Finding]:
+    """Yield whether labels seem to be there before the outcome is: all known, and no failure among the newest."""
+    named = settings.source
+    is_dated = source.time is not None and named.label_time is None and not named.label_delay
+    if settings.task.kind != "binary" or not is_dated or n["known"] < n["rows"]:
+        return
+    labels = fetch.fetch_training_rows(source, source.db.now(), _SAMPLE, None).rows.column(LABEL)
+    positive = np.flatnonzero(features.match_positive(labels, settings.task.positive))
+    if not len(positive):
+        return
+    since = len(labels) - 1 - int(positive[-1])
+    if (1 - len(positive) / (len(labels) - since)) ** since < _CHANCE:
+        yield Finding(
+            "warning",
+            f"every row has a known {source.label.name}, and none of the newest {since:,} is"
+            f" {settings.task.positive!r}: it may hold another value until the outcome is known",
+            "set [source] label_time or label_delay, or let a query give NULL until then",
+        )
 
 
 def _check_known(settings: Settings, label: str, n: dict[str, int]) -> Iterator[Finding]:

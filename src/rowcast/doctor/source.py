@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.finding import Finding, describe_whole, to_problem
@@ -67,6 +68,7 @@ def check_rows(source: Source, settings: Settings) -> Iterator[Finding]:
     yield from _check_index(source, "key", settings.source.key, n["rows"])
     if source.time:
         yield from _check_time(source.time.name, n)
+        yield from _check_odd_times(source, source.time.name)
         yield from _check_index(source, "time", (source.time.name,), n["rows"])
     else:
         yield Finding("ok", "there is no time column: key order counts as time order")
@@ -117,6 +119,14 @@ def _check_index(source: Source, what: str, columns: tuple[str, ...], rows: int)
         yield Finding("warning", f"no index begins with the {what} {name}: every run scans {rows:,} rows", statement)
 
 
+def _check_odd_times(source: Source, name: str) -> Iterator[Finding]:
+    odd = fetch.find_odd_times(source)
+    if odd is not None:
+        what = "cannot be read" if odd.cause is fetch.OddTimeCause.UNREADABLE else "lies on the first day of 1970"
+        told = f"{name} {what} in {odd.rows:,} of {odd.labelled:,} labelled rows, such as {odd.example!r}"
+        yield Finding("problem" if odd.rows == odd.labelled else "warning", told, odd.hint)
+
+
 def _check_time(name: str, n: dict[str, int]) -> Iterator[Finding]:
     """Yield whether every row has a time, and which lie in the future or share one."""
     timeless = n["rows"] - n["timed"]
@@ -124,7 +134,7 @@ def _check_time(name: str, n: dict[str, int]) -> Iterator[Finding]:
         yield Finding(
             "problem" if timeless > n["rows"] / 2 else "warning",
             f"{timeless:,} of {n['rows']:,} rows cannot be scored: {name} is NULL or no time",
-            "mend them at the source, or choose another [source] time; times in SQLite are ISO 8601 or Unix seconds",
+            "mend them at the source, or choose another [source] time",
         )
     if n["future"]:
         yield Finding(

@@ -3,6 +3,7 @@
 from rowcast.fetch.by_key import fetch_by_key
 from rowcast.fetch.failing import Failing
 from rowcast.fetch.maintenance import Maintenance
+from rowcast.fetch.odd_times import OddTimeCause, OddTimes, find_odd_times
 from rowcast.fetch.pending import Pending
 from rowcast.fetch.training import (
     TrainingRows,
@@ -15,6 +16,8 @@ from rowcast.fetch.training import (
 __all__ = [
     "Failing",
     "Maintenance",
+    "OddTimeCause",
+    "OddTimes",
     "Pending",
     "TrainingRows",
     "count_known_labels",
@@ -22,4 +25,5 @@ __all__ = [
     "fetch_training_rows",
     "find_initial_scope",
     "find_newest_event",
+    "find_odd_times",
 ]

@@ -41,8 +41,8 @@ _TIME |= {"processed", "start", "started", "end", "ended", "finished", "created"
 _KNOWN = {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
 _WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
 _SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
-_DATED = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d|$)")
-_ZONED = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+_DATED = re.compile(r"(\d{4}([-/])\d\d\2\d\d|\d\d\.\d\d\.\d{4})([ T]\d\d:\d\d|$)")
+_ZONED = re.compile(r"(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,10 @@ def _is_time(look: Look, column: Column) -> bool:
     words = set(look.words(column.name))
     if column.kind == "number":
         numbers = look.values(column.name) if words & _TIME else []
-        return bool(numbers) and all(5e8 < value < 5e9 for value in numbers)  # Unix seconds, 1985 to 2128
+        return bool(numbers) and any(
+            all(5e8 * unit < value < 5e9 * unit for value in numbers)
+            for unit in (1, 1e3, 1e6, 1e9)  # seconds and finer, 1985 to 2128
+        )
     if not look.is_sqlite:
         return column.kind == "time" and not column.type.startswith("time ")
     if column.kind not in ("category", "time"):
@@ -163,10 +166,18 @@ def _parses(text: str) -> bool:
     if not _DATED.match(text):
         return False
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(_to_iso(text))
     except ValueError:
         return False
     return True
+
+
+def _to_iso(text: str) -> str:
+    """Return a time as ISO 8601 spells it, where there is no doubt which of its parts is which."""
+    text = re.sub(r" ?(UTC|GMT)$", "Z", text.strip().replace("/", "-").replace(",", "."))
+    dotted = re.match(r"(\d\d)\.(\d\d)\.(\d{4})", text)
+    text = f"{dotted[3]}-{dotted[2]}-{dotted[1]}{text[10:]}" if dotted else text
+    return re.sub(r" (?=[+-]\d\d(:?\d\d)?$)", "", text)
 
 
 def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
@@ -192,7 +203,7 @@ def _is_zoneless(look: Look, name: str) -> bool:
         has_zone = column.type.endswith("with time zone") or column.type.startswith("datetimeoffset")
         return column.kind == "time" and not has_zone
     texts = look.values(name)
-    return column.kind != "number" and bool(texts) and not all(_ZONED.search(text[10:]) for text in texts)
+    return column.kind != "number" and bool(texts) and not all(_ZONED.search(text[10:].strip()) for text in texts)
 
 
 def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:

@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -165,9 +165,26 @@ class Source:
         own = self.keys(table)
         return sa.and_(at_least(own, self.parse_key(keys.first)), at_most(own, self.parse_key(keys.last)))
 
+    def _has_label(self) -> list[sa.ColumnElement[bool]]:
+        """Return the conditions of rows whose label is neither NULL, NaN nor blank, nor one that the config lists."""
+        label: sa.ColumnElement[Any] = sa.column(self.label.name)
+        parts: list[sa.ColumnElement[bool]] = [label.is_not(None)]
+        is_text, is_sqlite = self.label.kind == "category", self.db.dialect.name == "sqlite"
+        if is_text or is_sqlite:
+            parts.append(sa.func.ltrim(label) != sa.literal_column("''"))
+        if self.label.kind == "number":
+            parts.append(self.db.sql.is_no_nan(self.label))
+        for value in self.settings.label_missing:
+            text = str(value)
+            if is_text or is_sqlite:
+                parts.append(label != sa.literal(text, sa.Text))
+            if not is_text and isinstance(value, int | float):
+                parts.append(label != sa.literal_column(repr(float(value))))
+        return parts
+
     def has_known_label(self, now: datetime) -> sa.ColumnElement[bool]:
         """Return the condition of rows whose label was known at a moment."""
-        there = sa.column(self.label.name).is_not(None)
+        there = sa.and_(*self._has_label())
         if self.settings.label_time:
             column = self.relation[self.settings.label_time]
             since = self.db.sql.event_time(column, self.settings.timezone)
@@ -216,13 +233,36 @@ def open_source(db: Database, settings: config.Source) -> Source:
                 f"the key column '{name}' is {base}, whose values cannot be told apart and put in order as keys must",
                 hint=f"use a query that casts it: SELECT …, CAST({name} AS {db.sql.text_key}) AS {name}_text",
             )
+    relation = _with_time_format(db, relation, settings)
     time = relation[settings.time] if settings.time else None
-    if time and time.kind == "category" and db.dialect.name != "sqlite":
-        raise SourceError(
-            f"the time column '{time.name}' is text", hint="use a query that casts it: SELECT …::timestamptz AS …"
-        )
     return Source(
         db, relation, settings, tuple(relation[name] for name in settings.key), time, relation[settings.label]
+    )
+
+
+def _with_time_format(db: Database, relation: Relation, settings: config.Source) -> Relation:
+    """Return the relation with times as the config says they are written. Raise SourceError where they are no times."""
+    form, named = settings.time_format, {name for name in (settings.time, settings.label_time) if name is not None}
+    for column in relation.columns:
+        if column.name not in named:
+            continue
+        if column.kind == "category" and db.dialect.name != "sqlite":
+            raise SourceError(
+                f"the time column '{column.name}' is text, which this database casts best itself",
+                hint=f"use a query: SELECT …, {db.sql.cast_text_to_time(column.name)} AS {column.name}_at",
+            )
+        if column.kind not in ("time", "number", "category"):
+            raise SourceError(
+                f"the time column '{column.name}' is {column.type}, which is no point in time",
+                hint="name a column with date and time, or use a query that adds its date to it",
+            )
+        if form is not None and db.dialect.name != "sqlite" and (column.kind != "number" or "%" in form):
+            raise SourceError(
+                f"[source] time_format does not go with the column '{column.name}', which is {column.type}",
+                hint="'excel' and 'seconds' are for numbers, the other formats for texts in SQLite",
+            )
+    return replace(
+        relation, columns=tuple(replace(c, time_format=form) if c.name in named else c for c in relation.columns)
     )
 
 

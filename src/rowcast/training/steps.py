@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, features, fetch, fit, gate, monitor, predict
-from rowcast.errors import ModelError, RunError, SourceError, TrainingError, describe
+from rowcast.errors import ModelError, RunError, SourceError, TrainingError
 from rowcast.job.meaning import make_meaning, require_same_meaning, require_same_task
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
@@ -34,6 +34,7 @@ from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
 from rowcast.training.comparison import blocks, compare, groups, make_record
+from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
 log = structlog.get_logger("rowcast")
@@ -44,7 +45,6 @@ OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = 20
-_FAILING = "train/failing.json"  # columns that the database cannot compute
 
 STEPS = tuple(SAVED)
 
@@ -74,7 +74,8 @@ def _fetch(run: Run, about: StepReport) -> None:
     run.work.save_json("train/champion.json", champion)
     found = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
     fetched = found.fetched
-    _tell_failing(run, found.failing, about)
+    tell_failing(run, found.failing, about)
+    require_times(run.job, fetched.rows)
     model = import_file.load(run.work)
     parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
     part = pa.array(parts, pa.int8())
@@ -82,19 +83,6 @@ def _fetch(run: Run, about: StepReport) -> None:
     about.rows_in = about.rows_out = fetched.rows.num_rows
     about.columns = len(run.job.source.features)
     about.metrics["labels_known"] = fetch.count_known_labels(run.job.source, run.now)
-
-
-def _tell_failing(run: Run, failing: fetch.Failing, about: StepReport) -> None:
-    """Count and name what the database cannot compute, and keep for data-check which columns that left out."""
-    run.work.save_json(_FAILING, failing.columns)
-    if failing.error is None:
-        return
-    about.metrics["failing_rows"] = len(failing.keys)
-    what = f"columns {', '.join(failing.columns)}" if failing.columns else f"labelled rows: {len(failing.keys):,}"
-    about.note = f"left out, since the database cannot compute them: {what}"
-    keys = "; ".join("/".join(key) for key in failing.keys[:_EXAMPLES])
-    about.detail = f"{describe(failing.error, details=True)}" + (f" in {keys}" if keys else "")
-    log.warning("what the database cannot compute is left out", left_out=what, error=failing.error)
 
 
 def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
@@ -131,7 +119,7 @@ def _check(run: Run, about: StepReport) -> None:
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
     parts = rows.column(PART).to_numpy()
     trains, judges = (take_rows(fetched, np.flatnonzero(parts == part)) for part in (TRAIN, GATE))
-    failing: list[str] = run.work.json(_FAILING)
+    failing: list[str] = run.work.json(FAILING)
     overrides = {name: rule for name, rule in run.job.settings.check.columns.items() if name not in failing}
     columns = [name for name in run.job.checked_columns if name not in failing]
     learned = check.learn(trains.rows, columns, overrides, reading, trains.misfits)
@@ -177,9 +165,14 @@ def _most_common(broken: Counter[str]) -> str:
 def _process(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-check"]).rows, read_contract(run.work)
     task, known = run.job.settings.task, set(contract.names)
-    learnable = features.find_learnable(rows.column(LABEL), task.kind, fit.MIN_CLASS_ROWS)
+    learnable = features.find_learnable(rows.column(LABEL), task, fit.MIN_CLASS_ROWS)
     about.rows_in, about.detail = rows.num_rows, _list_left_out(rows.column(LABEL).filter(pa.array(~learnable)))
-    about.note = "not learned from, since it is rare or no number" if about.detail else ""
+    left_out = int((~learnable).sum())
+    about.note = f"not learned from {left_out:,} labels: odd or rare values, or no numbers" if left_out else ""
+    about.metrics["odd_labels"] = left_out
+    if left_out:
+        hint = "[source] label_missing lists values that mean 'not known'"
+        log.warning("labels that are odd or rare are not learned from", rows=left_out, hint=hint)
     rows = rows.filter(pa.array(learnable))
     target = features.make_target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
@@ -348,6 +341,9 @@ def _compare(
     """Both models on the same rows, later than what either was trained on."""
     rows = work.rows(SAVED["data-check"]).rows
     rows = rows.filter(pc.equal(rows.column(PART), GATE))
+    if job.settings.task.kind == "binary":  # the others judge what they can say
+        odd = features.find_odd_labels(work.rows(SAVED["data-check"]).rows.column(LABEL), job.settings.task.positive)
+        rows = rows.filter(pc.invert(pc.is_in(rows.column(LABEL), pa.array(odd, rows.column(LABEL).type))))
     try:
         require_same_meaning(champion, job.source, job.settings.task)
         models = [job.registry.load(version.version) for version in (champion, challenger)]

@@ -8,9 +8,8 @@ import sqlalchemy as sa
 
 from rowcast.database.mssql import tsql
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import FIRST_DAY, FIRST_SECOND, LAST_DAY, LAST_SECOND, coarse_bound
+from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, to_seconds
 
-_SECONDS = (FIRST_SECOND, LAST_SECOND)
 _DAYS = (FIRST_DAY, LAST_DAY - timedelta(days=1))
 _FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
 
@@ -36,10 +35,13 @@ class MSSQLExpressions:
         value = sa.cast(self.feature(column), sa.Double)
         return sa.case((sa.func.abs(value) <= FLOAT32_MAX, value))
 
+    def is_no_nan(self, column: Column) -> sa.ColumnElement[bool]:
+        return sa.true()  # a float of SQL Server holds none
+
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
-            return sa.and_(value.is_not(None), value.between(*_SECONDS))
+            return to_seconds(value, column).is_not(None)
         first, last = _DAYS
         return sa.and_(value.is_not(None), value.between(self.instant(first), self.instant(last)))
 
@@ -47,7 +49,7 @@ class MSSQLExpressions:
         # Compared as UTC without a zone; the server takes that for UTC beside a datetimeoffset as well.
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
-            return tsql.add_to_1970(sa.case((self.has_event_time(column), value)))
+            return tsql.add_to_1970(to_seconds(value, column))
         if self._is_utc(column, timezone):
             return value
         if timezone == "UTC" or tsql.base(column.type) == "datetimeoffset":
@@ -63,6 +65,9 @@ class MSSQLExpressions:
         """
         base = tsql.base(column.type)
         return base == "datetimeoffset" or (timezone == "UTC" and base not in ("datetime", *tsql.NUMBERS))
+
+    def cast_text_to_time(self, name: str) -> str:
+        return f"TRY_CONVERT(datetime2, {name}, 104)"
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
         wall = moment.astimezone(UTC).replace(tzinfo=None)
@@ -84,7 +89,7 @@ class MSSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         time, bound = self.event_time(column, timezone), self.instant(since)
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
-        if self._is_utc(column, timezone):
+        if self._is_utc(column, timezone) or column.time_format == EXCEL:
             return exact
         early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import FIRST_DAY, FIRST_SECOND, LAST_DAY, LAST_SECOND, coarse_bound
+from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, to_seconds
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 ARROW_TYPES = {
@@ -22,7 +22,6 @@ ARROW_TYPES = {
     "double precision": pa.float64(),
 }
 _RESERVED = {"collation", "concurrently", "lateral", "system_user", "tablesample"}  # SQLAlchemy does not know them
-_SECONDS = (str(FIRST_SECOND), str(LAST_SECOND))
 _DAYS = (f"'{FIRST_DAY.date()}'", f"'{LAST_DAY.date()}'")
 
 
@@ -78,18 +77,29 @@ class PostgreSQLExpressions:
         # NaN counts as larger than any. Compared before the cast, which a numeric beyond a double does not survive.
         return sa.case((sa.func.abs(exact) <= FLOAT32_MAX, value))
 
+    def is_no_nan(self, column: Column) -> sa.ColumnElement[bool]:
+        if column.type.split("(")[0] not in ("real", "double precision", "numeric"):
+            return sa.true()
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        return value != sa.literal_column("'NaN'")
+
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        first, last = _SECONDS if column.kind == "number" else _DAYS
+        if column.kind == "number":
+            return to_seconds(value, column).is_not(None)
+        first, last = _DAYS
         return sa.and_(value.is_not(None), value.between(sa.literal_column(first), sa.literal_column(last)))
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
-            return sa.func.to_timestamp(sa.case((self.has_event_time(column), value)))
+            return sa.func.to_timestamp(sa.cast(to_seconds(value, column), sa.Double))
         if column.type.endswith("with time zone"):
             return value
         return sa.func.timezone(timezone, sa.cast(value, sa.DateTime))
+
+    def cast_text_to_time(self, name: str) -> str:
+        return f"to_timestamp({name}, 'DD.MM.YYYY HH24:MI:SS')"
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
         return sa.cast(sa.literal(moment.isoformat(), sa.Text), sa.DateTime(timezone=True))
@@ -106,7 +116,7 @@ class PostgreSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         time, bound = self.event_time(column, timezone), self.instant(since)
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
-        if column.type.endswith("with time zone"):
+        if column.type.endswith("with time zone") or column.time_format == EXCEL:
             return exact
         early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]

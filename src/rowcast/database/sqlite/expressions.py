@@ -2,9 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
@@ -12,7 +10,8 @@ from sqlalchemy.dialects import sqlite
 from rowcast.database.literals import quote_text
 from rowcast.database.relation import FLOAT32_MAX, Column
 from rowcast.database.sqlite.mixed import Key
-from rowcast.database.times import FIRST_SECOND, LAST_SECOND
+from rowcast.database.sqlite.spelled_times import find_transitions, read_time
+from rowcast.database.times import EXCEL, SECONDS, to_seconds
 from rowcast.errors import DatabaseError
 
 _RENDERED = re.compile(
@@ -42,19 +41,34 @@ class SQLiteExpressions:
         is_number = sa.func.typeof(sa.column(column.name)).in_(("integer", "real"))
         return sa.case((sa.and_(is_number, sa.func.abs(value) <= FLOAT32_MAX), value))
 
+    def is_no_nan(self, column: Column) -> sa.ColumnElement[bool]:
+        return sa.true()  # SQLite makes it NULL
+
     def has_event_time(self, column: Column) -> sa.ColumnElement[bool]:
         return self.event_time(column, "UTC").is_not(None)
 
     def event_time(self, column: Column, timezone: str) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)
-        dated: sa.ColumnElement[bool] = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
-        of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
-        if timezone != "UTC":
-            of_text = of_text - _zone_offset(value, timezone)
-        counted = sa.and_(sa.func.typeof(value).in_(("integer", "real")), value.between(FIRST_SECOND, LAST_SECOND))
-        dated = sa.and_(sa.func.typeof(value) == "text", dated, value.between("0001-01-02", "9999-12-31"))
-        seconds = sa.case((counted, value), (dated, of_text))
+        counted = sa.func.typeof(value).in_(("integer", "real"))
+        spelled: sa.ColumnElement[Any] = sa.literal_column(
+            read_time(self._quoted(column.name), column.time_format, timezone)
+        )
+        seconds: sa.ColumnElement[Any] = sa.case((counted, to_seconds(value, column)), else_=spelled)
+        if column.time_format in (None, EXCEL, SECONDS):  # most often ISO 8601, which is read at less cost
+            dated: sa.ColumnElement[bool] = value.op("GLOB")("[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*")
+            of_text: sa.ColumnElement[Any] = sa.func.unixepoch(value, "subsec")
+            if timezone != "UTC":
+                of_text = of_text - _zone_offset(value, timezone)
+            dated = sa.and_(sa.func.typeof(value) == "text", dated, value.between("0001-01-02", "9999-12-31"))
+            iso = sa.case((dated, sa.func.coalesce(of_text, spelled)), else_=spelled)
+            seconds = sa.case((counted, to_seconds(value, column)), else_=iso)
         return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
+
+    def cast_text_to_time(self, name: str) -> str:
+        return f"datetime({name})"
+
+    def _quoted(self, name: str) -> str:
+        return self.dialect.identifier_preparer.quote_identifier(name)
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
         return sa.literal((moment - _EPOCH) // _MICROSECOND, sa.Integer)
@@ -104,7 +118,7 @@ def _zone_offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElemen
     trimmed = sa.func.rtrim(value)
     zoned = sa.or_(trimmed.op("GLOB")("*[Zz]"), trimmed.op("GLOB")("*[+-][0-9][0-9]:[0-9][0-9]"))
     wall = sa.func.unixepoch(value)
-    return sa.case((zoned, 0), else_=_search_steps(wall, _find_transitions(timezone)))
+    return sa.case((zoned, 0), else_=_search_steps(wall, find_transitions(timezone)))
 
 
 def _search_steps(wall: sa.ColumnElement[Any], steps: tuple[tuple[int, int], ...]) -> sa.ColumnElement[Any]:
@@ -115,28 +129,3 @@ def _search_steps(wall: sa.ColumnElement[Any], steps: tuple[tuple[int, int], ...
     return sa.case(
         (wall < steps[middle][0], _search_steps(wall, steps[:middle])), else_=_search_steps(wall, steps[middle:])
     )
-
-
-@lru_cache(maxsize=8)
-def _find_transitions(timezone: str) -> tuple[tuple[int, int], ...]:
-    """Return the offsets of a zone by wall-clock time, 1970 to 2050, found by bisection since zoneinfo does not tell.
-
-    As PostgreSQL reads them: a time that the clock skips is before the change, one that it shows twice is after it.
-    """
-    zone = ZoneInfo(timezone)
-
-    def offset(wall: int) -> int:
-        local = (_EPOCH + timedelta(seconds=wall)).replace(tzinfo=zone)
-        found = [local.replace(fold=fold).utcoffset() for fold in (0, 1)]
-        return min(int(each.total_seconds()) for each in found if each is not None)
-
-    day = 86400
-    steps = [(0, offset(0))]
-    for start in range(0, 80 * 366 * day, day):
-        if offset(start + day) != steps[-1][1]:
-            low, high = start, start + day
-            while high - low > 1:
-                middle = (low + high) // 2
-                low, high = (middle, high) if offset(middle) == steps[-1][1] else (low, middle)
-            steps.append((high, offset(high)))
-    return tuple(steps)
