@@ -1,5 +1,6 @@
 """Creating the store, finding one that is newer or older, and leaving it to a database administrator."""
 
+import hashlib
 import json
 import threading
 from dataclasses import replace
@@ -25,6 +26,7 @@ from rowcast.store.records import (
     StepStatus,
 )
 from rowcast.store.registry import Registry
+from rowcast.store.signing import SignatureState, SigningKeys
 from rowcast.store.tables import job_tables, tables
 
 AT = datetime(2026, 5, 1, tzinfo=UTC)
@@ -194,7 +196,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] + ["CREATE"] * 13 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 2 + ["CREATE"] * 13 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -252,6 +254,7 @@ ADDED = {
     8: [("run", "end_cause")],
     9: [("alert", "dedup_key")],
     11: [("model", "meaning")],
+    12: [("model", "signature")],
 }
 
 
@@ -294,7 +297,7 @@ def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 8 + ["CREATE"]
     for job, wanted in (
-        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] + own + ["CREATE"] * 6 + ["INSERT"]),
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 2 + own + ["CREATE"] * 6 + ["INSERT"]),
         ("lots", own),
     ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
@@ -486,3 +489,18 @@ def test_versions_of_a_store_of_version_10_have_no_meaning_until_the_next_is_tra
     opened(db)
     assert migrations.version(db, ledger.tables) == migrations.VERSION
     assert [each.meaning for each in Registry(db, ledger.tables, ledger.job).versions()] == [None]
+
+
+def test_versions_of_a_store_of_version_11_are_unsigned_until_a_person_signs_them(database):
+    db = database.connect()
+    ledger = opened(db)
+    old = {"job": ledger.job, "version": 1, "status": "champion", "created_at": AT, "run_id": 1, "estimator": "default"}
+    old |= {"features": '["s1"]', "rows": 9, "metrics": "{}", "artifact": b"x"}
+    old |= {"artifact_sha256": hashlib.sha256(b"x").hexdigest()}
+    db.execute(ledger.tables.model.insert().values(**old))
+    set_back(database, db, ledger.tables, 11)
+    opened(db)
+    registry = Registry(db, ledger.tables, ledger.job, SigningKeys.of(["k" * 40]))
+    assert registry.check_integrity(1).signature is SignatureState.MISSING
+    registry.sign(1)
+    assert registry.check_integrity(1).is_trusted

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rowcast.scoring.served_model import ServedModel
     from rowcast.status import Status
     from rowcast.store.records import DecisionRecord, RunRecord, StepRecord
-    from rowcast.store.registry import Version
+    from rowcast.store.registry import Integrity, Version
 
 
 class Reports(Connections):
@@ -90,6 +90,14 @@ class Reports(Connections):
         """Return every model version, the newest first."""
         with self.connection() as job:
             return tuple(job.registry.versions())
+
+    def verify_models(self) -> "tuple[Integrity, ...]":
+        """Return for every model version, the newest first, whether its bytes and its signature are those saved.
+
+        `is_trusted` of each says whether it may be loaded: as `rowcast models verify`.
+        """
+        with self.connection() as job:
+            return tuple(job.registry.check_integrity(each.version) for each in job.registry.versions())
 
     def decisions(self) -> "tuple[DecisionRecord, ...]":
         """Return every decision about a version, the newest first: by whom, why, on what evidence."""

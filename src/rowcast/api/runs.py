@@ -146,6 +146,17 @@ class Runs(Connections):
         with _running:
             promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
 
+    def sign_model(self, version: int) -> None:
+        """Sign a version as it is stored, by the first key of ROWCAST_SIGNING_KEY, as `rowcast models sign`.
+
+        Raises
+        ------
+        ModelError
+            Where there is no key, or the version's bytes were changed since they were saved.
+        """
+        with self.connection() as job:
+            job.registry.sign(version)
+
     def rollback(self, *, by: str | None = None, reason: str = "rolled back by hand") -> int:
         """Put the champion before this one back in service, and return its version."""
         from rowcast import promotion

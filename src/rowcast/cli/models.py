@@ -1,4 +1,4 @@
-"""Commands about model versions: models, models show, models import."""
+"""Commands about model versions: models, models show, models verify, models sign, models import."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -87,6 +87,34 @@ def show(
         from rowcast.card.text import summary
 
         report.show(summary(found))
+    return 0
+
+
+@versions.command
+def verify(*, json: Json = False, common: Common = COMMON) -> int:
+    """Whether each version is as it was saved, and signed by a key of ROWCAST_SIGNING_KEY; exit 1 where one is not."""
+    found = quiet_job(common).verify_models()
+    rows = [
+        {
+            "version": f"v{each.version}",
+            "bytes": "as saved" if each.intact else "CHANGED",
+            "signature": str(each.signature),
+            "may_be_loaded": each.is_trusted,
+        }
+        for each in found
+    ]
+    if json:
+        report.show(report.as_json([{**vars(each), "is_trusted": each.is_trusted} for each in found]))
+    else:
+        report.show(report.table(rows, ("version", "bytes", "signature", "may_be_loaded")))
+    return 0 if all(each.is_trusted for each in found) else 1
+
+
+@versions.command
+def sign(version: int, /, *, common: Common = COMMON) -> int:
+    """Sign a version that you trust, as it is stored, by the first key of ROWCAST_SIGNING_KEY."""
+    quiet_job(common).sign_model(version)
+    report.show(f"v{version} is signed")
     return 0
 
 

@@ -24,7 +24,7 @@ from rowcast.config.sections import (
     Store,
     Task,
 )
-from rowcast.config.values import check_job_name
+from rowcast.config.values import check_job_name, check_signing_key, split_keys
 
 DEFAULT_PATH = Path("rowcast.toml")
 
@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     monitor: Monitor = Monitor()
     notify: Notify = Notify()
     logs: Logs = Logs()
+    signing_key: Annotated[SecretStr, AfterValidator(check_signing_key)] | None = Field(default=None, exclude=True)
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
 
     @model_validator(mode="after")
@@ -102,12 +103,17 @@ class Settings(BaseSettings):
         return self._locate(self.store.url or self.source.url)
 
     @property
+    def signing_keys(self) -> tuple[str, ...]:
+        """The keys of model versions: the first signs, each verifies."""
+        return () if self.signing_key is None else split_keys(self.signing_key)
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What nobody may be shown, the longest first: passwords, and what looks like one in the URLs of [notify]."""
         databases = [secret.get_secret_value() for secret in (self.source.url, self.store.url) if secret is not None]
         found = {password for url in databases for password in find_passwords(url)}
         sinks = [url.get_secret_value() for url in self.notify.urls]
-        found |= {*sinks, *(part for url in sinks for part in _find_tokens(url))}
+        found |= {*self.signing_keys, *sinks, *(part for url in sinks for part in _find_tokens(url))}
         found |= {match[1] for url in sinks if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
         return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
 

@@ -28,6 +28,7 @@ class Reading:
         return tuple(value for value in self.missing if not isinstance(value, str))
 
 
+_SHORTEST_KEY = 32
 _LONGEST = 36500 * 86400  # seconds
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -73,6 +74,22 @@ def check_apprise_url(value: SecretStr) -> SecretStr:
     if not re.match(r"[A-Za-z][A-Za-z0-9]*://\S", value.get_secret_value()):
         raise ValueError("an Apprise URL begins with its service, such as 'mailto://' or 'slack://'")
     return value
+
+
+def check_signing_key(value: SecretStr) -> SecretStr:
+    """Return keys that sign model versions, parted by commas. Raise ValueError, which does not show them."""
+    keys = split_keys(value)
+    if not keys or min(map(len, keys)) < _SHORTEST_KEY or len(set(keys)) < len(keys):
+        raise ValueError(
+            f"each key has at least {_SHORTEST_KEY} characters: "
+            "python3 -c 'import secrets; print(secrets.token_urlsafe(32))' makes one"
+        )
+    return value
+
+
+def split_keys(value: SecretStr) -> tuple[str, ...]:
+    """Return the keys of a list that is parted by commas."""
+    return tuple(key.strip() for key in value.get_secret_value().split(","))
 
 
 def check_job_name(value: str) -> str:

@@ -13,6 +13,7 @@ from rowcast.job.opening import describe_tables
 from rowcast.source import Source
 from rowcast.store import migrations
 from rowcast.store.registry import Registry
+from rowcast.store.signing import SigningKeys
 from rowcast.store.tables import Tables
 
 
@@ -66,7 +67,7 @@ def _check_owner(source: Source, store: Database, shared: Tables, settings: Sett
 
 
 def _check_champion(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
-    registry = Registry(store, shared, settings.name)
+    registry = Registry(store, shared, settings.name, SigningKeys.of(settings.signing_keys))
     champion = registry.champion()
     if champion is None:
         yield Finding("ok", "there is no champion yet: 'rowcast run' trains and promotes the first")

@@ -18,6 +18,7 @@ from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
 from rowcast.store.job_rows import JobRows
 from rowcast.store.registry import Registry
+from rowcast.store.signing import SigningKeys
 from rowcast.store.tables import JobTables, Tables, job_tables, tables
 
 Result = TypeVar("Result")
@@ -96,7 +97,10 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
             migrations.upgrade(store, shared, own, settings.store.schema_)
             _check_key(store, own, settings, declare_key(source, store))
             ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.safe_url}")
-        runs, registry = Runs(store, shared, settings.name), Registry(store, shared, settings.name)
+        runs, registry = (
+            Runs(store, shared, settings.name),
+            Registry(store, shared, settings.name, SigningKeys.of(settings.signing_keys)),
+        )
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
 
 

@@ -99,6 +99,11 @@ def _meanings(db: Database, tables: Tables) -> list[str]:
     return [_add_column(db, tables.model, "meaning")]
 
 
+def _signatures(db: Database, tables: Tables) -> list[str]:
+    """To version 12: signatures of model versions. An older version has none until a person signs it."""
+    return [_add_column(db, tables.model, "signature")]
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -143,6 +148,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _dedup_keys,
     _reasons,
     _meanings,
+    _signatures,
 )
 VERSION = 1 + len(STEPS)
 

@@ -17,9 +17,11 @@ from rowcast.models.artifact import Model
 from rowcast.store.ledger import leave_to_champion
 from rowcast.store.meaning import Meaning
 from rowcast.store.records import DecisionOutcome, DecisionRecord, NewDecision, VersionStatus
+from rowcast.store.signing import SignatureState, SigningKeys
 from rowcast.store.tables import Tables
 
-_LARGE = ("artifact", "edges", "reference", "weights")  # columns that only those read who need them
+_LARGE = ("artifact", "edges", "reference", "weights", "signature")  # columns that only those read who need them
+NO_KEYS = SigningKeys()
 _LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy")
 
 
@@ -55,18 +57,34 @@ class Reference:
     weights: dict[str, float] | None  # None where the model does not tell
 
 
+@dataclass(frozen=True)
+class Integrity:
+    """Whether a stored version is what was saved."""
+
+    version: int
+    intact: bool  # its bytes have the recorded digest
+    signature: SignatureState
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether the version may be loaded."""
+        return self.intact and self.signature.is_trusted
+
+
 class Registry:
     """The model versions of one job."""
 
-    def __init__(self, db: Database, tables: Tables, job: str) -> None:
+    def __init__(self, db: Database, tables: Tables, job: str, keys: SigningKeys = NO_KEYS) -> None:
         self.db = db
         self.tables = tables
         self.job = job
+        self.keys = keys
 
     def save(self, model: Model, reference: Reference, **values: Any) -> int:
         """Store a new version as the challenger that waits; one that waited before is replaced."""
         table = self.tables.model
         artifact = model.to_bytes()
+        sha256 = hashlib.sha256(artifact).hexdigest()
         with self.db.transaction("write"):
             self.db.lock(self.tables.job, self.job)  # under which version numbers are given
             newest = self.db.scalar(sa.select(sa.func.max(table.c.version).label("v")).where(table.c.job == self.job))
@@ -83,7 +101,8 @@ class Registry:
                     status=VersionStatus.CHALLENGER,
                     features=json.dumps(model.features, ensure_ascii=False),
                     artifact=artifact,
-                    artifact_sha256=hashlib.sha256(artifact).hexdigest(),
+                    artifact_sha256=sha256,
+                    signature=self.keys.sign(self.job, version, sha256),
                     edges=reference.edges,
                     reference=reference.blocks,
                     weights=None if reference.weights is None else json.dumps(reference.weights, ensure_ascii=False),
@@ -93,7 +112,10 @@ class Registry:
         return version
 
     def load(self, version: int) -> Model:
-        """Return the model itself. Raise ModelError where it is missing, was changed, or holds what is not allowed."""
+        """Return the model itself. Raise ModelError where it is missing, was changed, or holds what is not allowed.
+
+        So it does for a version that is not signed, where there is a key to sign by.
+        """
         artifact, sha256 = self._artifact(version)
         try:
             return Model.from_bytes(artifact, sha256)
@@ -109,18 +131,52 @@ class Registry:
         """Raise ModelError unless the stored bytes are those that were saved."""
         artifact, sha256 = self._artifact(version)
         if hashlib.sha256(artifact).hexdigest() != sha256:
-            raise ModelError(
-                f"model v{version} of job '{self.job}' was changed in the store: its SHA-256 is not the recorded one",
-                hint="'rowcast rollback' puts the champion before it in service, 'rowcast retrain' trains another",
-            )
+            raise self._changed(version)
+
+    def check_integrity(self, version: int) -> Integrity:
+        """Return whether the stored bytes are those that were saved, and what their signature is worth."""
+        artifact, sha256, signature = self._stored(version)
+        intact = hashlib.sha256(artifact).hexdigest() == sha256
+        return Integrity(version, intact, self.keys.check(signature, self.job, version, sha256))
+
+    def sign(self, version: int) -> None:
+        """Sign a version as it is stored. Raise ModelError without a key, and for bytes that were changed."""
+        artifact, sha256, _ = self._stored(version)
+        signature = self.keys.sign(self.job, version, sha256)
+        if signature is None:
+            raise ModelError("there is no key to sign by", hint="export ROWCAST_SIGNING_KEY=… before the command")
+        if hashlib.sha256(artifact).hexdigest() != sha256:
+            raise self._changed(version)
+        table = self.tables.model
+        this = sa.and_(table.c.job == self.job, table.c.version == version, table.c.artifact_sha256 == sha256)
+        self.db.execute(table.update().where(this).values(signature=signature))
 
     def _artifact(self, version: int) -> tuple[bytes, str]:
+        """Return a version's bytes and their recorded digest. Raise ModelError where a signature is needed in vain."""
+        artifact, sha256, signature = self._stored(version)
+        state = self.keys.check(signature, self.job, version, sha256)
+        if not state.is_trusted:
+            raise ModelError(
+                f"model v{version} of job '{self.job}' is refused: {state}",
+                hint="'rowcast models verify' shows every version; 'rowcast models sign V' signs one that you trust",
+                about=f"v{version}",
+            )
+        return artifact, sha256
+
+    def _changed(self, version: int) -> ModelError:
+        return ModelError(
+            f"model v{version} of job '{self.job}' was changed in the store: its SHA-256 is not the recorded one",
+            hint="'rowcast rollback' puts the champion before it in service, 'rowcast retrain' trains another",
+        )
+
+    def _stored(self, version: int) -> tuple[bytes, str, str | None]:
+        """Return a version's bytes, their recorded digest, and its signature."""
         table = self.tables.model
         this = sa.and_(table.c.job == self.job, table.c.version == version)
-        found = self.db.rows(sa.select(table.c.artifact, table.c.artifact_sha256).where(this))
+        found = self.db.rows(sa.select(table.c.artifact, table.c.artifact_sha256, table.c.signature).where(this))
         if not found:
             raise ModelError(f"job '{self.job}' has no model v{version}", hint="'rowcast models' lists them")
-        return bytes(found[0]["artifact"]), found[0]["artifact_sha256"]
+        return bytes(found[0]["artifact"]), found[0]["artifact_sha256"], found[0]["signature"]
 
     def reference(self, version: int) -> Reference | None:
         """Return what a version's rows are held against; None for one that was trained before rows were counted."""

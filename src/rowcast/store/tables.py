@@ -215,6 +215,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("reference", sa.LargeBinary),  # … and how the training rows were, block by block
             sa.Column("weights", text),  # JSON: by how many SDs its score moves with each feature
             sa.Column("meaning", text),  # JSON: what it predicts, and as what it read its columns
+            sa.Column("signature", text),  # over its job, number and digest, by a key that is not in the store
         ),
         profile=table(
             "profile",

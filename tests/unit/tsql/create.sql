@@ -113,6 +113,7 @@ CREATE TABLE [rowcast].[model] (
 	[reference] VARBINARY(max) NULL, 
 	[weights] NVARCHAR(max) NULL, 
 	[meaning] NVARCHAR(max) NULL, 
+	[signature] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_model] PRIMARY KEY ([job], [version])
 );
 
@@ -314,4 +315,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (10, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (12, SYSDATETIMEOFFSET());
