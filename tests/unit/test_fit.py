@@ -294,7 +294,7 @@ def test_a_planted_cause_is_found_and_pays() -> None:
     assert built.metrics["cost_per_row"] < 0.8 * min(
         built.metrics["cost_per_row_flag_none"], built.metrics["cost_per_row_flag_all"]
     )
-    assert [each["chosen"] for each in built.candidates].count(True) == 1
+    assert [each.is_chosen for each in built.candidates].count(True) == 1
     later, truth = planted(3000, seed=1)
     flagged = built.model.score(later).score >= built.model.threshold
     cost = (20 * (truth & ~flagged).sum() + (~truth & flagged).sum()) / 3000
@@ -304,7 +304,10 @@ def test_a_planted_cause_is_found_and_pays() -> None:
 def test_figures_are_json_and_complete() -> None:
     of, outcome = planted(400)
     built = trained(of, outcome)
-    json.dumps([built.metrics, built.candidates, built.dropped, built.features_ranked], allow_nan=False)
+    json.dumps(
+        [built.metrics, [each.to_dict() for each in built.candidates], built.dropped, built.features_ranked],
+        allow_nan=False,
+    )
     assert (built.metrics["rows"], built.metrics["positives"]) == (400, int(outcome.sum()))
     assert built.metrics["rows_out_of_fold"] == 260
     assert built.metrics["positives_out_of_fold"] == int(outcome[140:].sum())
@@ -330,7 +333,7 @@ def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None
 
     cut = run(config.Model(budget="1m"), spent=lambda: next(passed))
     assert cut.metrics["ran"] == 2
-    assert [each["name"] for each in cut.candidates] == [
+    assert [each.name for each in cut.candidates] == [
         *(c.name for c in default_candidates("binary", 0)[:2]),
         "average of all",
     ]

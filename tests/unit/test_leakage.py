@@ -15,8 +15,8 @@ def test_a_column_that_was_written_after_the_outcome_is_named_and_no_other() -> 
     values[:, 2] = np.where(outcome, -5, 5) + random.normal(size=500)
     values[:, 3] = np.where(outcome, np.nan, 1)
     found = find_suspects(Matrix(values, tuple("abcd"), {}), Target("binary", outcome, (0, 1)))
-    assert [each["column"] for each in found] == ["c"]
-    assert "an AUC of 1.000" in found[0]["why"]
+    assert [each.column for each in found] == ["c"]
+    assert "an AUC of 1.000" in found[0].why
 
 
 def test_an_amount_that_repeats_the_label_is_named() -> None:
@@ -24,4 +24,4 @@ def test_an_amount_that_repeats_the_label_is_named() -> None:
     label = random.normal(size=300)
     values = np.stack([label * 3 + 1, label + random.normal(size=300)], axis=1).astype(np.float32)
     found = find_suspects(Matrix(values, ("copy", "sensor"), {}), Target("regression", label))
-    assert [each["column"] for each in found] == ["copy"]
+    assert [each.column for each in found] == ["copy"]

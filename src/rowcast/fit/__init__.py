@@ -4,7 +4,7 @@ Whatever is fitted to judge a model is fitted inside a fold, on rows before thos
 over is then fitted in the same way on all of them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -56,12 +56,25 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
+class CandidateResult:
+    """How good a candidate is, on rows that came after all that it was fitted on."""
+
+    name: str
+    figures: Mapping[str, Any]  # by name, such as auc, auc_low, auc_high, log_loss, cost_per_row; None is not known
+    is_chosen: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result as it is kept in JSON."""
+        return {"name": self.name, **self.figures, "chosen": self.is_chosen}
+
+
+@dataclass(frozen=True)
 class FitResult:
     """A challenger and all that was learned on the way."""
 
     model: Model
     metrics: dict[str, Any]  # out of fold; JSON-safe
-    candidates: list[dict[str, Any]]  # name, auc, auc_low, auc_high, log_loss, cost_per_row, chosen
+    candidates: tuple[CandidateResult, ...]  # that were tried, the average of all among them
     dropped: dict[str, str]  # column -> why the model does not use it
     features_ranked: list[tuple[str, float]]  # most important first
     contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
@@ -106,11 +119,15 @@ def fit_challenger(
     )
     challenger = _model(target, contract, matrix, members, judged, task)
     shares = _explain(challenger, matrix)
-    more = {"choice": judged.choice.reason, "ran": len(tried), "suspects": find_suspects(matrix, target)}
+    more = {
+        "choice": judged.choice.reason,
+        "ran": len(tried),
+        "suspects": [vars(each) for each in find_suspects(matrix, target)],
+    }
     return FitResult(
         model=challenger,
         metrics={**_about(chosen, target, matrix), **more, **judged.record},
-        candidates=[_figures(scores, name, name == chosen, task) for name in scores.raw],
+        candidates=tuple(_measure(scores, name, name == chosen, task) for name in scores.raw),
         dropped=reduced.dropped,
         features_ranked=_rank(challenger, shares, reduced.relevance),
         contributions=shares,
@@ -160,7 +177,7 @@ def calibrate_imported(
     return FitResult(
         model=challenger,
         metrics={**_about(_IMPORTED, target, matrix), **judged.record},
-        candidates=[],
+        candidates=(),
         dropped={name: "not among the model's columns" for name in training.matrix.names if name not in matrix.names},
         features_ranked=_rank(challenger, shares, {}),
         contributions=shares,
@@ -291,9 +308,9 @@ def _check_folds(split: list[Fold], target: Target) -> None:
         )
 
 
-def _figures(scores: OutOfFold, name: str, chosen: bool, task: config.Task) -> dict[str, Any]:
+def _measure(scores: OutOfFold, name: str, is_chosen: bool, task: config.Task) -> CandidateResult:
     found = measure_quality(cross_fit(scores, lambda _: Selection(name, ""), task, calibration.fit), task)
-    return {"name": name, **{key: found[key] for key in _SHOWN if key in found}, "chosen": chosen}
+    return CandidateResult(name, {key: found[key] for key in _SHOWN if key in found}, is_chosen)
 
 
 def _explain(model: Model, matrix: Matrix) -> Floats | None:
@@ -309,4 +326,4 @@ def _rank(model: Model, shares: Floats | None, relevance: dict[str, float]) -> l
     return sorted(known, key=lambda item: -item[1])
 
 
-__all__ = ["MIN_CLASS_ROWS", "FitResult", "TrainingData", "calibrate_imported", "fit_challenger"]
+__all__ = ["MIN_CLASS_ROWS", "CandidateResult", "FitResult", "TrainingData", "calibrate_imported", "fit_challenger"]

@@ -221,7 +221,7 @@ def _build(run: Run, about: StepReport) -> None:
     about_it = {
         **built.metrics,
         "labels_known": labels_known,
-        "candidates": built.candidates,
+        "candidates": [each.to_dict() for each in built.candidates],
         "dropped": {**unlearned["dropped"], **built.dropped},
         "unreadable": unlearned["unreadable"],
         "importance": built.features_ranked,
@@ -241,7 +241,9 @@ def _build(run: Run, about: StepReport) -> None:
             **window,
         )
     )
-    run.work.save_json(SAVED["model-build"], {"version": version, **built.metrics, "candidates": built.candidates})
+    run.work.save_json(
+        SAVED["model-build"], {"version": version, **built.metrics, "candidates": about_it["candidates"]}
+    )
     about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
     about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
     about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
