@@ -21,7 +21,7 @@ ODD_SHARE, _FEW_ODD = 0.01, 2  # of the labels, or labels: up to so many may be 
 
 
 def process(rows: pa.RecordBatch, contract: Contract, names: Sequence[str]) -> Matrix:
-    """The features `names`, in that order, of rows that keep the contract: float32, shape (rows, names), C order.
+    """Return the features `names`, in that order, of rows that keep the contract: float32, shape (rows, names).
 
     NULL is NaN; a boolean 0 or 1; a category its position in the rule's `categories`, NaN where unknown. Raises
     SourceError for a column that `rows` lack or that data-check has not brought to its kind; KeyError for a name
@@ -65,7 +65,7 @@ def _numbers(rows: pa.RecordBatch, rule: ColumnRule) -> npt.NDArray[Any]:
 
 
 def find_learnable(labels: pa.Array, task: Task, least: int) -> npt.NDArray[np.bool_]:
-    """Which of n known labels a model can learn from, shape (n,).
+    """Return which of n known labels a model can learn from, shape (n,).
 
     Of several classes those of `least` rows and more, of values the finite numbers, of two outcomes all but a few odd
     ones. Raises TrainingError where there are labels, and none of them will do.
@@ -108,7 +108,7 @@ def find_odd_labels(labels: pa.Array, positive: Scalar) -> list[Any]:
 
 
 def make_target(labels: pa.Array, task: Task) -> Target:
-    """What n known labels say. Raises TrainingError where they are not of the task's kind."""
+    """Return the target of n known labels. Raise TrainingError where they are not of the task's kind."""
     if not len(labels):
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
     if task.kind == "regression":
@@ -204,7 +204,7 @@ def _list_some(labels: Iterable[Any]) -> str:
 
 
 def encode_labels(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.int64]:
-    """The place of each label in `classes`, shape (n,); of one that is not among them, the number of classes."""
+    """Return the place of each label in `classes`, shape (n,); of one that is not among them, the number of classes."""
     known = {canonical_label(value): place for place, value in enumerate(classes)}
     coded = labels.dictionary_encode()
     of = [known.get(canonical_label(value), len(classes)) for value in coded.dictionary.to_pylist()]
@@ -212,5 +212,5 @@ def encode_labels(labels: pa.Array, classes: tuple[Any, ...]) -> npt.NDArray[np.
 
 
 def match_positive(labels: pa.Array, positive: Scalar) -> npt.NDArray[np.bool_]:
-    """Which of n labels are the positive class, shape (n,)."""
+    """Return which of n labels are the positive class, shape (n,)."""
     return np.equal(encode_labels(labels, (positive,)), 0)

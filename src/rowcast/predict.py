@@ -28,7 +28,7 @@ class Predictions:
 
 
 def predict_batch(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]) -> Predictions:
-    """Scores of n good rows, `keys` and `row_hash` (n,) beside them.
+    """Return scores of n good rows, `keys` and `row_hash` (n,) beside them.
 
     The flagged rows with the highest scores carry their leading contributions; `rowcast explain` gives any row's.
     """
@@ -41,7 +41,7 @@ def predict_batch(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: 
 def score_columns(
     model: Model, scored: ModelOutput, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64]
 ) -> pa.RecordBatch:
-    """What was made of each row, without how sure that is and why."""
+    """Return score, prediction and threshold of each row, without how sure that is and why."""
     columns = {
         "row_hash": pa.array(row_hash),
         "score": pa.array(scored.score),
@@ -52,7 +52,7 @@ def score_columns(
 
 
 def predict_labels(model: Model, scored: ModelOutput) -> pa.Array:
-    """The decisions as the source spells its labels, or a regression's values."""
+    """Return the decisions as the source spells its labels, or a regression's values."""
     return pa.array(scored.score) if scored.place is None else pa.array(model.classes).take(pa.array(scored.place))
 
 
@@ -64,7 +64,7 @@ def make_quarantine_rows(
     row_hash: npt.NDArray[np.int64],
     reasons: Callable[[list[Failure]], str],
 ) -> pa.RecordBatch:
-    """Rows that broke the contract, by their index in `failures`, with reasons and values as they were read.
+    """Return rows that broke the contract, by their index in `failures`, with reasons and values as they were read.
 
     `originals` holds, by row and column, texts that a column's type could not hold.
     """

@@ -304,10 +304,8 @@ def test_a_planted_cause_is_found_and_pays() -> None:
 def test_figures_are_json_and_complete() -> None:
     of, outcome = planted(400)
     built = trained(of, outcome)
-    json.dumps(
-        [built.metrics, [each.to_dict() for each in built.candidates], built.dropped, built.features_ranked],
-        allow_nan=False,
-    )
+    candidates = [each.to_dict() for each in built.candidates]
+    json.dumps([built.metrics, candidates, built.dropped, built.features_ranked], allow_nan=False)
     assert (built.metrics["rows"], built.metrics["positives"]) == (400, int(outcome.sum()))
     assert built.metrics["rows_out_of_fold"] == 260
     assert built.metrics["positives_out_of_fold"] == int(outcome[140:].sum())

@@ -13,7 +13,7 @@ _Z = 1.959964  # of a two-sided 95 % interval
 
 
 def list_caveats(card: Card) -> list[str]:
-    """Everything on record that should make one careful, in whole sentences."""
+    """Return everything on record that should make one careful, in whole sentences."""
     checks = (
         *(_damage, _unmeasured, _first, _by_hand, _few, _chance, _trivial, _idle),
         *(_drift, _calibration, _coverage, _suspects),
@@ -115,7 +115,7 @@ def _apart(spans: Sequence[tuple[float | None, float | None, float | None]]) -> 
 
 
 def wilson(hits: int, rows: int) -> tuple[float, float, float]:
-    """A share with its 95 % interval: low, share, high. Wilson 1927, JASA 22(158); rows are taken as independent."""
+    """Return a share with its 95 % interval: low, share, high. Wilson 1927, JASA 22(158), for independent rows."""
     share = hits / rows
     centre = (share + _Z**2 / (2 * rows)) / (1 + _Z**2 / rows)
     reach = _Z * math.sqrt(share * (1 - share) / rows + _Z**2 / (4 * rows**2)) / (1 + _Z**2 / rows)

@@ -42,7 +42,7 @@ class Span:
 
 
 def reliability(bins: Rows, name: str) -> Markup:
-    """Predicted against observed share, bin by bin, with the diagonal on which they are equal."""
+    """Draw predicted against observed share, bin by bin, with the diagonal on which they are equal."""
     top = domain([each[key] for each in bins for key in ("predicted", "observed_high")], zero=True, ceiling=1.0)[1]
     steps = ticks(0, top, is_share=True)
     frame = make_frame((0, top), (0, top), steps)
@@ -62,7 +62,7 @@ def reliability(bins: Rows, name: str) -> Markup:
 
 
 def residuals(bins: Rows, name: str) -> Markup:
-    """By how much what was observed lies above what was predicted, bin by bin."""
+    """Draw by how much what was observed lies above what was predicted, bin by bin."""
     points = []
     for each in bins:
         low, high = _bounds(each, "observed")
@@ -85,7 +85,7 @@ def residuals(bins: Rows, name: str) -> Markup:
 
 
 def cost_curve(points: Rows, threshold: float | None, name: str) -> Markup:
-    """Cost per row by the share of rows that are flagged, with the threshold below; the one in force is marked."""
+    """Draw cost per row by the share of rows that are flagged, with the threshold below; the one in force is marked."""
     rows = sorted(points, key=lambda each: (each["flagged_share"], -each["threshold"]))
     values = [value for each in rows for value in (each["cost_per_row"], *_bounds(each, "cost", "cost_per_row"))]
     span = domain(values, zero=True)
@@ -146,7 +146,7 @@ def _at(share: float, shares: Sequence[float], rows: Rows) -> float:
 def over_time(
     periods: Rows, key: str, bounds: str, title: str, name: str, level: tuple[float, str] | None = None
 ) -> Markup:
-    """A figure in each period of time, with its interval; below, how many rows it is of.
+    """Draw a figure in each period of time, with its interval; below, how many rows it is of.
 
     `bounds` is what the interval's keys begin with; `level` a value to compare with, and its name.
     """
@@ -196,7 +196,7 @@ def _level(frame: Frame, value: float, text: str) -> Markup:
 
 def spans(rows: Sequence[Span], title: str, axis: str, name: str, zero: bool = False, is_share: bool = False,
           lines: Sequence[tuple[float, str]] = ()) -> Markup:  # fmt: skip
-    """Numbers with their intervals one below another, each as text too; `lines` are values to compare with."""
+    """Draw numbers with their intervals one below another, each as text too; `lines` are values to compare with."""
     text = percent if is_share else number
     known = [value for row in rows for value in (row.value, row.low, row.high, row.target) if value is not None]
     span = domain([*known, *(value for value, _ in lines)], zero=zero, ceiling=1.0 if is_share else None)
@@ -234,7 +234,7 @@ def _span(frame: Frame, row: Span, y: float, said: str, width: float) -> Markup:
 
 
 def share_bar(share: float) -> Markup:
-    """A bar as long as a share of 1, for the cell of a table; the number stands beside it."""
+    """Draw a bar as long as a share of 1, for the cell of a table; the number stands beside it."""
     width = min(max(share, 0.0), 1.0) * 100
     return element(
         "svg",

@@ -30,6 +30,7 @@ class Figure:
         return between(self.low, self.high, self.is_share)
 
     def text(self, value: float) -> str:
+        """Return a value of this figure's kind as text."""
         return percent(value) if self.is_share else number(value)
 
 
@@ -67,7 +68,7 @@ _COUNTS |= {"ran", "interval_rows"}
 
 
 def list_figures(metrics: dict[str, Any]) -> list[Figure]:
-    """Every measured number of the record, those that are known by name first; a regression's cost is its error."""
+    """Return every measured number of the record, the known ones first; a regression's cost is its error."""
     names = [*_KNOWN, *(key for key in metrics if key not in _KNOWN and not _is_about_another(key))]
     found = []
     for key in names:
@@ -84,7 +85,7 @@ def _is_about_another(key: str) -> bool:
 
 
 def list_headlines(card: Card) -> list[Figure]:
-    """The few figures that say how good it is, each with its meaning in plain words."""
+    """Return the few figures that say how good a version is, each with its meaning in plain words."""
     metrics = card.metrics
     plain = {
         "auc": ("ranking (AUC)", "How often a positive row ranks above one that is not; 50 % is chance."),
@@ -126,7 +127,7 @@ class Change:
 
 
 def columns_changed(card: Card) -> tuple[list[str], list[str]]:
-    """Columns that came in and columns that went out, against the champion before."""
+    """Return the columns that came in and those that went out, against the champion before."""
     assert card.before is not None
     now, then = card.version.features, card.before.features
     return [name for name in now if name not in then], [name for name in then if name not in now]

@@ -21,7 +21,7 @@ _MOST_NAMED = 40  # columns that came in or went out
 
 
 def page(card: Card) -> str:
-    """The whole file."""
+    """Return the whole file."""
     sections: list[tuple[str, str, Sequence[Markup | None]]] = [
         ("quality", "Quality", _quality(card)),
         ("observed", "Predicted and observed", _calibration(card)),

@@ -62,6 +62,7 @@ class Card:
 
 
 def threshold_of(version: Version, part: Part) -> float | None:
+    """Return the threshold on record, or that in the bytes; None where there is neither."""
     kept: float | None = version.metrics.get("threshold")
     return part.threshold if kept is None else kept
 
@@ -118,4 +119,5 @@ def _run(job: Job, run_id: int) -> RunRecord | None:
 
 
 def day(moment: datetime) -> str:
+    """Return the day of a moment as text."""
     return f"{moment:%Y-%m-%d}"

@@ -47,7 +47,7 @@ def summary(card: Card) -> str:
 
 
 def as_dict(card: Card) -> dict[str, Any]:
-    """Everything on the card, JSON-safe but for moments."""
+    """Return everything on the card, JSON-safe but for moments."""
     version = card.version
     about: dict[str, Any] = {
         "job": card.job,

@@ -9,6 +9,7 @@ from rowcast.store.records import DecisionRecord
 
 
 def title(card: Card) -> str:
+    """Return the card's title."""
     return f"{card.job} v{card.version.version}"
 
 
@@ -29,7 +30,7 @@ def predicts(card: Card) -> str:
 
 
 def in_service(card: Card) -> str:
-    """Since when, until when, or why not."""
+    """Return a sentence that says since when a version serves, until when, or why not."""
     if card.service:
         since, until = card.service[-1]
         earlier = f", and {len(card.service) - 1} times before" if len(card.service) > 1 else ""
@@ -45,7 +46,7 @@ def in_service(card: Card) -> str:
 
 
 def describe_training_rows(card: Card) -> str:
-    """The data window."""
+    """Return a sentence that says which rows a version was trained on."""
     metrics, version = card.metrics, card.version
     if not version.rows:
         return "It was fitted elsewhere; on which rows is not on record."
@@ -159,7 +160,7 @@ def origin(card: Card) -> list[tuple[str, str]]:
 
 
 def spells(card: Card) -> list[str]:
-    """Each time in service."""
+    """Return a text for each time in service."""
     return [_spell(each) for each in card.service]
 
 

@@ -29,7 +29,7 @@ _NOTE = 130.0  # width of a mark's text, at most
 
 
 def picture(chart: Chart, days: tuple[date, date], title: str, name: str) -> Markup:
-    """The SVG, from one day to another; `name` tells its title apart from those of others on the page."""
+    """Draw a chart from one day to another; `name` tells its title apart from those of others on the page."""
     frame = _frame(chart, days)
     broken = [f"{words.day(point)} breaks {' and '.join(point.broken)}" for point in chart.points if point.broken]
     first, last = chart.points[0], chart.points[-1]

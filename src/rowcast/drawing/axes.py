@@ -50,19 +50,20 @@ class Frame:
         return self.y.end
 
     def point(self, x: float, y: float) -> str:
+        """Return a point in the picture as SVG writes it."""
         return f"{self.x(x):.2f},{self.y(y):.2f}"
 
 
 def make_frame(
     x: tuple[float, float], y: tuple[float, float], texts: Sequence[Tick], bottom: float = 250, top: float = 34
 ) -> Frame:
-    """A frame with room for the texts of y's ticks at its left."""
+    """Return a frame with room for the texts of y's ticks at its left."""
     left = max(len(text) for _, text in texts) * LETTER + 14
     return Frame(Scale(*x, left, WIDTH - 14), Scale(*y, bottom, top))
 
 
 def step_of(low: float, high: float, most: int) -> float:
-    """The smallest of …, 0.1, 0.2, 0.5, 1, 2, 5, … that parts low to high into at most `most` steps."""
+    """Return the smallest of …, 0.1, 0.2, 0.5, 1, 2, 5, … that parts low to high into at most `most` steps."""
     rough = (high - low) / most
     power = 10.0 ** math.floor(math.log10(rough))
     return next(power * part for part in (1, 2, 5, 10) if power * part >= rough * (1 - 1e-9))
@@ -71,7 +72,7 @@ def step_of(low: float, high: float, most: int) -> float:
 def domain(
     values: Sequence[float], most: int = 5, zero: bool = False, ceiling: float | None = None
 ) -> tuple[float, float]:
-    """Round bounds around the values; `zero` is among them where asked for, and nothing is above the ceiling."""
+    """Return round bounds around the values; `zero` is among them where asked for, and nothing is above the ceiling."""
     low, high = min(values), max(values)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
@@ -84,14 +85,14 @@ def domain(
 
 
 def ticks(low: float, high: float, most: int = 5, is_share: bool = False) -> list[Tick]:
-    """Round values between low and high, and how they are written."""
+    """Return round values between low and high, and how they are written."""
     step = step_of(low, high, most)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(place * step, format_tick(place * step, step, is_share)) for place in range(first, last + 1)]
 
 
 def format_tick(value: float, step: float, is_share: bool = False) -> str:
-    """A tick's value with as many digits as its step has."""
+    """Return a tick's value with as many digits as its step has."""
     value, step, unit = (100 * value, 100 * step, " %") if is_share else (value, step, "")
     if max(abs(value), step) >= 1e7 or step < 1e-6:
         digits = _power(value) - _power(step) + 1 if value else 1
@@ -109,7 +110,7 @@ _MONTHS = (1, 2, 3, 6, 12, 24, 60, 120)
 
 
 def moments(low: datetime, high: datetime, most: int = 6) -> list[tuple[datetime, str]]:
-    """Round moments from low to high: full hours, days, Mondays, first days of months or years."""
+    """Return round moments from low to high: full hours, days, Mondays, first days of months or years."""
     hours = (high - low).total_seconds() / 3600
     for step in _HOURS:
         if hours / step <= most:
@@ -138,7 +139,7 @@ def _by_hours(low: datetime, high: datetime, step: int) -> list[tuple[datetime, 
 
 
 def svg(name: str, title: str, description: str, height: float, *content: object) -> Markup:
-    """A picture that scales with its place; `name` tells its title apart from those of others on the page."""
+    """Return a picture that scales with its place; `name` tells its title apart from those of others on the page."""
     return element(
         "svg",
         element("title", title, id=f"{name}-title"),
@@ -152,15 +153,17 @@ def svg(name: str, title: str, description: str, height: float, *content: object
 
 
 def line(x1: float, y1: float, x2: float, y2: float, class_: str) -> Markup:
+    """Return a straight line."""
     return element("line", x1=float(x1), y1=float(y1), x2=float(x2), y2=float(y2), class_=class_)
 
 
 def label(x: float, y: float, text: object, anchor: str = "middle", class_: str | None = None) -> Markup:
+    """Return a text at a point of the picture."""
     return element("text", text, x=float(x), y=float(y), text_anchor=anchor, class_=class_)
 
 
 def axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_title: str) -> Markup:
-    """Lines at the ticks of y, the base line, the ticks' texts, and the axes' titles; y's is on top, to be read."""
+    """Draw lines at the ticks of y, the base line, the ticks' texts, and the axes' titles, y's on top."""
     parts = []
     for value, text in y:
         parts.append(line(frame.left, frame.y(value), frame.right, frame.y(value), "grid"))
@@ -175,7 +178,7 @@ def axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_tit
 
 
 def x_axis(frame: Frame, x: Sequence[Tick]) -> list[Markup]:
-    """Short strokes with their texts; a text that would touch the one before it is left out."""
+    """Draw short strokes with their texts; a text that would touch the one before it is left out."""
     parts = []
     taken = -math.inf
     for value, text in x:

@@ -7,7 +7,7 @@ from rowcast.drawing.markup import Markup, element
 
 
 def document(title: str, *content: Markup | None, origin: str) -> str:
-    """The whole file; `origin` is what it was written from."""
+    """Return the whole file; `origin` is what it was written from."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -22,5 +22,5 @@ def document(title: str, *content: Markup | None, origin: str) -> str:
 
 
 def style() -> str:
-    """The style sheet of every page and picture."""
+    """Return the style sheet of every page and picture."""
     return files("rowcast.drawing").joinpath("page.css").read_text(encoding="utf-8")

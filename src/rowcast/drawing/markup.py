@@ -17,7 +17,7 @@ class Markup(str):
 
 
 def element(name: str, /, *content: object, **attributes: object) -> Markup:
-    """`<name attributes>content</name>`, well-formed as XML.
+    """Return `<name attributes>content</name>`, well-formed as XML.
 
     Content that is None or an attribute that is None or False is left out; an underscore in an attribute's name is a
     hyphen, one at its end is not there (`class_`). Coordinates are written to a hundredth.
@@ -31,11 +31,12 @@ def element(name: str, /, *content: object, **attributes: object) -> Markup:
 
 
 def join(parts: Iterable[object]) -> Markup:
-    """Parts one after another, each escaped unless it is markup."""
+    """Return parts one after another, each escaped unless it is markup."""
     return Markup("".join(part if isinstance(part, Markup) else escape(part) for part in parts if part is not None))
 
 
 def escape(value: object) -> str:
+    """Return a value as text that is safe in HTML and XML."""
     return html.escape(_FORBIDDEN.sub("\ufffd", str(value)))
 
 

@@ -8,6 +8,7 @@ from rowcast.formatting import number
 
 
 def picture(svg: Markup, caption: str | None, numbers: Markup | None = None) -> Markup:
+    """Return a picture with its caption and, folded, its numbers."""
     return element(
         "figure",
         svg,
@@ -22,7 +23,7 @@ def fold(summary: str, content: Markup, is_open: bool = False) -> Markup:
 
 
 def compact_table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
-    """A table without the columns that hold nothing in any row."""
+    """Return a table without the columns that hold nothing in any row."""
     kept = list(rows)
     places = [place for place in range(len(headings)) if any(row[place] not in ("", "-") for row in kept)]
     right = set(numbers)
@@ -33,6 +34,7 @@ def compact_table(headings: Sequence[str], rows: Iterable[Sequence[object]], num
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: Iterable[int] = ()) -> Markup:
+    """Return a table; the columns `numbers` are aligned to the right."""
     right = set(numbers)
 
     def cells(row: Sequence[object], name: str) -> Markup:
@@ -47,14 +49,17 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: It
 
 
 def scroll_box(content: Markup) -> Markup:
+    """Return a box in which what is too wide can be scrolled."""
     return element("div", content, class_="scrolling")
 
 
 def tag(text: str, why: str) -> Markup:
+    """Return a small mark with the reason for it."""
     return element("span", text, class_="tag", title=why)
 
 
 def or_dash(value: Any) -> str:
+    """Return a number as text; a dash where there is none."""
     if value is None or value == "":
         return "-"
     return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)

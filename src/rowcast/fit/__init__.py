@@ -156,7 +156,7 @@ def calibrate_imported(
     task: config.Task,
     confidence: float = 0.9,
 ) -> FitResult:
-    """An estimator that was fitted elsewhere, calibrated and judged on rows that it has not seen: those of `training`.
+    """Calibrate and evaluate an estimator that was fitted elsewhere on rows that it has not seen: those of `training`.
 
     Raises TrainingError where the rows are too few or lack a column, EstimatorError where the estimator fails.
     """

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """The libraries have to be there before they can be told."""
+    """Limit linear algebra to one thread within a `with`; the libraries that do it are imported first."""
     import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_limits
 

@@ -38,7 +38,7 @@ class ConformalFit:
 
 
 def fit_conformal(probability: Floats, target: Target, fold: Places, confidence: float) -> ConformalFit:
-    """From calibrated probabilities (m,) or (m, k), or values (m,), of rows in time order.
+    """Fit prediction sets or intervals to calibrated probabilities (m,) or (m, k), or values (m,), in time order.
 
     A class with too few rows for the level, nine at 0.9, is in every set; likewise an interval is then infinite.
     """
@@ -105,7 +105,7 @@ def _ranges(value: Floats, off: Floats, level: float) -> tuple[Floats, Floats]:
 def measure_coverage(
     scores: OutOfFold, name: str, fitted: ConformalFit, confidence: float, calibrate: Calibrate
 ) -> list[dict[str, Any]]:
-    """How often the truth was covered on later time, of each class and of all: {of, promised, rows, covered, low, high,
+    """Return how often later truth was covered, of each class and of all: {of, promised, rows, covered, low, high,
     uncertain, level, always}.
 
     Measured as in service: all of `fit`, its level included, on the rows before a fold, then held against the fold.

@@ -59,7 +59,7 @@ def cross_fit(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrat
 
 
 def row_costs(target: Target, predicted: npt.NDArray[Any], task: Task) -> Floats:
-    """What each row costs, (m,): by the task's costs, or a regression's absolute error."""
+    """Return what each row costs, shape (m,): by the task's costs, or a regression's absolute error."""
     return decision_costs(target.values, predicted, None if target.kind == "regression" else Costs.of(task))
 
 

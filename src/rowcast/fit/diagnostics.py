@@ -19,7 +19,7 @@ THRESHOLDS = 50
 
 
 def reliability(judged: LabelledPredictions) -> Table:
-    """What was predicted beside what came, in bins of equally many rows: {low, high, rows, predicted, observed,
+    """Return predicted beside observed, in bins of equally many rows: {low, high, rows, predicted, observed,
     observed_low, observed_high}.
 
     Binary: the probability and share of positives; multiclass: of any class but the first. Regression: the mean value
@@ -58,7 +58,7 @@ def reliability(judged: LabelledPredictions) -> Table:
 
 
 def cost_curve(judged: LabelledPredictions, task: Task) -> Table:
-    """What other thresholds would have cost: {threshold, cost_per_row, cost_low, cost_high, flagged_share, recall}.
+    """Return the cost of other thresholds: {threshold, cost_per_row, cost_low, cost_high, flagged_share, recall}.
 
     About fifty of them, closer together where few rows are flagged.
     """
@@ -86,7 +86,7 @@ def cost_curve(judged: LabelledPredictions, task: Task) -> Table:
 
 
 def confusion(judged: LabelledPredictions) -> Table:
-    """What the rows of each class were taken for: {truth, predicted, rows, share of the truth's rows, low, high}."""
+    """Return as what rows of each class were predicted: {truth, predicted, rows, share of truth, low, high}."""
     of, classes = split_periods(judged.fold, judged.block), judged.target.classes
     truth, predicted = judged.target.values.astype(np.int64), judged.predicted.astype(np.int64)
     found = []
@@ -100,7 +100,7 @@ def confusion(judged: LabelledPredictions) -> Table:
 
 
 def over_time(judged: LabelledPredictions, task: Task, when: Places | None) -> Table:
-    """Fold by fold: {from, to, rows, positives, auc, auc_low, auc_high, cost_per_row, cost_low, cost_high}.
+    """Return for each fold {from, to, rows, positives, auc, auc_low, auc_high, cost_per_row, cost_low, cost_high}.
 
     A regression has `mae` in place of `auc` and no positives. Intervals are of the fold's own figure, by luck alone:
     what folds differ beyond them is drift. `when` is in microseconds since 1970, UTC, shape (m,).

@@ -29,7 +29,7 @@ def folds(
     target: Target,
     window: int | None = None,
 ) -> list[Fold]:
-    """Windows over n rows in time order: what was known when a period began is trained on, the period is predicted.
+    """Return folds of n rows in time order: what was known when a period began is trained on, the period is predicted.
 
     `time` (n,) ascends, `known` (n,) is when each label arrived, both in the same unit, as is `window`: how far back
     training rows go (None: to the first). So there is a gap between both sides as long as labels take. The rows of one

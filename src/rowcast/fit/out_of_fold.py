@@ -20,6 +20,6 @@ class OutOfFold:
     raw: dict[str, Floats]  # candidate -> (m,) log-odds or value, or (m, k) log-probabilities up to a constant
 
     def take(self, rows: npt.NDArray[Any]) -> "OutOfFold":
-        """Just these rows, by index or mask."""
+        """Return just these rows, by index or mask."""
         raw = {name: values[rows] for name, values in self.raw.items()}
         return OutOfFold(self.target.take(rows), self.fold[rows], self.block[rows], raw)

@@ -12,7 +12,7 @@ Metrics = dict[str, float | int | str | None]
 
 
 def measure_quality(judged: LabelledPredictions, task: Task) -> Metrics:
-    """Figures of the out-of-fold rows, each with `_low` and `_high`: where that of as many later rows will lie, 95 %.
+    """Return figures of out-of-fold rows, each with `_low` and `_high`: where that of as many later rows lies, 95 %.
 
     `interval_rows` says how many rows that is. They are of all rows, but that AUC, average precision and balanced
     accuracy are those of a fold's rows on average: scores of two folds are two models'. Costs are per row, in the units
@@ -83,7 +83,7 @@ def _regression(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics
 
 
 def auc_spread(judged: LabelledPredictions, of: Periods) -> Spread | None:
-    """Area under the ROC curve; of more than two classes the mean of each against the rest."""
+    """Return the area under the ROC curve; of more than two classes the mean of each against the rest."""
     if judged.target.kind == "binary":
         return spread_of_ranking(
             auc, judged.raw, judged.target.values, of, lambda pos, neg: pos * neg / max(pos + neg, 1)
@@ -98,13 +98,13 @@ def auc_spread(judged: LabelledPredictions, of: Periods) -> Spread | None:
 
 
 def cost_spread(judged: LabelledPredictions, task: Task, of: Periods) -> Spread | None:
-    """Cost of a row."""
+    """Return the cost of a row, in the config's units."""
     worst = 0.0 if judged.target.kind == "regression" else max(task.cost_missed, task.cost_false_alarm)
     return ratio_spread(row_costs(judged.target, judged.predicted, task), np.ones(len(judged.target)), of, worst)
 
 
 def class_spread(figure: Callable[[Places], float], truth: Places, of: Periods) -> Spread | None:
-    """A mean over the classes that a period has. Rows that lack one of them tell nothing of its variance."""
+    """Return a mean over the classes that a period has. Rows that lack one of them tell nothing of its variance."""
     classes = [len(np.unique(truth[of.period == period])) for period in range(of.count)]
 
     def complete(rows: Places) -> float:
@@ -121,7 +121,7 @@ def spread_of_ranking(
     of: Periods,
     support: Callable[[float, float], float],
 ) -> Spread | None:
-    """A figure of how scores rank outcomes; `support` from positives and negatives."""
+    """Return a figure of how scores rank outcomes; `support` is computed from positives and negatives."""
 
     def support_of(rows: Places) -> float:
         positives = float(outcome[rows].sum())
@@ -133,7 +133,7 @@ def spread_of_ranking(
 
 
 def auc(score: Floats, outcome: Bools) -> float:
-    """Chance that a positive scores above a negative, ties counted half; NaN where a class is missing."""
+    """Return the chance that a positive scores above a negative, ties counted half; NaN where a class is missing."""
     from scipy.stats import rankdata
 
     positives = int(outcome.sum())
@@ -145,7 +145,7 @@ def auc(score: Floats, outcome: Bools) -> float:
 
 
 def average_precision(score: Floats, outcome: Bools) -> float:
-    """Mean precision at the positives, ties taken together; NaN where there is none."""
+    """Return the mean precision at the positives, ties taken together; NaN where there is none."""
     if not outcome.any():
         return float("nan")
     order = np.argsort(-score, kind="stable")

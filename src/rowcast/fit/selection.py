@@ -21,7 +21,7 @@ class Selection:
 
 
 def add_average(scores: OutOfFold) -> OutOfFold:
-    """The scores, and the plain average of all candidates', where there are several.
+    """Return the scores, with the plain average of all candidates' where there are several.
 
     The lines that bring them to one scale are fitted on all rows, those that are judged by them among them: two
     or a few numbers for each candidate, for which later rows pay little.
@@ -33,13 +33,13 @@ def add_average(scores: OutOfFold) -> OutOfFold:
 
 
 def to_common_scale(raw: Floats, target: Target) -> Floats:
-    """Raw scores brought to the scale that candidates share, by `calibration.line`."""
+    """Return raw scores on the scale that candidates share, by `calibration.fit_line`."""
     slope, intercept = calibration.fit_line(raw, target)
     return np.asarray(slope * raw + (np.array(intercept) if raw.ndim > 1 else intercept[0]), dtype=np.float64)
 
 
 def select_candidate(scores: OutOfFold) -> Selection:
-    """The simplest candidate whose loss is within a standard error of the least (Breiman, Friedman, Olshen and Stone
+    """Return the simplest candidate whose loss is within a standard error of the least (Breiman, Friedman et al.
     1984, Classification and Regression Trees, 3.4.3); their average where it is better than that by more than one.
 
     Candidates come simplest first. The loss is log loss after calibration, or a regression's squared error: costs at

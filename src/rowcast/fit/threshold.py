@@ -12,7 +12,7 @@ TOLERATED = 0.5  # standard errors
 
 
 def choose_threshold(probability: Floats, outcome: Bools, task: Task) -> float:
-    """The threshold in [0, 1] that the task asks for, from rows (n,) it is chosen on; 0 flags every row, 1 none.
+    """Return the threshold in [0, 1] that the task asks for, by the rows (n,) given; 0 flags every row, 1 none.
 
     `max_flagged` is a capacity: the riskiest rows up to that share are flagged, as many as it holds and never more,
     whatever they cost. `min_recall` flags as few rows as let a later positive be flagged with that probability. With

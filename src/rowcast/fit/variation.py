@@ -51,7 +51,7 @@ class Periods:
 
 
 def split_periods(fold: Places, block: Places) -> Periods:
-    """The folds, or equal parts where folds are fewer than three, each cut into runs of about equal rows.
+    """Return the folds, or equal parts where folds are fewer than three, each cut into runs of about equal rows.
 
     `fold` and `block` have shape (m,), in time order; rows of a block share their luck and stay together.
     """
@@ -96,12 +96,12 @@ class Spread:
         return float(self.support @ self.figure / self.support.sum())
 
     def of_period(self, place: int, scale: Scale) -> tuple[float, float]:
-        """The 95 % interval of one period's figure, by luck alone."""
+        """Return the 95 % interval of one period's figure, by luck alone."""
         value = float(self.figure[place])
         return interval_of(value, 1.96 * float(np.sqrt(self.unit / self.support[place])), scale)
 
     def later(self, scale: Scale) -> tuple[float | None, float | None]:
-        """Where the figure of a later period with as much support as all of these lies, with 95 % probability.
+        """Return where the figure of a later period with as much support as all of these lies, with 95 % probability.
 
         Where fewer than two periods have the figure, how much they differ is not known: a share may then be any, and
         of what has no upper limit nothing is said.
@@ -139,7 +139,7 @@ class Spread:
 
 
 def interval_of(value: float, reach: float, scale: Scale) -> tuple[float, float]:
-    """`value` -+ `reach`; near a limit further on the side that has room, for there figures vary more.
+    """Return `value` -+ `reach`; near a limit further on the side that has room, for there figures vary more.
 
     Amounts go by the square root, shares by the logit (both by the delta method), at most twice as far as `reach`. A
     share goes no less far than `reach` towards its limit: in few rows it may well lie on it.
@@ -158,7 +158,7 @@ def interval_of(value: float, reach: float, scale: Scale) -> tuple[float, float]
 
 
 def ratio_spread(above: npt.NDArray[Any], below: npt.NDArray[Any], of: Periods, worst: float = 0.0) -> Spread | None:
-    """Of a sum over a sum, such as a mean (`below` is 1) or a share of some rows; each (m,). None without any support.
+    """Return the spread of a ratio of sums, such as a mean (`below` is 1) or a share; each (m,). None without support.
 
     `worst` is what one unit that has not been seen yet may add to the figure: as many as one is allowed for, so that
     a figure without any variance, such as a recall of 1, is not taken for certain.
@@ -175,7 +175,7 @@ def ratio_spread(above: npt.NDArray[Any], below: npt.NDArray[Any], of: Periods, 
 def jackknife_spread(
     figure: Callable[[Places], float], support: Callable[[Places], float], of: Periods, worst: float = 0.0
 ) -> Spread | None:
-    """Of any smooth figure of the rows named by index; NaN where they cannot tell. Otherwise as `ratio`."""
+    """Return the spread of any smooth figure of rows named by index; NaN where they cannot tell. See `ratio_spread`."""
     whole = [np.flatnonzero(of.period == period) for period in range(of.count)]
     left_out = [
         figure(whole[period][of.run[whole[period]] != run]) for run, period in enumerate(of.period_of_run.tolist())

@@ -139,7 +139,7 @@ def _mean(values: Floats) -> float | None:
 
 
 def auc(outcome: Bools, score: Floats) -> float | None:
-    """Area under the ROC curve, None where one class is missing."""
+    """Return the area under the ROC curve; None where one class is missing."""
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(outcome, score)) if 0 < outcome.sum() < len(outcome) else None

@@ -35,7 +35,7 @@ class Blocks:
 
     @staticmethod
     def of(gained: Floats, rows: npt.NDArray[np.int64], units: int, worst: float) -> "Blocks":
-        """From one entry for each block."""
+        """Return the blocks from one entry for each."""
         kinds, count = np.unique(np.stack([gained, rows]), axis=1, return_counts=True)
         return Blocks(kinds[0], kinds[1], count.astype(np.float64), units, worst)
 
@@ -46,7 +46,7 @@ class Blocks:
 
 
 def doubt(blocks: Blocks, gain: float) -> float:
-    """The one-sided p-value of "the gain per row is at most `gain`"."""
+    """Return the one-sided p-value of "the gain per row is at most `gain`"."""
     from scipy.stats import t
 
     beyond = blocks.gained - gain * blocks.rows
@@ -68,14 +68,14 @@ def doubt(blocks: Blocks, gain: float) -> float:
 
 
 def least_doubt(units: int) -> float:
-    """Below this no gain brings the doubt, where no more than `units` blocks differ."""
+    """Return the least doubt that any gain can leave, where no more than `units` blocks differ."""
     from scipy.stats import t
 
     return float(t.sf(np.sqrt(3.0 * (units - 1)), units - 1))  # each block gains as much as the unseen one might lose
 
 
 def lower_bound(blocks: Blocks, level: float) -> float | None:
-    """The largest gain per row that `level` still doubts; None where the blocks are too few for that level."""
+    """Return the largest gain per row that `level` still doubts; None where the blocks are too few for that level."""
     high = blocks.mean
     reach = max(abs(high), blocks.worst, float(np.abs(blocks.gained / blocks.rows).max())) * 1e-3
     while doubt(blocks, high - reach) > level:

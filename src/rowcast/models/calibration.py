@@ -81,7 +81,7 @@ def fit(raw: Floats, target: Target) -> Calibration:
 
 
 def fit_line(raw: Floats, target: Target) -> tuple[float, tuple[float, ...]]:
-    """Slope and intercept that bring raw scores to log-odds, or to log-probabilities up to a constant of the row; of
+    """Return slope and intercept that bring raw scores to log-odds, or to log-probabilities up to a row's constant; of
     several classes one intercept each. Values stay as they are.
     """
     if target.kind == "regression":
@@ -94,11 +94,12 @@ def fit_line(raw: Floats, target: Target) -> tuple[float, tuple[float, ...]]:
 
 
 def to_dict(calibration: Calibration) -> dict[str, Any]:
+    """Return the calibration safe for JSON."""
     return {"kind": type(calibration).__name__.lower(), **asdict(calibration)}
 
 
 def from_dict(values: dict[str, Any]) -> Calibration:
-    """The reverse of `to_dict`. Raises ModelError where the map is unknown, not finite or not monotone."""
+    """Return what `to_dict` was given. Raise ModelError where the map is unknown, not finite or not monotone."""
     try:
         kind = _NAMES[values["kind"]]
         read: Calibration

@@ -24,12 +24,12 @@ class Sets:
     least: tuple[float, ...]  # (k,), the probability from which on a class is in the set; 0: it always is
 
     def sets(self, probability: Floats) -> Bools:
-        """Which classes are in each row's set, (n, k), from probabilities (n, k), or (n,) of the second of two."""
+        """Return the classes in each row's set, (n, k), from probabilities (n, k), or (n,) of the second of two."""
         each = np.stack([1 - probability, probability], axis=1) if probability.ndim == 1 else probability
         return np.asarray(each >= np.array(self.least))
 
     def uncertain(self, probability: Floats) -> Bools:
-        """Where the set does not name one class, (n,): more than one is likely enough, or none."""
+        """Return where the set does not name one class, (n,): more than one is likely enough, or none."""
         return np.asarray(self.sets(probability).sum(axis=1) != 1)
 
 
@@ -42,12 +42,12 @@ class Bands:
     blind: float  # half the width of an interval by who knows the label's distribution and nothing of the row
 
     def interval(self, value: Floats) -> tuple[Floats, Floats]:
-        """Lowest and highest value, each (n,), from predicted values (n,)."""
+        """Return lowest and highest value, each (n,), from predicted values (n,)."""
         reach = self._reach(value)
         return value - reach, value + reach
 
     def uncertain(self, value: Floats) -> Bools:
-        """Where the interval is no narrower than the blind one, (n,)."""
+        """Return where the interval is no narrower than the blind one, (n,)."""
         return np.asarray(self._reach(value) >= self.blind)
 
     def _reach(self, value: Floats) -> Floats:
@@ -58,7 +58,7 @@ Conformal = Sets | Bands
 
 
 def to_dict(conformal: Conformal) -> dict[str, Any]:
-    """Safe for JSON: an infinite number is None."""
+    """Return it safe for JSON: an infinite number is None."""
     if isinstance(conformal, Sets):
         return {"kind": "sets", "least": list(conformal.least)}
     finite = [None if math.isinf(reach) else reach for reach in (*conformal.reach, conformal.blind)]
@@ -66,7 +66,7 @@ def to_dict(conformal: Conformal) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Conformal:
-    """The reverse of `to_dict`. Raises ModelError where the numbers could not have come from it."""
+    """Return what `to_dict` was given. Raise ModelError where the numbers could not have come from it."""
     try:
         if values["kind"] == "sets":
             least = np.array(values["least"], dtype=np.float64)

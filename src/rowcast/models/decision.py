@@ -20,12 +20,12 @@ class Costs:
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """By the config."""
+        """Return the costs that the config names."""
         return cls(task.cost_missed, task.cost_false_alarm)
 
 
 def cost_matrix(costs: Costs, classes: int) -> Floats:
-    """Cost of deciding class j where class i is true, shape (k, k); class 0 needs no action."""
+    """Return the cost of deciding class j where class i is true, shape (k, k); class 0 needs no action."""
     cost = np.full((classes, classes), costs.false_alarm)
     cost[1:, 0] = costs.missed
     np.fill_diagonal(cost, 0.0)
@@ -33,13 +33,13 @@ def cost_matrix(costs: Costs, classes: int) -> Floats:
 
 
 def cheapest_class(probability: Floats, costs: Costs) -> npt.NDArray[np.int64]:
-    """The class of least expected cost for each row of `probability` (n, k); of equal ones the first."""
+    """Return the class of least expected cost for each row of `probability` (n, k); of equal ones the first."""
     expected = probability @ cost_matrix(costs, probability.shape[1])
     return np.asarray(expected.round(12).argmin(axis=1), dtype=np.int64)
 
 
 def decision_costs(truth: npt.NDArray[Any], decided: npt.NDArray[Any], costs: Costs | None) -> Floats:
-    """Cost of each decision, shape (n,), from places of classes, of which 0 needs no action.
+    """Return the cost of each decision, shape (n,), from places of classes, of which 0 needs no action.
 
     Without `costs` both are values, as a regression's, and the cost is how far they lie apart.
     """

@@ -24,7 +24,7 @@ class Matrix:
         return [place for place, name in enumerate(self.names) if name in self.categories]
 
     def select(self, names: tuple[str, ...]) -> "Matrix":
-        """Just these columns, in this order. Raises KeyError for an unknown name."""
+        """Return just these columns, in this order. Raise KeyError for an unknown name."""
         if names == self.names:
             return self
         place = {name: index for index, name in enumerate(self.names)}
@@ -32,11 +32,11 @@ class Matrix:
         return Matrix(values, names, {name: self.categories[name] for name in names if name in self.categories})
 
     def take(self, rows: npt.NDArray[Any]) -> "Matrix":
-        """Just these rows, by index or mask."""
+        """Return just these rows, by index or mask."""
         return Matrix(np.ascontiguousarray(self.values[rows]), self.names, self.categories)
 
     def to_pandas(self) -> Any:
-        """A DataFrame with column names: float64 numbers, categories as strings (None where missing or unknown).
+        """Return a DataFrame with column names: float64 numbers, categories as strings (None where missing or unknown).
 
         Not float32: sums in it would differ between batch sizes by more than a score may.
         """

@@ -16,7 +16,7 @@ MOST_COMMON = 5  # categories named
 
 
 def reference_ranges(matrix: Matrix) -> ReferenceRanges:
-    """Of each column of n training rows: the 5th and 95th percentile of the measured values, or for a category the
+    """Return for each column of n training rows the 5th and 95th percentile of its values, or for a category the
     share of the rows that each of the most common ones has. A column without a value in any row is left out.
 
     Six significant digits, so that JSON keeps it as it is.
@@ -38,7 +38,7 @@ def reference_ranges(matrix: Matrix) -> ReferenceRanges:
 
 
 def from_dict(values: Any) -> ReferenceRanges:
-    """What `usual` gave, read from a model's bytes. Raises ModelError where it is anything else."""
+    """Return what `reference_ranges` gave, read from a model's bytes. Raise ModelError where it is anything else."""
     if not isinstance(values, dict) or not all(isinstance(name, str) and _sound(of) for name, of in values.items()):
         raise ModelError(
             "the usual values of the model's columns cannot be read",
@@ -48,7 +48,7 @@ def from_dict(values: Any) -> ReferenceRanges:
 
 
 def format_range(of: list[float] | dict[str, float] | None) -> str:
-    """What is usual for one column, for people: '1.2 to 2.9', or 'A 52 %, B 31 %'."""
+    """Return one column's reference range for people: '1.2 to 2.9', or 'A 52 %, B 31 %'."""
     if isinstance(of, dict):
         return ", ".join(f"{label} {percent(share)}" for label, share in of.items())
     return "-" if of is None else " to ".join(map(number, of))

@@ -10,7 +10,7 @@ Kind = Literal["binary", "multiclass", "regression"]
 
 
 def canonical_label(value: object) -> str:
-    """One spelling for 1, 1.0, true and '1'."""
+    """Return one spelling for 1, 1.0, true and '1'."""
     if isinstance(value, bool | int | float) and float(value).is_integer():
         return str(int(value))
     return str(value).strip()
@@ -28,7 +28,7 @@ class Target:
         return len(self.values)
 
     def take(self, rows: npt.NDArray[Any] | slice) -> "Target":
-        """Just these rows, by index, mask or slice."""
+        """Return just these rows, by index, mask or slice."""
         return Target(self.kind, self.values[rows], self.classes)
 
     @property

@@ -45,7 +45,7 @@ class Baseline:
     free: Floats  # (W, S) and its degrees of freedom
 
     def t_values(self, values: Floats, rows: Floats) -> Floats:
-        """Of the means of windows that end with each run: (W, R, S), in Student's scale, for values and rows (R, S).
+        """Return t values of the means of windows that end with each run, (W, R, S), for values and rows (R, S).
 
         A run of fewer rows than usual counts as so much less, one of more rows as a usual one: whatever part of the
         variance is the rows', that is safe. NaN where a window has no value or reaches back into the clean runs.
@@ -67,7 +67,7 @@ class Baseline:
 
 
 def fit_baseline(figures: Figures, clean: int) -> Baseline:
-    """By the first runs, so many of each kind: the first in which that kind has values at all."""
+    """Return the baseline of the first runs, so many of each kind: the first in which that kind has values at all."""
     kinds, windows = np.array([series.kind for series in figures.series]), len(WINDOWS)
     begin, learned = np.full(len(kinds), len(figures.values)), np.full((4 + 2 * windows, len(kinds)), np.nan)
     for kind in np.unique(kinds):

@@ -101,26 +101,27 @@ class Baseline:
     kind: Kind
 
     def weights(self, subgroups: Sequence[Subgroup]) -> Floats:
+        """Return what each subgroup weighs, shape (n,): one of the usual size or more 1."""
         return _weights(subgroups, self.size)
 
     def sigmas(self, most: int) -> Floats:
-        """How many standard deviations are called 1, 2, … sigma, shape (most,)."""
+        """Return how many standard deviations are called 1, 2, … sigma, shape (most,)."""
         found: Floats = stdtrit(self.count - 1, ndtr(np.arange(1, most + 1)))
         return found
 
     def limits(self, reach: float, rows: float) -> Limits:
-        """The values of so many rows that are so far from the centre."""
+        """Return the values of so many rows that are so far from the centre."""
         ends = (_value(self.centre + way * reach, rows, self.kind) for way in (-1, 1))
         return Limits(_value(self.centre, self.size, self.kind), *ends)
 
     def smooth(self, value: float, reach: float) -> Ewma:
-        """An EWMA, and what is so far from the centre."""
+        """Return an EWMA, and what is so far from the centre."""
         limits = self.limits(reach, self.size)
         return Ewma(_value(value, self.size, self.kind), limits.low, limits.high)
 
 
 def make_chart(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = (), kind: Kind = "value") -> list[Point]:
-    """Each subgroup held against the baseline before it; they come in the order of their days."""
+    """Return each subgroup held against the baseline before it; they come in the order of their days."""
     cuts = sorted({mark.day for mark in marks})
     passed = [bisect_right(cuts, subgroup.day) for subgroup in subgroups]
     found: list[Point] = []
@@ -145,7 +146,7 @@ def _stretch(subgroups: Sequence[Subgroup], number: int, kind: Kind) -> list[Poi
 
 
 def fit_baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:
-    """By two subgroups or more."""
+    """Return the baseline of two subgroups or more."""
     values, size = _values_of(subgroups, kind), float(np.median([each.rows for each in subgroups]))
     weights = _weights(subgroups, size)
     total = float(weights.sum())
@@ -156,7 +157,7 @@ def fit_baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baselin
 
 
 def apply_limits(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0) -> list[Point]:
-    """Subgroups, one after another, against a baseline."""
+    """Return subgroups, one after another, held against a baseline."""
     if not subgroups:
         return []
     off = _values_of(subgroups, held.kind) - held.centre
@@ -177,7 +178,7 @@ def apply_limits(subgroups: Sequence[Subgroup], held: Baseline, stretch: int = 0
 
 
 def western_electric(off: Floats, reach: Floats) -> dict[str, Bools]:
-    """Which of n subgroups break which rule, (n,): each of them completes a pattern that it is part of.
+    """Return which of n subgroups break which rule, (n,): each of them completes a pattern that it is part of.
 
     `off` (n,) is how far they are from the centre, `reach` (n, 3) how far 1, 2 and 3 sigma are.
     """
@@ -192,7 +193,7 @@ def western_electric(off: Floats, reach: Floats) -> dict[str, Bools]:
 
 
 def current_violations(points: Sequence[Point]) -> dict[str, date]:
-    """The rules that the last subgroup breaks, and since which day each subgroup has."""
+    """Return the rules that the last subgroup breaks, and since which day each subgroup has."""
     found: dict[str, date] = {}
     for rule in points[-1].broken if points else ():
         streak = 0
@@ -203,7 +204,7 @@ def current_violations(points: Sequence[Point]) -> dict[str, date]:
 
 
 def past_violations(points: Sequence[Point]) -> dict[str, date]:
-    """The rules that were broken, but not by the last subgroup, and when they were last."""
+    """Return the rules that were broken, but not by the last subgroup, and when they were last."""
     found = {rule: point.subgroup.day for point in points for rule in point.broken}
     return {rule: found[rule] for rule in RULES if rule in found and rule not in points[-1].broken}
 

@@ -65,7 +65,7 @@ def detect_drift(
     clean: int = 0,
     costs: Floats | None = None,
 ) -> DriftResult:
-    """What changed in runs of one model version, in time order.
+    """Return what changed in runs of one model version, in time order.
 
     `weights` says of a column by how many of its SDs the raw score moves when the column moves by one of its own (see
     `weights_of`): 0 for one that the model does not use, which then is in the table alone. Without it, 1 for all. The
@@ -89,7 +89,7 @@ def detect_drift(
 
 
 def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, float]:
-    """By how many of its SDs the raw score moves with each column, by the contributions (n, f) of some thousand rows.
+    """Return by how many of its SDs the raw score moves with each column, from contributions (n, f).
 
     The SD of a column's contributions over that of the raw score: exact for a linear model, for trees as good as one
     number can be.
@@ -99,7 +99,7 @@ def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, floa
 
 
 def expected_costs(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
-    """What a row is expected to cost in each slot of the score but the missing, (slots - 1,).
+    """Return what a row is expected to cost in each slot of the score but the missing, (slots - 1,).
 
     That is, while the score is a calibrated probability. Near the threshold either decision costs the same, so that it
     does not matter on which side of it a slot's mean lies.
@@ -110,7 +110,7 @@ def expected_costs(score: Numbers, threshold: float, missed: float, false_alarm:
 def split_blocks(
     rows: int, when: npt.NDArray[np.int64] | None, apart: timedelta = APART
 ) -> list[npt.NDArray[np.int64]]:
-    """Blocks of training rows in time order, the places of each: what clean runs look like, before there are any.
+    """Return blocks of training rows in time order, the places of each: they stand for clean runs until there are any.
 
     `when` (rows,) says when they came, in microseconds since 1970, where that is known, and `apart` how far apart runs
     will be. No block lasts longer, as far as it has 50 rows, or 20 where there would be fewer than 40 blocks: what
@@ -133,7 +133,7 @@ def split_blocks(
 
 
 def merge_small_runs(runs: Sequence[Run], edges: Edges) -> list[Run]:
-    """Runs of at least 50 rows and at least four hours after the last, or a day: others together with the next ones.
+    """Return runs of at least 50 rows, four hours or a day after the last: smaller ones are merged with the next.
 
     The last ones are left out until they come to that.
     """

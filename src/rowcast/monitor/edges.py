@@ -79,13 +79,13 @@ class Edges:
         return hashlib.sha256(self._text() + self._numbers().tobytes()).digest()[:8]
 
     def to_bytes(self) -> bytes:
-        """Equal edges give equal bytes."""
+        """Return the edges as bytes; equal edges give equal bytes."""
         text = self._text()
         return zlib.compress(len(text).to_bytes(4, "little") + text + self._numbers().tobytes())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Edges":
-        """What `to_bytes` wrote. Raises ModelError where it is anything else."""
+        """Return what `to_bytes` wrote. Raise ModelError where it is anything else."""
         try:
             return cls._read(decompress(data, _MOST_BYTES))
         except (ValueError, KeyError, TypeError, IndexError, RecursionError, zlib.error):
@@ -131,7 +131,7 @@ class Edges:
 
 
 def compute_edges(matrix: Matrix, score: Floats | None = None) -> Edges:
-    """The edges that n training rows give, and their scores (n,) where given.
+    """Return the edges that n training rows give, and their scores (n,) where given.
 
     Numbers have up to 32 bins of about equally many rows; a value that many rows share has a bin of its own.
     """
@@ -145,7 +145,7 @@ def compute_edges(matrix: Matrix, score: Floats | None = None) -> Edges:
 
 
 def decompress(data: bytes, most: int) -> bytes:
-    """Decompressed, at most so many bytes of it. Raises ValueError for more, or where bytes are left over."""
+    """Return the bytes decompressed, at most so many. Raise ValueError for more, or where bytes are left over."""
     reader = zlib.decompressobj()
     text = reader.decompress(data, most)
     if not reader.eof or reader.unused_data:

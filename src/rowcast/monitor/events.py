@@ -81,7 +81,7 @@ class EventLog:
     costs: Floats | None  # expected of a row, by slot of the score
 
     def events(self) -> tuple[Event, ...]:
-        """In time order."""
+        """Return the events in time order."""
         found, told, size_told = list[Event](), np.zeros(len(self.shifts), bool), 0.0
         series = [self.figures.series[shift.series] for shift in self.shifts]
         subject = np.array([each.column or each.kind for each in series])
@@ -99,13 +99,13 @@ class EventLog:
         return tuple(found)
 
     def find_standing(self, told: tuple[Event, ...]) -> Event | None:
-        """The alarm as of the last run, by the last of its events."""
+        """Return the alarm as of the last run, by the last of its events; None where none stands."""
         if not told or told[-1].what == "ended":
             return None
         return self.event(told[-1].what, len(self.runs) - 1, self._sizes[:, -1] > 0)
 
     def event(self, what: EventKind, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
-        """As of that run, about these shifts."""
+        """Return an event as of that run, about these shifts."""
         places = sorted(np.flatnonzero(shifts).tolist(), key=lambda k: -self._sizes[k, run])
         first = min((self.shifts[k].since for k in places), default=run)
         return Event(
@@ -120,7 +120,7 @@ class EventLog:
         )
 
     def table(self) -> tuple[State, ...]:
-        """As of the last run."""
+        """Return the state of every series as of the last run."""
         last = len(self.runs) - 1
         trained, _ = self._in_units(self.frame.reference.counts)
         recent = self._amounts(max(last + 1 - RECENT, 0), last)

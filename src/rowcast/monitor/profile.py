@@ -30,14 +30,14 @@ class Profile:
     digest: bytes  # of the edges
 
     def to_bytes(self) -> bytes:
-        """About a byte a slot for a run of a thousand rows. Equal profiles give equal bytes."""
+        """Return the profile as bytes, about one a slot; equal profiles give equal bytes."""
         size = next(size for size in (1, 2, 4, 8) if int(self.counts.max(initial=0)) < 1 << 8 * size)
         planes = self.counts.astype(f"<u{size}").view(np.uint8).reshape(-1, size).T  # like bytes side by side
         return _FORMAT + self.digest + zlib.compress(bytes([size]) + planes.tobytes())
 
     @classmethod
     def from_bytes(cls, data: bytes, edges: Edges) -> "Profile":
-        """What `to_bytes` wrote. Raises ModelError where it is anything else, or of other edges."""
+        """Return what `to_bytes` wrote. Raise ModelError where it is anything else, or of other edges."""
         slots = int(edges.starts[-1])
         if data[:9] != _FORMAT + edges.digest:
             raise ModelError(_UNREADABLE, hint="it is of another model version, or written by a newer rowcast")
@@ -86,14 +86,14 @@ def count_profile(
 
 
 def add_profiles(one: Profile, other: Profile) -> Profile:
-    """Of the rows of both. Raises ModelError where their edges differ."""
+    """Return the profile of the rows of both. Raise ModelError where their edges differ."""
     if one.digest != other.digest:
         raise ModelError("profiles of different model versions cannot be added", hint="add those of one version")
     return Profile(one.counts + other.counts, one.digest)
 
 
 def empty_profile(edges: Edges) -> Profile:
-    """Of no rows."""
+    """Return the profile of no rows."""
     return Profile(np.zeros(edges.starts[-1], np.int64), edges.digest)
 
 

@@ -48,10 +48,11 @@ class Tally:
     wrong: Floats  # (m,), of rows that were decided wrongly, where the label is known; else 0
 
     def of(self, day: np.datetime64) -> "Tally":
-        """Of one day."""
+        """Return the tally of one day."""
         return self._where(self.day == day)
 
     def since(self, day: np.datetime64) -> "Tally":
+        """Return the tally from a day on."""
         return self._where(self.day >= day)
 
     def _where(self, here: npt.NDArray[np.bool_]) -> "Tally":
@@ -79,10 +80,11 @@ class TallyBuilder:
         self._sums: dict[tuple[np.datetime64, bool, int], Floats] = defaultdict(lambda: np.zeros(_SUMS))
 
     def add(self, day: np.datetime64, flagged: bool, band: int, sums: Sequence[float]) -> None:
-        """`sums` are rows, score, variance, third, wrong."""
+        """Add rows; `sums` are rows, score, variance, third, wrong."""
         self._sums[day, flagged, band] += np.asarray(sums, dtype=np.float64)
 
     def tally(self) -> Tally:
+        """Return what was added so far."""
         keys = sorted(self._sums)
         sums = np.array([self._sums[key] for key in keys]).reshape(-1, _SUMS)
         return Tally(
@@ -115,7 +117,7 @@ class Basis:
 
 
 def make_basis(kind: Kind, cost_missed: float, cost_false_alarm: float, metrics: Mapping[str, Any]) -> Basis:
-    """The basis of a version, by the figures that it was built with.
+    """Return the basis of a version, by the figures that it was built with.
 
     Two classes: its table of reliability; several: its accuracy. Their 95 % intervals are of as many later rows, so
     that they hold the luck of those and of the measured ones, and drift between periods; what is not luck is shared.
@@ -174,7 +176,7 @@ class Figure:
     high: float | None = None
 
     def holds(self, value: float) -> bool:
-        """Whether its interval does."""
+        """Return whether its interval holds the value."""
         return self.low is not None and self.high is not None and self.low <= value <= self.high
 
 
@@ -188,7 +190,7 @@ class Total:
     doubt: float  # variance of the expectation itself, since the calibration is not exact
 
     def quantile(self, share: float) -> float:
-        """By a Pearson type III distribution."""
+        """Return a quantile, by a Pearson type III distribution."""
         from scipy.special import gammaincinv, ndtri
 
         deviation = float(np.sqrt(self.luck + self.doubt))
@@ -201,7 +203,7 @@ class Total:
 
 
 def expect_errors(tally: Tally, basis: Basis, flagged: float, other: float) -> Total:
-    """How many decisions are wrong by the scores; those to flag and those not to weigh so much each."""
+    """Return how many decisions are wrong by the scores; those to flag and those not to weigh so much each."""
     binary = basis.kind == "binary"
     weight = np.where(tally.flagged, flagged, other)
     # The stored probability is that of being right, but for a row of two classes that is not flagged.
@@ -220,7 +222,7 @@ def expect_errors(tally: Tally, basis: Basis, flagged: float, other: float) -> T
 
 
 def estimate(tally: Tally, basis: Basis) -> dict[str, Figure]:
-    """The figures that can be estimated, empty for a regression.
+    """Return the figures that can be estimated; empty for a regression.
 
     Two classes: `precision`, `recall`, `cost_per_row`. Several: `accuracy` in place of precision and recall, for of a
     row's probabilities only that of the class decided on is stored. What has no rows is left out.
@@ -240,7 +242,7 @@ def estimate(tally: Tally, basis: Basis) -> dict[str, Figure]:
 
 
 def estimate_cost(tally: Tally, basis: Basis) -> Figure:
-    """Expected cost of a row."""
+    """Return the expected cost of a row, in the config's units."""
     rows = float(tally.rows.sum())
     total = expect_errors(tally, basis, basis.cost_false_alarm / rows, basis.cost_missed / rows)
     low, high = (max(0.0, total.quantile(share)) for share in _ends())
@@ -248,7 +250,7 @@ def estimate_cost(tally: Tally, basis: Basis) -> Figure:
 
 
 def realise(tally: Tally, basis: Basis) -> dict[str, Figure]:
-    """The same figures, counted, of rows whose label is known."""
+    """Return the same figures, counted, of rows whose label is known."""
     if basis.kind == "regression" or not tally.count:
         return {}
     rows, flagged = tally.rows.sum(), float(tally.rows @ tally.flagged)
@@ -266,7 +268,7 @@ def realise(tally: Tally, basis: Basis) -> dict[str, Figure]:
 
 
 def total_cost(tally: Tally, basis: Basis) -> float:
-    """What the wrong decisions cost in all."""
+    """Return what the wrong decisions cost in all, in the config's units."""
     return float(tally.wrong @ np.where(tally.flagged, *basis.costs))
 
 
@@ -280,7 +282,7 @@ def _recall(tally: Tally, basis: Basis, flagged: float) -> Figure:
     """Found failures of all; its quantile r is where that of (1 - r) found - r missed is 0."""
 
     def above(share: float, recall: float) -> bool:
-        """Whether recall is above this with a probability of more than `share`."""
+        """Return whether recall is above this with a probability of more than `share`."""
         lost = expect_errors(tally, basis, 1 - recall, recall)
         return (1 - recall) * flagged > lost.quantile(share)
 

@@ -37,7 +37,7 @@ class Shift:
 
 
 def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floats) -> list[Shift]:
-    """In order of series and time.
+    """Return the shifts of all series, in order of series and time.
 
     `level` says how many false shifts each run may bring, (R,); `share` what part of it each series has, (S,).
     """
@@ -56,7 +56,7 @@ def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floa
 
 
 def level_of_runs(hours: Floats, per_month: float) -> Floats:
-    """How many false alarms each run may bring, by the hours since the one before, (R,)."""
+    """Return how many false alarms each run may bring, by the hours since the one before, (R,)."""
     return per_month * np.minimum(hours, 24.0) / (30 * 24)
 
 

@@ -69,7 +69,7 @@ class Figures:
     noise: Floats  # (S,): what one independent row would add, as a variance; a value of n rows has at least noise / n
 
     def of(self, *kinds: Kind) -> npt.NDArray[np.bool_]:
-        """Which series are of these kinds, (S,)."""
+        """Return which series are of these kinds, (S,)."""
         return np.array([each.kind in kinds for each in self.series], dtype=bool)
 
 
@@ -85,7 +85,7 @@ class Frame:
             raise ModelError("the reference profile is of other edges", hint="take those of one model version")
 
     def figures(self, runs: Sequence[Run]) -> Figures:
-        """Of these runs, in their order. Raises ModelError for a profile of another model version."""
+        """Return the figures of these runs, in their order. Raise ModelError for a profile of another model version."""
         if any(run.profile.digest != self.edges.digest for run in runs):
             raise ModelError("the runs' profiles are of several model versions", hint="look at those of one")
         parts = [self._of_columns(runs[start : start + _RUNS]) for start in range(0, len(runs), _RUNS)]
@@ -99,8 +99,10 @@ class Frame:
         )
 
     def amounts(self, counts: Counts) -> tuple[Floats, Floats]:
-        """In the columns' own units, of rows with these counts: what the series of columns and score come to, (S,), and
-        the SD of their column, NaN for shares. What lies outside the training range counts as at its end.
+        """Return what the series of columns and score come to, and the SD of their column, NaN for shares; both (S,).
+
+        They are in the columns' units, for rows with these counts. What lies outside the training range counts as at
+        its end.
         """
         add, starts = np.add.reduceat, self.edges.starts[:-1]
         measured = counts.astype(np.float64)
@@ -257,7 +259,7 @@ _JOB = (Series("flagged"), Series("quarantined"), Series("rows"), Series("age"))
 
 
 def to_angle(count: Any, rows: Any) -> Any:
-    """Of a share of rows: its sampling variance is 1 / rows."""
+    """Return the angle of a share of rows, whose sampling variance is 1 / rows."""
     return 2 * np.arcsin(np.sqrt((count + 0.375) / (rows + 0.75)))
 
 

@@ -68,7 +68,7 @@ class TrackRecord:
 
 
 def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> TrackRecord:
-    """The record of a version's estimates on the rows whose labels came, each day for itself.
+    """Return the record of a version's estimates on the rows whose labels came, each day for itself.
 
     Where realised and estimated cost lie further apart than luck and the calibration's own error allow at `level`, the
     estimate is contradicted.
@@ -85,7 +85,7 @@ def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> T
 
 
 def interval_coverage(judged: Tally, basis: Basis) -> dict[str, float]:
-    """By figure, the share of the days on which the realised one lay in the estimate's 95 % interval."""
+    """Return, by figure, the share of the days on which the realised one lay in the estimate's 95 % interval."""
     found = defaultdict[str, list[bool]](list)
     for part in map(judged.of, judged.days):
         came = realise(part, basis)
@@ -134,7 +134,7 @@ class ExpectedCost:
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any]) -> "ExpectedCost | None":
-        """None where the record lacks it."""
+        """Return the expected cost on record; None where the record lacks it."""
         value, high = metrics.get("cost_per_row"), metrics.get("cost_per_row_high")
         return None if value is None or high is None else cls(float(value), float(high))
 
@@ -144,7 +144,7 @@ class ExpectedCost:
 
 
 def find_estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
-    """Whether the estimated cost of the latest days is above what was expected of a version, beyond luck."""
+    """Return how far the estimated cost of the latest days is above what was expected; None within luck."""
     days = scored.days
     for k in _latest(len(days)):
         latest = scored.since(days[-k])
@@ -157,7 +157,7 @@ def find_estimated_loss(scored: Tally, basis: Basis, baseline: ExpectedCost, lev
 
 
 def find_realised_loss(judged: Tally, basis: Basis, baseline: ExpectedCost, level: float = LEVEL) -> CostExcess | None:
-    """The same of the realised cost of rows whose labels came."""
+    """Return the same of the realised cost of rows whose labels came."""
     parts = [judged.of(day) for day in judged.days]
     came = np.array([total_cost(part, basis) for part in parts])
     # Of wrong decisions the variance is at least that of as many rare events.
@@ -173,7 +173,7 @@ def find_daily_loss(
     level: float = LEVEL,
     luck: Floats | None = None,
 ) -> CostExcess | None:
-    """The same of k days: `came` in all on each, of `rows` rows, all (k,).
+    """Return the same of k days: `came` in all on each, of `rows` rows, all (k,).
 
     `luck` (k,) is the least variance of each.
     """

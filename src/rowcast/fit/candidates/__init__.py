@@ -15,7 +15,7 @@ _STRENGTHS = (1000.0, 10.0)  # of the penalty on squared weights, strongest firs
 
 
 def default_candidates(kind: Kind, seed: int) -> list[Candidate]:
-    """rowcast's own candidates, simplest first."""
+    """Return rowcast's own candidates, simplest first."""
     linear = "ridge" if kind == "regression" else "logistic"
     return [
         *[Candidate(f"{linear}, penalty {of:g}", partial(fit_linear, penalty=of)) for of in _STRENGTHS],

@@ -22,7 +22,7 @@ _TELLING = 200
 
 
 def fit_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandidate:
-    """LightGBM (Ke et al. 2017, NeurIPS 30), shallow and slow enough for few positives in many columns.
+    """Fit LightGBM (Ke et al. 2017, NeurIPS 30), shallow and slow enough for few positives in many columns.
 
     The number of trees is found by early stopping on the last fifth of the rows, where that holds enough of each class
     to tell; all rows are then fitted with it.
@@ -38,7 +38,7 @@ def fit_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandid
 
 
 def measure_gains(matrix: Matrix, target: Target, seed: int) -> Floats:
-    """Gain that each column brings to a short run of boosted trees, shape (f,)."""
+    """Return the gain that each column brings to a short run of boosted trees, shape (f,)."""
     leaf = max(5, min(50, len(matrix) // 50))
     shape = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": leaf, "lambda_l2": 5.0, "seed": seed}
     sampling = {"feature_fraction": 0.3, "bagging_fraction": 0.8, "bagging_freq": 1}
@@ -65,7 +65,7 @@ def _rounds(matrix: Matrix, target: Target, parameters: dict[str, Any]) -> int:
 
 
 def train_booster(matrix: Matrix, target: Target, parameters: dict[str, Any], rounds: int) -> Any:
-    """A LightGBM booster: the same rows and parameters give the same one."""
+    """Train and return a LightGBM booster: the same rows and parameters give the same one."""
     import lightgbm
 
     parameters = _complete(parameters, target, len(matrix))

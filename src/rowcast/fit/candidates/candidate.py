@@ -23,7 +23,7 @@ class FittedCandidate:
     order: tuple[int, ...] = ()  # places of the classes that it tells apart; (): as it numbers them
 
     def raw(self, matrix: Matrix) -> Floats:
-        """Scores before calibration, shape (n,), or (n, k) of several classes."""
+        """Return scores before calibration, shape (n,), or (n, k) of several classes."""
         kind, classes = self.target.kind, len(self.target.classes)
         return raw_scores(self.engine, self.estimator, matrix, THREADS, kind, classes, self.order)
 

@@ -16,7 +16,7 @@ _MISSING_IS_NAN = 8  # of LightGBM's decision types; 2 more where missing goes l
 
 
 def fit_extra_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandidate:
-    """Extremely randomised trees (Geurts, Ernst and Wehenkel 2006, Machine Learning 63(1)).
+    """Fit extremely randomised trees (Geurts, Ernst and Wehenkel 2006, Machine Learning 63(1)).
 
     A leaf holds at least a 250th of the rows. Its log-odds are smoothed by as many rows of the base rate as that, a
     tree's are shifted to that rate on average, and trees are averaged: so scores are on the same scale whether a fold

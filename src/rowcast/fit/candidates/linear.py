@@ -11,7 +11,7 @@ from rowcast.models.target import Target
 
 
 def fit_linear(matrix: Matrix, target: Target, penalty: float) -> FittedCandidate:
-    """Logistic, multinomial or ridge regression; `penalty` weighs the sum of squared weights of the scaled inputs."""
+    """Fit logistic, multinomial or ridge regression; `penalty` weighs the squared weights of the scaled inputs."""
     from sklearn.compose import ColumnTransformer
     from sklearn.linear_model import LogisticRegression, Ridge
     from sklearn.pipeline import Pipeline

@@ -16,7 +16,7 @@ from rowcast.models.target import Target
 
 
 def user_candidate(spec: str, seed: int) -> Candidate:
-    """The candidate that "package.module:factory" builds.
+    """Return the candidate that "package.module:factory" builds.
 
     Raises EstimatorError where it cannot be imported or built, ModelError where it could not be loaded again.
     """
