@@ -6,6 +6,7 @@
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
+# make sbom   which packages an installation with every extra for users holds, as CycloneDX under sbom/
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
 # make study  the tables of docs/*-method.md: the gate, intervals, quality, columns, leaks, speed; most of an hour
 
@@ -16,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators lint lint-code lint-format lint-types lint-imports crash docs dist bench study clean
+.PHONY: demo test coverage test-mssql test-orchestrators lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -80,6 +81,17 @@ dist: .venv/installed-dist
 	$(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*
 
+sbom: .venv/installed-dist .venv-sbom/installed
+	mkdir -p sbom
+	$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --of JSON \
+	  -o sbom/rowcast.cdx.json .venv-sbom/bin/python
+
+.venv-sbom/installed: pyproject.toml constraints.txt .venv/installed-dist
+	rm -rf .venv-sbom
+	$(PYTHON) -m venv --without-pip .venv-sbom
+	$(BIN)/python -m pip --python .venv-sbom/bin/python install -q --no-compile -c constraints.txt '.[postgresql,mssql,estimator,notify]'
+	@touch $@
+
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
@@ -125,4 +137,4 @@ study: .venv/installed
 	@touch $@ .venv/installed .venv/installed-test
 
 clean:
-	rm -rf .venv .coverage demo build dist site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
