@@ -22,6 +22,7 @@ class Audit:
     source: int
     unusable: int  # key NULL or repeated, or time NULL
     out_of_scope: int
+    left_to_training: int  # of those out of scope, the ones that the version in service could learn from
     scored: int
     quarantined: int
     pending: int
@@ -77,6 +78,7 @@ def audit(job: Job, *, full: bool = False) -> Audit:
             source=total,
             unusable=unusable,
             out_of_scope=store.scalar(nowhere.where(~in_scope)),
+            left_to_training=store.scalar(nowhere.where(rows.c["rowcast.learned"] == 1)),
             scored=scored,
             quarantined=quarantined,
             pending=store.scalar(nowhere.where(in_scope)),
@@ -95,8 +97,12 @@ def _rows(job: Job) -> Any:
     """Usable source rows with their keys and whether they are in scope, where the store can join them."""
     scope, table = job.ledger.state().scope, job.source.table()
     in_scope = job.source.in_scope(scope) if scope.is_fixed else sa.false()
-    flag = sa.case((in_scope, 1), else_=0).label("rowcast.in_scope")
-    return job.rows.select_keys([job.source.usable(table)], table, flag)
+    learned: sa.ColumnElement[bool] = sa.false()
+    if scope.is_fixed and scope.learned is not None:
+        learned = sa.and_(job.source.has_begun(scope), job.source.could_be_learned(scope.learned))
+    flags = {"rowcast.in_scope": in_scope, "rowcast.learned": learned}
+    beside = [sa.case((condition, 1), else_=0).label(name) for name, condition in flags.items()]
+    return job.rows.select_keys([job.source.usable(table)], table, *beside)
 
 
 def _same(job: Job, one: Any, other: Any) -> list[sa.ColumnElement[bool]]:

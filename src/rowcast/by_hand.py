@@ -84,7 +84,7 @@ def _fetch(run: Run, about: StepReport) -> None:
     """Plan what is pending and save it with every column: which model will score it is decided at inference."""
     state = _state(run.job, run.now)
     settings = run.job.settings
-    since = state.search_start(settings.source.late_arrival)
+    since = state.search_start(settings.source.late_arrival, run.now)
     planned = plan_batches(run.job, run.run_id, run.now, state, since, None)
     champion = run.job.registry.champion()
     needed = run.job.registry.version(champion).features if champion is not None else ()

@@ -151,6 +151,8 @@ def _place(job: Job, this: list[sa.ColumnElement[bool]]) -> tuple[RowState, str]
             return RowState.PENDING, "the next 'rowcast infer' scores it"
         return RowState.PENDING, "its time is later than now: it is scored once that has come"
     why = "scoring begins later than this row" if scope.is_fixed else "no model was promoted yet"
+    if scope.learned is not None and job.source.db.scalar(_count(job, [*this, job.source.has_begun(scope)])):
+        why = "its label is known, and the version in service could learn from it"
     return RowState.OUT_OF_SCOPE, why
 
 

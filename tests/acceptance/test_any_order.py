@@ -42,7 +42,7 @@ pytest_plugins = ("job_fixtures",)
 
 STEP = timedelta(minutes=10)  # times are numbers of it, as `moment` counts them
 LATE_ARRIVAL = 6
-SCOPE = LABELLED + 1  # when scoring begins: the time of the first wafer without a label
+SCOPE = LABELLED - LATE_ARRIVAL  # when scoring begins: so long before the newest label; labelled rows are left out
 FIRST_KEY, APART, BEGUN_WITH = 1000, 10, 10  # keys leave room for late ones between them
 BATCH_ROWS = 4
 
@@ -56,14 +56,14 @@ TABLES_OF_JOB = ("wafers_prediction", "wafers_quarantine", "wafers_history", "wa
 SUMS = """
 SELECT (SELECT count(*) FROM wafers) AS source,
     (SELECT count(*) FROM wafers WHERE measured_at IS NULL) AS unusable,
-    (SELECT count(*) FROM wafers AS w WHERE measured_at < '{scope}'
+    (SELECT count(*) FROM wafers AS w WHERE (measured_at < '{scope}' OR failed IS NOT NULL)
         AND NOT EXISTS (SELECT 1 FROM {prediction} AS p WHERE p.wafer = w.wafer)
         AND NOT EXISTS (SELECT 1 FROM {quarantine} AS q WHERE q.wafer = w.wafer)) AS out_of_scope,
     (SELECT count(*) FROM wafers AS w JOIN {prediction} AS p ON p.wafer = w.wafer
         WHERE w.measured_at IS NOT NULL) AS scored,
     (SELECT count(*) FROM wafers AS w JOIN {quarantine} AS q ON q.wafer = w.wafer
         WHERE w.measured_at IS NOT NULL) AS quarantined,
-    (SELECT count(*) FROM wafers AS w WHERE measured_at >= '{scope}'
+    (SELECT count(*) FROM wafers AS w WHERE measured_at >= '{scope}' AND failed IS NULL
         AND NOT EXISTS (SELECT 1 FROM {prediction} AS p WHERE p.wafer = w.wafer)
         AND NOT EXISTS (SELECT 1 FROM {quarantine} AS q WHERE q.wafer = w.wafer)) AS pending
 """

@@ -22,6 +22,7 @@ def test_it_holds_after_a_run(scored: Job) -> None:
         "source": LABELLED + PENDING,
         "unusable": 0,
         "out_of_scope": LABELLED,
+        "left_to_training": LABELLED,
         "scored": PENDING - 2,
         "quarantined": 2,
         "pending": 0,

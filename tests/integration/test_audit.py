@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from conftest import Place
 from test_fetch import beside
 
-from rowcast import config
+from rowcast import config, fetch
 from rowcast.audit import Audit, audit
 from rowcast.job.opening import Job, open_job
 from rowcast.source import Scope
@@ -101,3 +101,43 @@ def test_rows_of_a_table_that_inherits_share_no_key_with_it(postgresql: Place) -
         found = audit(job)
         assert (parts(found), found.deleted, found.holds) == ((13, 4, 0, 9, 0, 0), 2, True)
         assert job.store.scalar(sa.select(sa.func.count()).select_from(job.own.prediction)) == 11
+
+
+# ---- rows that the version in service could learn from
+
+
+def serve(job: Job, version: int, trained_to: datetime, created_at: datetime = NOW) -> None:
+    """Put a version in service of which the store says how far it was trained."""
+    about = {"job": "job", "version": version, "status": "champion", "created_at": created_at, "run_id": 1}
+    about |= {"estimator": "default", "features": "[]", "trained_to": trained_to, "rows": 1, "metrics": "{}"}
+    job.store.execute(job.tables.model.insert().values(**about, artifact_sha256="", artifact=b""))
+    job.ledger.set_state(champion=version)
+
+
+@pytest.mark.parametrize("with_learned", [False, True])
+def test_rows_that_the_version_in_service_could_learn_from_are_not_scored_unless_since_asks_for_it(
+    with_learned: bool, database: Place, store: Place | None
+) -> None:
+    database.run(f"CREATE TABLE t (id integer PRIMARY KEY, ts {stamp(database)}, s REAL, y integer)")
+    for day in range(1, 11):
+        fill(database, day, days=day)
+    database.run("UPDATE t SET y = 1 WHERE id IN (1, 2, 3, 5)")
+    since = "2026-04-15" if with_learned else None
+    with open_job(settings(database, store)) as job:
+        job.ledger.fix_scope(fetch.find_initial_scope(job.source, NOW, since))
+        serve(job, 1, datetime(2026, 5, 5, tzinfo=UTC))
+        database.run("UPDATE t SET y = 1 WHERE id = 6")  # later than what was learned from
+        assert score(job) == (10 if with_learned else 6)
+        found = audit(job)
+        out = 0 if with_learned else 4
+        assert (parts(found), found.left_to_training, found.holds) == ((10, 0, out, 10 - out, 0, 0), out, True)
+        for key in (11, 12):  # two more rows, of which the next version learns one before it is scored
+            fill(database, key, days=key)
+        database.run("UPDATE t SET y = 0 WHERE id = 11")
+        assert audit(job).pending == 2
+        serve(job, 2, datetime(2026, 5, 11, tzinfo=UTC))
+        found = audit(job)
+        assert (found.pending, found.left_to_training, found.holds) == ((2, 0, True) if with_learned else (1, 5, True))
+        assert score(job) == found.pending
+        fill(database, 13, days=2)  # it comes late, and no label is known of it
+        assert score(job) == 1

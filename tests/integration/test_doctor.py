@@ -54,6 +54,10 @@ def test_a_healthy_job_has_neither_problems_nor_warnings(table: Place, tmp_path:
     assert "200 of 200 rows (100.0%) have a known failed" in ok
     assert "2 columns may become features (1 number, 1 category)" in ok
     assert "the store has no tables yet" in ok
+    scope = (
+        "scoring would begin now with rows from 2026-02-07 07:00 UTC on: 0 of 200 rows would be in scope, 0 are older"
+    )
+    assert f"{scope}; 200 others, whose label is known, are left to training" in ok
     assert {"sqlite": "SQLite 3.", "postgresql": "PostgreSQL 1", "mssql": "SQL Server "}[table.system] in ok
 
 

@@ -22,7 +22,19 @@ from rowcast.contract import Misfit
 from rowcast.database import Database
 from rowcast.errors import ConfigError, SourceError
 from rowcast.fetch import by_key
-from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, KeyRange, Scope, declare_key, hash_rows, open_source
+from rowcast.source import (
+    FRESH,
+    GROUP,
+    KNOWN,
+    LABEL,
+    TIME,
+    KeyRange,
+    Learned,
+    Scope,
+    declare_key,
+    hash_rows,
+    open_source,
+)
 from rowcast.store import BatchResult, JobState, Ledger
 from rowcast.store.job_rows import JobRows
 from rowcast.store.migrations import upgrade
@@ -67,7 +79,7 @@ class Fab:
         return self.source.features
 
     def plan(self, batch_rows=1000, scope=EVERYTHING, now=NOW, complete_to=None, late_arrival=MONTH, skip=()):
-        since = JobState(scope, complete_to).search_start(late_arrival)
+        since = JobState(scope, complete_to).search_start(late_arrival, now)
         return self.pending.plan(scope, now, since, batch_rows, skip)
 
     def read(self, keys, batch_rows=1000, scope=EVERYTHING, now=NOW):
@@ -417,6 +429,14 @@ def test_late_rows_are_found_within_late_arrival_of_the_last_complete_run(fab):
     assert fab.rows(late_arrival=timedelta(days=4)) == [1, 2, 3]
 
 
+def test_a_clock_that_was_ahead_hides_no_row(fab):
+    """A run with a clock 400 days ahead, which saw a row of then, noted that all is complete until then."""
+    wafers(fab, 3, at=[at(5.1), at(1), at(-399)]).open(time="at")
+    ahead = NOW + timedelta(days=399)
+    assert fab.rows(complete_to=ahead) == [1, 2]
+    assert fab.rows(complete_to=ahead, now=NOW + timedelta(days=400)) == [3]  # what it noted holds from then on
+
+
 def test_without_a_time_column_the_scope_is_a_key(fab):
     wafers(fab, 5, "varchar(9)", id=["a", "b", "it's", "d", None]).open()
     scope = Scope(after=("'b'" if fab.place.is_sqlite else "b",))
@@ -563,38 +583,53 @@ def columns(rows, *names):
 # ---- where scoring begins
 
 
-def test_scoring_begins_at_the_earliest_unlabelled_row(one):
-    wafers(one, 4, at=[at(day) for day in (9, 7, 5, 3)], y=[0, None, 1, None]).open(time="at")
-    assert fetch.find_initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=7), None)
-
-
-def test_unlabelled_rows_far_before_the_newest_labelled_one_are_out_of_scope(one):
-    wafers(one, 4, at=[at(day) for day in (90, 31.5, 29, 1)], y=[None, None, None, 1]).open(
+def test_scoring_begins_late_arrival_before_the_newest_label_and_leaves_labelled_rows_to_training(one):
+    wafers(one, 5, at=[at(day) for day in (36, 9, 7, 5, 3)], y=[None, 0, None, 1, None]).open(
         time="at", late_arrival="30d"
     )
-    assert fetch.find_initial_scope(one.source, NOW, None) == Scope(NOW - timedelta(days=29), None)
+    newest = NOW - timedelta(days=5)
+    scope = fetch.find_initial_scope(one.source, NOW, None)
+    assert scope == Scope(newest - timedelta(days=30), learned=Learned(newest, NOW))
+    assert one.rows(scope=scope) == [3, 5]
+    counts = fetch.count_scope(one.source, NOW, scope)
+    assert (counts.rows, counts.older, counts.learned, counts.scored) == (5, 1, 2, 2)
 
 
-def test_with_every_label_known_scoring_begins_after_the_newest_row(one):
+def test_a_row_that_comes_late_is_in_scope_although_every_label_was_known(one):
     wafers(one, 3, at=[at(3), at(2), at(1)], y=[0, 1, 0]).open(time="at")
-    since = fetch.find_initial_scope(one.source, NOW, None).since
-    assert since > NOW - timedelta(days=1)
-    assert one.rows(scope=replace(EVERYTHING, since=since)) == []
-    one.place.fill("t", id=[4], at=[at(0.5)])
-    assert one.rows(scope=replace(EVERYTHING, since=since)) == [4]
+    scope = fetch.find_initial_scope(one.source, NOW, None)
+    assert one.rows(scope=scope) == []
+    one.place.fill("t", id=[4, 5, 6], at=[at(0.5), at(20), at(40)])
+    assert sorted(one.rows(scope=scope)) == [4, 5]
 
 
 def test_a_label_that_is_not_known_yet_leaves_its_row_in_scope(one):
     wafers(one, 3, at=[at(9), at(8), at(7)], y=[0, 1, 1], y_at=[at(8), at(1), at(2)]).open(time="at", label_time="y_at")
     as_of = NOW - timedelta(days=1, hours=1)
-    assert fetch.find_initial_scope(one.source, as_of, None) == Scope(NOW - timedelta(days=8), None)
+    scope = fetch.find_initial_scope(one.source, as_of, None)
+    assert scope.learned == Learned(NOW - timedelta(days=7), as_of)
+    assert one.rows(scope=scope) == [2]
+
+
+@pytest.mark.parametrize("until", [9, 7.5, 5, 0])
+@pytest.mark.parametrize("timed", [True, False])
+def test_just_the_rows_that_a_version_could_learn_from_are_not_scored(until, timed, fab):
+    wafers(fab, 4, at=[at(day) for day in (9, 7, 5, 3)], y=[0, None, 1, 1])
+    fab.open(**({"time": "at"} if timed else {}))
+    last = NOW - timedelta(days=until) if timed else ({9: "1", 7.5: "1", 5: "3", 0: "4"}[until],)
+    began = EVERYTHING if timed else Scope(after=())
+    scope = replace(began, learned=Learned(last, NOW))
+    learned = {9: [1], 7.5: [1], 5: [1, 3], 0: [1, 3, 4]}[until]
+    assert fab.rows(scope=scope) == [row for row in (1, 2, 3, 4) if row not in learned]
 
 
 def test_since_overrides_where_scoring_begins(one):
     wafers(one, 3, y=[0, 1, None]).open(time="at", timezone="Europe/Berlin")
-    assert fetch.find_initial_scope(one.source, NOW, "2026-05-01") == Scope(datetime(2026, 4, 30, 22, tzinfo=UTC), None)
+    assert fetch.find_initial_scope(one.source, NOW, "2026-05-01") == Scope(
+        datetime(2026, 4, 30, 22, tzinfo=UTC), with_learned=True
+    )
     assert fetch.find_initial_scope(one.source, NOW, "2026-05-01T00:00:00Z") == Scope(
-        datetime(2026, 5, 1, tzinfo=UTC), None
+        datetime(2026, 5, 1, tzinfo=UTC), with_learned=True
     )
     with pytest.raises(ConfigError, match="not a moment"):
         fetch.find_initial_scope(one.source, NOW, "in May")
@@ -611,7 +646,9 @@ def test_without_a_time_column_scoring_begins_after_the_last_key_before_the_firs
 
 def test_without_a_time_column_and_with_the_first_row_unlabelled_all_are_in_scope(one):
     wafers(one, 3, y=[None, 1, 0]).open()
-    assert one.rows(scope=fetch.find_initial_scope(one.source, NOW, None)) == [1, 2, 3]
+    scope = fetch.find_initial_scope(one.source, NOW, None)
+    assert one.rows(scope=replace(scope, learned=None)) == [1, 2, 3]
+    assert one.rows(scope=scope) == [1]  # the others are left to training
 
 
 def test_without_a_time_column_and_all_labelled_only_later_keys_are_in_scope(one):

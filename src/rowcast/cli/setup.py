@@ -36,6 +36,7 @@ def init(
     Without --url the variable ROWCAST_SOURCE_URL names the database.
     """
     from rowcast import init as look
+    from rowcast.messages.scope import describe_scope
 
     typed = url or (f"${{{look.URL_VARIABLE}}}" if look.URL_VARIABLE in os.environ else None)
     if typed is None:
@@ -49,6 +50,8 @@ def init(
     guess = look.inspect(expand_variables(typed, "--url"), table, query)
     left = look.write(guess, common.config, force, typed)
     report.show(f"wrote {common.config}: read it through, each guess says why")
+    if guess.scope is not None:
+        report.show(f"  {describe_scope(guess.scope, is_fixed=False)}")
     for number, sentence in enumerate([*left, "rowcast doctor", "rowcast run"], 1):
         report.show(f"  {number}. {sentence}")
     return 0

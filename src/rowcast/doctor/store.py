@@ -4,14 +4,16 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
+from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.databases import is_together
 from rowcast.doctor.finding import Finding, to_problem
 from rowcast.job.meaning import find_differences, make_error
 from rowcast.job.opening import describe_tables
-from rowcast.source import Source
-from rowcast.store import migrations
+from rowcast.messages.scope import describe_scope
+from rowcast.source import Scope, Source
+from rowcast.store import Ledger, migrations
 from rowcast.store.registry import Registry
 from rowcast.store.signing import SigningKeys
 from rowcast.store.tables import Tables
@@ -29,6 +31,7 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
         for lacking in store.admin.list_missing_rights(schema):
             yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
     if found is None:
+        yield _tell_scope(source, settings, Scope())
         yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.safe_url}")
         return
     if found > migrations.VERSION:
@@ -53,6 +56,9 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
             yield Finding("problem", f"rights on {table.name} are missing", grant)
     yield from _check_owner(source, store, shared, settings)
     yield from _check_champion(source, store, shared, settings)
+    if found == migrations.VERSION and not missing:
+        ledger = Ledger(store, shared, own, settings.name)
+        yield _tell_scope(source, settings, ledger.state().scope if ledger.is_registered() else Scope())
 
 
 def _check_owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
@@ -84,3 +90,10 @@ def _check_champion(source: Source, store: Database, shared: Tables, settings: S
     yield from (to_problem(make_error(champion, difference)) for difference in differences)
     if not gone and not differences:
         yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")
+
+
+def _tell_scope(source: Source, settings: Settings, kept: Scope) -> Finding:
+    """Tell which rows are scored, or would be if the first model were promoted now."""
+    now = source.db.now()
+    scope = kept if kept.is_fixed else fetch.find_initial_scope(source, now, settings.infer.since)
+    return Finding("ok", describe_scope(fetch.count_scope(source, now, scope), is_fixed=kept.is_fixed))

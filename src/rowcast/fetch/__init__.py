@@ -5,6 +5,7 @@ from rowcast.fetch.failing import Failing
 from rowcast.fetch.maintenance import Maintenance
 from rowcast.fetch.odd_times import OddTimeCause, OddTimes, find_odd_times
 from rowcast.fetch.pending import Pending
+from rowcast.fetch.scope_counts import ScopeCounts, count_scope
 from rowcast.fetch.training import (
     TrainingRows,
     count_known_labels,
@@ -19,8 +20,10 @@ __all__ = [
     "OddTimeCause",
     "OddTimes",
     "Pending",
+    "ScopeCounts",
     "TrainingRows",
     "count_known_labels",
+    "count_scope",
     "fetch_by_key",
     "fetch_training_rows",
     "find_initial_scope",

@@ -21,6 +21,7 @@ from rowcast.source import (
     LABEL,
     TIME,
     Fetched,
+    Learned,
     Scope,
     Source,
     parse_instant,
@@ -30,7 +31,6 @@ from rowcast.source import (
 
 _NONE = Failing()
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(milliseconds=1)  # the coarsest resolution of a stored time
 
 
 def find_newest_event(source: Source, now: datetime) -> datetime | None:
@@ -50,28 +50,32 @@ def count_known_labels(source: Source, now: datetime) -> int:
 
 
 def find_initial_scope(source: Source, now: datetime, since: str | None) -> Scope:
-    """Return where scoring would begin if it were fixed now. Raises ConfigError for a useless `infer.since`."""
+    """Return where scoring would begin if it were fixed now. Raises ConfigError for a useless `infer.since`.
+
+    It begins `late_arrival` before the newest row with a known label, or with the oldest row where no label is known.
+    Rows whose labels are known by now are left to training, unless `since` asks for all rows from a moment on.
+    """
     if source.time is None:
         if since is not None:
             raise ConfigError("infer.since needs source.time", hint="without a time column key order is time order")
-        return Scope(after=_key_before_first_unlabelled(source, now))
+        last = _last_labelled_key(source, now)
+        return Scope(after=_key_before_first_unlabelled(source, now), learned=Learned(last, now) if last else None)
     if since is not None:
-        return Scope(parse_instant(since, source.settings.timezone))
-    known, visible = (
-        source.has_known_label(now),
-        sa.and_(source.visible(now), source.db.sql.has_event_time(source.time)),
-    )
-    time = source.event_time()
+        return Scope(parse_instant(since, source.settings.timezone), with_learned=True)
+    visible = sa.and_(source.visible(now), source.db.sql.has_event_time(source.time))
+    time, known = source.event_time(), source.has_known_label(now)
     newest_known = _moment(source.db.scalar(source.select(sa.func.max(time).label("t")).where(known, visible)))
-    unlabelled = source.select(sa.func.min(time).label("t")).where(~_true(known), visible)
     if newest_known is not None:
-        bound = newest_known - source.settings.late_arrival
-        unlabelled = unlabelled.where(source.db.sql.event_time_between(source.time, source.settings.timezone, bound))
-    earliest = _moment(source.db.scalar(unlabelled))
-    if earliest is not None:
-        return Scope(earliest)
-    newest = find_newest_event(source, now)
-    return Scope(newest + _TICK if newest else now)
+        return Scope(newest_known - source.settings.late_arrival, learned=Learned(newest_known, now))
+    return Scope(_moment(source.db.scalar(source.select(sa.func.min(time).label("t")).where(visible))) or now)
+
+
+def _last_labelled_key(source: Source, now: datetime) -> tuple[str, ...]:
+    keys = source.keys()
+    labelled = source.select(*source.render_key(), table=source.table())
+    labelled = labelled.where(source.has_known_label(now), *[key.is_not(None) for key in keys])
+    rows = source.db.rows(labelled.order_by(*[key.desc() for key in keys]).limit(1))
+    return tuple(rows[0].values()) if rows else ()
 
 
 def _key_before_first_unlabelled(source: Source, now: datetime) -> tuple[str, ...]:

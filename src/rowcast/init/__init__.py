@@ -1,19 +1,25 @@
 """Looks at a table and writes a first rowcast.toml: each guess with its reason, every other setting explained."""
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
-from rowcast.database import connect
-from rowcast.errors import ConfigError, SourceError
+from rowcast import config, fetch
+from rowcast.database import Database, connect
+from rowcast.errors import ConfigError, RowcastError, SourceError
+from rowcast.fetch import ScopeCounts
 from rowcast.init.guess import Guess, Pick, guess_settings
 from rowcast.init.look import Look
 from rowcast.init.toml import URL_VARIABLE, lines, quoted, written_url
+from rowcast.source import open_source
 
 __all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quoted", "write", "written_url"]
 
 
 def inspect(url: str, table: str | None = None, query: str | None = None) -> Guess:
-    """Look at a table or query and guess the settings of a job; only samples of its rows are read.
+    """Look at a table or query and guess the settings of a job.
+
+    Samples of its rows are read, and its times and labels are counted.
 
     A relative SQLite path starts at the working directory. Raises ConfigError, DatabaseError, or SourceError where
     there is no such table.
@@ -27,7 +33,20 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
             raise SourceError(
                 f"there is no table {table} in {db.safe_url}", hint="it may need its schema: schema.table"
             )
-        return guess_settings(Look(db, relation, table, query), url, table, query)
+        guess = guess_settings(Look(db, relation, table, query), url, table, query)
+        return guess if guess.unknown else replace(guess, scope=_count_scope(db, guess))
+
+
+def _count_scope(db: Database, guess: Guess) -> ScopeCounts | None:
+    """Return which rows a first run would score by what was guessed; None where the database cannot tell."""
+    columns = {"time": guess.time.column, "label": guess.label.column, "label_time": guess.label_time.column}
+    named = {"url": guess.url, "table": guess.table, "query": guess.query, "key": guess.key.columns, **columns}
+    try:
+        source = open_source(db, config.Source.model_validate(named))
+        now = db.now()
+        return fetch.count_scope(source, now, fetch.find_initial_scope(source, now, None))
+    except (RowcastError, ValueError):  # a guess may not fit; doctor says why
+        return None
 
 
 def write(guess: Guess, path: Path, force: bool = False, typed: str = "") -> list[str]:

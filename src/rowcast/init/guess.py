@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from rowcast.config import Scalar
 from rowcast.database import Column
+from rowcast.fetch import ScopeCounts
 from rowcast.init.look import Look
 from rowcast.models.target import Kind
 
@@ -77,6 +78,7 @@ class Guess:
     exclude: dict[str, str]  # column -> why
     missing: dict[int, list[str]]  # a value that may mean "not measured" -> the columns that hold it
     features: int
+    scope: ScopeCounts | None = None  # of the rows that a first run would score; None where it cannot be told
 
     @property
     def unknown(self) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -44,9 +45,14 @@ class Changes:
         of_source: Sequence[sa.ColumnElement[bool]] = (),
         *,
         keys_alone: bool = False,
+        to_score_again: bool = True,
     ) -> Iterator[Stored]:
-        """Yield rows of the prediction or quarantine table beside the source's values to compare, or its keys alone."""
+        """Yield rows of the prediction or quarantine table beside the source's values to compare, or its keys alone.
+
+        Rows that the champion could learn from by now are left out where they are `to_score_again`.
+        """
         scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
+        scope = scope if to_score_again else replace(scope, learned=None)
         query = WalkQuery(own, self.job.tables.batch, scope, columns, of_own, of_source)
         yield from walk(self.job.rows, query)
 
@@ -71,7 +77,7 @@ class Changes:
     def count(self, own: sa.Table) -> tuple[int, int]:
         """Return how many rows of the prediction or quarantine table have changed, and how many cannot be compared."""
         counts = np.zeros(2, dtype=np.int64)
-        for stored in self.walk(own):
+        for stored in self.walk(own, to_score_again=False):
             changed, unknown = self.compare(stored)
             counts += (changed.sum(), unknown)
         return int(counts[0]), int(counts[1])

@@ -29,7 +29,7 @@ def plan_batches(
 def plan_request(job: Job, request: ScoringRequest) -> int:
     """Record batches for what a run is asked to score beside open batches, and return how many rows they hold."""
     state = job.ledger.state()
-    since = state.search_start(job.settings.source.late_arrival)
+    since = state.search_start(job.settings.source.late_arrival, request.now)
     if since is not None and request.since is not None:
         # Further back than usual, never less far: what is left out is not looked for again.
         since = min(since, request.since)

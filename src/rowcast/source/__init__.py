@@ -5,7 +5,7 @@ from rowcast.source.keys import KeyRange
 from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
 from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
-from rowcast.source.scope import Scope
+from rowcast.source.scope import Learned, Scope
 from rowcast.source.table import Source, declare_key, find_column, open_source, select_key
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "TIME",
     "Fetched",
     "KeyRange",
+    "Learned",
     "Scope",
     "Source",
     "declare_key",

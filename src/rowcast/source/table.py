@@ -16,7 +16,7 @@ from rowcast.database import Column, ColumnKind, Database, Relation, after, at_l
 from rowcast.errors import SourceError, UsageError
 from rowcast.source.keys import KeyRange
 from rowcast.source.rows import RENDERED, is_reserved
-from rowcast.source.scope import Scope
+from rowcast.source.scope import Learned, Scope
 
 _BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
 _BUILT_IN |= {"text", "character varying", "character", "name", "date", "timestamp without time zone"}
@@ -122,11 +122,28 @@ class Source:
         return sa.and_(*own, ~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
 
     def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
+        """Return the condition of rows that are scored: scoring has begun with them, and none could be learned from."""
+        return self._without(scope.learned, self.has_begun(scope))
+
+    def has_begun(self, scope: Scope) -> sa.ColumnElement[bool]:
         """Return the condition of rows that scoring begins with, and of later ones."""
         if self.time:
             assert scope.since is not None
             return self.db.sql.event_time_between(self.time, self.settings.timezone, scope.since)
         return self.after_key(scope.after or ())
+
+    def _without(self, learned: Learned | None, rows: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+        return rows if learned is None else sa.and_(rows, ~self.could_be_learned(learned))
+
+    def could_be_learned(self, learned: Learned) -> sa.ColumnElement[bool]:
+        """Return the condition of rows that a version could learn from: true or false, never NULL."""
+        known = self.has_known_label(learned.known_by)
+        until: sa.ColumnElement[bool] = sa.false()
+        if isinstance(learned.until, tuple):
+            until = at_most(self.keys(), self.parse_key(learned.until)) if learned.until else sa.false()
+        elif self.time:
+            until = self.event_time() <= self.db.sql.instant(learned.until)
+        return sa.case((sa.and_(known, until), 1), else_=0) == 1
 
     def is_due(self, scope: Scope, now: datetime, since: datetime | None = None) -> sa.ColumnElement[bool]:
         """Return the condition of rows in scope that are visible at a moment, and no older than `since`."""
@@ -134,7 +151,8 @@ class Source:
             return self.in_scope(scope)
         assert scope.since is not None
         first = scope.since if since is None else max(scope.since, since)
-        return self.db.sql.event_time_between(self.time, self.settings.timezone, first, now)
+        due = self.db.sql.event_time_between(self.time, self.settings.timezone, first, now)
+        return self._without(scope.learned, due)
 
     def after_key(self, bound: tuple[str, ...]) -> sa.ColumnElement[bool]:
         """Return the condition of rows after a key in key order; the empty one is before all."""

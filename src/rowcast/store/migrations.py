@@ -104,6 +104,11 @@ def _signatures(db: Database, tables: Tables) -> list[str]:
     return [_add_column(db, tables.model, "signature")]
 
 
+def _scopes(db: Database, tables: Tables) -> list[str]:
+    """To version 13: whether rows are scored that the champion could learn from. NULL is yes, as before."""
+    return [_add_column(db, tables.job, "with_learned")]
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -149,6 +154,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _reasons,
     _meanings,
     _signatures,
+    _scopes,
 )
 VERSION = 1 + len(STEPS)
 

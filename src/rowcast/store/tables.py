@@ -128,6 +128,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("created_at", Instant, nullable=False),
             sa.Column("scope_from", Instant),  # scoring begins at this event time …
             sa.Column("scope_after", text),  # … or, without a time column, after this key
+            sa.Column("with_learned", integer),  # 1 where rows that the champion could learn from are scored too
             sa.Column("complete_to", Instant),  # newest event time of the last run that left nothing pending
             sa.Column("champion", integer),
             sa.Column("training_run", big),  # the run that trains; another waits

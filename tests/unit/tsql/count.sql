@@ -16,33 +16,33 @@ HAVING COUNT_BIG(*) > ?) AS [d]
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6)))
 -- 1, 1;
 
-SELECT [job].[job], [job].[source], [job].[created_at], [job].[scope_from], [job].[scope_after], [job].[complete_to], [job].[champion], [job].[training_run] 
+SELECT [job].[job], [job].[source], [job].[created_at], [job].[scope_from], [job].[scope_after], [job].[with_learned], [job].[complete_to], [job].[champion], [job].[training_run] 
 FROM [rowcast].[job] 
 WHERE [job].[job] = ?
 -- 'wafers';
 
 SELECT COUNT_BIG(*) AS [count_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM (SELECT [lot], [slot] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
 HAVING COUNT_BIG(*) > ?) AS [d] 
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_prediction] ON [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]
--- 1, 0, 1, 1;
+-- 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM (SELECT [lot], [slot] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
 HAVING COUNT_BIG(*) > ?) AS [d] 
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_quarantine] ON [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]
--- 1, 0, 1, 1;
+-- 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM (SELECT [lot], [slot] 
@@ -54,10 +54,25 @@ FROM [rowcast].[wafers_prediction]
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
 WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] != ?
--- 1, 0, 1, 1, 1, 1, 1;
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [lot], [slot] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
+HAVING COUNT_BIG(*) > ?) AS [d] 
+WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
+WHERE NOT (EXISTS (SELECT ? AS [anon_2] 
+FROM [rowcast].[wafers_prediction] 
+WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.learned] = ?
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1;
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM (SELECT [lot], [slot] 
@@ -69,7 +84,7 @@ FROM [rowcast].[wafers_prediction]
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
 WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] = ?
--- 1, 0, 1, 1, 1, 1, 1;
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1;
 
 SELECT CAST(coalesce(sum([anon_1].[beyond]), ?) AS BIGINT) AS [coalesce_1] 
 FROM (SELECT COUNT_BIG(*) - ? AS [beyond] 
@@ -83,7 +98,7 @@ FROM [rowcast].[wafers_prediction] JOIN [rowcast].[wafers_quarantine] ON [wafers
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_prediction] 
 WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_2] 
 FROM (SELECT [lot], [slot] 
@@ -91,12 +106,12 @@ FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot]
 HAVING COUNT_BIG(*) > ?) AS [d] 
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]))
--- 1, 1, 0, 1, 1;
+-- 1, 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_quarantine] 
 WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
 WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_2] 
 FROM (SELECT [lot], [slot] 
@@ -104,7 +119,7 @@ FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot]
 HAVING COUNT_BIG(*) > ?) AS [d] 
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
 WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]))
--- 1, 1, 0, 1, 1;
+-- 1, 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[batch] 

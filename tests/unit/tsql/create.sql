@@ -14,6 +14,7 @@ CREATE TABLE [rowcast].[job] (
 	[created_at] DATETIMEOFFSET(6) NOT NULL, 
 	[scope_from] DATETIMEOFFSET(6) NULL, 
 	[scope_after] NVARCHAR(max) NULL, 
+	[with_learned] INTEGER NULL, 
 	[complete_to] DATETIMEOFFSET(6) NULL, 
 	[champion] INTEGER NULL, 
 	[training_run] BIGINT NULL, 
@@ -315,4 +316,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (12, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (13, SYSDATETIMEOFFSET());

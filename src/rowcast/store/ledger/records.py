@@ -23,9 +23,14 @@ class JobState:
     complete_to: datetime | None = None  # newest event time of the last run that left nothing pending
     champion: int | None = None  # model version in service
 
-    def search_start(self, late_arrival: timedelta) -> datetime | None:
-        """Return the event time from which on pending rows are looked for; None for the whole scope."""
-        return None if self.complete_to is None else self.complete_to - late_arrival
+    def search_start(self, late_arrival: timedelta, now: datetime) -> datetime | None:
+        """Return the event time from which on pending rows are looked for; None for the whole scope.
+
+        What a run noted whose clock was ahead says nothing of the rows until now.
+        """
+        if self.complete_to is None or self.complete_to > now:
+            return None
+        return self.complete_to - late_arrival
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.errors import DatabaseError, StoreError
-from rowcast.source import Scope
+from rowcast.source import Learned, Scope
 from rowcast.store.ledger.part import LedgerPart
 from rowcast.store.ledger.records import JobState
 
@@ -47,13 +47,32 @@ class State(LedgerPart):
             if error.reason != "duplicate":  # another process has registered the same job just now
                 raise
 
+    def is_registered(self) -> bool:
+        """Return whether the store knows the job."""
+        table = self.tables.job
+        return self.db.scalar(sa.select(table.c.job).where(table.c.job == self.job)) is not None
+
     def state(self) -> JobState:
         """Return what the store keeps about the job."""
         table = self.tables.job
         row = self.db.rows(sa.select(table).where(table.c.job == self.job))[0]
         after = row["scope_after"]
-        scope = Scope(row["scope_from"], tuple(json.loads(after)) if after is not None else None)
-        return JobState(scope, row["complete_to"], row["champion"])
+        began = tuple(json.loads(after)) if after is not None else None
+        # A job that began before this was kept scores what it would have scored then.
+        with_learned = row["with_learned"] is None or bool(row["with_learned"])
+        learned = None if with_learned or row["champion"] is None else self._learned_by(row["champion"])
+        return JobState(Scope(row["scope_from"], began, learned, with_learned), row["complete_to"], row["champion"])
+
+    def _learned_by(self, version: int) -> Learned | None:
+        """Return which rows a version could learn from; None where it is not known up to where it was trained."""
+        table = self.tables.model
+        this = sa.and_(table.c.job == self.job, table.c.version == version)
+        found = self.db.rows(sa.select(table.c.created_at, table.c.trained_to, table.c.trained_to_key).where(this))
+        if not found:
+            return None
+        key = found[0]["trained_to_key"]
+        until = found[0]["trained_to"] or (tuple(json.loads(key)) if key else None)
+        return None if until is None else Learned(until, found[0]["created_at"])
 
     def set_state(self, **values: Any) -> None:
         """Set columns of the job's row."""
@@ -62,4 +81,4 @@ class State(LedgerPart):
     def fix_scope(self, scope: Scope) -> None:
         """Set where scoring begins, once and for all."""
         after = None if scope.after is None else json.dumps(scope.after, ensure_ascii=False)
-        self.set_state(scope_from=scope.since, scope_after=after)
+        self.set_state(scope_from=scope.since, scope_after=after, with_learned=int(scope.with_learned))
