@@ -161,7 +161,13 @@ def _write_apart(settings: Settings, alert: Alert) -> None:
     try:
         with closing(connect(settings.store_url)) as store:
             shared = tables(store, settings.store.schema_)
-            if migrations.version(store, shared) != migrations.VERSION:
+            version = migrations.version(store, shared)
+            if (
+                version is None
+            ):  # nothing was ever written here, so nobody waits for it: the run itself says what failed
+                _keep(settings, alert)
+                return
+            if version != migrations.VERSION:
                 raise StoreError("the store's tables are not those of this version")
             found = alerts(settings, store, shared)
             found.write([alert])

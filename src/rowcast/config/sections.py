@@ -26,6 +26,8 @@ from rowcast.config.values import (
     check_timezone,
 )
 
+_SECOND_NAME = "a 'query' can give one of them a second name: SELECT *, t AS event_time FROM …"
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -69,7 +71,9 @@ class Source(_Section):
             raise ValueError("'label_time' and 'label_delay' need 'time'")
         named = [*self.key, self.label, *filter(None, (self.time, self.label_time))]
         if len(set(named)) != len(named):
-            raise ValueError("'key', 'time', 'label' and 'label_time' must be different columns")
+            raise ValueError(f"'key', 'time', 'label' and 'label_time' must be different columns; {_SECOND_NAME}")
+        if self.group is not None and self.group in (self.time, self.label, self.label_time):
+            raise ValueError(f"'group' must be another column than 'time' and 'label'; {_SECOND_NAME}")
         return self
 
     @property

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from rowcast.errors import Reason
 
+CHECK_QUERY = "check [source] where and query: is each quote and parenthesis closed, and each text in 'single quotes'?"
+
 
 @dataclass(frozen=True)
 class KnownError:

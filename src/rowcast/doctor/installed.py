@@ -9,6 +9,7 @@ from rowcast import notify
 from rowcast.config import Settings
 from rowcast.doctor.databases import find_systems
 from rowcast.doctor.finding import Finding
+from rowcast.job.workdir import importable
 
 
 def check_installed(settings: Settings) -> Iterator[Finding]:
@@ -28,7 +29,8 @@ def check_installed(settings: Settings) -> Iterator[Finding]:
     if settings.model.estimator != "default":
         from rowcast.fit.candidates import user_candidate
 
-        user_candidate(settings.model.estimator, seed=0)
+        with importable(settings.folder):
+            user_candidate(settings.model.estimator, seed=0)
         yield Finding("ok", f"estimator {settings.model.estimator} can be imported and stored")
 
 

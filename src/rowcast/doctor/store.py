@@ -27,9 +27,11 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     shared, own = describe_tables(settings, source, store)
     found = migrations.version(store, shared)
     missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
-    if found is None or found < migrations.VERSION or missing:
-        for lacking in store.admin.list_missing_rights(schema):
-            yield Finding("problem", " ".join(lacking.split()), "'rowcast ddl' prints the tables for a DBA to create")
+    lacking = store.admin.list_missing_rights(schema) if found is None or found < migrations.VERSION or missing else []
+    for what in lacking:
+        yield Finding("problem", " ".join(what.split()), "'rowcast ddl' prints the tables for a DBA to create")
+    if found is None and lacking:
+        return
     if found is None:
         yield _tell_scope(source, settings, Scope())
         yield Finding("ok", f"the store has no tables yet: the first run creates them in {store.safe_url}")
@@ -43,7 +45,7 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
         return
     upgrade = "" if found == migrations.VERSION else f"; the next run upgrades it to {migrations.VERSION}"
     yield Finding("ok", f"the store has version {found}{upgrade}")
-    if missing:
+    if missing and not lacking:
         yield Finding("ok", f"the next run creates {', '.join(missing)}")
     for db in (store,) if store is source.db else (source.db, store):
         for what, hint in db.admin.advice():

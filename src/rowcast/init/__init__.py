@@ -67,6 +67,10 @@ def write(guess: Guess, path: Path, force: bool = False, typed: str = "") -> lis
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}", hint="name another with --config") from None
     left = [f"set [source] {name} in {path}: {getattr(guess, name).why}" for name in guess.unknown]
+    left += [
+        f"check {name}, which seems to name a person and is in [source] exclude: take it out only if you mean to use it"
+        for name in guess.personal
+    ]
     if hidden:
         left.insert(0, f"export {URL_VARIABLE}=… (the URL with its password, which is not written to {path})")
     return left

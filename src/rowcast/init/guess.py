@@ -15,6 +15,7 @@ from rowcast.config import Scalar
 from rowcast.database import Column
 from rowcast.fetch import ScopeCounts
 from rowcast.init.look import Look
+from rowcast.job.opening import is_taken
 from rowcast.models.target import Kind
 
 _LONGEST_NAME = 48  # bytes of a job's name
@@ -36,12 +37,15 @@ _BAD += ("bad", "fehler", "ausschuss")
 _LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
 _KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
 _GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
+_PERSON = {"operator", "employee", "worker", "user", "username", "person", "personnel", "staff", "inspector", "badge"}
+_PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
 _CODES = 12  # different numbers, up to which they may be codes of classes
 _TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
 _TIME |= {"processed", "start", "started", "end", "ended", "finished", "created", "at", "zeit", "datum", "epoch"}
 _KNOWN = {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
 _WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
 _SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
+_PERSONAL = "seems to name a person: a model should judge wafers, not people"
 _DATED = re.compile(r"(\d{4}([-/])\d\d\2\d\d|\d\d\.\d\d\.\d{4})([ T]\d\d:\d\d|$)")
 _ZONED = re.compile(r"(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$")
 
@@ -76,6 +80,7 @@ class Guess:
     label_time: Pick
     group: Pick
     exclude: dict[str, str]  # column -> why
+    personal: tuple[str, ...]  # those of them that seem to name a person
     missing: dict[int, list[str]]  # a value that may mean "not measured" -> the columns that hold it
     features: int
     scope: ScopeCounts | None = None  # of the rows that a first run would score; None where it cannot be told
@@ -87,7 +92,7 @@ class Guess:
 
 
 def guess_settings(look: Look, url: str, table: str | None, query: str | None) -> Guess:
-    key = _key(look)
+    key = _usable_key(_key(look))
     times = [c.name for c in look.columns if _is_time(look, c)]
     time = _time(look, [name for name in times if name not in key.columns], key)
     look.add_newest([*time.columns, *key.columns])
@@ -114,9 +119,18 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
         label_time=label_time,
         group=group,
         exclude=exclude,
+        personal=tuple(name for name, why in exclude.items() if why == _PERSONAL),
         missing=_missing(look, [c.name for c in features if c.kind == "number"]),
         features=len(features),
     )
+
+
+def _usable_key(key: Pick) -> Pick:
+    taken = [name for name in key.columns if is_taken(name)]
+    if not taken:
+        return key
+    told = f"{taken[0]} is one, but rowcast itself writes a column of this name"
+    return Pick((), f"{told}: a query can call it my_{taken[0]}, by {taken[0]} AS my_{taken[0]}")
 
 
 def _key(look: Look) -> Pick:
@@ -291,7 +305,9 @@ def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) 
     """Yield columns that are better no features, and why."""
     for column in columns:
         name = column.name
-        if label.column and _as_known(look, name, label.column):
+        if _is_personal(look, column):
+            yield name, _PERSONAL
+        elif label.column and _as_known(look, name, label.column):
             yield name, "known only once the label is: it would give the outcome away"
         elif name in times and column.kind != "time":
             yield name, "a time"
@@ -302,6 +318,10 @@ def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) 
             long = sum(map(len, texts)) > 40 * len(texts)
             if long or (len(set(texts)) > 50 and look.variety(name) > 0.5):
                 yield name, "free text, or nearly so"
+
+
+def _is_personal(look: Look, column: Column) -> bool:
+    return bool(set(look.words(column.name)) & _PERSON) and (column.integer or column.kind == "category")
 
 
 def _missing(look: Look, names: list[str]) -> dict[int, list[str]]:

@@ -137,9 +137,14 @@ def _check_key(store: Database, own: JobTables, settings: Settings, key: Sequenc
             )
 
 
+def is_taken(key: str) -> bool:
+    """Return whether a key column has the name of a column that rowcast itself writes."""
+    return key.lower() in _OWN or is_reserved(key)
+
+
 def describe_tables(settings: Settings, source: Source, store: Database) -> tuple[Tables, JobTables]:
     """Return the store's tables as this job sees them. Raise SourceError where its key takes a name of theirs."""
-    taken = [name for name in settings.source.key if name.lower() in _OWN or is_reserved(name)]
+    taken = [name for name in settings.source.key if is_taken(name)]
     if taken:
         raise SourceError(
             f"the key column '{taken[0]}' has the name of a column that rowcast itself writes",

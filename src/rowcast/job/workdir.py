@@ -3,6 +3,9 @@
 import json
 import os
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,16 @@ _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 def work_root(settings: Settings) -> Path:
     """The folder of a job's files, beside its config."""
     return settings.folder / ".rowcast" / settings.name
+
+
+@contextmanager
+def importable(folder: Path) -> Iterator[None]:
+    """A user's estimator is found beside the config, wherever the command is run from."""
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 class WorkDir:

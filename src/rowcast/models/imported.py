@@ -15,6 +15,18 @@ _CONVERT = (
     "convert it where you trust it: skops.io.dump(estimator, 'model.skops') for scikit-learn, "
     "booster.save_model('model.txt') for LightGBM (LGBMClassifier has it as .booster_)"
 )
+_NO_ROWS = (
+    "such a model carries its training rows, which no file may: fit one that does not, such as LogisticRegression, "
+    "ExtraTreesClassifier or LightGBM's, and import that"
+)
+# What can be done where a type is on no list, by the beginning of its name.
+_OTHER_WAYS = (
+    ("lightgbm.", "save LightGBM's own text, and import that: model.booster_.save_model('model.txt')"),
+    ("xgboost.", "no file of it can be imported: fit LightGBM on the same rows, and import its text"),
+    ("catboost.", "no file of it can be imported: fit LightGBM on the same rows, and import its text"),
+    ("sklearn.neighbors.", _NO_ROWS),
+    ("sklearn.svm.", _NO_ROWS),
+)
 # How files begin that load by running what they hold: pickle, and joblib's compressed forms of it.
 _PICKLES = (
     b"\x80",
@@ -98,7 +110,11 @@ def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> I
 def _sklearn(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
     from sklearn.base import is_classifier, is_regressor
 
-    estimator = load_sklearn(data)
+    try:
+        estimator = load_sklearn(data)
+    except ModelError as error:
+        error.hint = next((way for package, way in _OTHER_WAYS if error.about.startswith(package)), error.hint)
+        raise
     names = getattr(estimator, "feature_names_in_", None)
     if names is None:
         raise ModelError(f"{name} does not name its columns", hint="fit it on a pandas DataFrame")

@@ -120,7 +120,7 @@ def read_sklearn(parts: dict[str, bytes]) -> Any:
 
 def refused_type(name: str) -> ModelError:
     """Return the error for a type that is not on the allow-list."""
-    return ModelError(f"the model holds type {name}, which is not on the allow-list", hint=ONLY_SKLEARN)
+    return ModelError(f"the model holds type {name}, which is not on the allow-list", hint=ONLY_SKLEARN, about=name)
 
 
 def unsound(what: str) -> ModelError:

@@ -232,6 +232,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
             f"there is no table {settings.table} in {db.safe_url}",
             hint="'table' may need its schema: schema.table; or this user may not see it: GRANT SELECT",
         )
+    _require_names_once(relation, settings)
     named = {
         "key": settings.key,
         "time": (settings.time,),
@@ -282,6 +283,19 @@ def _with_time_format(db: Database, relation: Relation, settings: config.Source)
     return replace(
         relation, columns=tuple(replace(c, time_format=form) if c.name in named else c for c in relation.columns)
     )
+
+
+def _require_names_once(relation: Relation, settings: config.Source) -> None:
+    """Raise SourceError where a query gives two columns one name: SQLite numbers the second, `lot:1`."""
+    names = list(relation.names)
+    twice = [name for place, name in enumerate(names) if name in names[:place]]
+    if settings.query is not None:
+        twice += [base for name in names if (base := re.sub(r":\d+$", "", name)) != name and base in names]
+    if twice:
+        raise SourceError(
+            f"the query has two columns called '{twice[0]}'",
+            hint=f"name its columns instead of *, and this one once: SELECT a.{twice[0]}, b.x, …",
+        )
 
 
 def find_column(relation: Relation, name: str, where: str, setting: str) -> Column:

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from rowcast.errors import TrainingError
 from rowcast.job.workdir import WorkDir
+from rowcast.source import TIME
 
 _FILE = "train/foreign.json"
+TRAIN, GATE, NEITHER = 0, 1, 2  # what a labelled row serves
+_BORDERS = 201  # places for the gate's first row that are tried
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -36,3 +44,40 @@ def load(work: WorkDir) -> ImportedFile | None:
         return None
     found: dict[str, Any] = work.json(_FILE)
     return ImportedFile(found["name"], base64.b64decode(found["data"]), datetime.fromisoformat(found["trained_to"]))
+
+
+def find_border(
+    time: npt.NDArray[np.int64], known: npt.NDArray[np.int64], fresh: npt.NDArray[np.int64], seen_to: int
+) -> int:
+    """Return the place in `fresh` from which rows serve the gate: where the smaller of both sides is largest.
+
+    `time` and `known` (n,) are in microseconds, `fresh` the places of rows that neither model has seen. What calibrates
+    was known when the gate's first row came.
+    """
+    unseen = np.flatnonzero(time > seen_to)
+    places = np.unique(np.linspace(0, len(fresh) - 1, _BORDERS).astype(np.int64))
+
+    def smaller(place: int) -> int:
+        first = time[fresh[place]]
+        earlier = unseen[time[unseen] < first]
+        return int(min((known[earlier] <= first).sum(), (time[fresh] >= first).sum()))
+
+    # Where several are alike, the middle one.
+    return int(max(places, key=lambda place: (smaller(place), -abs(int(place) - len(fresh) // 2))))
+
+
+def require_enough(rows: pa.RecordBatch, parts: npt.NDArray[np.int8], model: ImportedFile, least: int) -> None:
+    """Raise TrainingError where too few rows later than the model's own calibrate it, with what they lack."""
+    later = int((rows.column(TIME).to_numpy() > model.seen_to).sum())
+    calibrating, gate = int((parts == TRAIN).sum()), int((parts == GATE).sum())
+    if calibrating >= least:
+        return
+    late = later - calibrating - gate
+    raise TrainingError(
+        f"{calibrating:,} of {later:,} labelled rows later than --trained-to can calibrate the model, and {least:,} are"
+        f" needed: {gate:,} serve the gate, and {late:,} neither, since their labels came after the gate's first row or"
+        " their group reaches over it",
+        hint="wait for more labels; or lower [model] min_train_rows; or give an earlier --trained-to if the model has"
+        " seen less",
+        about="calibrating",
+    )

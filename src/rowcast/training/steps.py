@@ -1,14 +1,11 @@
 """The training steps: each reads what the one before saved, and saves its own. A repeat and a resume are the same."""
 
-import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +21,7 @@ from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, read_contract, read_matrix
 from rowcast.job.step_record import StepReport, record_step
-from rowcast.job.workdir import WorkDir
+from rowcast.job.workdir import WorkDir, importable
 from rowcast.messages.decisions import describe_decision, describe_record
 from rowcast.models import imported
 from rowcast.models.target import Target
@@ -34,13 +31,13 @@ from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
 from rowcast.training.comparison import blocks, compare, groups, make_record
+from rowcast.training.import_file import GATE, NEITHER, TRAIN
 from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
 log = structlog.get_logger("rowcast")
 
 PART = "rowcast.part"  # beside each training row: what it serves
-TRAIN, GATE, NEITHER = 0, 1, 2
 OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -78,6 +75,8 @@ def _fetch(run: Run, about: StepReport) -> None:
     require_times(run.job, fetched.rows)
     model = import_file.load(run.work)
     parts = _parts(fetched.rows, run.job.settings.model.window, None if model is None else model.seen_to)
+    if model is not None:
+        import_file.require_enough(fetched.rows, parts, model, run.job.settings.model.min_train_rows)
     part = pa.array(parts, pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
     about.rows_in = about.rows_out = fetched.rows.num_rows
@@ -90,7 +89,8 @@ def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None =
 
     What trains was known when the gate's first row came, and no older than `window`: between both lies as much time as
     labels take. Neither ties in time nor groups are split: a group that reaches over the border serves neither on its
-    later side. Rows up to `seen_to` serve nothing: a model that was fitted elsewhere may have seen them.
+    later side. Rows up to `seen_to` serve nothing: a model that was fitted elsewhere may have seen them. The border is
+    then where both sides have rows, since labels may come late.
     """
     parts = np.full(rows.num_rows, TRAIN, dtype=np.int8)
     time, fresh = rows.column(TIME).to_numpy(), np.flatnonzero(rows.column(FRESH).to_numpy())
@@ -99,9 +99,11 @@ def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None =
         fresh = fresh[time[fresh] > seen_to]
     border = rows.num_rows
     if len(fresh) > 1:
-        border = int(np.searchsorted(time, time[fresh[len(fresh) // 2]]))
+        known = rows.column(KNOWN).to_numpy()
+        middle = len(fresh) // 2 if seen_to is None else import_file.find_border(time, known, fresh, seen_to)
+        border = int(np.searchsorted(time, time[fresh[middle]]))
         parts[border:] = GATE
-        parts[:border][rows.column(KNOWN).to_numpy()[:border] > time[border]] = NEITHER
+        parts[:border][known[:border] > time[border]] = NEITHER
         if GROUP in rows.schema.names:
             group = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
             reaching = np.isin(group, group[:border]) & (group >= 0)
@@ -203,7 +205,7 @@ def _build(run: Run, about: StepReport) -> None:
     training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
     model = import_file.load(run.work)
     if model is None:
-        with _importable(settings.folder):
+        with importable(settings.folder):
             confidence = settings.infer.confidence
             built = fit.fit_challenger(
                 training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
@@ -266,16 +268,6 @@ def _ran(run: Run) -> int | None:
     """How many candidates ran where this very moment was trained as of before, whatever the time they took."""
     same = [each for each in run.job.registry.versions() if each.created_at == run.now]
     return next((each.metrics["ran"] for each in same if "ran" in each.metrics), None)
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """A user's estimator is found beside the config, wherever the command is run from."""
-    sys.path.insert(0, str(folder))
-    try:
-        yield
-    finally:
-        sys.path.remove(str(folder))
 
 
 def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Errors of PostgreSQL and its driver, by SQLSTATE or parts of their text, and what they mean."""
 
-from rowcast.database.known_errors import KnownError
+from rowcast.database.known_errors import CHECK_QUERY, KnownError
 
 KNOWN_ERRORS = (
     KnownError("password authentication", "login", "check user and password in the url, or the variable it names"),
@@ -18,7 +18,8 @@ KNOWN_ERRORS = (
     KnownError("NOT_FOUND: ", "missing"),
     KnownError("42703", "missing"),
     KnownError("3F000", "missing"),
-    KnownError("42601", "syntax", "check [source] query and where"),
+    KnownError("42601", "syntax", CHECK_QUERY),
+    KnownError("42702", "syntax", "name the query's columns, each once: SELECT a.lot, b.x, …"),
     KnownError("25006", "unreachable", "the server only reads: it is a standby, or is becoming one"),
     KnownError("40001", "conflict", "another transaction was in the way; try again"),
     KnownError("40P01", "conflict", "another transaction was in the way; try again"),

@@ -1,6 +1,6 @@
 """Errors of SQLite, by parts of their text, and what they mean."""
 
-from rowcast.database.known_errors import KnownError
+from rowcast.database.known_errors import CHECK_QUERY, KnownError
 
 KNOWN_ERRORS = (
     KnownError("readonly database", "rights", "the file or its folder is read-only for this user"),
@@ -16,7 +16,8 @@ KNOWN_ERRORS = (
     KnownError("no such table", "missing"),
     KnownError("no such column", "missing"),
     KnownError("has no column named", "missing", "a column is gone from one of rowcast's own tables"),
-    KnownError("syntax error", "syntax", "check [source] query and where"),
-    KnownError("incomplete input", "syntax", "check [source] query and where"),
+    KnownError("syntax error", "syntax", CHECK_QUERY),
+    KnownError("incomplete input", "syntax", CHECK_QUERY),
+    KnownError("unrecognized token", "syntax", CHECK_QUERY),
     KnownError("not a database", "other", "the file is not SQLite, or it is encrypted"),
 )
