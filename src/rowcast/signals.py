@@ -36,7 +36,7 @@ def begin() -> None:
 
 
 @contextmanager
-def shielded() -> Iterator[None]:
+def shield() -> Iterator[None]:
     """Let the work in it come to its end first."""
     _state.shielded += 1
     try:

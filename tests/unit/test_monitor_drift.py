@@ -11,7 +11,7 @@ from scipy.stats import ttest_ind
 
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.baseline import CLEAN, fit_baseline
-from rowcast.monitor.drift import SHARES, detect_drift, expected_costs, merge_small_runs, score_weights, split_blocks
+from rowcast.monitor.drift import SHARES, compute_costs, detect_drift, merge_small_runs, score_weights, split_blocks
 from rowcast.monitor.edges import compute_edges
 from rowcast.monitor.profile import count_profile
 from rowcast.monitor.shifts import find_shifts, level_of_runs
@@ -297,7 +297,7 @@ def test_costs_by_slot_add_up_to_what_calibrated_rows_cost() -> None:
     truth, matrix = random.random(len(p)) < p, Matrix(np.empty((len(p), 0), np.float32), (), {})
     found = compute_edges(matrix, p)
     counts = count_profile(found, matrix, p).counts[1:]
-    costs = expected_costs(found.score, 1 / 21, 20.0, 1.0)
+    costs = compute_costs(found.score, 1 / 21, 20.0, 1.0)
     wrong = np.where(p >= 1 / 21, ~truth * 1.0, truth * 20.0)
     assert counts @ costs / len(p) == pytest.approx(wrong.mean(), abs=4 * wrong.std() / np.sqrt(len(p)))
     assert counts @ costs / len(p) == pytest.approx(np.where(p >= 1 / 21, 1 - p, 20 * p).mean(), rel=0.02)

@@ -6,20 +6,7 @@ from itertools import groupby
 from statistics import median
 
 from rowcast.charts import words
-from rowcast.drawing.axes import (
-    LETTER,
-    WIDTH,
-    Frame,
-    axes,
-    domain,
-    label,
-    line,
-    make_frame,
-    moments,
-    shorten,
-    svg,
-    ticks,
-)
+from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element, join
 from rowcast.monitor.control_charts import SMOOTHED, Mark, Point
 from rowcast.watch.chart_data import Chart
@@ -34,35 +21,37 @@ def picture(chart: Chart, days: tuple[date, date], title: str, name: str) -> Mar
     broken = [f"{words.day(point)} breaks {' and '.join(point.broken)}" for point in chart.points if point.broken]
     first, last = chart.points[0], chart.points[-1]
     about = f"from {words.day(first)} to {words.day(last)}; {'; '.join(broken) or 'no rule is broken'}"
-    return svg(
+    return axes.svg(
         name,
         title,
         about,
         _HEIGHT,
         *(_background(frame, stretch) for stretch in _stretches(chart.points)),
-        axes(frame, _dates(days), ticks(frame.y.low, frame.y.high, is_share=chart.kind == "share"), "", ""),
+        axes.draw_axes(
+            frame, _dates(days), axes.ticks(frame.y.low, frame.y.high, is_share=chart.kind == "share"), "", ""
+        ),
         *(_stretch(frame, stretch) for stretch in _stretches(chart.points)),
         _marks(frame, chart.marks),
         _days(frame, chart),
     )
 
 
-def _frame(chart: Chart, days: tuple[date, date]) -> Frame:
+def _frame(chart: Chart, days: tuple[date, date]) -> axes.Frame:
     """All days fit; of limits those of a usual day, since a day of few rows has wide ones."""
     limits = [point.limits for point in chart.points if point.limits]
     values = [point.subgroup.value for point in chart.points]
     if limits:
         values += [median(each.low for each in limits), median(each.high for each in limits)]
     is_share = chart.kind == "share"
-    low, high = domain(values, zero=is_share, ceiling=1.0 if is_share else None)
-    steps = ticks(low, high, is_share=is_share)
+    low, high = axes.domain(values, zero=is_share, ceiling=1.0 if is_share else None)
+    steps = axes.ticks(low, high, is_share=is_share)
     half = timedelta(hours=12).total_seconds()
-    return make_frame((_at(days[0]) - half, _at(days[1]) + half), (low, high), steps, _BOTTOM, _TOP)
+    return axes.make_frame((_at(days[0]) - half, _at(days[1]) + half), (low, high), steps, _BOTTOM, _TOP)
 
 
 def _dates(days: tuple[date, date]) -> list[tuple[float, str]]:
     first, last = (datetime.combine(day, time(), UTC) for day in days)
-    return [(moment.timestamp(), text) for moment, text in moments(first, max(last, first + timedelta(days=1)))]
+    return [(moment.timestamp(), text) for moment, text in axes.moments(first, max(last, first + timedelta(days=1)))]
 
 
 def _at(day: date) -> float:
@@ -75,7 +64,7 @@ def _stretches(points: Sequence[Point]) -> Iterator[list[Point]]:
         yield list(stretch)
 
 
-def _background(frame: Frame, points: Sequence[Point]) -> Markup:
+def _background(frame: axes.Frame, points: Sequence[Point]) -> Markup:
     """From 3 sigma down to 3 sigma up: of the baseline in grey, over the whole height while it has too few days."""
     parts = []
     last: list[tuple[float, float, float]] = []
@@ -96,13 +85,13 @@ def _background(frame: Frame, points: Sequence[Point]) -> Markup:
     return join(parts)
 
 
-def _stretch(frame: Frame, points: Sequence[Point]) -> Markup:
+def _stretch(frame: axes.Frame, points: Sequence[Point]) -> Markup:
     """The centre, and the EWMA with its limits."""
     parts = []
     limited = [(_at(point.subgroup.day), point.limits) for point in points if point.limits]
     if limited:
         y = frame.y(limited[0][1].centre)
-        parts.append(line(frame.x(limited[0][0]), y, frame.x(limited[-1][0]), y, "centre"))
+        parts.append(axes.line(frame.x(limited[0][0]), y, frame.x(limited[-1][0]), y, "centre"))
     smoothed = [(_at(point.subgroup.day), point.smoothed) for point in points if point.smoothed]
     if smoothed:
         parts.append(_line(frame, ((x, each.low) for x, each in smoothed), "reach"))
@@ -111,11 +100,11 @@ def _stretch(frame: Frame, points: Sequence[Point]) -> Markup:
     return join(parts)
 
 
-def _line(frame: Frame, points: Iterable[tuple[float, float]], class_: str) -> Markup:
+def _line(frame: axes.Frame, points: Iterable[tuple[float, float]], class_: str) -> Markup:
     return element("polyline", points=" ".join(frame.point(*point) for point in points), class_=class_)
 
 
-def _days(frame: Frame, chart: Chart) -> Markup:
+def _days(frame: axes.Frame, chart: Chart) -> Markup:
     """A dot a day, those that break a rule in red, and so the EWMA where it is beyond its limits."""
     parts = [
         _line(frame, ((_at(point.subgroup.day), point.subgroup.value) for point in stretch), "trace")
@@ -134,7 +123,7 @@ def _days(frame: Frame, chart: Chart) -> Markup:
     return join(parts)
 
 
-def _marks(frame: Frame, marks: Sequence[Mark]) -> Markup:
+def _marks(frame: axes.Frame, marks: Sequence[Mark]) -> Markup:
     """Upright lines, each with what happened; a text that would touch the one before it is left to its title."""
     parts = []
     taken = 0.0
@@ -145,10 +134,10 @@ def _marks(frame: Frame, marks: Sequence[Mark]) -> Markup:
         x = frame.x(at)
         said = element("title", f"{mark.day}: {mark.what}")
         parts.append(element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top - 4, class_="mark"))
-        text = shorten(mark.what, _NOTE)
-        half = len(text) * LETTER / 2
-        middle = min(max(x, half), WIDTH - half)
+        text = axes.shorten(mark.what, _NOTE)
+        half = len(text) * axes.LETTER / 2
+        middle = min(max(x, half), axes.WIDTH - half)
         if middle - half > taken:
-            parts.append(label(middle, frame.top - 9, text, class_="note"))
+            parts.append(axes.label(middle, frame.top - 9, text, class_="note"))
             taken = middle + half + 6
     return join(parts)

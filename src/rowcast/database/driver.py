@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from rowcast.database.protocols import Admin, Expressions
 from rowcast.errors import DatabaseError
-from rowcast.signals import shielded
+from rowcast.signals import shield
 
 Result = TypeVar("Result")
 
@@ -88,7 +88,7 @@ class DriverConnection:
     def dialect(self) -> sa.Dialect:
         return self.sql.dialect
 
-    @shielded()
+    @shield()
     def open(self) -> None:
         """Connect, and be ready for statements. Raises DatabaseError."""
         self.admin = self._make_admin()
@@ -102,7 +102,7 @@ class DriverConnection:
             raise
         _connected.add(self)
 
-    @shielded()
+    @shield()
     def reconnect(self) -> None:
         with contextlib.suppress(*self.driver_errors, RuntimeError):  # it is mostly broken
             self.close()
@@ -147,7 +147,7 @@ class DriverConnection:
         """Return the whole result of SQL without parameters."""
         return self._retry_locked(lambda: self._fetch(sql, options))
 
-    @shielded()
+    @shield()
     def _fetch(self, sql: str, options: dict[str, str] | None) -> pa.Table:
         with contextlib.closing(self._new_cursor(options)) as cursor:
             self._running = cursor
@@ -192,7 +192,7 @@ class DriverConnection:
             raise
         self.run_sql(end)
 
-    @shielded()
+    @shield()
     def close(self) -> None:
         _connected.discard(self)
         try:
@@ -231,7 +231,7 @@ class DriverConnection:
 
     def _guard(self, call: Callable[[], Any]) -> Any:
         try:
-            with shielded():
+            with shield():
                 return call()
         except (*self.driver_errors, pa.ArrowException, OSError) as error:  # a reader's failures are OSErrors
             translated = self.translate_error(error)

@@ -162,7 +162,7 @@ def label(x: float, y: float, text: object, anchor: str = "middle", class_: str 
     return element("text", text, x=float(x), y=float(y), text_anchor=anchor, class_=class_)
 
 
-def axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_title: str) -> Markup:
+def draw_axes(frame: Frame, x: Sequence[Tick], y: Sequence[Tick], x_title: str, y_title: str) -> Markup:
     """Draw lines at the ticks of y, the base line, the ticks' texts, and the axes' titles, y's on top."""
     parts = []
     for value, text in y:

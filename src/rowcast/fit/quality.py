@@ -52,7 +52,7 @@ def _multiclass(judged: LabelledPredictions, task: Task, of: Periods) -> Metrics
     truth, predicted = judged.target.values, judged.predicted
     every, right = np.ones(len(truth)), truth == predicted
     likelihood = np.take_along_axis(judged.probability, truth[:, None], axis=1)[:, 0]
-    balanced = class_spread(lambda rows: _balanced_accuracy(truth[rows], right[rows]), truth, of)
+    balanced = class_spread(lambda rows: _measure_balanced(truth[rows], right[rows]), truth, of)
     return {
         "positives_out_of_fold": int((truth > 0).sum()),
         **_with_interval("auc", auc_spread(judged, of), "share"),
@@ -154,7 +154,7 @@ def average_precision(score: Floats, outcome: Bools) -> float:
     return float(np.diff(found, prepend=0) @ (found / (last + 1)) / found[-1])
 
 
-def _balanced_accuracy(truth: Places, right: Bools) -> float:
+def _measure_balanced(truth: Places, right: Bools) -> float:
     count = np.bincount(truth)
     return float((np.bincount(truth, weights=right)[count > 0] / count[count > 0]).mean())
 

@@ -24,7 +24,7 @@ def describe_alarm(alarm: Event, *, values: bool) -> str:
 
 def describe_record(made: DriftRecord, *, values: bool) -> str:
     """Return the sentence of a drift on record."""
-    findings = [_finding(each) for each in made.findings]
+    findings = [_read_finding(each) for each in made.findings]
     if values or not any(_quotes(one) for one in findings):
         return made.sentence
     return _describe(findings, 0, values=values)
@@ -87,7 +87,7 @@ def _further(sds: float) -> str:
     return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
 
 
-def _finding(found: Mapping[str, Any]) -> Finding:
+def _read_finding(found: Mapping[str, Any]) -> Finding:
     was, now, change, size = (float("nan") if found[n] is None else found[n] for n in ("was", "now", "change", "size"))
     series = Series(found["kind"], found["column"], found["category"])
     since = datetime.fromisoformat(found["since"])

@@ -55,7 +55,7 @@ class Baseline:
         with np.errstate(invalid="ignore", divide="ignore"):
             weight = np.where(absent, 0, np.minimum(rows / self.size, 1))
             off = np.where(absent, 0, weight * (values - self.mean))
-            weights, sums = _running_sums(weight), _running_sums(off)
+            weights, sums = _sum_running(weight), _sum_running(off)
             found = np.full((len(WINDOWS), *values.shape), np.nan)
             for place, window in enumerate(WINDOWS):
                 total = weights[window:] - weights[:-window]
@@ -109,10 +109,8 @@ def _among_clean(values: Floats, weight: Floats, window: int, least: Floats) -> 
     centred = np.where(known, values - np.nanmean(values, axis=0), 0)
     start = np.arange(runs - window + 1)
     low, high = np.maximum(start - NEIGHBOURS, 0), np.minimum(start + window + NEIGHBOURS, runs)
-    within, off = (
-        total[window:] - total[:-window] for total in (_running_sums(weight), _running_sums(weight * centred))
-    )
-    sums = [_running_sums(part) for part in (known.astype(np.float64), centred, centred**2)]
+    within, off = (total[window:] - total[:-window] for total in (_sum_running(weight), _sum_running(weight * centred)))
+    sums = [_sum_running(part) for part in (known.astype(np.float64), centred, centred**2)]
     count, rest, square = (total[-1] - (total[high] - total[low]) for total in sums)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = rest / count
@@ -136,6 +134,6 @@ def _tail(sizes: Floats, free: float) -> tuple[float, float]:
     return scale, float(next(fits, FREE[-1]))
 
 
-def _running_sums(values: Floats) -> Floats:
+def _sum_running(values: Floats) -> Floats:
     """Sums of the rows before each, and of all: (R + 1, S)."""
     return np.cumsum(np.vstack([np.zeros_like(values[:1]), values]), axis=0)

@@ -98,7 +98,7 @@ def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, floa
     return dict(zip(names, sd.tolist(), strict=True))
 
 
-def expected_costs(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
+def compute_costs(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:
     """Return what a row is expected to cost in each slot of the score but the missing, (slots - 1,).
 
     That is, while the score is a calibrated probability. Near the threshold either decision costs the same, so that it

@@ -115,7 +115,7 @@ class EventLog:
             _together(self._sizes[:, run]),
             tuple(self._make_finding(self.shifts[k], k, run) for k in places[:NAMED]),
             len(places[NAMED:]),
-            self._flagged_shares(first, run),
+            self._find_flagged(first, run),
             self._cost(first, run),
         )
 
@@ -148,7 +148,7 @@ class EventLog:
         before = self.runs[run - 1] if run else self.runs[run]
         return before.at if before.run_id else self.runs[run].at  # a block of training rows may lie long back
 
-    def _flagged_shares(self, first: int, run: int) -> tuple[float, float] | None:
+    def _find_flagged(self, first: int, run: int) -> tuple[float, float] | None:
         """In the clean runs, or, where these are blocks of training rows, in those before."""
         place = self.figures.series.index(Series("flagged"))
         was, now = float(self._usual[0][place]), float(self._amounts(first, run)[place])
@@ -157,10 +157,10 @@ class EventLog:
         return None if np.isnan(was) or np.isnan(now) else (was, now)
 
     def _cost(self, first: int, run: int) -> tuple[float, float] | None:
-        before, since = self._expected_cost(0, first), self._expected_cost(first, run + 1)
+        before, since = self._estimate_cost(0, first), self._estimate_cost(first, run + 1)
         return None if before is None or since is None else (before, since)
 
-    def _expected_cost(self, first: int, end: int) -> float | None:
+    def _estimate_cost(self, first: int, end: int) -> float | None:
         """Cost of a row in these runs, by their scores."""
         if self.costs is None:
             return None

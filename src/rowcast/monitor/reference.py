@@ -51,7 +51,7 @@ def list_training_profiles(found: Reference) -> pa.Table:
     return pa.ipc.open_stream(found.blocks).read_all()
 
 
-def unused_edges(found: Reference) -> Edges | None:
+def find_unused_edges(found: Reference) -> Edges | None:
     """Return the edges of the columns that the model does not use, None where it uses all."""
     data = (list_training_profiles(found).schema.metadata or {}).get(_UNUSED)
     return None if data is None else Edges.from_bytes(data)

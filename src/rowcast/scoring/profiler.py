@@ -42,7 +42,7 @@ def make_profiler(job: Job, version: int, model: Model) -> Profiler | None:
         found = job.registry.reference(version)
         if found is None:
             return None
-        edges, unused = monitor.Edges.from_bytes(found.edges), monitor.unused_edges(found)
+        edges, unused = monitor.Edges.from_bytes(found.edges), monitor.find_unused_edges(found)
         return Profiler(edges, None if unused is None else UnusedColumns(job, model, unused))
     except ModelError as error:
         log.warning("rows are scored without being counted", version=version, error=error)

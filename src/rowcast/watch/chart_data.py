@@ -181,7 +181,7 @@ def _figures(charted: daily_sums.ChartQuery) -> list[_Figure]:
         return [_Figure(PREDICTED, "value", _scores, is_models=True), _Figure(LABEL, "value", _outcomes), *columns]
     return [
         _Figure(SCORE, "probability", _scores, is_models=True),
-        _Figure(FLAGGED, "share", _flagged_shares, is_models=True),
+        _Figure(FLAGGED, "share", _compute_flagged, is_models=True),
         _Figure(FAILED, "share", _outcomes),
         *columns,
     ]
@@ -191,7 +191,7 @@ def _scores(days: _Days) -> _Series:
     return {number: (day.score / day.rows, day.rows) for number, day in days.items() if day.rows}
 
 
-def _flagged_shares(days: _Days) -> _Series:
+def _compute_flagged(days: _Days) -> _Series:
     return {number: (day.flagged / day.rows, day.rows) for number, day in days.items() if day.rows}
 
 

@@ -103,7 +103,7 @@ def look(job: Job, version: int) -> monitor.DriftResult | None:
 def measure_unused(job: Job, version: int) -> tuple[monitor.State, ...]:
     """The same of the columns that the version does not use."""
     found = job.registry.reference(version)
-    edges = None if found is None else monitor.unused_edges(found)
+    edges = None if found is None else monitor.find_unused_edges(found)
     if found is None or edges is None:
         return ()
     counts = job.profiles.of(version, _REACH, unused=True)
@@ -128,7 +128,7 @@ def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray
     threshold = job.registry.load(version).threshold if task.kind == "binary" else None
     if score is None or threshold is None:
         return None
-    return monitor.expected_costs(score, threshold, task.cost_missed, task.cost_false_alarm)
+    return monitor.compute_costs(score, threshold, task.cost_missed, task.cost_false_alarm)
 
 
 def _compare(
