@@ -149,17 +149,14 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
 
 def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str | None = None) -> Result:
     """A model that was fitted elsewhere as a challenger: calibrated on rows later than `trained_to`, then the gate."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+    data = import_file.read(path)
     with open_job(settings) as job:
         if job.source.time is None:
             raise UsageError(
                 "a model can be imported only where source.time is named: else nobody knows which rows it has not seen"
             )
         seen = parse_moment("--trained-to", trained_to, settings.source.timezone)
-        imported.refuse_pickle(path.name, data)  # before anything is record_step
+        imported.check_file(path.name, data)  # before anything is recorded or copied
         now = resolve_now(settings, as_of, job.store)
         result = Result(PipelineName.IMPORT)
         with _begin(job, result, now):

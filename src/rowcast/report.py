@@ -7,6 +7,8 @@ from typing import Any, TextIO
 
 from rowcast.formatting import number, on_one_line, printable
 
+_MOST = 2_000  # characters of one value that are shown
+
 
 def show(text: str = "", *, end: str = "\n", file: TextIO | None = None, flush: bool = False) -> None:
     """Print a text, and nothing that a terminal would act on: names, categories and keys may hold anything."""
@@ -56,7 +58,12 @@ def text(value: Any) -> str:
         return f"{value:%Y-%m-%d %H:%M}"
     if isinstance(value, float):
         return number(value)
-    return f"{value:,}" if isinstance(value, int) else on_one_line(str(value))
+    return f"{value:,}" if isinstance(value, int) else on_one_line(_shorten(str(value)))
+
+
+def _shorten(words: str) -> str:
+    """Return a text as people can take it in: a table is as wide as its widest cell, in each of its rows."""
+    return words if len(words) <= _MOST else f"{words[:_MOST]}… ({len(words):,} characters)"
 
 
 def _plain(value: Any) -> Any:

@@ -72,6 +72,15 @@ def read_estimator(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...])
     return _lightgbm(name, data, kind, classes) if _is_text(data) else _sklearn(name, data, kind, classes)
 
 
+def check_file(name: str, data: bytes) -> None:
+    """Raise ModelError for a file that holds no model which could be imported, whatever its columns and classes are."""
+    refuse_pickle(name, data)
+    if _is_text(data):
+        parse_trees(data.decode())
+    else:
+        load_sklearn(data)
+
+
 def refuse_pickle(name: str, data: bytes) -> None:
     """Raise ModelError for a file that is neither LightGBM's text nor skops, with the way to convert it."""
     is_zip = zipfile.is_zipfile(io.BytesIO(data))

@@ -1,18 +1,21 @@
 """A model that was fitted elsewhere, kept among a run's files until the gate has decided on it."""
 
 import base64
+import stat
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from rowcast.errors import TrainingError
+from rowcast.errors import TrainingError, UsageError
 from rowcast.job.workdir import WorkDir
 from rowcast.source import TIME
 
+MOST_BYTES = 256 << 20
 _FILE = "train/foreign.json"
 TRAIN, GATE, NEITHER = 0, 1, 2  # what a labelled row serves
 _BORDERS = 201  # places for the gate's first row that are tried
@@ -31,6 +34,22 @@ class ImportedFile:
     def seen_to(self) -> int:
         """In microseconds since 1970, as event times are read."""
         return (self.trained_to - _EPOCH) // timedelta(microseconds=1)
+
+
+def read(path: Path) -> bytes:
+    """Return a model file's bytes. Raise UsageError where it is no plain file, cannot be read, or is too large."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"{path} is no file", hint="name a file of LightGBM's text or of skops")
+        if found.st_size > MOST_BYTES:
+            raise UsageError(
+                f"{path} has {found.st_size >> 20} MiB, and a model at most {MOST_BYTES >> 20}",
+                hint="train with fewer or smaller trees",
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def keep(work: WorkDir, foreign: ImportedFile) -> None:

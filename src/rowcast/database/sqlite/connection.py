@@ -43,6 +43,7 @@ from rowcast.signals import is_stopping
 _BATCH_ROWS = "adbc.sqlite.query.batch_rows"
 _WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
 _TORN_TOGETHER = 500  # columns that are read twice over: SQLite gives no more than 2,000 in a result
+_MAY_NOT = "readonly database"
 _OTHER_TYPE = "Type mismatch in column"  # what the driver says where later rows are not of the first ones' type
 
 
@@ -70,7 +71,18 @@ class SQLiteConnection(AdbcConnection):
             )
         quoted = str(path).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
         self._file = f"file:{quoted}?mode={'rwc' if create else 'rw'}"
-        self.open()
+        self._is_frozen = False
+        try:
+            self.open()
+        except DatabaseError as error:
+            log = Path(f"{path}-wal")
+            if error.reason != "full" or (log.exists() and log.stat().st_size):
+                raise
+            # Even a reader needs room beside the file, for an index of its log. Without a log the file is whole, and
+            # nobody who could change it can begin to: it is read as it is, so that people can see how things stand.
+            self._is_frozen = True
+            self._file = f"file:{quoted}?mode=ro&immutable=1"
+            self.open()
 
     def _make_admin(self) -> Admin:
         return SQLiteAdmin(self)
@@ -88,6 +100,8 @@ class SQLiteConnection(AdbcConnection):
     def _prepare(self) -> None:
         self.query(f"PRAGMA busy_timeout = {int(_WAIT * 1000)}")
         self.query("PRAGMA schema_version")  # reads the file: it may not be SQLite
+        if self._is_frozen:
+            self.query("PRAGMA temp_store = MEMORY")
 
     def _retry_locked(self, call: Callable[[], Result]) -> Result:
         # SQLite's own waiting cannot be interrupted, so it is kept short and repeated.
@@ -210,7 +224,7 @@ class SQLiteConnection(AdbcConnection):
         return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
     def translate_error(self, error: Exception) -> DatabaseError:
-        known = match_error(KNOWN_ERRORS, str(error))
+        known = match_error(KNOWN_ERRORS, "disk is full" if self._is_frozen and _MAY_NOT in str(error) else str(error))
         return DatabaseError.of_driver(self.safe_url, first_line(error), hint=known.hint, reason=known.reason)
 
 
