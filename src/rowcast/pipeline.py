@@ -385,6 +385,6 @@ def _watch(run: Run, result: Result) -> None:
             for topic, watch in ((DRIFT_TOPIC, drift.watch), (COST_TOPIC, cost_alarm.watch)):
                 found = job.retry(partial(watch, run, about))
                 if found is not None:
-                    raising.alert_events(job, found, {topic})
+                    raising.alert_watched(job, topic, found)
     except Exception as error:
         _goes_on(result, error, "the rows could not be watched")

@@ -80,7 +80,7 @@ class Mail:
     @property
     def url(self) -> str:
         port = self._server.sockets[0].getsockname()[1]
-        return f"mailto://127.0.0.1:{port}?from=rowcast@fab.example&to=shift@fab.example&format=text"
+        return f"mailto://127.0.0.1:{port}?from=rowcast@fab.example&to=shift@fab.example"
 
     def close(self) -> None:
         async def end() -> None:

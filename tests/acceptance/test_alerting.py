@@ -4,12 +4,14 @@ import itertools
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from jobs import ESTIMATORS, PENDING, Job
 from mortal import Dead, Death, living
+from pydantic import SecretStr
 from receivers import PASSWORD, Mail, Topic, Webhook, amazon
 from test_operation import eventually, second_version
 
@@ -17,7 +19,8 @@ from rowcast import pipeline, promotion
 from rowcast.alerts import raising
 from rowcast.config import load
 from rowcast.job.opening import open_job
-from rowcast.notify import sinks
+from rowcast.notify import message, sinks
+from rowcast.notify.apprise import Apprise
 from rowcast.store.alert_record import Alert
 from rowcast.store.records import PipelineName
 
@@ -159,11 +162,12 @@ def test_every_promotion_and_every_refusal_is_told(plain: Job, hook: Webhook) ->
     second_version(plain)
     plain.call("promote", "2", "--by", "Ada", "--reason", "fewer misses")
     plain.call("rollback", "--by", "Zoë")
-    assert hook.subjects == [f"rowcast wafers: v{version} promoted" for version in (1, 2, 1)]
+    decisions = ("v1 promoted", "v2 promoted in place of v1", "v1 promoted in place of v2")
+    assert hook.subjects == [f"rowcast wafers: {decision}" for decision in decisions]
     first, promoted, back = (found["message"].splitlines()[0] for found in hook.taken)
-    assert first.startswith("v1 promoted by the gate: first, unproven: out of fold it costs")
-    assert promoted == "v2 promoted by Ada: fewer misses"
-    assert back == "v1 promoted by Zoë: rolled back by hand"
+    assert first.startswith("v1 promoted (decided by the gate): first, unproven: out of fold it costs")
+    assert promoted == "v2 promoted in place of v1 (decided by Ada): fewer misses"
+    assert back == "v1 promoted in place of v2 (decided by Zoë): rolled back by hand"
     assert ["'rowcast rollback'" in found["message"] for found in hook.taken] == [False, True, True]
     assert all(found["type"] == "info" for found in hook.taken)
 
@@ -232,13 +236,26 @@ def test_a_topic_that_is_not_there_is_said_and_what_it_should_get_waits(lite: Jo
     assert [each["Subject"] for each in topic.taken()] == ["rowcast wafers: infer failed (run 2)"]
 
 
-def test_a_mail_has_the_subject_and_the_text(lite: Job, mail: Mail) -> None:
+def test_a_mail_has_the_subject_and_the_lines_of_the_text(lite: Job, mail: Mail) -> None:
     lite.configure({"notify": {"urls": [mail.url]}})
     break_sensor(lite, "wafer > 300")
     assert lite.call("infer").code == 1
     [found] = mail.taken
     assert (found["Subject"], found["To"]) == ("rowcast wafers: infer failed (run 2)", "shift@fab.example")
-    assert "command  rowcast resume 2" in found.get_body(("plain",)).get_content()
+    assert found.get_content_type() == "text/plain"
+    assert "command  rowcast resume 2" in found.get_content().splitlines()
+
+
+def test_html_that_somebody_asks_for_has_the_lines_and_the_signs_of_the_text(mail: Mail) -> None:
+    at = datetime(2026, 5, 1, 6, 12, tzinfo=UTC)
+    alert = Alert("wafers", "infer", "infer failed", "a < b & c_d *", "error", at, "", "rowcast resume 12", "k", 12)
+    Apprise("mailto", SecretStr(f"{mail.url}&format=html")).send(message(alert))
+    [found] = mail.taken
+    html = found.get_body(("html",)).get_content().replace("&nbsp;", " ")
+    assert "a &lt; b &amp; c_d *<br/><br/>since    2026-05-01 06:12 UTC<br/>" in html
+    plain = found.get_body(("plain",)).get_content().splitlines()
+    assert "a < b & c_d *" in plain
+    assert "command rowcast resume 12" in plain
 
 
 def test_a_slow_webhook_is_waited_for(told: Job, hook: Webhook) -> None:
@@ -275,7 +292,7 @@ def test_a_sink_that_fails_or_hangs_changes_nothing_for_the_run_and_gets_its_mes
     hook.status, hook.silent = 200, False
     told.configure({"notify": {"urls": [hook.url]}})
     assert told.ok("notify", "--json") == {"delivered": 1, "waiting": 0}
-    assert hook.subjects == ["rowcast wafers: v2 promoted"]
+    assert hook.subjects == ["rowcast wafers: v2 promoted in place of v1"]
 
 
 def test_the_next_run_delivers_what_waits_once_it_is_due(told: Job, hook: Webhook) -> None:
@@ -379,7 +396,7 @@ def test_whoever_dies_at_any_statement_of_a_promotion_each_decision_is_told_once
     assert len(made) > 3
     assert stored(told) == [(f"decision {each['id']}", "once") for each in made]
     assert waiting(told) == 0
-    assert set(hook.subjects) == {"rowcast wafers: v1 promoted", "rowcast wafers: v2 promoted"}
+    assert set(hook.subjects) == {"rowcast wafers: v1 promoted", "rowcast wafers: v2 promoted in place of v1"}
 
 
 def test_a_run_that_died_is_told_when_the_next_begins_and_over_when_one_ends(told: Job, hook: Webhook) -> None:

@@ -12,7 +12,7 @@ from test_ledger import opened
 
 from rowcast.alerts.delivery import SinkAnswer, deliver
 from rowcast.errors import DatabaseError, NotifyError
-from rowcast.notify import Message
+from rowcast.notify import Message, message
 from rowcast.store.alert_record import Alert, Severity
 from rowcast.store.alerts import Alerts
 from rowcast.store.records import DecisionOutcome, NewDecision
@@ -69,7 +69,7 @@ def test_trouble_is_told_when_it_begins_changes_and_ends_and_not_in_between(aler
     alerts.write([later], ["infer"])
     alerts.write([later], ["infer"])
     assert [event.what for event in alerts.list_standing()] == ["no column 's001'"]
-    assert alerts.list_standing()[0].since == AT  # as long as anything was wrong
+    assert alerts.list_standing()[0].since == later.since  # of other trouble, not of what was there before
     for _ in range(2):
         alerts.write([], ["infer"])
     assert [state for _, state, _ in told(alerts)] == ["begins", "changed", "ended"]
@@ -265,3 +265,100 @@ def test_who_lost_an_alert_to_another_does_not_close_it(alerts):
     assert alerts.count_waiting() == 1
     alerts.close(replace(alert, attempts=1), [])
     assert alerts.count_waiting() == 0
+
+
+# ---- what needs nothing
+
+
+REFUSED = replace(
+    ALERT, topic="decision 2", title="v2 not promoted", severity="info", state="once", dedup_key="2", digest=True
+)
+
+
+def weekly(database: Place) -> Alerts:
+    ledger = opened(database.connect())
+    return Alerts(ledger.db, ledger.tables, "wafers", ["mailto"], "info", timedelta(days=7))
+
+
+def a_week_later(alerts: Alerts) -> None:
+    table = alerts.tables.alert
+    waits = table.c.next_try.is_not(None)
+    alerts.db.execute(table.update().where(waits).values(next_try=alerts.db.now() - timedelta(seconds=1)))
+
+
+def test_what_needs_nothing_is_kept_for_a_digest_and_what_is_urgent_is_not(database):
+    alerts, sink = weekly(database), Sink("mailto")
+    alerts.write([REFUSED, ALERT, replace(REFUSED, topic="decision 3", title="v3 not promoted")])
+    assert deliver(alerts, [sink], []).delivered == 1
+    assert sink.taken == ["rowcast wafers: infer failed (run 7)"]
+    assert alerts.count_waiting() == 0  # nobody has to look why it was not sent
+    a_week_later(alerts)
+    assert deliver(alerts, [sink], []).delivered == 2
+    assert sink.taken[1:] == ["rowcast wafers: 2 decisions that need nothing"]
+    assert alerts.due(at_once=True) == []
+
+
+def test_a_digest_comes_a_week_after_the_first_of_its_decisions_whatever_others_follow(database):
+    alerts = weekly(database)
+    alerts.write([REFUSED])
+    [first] = alerts.due(at_once=True)
+    assert timedelta(days=6.9) < first.due - alerts.db.now() <= timedelta(days=7)
+    alerts.write([replace(REFUSED, topic="decision 3")])
+    rows = alerts.db.rows(sa.select(alerts.tables.alert.c.next_try))
+    assert {row["next_try"] for row in rows} == {first.due}
+
+
+def test_one_decision_alone_is_sent_as_it_is(database):
+    alerts, sink = weekly(database), Sink("mailto")
+    alerts.write([REFUSED])
+    a_week_later(alerts)
+    deliver(alerts, [sink], [])
+    assert sink.taken == ["rowcast wafers: v2 not promoted (run 7)"]
+
+
+def test_a_digest_that_is_refused_waits_as_others_do(database):
+    alerts, sink = weekly(database), Sink("mailto", "away")
+    alerts.write([REFUSED, replace(REFUSED, topic="decision 3")])
+    a_week_later(alerts)
+    deliver(alerts, [sink], [])
+    assert alerts.count_waiting() == 2
+    sink.refuses = ""
+    assert deliver(alerts, [sink], [], at_once=True).delivered == 2
+    assert sink.taken == ["rowcast wafers: 2 decisions that need nothing"]
+
+
+# ---- what ends
+
+
+DRIFT = replace(ALERT, topic="drift 7", title="drift in s001", dedup_key="drift 7", version=2)
+
+
+def test_what_a_version_was_told_of_is_over_when_another_serves_and_says_so(alerts):
+    alerts.write([DRIFT])
+    alerts.write([], alerts.standing_topics("drift"), serving=3)
+    [ended] = [alert for alert in alerts.all() if alert.state == "ended"]
+    assert (ended.version, ended.replaced_by) == (2, 3)
+    text = message(ended)
+    assert text.subject == "rowcast wafers: over, v3 serves: drift in s001 (run 7)"
+    assert "It is over" not in text.text
+    assert text.text.startswith(f"v3 serves now in place of v2, of which this was told: {DRIFT.what}")
+
+
+def test_what_is_over_while_the_same_version_serves_is_over(alerts):
+    alerts.write([DRIFT])
+    alerts.write([], alerts.standing_topics("drift"), serving=2)
+    assert [alert.replaced_by for alert in alerts.all()] == [None, None]
+    assert message(alerts.all()[1]).text.startswith("It is over: ")
+
+
+def test_several_parts_of_a_topic_stand_and_end_each_by_itself(alerts):
+    second = replace(DRIFT, topic="drift 9", dedup_key="drift 9", since=AT + timedelta(days=20), run_id=9)
+    alerts.write([DRIFT])
+    alerts.write([DRIFT, second], alerts.standing_topics("drift"))
+    assert [(alert.topic, alert.since) for alert in alerts.list_standing()] == [
+        ("drift 7", AT),
+        ("drift 9", second.since),
+    ]
+    alerts.write([second], alerts.standing_topics("drift"))
+    assert [alert.topic for alert in alerts.list_standing()] == ["drift 9"]
+    assert [state for _, state, _ in told(alerts)] == ["begins", "begins", "ended"]

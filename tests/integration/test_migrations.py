@@ -16,8 +16,10 @@ from rowcast.messages.events import cost_key
 from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
+from rowcast.store.profiles import Profiles, find_standing
 from rowcast.store.records import (
     DecisionOutcome,
+    DriftRecord,
     EndCause,
     NewDecision,
     PipelineName,
@@ -256,6 +258,7 @@ ADDED = {
     11: [("model", "meaning")],
     12: [("model", "signature")],
     13: [("job", "with_learned")],
+    14: [("drift", "begun_run")],
 }
 
 
@@ -392,6 +395,25 @@ def test_reasons_in_a_store_of_version_9_lose_the_outcome_that_stands_beside_the
     assert migrations.version(db, ledger.tables) == migrations.VERSION
     found = [(made.decided_by, made.outcome, made.reason) for made in registry.decisions()[::-1]]
     assert found == [(by, outcome, reason) for by, outcome, _, reason in REASONS]
+
+
+def drift_record(run_id: int, what: str, begun: int | None) -> DriftRecord:
+    return DriftRecord(run_id, begun, 1, what, AT, 2.0, "since then", ())
+
+
+def test_drift_that_stands_in_a_store_of_version_13_stands_on_until_it_ends(database):
+    db = database.connect()
+    ledger = opened(db)
+    profiles = Profiles(db, ledger.tables, "wafers")
+    old = [drift_record(*each, None) for each in ((5, "started"), (6, "ended"), (7, "started"), (9, "changed"))]
+    assert profiles.record_drift(1, old, 0)
+    set_back(database, db, ledger.tables, 13)
+    opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    assert [made.run_id for made in find_standing(profiles.list_drift(1))] == [9, 7]
+    assert profiles.record_drift(1, [drift_record(11, "ended", 7), drift_record(12, "started", 12)], 4)
+    assert [made.run_id for made in find_standing(profiles.list_drift(1))] == [12, 9]
+    assert not profiles.record_drift(1, [drift_record(13, "started", 13)], 4)  # another process kept some meanwhile
 
 
 def test_a_key_column_that_the_tables_lack_is_not_added(db):

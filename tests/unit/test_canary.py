@@ -243,9 +243,9 @@ def drifted(canary: str) -> list[Event]:
     """An alarm of every kind of series, as if its column's category were the canary."""
     found = []
     for kind in get_args(Kind):
-        finding = Finding(Series(kind, "tool", canary), "7", AT, 0.25, 0.5, 2.0, 3.0, 1.0)
-        found.append(DriftAlarm("started", "7", AT, 3.0, (finding,), 0, (0.1, 0.2), (1.0, 2.0)))
-    return [RowsDrifted(alarm) for alarm in found]
+        finding = Finding(Series(kind, "tool", canary), "7", AT, 0.25, 0.5, 2.0, 3.0, 1.0, (canary,))
+        found.append(DriftAlarm("started", "7", "7", AT, 3.0, (finding,), 0, (0.1, 0.2), (1.0, 2.0)))
+    return [RowsDrifted(alarm, 2) for alarm in found]
 
 
 def exceeded(_: str) -> list[Event]:
@@ -291,5 +291,5 @@ def test_why_a_retrain_is_due_names_a_category_only_where_values_are_allowed(val
     canary = CANARIES["category"]
     finding = {"kind": "category", "column": "tool", "category": canary, "since_run": 7, "since": AT.isoformat()}
     finding |= {"was": 0.1, "now": 0.5, "change": 0.4, "size": 3.0}
-    row = DriftRecord(7, 2, "started", AT, 2.0, f"since yesterday tool is {canary}", (finding,))
-    assert (canary in describe_due(Due(DueCause.DRIFT, drift=row), values=values)) is values
+    row = DriftRecord(7, 7, 2, "started", AT, 2.0, f"since yesterday tool is {canary}", (finding,))
+    assert (canary in describe_due(Due(DueCause.DRIFT, drift=(row,)), values=values)) is values

@@ -123,26 +123,44 @@ def test_batches_that_are_left_are_counted() -> None:
 
 # version, champion before, decision, evidence, severity, what is said, the card to look at
 DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
-    (1, None, "promoted", {}, "info", "v1 promoted by the gate: it won", 1),
-    (2, 1, "promoted", {}, "info", "v2 promoted by the gate: it won", 2),
-    (2, 1, "promoted", {"shadow": "waiting"}, "info", "v2 promoted by the gate: it won", 2),
-    (2, 1, "kept", {}, "info", "v2 refused by the gate: it won", 2),
-    (2, 1, "kept", {"shadow": "waiting"}, "info", "v2 refused by the gate: it won", 2),
-    (1, 2, "kept", {"shadow": "watched"}, "info", "v2 stays, decided by the gate: it won", 2),
-    (1, 2, "rolled back", {"shadow": "watched"}, "warning", "v2 rolled back to v1 by the gate: it won", 2),
-    (2, 1, "undecided", {}, "info", "v2 waits, undecided by the gate: it won", 2),
+    (1, None, "promoted", {}, "info", "v1 promoted", 1),
+    (2, 1, "promoted", {}, "info", "v2 promoted in place of v1", 2),
+    (2, 1, "promoted", {"shadow": "waiting"}, "info", "v2 promoted in place of v1", 2),
+    (2, 1, "kept", {}, "info", "v2 not promoted, v1 stays in service", 2),
+    (
+        2,
+        1,
+        "kept",
+        {"shadow": "waiting"},
+        "info",
+        "v2 not promoted, v1 stays in service",
+        2,
+    ),
+    (
+        1,
+        2,
+        "kept",
+        {"shadow": "watched"},
+        "info",
+        "v2 stays in service, v1 before it was no better",
+        2,
+    ),
+    (1, 2, "rolled back", {"shadow": "watched"}, "warning", "v2 rolled back to v1", 2),
+    (2, 1, "undecided", {}, "info", "v2 waits for more labels", 2),
 ]
 
 
-@pytest.mark.parametrize(("version", "previous", "decision", "evidence", "severity", "what", "card"), DECIDED)
+@pytest.mark.parametrize(("version", "previous", "decision", "evidence", "severity", "title", "card"), DECIDED)
 def test_a_decision_is_told_as_what_it_means_for_the_one_in_service(
-    version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, what: str, card: int
+    version: int, previous: int | None, decision: str, evidence: dict[str, Any], severity: str, title: str, card: int
 ) -> None:
     outcome = DecisionOutcome(decision)
     made = VersionDecided(5, version, previous, outcome, "gate", "it won", evidence.get("shadow"), NOW)
     found = render_alert(made, "wafers", values=False)
-    assert (found.topic, found.state, found.severity, found.what) == ("decision 5", "once", severity, what)
+    assert (found.topic, found.state, found.severity) == ("decision 5", "once", severity)
+    assert (found.title, found.what) == (title, f"{title} (decided by the gate): it won")
     assert found.command == f"rowcast models show {card}"
+    assert found.digest is (decision in ("kept", "undecided"))  # nobody has to do anything
     assert ("'rowcast rollback'" in found.hint) is (decision == "promoted" and previous is not None)
 
 

@@ -41,7 +41,14 @@ def rows_of(random: np.random.Generator, rows: int) -> np.ndarray:
 FRAME = frame()
 
 
-def runs_of(count: int, change: Rows | None = None, seed: int = 1, rows: int = 300, effect: float = 0.05) -> list[Run]:
+def runs_of(
+    count: int,
+    change: Rows | None = None,
+    seed: int = 1,
+    rows: int = 300,
+    effect: float = 0.05,
+    nulls: Callable[[int], int] | None = None,  # rows of a run without a tool; other NaN are tools not known
+) -> list[Run]:
     """Every six hours; no run is quite like another."""
     random, found = np.random.default_rng(seed), []
     for run in range(count):
@@ -49,7 +56,8 @@ def runs_of(count: int, change: Rows | None = None, seed: int = 1, rows: int = 3
         if change is not None:
             change(run, values)
         score = np.nan_to_num(values[:, 0]).astype(np.float64)
-        counted = count_profile(FRAME.edges, Matrix(values, (*NAMES, "tool"), {"tool": TOOL}), score)
+        of_tool = {} if nulls is None else {"tool": nulls(run)}
+        counted = count_profile(FRAME.edges, Matrix(values, (*NAMES, "tool"), {"tool": TOOL}), score, of_tool)
         flagged, age = int((score > 1.5).sum()), timedelta(hours=float(random.gamma(4.0, 0.25)))
         found.append(Run(f"r{run}", BEGIN + run * HOURS, counted, rows, 0, flagged, age))
     return found
@@ -303,14 +311,53 @@ def test_costs_by_slot_add_up_to_what_calibrated_rows_cost() -> None:
     assert counts @ costs / len(p) == pytest.approx(np.where(p >= 1 / 21, 1 - p, 20 * p).mean(), rel=0.02)
 
 
-def test_a_further_column_changes_the_alarm_that_goes_on() -> None:
+def test_a_further_column_is_an_alarm_of_its_own_with_its_own_beginning_and_end() -> None:
     def change(run: int, values: np.ndarray) -> None:
-        values[:, 2] += run >= 60
-        values[:, 3] -= run >= 75
+        values[:, 2] += 3.0 * (run >= 60)
+        values[:, 3] -= 75 <= run < 90
 
-    looked = detect_drift(runs_of(100, change), FRAME)
-    assert [(event.what, event.run_id) for event in looked.events] == [("started", "r60"), ("changed", "r75")]
-    assert {finding.series.column for finding in looked.events[1].findings} == {"c", "d"}
+    looked = detect_drift(runs_of(110, change), FRAME)
+    assert [(event.what, event.begun) for event in looked.events] == [
+        *(("started", "r60"), ("started", "r75"), ("ended", "r75")),
+    ]
+    assert looked.events[1].size < looked.events[0].size / 2  # which is no reason to keep it back
+    for event, column, since in ((looked.events[0], "c", 59), (looked.events[1], "d", 74)):
+        assert {(one.series.column, one.since_at) for one in event.findings} == {(column, BEGIN + since * HOURS)}
+    assert [event.begun for event in looked.standing] == ["r60"]
+
+
+def test_a_category_that_training_had_not_seen_is_an_alarm_whatever_else_of_its_column_is_known() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        if run >= 60:
+            values[:150, 6] = 2
+        if run >= 75:
+            values[:100, 6] = np.nan
+
+    looked = detect_drift(runs_of(100, change, nulls=lambda run: 100 if run >= 90 else 0), FRAME)
+    assert [event.run_id for event in looked.events if event.what == "started"] == ["r60", "r75", "r90"]
+    assert looked.events[1].findings[0].series == Series("unseen", "tool")
+    assert Series("missing", "tool") in {one.series for one in looked.events[2].findings}
+
+
+def test_a_change_of_ranks_that_does_not_show_in_the_columns_unit_is_no_alarm() -> None:
+    """The lower half of a column with a long tail spreads over more ranks; its SD, which the tail makes, stays."""
+
+    def profile(run: int) -> Matrix:
+        values = rows_of(np.random.default_rng(run), 300)
+        low = -np.abs(np.random.default_rng(run).standard_normal(150)) * (1.6 if run >= 60 else 1.0)
+        values[:, 0] = np.exp(4 * np.concatenate([low, np.linspace(0, 3, 150)]))
+        return Matrix(values, (*NAMES, "tool"), {"tool": TOOL})
+
+    parts = [profile(run) for run in range(90)]
+    training = replace(parts[0], values=np.concatenate([part.values for part in parts[:40]]))
+    edges = compute_edges(training, np.zeros(12_000))
+    runs = [Run(f"r{k}", BEGIN + k * HOURS, count_profile(edges, part, np.zeros(300))) for k, part in enumerate(parts)]
+    looked = detect_drift(runs, Frame(edges, count_profile(edges, training, np.zeros(12_000))), {"a": 0.4})
+    [scale] = [state for state in looked.table if state.series == Series("scale", "a")]
+    assert scale.since == "r60"  # it is seen, and left in the table
+    assert scale.size > 1
+    assert scale.now == pytest.approx(scale.was, rel=0.1)
+    assert looked.events == ()
 
 
 def test_what_the_model_hardly_uses_is_kept_in_the_table_and_alarms_nobody() -> None:

@@ -11,8 +11,8 @@ from rowcast.errors import NotifyError
 from rowcast.job.opening import Job
 from rowcast.messages.alerts import render_alert
 from rowcast.messages.events import SinkTested
-from rowcast.notify import Sink, message, open_sinks, send
-from rowcast.store.alerts import Alerts
+from rowcast.notify import Sink, digest, message, open_sinks, send
+from rowcast.store.alerts import Alerts, Delivery
 
 log = structlog.get_logger("rowcast")
 
@@ -69,13 +69,14 @@ def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_on
     A sink that fails is left alone until the next time. What a process was delivering when it died is delivered again.
     """
     delivered, failed, known = 0, dict[str, str](), {sink.name: sink for sink in to}
-    for waiting in alerts.due(at_once=at_once):
-        left = [name for name in waiting.waiting if name in known]  # nobody waits for one that is no longer configured
+    for together in _group(alerts.due(at_once=at_once)):
+        left = [name for name in together[0].waiting if name in known]  # one that is no longer configured is left out
         if left and set(left) <= set(failed):
             continue
-        if not alerts.claim(waiting):
+        claimed = [waiting for waiting in together if alerts.claim(waiting)]
+        if not claimed:
             continue
-        text = message(waiting.alert)
+        text = digest([waiting.alert for waiting in claimed])
         for name in left[:]:
             if name not in failed:
                 problem = send(known[name], text, secrets)
@@ -84,9 +85,19 @@ def deliver(alerts: Alerts, to: Sequence[Sink], secrets: Sequence[str], *, at_on
                     log.warning("a message was not taken", sink=name, error=problem)
                 else:
                     left.remove(name)
-        alerts.close(waiting, left)
-        delivered += not left
+        for waiting in claimed:
+            alerts.close(waiting, left)
         if not left:
+            delivered += len(claimed)
             log.info("alert delivered", alert=text.subject)
     answers = tuple(SinkAnswer(name, problem) for name, problem in failed.items())
     return DeliveryResult(delivered, alerts.count_waiting(), answers)
+
+
+def _group(due: Sequence[Delivery]) -> list[list[Delivery]]:
+    """Return what is sent in one message each: what needs nothing together where the same sinks wait for it."""
+    found: dict[object, list[Delivery]] = {}
+    for waiting in due:
+        key = waiting.waiting if waiting.alert.digest else waiting.alert_id
+        found.setdefault(key, []).append(waiting)
+    return list(found.values())

@@ -115,7 +115,15 @@ def _decision_event(made: DecisionRecord) -> VersionDecided:
     )
 
 
-def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = ()) -> bool:
+def alert_watched(job: Job, topic: str, events: Sequence[Event]) -> bool:
+    """Write down what a look at the champion's rows found of a topic; what it no longer finds has ended."""
+    looked_at = job.alerts.standing_topics(topic)
+    if events:
+        looked_at.discard(topic)  # of all drifts in one, before version 14 of the store: it ends with the last of them
+    return alert_events(job, events, looked_at, job.registry.champion())
+
+
+def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = (), serving: int | None = None) -> bool:
     """Write down what is true now. Trouble of these topics that is not among the events has ended.
 
     What cannot be written is kept in the job's folder for the next run, and the answer is False.
@@ -125,7 +133,7 @@ def alert_events(job: Job, events: Sequence[Event], topics: Collection[str] = ()
         for file, alert, told in _read_kept(job.settings):
             job.alerts.write([alert], told=told)
             file.unlink(missing_ok=True)
-        job.alerts.write(alerts, topics)
+        job.alerts.write(alerts, topics, serving=serving)
     except Exception as error:
         _say(error)
         for alert in alerts:

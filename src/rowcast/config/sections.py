@@ -198,6 +198,7 @@ class Notify(_Section):
     sns_topic: Annotated[str, AfterValidator(check_sns_topic)] | None = None
     urls: tuple[Annotated[SecretStr, AfterValidator(check_apprise_url)], ...] = ()  # of Apprise
     min_severity: Literal["info", "warning", "error"] = "info"
+    digest: Duration = timedelta(days=7)  # how often what needs nothing is sent, in one message
     values: bool = False  # whether a message may show values of rows
 
 

@@ -176,6 +176,7 @@ _REST = """
 # sns_topic = "arn:aws:sns:eu-central-1:123456789012:wafers"
 # urls = ["${ROWCAST_MAIL_URL}"]
 # min_severity = "info"
+# digest = "7d"
 
 [logs]
 # Also write figures in CloudWatch's embedded metric format.

@@ -73,7 +73,8 @@ class Job:
 def alerts(settings: Settings, store: Database, shared: Tables) -> Alerts:
     """What a job's people are told, by the config."""
     names = [sink.name for sink in notify.open_sinks(settings.notify)]
-    return Alerts(store, shared, settings.name, names, settings.notify.min_severity)
+    about = settings.notify
+    return Alerts(store, shared, settings.name, names, about.min_severity, about.digest)
 
 
 @contextmanager

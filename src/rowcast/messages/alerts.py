@@ -41,6 +41,8 @@ def render_alert(event: Event, job: str, *, values: bool) -> Alert:
         dedup_key=event.dedup_key,
         run_id=event.run_id,
         state=event.state,
+        digest=isinstance(event, VersionDecided) and event.needs_nothing,
+        version=event.version if isinstance(event, RowsDrifted | CostExceeded) else None,
     )
 
 
@@ -98,28 +100,29 @@ def _describe_failure(event: RunFailed, *, values: bool) -> tuple[str, str, str,
 
 
 def _describe_decision(event: VersionDecided) -> tuple[str, str, str, str]:
-    title, how, hint, card = _interpret(event)
+    title, hint, card = _interpret(event)
     by = "the gate" if event.by == "gate" else event.by
-    return title, f"{title}{how} by {by}: {event.reason}", hint, f"models show {card}"
+    return title, f"{title} (decided by {by}): {event.reason}", hint, f"models show {card}"
 
 
-def _interpret(event: VersionDecided) -> tuple[str, str, str, int]:
-    """A decision for those who use the scores: title, how it was decided, what to do, whose card to look at."""
+def _interpret(event: VersionDecided) -> tuple[str, str, int]:
+    """A decision for those who use the scores: title, what to do, whose card to look at."""
     version, champion = event.version, event.champion_before
     if event.outcome is DecisionOutcome.ROLLED_BACK and champion is not None:
         hint = f"nothing for the scores, v{version} serves again; find out what v{champion} does worse"
-        return f"v{champion} rolled back to v{version}", "", hint, champion
+        return f"v{champion} rolled back to v{version}", hint, champion
     if event.outcome is DecisionOutcome.UNDECIDED:
         hint = f"nothing: later labels decide, or a newer version takes its place; 'rowcast promote {version}' decides"
-        return f"v{version} waits", ", undecided", hint, version
+        return f"v{version} waits for more labels", hint, version
     if event.outcome is DecisionOutcome.KEPT:
         if event.role == "watched" and champion is not None:  # the version that served before this champion
-            return f"v{champion} stays", ", decided", _NOTHING, champion
-        return f"v{version} refused", "", _NOTHING, version
-    hint = _NOTHING
-    if champion is not None:
-        hint = "if it does harm: 'rowcast rollback' puts the champion before it back in service"
-    return f"v{version} promoted", "", hint, version
+            return f"v{champion} stays in service, v{version} before it was no better", _NOTHING, champion
+        stays = "" if champion is None else f", v{champion} stays in service"
+        return f"v{version} not promoted{stays}", _NOTHING, version
+    if champion is None:
+        return f"v{version} promoted", _NOTHING, version
+    hint = "if it does harm: 'rowcast rollback' puts the champion before it back in service"
+    return f"v{version} promoted in place of v{champion}", hint, version
 
 
 def redact(alert: Alert, secrets: Iterable[str]) -> Alert:

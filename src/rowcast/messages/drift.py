@@ -52,7 +52,10 @@ def describe_finding(one: Finding, *, values: bool) -> str:
         case "missing":
             return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
         case "range":
-            return f"{name} lies outside what training saw in {now:.1%} of the rows (was {was:.1%})"
+            return f"{name} lies outside the range of the training rows in {now:.1%} of the rows (was {was:.1%})"
+        case "unseen":
+            known = f" ({', '.join(one.unseen)})" if one.unseen and values else ""
+            return f"{name} has a category that training had not seen{known} in {now:.1%} of the rows (was {was:.1%})"
         case "category":
             if one.series.category and not values:
                 return f"{name} is of one category in {now:.1%} of the rows (was {was:.1%})"
@@ -72,15 +75,17 @@ def describe_finding(one: Finding, *, values: bool) -> str:
 
 
 def _describe(findings: Sequence[Finding], further: int, *, values: bool) -> str:
-    named = [describe_finding(one, values=values) for one in findings[:NAMED]]
+    named = findings[:NAMED]
+    parts = []
+    for since in sorted({one.since_at for one in named}):
+        of_then = [describe_finding(one, values=values) for one in named if one.since_at == since]
+        parts.append(f"since {since:%Y-%m-%d %H:%M} UTC {'; '.join(of_then)}")
     more = len(findings) + further - len(named)
-    parts = named + ([f"and {more} more"] if more > 0 else [])
-    since = min(one.since_at for one in findings)
-    return f"since {since:%Y-%m-%d %H:%M} UTC " + "; ".join(parts)
+    return "; ".join(parts + ([f"and {more} more"] if more > 0 else []))
 
 
 def _quotes(one: Finding) -> bool:
-    return one.series.kind == "category" and bool(one.series.category)
+    return bool(one.unseen) or (one.series.kind == "category" and bool(one.series.category))
 
 
 def _further(sds: float) -> str:
@@ -91,4 +96,5 @@ def _read_finding(found: Mapping[str, Any]) -> Finding:
     was, now, change, size = (float("nan") if found[n] is None else found[n] for n in ("was", "now", "change", "size"))
     series = Series(found["kind"], found["column"], found["category"])
     since = datetime.fromisoformat(found["since"])
-    return Finding(series, str(found["since_run"]), since, was, now, change, size, 0.0)
+    unseen = tuple(found.get("unseen", ()))
+    return Finding(series, str(found["since_run"]), since, was, now, change, size, 0.0, unseen)

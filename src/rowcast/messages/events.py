@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 from rowcast.errors import dedup_key
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
-from rowcast.store.alert_record import Severity, State
+from rowcast.store.alert_record import Severity, State, join_topic
 from rowcast.store.records import DecisionOutcome, EndCause
 
 BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves
@@ -74,12 +74,17 @@ class VersionDecided:
     @property
     def topic(self) -> str:
         """Each decision is a topic of its own."""
-        return f"decision {self.promotion_id}"
+        return join_topic("decision", str(self.promotion_id))
 
     @property
     def severity(self) -> Severity:
         """That a champion was taken back is what somebody should look at."""
         return "warning" if self.outcome is DecisionOutcome.ROLLED_BACK else "info"
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether the same version serves as before, as expected: a challenger was refused, or waits."""
+        return self.outcome in (DecisionOutcome.KEPT, DecisionOutcome.UNDECIDED)
 
     @property
     def dedup_key(self) -> str:
@@ -92,10 +97,15 @@ class RowsDrifted:
     """The champion's rows have changed."""
 
     alarm: DriftAlarm
+    version: int
 
-    topic: str = DRIFT_TOPIC
     severity: Severity = "warning"
     state: State = "begins"
+
+    @property
+    def topic(self) -> str:
+        """Each drift is a topic of its own: it begins and ends whatever others do."""
+        return join_topic(DRIFT_TOPIC, self.alarm.begun)
 
     @property
     def run_id(self) -> int:
@@ -109,8 +119,8 @@ class RowsDrifted:
 
     @property
     def dedup_key(self) -> str:
-        """The same alarm while the same series have shifted; which category of a column has is no part of it."""
-        return ",".join(sorted({f"{one.series.kind}:{one.series.column or ''}" for one in self.alarm.findings}))
+        """The same alarm while it stands."""
+        return self.topic
 
 
 @dataclass(frozen=True)

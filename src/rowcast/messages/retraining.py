@@ -1,5 +1,6 @@
 """Whether a retrain is due, and why, or why not."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -43,7 +44,7 @@ class Due:
     labels: int = 0  # ELAPSED, FEW_LABELS: new ones since the last model
     labels_needed: int = 0  # FEW_LABELS
     version: int | None = None  # ELAPSED: the last model
-    drift: DriftRecord | None = None  # DRIFT: the row of the store's table
+    drift: Sequence[DriftRecord] = ()  # DRIFT: rows of the store's table
     excess: CostExcess | None = None  # COST
     error: RowcastError | None = None  # UNMEASURED
 
@@ -64,7 +65,7 @@ def describe_due(due: Due, *, values: bool) -> str:
         case DueCause.ELAPSED:
             return f"{due.days} days and {due.labels} labels since v{due.version}"
         case DueCause.DRIFT:
-            return "" if due.drift is None else describe_standing_drift(due.drift, values=values)
+            return describe_standing_drift(due.drift, values=values)
         case DueCause.COST:
             return "" if due.excess is None else f"v{due.version}: {describe_excess(due.excess)}"
         case DueCause.NEVER:
@@ -83,6 +84,6 @@ def describe_due(due: Due, *, values: bool) -> str:
             return f"not due: quality could not be measured: {due.error.what if due.error else ''}"
 
 
-def describe_standing_drift(made: DriftRecord, *, values: bool) -> str:
-    """Return the drift that was reported last and is not over, with the run that showed it."""
-    return f"drift, {describe_record(made, values=values)} (run {made.run_id})"
+def describe_standing_drift(drifts: Sequence[DriftRecord], *, values: bool) -> str:
+    """Return the drifts that are not over, as they were reported, each with the run that showed it."""
+    return "; ".join(f"drift, {describe_record(made, values=values)} (run {made.run_id})" for made in drifts)

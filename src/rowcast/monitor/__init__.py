@@ -1,7 +1,7 @@
 """monitor: what runs looked like, counted while scoring, and whether that has changed."""
 
 from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drift, score_weights, split_blocks
-from rowcast.monitor.edges import Edges, Numbers, compute_edges
+from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
 from rowcast.monitor.events import Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
 from rowcast.monitor.reference import find_unused_edges, list_training_profiles, make_reference
@@ -9,6 +9,7 @@ from rowcast.monitor.statistics import Frame, Run, Series
 
 __all__ = [
     "APART",
+    "Categories",
     "DriftResult",
     "Edges",
     "Event",

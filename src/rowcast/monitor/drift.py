@@ -32,7 +32,7 @@ SHARES: dict[Kind, float] = {
     "location": 0.42,
     "scale": 0.15,
     "missing": 0.15,
-    "range": 0.05,
+    "range": 0.05,  # and `unseen`, which is the same of categories
     "score": 0.06,
     "spread": 0.02,
     "flagged": 0.03,
@@ -42,12 +42,16 @@ SHARES: dict[Kind, float] = {
 }
 
 
+_TOGETHER: dict[Kind, tuple[Kind, ...]] = {"location": ("location", "category"), "range": ("range", "unseen")}
+
+
 @dataclass(frozen=True)
 class DriftResult:
     """What runs come to."""
 
     events: tuple[Event, ...]  # in time order; those of a run do not change when later runs are looked at
-    alarm: Event | None  # the one that goes on, as of the last run
+    standing: tuple[Event, ...]  # of these, the alarms that have begun and not ended
+    alarm: Event | None  # all of them together, as of the last run
     table: tuple[State, ...]
     runs: int  # looked at: small ones are joined
     needed: int  # clean runs: nothing is told before there are so many
@@ -85,7 +89,10 @@ def detect_drift(
     found = find_shifts(figures, usual, level, _shares(figures, given)) if units else []
     account = EventLog(frame, units, figures, usual, needed, given, found, costs)
     events = account.events()
-    return DriftResult(events, account.find_standing(events), account.table() if units else (), len(units), needed)
+    ended = {event.begun for event in events if event.what == "ended"}
+    standing = tuple(event for event in events if event.begun not in ended)
+    alarm = account.all_shifts(standing[0].begun) if standing else None
+    return DriftResult(events, standing, alarm, account.table() if units else (), len(units), needed)
 
 
 def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, float]:
@@ -177,7 +184,7 @@ def _shares(figures: Figures, weights: Floats) -> Floats:
     columns = Counter((series.column, series.kind) for series in figures.series)
     part = np.array([1 / columns[series.column, series.kind] for series in figures.series])  # of a column's categories
     for kind, share in SHARES.items():
-        of_kind = figures.of("location", "category") if kind == "location" else figures.of(kind)
+        of_kind = figures.of(*_TOGETHER.get(kind, (kind,)))
         for alike, weight in ((of_kind & (weights > 0), weights * part), (of_kind & (weights <= 0), part)):
             if alike.any():
                 found[alike] = share * weight[alike] / weight[alike].sum()

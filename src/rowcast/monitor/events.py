@@ -1,7 +1,7 @@
-"""From shifts of series to what a person is told: one alarm for all that matters, then its changes and its end."""
+"""From shifts of series to what a person is told: an alarm for what begins to matter in a run, and its end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -12,18 +12,19 @@ import numpy.typing as npt
 from rowcast.monitor.baseline import Baseline
 from rowcast.monitor.edges import Floats
 from rowcast.monitor.shifts import Shift
-from rowcast.monitor.statistics import RATES, Figures, Frame, Run, Series
+from rowcast.monitor.statistics import RATES, Figures, Frame, Kind, Run, Series
 
 MATTERS = 0.05  # SDs of the score, root mean square over rows: what moves it less changes no decision worth a message
 FLAGGED, QUARANTINED = 0.10, 0.005  # matter too: a tenth more or fewer rows flagged, half a percent more quarantined
 ROWS, AGE = float(np.log(1.25)), float(np.log(1.5))  # a quarter more rows an hour, a fifth fewer; half as old again
 ENDED = 0.5  # of what matters: below it an alarm is over
-NEWS = 0.5  # of what was told last: by so much others have to shift for an alarm to be told again
+SHOWN = 0.25  # of its size: so much of it has to show in the column's own unit, else the size is what shows
 NAMED = 10  # findings of an event
 COUNTED = 50  # rows, at least, by which a cost is expected
+_OWN: tuple[Kind, ...] = ("missing", "unseen")  # news of a column, whatever else of it is known
 RECENT = 8  # runs that the table shows of a series that has not shifted
 
-EventKind = Literal["started", "changed", "ended"]
+EventKind = Literal["started", "ended"]
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,18 @@ class Finding:
     change: float  # SDs for a mean; the factor for an SD, for rows and for age; the difference for a share
     size: float  # how much it moves what the model says; 1 is what matters
     weight: float  # the column's
+    unseen: tuple[str, ...] = ()  # categories that training had not seen, the most frequent; where they were looked up
 
 
 @dataclass(frozen=True)
 class Event:
-    """An alarm begins, is joined by other columns that matter half as much as those told, or ends."""
+    """An alarm begins, whatever others stand, or ends."""
 
     what: EventKind
     run_id: str  # that showed it
+    begun: str  # the run that showed the beginning of the alarm, by which it is known
     at: datetime
-    size: float  # of all findings together; 1 is what matters
+    size: float  # of all its findings together; 1 is what matters
     findings: tuple[Finding, ...]  # the ten largest, in that order
     more: int  # further series that shifted
     flagged: tuple[float, float] | None  # share of the rows: in the clean runs, and since the first finding; if known
@@ -81,40 +84,75 @@ class EventLog:
     costs: Floats | None  # expected of a row, by slot of the score
 
     def events(self) -> tuple[Event, ...]:
-        """Return the events in time order."""
-        found, told, size_told = list[Event](), np.zeros(len(self.shifts), bool), 0.0
-        series = [self.figures.series[shift.series] for shift in self.shifts]
-        subject = np.array([each.column or each.kind for each in series])
+        """In time order; of a run, what ends before what begins."""
+        began = [(alarm.begun, 1, alarm) for alarm in self._alarms]
+        ended = [(alarm.ended, 0, alarm) for alarm in self._alarms if alarm.ended is not None]
+        return tuple(
+            self._event("started", run, run, alarm.told)
+            if begins
+            else self._event("ended", run, alarm.begun, alarm.shifts)
+            for run, begins, alarm in sorted([*began, *ended], key=lambda each: each[:2])
+        )
+
+    def all_shifts(self, begun: str) -> Event:
+        """Return everything that has shifted as of the last run, as if it were one alarm."""
+        last = len(self.runs) - 1
+        return replace(self._event("started", last, last, self._sizes[:, -1] > 0), begun=begun)
+
+    @cached_property
+    def _alarms(self) -> "list[_Alarm]":
+        """Every alarm: the shifts that begin to matter in a run, of columns that no other alarm stands for."""
+        found, standing = list[_Alarm](), list[_Alarm]()
         for run in range(len(self.runs)):
-            active = self._sizes[:, run] > 0
-            size, new = _together(self._sizes[:, run]), active & ~np.isin(subject, subject[told])
-            what: EventKind | None = None
-            if told.any() and size < ENDED:
-                what = "ended"
-            elif _together(self._sizes[new, run]) >= max(1, size_told * NEWS):
-                what = "changed" if told.any() else "started"
-            if what is not None:
-                found.append(self.event(what, run, told if what == "ended" else active))
-                told, size_told = (told | active) & (what != "ended"), size * (what != "ended")
-        return tuple(found)
+            sizes = self._sizes[:, run]
+            active = sizes > 0
+            for alarm in standing:
+                alarm.shifts |= active & ~self._of(standing) & self._is_known(alarm.shifts)
+                alarm.ended = run if _together(sizes[alarm.shifts]) < ENDED else None
+            standing = [alarm for alarm in standing if alarm.ended is None]
+            told = self._of(standing)
+            new = active & ~told & ~self._is_known(told)
+            if _together(sizes[new]) >= 1 and _together(self._shown_sizes(new, run)) >= 1:
+                standing.append(_Alarm(run, new.copy(), new))
+                found.append(standing[-1])
+        return found
 
-    def find_standing(self, told: tuple[Event, ...]) -> Event | None:
-        """Return the alarm as of the last run, by the last of its events; None where none stands."""
-        if not told or told[-1].what == "ended":
-            return None
-        return self.event(told[-1].what, len(self.runs) - 1, self._sizes[:, -1] > 0)
+    def _of(self, alarms: "Sequence[_Alarm]") -> npt.NDArray[np.bool_]:
+        found = np.zeros(len(self.shifts), bool)
+        for alarm in alarms:
+            found |= alarm.shifts
+        return found
 
-    def event(self, what: EventKind, run: int, shifts: npt.NDArray[np.bool_]) -> Event:
-        """Return an event as of that run, about these shifts."""
-        places = sorted(np.flatnonzero(shifts).tolist(), key=lambda k: -self._sizes[k, run])
+    def _is_known(self, told: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which shifts are no news beside those told: (K,). Missing values and unseen categories always are, once."""
+        subjects = np.array([each.column or each.kind for each in self._shifted])
+        kinds = np.array([each.kind if each.kind in _OWN else "" for each in self._shifted])
+        known = np.isin(subjects, subjects[told])
+        for kind in _OWN:
+            mine = kinds == kind
+            known[mine] = np.isin(subjects[mine], subjects[told & mine])
+        return known
+
+    @cached_property
+    def _shifted(self) -> list[Series]:
+        return [self.figures.series[shift.series] for shift in self.shifts]
+
+    def _shown_sizes(self, shifts: npt.NDArray[np.bool_], run: int) -> Floats:
+        return np.array([self._make_finding(self.shifts[k], k, run).size for k in np.flatnonzero(shifts).tolist()])
+
+    def _event(self, what: EventKind, run: int, begun: int, shifts: npt.NDArray[np.bool_]) -> Event:
+        """As of a run, about these shifts."""
+        places = np.flatnonzero(shifts).tolist()
+        findings = sorted((self._make_finding(self.shifts[k], k, run) for k in places), key=lambda one: -one.size)
         first = min((self.shifts[k].since for k in places), default=run)
         return Event(
             what,
             self.runs[run].run_id,
+            self.runs[begun].run_id,
             self.runs[run].at,
-            _together(self._sizes[:, run]),
-            tuple(self._make_finding(self.shifts[k], k, run) for k in places[:NAMED]),
-            len(places[NAMED:]),
+            _together(np.array([one.size for one in findings])),
+            tuple(findings[:NAMED]),
+            len(findings[NAMED:]),
             self._find_flagged(first, run),
             self._cost(first, run),
         )
@@ -178,8 +216,13 @@ class EventLog:
         place, series = shift.series, self.figures.series[shift.series]
         usual, sd = self._usual
         was, now = float(usual[place]), float(self._amounts(first, run)[place])
+        size, weight = float(self._sizes[k, run]), float(self.weights[place])
         if series.kind in ("location", "score"):
             change = (now - was) / float(sd[place])
+            size = _as_shown(size, abs(change) * weight / MATTERS)
+        elif series.kind in ("scale", "spread"):
+            change = now / was
+            size = _as_shown(size, abs(change**1.5 - 1) * weight / MATTERS)
         else:
             change = now - was if series.kind in RATES else now / was
         return Finding(
@@ -189,8 +232,8 @@ class EventLog:
             was,
             now,
             change,
-            float(self._sizes[k, run]),
-            float(self.weights[place]),
+            size,
+            weight,
         )
 
     @cached_property
@@ -255,6 +298,21 @@ class EventLog:
         figures = np.full(len(job), np.nan) if of_job is None else of_job
         shown = [np.sin(f / 2) ** 2 if s.kind in RATES else np.exp(f) for s, f in zip(job, figures, strict=True)]
         return np.concatenate([amounts, shown]), np.concatenate([sd, np.full(len(job), np.nan)])
+
+
+@dataclass
+class _Alarm:
+    """Shifts that began to matter in the same run. Runs are by their place, shifts (K,) marked."""
+
+    begun: int
+    told: npt.NDArray[np.bool_]  # as it began
+    shifts: npt.NDArray[np.bool_]  # and those of the same columns since
+    ended: int | None = None
+
+
+def _as_shown(size: float, shown: float) -> float:
+    """A change of ranks that hardly shows in the column's unit is of no more size than what shows."""
+    return size if not shown < SHOWN * size else shown
 
 
 def _together(sizes: Floats) -> float:

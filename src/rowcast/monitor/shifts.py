@@ -18,7 +18,7 @@ from rowcast.monitor.baseline import WINDOWS, Baseline
 from rowcast.monitor.edges import Floats
 from rowcast.monitor.statistics import Figures, Kind
 
-UPWARD: tuple[Kind, ...] = ("range", "age", "quarantined")  # less of it is no trouble
+UPWARD: tuple[Kind, ...] = ("range", "unseen", "age", "quarantined")  # less of it is no trouble
 
 _SHORTEST = 1  # place in WINDOWS: a shift ends by no fewer than 4 runs
 _BACK = 0.5  # of the t value that shows a shift: below it one has ended

@@ -5,9 +5,9 @@
   outlier weighs no more than the rarest of the training rows.
 - `scale`: the variance of the same scores within the run (Klotz 1962, Annals of Mathematical Statistics 33(2)), so that
   it does not move with the location; its cube root, which is nearly normal (Wilson and Hilferty 1931, PNAS 17(12)).
-- `missing`, `range` (outside the training range, or a category that training had not seen), `category` (the share of
-  one) and of the job `flagged` and `quarantined`: shares of rows as angles, 2 arcsin sqrt((k + 3/8) / (n + 3/4)), whose
-  sampling variance is 1 / n whatever the share (Anscombe 1948, Biometrika 35(3/4)).
+- `missing`, `range` (outside the training range), `unseen` (a category that training had not seen), `category` (the
+  share of one) and of the job `flagged` and `quarantined`: shares of rows as angles, 2 arcsin sqrt((k + 3/8) /
+  (n + 3/4)), whose sampling variance is 1 / n whatever the share (Anscombe 1948, Biometrika 35(3/4)).
 - `score` and `spread`: location and scale of the model's score.
 - `rows`: the logarithm of rows an hour since the run before; `age`: that of the newest row's age in hours.
 """
@@ -26,9 +26,20 @@ from rowcast.monitor.edges import Categories, Edges, Floats, Numbers
 from rowcast.monitor.profile import Counts, Profile
 
 Kind = Literal[
-    "location", "scale", "missing", "range", "category", "score", "spread", "flagged", "rows", "age", "quarantined"
+    "location",
+    "scale",
+    "missing",
+    "range",
+    "unseen",
+    "category",
+    "score",
+    "spread",
+    "flagged",
+    "rows",
+    "age",
+    "quarantined",
 ]
-RATES: tuple[Kind, ...] = ("missing", "range", "category", "flagged", "quarantined")
+RATES: tuple[Kind, ...] = ("missing", "range", "unseen", "category", "flagged", "quarantined")
 
 LEAST_ROWS = 8  # measured ones, for a figure of a run
 COMMON = 0.01  # share of the training rows from which a category has a series of its own
@@ -172,10 +183,11 @@ class Frame:
         found = list[tuple[Series, int, list[int]]]()
         for place, column in enumerate(self.edges.columns):
             start, end = int(self.edges.starts[place]), int(self.edges.starts[place + 1])
-            outside = [start + 1] if isinstance(column, Categories) else sorted({start + 1, end - 1})
             found.append((Series("missing", column.name), place, [start]))
-            found.append((Series("range", column.name), place, outside))
-            if isinstance(column, Categories):
+            if isinstance(column, Numbers):
+                found.append((Series("range", column.name), place, sorted({start + 1, end - 1})))
+            else:
+                found.append((Series("unseen", column.name), place, [start + 1]))
                 counts = self.reference.counts[start + 2 : end]
                 common = counts >= max(COMMON * counts.sum(), 1)
                 found += [

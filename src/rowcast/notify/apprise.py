@@ -35,7 +35,10 @@ class Apprise:
                 raise NotifyError("Apprise does not understand the URL", hint="see Apprise's page about the service")
             service.socket_connect_timeout, service.socket_read_timeout = _CONNECT, _READ
             kind = {"info": "info", "warning": "warning", "error": "failure"}[message.severity]
-            taken = service.notify(title=message.subject, body=message.text, notify_type=kind)
+            # Said to be plain text, it keeps its lines and signs wherever a service sends HTML or Markdown.
+            to = apprise.Apprise([service], asset=asset)
+            text = apprise.NotifyFormat.TEXT
+            taken = to.notify(title=message.subject, body=message.text, notify_type=kind, body_format=text)
         if not taken:
             raise NotifyError(" ".join("; ".join(said).split()) or "the service did not take the message")
 

@@ -26,6 +26,9 @@ class Alert:
     dedup_key: str | None  # equal for the same trouble; None in what was written before version 9 of the store
     run_id: int | None = None
     state: State = "begins"  # "once" for what does not last
+    digest: bool = False  # it needs nothing, and is sent with others of its kind
+    version: int | None = None  # of the model, where it is about one
+    replaced_by: int | None = None  # it ended since this version serves now
 
     def to_json(self) -> str:
         """Return the alert as JSON, as `alert_from_json` reads it."""
@@ -34,6 +37,16 @@ class Alert:
     def is_same_trouble(self, other: "Alert") -> bool:
         """Return whether both tell of the same trouble; of one from an older store that is taken for granted."""
         return self.dedup_key is None or other.dedup_key is None or self.dedup_key == other.dedup_key
+
+
+def join_topic(main: str, part: str) -> str:
+    """Return the topic of a part, such as one drift of several."""
+    return f"{main} {part}"
+
+
+def is_topic_of(topic: str, main: str) -> bool:
+    """Return whether a topic is `main`, or a part of it."""
+    return topic == main or topic.startswith(join_topic(main, ""))
 
 
 def alert_from_json(text: str) -> Alert:

@@ -3,20 +3,20 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.alert_record import SEVERITIES, Alert, Severity
+from rowcast.store.alert_record import SEVERITIES, Alert, Severity, is_topic_of
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Tables
 
 _LEASE = timedelta(minutes=5)  # that a process has for one alert; on this machine it is seen earlier that it died
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=2), timedelta(hours=6)  # between two tries; each is four times the last
 _COLUMNS = ("topic", "state", "severity", "what", "since", "run_id", "dedup_key")
-_DETAIL = ("title", "hint", "command")
+_DETAIL = ("title", "hint", "command", "digest", "version", "replaced_by")
 
 
 @dataclass(frozen=True)
@@ -27,24 +27,41 @@ class Delivery:
     alert: Alert
     waiting: tuple[str, ...]  # the sinks
     attempts: int
+    due: datetime
 
 
 class Alerts:
-    """The alerts of one job. `sinks` get what is `least` severe or more."""
+    """The alerts of one job: `sinks` get what is `least` severe or more, and every `digest` what needs nothing."""
 
-    def __init__(self, db: Database, tables: Tables, job: str, sinks: Sequence[str], least: Severity) -> None:
+    def __init__(
+        self,
+        db: Database,
+        tables: Tables,
+        job: str,
+        sinks: Sequence[str],
+        least: Severity,
+        digest: timedelta = timedelta(0),
+    ) -> None:
         self.db = db
         self.tables = tables
         self.job = job
         self.sinks = tuple(sinks)
         self.least = least
+        self.digest = digest
 
-    def write(self, alerts: Sequence[Alert], topics: Collection[str] = (), told: Collection[str] = ()) -> None:
+    def write(
+        self,
+        alerts: Sequence[Alert],
+        topics: Collection[str] = (),
+        told: Collection[str] = (),
+        serving: int | None = None,
+    ) -> None:
         """Write down what is true now, where it is news.
 
         What lasts is news when it begins, and when it changes: a trouble of the same topic is the same while its
         `dedup_key` is, and it grows no more severe. `topics` are those that were looked at: trouble of these which is
-        not among the alerts has ended. `told` are sinks that know already.
+        not among the alerts has ended; trouble of a version other than the one `serving` has, since it was replaced.
+        `told` are sinks that know already.
         """
         if not alerts and not topics:
             return
@@ -57,7 +74,8 @@ class Alerts:
             for alert in _without_key(standing, alerts):
                 self._give_key(alert)
             for alert in _news(standing, alerts, topics):
-                self._insert(alert, told)
+                is_replaced = alert.state == "ended" and serving is not None and alert.version not in (None, serving)
+                self._insert(replace(alert, replaced_by=serving) if is_replaced else alert, told)
 
     def write_once(self, alert: Alert, mark: sa.UpdateBase) -> None:
         """Write down what does not last, together with the mark that it was: by one process only.
@@ -76,6 +94,10 @@ class Alerts:
         statement = sa.select(table).where(table.c.alert_id.in_(newest), table.c.state != "ended")
         return [_alert(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
 
+    def standing_topics(self, main: str) -> set[str]:
+        """Return the topic and its parts of which trouble stands."""
+        return {alert.topic for alert in self.list_standing() if is_topic_of(alert.topic, main)}
+
     def all(self) -> list[Alert]:
         """Everything that was ever written down, the oldest first."""
         table = self.tables.alert
@@ -83,18 +105,19 @@ class Alerts:
         return [_alert(row) for row in rows]
 
     def count_waiting(self) -> int:
-        """How many alerts have not reached every sink."""
+        """How many alerts should have reached every sink, and have not; one kept for the next digest is not due yet."""
         table = self.tables.alert
-        mine = sa.and_(table.c.job == self.job, table.c.next_try.is_not(None))
+        is_late = sa.or_(table.c.attempts > 0, table.c.next_try <= self.db.now())
+        mine = sa.and_(table.c.job == self.job, table.c.next_try.is_not(None), is_late)
         return int(self.db.scalar(sa.select(sa.func.count().label("n")).where(mine)))
 
     def due(self, *, at_once: bool = False) -> list[Delivery]:
-        """What waits and nobody is delivering, the oldest first; `at_once`: also what failed a short while ago."""
+        """What waits and nobody is delivering, the oldest first; `at_once`: also what failed or is not due yet."""
         table, now = self.tables.alert, self.db.now()
         waits = table.c.next_try.is_not(None) if at_once else table.c.next_try <= now
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job, waits).order_by(table.c.alert_id))
         return [
-            Delivery(row["alert_id"], _alert(row), tuple(json.loads(row["waiting"])), row["attempts"])
+            Delivery(row["alert_id"], _alert(row), tuple(json.loads(row["waiting"])), row["attempts"], row["next_try"])
             for row in rows
             if row["lease_until"] is None or row["lease_until"] < now or is_gone(row["worker"])
         ]
@@ -134,9 +157,14 @@ class Alerts:
                 created_at=now,
                 waiting=json.dumps(waiting),
                 attempts=0,
-                next_try=now if waiting else None,
+                next_try=(self._next_digest(now) if alert.digest else now) if waiting else None,
             )
         )
+
+    def _next_digest(self, now: datetime) -> datetime:
+        """When the digest is due that an alert of now goes into: that of the one which has waited longest."""
+        waiting = [each for each in self.due(at_once=True) if each.alert.digest and not each.attempts]
+        return min([each.due for each in waiting] + [now + self.digest])
 
 
 def _news(standing: Sequence[Alert], alerts: Sequence[Alert], topics: Collection[str]) -> list[Alert]:
@@ -147,7 +175,8 @@ def _news(standing: Sequence[Alert], alerts: Sequence[Alert], topics: Collection
         if known is None or alert.state == "once":
             news.append(alert)
         elif not known.is_same_trouble(alert) or _rank(known) < _rank(alert):
-            news.append(replace(alert, state="changed", since=min(known.since, alert.since)))
+            since = min(known.since, alert.since) if known.is_same_trouble(alert) else alert.since
+            news.append(replace(alert, state="changed", since=since))
     return news
 
 
@@ -165,4 +194,5 @@ def _alert(row: Mapping[str, Any]) -> Alert:
     detail = json.loads(row["detail"])
     hint = detail["hint"] if "hint" in detail else detail["todo"]  # as it was called before version 9 of the store
     columns = {name: row[name] for name in _COLUMNS}
-    return Alert(job=row["job"], title=detail["title"], hint=hint, command=detail["command"], **columns)
+    about = {name: detail[name] for name in _DETAIL if name in detail and name != "hint"}
+    return Alert(job=row["job"], hint=hint, **about, **columns)

@@ -109,6 +109,11 @@ def _scopes(db: Database, tables: Tables) -> list[str]:
     return [_add_column(db, tables.job, "with_learned")]
 
 
+def _begun_runs(db: Database, tables: Tables) -> list[str]:
+    """To version 14: which drift an end is of, now that several may stand."""
+    return [_add_column(db, tables.drift, "begun_run")] if db.admin.has_table(tables.drift) else []
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -155,6 +160,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _meanings,
     _signatures,
     _scopes,
+    _begun_runs,
 )
 VERSION = 1 + len(STEPS)
 

@@ -67,13 +67,22 @@ class Profiles:
         rows = self.db.rows(sa.select(*columns).select_from(joined).where(scores).order_by(run.c.run_id))
         return [ScoringRun(**row) for row in rows]
 
-    def record_drift(self, events: Sequence[DriftRecord]) -> None:
-        """Keep drift that began, changed or ended."""
-        for event in events:
-            about = {"job": self.job, "run_id": event.run_id, "model_version": event.model_version}
-            about |= {"what": event.what, "at": event.at, "size": event.size, "told": event.sentence}
-            findings = json.dumps(event.findings, ensure_ascii=False)
-            self.db.execute(self.tables.drift.insert().values({**about, "findings": findings}))
+    def record_drift(self, version: int, events: Sequence[DriftRecord], before: int) -> bool:
+        """Keep drift of a version that began or ended.
+
+        `before` is how many such records there were when it was looked; return False, and keep nothing, where another
+        process has kept some since.
+        """
+        with self.db.transaction("write"):
+            self.db.lock(self.tables.job, self.job)
+            if len(self.list_drift(version)) != before:
+                return False
+            for event in events:
+                about = {"job": self.job, "run_id": event.run_id, "begun_run": event.begun_run, "what": event.what}
+                about |= {"model_version": version, "at": event.at, "size": event.size, "told": event.sentence}
+                findings = json.dumps(event.findings, ensure_ascii=False)
+                self.db.execute(self.tables.drift.insert().values({**about, "findings": findings}))
+        return True
 
     def list_drift(self, version: int | None = None) -> list[DriftRecord]:
         """Return the drift on record, of one version or of all, the newest first."""
@@ -100,3 +109,16 @@ class Profiles:
         newest = sa.select(sa.func.max(metric.c.run_id)).where(of_step, metric.c.name == "runs").scalar_subquery()
         rows = self.db.rows(sa.select(metric.c.name, metric.c.value).where(of_step, metric.c.run_id == newest))
         return {row["name"]: row["value"] for row in rows}
+
+
+def find_standing(records: Sequence[DriftRecord]) -> list[DriftRecord]:
+    """Return the drifts that have begun and not ended, of the records of a version, both the newest first."""
+    found, ended = list[DriftRecord](), set[int]()
+    for made in records:
+        if made.what != "ended":
+            found += [] if made.run_id in ended else [made]
+        elif made.begun_run is None:  # of a store before version 11: one drift stood at a time
+            break
+        else:
+            ended.add(made.begun_run)
+    return found

@@ -202,11 +202,12 @@ class DecisionRecord:
 
 @dataclass(frozen=True)
 class DriftRecord:
-    """Drift that began, changed or ended in a version's rows, as the store records it."""
+    """Drift that began or ended in a version's rows, as the store records it."""
 
     run_id: int  # that showed it
+    begun_run: int | None  # that showed its beginning; None in what was written before version 14 of the store
     model_version: int
-    what: str  # started, changed or ended
+    what: str  # started or ended; also changed, before version 14
     at: datetime
     size: float  # 1 is what matters
     sentence: str
@@ -215,7 +216,7 @@ class DriftRecord:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Self:
         """Return the record of a row of the table `drift`."""
-        names = ("run_id", "model_version", "what", "at", "size")
+        names = ("run_id", "begun_run", "model_version", "what", "at", "size")
         about = {name: row[name] for name in names}
         return cls(**about, sentence=row["told"], findings=tuple(json.loads(row["findings"])))
 

@@ -232,8 +232,9 @@ def tables(db: Database, schema: str) -> Tables:
             number("drift_id"),
             sa.Column("job", name, nullable=False, index=True),
             sa.Column("run_id", big, nullable=False),  # that showed it
+            sa.Column("begun_run", big),  # that showed the beginning of the same drift
             sa.Column("model_version", integer, nullable=False),
-            sa.Column("what", name, nullable=False),  # started, changed or ended
+            sa.Column("what", name, nullable=False),  # started or ended; changed, before version 14
             sa.Column("at", Instant, nullable=False),
             sa.Column("size", real, nullable=False),  # 1 is what matters
             sa.Column("told", text, nullable=False),  # in a sentence

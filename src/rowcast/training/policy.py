@@ -8,7 +8,8 @@ from rowcast.job.step_record import record_step
 from rowcast.messages.cost import describe_excess
 from rowcast.messages.retraining import Due, DueCause
 from rowcast.monitor.track_record import CostExcess
-from rowcast.watch import drift, quality
+from rowcast.store.profiles import find_standing
+from rowcast.watch import quality
 
 _AT_LEAST = timedelta(hours=1)  # between a retrain that failed and the next that nobody asked for
 
@@ -37,7 +38,7 @@ def check_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
     """Return whether what is due by time is due by the policy's figures too; without a champion there are none."""
     champion = job.registry.champion()
     if champion is not None and job.settings.retrain.policy == "on-drift":
-        drifting = job.retry(lambda: drift.find_standing(job, champion))
+        drifting = job.retry(lambda: find_standing(job.profiles.list_drift(champion)))
         return Due(DueCause.DRIFT, drift=drifting) if drifting else Due(DueCause.NO_DRIFT)
     if champion is not None and job.settings.retrain.policy == "on-loss":
         excess = _excess(job, now, run_id)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sqlalchemy as sa
 import structlog
 
 from rowcast import monitor
@@ -17,6 +18,8 @@ from rowcast.job.step_record import StepReport
 from rowcast.messages.drift import describe_alarm, quotes_values
 from rowcast.messages.events import RowsDrifted
 from rowcast.messages.retraining import describe_standing_drift
+from rowcast.source import Source
+from rowcast.store.profiles import find_standing
 from rowcast.store.records import DriftRecord
 from rowcast.store.registry import Reference
 from rowcast.watch import cost_alarm
@@ -26,6 +29,7 @@ log = structlog.get_logger("rowcast")
 _REACH = timedelta(days=180)  # runs before that are not looked at any more
 _MONTH = timedelta(days=30)
 _APART = timedelta(hours=1)  # between two looks: what is new comes to little before
+_NAMES = 3  # of categories that training had not seen
 _UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,12 +57,11 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
         return None
     on_record = job.profiles.list_drift(version)
     looked = _look(job, version, found)
-    if len(job.profiles.list_drift(version)) > len(on_record):
+    last = max((row.run_id for row in on_record), default=0)
+    new = [_name_unseen(job, found, event) for event in looked.events if int(event.run_id) > last]
+    if not job.profiles.record_drift(version, [_make_record(version, event) for event in new], len(on_record)):
         about.note = "another run has looked meanwhile, and may have seen more"
         return None
-    known = {(row.run_id, row.what) for row in on_record}
-    new = [event for event in looked.events if (int(event.run_id), event.what) not in known]
-    job.profiles.record_drift([_make_record(version, event) for event in new])
     about.rows_in = about.rows_out = looked.runs
     about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
     about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
@@ -68,13 +71,8 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     about.note = describe_alarm(looked.alarm, values=False)
     if quotes_values(looked.alarm):
         about.detail = describe_alarm(looked.alarm, values=True)
-    return [RowsDrifted(looked.events[-1])]  # as it was reported: what is news is reported by the next
-
-
-def find_standing(job: Job, version: int) -> DriftRecord | None:
-    """Return the drift in a version's rows that was reported last; None where it is over."""
-    newest = job.profiles.list_drift(version)[:1]
-    return next((row for row in newest if row.what != "ended"), None)
+    named = {(event.run_id, event.what): event for event in new}
+    return [RowsDrifted(named.get((event.run_id, event.what), event), version) for event in looked.standing]
 
 
 def state(job: Job, version: int | None) -> str | None:
@@ -84,9 +82,8 @@ def state(job: Job, version: int | None) -> str | None:
     found = job.profiles.last_look()
     if "needed" not in found:
         return "not looked at yet"
-    row = find_standing(job, version)
-    if row is not None:
-        return describe_standing_drift(row, values=job.settings.notify.values)
+    if drifts := find_standing(job.profiles.list_drift(version)):
+        return describe_standing_drift(drifts, values=job.settings.notify.values)
     return _describe_learning(found) if found["provisional"] else "none"
 
 
@@ -174,6 +171,34 @@ def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]])
     return found
 
 
+def _name_unseen(job: Job, found: Reference, event: monitor.Event) -> monitor.Event:
+    """Give an event the names of the categories that training had not seen, as the source's newest rows show them."""
+    if event.what == "ended" or job.source.time is None:
+        return event
+    known = {
+        c.name: c.known for c in monitor.Edges.from_bytes(found.edges).columns if isinstance(c, monitor.Categories)
+    }
+    return replace(
+        event,
+        findings=tuple(
+            replace(one, unseen=find_unseen(job.source, one, known[one.series.column]))
+            if one.series.kind == "unseen" and one.series.column in known
+            else one
+            for one in event.findings
+        ),
+    )
+
+
+def find_unseen(source: Source, one: monitor.Finding, known: Sequence[str]) -> tuple[str, ...]:
+    """Return the most frequent categories of a column since it shifted that are none of those known, at most three."""
+    assert source.time is not None
+    [value] = source.values([source.relation[str(one.series.column)]])
+    since = source.db.sql.event_time_between(source.time, source.settings.timezone, one.since_at)
+    counted = source.select(value.label("category"), sa.func.count().label("n")).where(since, value.is_not(None))
+    statement = counted.where(value.not_in(list(known))).group_by(value).order_by(sa.func.count().desc())
+    return tuple(str(row["category"]) for row in source.db.rows(statement.limit(_NAMES)))
+
+
 def _finite(value: float) -> float | None:
     """JSON has no other numbers."""
     return value if np.isfinite(value) else None
@@ -185,6 +210,7 @@ def _make_record(version: int, event: monitor.Event) -> DriftRecord:
             "kind": one.series.kind,
             "column": one.series.column,
             "category": one.series.category,
+            "unseen": list(one.unseen),
             "since_run": int(one.since),
             "since": one.since_at.isoformat(),
             **{name: _finite(getattr(one, name)) for name in ("was", "now", "change", "size")},
@@ -193,6 +219,7 @@ def _make_record(version: int, event: monitor.Event) -> DriftRecord:
     ]
     return DriftRecord(
         run_id=int(event.run_id),
+        begun_run=int(event.begun),
         model_version=version,
         what=event.what,
         at=event.at,

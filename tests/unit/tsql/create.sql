@@ -133,6 +133,7 @@ CREATE TABLE [rowcast].[drift] (
 	[drift_id] BIGINT NOT NULL IDENTITY, 
 	[job] NVARCHAR(128) NOT NULL, 
 	[run_id] BIGINT NOT NULL, 
+	[begun_run] BIGINT NULL, 
 	[model_version] INTEGER NOT NULL, 
 	[what] NVARCHAR(128) NOT NULL, 
 	[at] DATETIMEOFFSET(6) NOT NULL, 
@@ -316,4 +317,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (13, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (14, SYSDATETIMEOFFSET());

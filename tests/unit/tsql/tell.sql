@@ -19,7 +19,7 @@ WHERE [alert].[job] = ? AND [alert].[state] != ? GROUP BY [alert].[topic]) AND [
 SELECT SYSUTCDATETIME() AS now;
 
 INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try], [dedup_key]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 'infer', 'begins', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3"}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
+-- 'wafers', 'infer', 'begins', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3", "digest": false, "version": null, "replaced_by": null}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
 
 COMMIT;
 
@@ -31,7 +31,7 @@ UPDATE [rowcast].[promotion] SET [told]=? OUTPUT [inserted].[promotion_id] WHERE
 SELECT SYSUTCDATETIME() AS now;
 
 INSERT INTO [rowcast].[alert] ([job], [topic], [state], [severity], [what], [detail], [since], [run_id], [created_at], [waiting], [attempts], [next_try], [dedup_key]) OUTPUT [inserted].[alert_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 'infer', 'once', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3"}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
+-- 'wafers', 'infer', 'once', 'error', 'no column', '{"title": "infer failed", "hint": "give it back", "command": "rowcast resume 3", "digest": false, "version": null, "replaced_by": null}', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 3, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), '["sns"]', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 's001';
 
 COMMIT;
 
@@ -57,10 +57,12 @@ SELECT SYSUTCDATETIME() AS now;
 UPDATE [rowcast].[alert] SET [waiting]=?, [next_try]=NULL, [worker]=NULL, [lease_until]=NULL, [delivered_at]=? WHERE [alert].[alert_id] = ? AND [alert].[attempts] = ?
 -- '[]', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), 5, 1;
 
+SELECT SYSUTCDATETIME() AS now;
+
 SELECT COUNT_BIG(*) AS [n] 
 FROM [rowcast].[alert] 
-WHERE [alert].[job] = ? AND [alert].[next_try] IS NOT NULL
--- 'wafers';
+WHERE [alert].[job] = ? AND [alert].[next_try] IS NOT NULL AND ([alert].[attempts] > ? OR [alert].[next_try] <= ?)
+-- 'wafers', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
 
 SELECT TOP 1 [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options], [run].[end_cause] 
 FROM [rowcast].[run] 

@@ -15,10 +15,21 @@ WHERE [batch].[job] = ? AND [batch].[run_id] >= ? AND [batch].[status] = ? GROUP
 WHERE [run].[job] = ? AND [run].[run_id] >= ? AND [run].[pipeline] IN (?, ?, ?) ORDER BY [run].[run_id]
 -- 'wafers', 3, 'published', 'inference', 'flagged', 'inference', 'age_h', 'wafers', 3, 'infer', 'full-pipeline', 'step';
 
-INSERT INTO [rowcast].[drift] ([job], [run_id], [model_version], [what], [at], [size], [told], [findings]) OUTPUT [inserted].[drift_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?)
--- 'wafers', 3, 2, 'started', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 1.5, 's012 is 1.5 SD higher', '[]';
+BEGIN TRANSACTION;
 
-SELECT [drift].[drift_id], [drift].[job], [drift].[run_id], [drift].[model_version], [drift].[what], [drift].[at], [drift].[size], [drift].[told], [drift].[findings] 
+DECLARE @held int; EXEC @held = sp_getapplock @Resource = N'rowcast.job: wafers', @LockMode = N'Exclusive', @LockOwner = N'Transaction', @LockTimeout = 10000; SELECT @held AS held;
+
+SELECT [drift].[drift_id], [drift].[job], [drift].[run_id], [drift].[begun_run], [drift].[model_version], [drift].[what], [drift].[at], [drift].[size], [drift].[told], [drift].[findings] 
+FROM [rowcast].[drift] 
+WHERE [drift].[job] = ? AND [drift].[model_version] = ? ORDER BY [drift].[drift_id] DESC
+-- 'wafers', 2;
+
+INSERT INTO [rowcast].[drift] ([job], [run_id], [begun_run], [model_version], [what], [at], [size], [told], [findings]) OUTPUT [inserted].[drift_id] VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+-- 'wafers', 3, 3, 2, 'started', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 1.5, 's012 is 1.5 SD higher', '[]';
+
+COMMIT;
+
+SELECT [drift].[drift_id], [drift].[job], [drift].[run_id], [drift].[begun_run], [drift].[model_version], [drift].[what], [drift].[at], [drift].[size], [drift].[told], [drift].[findings] 
 FROM [rowcast].[drift] 
 WHERE [drift].[job] = ? AND [drift].[model_version] = ? ORDER BY [drift].[drift_id] DESC
 -- 'wafers', 2;
