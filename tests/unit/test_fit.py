@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from rowcast import config
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import EstimatorError, ModelError, TrainingError
-from rowcast.fit import FitResult, TrainingData, _out_of_fold, fit_challenger
+from rowcast.fit import FitResult, TrainingData, TrialLimit, _out_of_fold, fit_challenger
 from rowcast.fit.candidates import default_candidates
 from rowcast.fit.candidates.boosted_trees import fit_boosted_trees, measure_gains
 from rowcast.fit.candidates.linear import fit_linear
@@ -51,7 +51,7 @@ def trained(of: Matrix, outcome: np.ndarray, *, task: config.Task = TASK, **opti
     group, time = options.pop("group", None), options.pop("time", np.arange(len(outcome)))
     seed, known, most = options.pop("seed", 0), options.pop("known", time), options.pop("most", None)
     training = TrainingData(of, binary(outcome), time, known, group)
-    return fit_challenger(training, contract(of), config.Model(**options), task, seed=seed, most=most)
+    return fit_challenger(training, contract(of), config.Model(**options), task, seed=seed, limit=TrialLimit(most=most))
 
 
 def binary(outcome: np.ndarray) -> Target:
@@ -329,16 +329,16 @@ def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None
     def run(minute: config.Model, **options: Any) -> FitResult:
         return fit_challenger(training, contract(of), minute, TASK, **options)
 
-    cut = run(config.Model(budget="1m"), spent=lambda: next(passed))
+    cut = run(config.Model(budget="1m"), limit=TrialLimit(lambda: next(passed)))
     assert cut.metrics["ran"] == 2
     assert [each.name for each in cut.candidates] == [
         *(c.name for c in default_candidates("binary", 0)[:2]),
         "average of all",
     ]
-    again = run(config.Model(budget="1m"), most=cut.metrics["ran"])
+    again = run(config.Model(budget="1m"), limit=TrialLimit(most=cut.metrics["ran"]))
     assert again.model.to_bytes() == cut.model.to_bytes()
-    assert run(config.Model(budget="1m"), spent=lambda: 1e9).metrics["ran"] == 1  # one always runs
-    assert run(config.Model(), spent=lambda: 1e9).metrics["ran"] == len(default_candidates("binary", 0))
+    assert run(config.Model(budget="1m"), limit=TrialLimit(lambda: 1e9)).metrics["ran"] == 1  # one always runs
+    assert run(config.Model(), limit=TrialLimit(lambda: 1e9)).metrics["ran"] == len(default_candidates("binary", 0))
 
 
 @pytest.mark.parametrize("kind", ["linear", "interaction"])

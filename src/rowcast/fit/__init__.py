@@ -80,6 +80,14 @@ class FitResult:
     contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
 
 
+@dataclass(frozen=True)
+class TrialLimit:
+    """How many candidates a build tries."""
+
+    spent: Callable[[], float] = lambda: 0.0  # seconds so far: above the model's budget no further one is tried
+    most: int | None = None  # where a build is repeated, as many as ran then; None: all
+
+
 @single_thread()
 def fit_challenger(
     training: TrainingData,
@@ -88,24 +96,21 @@ def fit_challenger(
     task: config.Task,
     confidence: float = 0.9,
     seed: int = 0,
-    spent: Callable[[], float] = lambda: 0.0,
-    most: int | None = None,
+    limit: TrialLimit | None = None,
 ) -> FitResult:
     """Train, validate and choose; `confidence` is how often a prediction's set or interval is to hold the truth.
 
-    `spent` says how many seconds have passed: once they are more than the model's budget, no further candidate is
-    tried. `most` is how many are tried at most: as many as ran then, where a build is repeated. The same rows, config
-    and seed give the same model. Raises TrainingError where the rows do not allow one, EstimatorError where a user's
-    estimator fails, ModelError where it could not be stored.
+    The same rows, config and seed give the same model. Raise TrainingError where the rows do not allow one,
+    EstimatorError where a user's estimator fails, ModelError where it could not be stored.
     """
-    target = training.target
+    target, limit = training.target, limit or TrialLimit()
     _check_enough(target, model)
     tried = (
         default_candidates(target.kind, seed)
         if model.estimator == "default"
         else [user_candidate(model.estimator, seed)]
     )
-    scores, when = _out_of_fold(training, tried[:most], model, seed, spent)
+    scores, when = _out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
     tried = tried[: len(scores.raw)]
     scores = add_average(scores)
     judged = evaluate(scores, select_candidate, task, confidence, when)
@@ -326,4 +331,12 @@ def _rank(model: Model, shares: Floats | None, relevance: dict[str, float]) -> l
     return sorted(known, key=lambda item: -item[1])
 
 
-__all__ = ["MIN_CLASS_ROWS", "CandidateResult", "FitResult", "TrainingData", "calibrate_imported", "fit_challenger"]
+__all__ = [
+    "MIN_CLASS_ROWS",
+    "CandidateResult",
+    "FitResult",
+    "TrainingData",
+    "TrialLimit",
+    "calibrate_imported",
+    "fit_challenger",
+]

@@ -208,7 +208,7 @@ def _build(run: Run, about: StepReport) -> None:
         with importable(settings.folder):
             confidence = settings.infer.confidence
             built = fit.fit_challenger(
-                training, contract, settings.model, settings.task, confidence, spent=_clock(), most=_ran(run)
+                training, contract, settings.model, settings.task, confidence, limit=fit.TrialLimit(_clock(), _ran(run))
             )
     else:
         theirs = imported.read_estimator(model.name, model.data, target.kind, target.classes)
