@@ -28,6 +28,7 @@ class Audit:
     pending: int
     duplicates: int  # predictions beyond the first for one key
     both: int  # keys both scored and quarantined
+    shared: int  # source rows beyond the first that have one prediction or quarantined row together
     deleted: int  # predictions and quarantined rows whose source row is gone or no longer usable
     batches: int  # published
     batches_wrong: int  # published with other counts than rows
@@ -41,7 +42,7 @@ class Audit:
     @property
     def holds(self) -> bool:
         parts = self.unusable + self.out_of_scope + self.scored + self.quarantined + self.pending
-        faults = self.duplicates + self.both + self.batches_wrong + self.unpublished
+        faults = self.duplicates + self.both + self.shared + self.batches_wrong + self.unpublished
         return self.source == parts and not faults
 
     def to_dict(self) -> dict[str, Any]:
@@ -66,6 +67,9 @@ def audit(job: Job, *, full: bool = False) -> Audit:
         rows = _rows(job)
         both_tables = (job.own.prediction, job.own.quarantine)
         scored, quarantined = (store.scalar(_count_joined(job, rows, own)) for own in both_tables)
+        # What is stored is counted too, not only what the source's rows find: two of them may find the same.
+        deleted = sum(store.scalar(_orphans(job, rows, own)) for own in both_tables)
+        stored = sum(store.scalar(sa.select(sa.func.count()).select_from(own)) for own in both_tables)
         placed = [_exists(job, rows, own) for own in both_tables]
         in_scope = rows.c["rowcast.in_scope"] == 1
         nowhere = sa.select(sa.func.count()).select_from(rows).where(*[~there for there in placed])
@@ -84,7 +88,8 @@ def audit(job: Job, *, full: bool = False) -> Audit:
             pending=store.scalar(nowhere.where(in_scope)),
             duplicates=store.scalar(_duplicates(job)),
             both=store.scalar(_both(job)),
-            deleted=sum(store.scalar(_orphans(job, rows, own)) for own in both_tables),
+            shared=scored + quarantined + deleted - stored,
+            deleted=deleted,
             batches=store.scalar(_count_published(job)),
             history=store.scalar(sa.select(sa.func.count()).select_from(job.own.history)),
             shadow=store.scalar(sa.select(sa.func.count()).select_from(job.own.shadow)),

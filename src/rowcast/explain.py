@@ -132,6 +132,9 @@ def explain(job: Job, key: Sequence[str]) -> Explanation:
         return about(RowState.ABSENT, "the source has no row with this key")
     if not job.source.db.scalar(_count(job, this)):
         why = "its key is repeated" if count > 1 else "its time is not a point in time"
+        own = job.source.select(sa.func.count()).where(*this, job.source.has_own_stored_key())
+        if count == 1 and not job.source.db.scalar(own):
+            why = "the store cannot tell its key from that of another row"
         return about(RowState.UNUSABLE, why)
     rows = job.rows.select_keys(this, job.source.table(), sa.literal(1).label("rowcast.found"))
     predictions, quarantined, history = (_read_stored(job, rows, own) for own in job.own.kept)

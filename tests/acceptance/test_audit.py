@@ -28,6 +28,7 @@ def test_it_holds_after_a_run(scored: Job) -> None:
         "pending": 0,
         "duplicates": 0,
         "both": 0,
+        "shared": 0,
         "deleted": 0,
         "batches": 3,
         "batches_wrong": 0,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +13,8 @@ from test_fetch import beside
 
 from rowcast import config, fetch
 from rowcast.audit import Audit, audit
+from rowcast.doctor import examine
+from rowcast.explain import explain
 from rowcast.job.opening import Job, open_job
 from rowcast.source import Scope
 from rowcast.store import BatchResult
@@ -141,3 +144,130 @@ def test_rows_that_the_version_in_service_could_learn_from_are_not_scored_unless
         assert score(job) == found.pending
         fill(database, 13, days=2)  # it comes late, and no label is known of it
         assert score(job) == 1
+
+
+# ---- keys on which source and store do not agree
+
+TWINS = {
+    "spaces at the end": ["P0199", "P0199 ", "P0199  "],
+    "nothing and spaces": ["", " "],
+    "case": ["a", "A"],
+    "accents": ["e", "é"],
+    "normal forms": ["\u00e9", "e\u0301"],
+    "zeros at the end": ["1.5", "1.50"],
+}
+PAIRS = ["sqlite", "postgresql", "mssql", "sqlite, sqlite", "sqlite, postgresql", "postgresql, sqlite"]
+PAIRS += ["sqlite, mssql", "postgresql, mssql", "mssql, sqlite"]
+
+
+@pytest.fixture
+def pair(request: pytest.FixtureRequest, make_place: Callable[[str], Place]) -> tuple[Place, Place | None]:
+    """A source and, where it is another database, a store of the systems that a test names."""
+    source, _, store = request.param.partition(", ")
+    return make_place(source), make_place(store) if store else None
+
+
+def fill_texts(place: Place, kind: str, keys: list[str]) -> None:
+    place.run(f"CREATE TABLE t (id {kind}, ts {stamp(place)}, s REAL, y integer)")
+    place.fill("t", id=keys, ts=["2026-05-01 00:00:00Z"] * len(keys), s=[1.0] * len(keys))
+
+
+@pytest.mark.parametrize("twins", TWINS)
+@pytest.mark.parametrize("pair", PAIRS, indirect=True)
+def test_keys_are_kept_apart_or_unusable_and_none_is_lost(twins: str, pair: tuple[Place, Place | None]) -> None:
+    source, store = pair
+    keys = [*TWINS[twins], "P1", "P2"]
+    kind = "VARCHAR(40) COLLATE Latin1_General_100_BIN2" if source.is_mssql else "TEXT"
+    fill_texts(source, kind, keys)
+    with open_job(settings(source, store)) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        spaces = twins in ("spaces at the end", "nothing and spaces")
+        lost = len(TWINS[twins]) if spaces and (source.is_mssql or (store is not None and store.is_mssql)) else 0
+        assert score(job, batch_rows=2) == len(keys) - lost
+        found = audit(job)
+        assert (parts(found), found.holds) == ((len(keys), lost, 0, len(keys) - lost, 0, 0), True)
+
+
+# What a store does that pads texts before it compares them, as SQL Server does.
+PADDED = {"sqlite": "TEXT COLLATE RTRIM", "postgresql": "CHARACTER(40)"}
+
+
+@pytest.mark.parametrize("pair", ["sqlite, postgresql", "postgresql, sqlite"], indirect=True)
+def test_keys_that_the_store_takes_for_one_another_are_unusable_and_counted_in_advance(
+    pair: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    source, store = pair
+    expressions = type(store.connect().sql)
+    monkeypatch.setattr(expressions, "text_key", PADDED[store.system])
+    monkeypatch.setattr(expressions, "ignores_trailing_spaces", True)
+    fill_texts(source, "VARCHAR(40) PRIMARY KEY", ["P1", "P1 ", "P2", "P3", "", " ", "P3x"])
+    asked = settings(source, store)
+    warned = [finding.what for finding in examine(asked) if finding.level == "warning"]
+    assert "4 rows cannot be scored: the store cannot tell their keys from those of others" in warned
+    with open_job(asked) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        assert score(job, batch_rows=1) == 3
+        found = audit(job)
+        assert (parts(found), found.holds) == ((7, 4, 0, 3, 0, 0), True)
+        assert explain(job, ["P1 "]).why == "the store cannot tell its key from that of another row"
+        source.run("INSERT INTO t SELECT 'P2 ', ts, s, y FROM t WHERE id = 'P2'")  # a twin that comes later
+        assert score(job) == 0
+        found = audit(job)
+        assert (parts(found), found.deleted, found.holds) == ((8, 6, 0, 2, 0, 0), 1, True)
+
+
+@pytest.mark.parametrize("pair", ["sqlite, postgresql", "postgresql, sqlite"], indirect=True)
+def test_the_audit_compares_what_is_stored_and_sees_rows_that_share_a_prediction(
+    pair: tuple[Place, Place], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, store = pair
+    monkeypatch.setattr(type(store.connect().sql), "text_key", PADDED[store.system])  # of which nobody knows
+    fill_texts(source, "VARCHAR(40) PRIMARY KEY", ["P1", "P1 ", "P2"])
+    with open_job(settings(source, store)) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        assert score(job, batch_rows=1) == 2
+        found = audit(job)
+        assert (found.scored, found.pending, found.shared, found.holds) == (3, 0, 1, False)
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_values_that_a_strict_table_keeps_apart_are_kept_apart(
+    apart: bool, sqlite: Place, make_place: Callable[[str], Place]
+) -> None:
+    sqlite.run("CREATE TABLE t (id ANY PRIMARY KEY, ts TEXT, s REAL, y INTEGER) STRICT")
+    for key in ("'1'", "1", "'01'", "'1.0'"):
+        sqlite.run(f"INSERT INTO t VALUES ({key}, '2026-05-01', 1.0, NULL)")
+    with open_job(settings(sqlite, make_place("sqlite") if apart else None)) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        assert score(job, batch_rows=3) == 4
+        assert (parts(audit(job)), audit(job).holds) == ((4, 0, 0, 4, 0, 0), True)
+
+
+def test_numbers_that_hardly_differ_are_kept_apart_or_unusable(sqlite: Place, postgresql: Place) -> None:
+    sqlite.run("CREATE TABLE t (id REAL PRIMARY KEY, ts TEXT, s REAL, y INTEGER)")
+    for key in ("0.1", "0.10000000000000002", "0.2", "3.0"):
+        sqlite.run(f"INSERT INTO t VALUES ({key}, '2026-05-01', 1.0, NULL)")
+    with open_job(settings(sqlite, postgresql)) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        scored = score(job, batch_rows=1)  # by SQLite's version, a number has 15 digits as text, or 17
+        assert scored in (2, 4)
+        assert (parts(audit(job)), audit(job).holds) == ((4, 4 - scored, 0, scored, 0, 0), True)
+
+
+BLIND = [("sqlite", "TEXT COLLATE NOCASE", ["a", "A"]), ("sqlite", "TEXT COLLATE RTRIM", ["a", "a "])]
+BLIND += [("postgresql", "CHARACTER(9)", ["a", "a "]), ("postgresql", "NUMERIC", ["1.5", "1.50"])]
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(("system", "kind", "twins"), BLIND)
+def test_keys_that_the_source_itself_takes_for_one_another_are_unusable(
+    system: str, kind: str, twins: list[str], apart: bool, make_place: Callable[[str], Place]
+) -> None:
+    source = make_place(system)
+    fill_texts(source, kind, [*twins, "7"])
+    with open_job(
+        settings(source, make_place("sqlite" if system == "postgresql" else "postgresql") if apart else None)
+    ) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        assert score(job) == 1
+        assert (parts(audit(job)), audit(job).holds) == ((3, 2, 0, 1, 0, 0), True)

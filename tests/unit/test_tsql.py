@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -21,9 +22,12 @@ from sqlglot import exp
 from rowcast import config, fetch
 from rowcast.audit import audit
 from rowcast.config import Settings
+from rowcast.database import Column, Relation
 from rowcast.database.mssql.connection import MSSQLConnection
+from rowcast.database.mssql.expressions import MSSQLExpressions
+from rowcast.database.postgresql.expressions import PostgreSQLExpressions
 from rowcast.job.opening import Job, describe_tables
-from rowcast.source import KeyRange, Scope, open_source
+from rowcast.source import KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts, Delivery
@@ -463,3 +467,17 @@ def test_a_lock_that_is_not_given_is_an_error_that_is_tried_again(fab: Fab) -> N
     with pytest.raises(Exception, match="another session holds the lock") as caught, fab.ledger.planning():
         pass
     assert caught.value.is_transient
+
+
+def test_texts_that_differ_in_spaces_at_the_end_are_one_key_to_a_store_here():
+    key, other = Column("slot", "category", "text"), Column("n", "number", "bigint", True)
+    named = config.Source(url="postgresql://x/y", table="t", key=["slot", "n"], label="y")
+    db = SimpleNamespace(sql=PostgreSQLExpressions(), dialect=PostgreSQLExpressions().dialect)
+    db.admin = SimpleNamespace(split_name=lambda name: (None, name))
+    source = Source(db, Relation((key, other)), named, (key, other), None, other)
+    store = SimpleNamespace(sql=MSSQLExpressions(), dialect=MSSQLExpressions().dialect)
+    met = meet_store(source, store)
+    sql = " ".join(str(met.select(*met.keys()).where(met.has_own_stored_key()).compile(dialect=db.dialect)).split())
+    assert "GROUP BY rtrim(CAST(slot AS TEXT)), n HAVING count(*) > " in sql
+    assert meet_store(source, SimpleNamespace(sql=PostgreSQLExpressions(), dialect=store.dialect)) == source
+    assert [column.type for column in declare_key(source, store)] == [MSSQLExpressions.text_key, "BIGINT"]

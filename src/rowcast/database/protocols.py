@@ -120,6 +120,7 @@ class Expressions(Protocol):
 
     dialect: sa.Dialect
     text_key: str  # the type of a key column that holds any text
+    ignores_trailing_spaces: bool  # whether texts that differ in nothing else are equal to it
     no_keys: frozenset[str]  # types whose values name no row: nothing orders or copies them
 
     # Features
@@ -194,6 +195,10 @@ class Expressions(Protocol):
 
     def key_text(self, column: Column) -> sa.ColumnElement[Any]:
         """Return a key as text, for a store of another system."""
+        ...
+
+    def has_exact_text(self, column: Column) -> bool:
+        """Return whether no two keys that differ have the same `key_text`."""
         ...
 
 

@@ -19,6 +19,7 @@ from rowcast.doctor.finding import Finding, guard
 from rowcast.doctor.installed import check_installed, check_sinks
 from rowcast.doctor.source import check_rows, open_readable_source
 from rowcast.doctor.store import check_store
+from rowcast.source import meet_store
 
 __all__ = ["Finding", "examine"]
 
@@ -35,6 +36,8 @@ def examine(settings: Settings) -> list[Finding]:
         if not is_together(settings):
             store = open_database("store", settings.store_url, stack, findings)
         source = open_readable_source(db, settings, findings) if db else None
+        if source and store:
+            source = meet_store(source, store)
         if source:
             findings += guard(check_rows(source, settings))
             findings += guard(check_columns(source, settings))

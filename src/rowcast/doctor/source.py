@@ -65,6 +65,7 @@ def check_rows(source: Source, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "the source holds no rows", "wait for some, or check [source] table and where")
         return
     yield from _check_key(source, n)
+    yield from _check_stored_key(source)
     yield from _check_index(source, "key", settings.source.key, n["rows"])
     if source.time:
         yield from _check_time(source.time.name, n)
@@ -100,6 +101,19 @@ def _check_key(source: Source, n: dict[str, int]) -> Iterator[Finding]:
             f" and repeated in {rows:,}",
             "mend them at the source, or choose key columns that name a row for good",
         )
+
+
+def _check_stored_key(source: Source) -> Iterator[Finding]:
+    """Yield how many rows the store would take for others."""
+    if not source.stored_key:
+        return
+    keys = source.keys()
+    twins = sa.and_(*[key.is_not(None) for key in keys], sa.not_(source.has_own_stored_key()))
+    rows = int(source.db.scalar(source.select(sa.func.count().label("n")).where(twins)))
+    if rows:
+        told = f"{rows:,} rows cannot be scored: the store cannot tell their keys from those of others"
+        hint = "they differ in spaces at the end alone, or in the last digits: a query can give them keys that differ"
+        yield Finding("warning", told, hint)
 
 
 def _check_index(source: Source, what: str, columns: tuple[str, ...], rows: int) -> Iterator[Finding]:

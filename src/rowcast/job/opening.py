@@ -13,7 +13,7 @@ from rowcast.config import Settings
 from rowcast.database import Column, Database, connect, is_same_database
 from rowcast.database.retry import retry_transient
 from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
-from rowcast.source import Source, declare_key, is_reserved, open_source, parse_instant
+from rowcast.source import Source, declare_key, is_reserved, meet_store, open_source, parse_instant
 from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
 from rowcast.store.job_rows import JobRows
@@ -90,7 +90,7 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         if not is_same_database(settings.source_url, settings.store_url):
             store = connect(settings.store_url, create=True)
             stack.callback(store.close)
-        source = open_source(source_db, settings.source)
+        source = meet_store(open_source(source_db, settings.source), store)
         _check_overrides(settings)
         shared, own = describe_tables(settings, source, store)
         ledger = Ledger(store, shared, own, settings.name)

@@ -6,7 +6,8 @@ from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
 from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
 from rowcast.source.scope import Learned, Scope
-from rowcast.source.table import Source, declare_key, find_column, open_source, select_key
+from rowcast.source.stored_keys import declare_key, meet_store, select_key
+from rowcast.source.table import Source, find_column, open_source
 
 __all__ = [
     "FRESH",
@@ -24,6 +25,7 @@ __all__ = [
     "find_column",
     "hash_rows",
     "is_reserved",
+    "meet_store",
     "open_source",
     "parse_instant",
     "read_in_time_order",

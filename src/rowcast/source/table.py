@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from typing import Any
@@ -18,10 +18,6 @@ from rowcast.source.keys import KeyRange
 from rowcast.source.rows import RENDERED, is_reserved
 from rowcast.source.scope import Learned, Scope
 
-_BUILT_IN = {"smallint", "integer", "bigint", "numeric", "real", "double precision", "boolean", "bytea", "uuid", "inet"}
-_BUILT_IN |= {"text", "character varying", "character", "name", "date", "timestamp without time zone"}
-_BUILT_IN |= {"timestamp with time zone"}
-
 
 @dataclass(frozen=True)
 class Source:
@@ -33,6 +29,8 @@ class Source:
     key: tuple[Column, ...]
     time: Column | None
     label: Column
+    # The key as the store holds it, where it cannot tell apart all that the source can; () where it can.
+    stored_key: tuple[sa.ColumnElement[Any], ...] = field(default=(), compare=False)
 
     @property
     def identity(self) -> str:
@@ -118,8 +116,20 @@ class Source:
             repeated = repeated.where(sa.exists(self.select(sa.literal(1), table=asked).where(among, *same)))
         d = repeated.group_by(*keys).having(sa.func.count() > 1).subquery("d")
         same = [one == other for one, other in zip(self.keys(table), self.keys(d), strict=True)]
-        own = [key.is_not(None) for key in self.keys(table)]
-        return sa.and_(*own, ~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
+        own: list[sa.ColumnElement[bool]] = [key.is_not(None) for key in self.keys(table)]
+        own.append(~sa.exists(sa.select(sa.literal(1)).select_from(d).where(*same)))
+        return sa.and_(*own, self.has_own_stored_key())
+
+    def has_own_stored_key(self) -> sa.ColumnElement[bool]:
+        """Return the condition of rows whose key the store can tell from that of every other row."""
+        if not self.stored_key:
+            return sa.true()
+        names = [f"stored_{place}" for place in range(len(self.stored_key))]
+        named = [value.label(name) for value, name in zip(self.stored_key, names, strict=True)]
+        alike = self.select(*named, table=self.table("e")).group_by(*self.stored_key)
+        e = alike.having(sa.func.count() > 1).subquery("alike")
+        same = [value == e.c[name] for value, name in zip(self.stored_key, names, strict=True)]
+        return ~sa.exists(sa.select(sa.literal(1)).select_from(e).where(*same))
 
     def in_scope(self, scope: Scope) -> sa.ColumnElement[bool]:
         """Return the condition of rows that are scored: scoring has begun with them, and none could be learned from."""
@@ -305,37 +315,3 @@ def find_column(relation: Relation, name: str, where: str, setting: str) -> Colu
     near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
     raise SourceError(f"{where} has no column '{name}' ({setting})", hint=hint)
-
-
-def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
-    """Return the key columns as the store declares them: alike where it knows their types, else integers or text."""
-
-    def declare(c: Column) -> Column:
-        if _is_known(c, source, store):
-            return c
-        if c.integer:
-            return Column(c.name, "number", "BIGINT", True)
-        return Column(c.name, "category", store.sql.text_key)
-
-    return tuple(declare(c) for c in source.key)
-
-
-def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
-    """Return the key as it is read, in a form that the store's key columns take."""
-    found: list[sa.ColumnElement[Any]] = []
-    for c in source.key:
-        if _is_known(c, source, store):
-            found.append(source.db.sql.key_value(c))
-        else:
-            found.append(source.db.sql.key_value(c) if c.integer else source.db.sql.key_text(c))
-    return [value.label(c.name) for value, c in zip(found, source.key, strict=True)]
-
-
-def _is_known(column: Column, source: Source, store: Database) -> bool:
-    """Return whether the store can declare a column of this type: types and collations can be one database's own."""
-    if store is source.db:
-        return True
-    if store.dialect.name != source.db.dialect.name:
-        return False
-    plain, _, collation = re.sub(r"\(.*?\)", "", column.type).partition(" COLLATE ")
-    return store.dialect.name in ("sqlite", "mssql") or (plain in _BUILT_IN and collation in ("", '"C"', '"POSIX"'))

@@ -18,6 +18,7 @@ class MSSQLExpressions:
     """How SQL Server reads keys, times and features; see `Expressions`."""
 
     text_key = "NVARCHAR(400) COLLATE Latin1_General_100_BIN2"  # of another system: alike only where equal
+    ignores_trailing_spaces = True
     no_keys: frozenset[str] = frozenset(
         {"text", "ntext", "image", "xml", "sql_variant", "geography", "geometry", "hierarchyid"}
     )
@@ -118,3 +119,6 @@ class MSSQLExpressions:
 
     def key_text(self, column: Column) -> sa.ColumnElement[Any]:
         return tsql.render(sa.column(column.name), column.type)
+
+    def has_exact_text(self, column: Column) -> bool:
+        return True

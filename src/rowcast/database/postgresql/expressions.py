@@ -48,6 +48,7 @@ class PostgreSQLExpressions:
     """How PostgreSQL reads keys, times and features; see `Expressions`."""
 
     text_key = "TEXT"
+    ignores_trailing_spaces = False
     # Some have no order, some the driver does not write.
     no_keys = frozenset({"json", "jsonb", "xml", "xid", "point", "line", "polygon"})
 
@@ -141,3 +142,6 @@ class PostgreSQLExpressions:
 
     def key_text(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(self.key_value(column), sa.Text)
+
+    def has_exact_text(self, column: Column) -> bool:
+        return True

@@ -26,6 +26,7 @@ class SQLiteExpressions:
     """How SQLite reads keys, times and features; see `Expressions`."""
 
     text_key = "TEXT"
+    ignores_trailing_spaces = False
     no_keys: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
@@ -111,6 +112,9 @@ class SQLiteExpressions:
 
     def key_text(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(self.key_value(column), sa.Text)
+
+    def has_exact_text(self, column: Column) -> bool:
+        return column.kind == "category"  # a real has 15 digits as text
 
 
 def _zone_offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElement[Any]:
