@@ -47,7 +47,7 @@ def mentions(said: str, *words: str) -> None:
         ({"retrain": {"policy": "on-change"}}, ["'retrain.policy'", "'never', 'every', 'on-drift' or 'on-loss'"]),
         ({"task": {"kind": "ranking"}}, ["'task.kind'", "'binary'"]),
         ({"model": {"estimator": "mine.py"}}, ["'model.estimator'", "'package.module:factory'"]),
-        ({"source": {"url": "fab.db"}}, ["the database URL is not one", "sqlite:///fab.db"]),
+        ({"source": {"url": "fab.db"}}, ["the database URL cannot be read", "sqlite:///fab.db"]),
         ({"source": {"url": "oracle://me:s3cret@fab/x"}}, ["'oracle' is not a database", "postgresql"]),
         ({"source": {"url": "sqlite://"}}, ["in-memory", "sqlite:///fab.db"]),
     ],
