@@ -1,7 +1,7 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -19,11 +19,11 @@ from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_row
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
-from rowcast.job.step_record import emit_run_figures, record_step
+from rowcast.job.step_record import StepReport, emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.messages.decisions import describe_record
-from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC
+from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC, OVERDUE_TOPIC, UNUSABLE_TOPIC, Event
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
 from rowcast.scoring import infer, shadow
@@ -42,11 +42,17 @@ from rowcast.store.records import (
 )
 from rowcast.training import import_file, policy, shadow_evaluation, steps
 from rowcast.training.shadow_evaluation import ShadowDecision
-from rowcast.watch import cost_alarm, drift
+from rowcast.watch import arrivals, cost_alarm, drift
 
 log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
+_WATCHED: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]], ...] = (
+    (UNUSABLE_TOPIC, arrivals.watch_unusable),
+    (OVERDUE_TOPIC, arrivals.watch_overdue),
+    (DRIFT_TOPIC, drift.watch),
+    (COST_TOPIC, cost_alarm.watch),
+)
 _TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
@@ -382,7 +388,7 @@ def _watch(run: Run, result: Result) -> None:
             raising.note_failure(result.failures, "monitor"),
             record_step(job.runs, run.run_id, "monitor", "score") as about,
         ):
-            for topic, watch in ((DRIFT_TOPIC, drift.watch), (COST_TOPIC, cost_alarm.watch)):
+            for topic, watch in _WATCHED:
                 found = job.retry(partial(watch, run, about))
                 if found is not None:
                     raising.alert_watched(job, topic, found)

@@ -46,6 +46,8 @@ from rowcast.messages.events import (
     CostExceeded,
     Event,
     RowsDrifted,
+    RowsOverdue,
+    RowsUnusable,
     RunDied,
     RunFailed,
     SinkTested,
@@ -265,6 +267,8 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     VersionDecided: decided,
     RowsDrifted: drifted,
     CostExceeded: exceeded,
+    RowsUnusable: lambda _: [RowsUnusable(30, 40, 0.1, AT, 7)],
+    RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
     SinkTested: lambda _: [SinkTested(AT)],
 }
 

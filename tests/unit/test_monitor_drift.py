@@ -409,6 +409,21 @@ def test_before_there_are_enough_clean_runs_it_is_provisional_and_says_nothing()
     assert not detect_drift(runs_of(CLEAN + 1), FRAME).provisional
 
 
+def test_a_column_whose_values_are_all_gone_needs_no_clean_runs_to_be_told() -> None:
+    def change(run: int, values: np.ndarray) -> None:
+        if 3 <= run < 6:
+            values[:, 2] = np.nan
+
+    looked = detect_drift(runs_of(8, change), FRAME)
+    assert looked.provisional
+    assert [(event.what, event.run_id) for event in looked.events] == [("started", "r3"), ("ended", "r6")]
+    [finding] = looked.events[0].findings
+    assert (finding.series, finding.since) == (Series("missing", "c"), "r3")
+    assert (finding.was, finding.now) == (pytest.approx(0.05, abs=0.01), 1.0)
+    nearly = detect_drift(runs_of(8, lambda run, values: values.__setitem__((slice(1, 300), 2), np.nan)), FRAME)
+    assert nearly.events == ()  # values that come now and then may be usual: that clean runs say
+
+
 def test_blocks_of_the_training_rows_can_be_the_clean_runs() -> None:
     """They have a profile alone; what they do not have is learned from the runs."""
     blocks = [replace(run, rows=None, quarantined=None, flagged=None, age=None) for run in runs_of(60, seed=2)]

@@ -4,7 +4,8 @@ Keys are compared by the database alone: Python only carries bounds that the dat
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,14 @@ from rowcast.source import RENDERED, Fetched, KeyRange, Scope, select_key, take_
 from rowcast.store.job_rows import JobRows
 
 _CHUNK = 50_000  # keys that travel together from one database to another
+
+
+@dataclass(frozen=True)
+class Overdue:
+    """Pending rows that no run looks for."""
+
+    rows: int
+    oldest: datetime | None  # the event of the oldest
 
 
 class Pending:
@@ -118,6 +127,25 @@ class Pending:
             staged = self.rows.stage(chosen, {"age": sa.Double})
             found = self.store.scalar(sa.select(sa.func.max(staged.c.age).label("oldest")).where(*self._absent(staged)))
         return None if found is None else float(found)
+
+    def count_before(self, scope: Scope, now: datetime, before: datetime) -> Overdue:
+        """Return how many rows in scope are pending whose event is before a moment, and when the oldest of them was."""
+        source, table = self.source, self.source.table()
+        if source.time is None or not scope.is_fixed:
+            return Overdue(0, None)
+        age = source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)).label("age")
+        is_before = source.event_time() < source.db.sql.instant(before)
+        parts = [source.has_unique_key(table), source.is_due(scope, now), is_before]
+        if self.rows.together:
+            chosen, absent = source.select(age, table=table).where(*parts, *self._absent(table)).subquery("overdue"), []
+        else:
+            keys = [*select_key(source, self.store), age]
+            chosen = self.rows.stage(source.select(*keys, table=table).where(*parts), {"age": sa.Double})
+            absent = self._absent(chosen)
+        counted = sa.select(sa.func.count().label("n"), sa.func.max(chosen.c.age).label("oldest")).select_from(chosen)
+        [found] = self.store.rows(counted.where(*absent))
+        oldest = None if found["oldest"] is None else now - timedelta(hours=float(found["oldest"]))
+        return Overdue(int(found["n"]), oldest)
 
     def _absent(self, table: sa.FromClause, keys: KeyRange | None = None) -> list[sa.ColumnElement[bool]]:
         """Return the conditions of rows that are neither scored nor quarantined.

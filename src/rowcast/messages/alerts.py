@@ -13,6 +13,8 @@ from rowcast.messages.events import (
     CostExceeded,
     Event,
     RowsDrifted,
+    RowsOverdue,
+    RowsUnusable,
     RunDied,
     RunFailed,
     SinkTested,
@@ -74,6 +76,20 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             )
             title = f"v{event.version} costs more than {than}"
             return title, _as_sentence(describe_excess(event.excess)), hint, "quality"
+        case RowsUnusable():
+            what = (
+                f"{event.unusable:,} of {event.rows:,} new rows cannot be scored: their key is NULL or repeated, or"
+                f" their event time is NULL. More than {event.most:.0%} of the new rows is too many."
+            )
+            hint = "did the export, a unit of time or a key change? 'rowcast doctor' counts them by reason"
+            return "new rows are unusable", what, hint, "doctor"
+        case RowsOverdue():
+            since = "" if event.oldest is None else f"{event.oldest:%Y-%m-%d}"
+            what = (
+                f"{event.rows:,} pending rows are older than late arrivals may be ([source] late_arrival), the"
+                f" oldest of {since}. No run looks for them by itself."
+            )
+            return "pending rows are overdue", what, "score them once with --since", f"infer --since {since}".strip()
         case SinkTested():
             what = "This is a test: whoever reads it will be told of trouble and of decisions."
             return "test message", what, _NOTHING, "notify --test"

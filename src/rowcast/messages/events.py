@@ -14,6 +14,8 @@ BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and
 
 DRIFT_TOPIC = "drift"
 COST_TOPIC = "cost"
+UNUSABLE_TOPIC = "unusable"
+OVERDUE_TOPIC = "overdue"
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,37 @@ class CostExceeded:
         return cost_key(self.version, self.excess.kind)
 
 
+@dataclass(frozen=True)
+class RowsUnusable:
+    """Too many new rows have no key, a repeated key or no event time, and cannot be scored."""
+
+    unusable: int  # new since the last look
+    rows: int  # new since then
+    most: float  # share that may be
+    at: datetime
+    run_id: int
+
+    topic: str = UNUSABLE_TOPIC
+    severity: Severity = "error"
+    state: State = "begins"
+    dedup_key: str = "unusable"
+
+
+@dataclass(frozen=True)
+class RowsOverdue:
+    """Rows are pending that no run looks for, since they are older than late arrivals may be."""
+
+    rows: int
+    oldest: datetime | None
+    at: datetime
+    run_id: int
+
+    topic: str = OVERDUE_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+    dedup_key: str = "overdue"
+
+
 def cost_key(version: int, kind: str) -> str:
     """Return the `dedup_key` of a version that costs too much by one kind of figure."""
     return f"v{version}:{kind}"
@@ -165,5 +198,5 @@ class SinkTested:
     dedup_key: str = "test"
 
 
-Event = RunFailed | RunDied | VersionDecided | RowsDrifted | CostExceeded | SinkTested
+Event = RunFailed | RunDied | VersionDecided | RowsDrifted | CostExceeded | RowsUnusable | RowsOverdue | SinkTested
 EVENT_TYPES: tuple[type, ...] = get_args(Event)

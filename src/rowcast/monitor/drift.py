@@ -18,7 +18,7 @@ from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.edges import Edges, Floats, Numbers
 from rowcast.monitor.events import Event, EventLog, State
 from rowcast.monitor.profile import add_profiles
-from rowcast.monitor.shifts import find_shifts, level_of_runs
+from rowcast.monitor.shifts import find_shifts, find_vanished, level_of_runs
 from rowcast.monitor.statistics import Figures, Frame, Kind, Run
 
 LEAST_ROWS = 50  # of a run
@@ -87,6 +87,7 @@ def detect_drift(
     hours = np.diff([unit.at.timestamp() for unit in units], prepend=np.nan) / 3600
     level = level_of_runs(np.nan_to_num(hours), false_alarms_per_month)
     found = find_shifts(figures, usual, level, _shares(figures, given)) if units else []
+    found += find_vanished(figures, frame.amounts(frame.reference.counts)[0], clean, needed)
     account = EventLog(frame, units, figures, usual, needed, given, found, costs)
     events = account.events()
     ended = {event.begun for event in events if event.what == "ended"}

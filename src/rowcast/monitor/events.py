@@ -251,6 +251,8 @@ class EventLog:
         """In SDs of what the column adds to the score, root mean square over rows; of the job's, as if it were."""
         kind, usual = self.figures.series[shift.series].kind, float(self.baseline.mean[shift.series])
         share, before = np.sin(mean / 2) ** 2, float(np.sin(usual / 2) ** 2)  # of a kind that is an angle
+        if kind == "missing" and self._is_provisional:
+            before = float(self._usual[0][shift.series])
         if kind in ("location", "score"):
             moved = (mean - usual) / np.sqrt(self.figures.noise[shift.series])
         elif kind in ("scale", "spread"):
@@ -268,9 +270,15 @@ class EventLog:
 
     @cached_property
     def _usual(self) -> tuple[Floats, Floats]:
-        """Of the clean runs, as `_in_units`: of the job the means of its own."""
+        """Of the clean runs, as `_in_units`, or of the training rows before there are enough; of the job its means."""
+        if self._is_provisional:
+            return self._in_units(self.frame.reference.counts)
         counts, _ = self._sum_runs(0, self.clean - 1)
         return self._in_units(counts, self.baseline.mean[len(self.frame.series) :])
+
+    @property
+    def _is_provisional(self) -> bool:
+        return len(self.runs) <= self.clean
 
     def _amounts(self, first: int, last: int) -> Floats:
         if (first, last) not in self._known_amounts:

@@ -16,10 +16,11 @@ import numpy.typing as npt
 
 from rowcast.monitor.baseline import WINDOWS, Baseline
 from rowcast.monitor.edges import Floats
-from rowcast.monitor.statistics import Figures, Kind
+from rowcast.monitor.statistics import Figures, Kind, to_angle
 
 UPWARD: tuple[Kind, ...] = ("range", "unseen", "age", "quarantined")  # less of it is no trouble
 
+GONE, MOSTLY = 50, 0.5  # rows of a run, all without a value, of a column that half of the training rows lacked at most
 _SHORTEST = 1  # place in WINDOWS: a shift ends by no fewer than 4 runs
 _BACK = 0.5  # of the t value that shows a shift: below it one has ended
 _EARLIER = 64  # runs before a shift is seen in which its beginning is looked for
@@ -52,6 +53,23 @@ def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floa
         begin, one = int(baseline.begin[series]), (t[:, :, series], over[:, :, series])
         for seen, ended, free in _spells(*one, begin, back):
             found.append(Shift(series, _find_begin(figures, baseline, series, free, seen), seen, ended))
+    return found
+
+
+def find_vanished(figures: Figures, trained: Floats, first: int, end: int) -> list[Shift]:
+    """Return the shifts of columns without any value in whole runs of `first` to `end`, which training mostly had.
+
+    That needs no clean runs to be told from. `trained` are the shares of the training rows, (S of columns,).
+    """
+    found = list[Shift]()
+    for series in np.flatnonzero(figures.of("missing")).tolist():
+        rows = figures.rows[first:end, series]
+        is_gone = (rows >= GONE) & (figures.values[first:end, series] >= to_angle(rows, rows))
+        if is_gone.any() and trained[series] < MOSTLY:
+            since = int(is_gone.argmax())
+            back = np.flatnonzero(~is_gone[since:])
+            ended = first + since + int(back[0]) if len(back) else None
+            found.append(Shift(series, first + since, first + since, ended))
     return found
 
 

@@ -1,0 +1,54 @@
+"""Whether new rows can be scored at all: how many are unusable, and how many are too old to be looked for."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from rowcast.job.opening import Job
+from rowcast.job.run import Run
+from rowcast.job.step_record import StepReport
+from rowcast.messages.events import RowsOverdue, RowsUnusable
+
+_APART = timedelta(days=1)  # between two looks, which read the keys of the whole table
+
+
+def watch_unusable(run: Run, about: StepReport) -> list[RowsUnusable] | None:
+    """Count unusable rows, and return an event where too large a share of those since the last look is unusable.
+
+    Return None where nothing new can be said: the day has been looked at, or no row has come since.
+    """
+    before = run.job.profiles.find_last_look(run.run_id, "unusable")
+    if before is not None and run.now < before[0] + _APART:
+        return None
+    rows, unusable = _count(run.job)
+    about.metrics |= {"unusable": unusable, "source_rows": rows}
+    counted = run.job.profiles.find_last_look(run.run_id, "source_rows")
+    known_rows, known_unusable = (0, 0) if before is None or counted is None else (int(counted[1]), int(before[1]))
+    new, bad = rows - known_rows, unusable - known_unusable
+    if new <= 0 and bad == 0:
+        return None
+    most = run.job.settings.check.max_quarantine
+    return [RowsUnusable(bad, max(new, bad), most, run.now, run.run_id)] if bad > most * max(new, bad) else []
+
+
+def watch_overdue(run: Run, about: StepReport) -> list[RowsOverdue] | None:
+    """Return an event where rows are pending that no run looks for, since they are older than late arrivals may be."""
+    job = run.job
+    before = job.profiles.find_last_look(run.run_id, "overdue")
+    if before is not None and run.now < before[0] + _APART:
+        return None
+    state = job.ledger.state()
+    since = state.search_start(job.settings.source.late_arrival, run.now)
+    overdue = None if since is None else job.pending.count_before(state.scope, run.now, since)
+    about.metrics["overdue"] = 0 if overdue is None else overdue.rows
+    return (
+        [] if overdue is None or not overdue.rows else [RowsOverdue(overdue.rows, overdue.oldest, run.now, run.run_id)]
+    )
+
+
+def _count(job: Job) -> tuple[int, int]:
+    """All rows of the source, and those that are unusable."""
+    source, table = job.source, job.source.table()
+    rows = source.db.scalar(source.select(sa.func.count()))
+    unusable = source.db.scalar(source.select(sa.func.count(), table=table).where(sa.not_(source.usable(table))))
+    return int(rows), int(unusable)

@@ -1,0 +1,76 @@
+"""New rows that cannot be scored, or that no run looks for, are told to somebody."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from odd import ROWS, START, Odd, empty_odd  # noqa: F401 (a fixture)
+
+from rowcast import pipeline
+from rowcast.status import read_status
+
+
+def infer(odd: Odd, day: int) -> None:
+    """Score what is there on a day."""
+    at = START + timedelta(days=day)
+    pipeline.run(odd.settings(late_arrival="2d"), "infer", as_of=at.isoformat())
+
+
+def arrive(odd: Odd, first: int, day: float | None, count: int = 20) -> None:
+    """New wafers of a day; None: without a time."""
+    at = None if day is None else f"{START + timedelta(days=day):%Y-%m-%d %H:%M:%SZ}"
+    odd.place.fill("wafers", id=list(range(first, first + count)), t=[at] * count, s0=[1.5] * count)
+
+
+def standing(odd: Odd) -> dict[str, tuple[str, datetime]]:
+    alerts = odd.with_job(lambda job: job.alerts.list_standing())
+    return {alert.topic: (alert.what, alert.since) for alert in alerts}
+
+
+@pytest.fixture
+def scored(odd: Odd) -> Odd:
+    """A job that has scored the first week."""
+    odd.make()
+    pipeline.run(odd.settings(late_arrival="2d"), "full-pipeline", as_of=(START + timedelta(days=7)).isoformat())
+    assert standing(odd) == {}
+    return odd
+
+
+def test_new_rows_that_are_all_unusable_need_a_person_until_usable_ones_come(scored: Odd) -> None:
+    arrive(scored, ROWS + 1, None)
+    infer(scored, 9)
+    what, since = standing(scored)["unusable"]
+    assert what.startswith("20 of 20 new rows cannot be scored")
+    assert since == START + timedelta(days=9)
+    status = scored.with_job(read_status)
+    assert not status.ok
+    assert "new rows are unusable" in status.needs_a_person[0]
+    infer(scored, 11)  # nothing has come since, so that nothing is known to be better
+    assert "unusable" in standing(scored)
+    arrive(scored, ROWS + 100, 12)
+    infer(scored, 13)
+    assert standing(scored) == {}
+
+
+def test_a_few_unusable_rows_among_many_are_counted_and_told_to_nobody(scored: Odd) -> None:
+    arrive(scored, ROWS + 1, 8, 20)
+    arrive(scored, ROWS + 100, None, 1)
+    infer(scored, 9)
+    assert standing(scored) == {}
+    assert scored.with_job(read_status).rows.unusable == 1
+
+
+def test_pending_rows_that_no_run_looks_for_are_told_with_the_command_that_scores_them(scored: Odd) -> None:
+    arrive(scored, ROWS + 1, 20)
+    infer(scored, 21)
+    arrive(scored, ROWS + 100, 10, 3)  # released from hold ten days later
+    infer(scored, 23)
+    what, _ = standing(scored)["overdue"]
+    assert what.startswith("3 pending rows are older than late arrivals may be")
+    since = f"{START + timedelta(days=10):%Y-%m-%d}"
+    [command] = scored.with_job(lambda job: [alert.command for alert in job.alerts.list_standing()])
+    assert command == f"rowcast infer --since {since}"
+    pipeline.run(
+        scored.settings(late_arrival="2d"), "infer", as_of=(START + timedelta(days=25)).isoformat(), since=since
+    )
+    assert scored.with_job(read_status).rows.pending == 0
+    assert standing(scored) == {}
