@@ -136,14 +136,16 @@ class Pending:
         age = source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)).label("age")
         is_before = source.event_time() < source.db.sql.instant(before)
         parts = [source.has_unique_key(table), source.is_due(scope, now), is_before]
+        chosen: sa.FromClause
+        absent: list[sa.ColumnElement[bool]] = []
         if self.rows.together:
-            chosen, absent = source.select(age, table=table).where(*parts, *self._absent(table)).subquery("overdue"), []
+            chosen = source.select(age, table=table).where(*parts, *self._absent(table)).subquery("overdue")
         else:
             keys = [*select_key(source, self.store), age]
             chosen = self.rows.stage(source.select(*keys, table=table).where(*parts), {"age": sa.Double})
             absent = self._absent(chosen)
-        counted = sa.select(sa.func.count().label("n"), sa.func.max(chosen.c.age).label("oldest")).select_from(chosen)
-        [found] = self.store.rows(counted.where(*absent))
+        counted: sa.Select[Any] = sa.select(sa.func.count().label("n"), sa.func.max(chosen.c.age).label("oldest"))
+        [found] = self.store.rows(counted.select_from(chosen).where(*absent))
         oldest = None if found["oldest"] is None else now - timedelta(hours=float(found["oldest"]))
         return Overdue(int(found["n"]), oldest)
 
