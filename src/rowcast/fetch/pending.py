@@ -144,8 +144,8 @@ class Pending:
             keys = [*select_key(source, self.store), age]
             chosen = self.rows.stage(source.select(*keys, table=table).where(*parts), {"age": sa.Double})
             absent = self._absent(chosen)
-        counted: sa.Select[Any] = sa.select(sa.func.count().label("n"), sa.func.max(chosen.c.age).label("oldest"))
-        [found] = self.store.rows(counted.select_from(chosen).where(*absent))
+        figures: list[sa.ColumnElement[Any]] = [sa.func.count().label("n"), sa.func.max(chosen.c.age).label("oldest")]
+        [found] = self.store.rows(sa.select(*figures).select_from(chosen).where(*absent))
         oldest = None if found["oldest"] is None else now - timedelta(hours=float(found["oldest"]))
         return Overdue(int(found["n"]), oldest)
 
