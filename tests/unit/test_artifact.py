@@ -28,6 +28,7 @@ from rowcast.models.decision import Costs
 from rowcast.models.estimators import Engine, raw_contributions, raw_scores, to_frame
 from rowcast.models.lightgbm_text import parse_trees, write_trees
 from rowcast.models.matrix import Matrix
+from rowcast.models.storage import check_storable
 from rowcast.models.target import Target
 
 RANDOM = np.random.default_rng(0)
@@ -696,6 +697,14 @@ def test_a_type_whose_arrays_nobody_checks_is_refused(planted: Callable[[], Any]
     parts = parts_of(linear().to_bytes())
     with pytest.raises(ModelError, match="not on the allow-list"):
         load(zipped({**parts, "0.skops": skops.io.dumps(planted())}))
+
+
+def test_parameters_are_checked_of_what_was_fitted_and_left_to_fitting_before() -> None:
+    wrong = LogisticRegression(C=-1.0)
+    check_storable(wrong)
+    sound = LogisticRegression().fit(np.nan_to_num(ROWS.values), OUTCOME.astype(int))
+    with pytest.raises(ModelError, match="does not fit together"):
+        check_storable(sound.set_params(C=-1.0))
 
 
 def test_an_encoders_columns_are_counted_anew_whatever_the_file_says() -> None:

@@ -46,11 +46,11 @@ class Known:
         made = (
             self.of(**{name: values[name] for name in self.parameters}) if self.parameters else self.of.__new__(self.of)
         )
+        found = [attribute in values for attribute in self.needed]
+        if not all(found):  # fitting checks the parameters of one that is not fitted yet
+            return None if any(found) or not self.parameters else made
         if not self._parameters_are_sound(made):
             return None
-        found = [attribute in values for attribute in self.needed]
-        if not all(found):
-            return None if any(found) or not self.parameters else made
         fitted = (*self.needed, *self.optional, *_COMMON)
         vars(made).update({name: values[name] for name in fitted if name in values})
         if not _columns_are_sound(values) or not self.is_sound(made):
