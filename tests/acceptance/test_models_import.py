@@ -81,7 +81,7 @@ def test_what_is_refused_changes_nothing(plain: Job, table: pd.DataFrame, tmp_pa
     file = boosted(table, tmp_path)
     assert "is not a moment" in plain.refused("models", "import", str(file), "--trained-to", "soon", code=2)
     late = plain.refused("models", "import", str(file), "--trained-to", moment(LABELLED - 5))
-    assert "labelled rows are too few to train on" in late
+    assert "labelled rows later than --trained-to can calibrate the model" in late
     plain.sql("ALTER TABLE wafers RENAME COLUMN s05 TO other")
     lacking = plain.refused("models", "import", str(file), "--trained-to", moment(SEEN))
     assert "fitted on column 's05', which the rows lack" in lacking

@@ -68,8 +68,9 @@ def load(work: WorkDir) -> ImportedFile | None:
 def find_border(
     time: npt.NDArray[np.int64], known: npt.NDArray[np.int64], fresh: npt.NDArray[np.int64], seen_to: int
 ) -> int:
-    """Return the place in `fresh` from which rows serve the gate: where the smaller of both sides is largest.
+    """Return the place in `fresh` from which rows serve the gate: the middle, if half of those before it can calibrate.
 
+    Else where the smaller of both sides is largest.
     `time` and `known` (n,) are in microseconds, `fresh` the places of rows that neither model has seen. What calibrates
     was known when the gate's first row came.
     """
@@ -81,8 +82,10 @@ def find_border(
         earlier = unseen[time[unseen] < first]
         return int(min((known[earlier] <= first).sum(), (time[fresh] >= first).sum()))
 
-    # Where several are alike, the middle one.
-    return int(max(places, key=lambda place: (smaller(place), -abs(int(place) - len(fresh) // 2))))
+    middle = len(fresh) // 2
+    if 2 * smaller(middle) >= middle:
+        return middle
+    return int(max(places, key=lambda place: (smaller(place), -abs(int(place) - middle))))
 
 
 def require_enough(rows: pa.RecordBatch, parts: npt.NDArray[np.int8], model: ImportedFile, least: int) -> None:
