@@ -15,7 +15,7 @@ from rowcast.errors import DatabaseError
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kills", type=int, default=15, help="how many runs the crash test kills on each database")
+    parser.addoption("--kills", type=int, default=8, help="how many runs the crash test kills on each database")
     parser.addoption("--snapshot", action="store_true", help="write what SQL Server is sent anew into tests/unit/tsql")
     parser.addoption("--long", action="store_true", help="the long form of tests that have one")
 

@@ -578,7 +578,6 @@ USUAL = effort(
 LONG = effort(USUAL, max_examples=300, stateful_step_count=40, derandomize=False)
 
 
-@pytest.mark.everywhere
 def test_every_row_is_in_its_place_whatever_happens_in_whatever_order(
     system: str, fabs: Callable[[str], Fab], request: pytest.FixtureRequest
 ) -> None:

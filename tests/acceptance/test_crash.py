@@ -1,6 +1,6 @@
 """Processes killed at any instruction, one after the other: no row is lost, none is scored twice.
 
-What the store holds after each kill is looked at by SQL of this file's own, not by rowcast's audit. The usual 15 kills
+What the store holds after each kill is looked at by SQL of this file's own, not by rowcast's audit. The usual 8 kills
 on each database are a sample; the long form is `pytest tests/acceptance/test_crash.py -k often --kills 500`.
 """
 
@@ -287,7 +287,7 @@ def test_no_row_is_lost_or_scored_twice_however_often_runs_are_killed(
     assert doubled == 0, siege.seed
     assert totals["pending"] == 0, siege.seed
     assert totals["source"] == totals["scored"] + totals["quarantined"] == PENDING + len(siege.arrivals.rows)
-    assert all(siege.kills[phase] >= kills // 10 for phase in PHASES)
+    assert all(siege.kills[phase] >= -(-kills // 10) for phase in PHASES)
     assert siege.job.sql(f"SELECT 1 FROM {siege.job.table('batch')} WHERE status IN ('planned', 'claimed')") == []
 
     undisturbed = prepared(make_job(system, "trained"))
