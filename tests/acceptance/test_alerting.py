@@ -396,7 +396,10 @@ def test_whoever_dies_at_any_statement_of_a_promotion_each_decision_is_told_once
     assert len(made) > 3
     assert stored(told) == [(f"decision {each['id']}", "once") for each in made]
     assert waiting(told) == 0
-    assert set(hook.subjects) == {"rowcast wafers: v1 promoted", "rowcast wafers: v2 promoted in place of v1"}
+    assert set(hook.subjects) == {
+        "rowcast wafers: v1 promoted in place of v2",
+        "rowcast wafers: v2 promoted in place of v1",
+    }
 
 
 def test_a_run_that_died_is_told_when_the_next_begins_and_over_when_one_ends(told: Job, hook: Webhook) -> None:

@@ -237,7 +237,7 @@ def test_who_looks_while_another_run_tells_of_drift_says_nothing(lite: Job, monk
     looked = drift._look
 
     def beside_another(job: Any, *given: Any) -> Any:
-        job.profiles.record_drift([DriftRecord(1, 1, "started", START, 2.0, "s01 is higher", ())])
+        job.profiles.record_drift(1, [DriftRecord(1, 1, 1, "started", START, 2.0, "s01 is higher", ())], 0)
         return looked(job, *given)
 
     monkeypatch.setattr(drift, "_look", beside_another)

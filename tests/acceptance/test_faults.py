@@ -381,7 +381,7 @@ def test_zoned_and_zoneless_times_are_instants(trained: Job) -> None:
     trained.configure({"source": {"timezone": "Europe/Berlin"}})
     times = [*zoned, *zoneless, *later, *zoneless_later]
     trained.add([{**row, "measured_at": t} for row, t in zip(wafers(401, len(times), False), times, strict=True)])
-    usable = len(zoned) - (2 if trained.place.is_sqlite else 0)  # a text of digits is no time
+    usable = len(zoned) - (1 if trained.place.is_sqlite else 0)  # a text of digits is a time, one with decimals is not
     assert trained.ok("infer", "--as-of", "2026-02-01T12:00:00Z")["scored"] == PENDING + usable + len(zoneless)
     assert trained.ok("infer", "--as-of", "2026-02-01T13:00:00")["scored"] == 0  # without a zone it is Berlin's
     assert trained.ok("infer")["scored"] == len(later) + len(zoneless_later)
@@ -398,7 +398,7 @@ def test_zoned_and_zoneless_times_are_instants(trained: Job) -> None:
         ("failed = 1 WHERE failed = 0", ["the label has 1 value", "wait until both outcomes have been seen"]),
         ("failed = NULL", ["no row has a known label yet", "[source] label"]),
         ("failed = NULL WHERE wafer > 49", ["49 labelled rows are too few", "[model] min_train_rows"]),
-        ("failed = 2 WHERE wafer = 7", ["the label has 3 values", "multiclass"]),
+        ("failed = 2 WHERE wafer < 60", ["the label has 3 values", "multiclass"]),
         ("failed = 0 WHERE wafer > 8", ["are of one class: 10 are needed of each class", "wait for more labels"]),
         ("s01 = NULL, s02 = NULL", None),
     ],

@@ -24,6 +24,7 @@ class Apprise:
     def send(self, message: Message) -> None:
         try:
             import apprise
+            from apprise.conversion import convert_between
         except ModuleNotFoundError:
             raise NotifyError(
                 "URLs need Apprise, which is not installed", hint="pip install 'rowcast[notify]'"
@@ -35,10 +36,11 @@ class Apprise:
                 raise NotifyError("Apprise does not understand the URL", hint="see Apprise's page about the service")
             service.socket_connect_timeout, service.socket_read_timeout = _CONNECT, _READ
             kind = {"info": "info", "warning": "warning", "error": "failure"}[message.severity]
-            # Said to be plain text, it keeps its lines and signs wherever a service sends HTML or Markdown.
-            to = apprise.Apprise([service], asset=asset)
-            text = apprise.NotifyFormat.TEXT
-            taken = to.notify(title=message.subject, body=message.text, notify_type=kind, body_format=text)
+            # The text keeps its lines and signs where a service sends HTML or Markdown.
+            plain = apprise.NotifyFormat.TEXT
+            sent_as = service.resolve_format(plain)
+            body = convert_between(plain, sent_as, message.text)
+            taken = service.notify(title=message.subject, body=body, notify_type=kind, body_format=sent_as)
         if not taken:
             raise NotifyError(" ".join("; ".join(said).split()) or "the service did not take the message")
 
