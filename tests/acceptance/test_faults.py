@@ -809,7 +809,7 @@ def test_an_estimator_whose_package_is_missing_is_named(lite: Job) -> None:
 
 
 def test_labels_that_became_useless_keep_no_champion_from_scoring(trained: Job) -> None:
-    trained.sql("UPDATE wafers SET failed = 2 WHERE wafer BETWEEN 301 AND 303")
+    trained.sql("UPDATE wafers SET failed = 2 WHERE wafer BETWEEN 301 AND 320")
     trained.estimator("quick")
     done = trained.call("run")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", PENDING)
@@ -817,7 +817,7 @@ def test_labels_that_became_useless_keep_no_champion_from_scoring(trained: Job) 
     resumed = trained.call("resume")
     assert (resumed.code, resumed.json["status"], resumed.json["scored"]) == (1, "partial", 0)
     mentions(trained.ok("run")["retrain"], "not tried again before", "the last try failed: 'rowcast runs ")
-    trained.sql("UPDATE wafers SET failed = 1 WHERE wafer BETWEEN 301 AND 303")
+    trained.sql("UPDATE wafers SET failed = 1 WHERE wafer BETWEEN 301 AND 320")
     assert trained.ok("retrain")["status"] == "done"
 
 
