@@ -319,7 +319,7 @@ def scored_since(job: Job, by: tuple[str, str] | None) -> Job:
     """Wafers of 20 more days are scored by both; then their labels come."""
     job.add(days(THEN, 20, None))
     found = job.ok("infer", "--as-of", at(LATER))
-    assert found["shadow_scored"] == found["scored"] == 100 + 40 * DAY
+    assert found["shadow_scored"] == found["scored"] == 100 + 30 * DAY  # v2 learned from the ten days before its gate
     if by is not None:
         label(job, THEN, by)
     return job
@@ -342,6 +342,7 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     done = job.call("run", "--as-of", at(LATER))
     assert done.code == 0, done.err
     assert done.json["champion"] == "v1"
+    assert done.json["scored"] == 10 * DAY  # which were left to the training of v2, and are v1's again
     said = "rolled back: v1 as challenger of v2, on rows that it scored in the shadow: "
     assert done.json["shadow_evaluation"].startswith(said)
     assert "of the year's error of 50 % is left" in done.json["shadow_evaluation"]
@@ -363,7 +364,11 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     status = job.ok("status", "--json")
     assert "watched" not in status
     assert status["in_service"].endswith(", rolled back by gate")
-    assert told(job) == ["info: v1 promoted, once", "info: v2 promoted, once", "warning: v2 rolled back to v1, once"]
+    assert told(job) == [
+        "info: v1 promoted, once",
+        "info: v2 promoted in place of v1, once",
+        "warning: v2 rolled back to v1, once",
+    ]
 
 
 def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: Job) -> None:
@@ -382,7 +387,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     levels = [each["evidence"]["level"] for each in job.ok("models", "--json")["promotions"][:2]]
     share = (20 / 28) ** 2  # of the watch's time, of what comes in for it
     assert levels == pytest.approx([0.5 / 2 * 28 / 364 * (1 - share), 0.5 / 2 * 28 / 364 * share], rel=0.01)
-    assert told(job)[2:] == ["info: v2 stays, once"] * 2
+    assert told(job)[2:] == ["info: v2 stays in service, v1 before it was no better, once"] * 2
     assert job.ok("run", "--as-of", at(LATER + 17 * DAY))["champion"] == "v2"
     assert shadow(job) == {}  # the watch is over
 
@@ -397,7 +402,7 @@ def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> 
     assert "1 days or lots, 8 are needed" in found["shadow_evaluation"]
     assert len(decisions(job)) == len(told(job)) == 2
     assert figures(job, "gate")["watched_rows"] == 100
-    assert job.counts() == (0, LABELLED, 100 + 40 * DAY, 0, 0)
+    assert job.counts() == (0, LABELLED + 10 * DAY, 100 + 30 * DAY, 0, 0)
 
 
 def judged_rows(job: Job, now: str) -> int:
@@ -434,7 +439,7 @@ def test_only_rows_that_nobody_was_trained_or_judged_by_and_whose_labels_are_kno
 def test_without_a_time_column_a_row_is_later_by_its_key(untrained: Job) -> None:
     job = promoted(untrained, source={"time": None})
     job.ok("infer", "--as-of", at(THEN))
-    assert len(shadow(job)) == 100 + 20 * DAY
+    assert len(shadow(job)) == 100 + 10 * DAY
     assert judged_rows(job, at(THEN)) == 0  # all of them served the training or the gate
     job.add(days(THEN, 10, None))
     job.ok("infer", "--as-of", at(LATER))
@@ -507,7 +512,7 @@ def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(plain: Job) -> 
     job.sql(f"ALTER TABLE {job.table('wafers_shadow')} RENAME COLUMN predicted TO gone")
     done = job.call("run", "--as-of", at(LATER))
     assert done.code == 1
-    assert (done.json["status"], done.json["scored"]) == ("partial", 100 + 40 * DAY)
+    assert (done.json["status"], done.json["scored"]) == ("partial", 100 + 30 * DAY)
     assert "gone" in done.json["error"] or "predicted" in done.json["error"]
     job.sql(f"ALTER TABLE {job.table('wafers_shadow')} RENAME COLUMN gone TO predicted")
     job.ok("run", "--as-of", at(LATER))
@@ -536,7 +541,11 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(unt
     assert found["champion"] == "v2"
     assert found["shadow_evaluation"].startswith("promoted: v2 as challenger of v1")
     assert decisions(job)[0] == (2, "promoted", "gate")
-    assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 promoted, once"]
+    assert told(job) == [
+        "info: v1 promoted, once",
+        "info: v2 waits for more labels, once",
+        "info: v2 promoted in place of v1, once",
+    ]
     job.add(days(FIRST + 26 * DAY, 1, None))
     assert job.ok("infer", "--as-of", at(FIRST + 27 * DAY))["shadow_scored"] == DAY
     assert shadow(job, 1).keys() == set(range(FIRST + 26 * DAY, FIRST + 27 * DAY))
@@ -549,7 +558,11 @@ def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plai
     assert found["champion"] == "v1"
     assert found["shadow_evaluation"].startswith("kept: v2 as challenger of v1")
     assert statuses(job) == {1: "champion", 2: "refused"}
-    assert told(job) == ["info: v1 promoted, once", "info: v2 waits, once", "info: v2 refused, once"]
+    assert told(job) == [
+        "info: v1 promoted, once",
+        "info: v2 waits for more labels, once",
+        "info: v2 not promoted, v1 stays in service, once",
+    ]
     assert shadow(job) == {}
 
 

@@ -511,7 +511,7 @@ def test_of_two_that_register_at_once_one_is_heard(ledger, other, monkeypatch):
 
     monkeypatch.setattr(lots[0], "_insert", late)
     lots[0].register("t")
-    assert lots[0].state() == lots[1].state() == JobState(Scope())
+    assert lots[0].state() == lots[1].state() == JobState(Scope(with_learned=True))
 
 
 def test_jobs_do_not_see_one_another(ledger, database):

@@ -82,8 +82,8 @@ def test_evidence_is_kept_with_what_was_looked_at_and_without_what_nobody_knows(
 
 @pytest.mark.parametrize("cause", DueCause)
 def test_every_reason_for_a_retrain_or_against_it_has_words(cause: DueCause) -> None:
-    row = DriftRecord(7, 2, "started", AT, 2.0, "since yesterday", ())
-    due = Due(cause, until=AT, run_id=7, days=3, labels=4, labels_needed=5, version=2, drift=row, error=BROKEN)
+    row = DriftRecord(7, 7, 2, "started", AT, 2.0, "since yesterday", ())
+    due = Due(cause, until=AT, run_id=7, days=3, labels=4, labels_needed=5, version=2, drift=(row,), error=BROKEN)
     sentence = describe_due(due, values=False)
     assert bool(sentence) is (cause is not DueCause.COST)  # which is not said without its figure
     assert BROKEN.detail not in sentence

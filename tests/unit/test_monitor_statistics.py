@@ -92,7 +92,7 @@ def test_missing_values_and_those_outside_the_training_range_have_series_of_thei
     assert value(figures, "range", "x") == pytest.approx(to_angle(7, 70))
 
 
-def test_common_categories_have_series_of_their_own_the_rare_share_one_and_the_unseen_are_out_of_range() -> None:
+def test_common_categories_have_series_of_their_own_the_rare_share_one_and_so_do_the_unseen() -> None:
     codes = np.repeat([0.0, 1, 2, 3], [600, 390, 7, 3])
     frame = frame_of(matrix_of({"tool": ("a", "b", "c", "d")}, tool=codes))
     new = matrix_of({"tool": ("a", "b", "c", "d")}, tool=np.repeat([0, 1, 2, 3, NAN], [50, 20, 10, 10, 10]))
@@ -101,7 +101,7 @@ def test_common_categories_have_series_of_their_own_the_rare_share_one_and_the_u
     assert value(figures, "category", "tool", "a") == pytest.approx(to_angle(50, 96))
     assert value(figures, "category", "tool", "b") == pytest.approx(to_angle(20, 96))
     assert value(figures, "category", "tool") == pytest.approx(to_angle(20, 96))
-    assert value(figures, "range", "tool") == pytest.approx(to_angle(6, 96))
+    assert value(figures, "unseen", "tool") == pytest.approx(to_angle(6, 96))
     assert value(figures, "missing", "tool") == pytest.approx(to_angle(4, 100))
 
 

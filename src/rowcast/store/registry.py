@@ -242,7 +242,9 @@ class Registry:
                 self._set_status(previous, VersionStatus.RETIRED)
             self._set_status(version, VersionStatus.CHAMPION)
             job = self.tables.job
-            self.db.execute(job.update().where(job.c.job == self.job).values(champion=version))
+            # What was left to the training of the one before may be pending now, however old it is.
+            values = {"champion": version, "complete_to": None}
+            self.db.execute(job.update().where(job.c.job == self.job).values(**values))
             self.db.execute(leave_to_champion(self.tables, self.job))
             self._record(version, previous, decision)
         return True

@@ -25,7 +25,7 @@ WHERE [job].[job] = ?
 UPDATE [rowcast].[model] SET [status]=? WHERE [model].[job] = ? AND [model].[version] = ?
 -- <VersionStatus.CHAMPION: 'champion'>, 'wafers', 2;
 
-UPDATE [rowcast].[job] SET [champion]=? WHERE [job].[job] = ?
+UPDATE [rowcast].[job] SET [complete_to]=NULL, [champion]=? WHERE [job].[job] = ?
 -- 2, 'wafers';
 
 UPDATE [rowcast].[batch] SET [model_version]=NULL WHERE [batch].[job] = ? AND [batch].[status] = ?
