@@ -39,7 +39,7 @@ class Apprise:
             # The text keeps its lines and signs where a service sends HTML or Markdown.
             plain = apprise.NotifyFormat.TEXT
             sent_as = service.resolve_format(plain)
-            body = convert_between(plain, sent_as, message.text)
+            body = convert_between(plain, sent_as, message.text)  # type: ignore[no-untyped-call]
             taken = service.notify(title=message.subject, body=body, notify_type=kind, body_format=sent_as)
         if not taken:
             raise NotifyError(" ".join("; ".join(said).split()) or "the service did not take the message")
