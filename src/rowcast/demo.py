@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Database, connect
 from rowcast.errors import ConfigError, DatabaseError
-from rowcast.init import quoted, written_url
+from rowcast.init import quote, written_url
 from rowcast.simulate import Drift, Fab, Simulation, simulate
 from rowcast.store.tables import job_tables, tables
 
@@ -231,8 +231,8 @@ def _prepare(folder: Path, table: str, file: str, url: str | None, template: str
         folder.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(folder / ".rowcast" / table, ignore_errors=True)  # run numbers begin at 1 again
         written, _ = written_url(f"sqlite:///{database.resolve()}" if url is None else url, folder)
-        store = "" if url is None else f"\n[store]\nschema = {quoted(schema)}  # the demo's own, apart from any other\n"
-        config.write_text(template.format(mark=_MARK, url=quoted(written), store=store), encoding="utf-8")
+        store = "" if url is None else f"\n[store]\nschema = {quote(schema)}  # the demo's own, apart from any other\n"
+        config.write_text(template.format(mark=_MARK, url=quote(written), store=store), encoding="utf-8")
     except OSError as error:
         db.close()
         raise ConfigError(f"{folder} cannot be written: {error.strerror}", hint="name another with --dir") from None

@@ -42,7 +42,7 @@ class Step:
 
 
 def steps(job: Job) -> list[Step]:
-    """Of the newest run that ended; none where no run has."""
+    """Return the steps of the newest run that ended, each beside the runs before; none where no run has ended."""
     newest = _newest(job)
     if newest is None:
         return []
@@ -53,7 +53,7 @@ def steps(job: Job) -> list[Step]:
 
 
 def needs_a_person(job: Job) -> list[str]:
-    """What does not mend itself, in a sentence each."""
+    """Return what does not mend itself, in a sentence each."""
     return [describe_need(need) for need in find_needs(job)]
 
 

@@ -57,8 +57,8 @@ _TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
 
-def unseen(_done: int, _total: int) -> None:
-    """Progress that nobody watches."""
+def ignore_progress(_done: int, _total: int) -> None:
+    """Do nothing with the progress of a run that nobody watches."""
 
 
 @dataclass
@@ -86,7 +86,7 @@ def run(
     since: str | None = None,
     rescore: bool = False,
     accept_quarantine: bool = False,
-    progress: Progress = unseen,
+    progress: Progress = ignore_progress,
 ) -> Result:
     """Execute a pipeline.
 
@@ -121,7 +121,7 @@ def _event_time(job: Job, text: str) -> datetime:
     return parse_moment("--since", text, job.settings.source.timezone)
 
 
-def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = unseen) -> Result:
+def resume(settings: Settings, run_id: int | None = None, *, progress: Progress = ignore_progress) -> Result:
     """Go on with a run that did not finish, from its first unfinished step, on the same inputs."""
     with open_job(settings) as job:
         found = job.runs.get(run_id) if run_id is not None else _find_unfinished(job)

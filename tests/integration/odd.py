@@ -12,7 +12,7 @@ import structlog
 from conftest import Place
 
 from rowcast import config, pipeline
-from rowcast.init import quoted
+from rowcast.init import quote
 from rowcast.job.opening import open_job
 
 ROWS, LABELLED = 160, 120
@@ -44,7 +44,7 @@ class Odd:
         stamp = "TEXT" if self.place.is_sqlite else "timestamptz"
         columns = {"id": "INTEGER PRIMARY KEY", "t": stamp, "s0": "double precision", "failed": "INTEGER"}
         columns |= types or {}
-        self.place.run(f"CREATE TABLE wafers ({', '.join(f'{quoted(name)} {kind}' for name, kind in columns.items())})")
+        self.place.run(f"CREATE TABLE wafers ({', '.join(f'{quote(name)} {kind}' for name, kind in columns.items())})")
         numbers = range(1, ROWS + 1)
         filled: dict[str, list[Any]] = {
             "id": list(numbers),
@@ -58,7 +58,7 @@ class Odd:
 
     def settings(self, text: str = "", **source: Any) -> config.Settings:
         named = {"url": self.place.url, "table": "wafers", "key": ["id"], "time": "t", "label": "failed", **source}
-        lines = [f"{name} = {quoted(value)}" for name, value in named.items() if value is not None]
+        lines = [f"{name} = {quote(value)}" for name, value in named.items() if value is not None]
         path = self.folder / "rowcast.toml"
         path.write_text("\n".join(['name = "wafers"', "[source]", *lines, QUICK, text]), encoding="utf-8")
         return config.load(path)

@@ -335,7 +335,7 @@ DRIFT = replace(ALERT, topic="drift 7", title="drift in s001", dedup_key="drift 
 
 def test_what_a_version_was_told_of_is_over_when_another_serves_and_says_so(alerts):
     alerts.write([DRIFT])
-    alerts.write([], alerts.standing_topics("drift"), serving=3)
+    alerts.write([], alerts.list_standing_topics("drift"), serving=3)
     [ended] = [alert for alert in alerts.all() if alert.state == "ended"]
     assert (ended.version, ended.replaced_by) == (2, 3)
     text = message(ended)
@@ -346,7 +346,7 @@ def test_what_a_version_was_told_of_is_over_when_another_serves_and_says_so(aler
 
 def test_what_is_over_while_the_same_version_serves_is_over(alerts):
     alerts.write([DRIFT])
-    alerts.write([], alerts.standing_topics("drift"), serving=2)
+    alerts.write([], alerts.list_standing_topics("drift"), serving=2)
     assert [alert.replaced_by for alert in alerts.all()] == [None, None]
     assert message(alerts.all()[1]).text.startswith("It is over: ")
 
@@ -354,11 +354,11 @@ def test_what_is_over_while_the_same_version_serves_is_over(alerts):
 def test_several_parts_of_a_topic_stand_and_end_each_by_itself(alerts):
     second = replace(DRIFT, topic="drift 9", dedup_key="drift 9", since=AT + timedelta(days=20), run_id=9)
     alerts.write([DRIFT])
-    alerts.write([DRIFT, second], alerts.standing_topics("drift"))
+    alerts.write([DRIFT, second], alerts.list_standing_topics("drift"))
     assert [(alert.topic, alert.since) for alert in alerts.list_standing()] == [
         ("drift 7", AT),
         ("drift 9", second.since),
     ]
-    alerts.write([second], alerts.standing_topics("drift"))
+    alerts.write([second], alerts.list_standing_topics("drift"))
     assert [alert.topic for alert in alerts.list_standing()] == ["drift 9"]
     assert [state for _, state, _ in told(alerts)] == ["begins", "begins", "ended"]

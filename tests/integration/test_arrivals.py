@@ -37,6 +37,7 @@ def scored(odd: Odd) -> Odd:
 
 def test_new_rows_that_are_all_unusable_need_a_person_until_usable_ones_come(scored: Odd) -> None:
     arrive(scored, ROWS + 1, None)
+    arrive(scored, ROWS + 1_000, 12, 400)  # not there yet
     infer(scored, 9)
     what, since = standing(scored)["unusable"]
     assert what.startswith("20 of 20 new rows cannot be scored")
@@ -46,7 +47,6 @@ def test_new_rows_that_are_all_unusable_need_a_person_until_usable_ones_come(sco
     assert "new rows are unusable" in status.needs_a_person[0]
     infer(scored, 11)  # nothing has come since, so that nothing is known to be better
     assert "unusable" in standing(scored)
-    arrive(scored, ROWS + 100, 12)
     infer(scored, 13)
     assert standing(scored) == {}
 

@@ -9,7 +9,7 @@ from conftest import Place, literal
 from rowcast import config, pipeline
 from rowcast.doctor import Finding, examine
 from rowcast.errors import ConfigError
-from rowcast.init import quoted
+from rowcast.init import quote
 from rowcast.job.opening import open_job
 from rowcast.store import migrations
 
@@ -27,7 +27,7 @@ def table(database: Place) -> Place:
 
 def settings(place: Place, folder: Path, text: str = "", **source: Any) -> config.Settings:
     found = {"url": place.url, "table": "t", "key": ["id"], "time": "ts", "label": "failed", **source}
-    lines = [f"{name} = {quoted(value)}" for name, value in found.items() if value is not None]
+    lines = [f"{name} = {quote(value)}" for name, value in found.items() if value is not None]
     path = folder / "rowcast.toml"
     path.write_text("\n".join(['name = "t"', "[source]", *lines, text]))
     return config.load(path)

@@ -14,7 +14,7 @@ import rowcast
 from rowcast import config, pipeline
 from rowcast.doctor import examine
 from rowcast.errors import ConfigError, RowcastError, RunError, StoreError
-from rowcast.init import quoted
+from rowcast.init import quote
 from rowcast.job.meaning import find_differences, make_error
 from rowcast.job.opening import open_job
 from rowcast.store.meaning import Meaning
@@ -23,8 +23,8 @@ from rowcast.store.registry import Version
 
 def settings(place: Place, folder: Path, source: dict[str, Any], task: dict[str, Any]) -> config.Settings:
     found = {"url": place.url, "table": "t", "key": ["id"], "time": "ts", "label": "failed", **source}
-    lines = ["[source]", *[f"{name} = {quoted(value)}" for name, value in found.items() if value is not None]]
-    lines += ["[task]", *[f"{name} = {quoted(value)}" for name, value in task.items()]]
+    lines = ["[source]", *[f"{name} = {quote(value)}" for name, value in found.items() if value is not None]]
+    lines += ["[task]", *[f"{name} = {quote(value)}" for name, value in task.items()]]
     path = folder / "rowcast.toml"
     path.write_text("\n".join(['name = "t"', *lines, "[model]", 'budget = "0s"', "[infer]", "workers = 1"]))
     return config.load(path)

@@ -117,7 +117,7 @@ def _decision_event(made: DecisionRecord) -> VersionDecided:
 
 def alert_watched(job: Job, topic: str, events: Sequence[Event]) -> bool:
     """Write down what a look at the champion's rows found of a topic; what it no longer finds has ended."""
-    looked_at = job.alerts.standing_topics(topic)
+    looked_at = job.alerts.list_standing_topics(topic)
     if events:
         looked_at.discard(topic)  # of all drifts in one, before version 14 of the store: it ends with the last of them
     return alert_events(job, events, looked_at, job.registry.champion())
@@ -170,9 +170,7 @@ def _write_apart(settings: Settings, alert: Alert) -> None:
         with closing(connect(settings.store_url)) as store:
             shared = tables(store, settings.store.schema_)
             version = migrations.version(store, shared)
-            if (
-                version is None
-            ):  # nothing was ever written here, so nobody waits for it: the run itself says what failed
+            if version is None:  # nothing was ever written here: the run itself says what failed
                 _keep(settings, alert)
                 return
             if version != migrations.VERSION:

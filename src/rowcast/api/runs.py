@@ -87,7 +87,7 @@ class Runs(Connections):
         """Go on with a run that did not finish, by default the newest such, from its first unfinished step."""
         from rowcast import pipeline
 
-        watch = progress or pipeline.unseen
+        watch = progress or pipeline.ignore_progress
         return self._execute(lambda: pipeline.resume(self.settings, run_id, progress=watch))
 
     def requeue(
@@ -183,7 +183,7 @@ class Runs(Connections):
                 since=to_text(since),
                 rescore=rescore,
                 accept_quarantine=accept_quarantine,
-                progress=progress or pipeline.unseen,
+                progress=progress or pipeline.ignore_progress,
             )
         )
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from rowcast.card.figures import between
+from rowcast.card.figures import format_interval
 from rowcast.card.record import Card
 from rowcast.formatting import number, percent
 from rowcast.store.records import DecisionOutcome
@@ -55,7 +55,7 @@ def _few(card: Card) -> Iterator[str]:
 def _chance(card: Card) -> Iterator[str]:
     low = card.metrics.get("auc_low")
     if low is not None and low <= 0.5:
-        interval = between(low, card.metrics["auc_high"])
+        interval = format_interval(low, card.metrics["auc_high"])
         yield f"The interval of its AUC, {interval}, includes 0.5: it may rank no better than chance."
 
 
@@ -74,7 +74,7 @@ def _trivial(card: Card) -> Iterator[str]:
         yield f"A row cost {number(cost)} with it and {number(trivial[word])} with {word} flagged: it did not pay."
     elif high is not None and high >= trivial[word]:
         yield (
-            f"The interval of its cost, {between(metrics.get('cost_per_row_low'), high)}, includes "
+            f"The interval of its cost, {format_interval(metrics.get('cost_per_row_low'), high)}, includes "
             f"{number(trivial[word])}, the cost of flagging {word}: it may not pay."
         )
 

@@ -27,14 +27,14 @@ class Figure:
     @property
     def interval(self) -> str:
         """Its 95 % interval; empty where none is on record."""
-        return between(self.low, self.high, self.is_share)
+        return format_interval(self.low, self.high, self.is_share)
 
     def text(self, value: float) -> str:
         """Return a value of this figure's kind as text."""
         return percent(value) if self.is_share else number(value)
 
 
-def between(low: float | None, high: float | None, is_share: bool = False) -> str:
+def format_interval(low: float | None, high: float | None, is_share: bool = False) -> str:
     """Return an interval as text, such as '0.56 to 0.78' or, of a share, '56 to 78 %'; empty where there is none."""
     if low is None or high is None:
         return ""

@@ -7,7 +7,7 @@ from typing import Any
 from rowcast.card import charts, words
 from rowcast.card.caveats import list_caveats
 from rowcast.card.charts import Span
-from rowcast.card.figures import Figure, between, columns_changed, list_changes, list_figures, list_headlines
+from rowcast.card.figures import Figure, columns_changed, format_interval, list_changes, list_figures, list_headlines
 from rowcast.card.record import Card, day
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element, join
@@ -126,7 +126,7 @@ def _periods(periods: Sequence[Mapping[str, Any]]) -> Markup:
     def row(each: Mapping[str, Any]) -> list[str]:
         shown = [str(each.get(key) or "-")[:10] for key in ("from", "to")]
         for key, bounds in (("auc", "auc"), ("mae", "mae"), ("cost_per_row", "cost")):
-            interval = between(each.get(f"{bounds}_low"), each.get(f"{bounds}_high"))
+            interval = format_interval(each.get(f"{bounds}_low"), each.get(f"{bounds}_high"))
             shown.append(or_dash(each.get(key)) + (f" ({interval})" if interval else ""))
         counts = [f"{each[key]:,}" if each.get(key) is not None else "-" for key in ("rows", "positives")]
         return shown[:2] + counts + shown[2:]
@@ -182,11 +182,11 @@ def _calibration(card: Card) -> list[Markup]:
     text = percent if is_share else number
     rows = [
         [
-            between(each["low"], each["high"], is_share),
+            format_interval(each["low"], each["high"], is_share),
             f"{each['rows']:,}",
             text(each["predicted"]),
             text(each["observed"]),
-            between(each["observed_low"], each["observed_high"], is_share),
+            format_interval(each["observed_low"], each["observed_high"], is_share),
         ]
         for each in bins
     ]
@@ -204,7 +204,7 @@ def _cost(card: Card) -> list[Markup]:
                 percent(each["flagged_share"]),
                 percent(each["recall"]) if each.get("recall") is not None else "-",
                 number(each["cost_per_row"]),
-                between(each.get("cost_low"), each.get("cost_high")),
+                format_interval(each.get("cost_low"), each.get("cost_high")),
             ]
             for each in curve
         ]
@@ -230,7 +230,7 @@ def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
         each = at.get((truth, said))
         if each is None:
             return element("td", "0", class_="num")
-        interval = between(each.get("low"), each.get("high"), is_share=True)
+        interval = format_interval(each.get("low"), each.get("high"), is_share=True)
         return element(
             "td",
             element("b", f"{each['rows']:,}"),
@@ -265,7 +265,7 @@ def _coverage(card: Card) -> list[Markup]:
             f"{each['rows']:,}",
             percent(each["promised"]),
             percent(each["covered"]),
-            between(each.get("low"), each.get("high"), is_share=True),
+            format_interval(each.get("low"), each.get("high"), is_share=True),
             percent(each["uncertain"]) if each.get("uncertain") is not None else "-",
         ]
         for each in kept

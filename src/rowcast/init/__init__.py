@@ -10,10 +10,10 @@ from rowcast.errors import ConfigError, RowcastError, SourceError
 from rowcast.fetch import ScopeCounts
 from rowcast.init.guess import Guess, Pick, guess_settings
 from rowcast.init.look import Look
-from rowcast.init.toml import URL_VARIABLE, lines, quoted, written_url
+from rowcast.init.toml import URL_VARIABLE, lines, quote, written_url
 from rowcast.source import open_source
 
-__all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quoted", "write", "written_url"]
+__all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quote", "write", "written_url"]
 
 
 def inspect(url: str, table: str | None = None, query: str | None = None) -> Guess:

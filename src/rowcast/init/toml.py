@@ -23,10 +23,10 @@ def written_url(url: str, folder: Path) -> tuple[str, bool]:
     return f"sqlite:///{database.as_posix()}" + (f"?{url.partition('?')[2]}" if "?" in url else ""), False
 
 
-def quoted(value: object) -> str:
+def quote(value: object) -> str:
     """Return a value as TOML."""
     if isinstance(value, list | tuple):
-        return f"[{', '.join(quoted(item) for item in value)}]"
+        return f"[{', '.join(quote(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
@@ -42,7 +42,7 @@ def lines(guess: Guess, url: str) -> Iterator[str]:
     yield "# 'rowcast doctor'. A setting behind # is optional and not in force; most show their default."
     yield ""
     yield "# The job's name: part of its tables' names, so better not changed later."
-    yield f"{'# ' if guess.name == default else ''}name = {quoted(guess.name)}"
+    yield f"{'# ' if guess.name == default else ''}name = {quote(guess.name)}"
     yield from _source_section(guess, url)
     yield from _task_section(guess)
     yield from _REST.rstrip("\n").splitlines()
@@ -50,8 +50,8 @@ def lines(guess: Guess, url: str) -> Iterator[str]:
 
 def _source_section(guess: Guess, url: str) -> Iterator[str]:
     yield from ("", "[source]", "# Where the rows are. ${VARIABLE} is read from the environment: no password here.")
-    yield f"url = {quoted(url)}"
-    yield f"table = {quoted(guess.table)}" if guess.query is None else f"query = {quoted(guess.query)}"
+    yield f"url = {quote(url)}"
+    yield f"table = {quote(guess.table)}" if guess.query is None else f"query = {quote(guess.query)}"
     yield "# Which rows are ready to be scored, as SQL. A row that is ready later is scored then."
     yield "# where = \"status = 'COMPLETE'\""
     yield from _setting(guess, "key", "What names a row for good: columns that are never NULL and never repeat.")
@@ -69,13 +69,13 @@ def _source_section(guess: Guess, url: str) -> Iterator[str]:
     yield "# Columns that are never features."
     if guess.exclude:
         yield "exclude = ["
-        yield from (f"  {quoted(name)},  # {_flat(why)}" for name, why in guess.exclude.items())
+        yield from (f"  {quote(name)},  # {_flat(why)}" for name, why in guess.exclude.items())
         yield "]"
     else:
         yield "exclude = []  # nothing looks unfit"
     yield '# Numbers that mean "not measured".'
     found = "; ".join(f"{value} in {', '.join(names[:5])}" for value, names in guess.missing.items())
-    yield f"# missing = {quoted(list(guess.missing) or [-9999])}" + (f"  # looks so: {_flat(found)}" if found else "")
+    yield f"# missing = {quote(list(guess.missing) or [-9999])}" + (f"  # looks so: {_flat(found)}" if found else "")
     yield "# How far back to look for rows that arrive late or get ready late."
     yield '# late_arrival = "30d"'
 
@@ -85,15 +85,15 @@ def _setting(guess: Guess, name: str, meaning: str) -> Iterator[str]:
     many = name == "key"
     yield f"# {meaning}"
     if pick.columns:
-        yield f"{name} = {quoted(pick.columns if many else pick.column)}  # guess: {_flat(pick.why)}"
+        yield f"{name} = {quote(pick.columns if many else pick.column)}  # guess: {_flat(pick.why)}"
     else:
         must = "needed: " if name in guess.unknown else ""
-        yield f"# {name} = {quoted(['…'] if many else '…')}  # {must}{_flat(pick.why)}"
+        yield f"# {name} = {quote(['…'] if many else '…')}  # {must}{_flat(pick.why)}"
 
 
 def _task_section(guess: Guess) -> Iterator[str]:
     yield from ("", "[task]", "# binary (two outcomes), multiclass (several) or regression (an amount).")
-    yield f"kind = {quoted(guess.kind)}"
+    yield f"kind = {quote(guess.kind)}"
     if guess.kind == "regression":
         yield "# The least and the most that need no action: a row whose predicted value lies outside is flagged."
         yield from ("# low = 0.0", "# high = 1.0")
@@ -102,7 +102,7 @@ def _task_section(guess: Guess) -> Iterator[str]:
         yield from ("# The outcome that needs no action: by default the most frequent.", '# normal = "…"')
     else:
         yield "# The label's value that is to be found, such as a failure."
-        yield f"positive = {quoted(guess.positive)}  # guess: {_flat(guess.positive_why)}"
+        yield f"positive = {quote(guess.positive)}  # guess: {_flat(guess.positive_why)}"
     yield "# What a mistake costs, in any unit: a failure that was missed, and a good row that was flagged."
     yield from ("# Their ratio sets the threshold.", "cost_missed = 20.0", "cost_false_alarm = 1.0")
     if guess.kind == "binary":

@@ -43,7 +43,7 @@ class Job:
     registry: Registry
 
     def retry(self, work: Callable[[], Result], tell: Callable[[], None] = lambda: None) -> Result:
-        """What `work` returns, tried again with new connections where a database was away for a moment."""
+        """Return what `work` returns; try again with new connections where a database was away for a moment."""
         databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
         return retry_transient(work, *databases, tell=tell)
 
@@ -71,7 +71,7 @@ class Job:
 
 
 def alerts(settings: Settings, store: Database, shared: Tables) -> Alerts:
-    """What a job's people are told, by the config."""
+    """Return the alerts of a job, with the sinks and the severity of its config."""
     names = [sink.name for sink in notify.open_sinks(settings.notify)]
     about = settings.notify
     return Alerts(store, shared, settings.name, names, about.min_severity, about.digest)

@@ -45,7 +45,7 @@ class WorkDir:
         return (self.path / name).exists()
 
     def save_rows(self, name: str, fetched: Fetched) -> None:
-        """As an Arrow file; misfits go into its metadata."""
+        """Save rows as an Arrow file, whose metadata hold what of them could not be read."""
         misfits = json.dumps([[m.row, m.column, m.value] for m in fetched.misfits])
         rows = fetched.rows.replace_schema_metadata({"misfits": misfits})
         with self._new(name) as target, pa.ipc.new_file(target, rows.schema, options=_OPTIONS) as writer:

@@ -29,7 +29,7 @@ def dump_estimator(engine: Engine, estimator: Any, width: int, classes: int) -> 
 
 
 def load_estimator(engine: Engine, part: bytes, width: int, classes: int) -> Any:
-    """What `dumped` wrote; `classes` is 1 unless there are several scores of a row. Raises ModelError."""
+    """Return the estimator in a part of a model file; `classes` is 1 where a row has one score. Raise ModelError."""
     if engine not in SUFFIX:
         raise ModelError(f"the model has an estimator of kind {engine!r}, which is not known", hint="upgrade rowcast")
     return load_lightgbm(parse_trees(part.decode()), width, classes) if engine == "lightgbm" else load_sklearn(part)

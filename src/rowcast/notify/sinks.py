@@ -26,7 +26,7 @@ class Sink(Protocol):
 
 
 def open_sinks(notify: Notify) -> list[Sink]:
-    """Those of the config: `sns`, and for each URL its service, numbered where a service comes again."""
+    """Return the sinks of the config: `sns`, and for each URL its service, numbered where a service comes again."""
     found: list[Sink] = [SNS(notify.sns_topic)] if notify.sns_topic else []
     seen: Counter[str] = Counter()
     for url in notify.urls:

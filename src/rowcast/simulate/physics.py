@@ -64,8 +64,8 @@ class Physics:
         log_odds: Floats = (readings[:, self.linear] * _LINEAR).sum(axis=1) + interactions + outside
         return log_odds + self.harm[station]
 
-    def values(self, readings: Floats) -> Floats:
-        """What the sensors report, in their units, column by column in memory."""
+    def convert_readings(self, readings: Floats) -> Floats:
+        """Return what the sensors report, in their units, (n, s), column by column in memory."""
         values: Floats = np.asfortranarray(readings * self.scale + self.centre)
         values[:, self.skewed] = self.scale[self.skewed] * np.exp(0.6 * readings[:, self.skewed])
         values[:, self.constant] = self.centre[self.constant]

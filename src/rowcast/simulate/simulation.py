@@ -112,7 +112,7 @@ class Simulation:
 
     def _batch(self, rows: Integers) -> pa.RecordBatch:
         readings, _, failed = self._draw(rows)
-        values, missing = self._physics.values(readings), self._draw_missing(rows)
+        values, missing = self._physics.convert_readings(readings), self._draw_missing(rows)
         bad = self._bad[np.searchsorted(self._bad[:, 0], rows[0]) : np.searchsorted(self._bad[:, 0], rows[-1] + 1)]
         for place, kind, sensor in bad - (rows[0], 0, 0):
             if BAD_KINDS[kind] in _BAD_VALUES:

@@ -94,7 +94,7 @@ class Alerts:
         statement = sa.select(table).where(table.c.alert_id.in_(newest), table.c.state != "ended")
         return [_alert(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
 
-    def standing_topics(self, main: str) -> set[str]:
+    def list_standing_topics(self, main: str) -> set[str]:
         """Return the topic and its parts of which trouble stands."""
         return {alert.topic for alert in self.list_standing() if is_topic_of(alert.topic, main)}
 

@@ -1,6 +1,6 @@
 """Whether new rows can be scored at all: how many are unusable, and how many are too old to be looked for."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -20,7 +20,7 @@ def watch_unusable(run: Run, about: StepReport) -> list[RowsUnusable] | None:
     before = run.job.profiles.find_last_look(run.run_id, "unusable")
     if before is not None and run.now < before[0] + _APART:
         return None
-    rows, unusable = _count(run.job)
+    rows, unusable = _count(run.job, run.now)
     about.metrics |= {"unusable": unusable, "source_rows": rows}
     counted = run.job.profiles.find_last_look(run.run_id, "source_rows")
     known_rows, known_unusable = (0, 0) if before is None or counted is None else (int(counted[1]), int(before[1]))
@@ -41,14 +41,16 @@ def watch_overdue(run: Run, about: StepReport) -> list[RowsOverdue] | None:
     since = state.search_start(job.settings.source.late_arrival, run.now)
     overdue = None if since is None else job.pending.count_before(state.scope, run.now, since)
     about.metrics["overdue"] = 0 if overdue is None else overdue.rows
-    return (
-        [] if overdue is None or not overdue.rows else [RowsOverdue(overdue.rows, overdue.oldest, run.now, run.run_id)]
-    )
+    if overdue is None or not overdue.rows:
+        return []
+    return [RowsOverdue(overdue.rows, overdue.oldest, run.now, run.run_id)]
 
 
-def _count(job: Job) -> tuple[int, int]:
-    """All rows of the source, and those that are unusable."""
+def _count(job: Job, now: datetime) -> tuple[int, int]:
+    """All rows of the source that are there at a moment, those without a time among them, and the unusable ones."""
     source, table = job.source, job.source.table()
-    rows = source.db.scalar(source.select(sa.func.count()))
-    unusable = source.db.scalar(source.select(sa.func.count(), table=table).where(sa.not_(source.usable(table))))
-    return int(rows), int(unusable)
+    there = source.visible(now)
+    if source.time is not None:
+        there = sa.or_(there, sa.not_(source.db.sql.has_event_time(source.time)))
+    counted = source.select(sa.func.count(), table=table).where(there)
+    return int(source.db.scalar(counted)), int(source.db.scalar(counted.where(sa.not_(source.usable(table)))))
