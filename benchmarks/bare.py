@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from rowcast import config, features
 from rowcast.job.opening import open_job
-from rowcast.scoring.columns import check_rows, columns_needed
 from rowcast.scoring.publish import make_results
+from rowcast.scoring.required_columns import check_rows, columns_needed
 from rowcast.source import Fetched, declare_key
 from rowcast.store.tables import job_tables, with_constants
 

@@ -23,10 +23,10 @@ from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.scoring import infer, shadow
 from rowcast.scoring.batch import read_pending, run_batch
-from rowcast.scoring.columns import check_overrides, columns_needed
 from rowcast.scoring.plan import plan_batches
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.required_columns import check_overrides, columns_needed
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.unused_columns import choose_share
 from rowcast.source import Fetched

@@ -17,7 +17,7 @@ from rowcast.errors import DatabaseError, SourceError
 from rowcast.job.opening import Job
 from rowcast.models.top_contributions import select_top
 from rowcast.scoring.changes import Changes
-from rowcast.scoring.columns import check_columns
+from rowcast.scoring.required_columns import check_columns
 from rowcast.source import hash_rows
 
 _TOLERANCE = 1e-9  # of a score computed again

@@ -27,9 +27,9 @@ from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC, OVERDUE_TOPIC, UNUS
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
 from rowcast.scoring import infer, shadow
-from rowcast.scoring.columns import check_columns, check_overrides
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
+from rowcast.scoring.required_columns import check_columns, check_overrides
 from rowcast.store import heartbeat
 from rowcast.store.records import (
     DecisionRecord,

@@ -27,7 +27,7 @@ from rowcast.database.driver import DriverConnection
 from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.postgresql.connection import PostgreSQLConnection
 from rowcast.database.sqlite.connection import SQLiteConnection
-from rowcast.scoring import columns, infer, record
+from rowcast.scoring import infer, record, required_columns
 from rowcast.scoring import publish as publishing
 from rowcast.store import Batch, Ledger
 
@@ -157,7 +157,7 @@ def watch(trap: Trap, without: str | None) -> None:
         _copy_in_bulk=around(trap, MSSQLConnection._copy_in_bulk),
     )
     replace(Ledger, planning=watched_planning, claim=watched_claim, publish=watched_publish)
-    replace(publishing, check_rows=around(trap, columns.check_rows), make_results=watched_results)
+    replace(publishing, check_rows=around(trap, required_columns.check_rows), make_results=watched_results)
     replace(infer, record_steps=watched_record)
     if without == "claim":
         replace(Ledger, _is_mine=whosever_it_is)

@@ -14,9 +14,9 @@ from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, EstimatorError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
 from rowcast.scoring import shadow
-from rowcast.scoring.columns import columns_needed
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.required_columns import columns_needed
 from rowcast.scoring.scorer import Scorer
 from rowcast.store import Batch, RowCounts, heartbeat, new_worker
 

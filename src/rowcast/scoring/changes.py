@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Column
 from rowcast.job.opening import Job
-from rowcast.scoring.columns import also_checked
+from rowcast.scoring.required_columns import also_checked
 from rowcast.source import hash_rows, take_rows
 from rowcast.store.reading.held_rows import Stored, WalkQuery, walk
 from rowcast.store.records import BatchStatus

@@ -10,10 +10,10 @@ from rowcast.contract import Failure
 from rowcast.errors import DeadWorkerError, RowcastError, describe
 from rowcast.job.opening import Job
 from rowcast.scoring.batch import run_batch
-from rowcast.scoring.columns import columns_needed
 from rowcast.scoring.plan import plan_halves
 from rowcast.scoring.publish import publish
 from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.required_columns import columns_needed
 from rowcast.scoring.workers import Failed, Workers
 from rowcast.source import KeyRange, hash_rows
 from rowcast.store import Batch, BatchResult

@@ -20,8 +20,8 @@ from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
 from rowcast.predict import Predictions
 from rowcast.scoring import shadow
-from rowcast.scoring.columns import also_checked, check_rows, columns_needed
 from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.scoring.required_columns import also_checked, check_rows, columns_needed
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.shadow import Shadow
 from rowcast.source import Fetched, KeyRange, hash_rows

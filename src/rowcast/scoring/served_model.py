@@ -14,7 +14,7 @@ from rowcast.errors import UsageError
 from rowcast.job.meaning import require_same_task
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.scoring.columns import check_overrides
+from rowcast.scoring.required_columns import check_overrides
 from rowcast.store.registry import Version
 
 _PLACE = "rowcast.place"

@@ -15,7 +15,7 @@ from rowcast.database import Column
 from rowcast.errors import DatabaseError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.scoring.columns import check_rows, columns_needed
+from rowcast.scoring.required_columns import check_rows, columns_needed
 from rowcast.source import Fetched, take_rows
 from rowcast.store import Batch
 from rowcast.store.records import DecisionRecord, VersionStatus
