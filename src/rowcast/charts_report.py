@@ -1,13 +1,13 @@
 """Control charts of a job's scores, outcomes and sensors, with what was asked for."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from rowcast.job.opening import Job
 from rowcast.monitor.control_charts import current_violations, past_violations
-from rowcast.watch.chart_data import Chart, compute_charts
+from rowcast.watch.chart_data import Chart, chart_timezone, compute_charts
 
 
 @dataclass(frozen=True)
@@ -17,19 +17,21 @@ class ChartsReport:
     job: str
     as_of: datetime
     days: int  # that were looked at, up to that of `as_of`
+    timezone: str  # whose days they are
     group_by: str | None  # the column that they are grouped by
     charts: tuple[Chart, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast charts --json` prints."""
-        about = {"job": self.job, "as_of": self.as_of, "days": self.days}
+        about = {"job": self.job, "as_of": self.as_of, "days": self.days, "timezone": self.timezone}
         return {**about, "charts": [_to_dict(each) for each in self.charts]}
 
 
 def report_charts(job: Job, now: datetime, days: int, columns: Sequence[str] = ()) -> ChartsReport:
     """Return the charts of rows whose event lies in the last days before `now`. Raise UsageError or SourceError."""
     found = tuple(compute_charts(job, now, days, columns))
-    return ChartsReport(job.settings.name, now, days, job.settings.monitor.group_by, found)
+    monitor = job.settings.monitor
+    return ChartsReport(job.settings.name, now, days, chart_timezone(job.source, monitor), monitor.group_by, found)
 
 
 def _to_dict(found: Chart) -> dict[str, Any]:
@@ -40,6 +42,7 @@ def _to_dict(found: Chart) -> dict[str, Any]:
         "broken": current_violations(found.points),
         "earlier": past_violations(found.points),
         "marks": [vars(mark) for mark in found.marks],
+        "learning": None if found.learning is None else asdict(found.learning),
         "days": [
             {
                 **vars(point.subgroup),

@@ -1,9 +1,11 @@
 """Control charts: what was scored, day by day and by group, as the tables themselves have it."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from operator import itemgetter
 from typing import Any
 from xml.etree import ElementTree
+from zoneinfo import ZoneInfo
 
 import pytest
 from conftest import SYSTEMS
@@ -55,6 +57,7 @@ DONE = [
     ("2026-01-30 00:00:01Z", "A", "after now"),
     ("2026-01-25 10:00:00Z", "Z", "another tool"),
 ]
+WEEK = [("2026-01-26 10:00:00Z", None, "power dip"), ("2026-01-27 10:00:00Z", "B", "cleaned")]
 CLEANED = [("2026-01-24 10:00:00Z", "A", "cleaned"), ("2026-01-12 10:00:00Z", "A", "moved")]
 
 
@@ -76,7 +79,8 @@ def fab(
         job.sql(f"UPDATE wafers SET s12 = {value} WHERE wafer % 6 = {place}")
     maintained(job, "maintenance", DONE)
     maintained(job, "journal", CLEANED)
-    job.sql("CREATE VIEW cleanings AS SELECT at FROM journal WHERE done = 'cleaned'")
+    maintained(job, "week", WEEK)
+    job.sql("CREATE VIEW cleanings AS SELECT at, equipment FROM journal WHERE done = 'cleaned'")
     yield job
     bases.drop(job)
 
@@ -145,24 +149,71 @@ def test_a_group_that_changes_is_told_apart_from_those_that_do_not(fab: Job) -> 
 def test_maintenance_marks_the_charts_of_its_group_and_resets_their_baseline(fab: Job) -> None:
     watching(fab, {"group_by": "tool", **EVENTS})
     found = shown(fab, "--column", "s01")
-    everywhere = {"day": "2026-01-10", "what": "maintenance"}
-    assert found["s01", "A"]["marks"] == [{"day": "2026-01-07", "what": "leak check and 1 more"}, everywhere]
+    everywhere = {"day": "2026-01-10", "what": "maintenance", "effect": "later"}
+    own = {"day": "2026-01-07", "what": "leak check and 1 more", "effect": "anew"}
+    assert found["s01", "A"]["marks"] == [own, everywhere]
     assert found["s01", "C"]["marks"] == [everywhere]
     roles = {day["day"]: day["role"] for day in found["s01", "A"]["days"]}
-    assert [day for day, role in roles.items() if role == "mixed"] == ["2026-01-07", "2026-01-10"]
-    assert roles["2026-01-24"] == "baseline"  # the fourteenth since
-    assert roles["2026-01-25"] == "watched"
+    assert [day for day, role in roles.items() if role == "mixed"] == ["2026-01-07"]
+    assert roles["2026-01-21"] == "baseline"  # the fourteenth since
+    assert roles["2026-01-22"] == "watched"
     assert BASELINE == 14
     assert "1 beyond 3 sigma" in found["s01", "A"]["broken"]
 
 
-def test_a_change_at_maintenance_is_the_new_usual_and_events_can_be_a_view(fab: Job) -> None:
-    watching(fab, {"events": "cleanings", "event_time": "at"})
-    found = shown(fab, "--column", "s01")["s01", None]
-    assert found["marks"] == [{"day": "2026-01-24", "what": "maintenance"}]
+def test_maintenance_of_a_tool_resets_its_own_sensors_alone_and_one_of_no_tool_takes_no_limits_away(fab: Job) -> None:
+    """Charts of a whole line were blind after each event, fail rates too."""
+    columns = ("--column", "s01", "--column", "s02")
+    watching(fab, {"group_by": "tool"})
+    before = shown(fab, *columns)
+    watching(fab, {"group_by": "tool", **EVENTS, "events": "week"})
+    after = shown(fab, *columns)
+    assert {name for name, chart in after.items() if chart["days"][-1]["limits"] is None} == {
+        ("s01", "B"),
+        ("s02", "B"),
+    }
+    for name, chart in after.items():
+        assert [mark["what"] for mark in chart["marks"]] == (
+            ["power dip", "cleaned"] if name[1] == "B" else ["power dip"]
+        )
+        if name[0] in ("mean score", "share flagged", "fail rate"):
+            assert chart["days"] == before[name]["days"]
+        elif name[1] != "B":
+            assert chart["days"][-1]["limits"] == before[name]["days"][-1]["limits"]
+            assert chart["learning"]["limits"] == "before"
+    learning = after["s01", "B"]["learning"]
+    assert (learning["limits"], learning["since"]["what"], learning["ready_on"]) == ("none", "cleaned", "2026-02-02")
+    said = fab.call("charts", "--as-of", END, *columns).out
+    assert "B: s01, s02. No limits yet: they take 6 days with rows after cleaned on 2026-01-27" in said
+
+
+def test_a_change_at_maintenance_becomes_the_new_usual_and_events_can_be_a_view(fab: Job) -> None:
+    watching(fab, {"group_by": "tool", "events": "cleanings", "event_time": "at", "event_group": "equipment"})
+    found = shown(fab, "--column", "s01")["s01", "A"]
+    assert found["marks"] == [{"day": "2026-01-24", "what": "maintenance", "effect": "anew"}]
     assert found["broken"] == {}
     assert found["days"][-1]["limits"] is None
-    assert "after 14 days, now 5" in fab.call("charts", "--as-of", END, "--column", "s01").out
+    assert "none until 2026-01-30" in fab.call("charts", "--as-of", END, "--column", "s01").out
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_days_are_those_of_the_plant(fab: Job, zone: str) -> None:
+    """And so are those of maintenance."""
+    watching(fab, {"timezone": zone, **{name: EVENTS[name] for name in ("events", "event_time", "event_what")}})
+    found = fab.ok("charts", "--json", "--as-of", END, "--days", "28", "--column", "s01")
+    assert found["timezone"] == zone
+    chart = next(each for each in found["charts"] if each["chart"] == "s01")
+    table = fab.table("wafers_prediction")
+    scored = {row["wafer"] for row in fab.stored(f"SELECT wafer FROM {table}")}
+    days: dict[str, list[float]] = {}
+    for row in fab.sql("SELECT wafer, s01 FROM wafers"):
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=10 * row["wafer"])
+        day = str(at.astimezone(ZoneInfo(zone)).date())
+        if row["wafer"] in scored and day >= chart["days"][0]["day"]:
+            days.setdefault(day, []).append(row["s01"])
+    agrees(chart, days)
+    pump = datetime(2026, 1, 7, 22, tzinfo=UTC).astimezone(ZoneInfo(zone))
+    assert str(pump.date()) in {mark["day"] for mark in chart["marks"]}
 
 
 def test_the_page_is_one_file_with_a_picture_for_each_chart(fab: Job) -> None:
@@ -272,6 +323,6 @@ def test_another_version_resets_the_charts_of_scores_alone(
     job.call("promote", "2", "--by", "Ada", "--reason", "it is newer")
     job.ok("infer", "--as-of", END)
     found = shown(job)
-    assert found["mean score", None]["marks"] == [{"day": "2026-01-20", "what": "v2"}]
+    assert found["mean score", None]["marks"] == [{"day": "2026-01-20", "what": "v2", "effect": "anew"}]
     assert found["share flagged", None]["marks"] == found["mean score", None]["marks"]
     assert found["fail rate", None]["marks"] == []

@@ -1,6 +1,7 @@
 """The page of control charts: every picture inside its frame, well-formed, and told in words."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -11,9 +12,10 @@ from pictures import is_sound, parsed, texts
 
 from rowcast.charts import words
 from rowcast.charts.page import page
-from rowcast.charts.picture import picture
+from rowcast.charts.picture import list_numbered, picture
 from rowcast.charts_report import ChartsReport
-from rowcast.monitor.control_charts import BASELINE, Kind, Mark, Subgroup, make_chart
+from rowcast.drawing import axes
+from rowcast.monitor.control_charts import BASELINE, Effect, Kind, Mark, Subgroup, make_chart
 from rowcast.watch.chart_data import Chart
 
 FIRST = date(2026, 5, 1)
@@ -26,11 +28,15 @@ def day(number: int) -> date:
     return FIRST + timedelta(days=number)
 
 
+def daily(values: list[float]) -> list[Subgroup]:
+    return [Subgroup(day(number), value, 50) for number, value in enumerate(values)]
+
+
 def made(
     values: list[float], marks: dict[int, str] | None = None, kind: Kind = "value", group: str | None = None, **of: Any
 ) -> Chart:
     happened = [Mark(day(number), what) for number, what in (marks or {}).items()]
-    subgroups = [Subgroup(day(number), value, 50) for number, value in enumerate(values)]
+    subgroups = daily(values)
     return Chart(
         of.get("what", "s01"), of.get("what") is None, group, kind, make_chart(subgroups, happened, kind), happened
     )
@@ -75,10 +81,43 @@ def test_a_mark_is_an_upright_line_with_what_happened_and_parts_the_lines_of_the
     assert len(classes(svg, "trace")) == 2
 
 
-def test_texts_of_marks_that_would_touch_are_left_to_be_pointed_at() -> None:
-    svg = parsed(picture(made(QUIET, {5: "pump changed", 6: "leak check"}), WINDOW, "s01", "c"))
-    assert len(classes(svg, "mark")) == 2
-    assert len(classes(svg, "note")) == 1
+def test_marks_whose_texts_would_touch_are_numbered_and_listed_below() -> None:
+    chart = made(QUIET, {5: "pump changed", 6: "leak check", 30: "cleaned"})
+    svg = parsed(picture(chart, WINDOW, "s01", "c"))
+    assert len(classes(svg, "mark")) == 3
+    assert [each.text for each in classes(svg, "note")] == ["1–2", "3"]
+    assert list_numbered(chart, WINDOW) == [f"{day(5)}: pump changed", f"{day(6)}: leak check", f"{day(30)}: cleaned"]
+    text = page(ChartsReport("wafers", NOW, DAYS, "UTC", None, (chart,)))
+    assert f"<li>{day(6)}: leak check</li>" in text
+
+
+SAID = st.text(st.characters(exclude_categories=("C", "Z")), max_size=30)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, DAYS - 1), SAID), min_size=1, max_size=80),
+    st.sampled_from([7, 14, 60, 365]),
+)
+def test_texts_of_marks_never_touch_and_nothing_that_happened_is_left_out(
+    happened: list[tuple[int, str]], days: int
+) -> None:
+    window = (FIRST, FIRST + timedelta(days=days - 1))
+    marks = [Mark(day(number), what) for number, what in happened]
+    chart = Chart("s01", True, None, "value", make_chart([Subgroup(FIRST, 1.0, 50)]), marks)
+    svg = parsed(picture(chart, window, "s01", "c"))
+    notes = classes(svg, "note")
+    boxes = [(float(note.get("x")), axes.width_of(note.text or "") / 2) for note in notes]
+    assert all(low + half <= high - reach for (low, half), (high, reach) in pairwise(boxes))
+    assert all(half <= x <= axes.WIDTH - half for x, half in boxes)
+    shown = {mark.day for mark in marks if mark.day <= window[1]}
+    listed = list_numbered(chart, window)
+    assert len(listed) in (0, len(shown))
+    assert len(notes) == len(shown) if not listed else 1 <= len(notes) <= len(shown)
+    said = " ".join(listed) if listed else " ".join(note.text or "" for note in notes)
+    for mark in marks:
+        if mark.day in shown:
+            assert mark.what.strip() in said or listed
 
 
 def test_words_say_what_is_so_and_what_was() -> None:
@@ -86,14 +125,45 @@ def test_words_say_what_is_so_and_what_was() -> None:
     assert words.describe_violations(found) == f"EWMA since {day(BASELINE + 1)}"
     assert words.describe_past_violation(found) == f"1 beyond 3 sigma until {day(BASELINE + 1)}"
     assert words.reference_range(found) == "6.032 to 13.97"
-    assert words.reference_range(made(QUIET[:5])) == f"after {BASELINE} days, now 5"
+
+
+AFTER = f"after cleaned on {day(BASELINE + 1)}"
+
+
+@pytest.mark.parametrize(
+    ("values", "effect", "said", "more"),
+    [
+        (QUIET[:4], None, "No limits yet: they take 6 days with rows", 2),
+        (QUIET[:9], None, "Wide limits, from 9 days, until there are 14 days with rows", 5),
+        ([*QUIET, *[9.0] * 3], "anew", f"No limits yet: they take 6 days with rows {AFTER}", 5),
+        ([*QUIET, *[9.0] * 9], "anew", f"Wide limits, from 7 days, until there are 14 days with rows {AFTER}", 7),
+        (
+            [*QUIET, *[9.0] * 3],
+            "later",
+            f"Limits from before {AFTER[6:]}, until there are 14 days with rows {AFTER}",
+            13,
+        ),
+    ],
+)
+def test_a_chart_says_why_it_has_no_limits_of_its_own_and_from_when_it_will(
+    values: list[float], effect: Effect | None, said: str, more: int
+) -> None:
+    said += f"; {more} more needed, so {day(len(values) - 1 + more)} at the earliest"
+    marks = [] if effect is None else [Mark(day(BASELINE + 1), "cleaned", effect)]
+    chart = Chart("s01", True, "A", "value", make_chart(daily(values), marks), marks)
+    assert chart.learning is not None
+    assert words.describe_learning(chart.learning) == said
+    assert said in page(ChartsReport("wafers", NOW, DAYS, "UTC", "tool", (chart,)))
+    assert list(words.list_learning([chart])) == [f"A: s01. {said}."]
+    if chart.learning.limits == "none":
+        assert words.reference_range(chart) == f"none until {chart.learning.ready_on}"
 
 
 @pytest.mark.parametrize("group_by", [None, "tool"])
 def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
     group = None if group_by is None else "ETCH-01"
     charts = [made([*QUIET, 30.0], group=group), made([*QUIET, 10.0], group=group, what="mean score")]
-    text = page(ChartsReport("wafers", NOW, DAYS, group_by, tuple(charts)))
+    text = page(ChartsReport("wafers", NOW, DAYS, "UTC", group_by, tuple(charts)))
     root = ElementTree.fromstring(text.removeprefix("<!DOCTYPE html>\n"))
     assert "1 of 2 charts break a rule on their last day." in text
     assert next(each.text for each in root.iter("h2")) == "Broken now"
@@ -103,4 +173,4 @@ def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
 
 
 def test_a_page_without_charts_says_why() -> None:
-    assert "No row has been scored." in page(ChartsReport("wafers", NOW, DAYS, None, ()))
+    assert "No row has been scored." in page(ChartsReport("wafers", NOW, DAYS, "UTC", None, ()))

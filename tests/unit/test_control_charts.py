@@ -2,24 +2,29 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import stats
 
 from rowcast.monitor.control_charts import (
     BASELINE,
     BEYOND,
+    EARLY,
     FOUR_OF_FIVE,
     ONE_SIDE,
     SMOOTHED,
     TWO_OF_THREE,
     Baseline,
+    Effect,
     Mark,
     Subgroup,
     apply_limits,
     current_violations,
+    find_learning,
     fit_baseline,
     make_chart,
     past_violations,
@@ -173,9 +178,79 @@ def test_a_mark_on_a_day_without_rows_counts_too() -> None:
 
 
 def test_too_few_days_after_a_mark_have_no_limits_and_break_nothing() -> None:
-    points = make_chart(daily([*quiet(), *quiet(BASELINE - 1), 99.0]), [Mark(day(BASELINE), "cleaned")])
+    points = make_chart(daily([*quiet(), *quiet(EARLY - 1), 9.0, 99.0]), [Mark(day(BASELINE), "cleaned")])
     assert points[-1].limits is None
     assert points[-1].broken == ()
+
+
+def test_a_baseline_of_some_days_has_wide_limits_which_further_days_narrow() -> None:
+    points = make_chart(daily([*quiet(), 10.0, *quiet(10)[:9], 99.0]), [Mark(day(BASELINE), "cleaned")])
+    after = points[BASELINE + 1 :]
+    assert [point.limits is None for point in after] == [True] * EARLY + [False] * 5
+    widths = [point.limits.high - point.limits.low for point in after if point.limits]
+    assert widths == sorted(widths, reverse=True)
+    assert {point.role for point in after} == {"baseline"}
+    assert [point.broken for point in after] == [()] * 9 + [(BEYOND,)]
+
+
+EFFECTS = st.sampled_from(get_args(Effect))
+DAYS_WITH_ROWS = st.sets(st.integers(0, 120), min_size=1, max_size=80).map(sorted)
+MARKS = st.lists(st.tuples(st.integers(-5, 125), EFFECTS), max_size=8)
+
+
+def drawn(days: list[int], marks: list[tuple[int, Effect]]) -> tuple[list[Subgroup], list[Mark]]:
+    subgroups = [Subgroup(day(number), float(np.sin(7.0 * number)), 50) for number in days]
+    return subgroups, [Mark(day(number), "cleaned", effect) for number, effect in marks]
+
+
+@settings(max_examples=150, deadline=None)
+@given(DAYS_WITH_ROWS, MARKS)
+def test_only_what_has_changed_a_figure_takes_its_limits_away(days: list[int], marks: list[tuple[int, Effect]]) -> None:
+    subgroups, made = drawn(days, marks)
+    points = make_chart(subgroups, made)
+    assert [point.subgroup for point in points] == subgroups
+    anew = sorted(day(number) for number, effect in marks if effect == "anew")
+    for point in points:
+        begun = max((each for each in anew if each <= point.subgroup.day), default=None)
+        before = [each for each in subgroups if (begun is None or each.day > begun) and each.day < point.subgroup.day]
+        assert (point.role == "mixed") == (point.subgroup.day == begun)
+        if point.role != "mixed" and len(before) >= EARLY:
+            assert point.limits is not None  # whatever else happened, and however often
+        if point.role == "watched":
+            assert len(before) >= BASELINE
+    shown = [mark for mark in made if mark.effect != "none"]
+    assert points == make_chart(subgroups, shown)
+
+
+@settings(max_examples=150, deadline=None)
+@given(DAYS_WITH_ROWS, MARKS)
+def test_what_a_chart_says_of_its_limits_comes_true(days: list[int], marks: list[tuple[int, Effect]]) -> None:
+    subgroups, made = drawn(days, marks)
+    made = [mark for mark in made if mark.day <= subgroups[-1].day]
+    learning = find_learning(subgroups, made)
+    assert (make_chart(subgroups, made)[-1].limits is None) == (learning is not None and learning.limits == "none")
+    if learning is None:
+        return
+    further = [
+        Subgroup(subgroups[-1].day + timedelta(days=number), 0.5, 50) for number in range(1, learning.missing + 1)
+    ]
+    assert further[-1].day == learning.ready_on
+    for count in range(1, learning.missing + 1):
+        later = find_learning([*subgroups, *further[:count]], made)
+        if count < learning.missing:
+            assert later is not None
+            assert (later.limits, later.since, later.ready_on) == (learning.limits, learning.since, learning.ready_on)
+        else:
+            assert later is None or (learning.limits, later.limits) in {("none", "early"), ("early", "before")}
+
+
+def test_limits_stay_after_an_event_that_may_have_changed_nothing_until_there_are_new_ones() -> None:
+    moved = [*quiet(), 10.0, 30.0, *[value + 20 for value in quiet()], 30.0, 10.0]
+    points = make_chart(daily(moved), [Mark(day(BASELINE + 1), "power dip", "later")])
+    assert [point.role for point in points] == ["baseline"] * BASELINE + ["watched"] * (len(moved) - BASELINE)
+    assert [BEYOND in point.broken for point in points[BASELINE:]] == [False] + [True] * 15 + [False, True]
+    assert points[-1].limits is not None
+    assert points[-1].limits.centre == pytest.approx(30)
 
 
 def test_nothing_gives_nothing() -> None:
@@ -229,6 +304,8 @@ def test_a_baseline_of_few_days_does_not_make_a_day_beyond_three_sigma_more_like
         for _ in range(1_500)
         for point in make_chart(daily(random.normal(size=BASELINE + 10).tolist()))[BASELINE:]
     ]
+    early = [make_chart(daily(random.normal(size=EARLY + 1).tolist()))[-1].broken for _ in range(3_000)]
+    assert np.mean([broken == (BEYOND,) for broken in early]) == pytest.approx(2 * stats.norm.sf(3), abs=0.0029)
     beyond = np.mean([BEYOND in point.broken for point in points])
     assert beyond == pytest.approx(2 * stats.norm.sf(3), abs=0.0012)
     assert 0.01 < np.mean([bool(point.broken) for point in points]) < 0.04

@@ -7,7 +7,7 @@ server runs them is another test's matter.
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.mssql.expressions import MSSQLExpressions
 from rowcast.database.postgresql.expressions import PostgreSQLExpressions
 from rowcast.job.opening import Job, describe_tables
-from rowcast.source import KeyRange, Scope, Source, declare_key, meet_store, open_source
+from rowcast.source import Days, KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts, Delivery
@@ -48,6 +48,7 @@ from rowcast.store.registry import Registry
 KEPT = Path(__file__).parent / "tsql"
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 MORNING = datetime(2026, 4, 1, tzinfo=UTC)
+DAYS = Days(date(2026, 3, 1), "Europe/Berlin")
 WORKER = "fab1:1f2e:4026531836:4711:12345/c0ffee00"
 TABLE = "[Messwerte Anlage 3].[Wafer Ä]"
 SETTINGS: dict[str, Any] = {
@@ -285,12 +286,12 @@ def chart(fab: Fab) -> None:
     """What charts are drawn of, and maintenance that resets them."""
     columns = [fab.job.source.relation[name] for name in ("temperature", "pressure")]
     tool = fab.job.source.relation["tool"]
-    charted = daily_sums.ChartQuery(MORNING, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
+    charted = daily_sums.ChartQuery(DAYS, NOW, fab.job.runs.between(MORNING, NOW), tool, columns, False)
     list(daily_sums.sum_by_day(fab.job.rows, charted))
     list(daily_sums.sum_outcomes(fab.job.rows, charted))
     fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
     monitor = config.Monitor(group_by="tool", events="dbo.cleaned", event_time="cleaned_at", event_group="tool")
-    list(fetch.Maintenance(fab.job.source, monitor).fetch_by_day(MORNING, NOW))
+    list(fetch.Maintenance(fab.job.source, monitor).fetch_by_day(DAYS, NOW))
 
 
 def requeue(fab: Fab) -> None:

@@ -1,22 +1,26 @@
 """Control charts as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
 from collections.abc import Sequence
-from datetime import date, timedelta
+from datetime import date
 
 from rowcast.charts import words
-from rowcast.charts.picture import picture
+from rowcast.charts.picture import list_numbered, picture
 from rowcast.charts_report import ChartsReport
 from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
 from rowcast.monitor.control_charts import BASELINE
+from rowcast.source import days_until
 from rowcast.watch.chart_data import Chart
+
+_FOLDED_FROM = 9  # days with events
 
 
 def page(report: ChartsReport) -> str:
     """Return the whole file."""
     charts, group_by = report.charts, report.group_by
-    window = ((report.as_of - timedelta(days=report.days - 1)).date(), report.as_of.date())
+    counted = days_until(report.as_of, report.days, report.timezone)
+    window = (counted.first, counted.date(report.days - 1))
     named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
     figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
     sections = []
@@ -33,24 +37,28 @@ def page(report: ChartsReport) -> str:
         sections.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
     return document(
         f"{report.job}: control charts",
-        _header(charts, report.job, window),
+        _header(report, window),
         _list_broken(charts, named, group_by),
         *sections,
         origin="the rows that have been scored",
     )
 
 
-def _header(charts: Sequence[Chart], job: str, window: tuple[date, date]) -> Markup:
+def _header(report: ChartsReport, window: tuple[date, date]) -> Markup:
+    charts = report.charts
     broken = sum(bool(chart.points[-1].broken) for chart in charts)
     said = f"{broken} of {len(charts)} charts break a rule on their last day." if charts else "No row has been scored."
     learning = sum(chart.points[-1].limits is None for chart in charts)
     if learning:
-        said += f" {learning} have no limits yet: fewer than {BASELINE} days since the first, or since the last mark."
+        said += f" {learning} of {len(charts)} have no limits yet; each says why, and from when there will be some."
     return element(
         "header",
         element("p", "Control charts", class_="kicker"),
-        element("h1", job),
-        element("p", f"Rows of {window[0]} to {window[1]} that have been scored, by the day of their event, UTC."),
+        element("h1", report.job),
+        element(
+            "p",
+            f"Rows of {window[0]} to {window[1]} that have been scored, by the day of their event ({report.timezone}).",
+        ),
         element("p", said),
         _legend(),
     )
@@ -75,9 +83,11 @@ def _legend() -> Markup:
         element("ul", *items, class_="legend"),
         element(
             "p",
-            "Limits come from the spread between the baseline's days. A baseline begins anew after maintenance, and "
-            "for scores after another version came into service. About three days in a hundred break a rule by chance, "
-            "chart by chart: charts show, alarms are for 'rowcast drift'.",
+            "Limits come from the spread between the baseline's days. Those of a sensor begin anew after maintenance "
+            "of the group, those of scores after another version came into service. Maintenance leaves limits of "
+            "scores and fail rates as they are: these tell what it did. After an event that names no group, limits "
+            "stay until there are new ones. About three days in a hundred break a rule by chance, chart by chart: "
+            "charts show, alarms are for 'rowcast drift'.",
             class_="soft",
         ),
     )
@@ -105,20 +115,37 @@ def _list_broken(charts: Sequence[Chart], named: dict[int, str], group_by: str |
 def _draw(chart: Chart, window: tuple[date, date], name: str) -> Markup:
     heading = chart.group if chart.group is not None else chart.what
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
-    state = parts.tag("broken", words.describe_violations(chart)) if chart.points[-1].broken else None
+    state = None
+    if chart.points[-1].broken:
+        state = parts.tag("broken", words.describe_violations(chart))
+    elif chart.points[-1].limits is None and chart.learning:
+        state = parts.tag(
+            f"no limits until {chart.learning.ready_on}", words.describe_learning(chart.learning), "tag quiet"
+        )
     return element(
         "div",
         element("h3", heading, state),
         parts.picture(picture(chart, window, title, name), _caption(chart)),
+        _list_happened(list_numbered(chart, window)),
         id=f"{name}-figure",
     )
+
+
+def _list_happened(texts: Sequence[str]) -> Markup | None:
+    """What the picture has numbers for; a long list is folded."""
+    if not texts:
+        return None
+    listed = element("ol", *(element("li", text) for text in texts), class_="happened")
+    if len(texts) <= _FOLDED_FROM:
+        return listed
+    return element("details", element("summary", f"{len(texts)} days with events"), listed)
 
 
 def _caption(chart: Chart) -> str:
     last = chart.points[-1]
     said = f"{words.day(last)}: {words.value(chart, last.subgroup.value)} of {last.subgroup.rows:,} rows, "
-    said += (
-        f"reference range {words.reference_range(chart)}." if last.limits else f"limits {words.reference_range(chart)}."
-    )
+    said += f"reference range {words.reference_range(chart)}."
     told = [words.describe_violations(chart), words.describe_past_violation(chart)]
+    if chart.learning:
+        told.append(words.describe_learning(chart.learning))
     return said + "".join(f" {text}." for text in told if text)

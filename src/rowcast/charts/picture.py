@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import median
 
 from rowcast.charts import words
@@ -13,6 +13,7 @@ from rowcast.watch.chart_data import Chart
 
 _TOP, _BOTTOM, _HEIGHT = 22.0, 200.0, 224.0
 _NOTE = 130.0  # width of a mark's text, at most
+_GAP = 6.0  # between texts of marks
 
 
 def picture(chart: Chart, days: tuple[date, date], title: str, name: str) -> Markup:
@@ -31,7 +32,7 @@ def picture(chart: Chart, days: tuple[date, date], title: str, name: str) -> Mar
             frame, _dates(days), axes.ticks(frame.y.low, frame.y.high, is_share=chart.kind == "share"), "", ""
         ),
         *(_stretch(frame, stretch) for stretch in _stretches(chart.points)),
-        _marks(frame, chart.marks),
+        _marks(frame, _happened(chart.marks, days)),
         _days(frame, chart),
     )
 
@@ -123,21 +124,62 @@ def _days(frame: axes.Frame, chart: Chart) -> Markup:
     return join(parts)
 
 
-def _marks(frame: axes.Frame, marks: Sequence[Mark]) -> Markup:
-    """Upright lines, each with what happened; a text that would touch the one before it is left to its title."""
+def list_numbered(chart: Chart, days: tuple[date, date]) -> list[str]:
+    """Return what happened, by the number that the picture gives it; nothing where its texts find room there."""
+    happened = _happened(chart.marks, days)
+    if _place_texts(_frame(chart, days), happened) is not None:
+        return []
+    return [f"{day}: {what}" for day, what in happened]
+
+
+def _happened(marks: Sequence[Mark], days: tuple[date, date]) -> list[tuple[date, str]]:
+    """What happened on each day that the picture shows."""
+    shown = (mark for mark in marks if days[0] <= mark.day <= days[1])
+    among = groupby(sorted(shown, key=lambda mark: mark.day), lambda mark: mark.day)
+    return [(day, "; ".join(dict.fromkeys(mark.what for mark in of_day))) for day, of_day in among]
+
+
+def _marks(frame: axes.Frame, happened: Sequence[tuple[date, str]]) -> Markup:
+    """Upright lines, each with what happened, or with numbers where texts would touch."""
     parts = []
-    taken = 0.0
-    for mark in marks:
-        at = _at(mark.day)
-        if not frame.x.low <= at <= frame.x.high:
-            continue
-        x = frame.x(at)
-        said = element("title", f"{mark.day}: {mark.what}")
+    for day, what in happened:
+        x = frame.x(_at(day))
+        said = element("title", f"{day}: {what}")
         parts.append(element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top - 4, class_="mark"))
-        text = axes.shorten(mark.what, _NOTE)
-        half = len(text) * axes.LETTER / 2
-        middle = min(max(x, half), axes.WIDTH - half)
-        if middle - half > taken:
-            parts.append(axes.label(middle, frame.top - 9, text, class_="note"))
-            taken = middle + half + 6
+    texts = _place_texts(frame, happened)
+    for middle, text in _number(frame, happened) if texts is None else texts:
+        parts.append(axes.label(middle, frame.top - 9, text, class_="note"))
     return join(parts)
+
+
+def _place_texts(frame: axes.Frame, happened: Sequence[tuple[date, str]]) -> list[tuple[float, str]] | None:
+    """Where each text stands; None where they would touch, or one would have to be cut."""
+    if any(axes.shorten(what, _NOTE) != what for _, what in happened):
+        return None
+    found = [_place(frame.x(_at(day)), what) for day, what in happened]
+    return None if any(_touch(one, other) for one, other in pairwise(found)) else found
+
+
+def _number(frame: axes.Frame, happened: Sequence[tuple[date, str]]) -> list[tuple[float, str]]:
+    """Where each day's number stands; those that would touch are one range of numbers."""
+    ranges: list[tuple[int, int]] = []
+    for place in range(len(happened)):
+        ranges.append((place, place))
+        while len(ranges) > 1 and _touch(*(_place_range(frame, happened, each) for each in ranges[-2:])):
+            ranges[-2:] = [(ranges[-2][0], place)]
+    return [_place_range(frame, happened, each) for each in ranges]
+
+
+def _place_range(frame: axes.Frame, happened: Sequence[tuple[date, str]], places: tuple[int, int]) -> tuple[float, str]:
+    first, last = places
+    middle = (frame.x(_at(happened[first][0])) + frame.x(_at(happened[last][0]))) / 2
+    return _place(middle, str(first + 1) if first == last else f"{first + 1}–{last + 1}")
+
+
+def _place(x: float, text: str) -> tuple[float, str]:
+    half = axes.width_of(text) / 2
+    return min(max(x, half), axes.WIDTH - half), text
+
+
+def _touch(one: tuple[float, str], other: tuple[float, str]) -> bool:
+    return one[0] + (axes.width_of(one[1]) + axes.width_of(other[1])) / 2 + _GAP > other[0]

@@ -33,6 +33,8 @@ def charts(
 
     They show, and notify nobody.
     """
+    from rowcast.charts import words
+
     found = quiet_job(common).charts(days=days, columns=column, as_of=as_of)
     if html is not None:
         from rowcast.charts.page import page
@@ -50,6 +52,8 @@ def charts(
     else:
         shown = _COLUMNS if found.group_by else [each for each in _COLUMNS if each != "group"]
         report.show(report.table([_row(each) for each in found.charts], shown))
+        for line in words.list_learning(found.charts):
+            report.show(line)
     return 0
 
 

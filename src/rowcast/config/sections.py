@@ -175,6 +175,9 @@ class Monitor(_Section):
     """Whether the rows change, and when a person is told so."""
 
     false_alarms_per_month: float = Field(default=1.0, gt=0, le=1000)
+    timezone: Annotated[str, AfterValidator(check_timezone)] | None = (
+        None  # whose days are charted; default: [source]'s
+    )
     group_by: str | None = None  # a column of the source: each of its values has charts of its own
     events: str | None = None  # a table or view of maintenance in the source's database, and its columns:
     event_time: str | None = None

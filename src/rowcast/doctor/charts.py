@@ -1,14 +1,13 @@
 """What [monitor] names for charts alone: no run fails for it, and so nobody else looks."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 from rowcast import fetch
 from rowcast.config import Monitor
 from rowcast.doctor.finding import Finding, describe_whole, guard
 from rowcast.errors import DatabaseError
-from rowcast.source import Source
-from rowcast.watch.chart_data import DAYS, group_column
+from rowcast.source import Source, days_until
+from rowcast.watch.chart_data import DAYS, chart_timezone, group_column
 
 
 def check_charts(source: Source, monitor: Monitor) -> Iterator[Finding]:
@@ -35,7 +34,7 @@ def _check_maintenance(source: Source, monitor: Monitor) -> Iterator[Finding]:
     now = source.db.now()
     maintenance = fetch.Maintenance(source, monitor)
     try:
-        batches = list(maintenance.fetch_by_day(now - timedelta(days=DAYS), now))
+        batches = list(maintenance.fetch_by_day(days_until(now, DAYS, chart_timezone(source, monitor)), now))
         timeless = maintenance.count_timeless()
     except DatabaseError as error:
         hint = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint

@@ -1,6 +1,7 @@
 """The frame of a picture: scales, round ticks, axes. Coordinates are those of the SVG's viewBox."""
 
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -189,6 +190,17 @@ def x_axis(frame: Frame, x: Sequence[Tick]) -> list[Markup]:
             parts.append(label(middle, frame.bottom + 18, text, class_="tick"))
             taken = middle + half
     return parts
+
+
+def width_of(text: str) -> float:
+    """Return how wide a bold text of a mark is at most, in any usual font."""
+    return sum(_width_of(letter) for letter in text)
+
+
+def _width_of(letter: str) -> float:
+    if ord(letter) > 0xFFFF or letter in "MWmw@%—…":
+        return 16.0 if ord(letter) > 0xFFFF else 13.5
+    return 13.0 if unicodedata.east_asian_width(letter) in "WF" else 9.0
 
 
 def shorten(text: str, width: float) -> str:

@@ -53,9 +53,9 @@ def scroll_box(content: Markup) -> Markup:
     return element("div", content, class_="scrolling")
 
 
-def tag(text: str, why: str) -> Markup:
+def tag(text: str, why: str, class_: str = "tag") -> Markup:
     """Return a small mark with the reason for it."""
-    return element("span", text, class_="tag", title=why)
+    return element("span", text, class_=class_, title=why)
 
 
 def or_dash(value: Any) -> str:

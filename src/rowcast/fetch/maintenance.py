@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast import config
 from rowcast.database import Column
 from rowcast.errors import SourceError
-from rowcast.source import Source, find_column
+from rowcast.source import Days, Source, find_column
 from rowcast.store.reading.daily_sums import CHUNK, select_day, select_text
 
 
@@ -54,14 +54,14 @@ class Maintenance:
         counted = sa.select(sa.func.count().label("n")).select_from(self._table).where(sa.not_(dated))
         return int(self.source.db.scalar(counted))
 
-    def fetch_by_day(self, first: datetime, until: datetime) -> Iterator[pa.RecordBatch]:
-        """Yield what was done by `day` after the first and by `part`, the group: `rows` events, one of them `what`."""
+    def fetch_by_day(self, days: Days, until: datetime) -> Iterator[pa.RecordBatch]:
+        """Yield what was done by `day`, its number, and by `part`, the group: `rows` events, one of them `what`."""
         db, zone, columns = self.source.db, self.source.settings.timezone, self._columns
         time, group, what = (columns.get(f"event_{name}") for name in ("time", "group", "what"))
         assert time is not None
-        day = select_day(self.source, db.sql.event_time(time, zone), first).label("day")
+        day = select_day(self.source, db.sql.event_time(time, zone), days, until).label("day")
         said = select_text(self.source, what).label("what")
         chosen = sa.select(day, select_text(self.source, group).label("part"), said).select_from(self._table)
-        each = chosen.where(db.sql.event_time_between(time, zone, first, until)).subquery("each")
+        each = chosen.where(db.sql.event_time_between(time, zone, days.start, until)).subquery("each")
         sums = [sa.func.count().label("rows"), sa.func.min(each.c.what).label("what")]
         return db.stream(sa.select(each.c.day, each.c.part, *sums).group_by(each.c.day, each.c.part), CHUNK)

@@ -2,7 +2,7 @@
 
 The rules are the four of Western Electric (Statistical Quality Control Handbook, 1956), and the EWMA chart (Roberts
 1959, Technometrics 1(3)), which sees small shifts that last. Both hold a day against a baseline: the first `BASELINE`
-days, and after each maintenance, or another change that a mark names, the first days after it.
+days. What a mark names may begin it anew (`Effect`), where it can have changed what the chart shows.
 
 Rows of a day share lots, tools and weather, so that limits by the spread of rows would be far too narrow. These are by
 the spread between the baseline's days. A day of fewer rows than usual has wider limits: whatever part of the spread is
@@ -12,14 +12,15 @@ both sides (Anscombe 1948, Biometrika 35), and is never held to be steadier than
 
 A baseline of few days knows mean and spread only so well. What is called k sigma here lies so far out that a next day
 is beyond it as seldom as a normal value is beyond k known standard deviations: by Student's t, with the baseline's own
-error added. It is the interval of prediction; with ever more days it becomes k sigma.
+error added. It is the interval of prediction; with ever more days it becomes k sigma, and it holds of any number of
+days. So a baseline need not be complete: from `EARLY` days on it has limits, wide ones, which each further day narrows.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import date
-from itertools import groupby
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -27,6 +28,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, stdtrit
 
 BASELINE = 14  # days: where each has rows, every weekday twice
+EARLY = 5  # days after which the next has limits; by Student's t they are 7 standard deviations away
 WEIGHT = 0.2  # of the newest day in the EWMA
 BEYOND, TWO_OF_THREE, FOUR_OF_FIVE, ONE_SIDE = (
     "1 beyond 3 sigma",
@@ -41,6 +43,11 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Kind = Literal["value", "probability", "share"]  # a mean of values or of probabilities, or a share of rows
 
+# What a mark does to limits. `none`: it is shown. `anew`: it has changed what is charted, so that earlier limits say
+# nothing; there are none until the first days after it have become the baseline. `later`: it may have changed it, or
+# not; the limits from before stay until the first days after it have become the baseline.
+Effect = Literal["none", "anew", "later"]
+
 
 @dataclass(frozen=True)
 class Subgroup:
@@ -53,10 +60,11 @@ class Subgroup:
 
 @dataclass(frozen=True)
 class Mark:
-    """Something that happened on a day: what is usual is learned anew after it."""
+    """Something that happened on a day."""
 
     day: date
     what: str
+    effect: Effect = "anew"
 
 
 @dataclass(frozen=True)
@@ -82,8 +90,8 @@ class Point:
     """A subgroup on its chart."""
 
     subgroup: Subgroup
-    role: Literal["baseline", "watched", "mixed"]  # mixed: of a day with a mark, which tells neither before nor after
-    stretch: int = 0  # how many days with marks were before it, or are its own
+    role: Literal["baseline", "watched", "mixed"]  # mixed: of a day on which all began anew, neither before nor after
+    stretch: int = 0  # how many baselines were begun anew, or took another's place, before it
     limits: Limits | None = None  # None while there is no baseline
     smoothed: Ewma | None = None  # of watched ones
     broken: tuple[str, ...] = ()  # rules
@@ -120,29 +128,89 @@ class Baseline:
         return Ewma(_value(value, self.size, self.kind), limits.low, limits.high)
 
 
+@dataclass(frozen=True)
+class Learning:
+    """A baseline that is not complete."""
+
+    since: Mark | None  # after which it began; None: with the first day of the chart
+    limits: Literal["none", "early", "before"]  # of the last day: by fewer days, or by the baseline before it
+    days: int  # with rows, so far
+    missing: int  # how many more it takes until there are limits or, where there are some, until it is complete
+    ready_on: date  # the day with which this is so, if there are rows on every day from now on
+
+
 def make_chart(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = (), kind: Kind = "value") -> list[Point]:
     """Return each subgroup held against the baseline before it; they come in the order of their days."""
-    cuts = sorted({mark.day for mark in marks})
-    passed = [bisect_right(cuts, subgroup.day) for subgroup in subgroups]
+    anew, later = _cuts(marks)
     found: list[Point] = []
-    for number, places in groupby(range(len(subgroups)), passed.__getitem__):
-        among = [subgroups[place] for place in places]
-        mixed = [each for each in among if number and each.day == cuts[number - 1]]
-        found += [Point(each, "mixed", number) for each in mixed]
-        found += _stretch(among[len(mixed) :], number, kind)
+    for begin, end in pairwise([None, *anew, None]):
+        among = _between(subgroups, begin, end)
+        inside = [day for day in later if (begin is None or begin < day) and (end is None or day < end)]
+        number = found[-1].stretch + 1 if found else 0
+        found += [Point(each, "mixed", number) for each in subgroups if each.day == begin]
+        found += _hold(among, inside, number, kind)
     return found
 
 
-def _stretch(subgroups: Sequence[Subgroup], number: int, kind: Kind) -> list[Point]:
-    """Subgroups between which nothing is marked: the first are the baseline, the others are watched."""
-    first, later = subgroups[:BASELINE], subgroups[BASELINE:]
+def find_learning(subgroups: Sequence[Subgroup], marks: Iterable[Mark] = ()) -> Learning | None:
+    """Return what the newest baseline waits for; None where it is complete, or there is none."""
+    if not subgroups:
+        return None
+    marks = [mark for mark in marks if mark.day <= subgroups[-1].day]
+    anew, later = _cuts(marks)
+    begin = anew[-1] if anew else None
+    is_first = len(_between(subgroups, begin, None)) < BASELINE
+    newest = max((day for day in later if begin is None or begin < day), default=begin)
+    since, effect = (begin, "anew") if is_first else (newest, "later")
+    days = len(_between(subgroups, since, None))
+    if days >= BASELINE:
+        return None
+    limits: Literal["none", "early", "before"] = "before" if not is_first else "none" if days <= EARLY else "early"
+    missing = (EARLY + 1 if limits == "none" else BASELINE) - days
+    named = next((mark for mark in marks if mark.day == since and mark.effect == effect), None)
+    return Learning(named, limits, days, missing, subgroups[-1].day + timedelta(days=missing))
+
+
+def _cuts(marks: Iterable[Mark]) -> tuple[list[date], list[date]]:
+    """The days on which all begins anew, and those after which a baseline of its own follows later."""
+    marks = list(marks)
+    anew = sorted({mark.day for mark in marks if mark.effect == "anew"})
+    return anew, sorted({mark.day for mark in marks if mark.effect == "later"} - set(anew))
+
+
+def _between(subgroups: Sequence[Subgroup], after: date | None, before: date | None) -> Sequence[Subgroup]:
+    """Those of days later than one and earlier than another."""
+    days = [each.day for each in subgroups]
+    return subgroups[
+        bisect_right(days, after) if after else 0 : bisect_left(days, before) if before else len(subgroups)
+    ]
+
+
+def _hold(subgroups: Sequence[Subgroup], later: Sequence[date], number: int, kind: Kind) -> list[Point]:
+    """Subgroups among which nothing begins anew: the first are the baseline, until later ones take its place."""
+    first = subgroups[:BASELINE]
     if len(first) < BASELINE:
-        return [Point(each, "baseline", number) for each in first]
+        return [_hold_early(first[:place], each, number, kind) for place, each in enumerate(first)]
     held = fit_baseline(first, kind)
     reach = _reach(first, held)[:, -1]
     limits = [held.limits(far, each.rows) for far, each in zip(reach, first, strict=True)]
     points = [Point(each, "baseline", number, of_it) for each, of_it in zip(first, limits, strict=True)]
-    return points + apply_limits(later, held, number)
+    for after, before in pairwise([*later, None]):
+        among = _between(subgroups, after, before)[:BASELINE]
+        if len(among) == BASELINE:
+            end = subgroups.index(among[-1]) + 1
+            points += apply_limits(subgroups[len(points) : end], held, number)
+            held, number = fit_baseline(among, kind), number + 1
+    return points + apply_limits(subgroups[len(points) :], held, number)
+
+
+def _hold_early(before: Sequence[Subgroup], subgroup: Subgroup, number: int, kind: Kind) -> Point:
+    """A day of a baseline that is not complete, held against those before it."""
+    if len(before) < EARLY:
+        return Point(subgroup, "baseline", number)
+    [point] = apply_limits([subgroup], fit_baseline(before, kind), number)
+    broken = tuple(rule for rule in point.broken if rule == BEYOND)
+    return replace(point, role="baseline", smoothed=None, broken=broken)
 
 
 def fit_baseline(subgroups: Sequence[Subgroup], kind: Kind = "value") -> Baseline:

@@ -1,5 +1,6 @@
 """The user's table or query: what it is, how its keys and times are compared, and rows read from it."""
 
+from rowcast.source.days import Days, days_until
 from rowcast.source.hashing import hash_rows
 from rowcast.source.keys import KeyRange
 from rowcast.source.moments import parse_instant
@@ -16,11 +17,13 @@ __all__ = [
     "LABEL",
     "RENDERED",
     "TIME",
+    "Days",
     "Fetched",
     "KeyRange",
     "Learned",
     "Scope",
     "Source",
+    "days_until",
     "declare_key",
     "find_column",
     "hash_rows",

@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -16,8 +16,8 @@ from rowcast.config import Monitor
 from rowcast.database import Column
 from rowcast.errors import UsageError
 from rowcast.job.opening import Job
-from rowcast.monitor.control_charts import Kind, Mark, Point, Subgroup, make_chart
-from rowcast.source import Source, find_column
+from rowcast.monitor.control_charts import Effect, Kind, Learning, Mark, Point, Subgroup, find_learning, make_chart
+from rowcast.source import Source, days_until, find_column
 from rowcast.store.reading import daily_sums
 from rowcast.watch.quality import normal
 
@@ -40,6 +40,11 @@ class Chart:
     kind: Kind
     points: list[Point]
     marks: list[Mark]
+
+    @property
+    def learning(self) -> Learning | None:
+        """Where limits are still to come: since when, and from when there will be some."""
+        return find_learning([point.subgroup for point in self.points], self.marks)
 
 
 @dataclass
@@ -69,28 +74,33 @@ class _Figure:
     what: str
     kind: Kind
     series: Callable[[_Days], _Series]
-    is_models: bool = False  # another version makes it another
-    is_column: bool = False
+    is_models: bool = False  # another version changes it
+    is_column: bool = False  # maintenance changes it
 
 
 def compute_charts(job: Job, now: datetime, days: int = DAYS, columns: Sequence[str] = ()) -> list[Chart]:
     """Return charts of the rows whose event lies in the last days, figure by figure and group by group.
 
-    A day is one of UTC; the last one is that of `now`. Raise UsageError or SourceError.
+    Days are those of `chart_timezone`; the last one is that of `now`. Raise UsageError or SourceError.
     """
     if job.source.time is None:
         raise UsageError("charts need 'time' in [source]", hint="without it rows have no day")
-    first = datetime.combine(now.astimezone(UTC).date(), time(), UTC) - timedelta(days=days - 1)
+    counted = days_until(now, days, chart_timezone(job.source, job.settings.monitor))
     charted = daily_sums.ChartQuery(
-        first,
+        counted,
         now,
-        job.runs.between(first - timedelta(seconds=1), now),
+        job.runs.between(counted.start - timedelta(seconds=1), now),
         group_column(job.source, job.settings.monitor),
         _columns(job, columns),
         job.settings.task.kind == "regression",
     )
     done = _maintenance(job, charted)
     return _draw(charted, _sum(job, charted), done)
+
+
+def chart_timezone(source: Source, monitor: Monitor) -> str:
+    """Return the time zone whose days are charted."""
+    return monitor.timezone or source.settings.timezone
 
 
 def group_column(source: Source, monitor: Monitor) -> Column | None:
@@ -151,13 +161,15 @@ def _rows(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
 
 
 def _maintenance(job: Job, charted: daily_sums.ChartQuery) -> dict[str, list[Mark]]:
-    """By group; those of the empty text are of all groups."""
+    """By group; those of the empty text are of no group, and nobody knows what they have changed."""
     found: dict[str, list[Mark]] = defaultdict(list)
     if job.settings.monitor.events is not None:
         events = fetch.Maintenance(job.source, job.settings.monitor)
-        for row in _rows(events.fetch_by_day(charted.first, charted.until)):
+        for row in _rows(events.fetch_by_day(charted.days, charted.until)):
             more = f" and {row['rows'] - 1} more" if row["rows"] > 1 else ""
-            found[row["part"]].append(Mark(_date(charted, row["day"]), f"{row['what'] or 'maintenance'}{more}"))
+            what = f"{row['what'] or 'maintenance'}{more}"
+            effect: Effect = "anew" if row["part"] else "later"
+            found[row["part"]].append(Mark(charted.days.date(row["day"]), what, effect))
     return found
 
 
@@ -169,7 +181,7 @@ def _list_promotions(charted: daily_sums.ChartQuery, groups: _Groups) -> list[Ma
             for version, count in day.versions.items():
                 rows[number][version] += count
     most = [(number, max(rows[number], key=rows[number].__getitem__)) for number in sorted(rows) if rows[number]]
-    return [Mark(_date(charted, day), f"v{now}") for (_, before), (day, now) in pairwise(most) if now != before]
+    return [Mark(charted.days.date(day), f"v{now}") for (_, before), (day, now) in pairwise(most) if now != before]
 
 
 def _figures(charted: daily_sums.ChartQuery) -> list[_Figure]:
@@ -211,16 +223,14 @@ def _draw(charted: daily_sums.ChartQuery, groups: _Groups, done: Mapping[str, li
     found = []
     for figure in _figures(charted):
         for part in sorted(groups):
-            marks = [*done.get("", ()), *(done.get(part, ()) if part else ()), *(promoted if figure.is_models else ())]
+            maintained = [*done.get("", ()), *(done.get(part, ()) if part else ())]
+            if not figure.is_column:  # what comes out is what maintenance is judged by
+                maintained = [replace(mark, effect="none") for mark in maintained]
+            marks = sorted([*maintained, *(promoted if figure.is_models else ())], key=lambda mark: mark.day)
             series = sorted(figure.series(groups[part]).items())
-            subgroups = [Subgroup(_date(charted, day), value, rows) for day, (value, rows) in series]
+            subgroups = [Subgroup(charted.days.date(day), value, rows) for day, (value, rows) in series]
             group = (part or NO_GROUP) if charted.group else None
-            marks.sort(key=lambda mark: mark.day)
             if subgroups:
                 points = make_chart(subgroups, marks, figure.kind)
                 found.append(Chart(figure.what, figure.is_column, group, figure.kind, points, marks))
     return found
-
-
-def _date(charted: daily_sums.ChartQuery, day: int) -> date:
-    return (charted.first + timedelta(days=day)).date()

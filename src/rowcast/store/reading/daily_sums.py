@@ -13,7 +13,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database import Column, equal
-from rowcast.source import Source
+from rowcast.source import Days, Source
 from rowcast.store.job_rows import JobRows
 
 _DAY, _GROUP, _LABEL = "rowcast.day", "rowcast.group", "rowcast.label"
@@ -24,7 +24,7 @@ CHUNK = 50_000  # sums that travel together
 class ChartQuery:
     """Which rows are meant, and what of them is summed."""
 
-    first: datetime  # the midnight, UTC, that days are counted from
+    days: Days  # that are counted
     until: datetime  # later rows and labels are invisible
     runs: sa.Select[Any]  # numbers of the runs that scored them
     group: Column | None  # None: all together
@@ -80,8 +80,8 @@ def _select_each(
     """Return scored rows with their day and group, with columns of the source and of the predictions."""
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     assert source.time is not None
-    within = source.db.sql.event_time_between(source.time, source.settings.timezone, query.first, query.until)
-    day = select_day(source, source.event_time(), query.first).label(_DAY)
+    within = source.db.sql.event_time_between(source.time, source.settings.timezone, query.days.start, query.until)
+    day = select_day(source, source.event_time(), query.days, query.until).label(_DAY)
     group = select_text(source, query.group).label(_GROUP)
     keys = rows.select_keys([source.usable(table), within, *parts], table, day, group, *beside)
     same = sa.and_(*[equal(keys.c[c.name], own.c[c.name]) for c in source.key])
@@ -103,9 +103,14 @@ def _sum_as(values: sa.ColumnElement[Any], kind: Any) -> sa.ColumnElement[Any]:
     return sa.cast(sa.func.sum(values), kind)  # PostgreSQL makes a numeric of large integers
 
 
-def select_day(source: Source, moment: sa.ColumnElement[Any], first: datetime) -> sa.ColumnElement[Any]:
-    """Return how many days after the first."""
-    return sa.cast(sa.func.floor(source.db.sql.hours_between(source.db.sql.instant(first), moment) / 24.0), sa.Integer)
+def select_day(source: Source, moment: sa.ColumnElement[Any], days: Days, until: datetime) -> sa.ColumnElement[Any]:
+    """Return the number of the day of a moment, which is no later than `until`."""
+    sql = source.db.sql
+    passed = sql.hours_between(sql.instant(days.start), moment)
+    hours = passed
+    for changed, by in days.shifts(until):
+        hours = hours + sa.case((passed >= sa.literal(changed, sa.Double), by), else_=0.0)
+    return sa.cast(sa.func.floor(hours / 24.0), sa.Integer)
 
 
 def select_text(source: Source, column: Column | None) -> sa.ColumnElement[Any]:
