@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rowcast.job.opening import Job
 from rowcast.monitor.control_charts import current_violations, past_violations
 from rowcast.watch.chart_data import Chart, chart_timezone, compute_charts
+from rowcast.watch.forgotten import find_forgotten
 
 
 @dataclass(frozen=True)
@@ -20,18 +21,21 @@ class ChartsReport:
     timezone: str  # whose days they are
     group_by: str | None  # the column that they are grouped by
     charts: tuple[Chart, ...]
+    forgotten_until: datetime | None = None  # results of these days that were published up to then were deleted
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast charts --json` prints."""
-        about = {"job": self.job, "as_of": self.as_of, "days": self.days, "timezone": self.timezone}
+        about: dict[str, Any] = {"job": self.job, "as_of": self.as_of, "days": self.days, "timezone": self.timezone}
+        about |= {} if self.forgotten_until is None else {"forgotten_until": self.forgotten_until}
         return {**about, "charts": [_to_dict(each) for each in self.charts]}
 
 
 def report_charts(job: Job, now: datetime, days: int, columns: Sequence[str] = ()) -> ChartsReport:
     """Return the charts of rows whose event lies in the last days before `now`. Raise UsageError or SourceError."""
     found = tuple(compute_charts(job, now, days, columns))
-    monitor = job.settings.monitor
-    return ChartsReport(job.settings.name, now, days, chart_timezone(job.source, monitor), monitor.group_by, found)
+    monitor, zone = job.settings.monitor, chart_timezone(job.source, job.settings.monitor)
+    gone = find_forgotten(job, now - timedelta(days=days))
+    return ChartsReport(job.settings.name, now, days, zone, monitor.group_by, found, gone)
 
 
 def _to_dict(found: Chart) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class RowState(StrEnum):
 
     SCORED = "scored"
     QUARANTINED = "quarantined"
+    FORGOTTEN = "forgotten"
     PENDING = "pending"
     OUT_OF_SCOPE = "out of scope"
     UNUSABLE = "unusable"
@@ -143,6 +144,8 @@ def explain(job: Job, key: Sequence[str]) -> Explanation:
         return about(RowState.SCORED, scored=_explain_scored(job, this, predictions[0]), earlier=earlier)
     if quarantined:
         return about(RowState.QUARANTINED, quarantined=_explain_quarantined(job, this, quarantined[0]), earlier=earlier)
+    if _read_stored(job, rows, job.own.forgotten):
+        return about(RowState.FORGOTTEN, "its result was deleted by 'rowcast forget', and it is not scored again")
     return about(*_place(job, this), earlier=earlier)
 
 

@@ -127,8 +127,9 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
         found = job.runs.get(run_id) if run_id is not None else _find_unfinished(job)
         if found.status is RunStatus.DONE:
             raise RunError(f"run {found.run_id} is done: there is nothing to resume", hint="'rowcast runs' lists them")
-        if found.pipeline is PipelineName.REQUEUE:
-            raise RunError(f"run {found.run_id} requeued nothing", hint="repeat the 'rowcast requeue' that it was")
+        if not found.pipeline.is_pipeline:
+            name = found.pipeline
+            raise RunError(f"run {found.run_id} is a {name}", hint=f"repeat the 'rowcast {name}' that it was")
         result, now = Result(found.pipeline), found.as_of
         recorded_steps = job.runs.steps(found.run_id)
         done = {(step.name, step.row_set) for step in recorded_steps if step.status is StepStatus.DONE}
@@ -227,7 +228,7 @@ def _work(job: Job, run_id: int) -> WorkDir:
 
 def _find_unfinished(job: Job) -> RunRecord:
     for found in job.runs.newest(10_000):
-        if found.status is not RunStatus.DONE and found.pipeline is not PipelineName.REQUEUE:
+        if found.status is not RunStatus.DONE and found.pipeline.is_pipeline:
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
 

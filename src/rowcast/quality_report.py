@@ -1,12 +1,13 @@
 """How good the predictions of a window of days are: estimated without labels, and realised once labels are known."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rowcast.job.opening import Job
 from rowcast.messages.cost import describe_excess
 from rowcast.monitor.quality import CANNOT_SEE
+from rowcast.watch.forgotten import find_forgotten
 from rowcast.watch.quality import Part, Quality, quality
 
 CONTRADICTED = "contradicted by labels"
@@ -20,16 +21,20 @@ class QualityReport:
     as_of: datetime
     days: int  # how far the window reaches back
     versions: tuple[Quality, ...]  # the newest first
+    forgotten_until: datetime | None = None  # results of the window that were published up to then were deleted
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast quality --json` prints."""
         about = {"job": self.job, "as_of": self.as_of, "days": self.days, "cannot_see": CANNOT_SEE}
+        about |= {} if self.forgotten_until is None else {"forgotten_until": self.forgotten_until}
         return about | {"versions": [_version(each) for each in self.versions]}
 
 
 def report_quality(job: Job, now: datetime, days: int) -> QualityReport:
     """Measure the quality of what was scored in the last days before `now`."""
-    return QualityReport(job.settings.name, now, days, tuple(quality(job, now, days)))
+    return QualityReport(
+        job.settings.name, now, days, tuple(quality(job, now, days)), find_forgotten(job, now - timedelta(days=days))
+    )
 
 
 def _version(found: Quality) -> dict[str, Any]:

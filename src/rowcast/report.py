@@ -36,7 +36,9 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def equation(audit: Mapping[str, Any]) -> str:
     """Promise 1 with its numbers."""
-    parts = ("unusable", "out_of_scope", "scored", "quarantined", "pending")
+    parts: tuple[str, ...] = ("unusable", "out_of_scope", "scored", "quarantined", "pending")
+    if audit["forgotten"]:
+        parts = (*parts[:-1], "forgotten", parts[-1])
     sign = "=" if audit["source"] == sum(audit[part] for part in parts) else "≠"
     said = "it holds" if audit["holds"] else "IT DOES NOT HOLD"
     return f"{audit['source']:,} source {sign} {' + '.join(f'{audit[part]:,} {part}' for part in parts)}: {said}"

@@ -539,7 +539,7 @@ class Life(RuleBasedStateMachine):
         assert found.history == model.history.total()
         if not self.is_sound:  # it reads every row, so not after each change at the source
             changed = {place: len(model.changed(place)) for place in ("scored", "quarantined")}
-            assert {"scored": found.changed, "quarantined": found.changed_quarantined} == changed
+            assert {"scored": found.contents.changed, "quarantined": found.contents.changed_quarantined} == changed
         self.is_unfinished = self.fab.unfinished()
         self.is_sound = True
 

@@ -25,6 +25,7 @@ def test_it_holds_after_a_run(scored: Job) -> None:
         "left_to_training": LABELLED,
         "scored": PENDING - 2,
         "quarantined": 2,
+        "forgotten": 0,
         "pending": 0,
         "duplicates": 0,
         "both": 0,

@@ -88,7 +88,7 @@ def test_looks_say_what_the_commands_say(trained: Job) -> None:
         assert status.ok, status.needs_a_person
         assert f"scored          {PENDING}" in str(status)
         assert job.audit().holds
-        assert job.audit(full=True).changed == 0
+        assert job.audit(full=True).contents.changed == 0
         why = job.explain(LABELLED + 1)
         assert (why.state, why.scored.reproduced, why.scored.model_version) == (RowState.SCORED, True, 1)
         assert job.explain(LABELLED + PENDING + 1).state is RowState.ABSENT

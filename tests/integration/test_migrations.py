@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.messages.events import cost_key
+from rowcast.source import Scope
 from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
@@ -28,6 +29,7 @@ from rowcast.store.records import (
     StepStatus,
 )
 from rowcast.store.registry import Registry
+from rowcast.store.scope_record import ScopeState
 from rowcast.store.signing import SignatureState, SigningKeys
 from rowcast.store.tables import job_tables, tables
 
@@ -198,7 +200,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 3 + ["CREATE"] * 13 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 14 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -259,6 +261,10 @@ ADDED = {
     12: [("model", "signature")],
     13: [("job", "with_learned")],
     14: [("drift", "begun_run")],
+    15: [
+        *(("batch", name) for name in ("checksum", "signature", "forgotten", "forgotten_run")),
+        ("job", "scope_record"),
+    ],
 }
 
 
@@ -299,9 +305,9 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
-    own = ["ALTER"] * 8 + ["CREATE"]
+    own = ["ALTER"] * 8 + ["CREATE"] * 2
     for job, wanted in (
-        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 3 + own + ["CREATE"] * 6 + ["INSERT"]),
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 6 + ["INSERT"]),
         ("lots", own),
     ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
@@ -414,6 +420,27 @@ def test_drift_that_stands_in_a_store_of_version_13_stands_on_until_it_ends(data
     assert profiles.record_drift(1, [drift_record(11, "ended", 7), drift_record(12, "started", 12)], 4)
     assert [made.run_id for made in find_standing(profiles.list_drift(1))] == [12, 9]
     assert not profiles.record_drift(1, [drift_record(13, "started", 13)], 4)  # another process kept some meanwhile
+
+
+@pytest.mark.parametrize(("before", "by_administrator"), [(14, False), (14, True), (12, False)])
+def test_scopes_of_an_older_store_are_recorded_as_they_are_and_its_batches_have_no_checksum(
+    database, before, by_administrator
+):
+    db = database.connect()
+    ledger = opened(db)
+    ledger.fix_scope(Scope(AT))
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(1), bad(2)), None)
+    set_back(database, db, ledger.tables, before)
+    if by_administrator:
+        for statement in migrations.ddl(db, *described(db), "rowcast"):
+            database.run(statement)
+    ledger = opened(db)
+    assert migrations.version(db, ledger.tables) == migrations.VERSION
+    assert ledger.compare_scope()[0] is ScopeState.UNCHANGED
+    ledger.set_state(scope_from=AT + timedelta(days=1))
+    moved, recorded = ledger.compare_scope()
+    assert (moved, recorded.since) == (ScopeState.MOVED, AT)
+    assert [row["checksum"] for row in db.rows(sa.select(ledger.tables.batch))] == [None]
 
 
 def test_a_key_column_that_the_tables_lack_is_not_added(db):

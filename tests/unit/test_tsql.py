@@ -21,6 +21,8 @@ from sqlglot import exp
 
 from rowcast import config, fetch
 from rowcast.audit import audit
+from rowcast.audit.batches import check_batches
+from rowcast.audit.references import find_broken
 from rowcast.config import Settings
 from rowcast.database import Column, Relation
 from rowcast.database.mssql.connection import MSSQLConnection
@@ -308,6 +310,25 @@ def count(fab: Fab) -> None:
     audit(fab.job)
 
 
+def contents(fab: Fab) -> None:
+    """What a full audit reads of the store."""
+    fab.server.answers("COUNT_BIG", {ANY: 0})
+    find_broken(fab.job)
+    found = {"batch_id": 7, "checksum": "5ha256", "signature": None, "scored": 2, "quarantined": 0}
+    fab.server.answers("[rowcast].[batch].[checksum]", found)
+    check_batches(fab.job)
+
+
+def forget(fab: Fab) -> None:
+    """Old results that are deleted."""
+    fab.server.answers("[rowcast].[batch].[quarantined]", {"batch_id": 7, "scored": 2, "quarantined": 0})
+    fab.server.answers("COUNT_BIG", {"n": 2, "batch_id": 7})
+    fab.server.answers("SELECT [rowcast].[batch].[batch_id]", {"batch_id": 7, "scored": 2, "quarantined": 0})
+    fab.ledger.forget_batches([each.batch_id for each in fab.ledger.find_old(NOW)], 3)
+    fab.server.answers("SELECT TOP 1 [rowcast].[batch].[finished_at]", {"finished_at": NOW})
+    fab.ledger.forgotten_until()
+
+
 def run(fab: Fab) -> None:
     fab.job.runs.start(PipelineName.INFER, NOW, "5ha256")
     figures = {"scored": 990, "flagged": 12}
@@ -398,6 +419,8 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         chart,
         requeue,
         count,
+        contents,
+        forget,
         run,
         tell,
         watch,

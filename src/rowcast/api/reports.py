@@ -33,15 +33,21 @@ class Reports(Connections):
         with self.connection() as job:
             return read_status(job)
 
-    def audit(self, *, full: bool = False) -> "Audit":
+    def audit(self, *, full: bool = False, all: bool = False) -> "Audit":
         """Prove with SQL that every source row is in just one place.
 
-        `full` also reads every stored row again and counts those that have changed at the source.
+        Parameters
+        ----------
+        full
+            Also hold the store's contents against the batches' checksums, the source and the models: `Audit.contents`.
+            Of the scored rows a sample is scored again.
+        all
+            Do so, and score every row again.
         """
-        from rowcast.audit import audit
+        from rowcast.audit import SAMPLE, audit
 
         with self.connection() as job:
-            return audit(job, full=full)
+            return audit(job, full=full or all, sample=None if all else SAMPLE)
 
     def explain(self, *key: object) -> "Explanation":
         """Return why the row with this key got its score, and the score computed again; a value for each key column."""

@@ -12,6 +12,7 @@ from rowcast.api.moments import Moment, to_text
 
 if TYPE_CHECKING:
     from rowcast.pipeline import Pipeline, Progress, Result
+    from rowcast.retention import Forgotten
     from rowcast.run_result import RunResult
 
 _running = threading.Lock()  # a process executes one run at a time: signals, worker processes and models are its own
@@ -121,6 +122,33 @@ class Runs(Connections):
         if all == (chosen != RequeueFilter()):
             raise UsageError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
         return self._execute(lambda: pipeline.requeue(self.settings, chosen))
+
+    def forget(self, *, before: Moment, by: str | None = None, progress: "Progress | None" = None) -> "Forgotten":
+        """Delete results that were published before a moment, for ever, as `rowcast forget --yes`.
+
+        Their rows are not scored again, and the audit counts them as forgotten. It can be repeated where it was
+        stopped: what is done stays done.
+
+        Parameters
+        ----------
+        before
+            A moment that is not to come. A moment without a time zone is in `source.timezone`.
+        by
+            Who decides so, for the record; by default this computer's user.
+        progress
+            Called with rows done and rows in all.
+        """
+        from rowcast import pipeline, retention
+
+        with _running:
+            watch = progress or pipeline.ignore_progress
+            return retention.forget(self.settings, str(to_text(before)), by or getpass.getuser(), watch)
+
+    def preview_forget(self, *, before: Moment) -> "Forgotten":
+        """Return what `forget` would delete, and delete nothing."""
+        from rowcast import retention
+
+        return retention.preview(self.settings, str(to_text(before)))
 
     def import_model(
         self, file: str | os.PathLike[str], *, trained_to: Moment, as_of: Moment | None = None

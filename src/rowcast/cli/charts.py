@@ -34,6 +34,7 @@ def charts(
     They show, and notify nobody.
     """
     from rowcast.charts import words
+    from rowcast.messages.forgotten import describe_forgotten
 
     found = quiet_job(common).charts(days=days, columns=column, as_of=as_of)
     if html is not None:
@@ -54,6 +55,8 @@ def charts(
         report.show(report.table([_row(each) for each in found.charts], shown))
         for line in words.list_learning(found.charts):
             report.show(line)
+    if found.forgotten_until is not None and not json:
+        report.show(f"\n{describe_forgotten(found.forgotten_until)}")
     return 0
 
 

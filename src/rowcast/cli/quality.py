@@ -29,6 +29,7 @@ def quality(
     common: Common = COMMON,
 ) -> int:
     """How good the predictions are: estimated without labels, beside what came once labels were known."""
+    from rowcast.messages.forgotten import describe_forgotten
     from rowcast.monitor.quality import CANNOT_SEE
 
     found = quiet_job(common).quality(days=days, as_of=as_of)
@@ -39,6 +40,8 @@ def quality(
         report.show("--days looks further back, --as-of at another moment")
     else:
         report.show("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
+    if found.forgotten_until is not None and not json:
+        report.show(f"\n{describe_forgotten(found.forgotten_until)}")
     return 0
 
 

@@ -1,6 +1,7 @@
-"""Commands that work on the table: run, retrain, infer, step, resume, requeue, watch."""
+"""Commands that work on the table: run, retrain, infer, step, resume, requeue, forget, watch."""
 
 import contextlib
+import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import structlog
 from cyclopts import Parameter, validators
 
+from rowcast import report
 from rowcast.api import Job
-from rowcast.cli.app import COMMON, AsOf, Common, app
+from rowcast.cli.app import COMMON, AsOf, By, Common, app
 from rowcast.cli.terminal import finish, log_to_file
 from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
@@ -149,6 +151,33 @@ def requeue(
         result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
         return finish(result, {"note": note})
+
+
+@app.command
+def forget(
+    *,
+    before: Annotated[str, Parameter(help="A moment, such as 2026-05-01: results published before it are deleted.")],
+    by: By = None,
+    yes: Annotated[bool, Parameter(negative="", help="Delete them; without it nothing is deleted.")] = False,
+    common: Common = COMMON,
+) -> int:
+    """Delete old results: predictions, quarantined rows, their history, shadow scores and profiles.
+
+    The rows are not scored again, and 'rowcast audit' counts them as forgotten.
+    """
+    job = Job(common.settings())
+    with log_to_file(job.settings, common) as progress:
+        if not yes:
+            rows = job.preview_forget(before=before).rows
+            raise UsageError(
+                f"this deletes for ever {rows.scored:,} predictions and {rows.quarantined:,} quarantined rows"
+                f" of {rows.batches:,} batches",
+                hint="add --yes to delete them; export what you need before",
+            )
+        done = job.forget(before=before, by=by, progress=progress)
+    about = {"run": done.run_id, "before": done.before, **vars(done.rows)}
+    report.show(report.facts(about) if sys.stdout.isatty() else report.as_json(about))
+    return 0
 
 
 def _score(pipeline: "Callable[..., RunResult]", common: Common, workers: int | None, **given: Any) -> int:

@@ -76,17 +76,26 @@ def _run(run: "RunRecord", steps: "Sequence[StepRecord]") -> dict[str, Any]:
 def audit(
     *,
     full: Annotated[
-        bool, Parameter(negative="", help="Also read every stored row again and count those that have changed.")
+        bool,
+        Parameter(negative="", help="Also hold what is stored against checksums, the source and the models."),
+    ] = False,
+    every: Annotated[
+        bool, Parameter(name="--all", negative="", help="Do so, and score every row again, not a sample of 1,000.")
     ] = False,
     json: Json = False,
     common: Common = COMMON,
 ) -> int:
     """Prove with SQL that every source row is in just one place; exit 1 where it does not hold."""
-    found = quiet_job(common).audit(full=full)
+    from rowcast.audit.faults import list_faults
+    from rowcast.messages.audit import describe_fault
+
+    found = quiet_job(common).audit(full=full, all=every)
     if json:
         report.show(report.as_json(found.to_dict()))
     else:
         report.show(f"{report.facts(found.to_dict())}\n\n{report.equation(found.to_dict())}")
+        for fault in list_faults(found):
+            report.show(f"  {describe_fault(fault)}")
     return 0 if found.holds else 1
 
 

@@ -31,7 +31,7 @@ class Overdue:
 
 
 class Pending:
-    """Rows that the store holds neither a prediction nor a quarantined row for."""
+    """Rows that the store holds neither a prediction nor a quarantined row for, and whose results it did not forget."""
 
     def __init__(self, rows: JobRows) -> None:
         self.rows = rows
@@ -150,14 +150,14 @@ class Pending:
         return Overdue(int(found["n"]), oldest)
 
     def _absent(self, table: sa.FromClause, keys: KeyRange | None = None) -> list[sa.ColumnElement[bool]]:
-        """Return the conditions of rows that are neither scored nor quarantined.
+        """Return the conditions of rows that are neither scored nor quarantined, nor were so and are forgotten.
 
         The source's column stands first: its collation decides what is equal.
 
         `keys` is the range that the rows are of: said of both tables, it keeps a long one from being read whole.
         """
         found = []
-        for own in (self.rows.own.prediction, self.rows.own.quarantine):
+        for own in (self.rows.own.prediction, self.rows.own.quarantine, self.rows.own.forgotten):
             same = [equal(table.c[c.name], own.c[c.name]) for c in self.source.key]
             if keys is not None:
                 same.append(self.source.between(keys, own))

@@ -93,14 +93,15 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         source = meet_store(open_source(source_db, settings.source), store)
         _check_overrides(settings)
         shared, own = describe_tables(settings, source, store)
-        ledger = Ledger(store, shared, own, settings.name)
+        keys = SigningKeys.of(settings.signing_keys)
+        ledger = Ledger(store, shared, own, settings.name, keys)
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
             _check_key(store, own, settings, declare_key(source, store))
             ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.safe_url}")
         runs, registry = (
             Runs(store, shared, settings.name),
-            Registry(store, shared, settings.name, SigningKeys.of(settings.signing_keys)),
+            Registry(store, shared, settings.name, keys),
         )
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
 

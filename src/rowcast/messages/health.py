@@ -46,7 +46,10 @@ def describe_need(need: Need) -> str:
         case RunNotDone():
             run = need.run
             if run.is_dead:
-                return f"run {run.run_id} ({run.pipeline}) died: {run.error}; 'rowcast resume' goes on with it"
+                way_out = "'rowcast resume' goes on with it"
+                if not run.pipeline.is_pipeline:
+                    way_out = f"repeat the 'rowcast {run.pipeline}' that it was"
+                return f"run {run.run_id} ({run.pipeline}) died: {run.error}; {way_out}"
             return f"run {run.run_id} ({run.pipeline}) is {run.status}: 'rowcast runs {run.run_id}' says why"
         case NothingInService():
             return "nothing is scored yet: 'rowcast retrain' trains the first model"

@@ -1,7 +1,17 @@
 """The ledger: what ran, what is claimed, what is published. It alone writes predictions, a whole batch or nothing."""
 
 from rowcast.store.lease import heartbeat
-from rowcast.store.ledger import Batch, BatchProfile, BatchResult, JobState, Ledger, RowCounts, new_worker
+from rowcast.store.ledger import (
+    Batch,
+    BatchProfile,
+    BatchResult,
+    ForgottenRows,
+    JobState,
+    Ledger,
+    OldBatch,
+    RowCounts,
+    new_worker,
+)
 from rowcast.store.process import process_name
 from rowcast.store.profiles import Profiles
 from rowcast.store.runs import Runs
@@ -10,8 +20,10 @@ __all__ = [
     "Batch",
     "BatchProfile",
     "BatchResult",
+    "ForgottenRows",
     "JobState",
     "Ledger",
+    "OldBatch",
     "Profiles",
     "RowCounts",
     "Runs",

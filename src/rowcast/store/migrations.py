@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from rowcast.database import Database
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.store.records import DecisionOutcome, EndCause
+from rowcast.store.scope_record import ScopeRecord
+from rowcast.store.signing import NO_KEYS
 from rowcast.store.tables import JobTables, Tables
 
 _LONGEST = 1_000_000  # characters of a reason
@@ -114,6 +116,24 @@ def _begun_runs(db: Database, tables: Tables) -> list[str]:
     return [_add_column(db, tables.drift, "begun_run")] if db.admin.has_table(tables.drift) else []
 
 
+def _checksums(db: Database, tables: Tables) -> list[str]:
+    """To version 15: what an audit holds results against, and batches whose results were forgotten.
+
+    Batches of before have no checksum. Where scoring begins is recorded as it is now.
+    """
+    job, batch = tables.job, tables.batch
+    added = [_add_column(db, batch, name) for name in ("checksum", "signature", "forgotten", "forgotten_run")]
+    columns = [job.c.job, job.c.scope_from, job.c.scope_after]
+    columns += [job.c.with_learned] if (version(db, tables) or 1) >= 13 else []
+    updates = []
+    for row in db.rows(sa.select(*columns)):
+        found = ScopeRecord(row["scope_from"], row["scope_after"], row.get("with_learned"))
+        if found.is_fixed:
+            record = found.to_json(row["job"], NO_KEYS)
+            updates.append(_later(db, job.update().where(job.c.job == row["job"]).values(scope_record=record)))
+    return [*added, _add_column(db, job, "scope_record"), *updates]
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -161,6 +181,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _signatures,
     _scopes,
     _begun_runs,
+    _checksums,
 )
 VERSION = 1 + len(STEPS)
 

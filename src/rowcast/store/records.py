@@ -17,6 +17,12 @@ class PipelineName(StrEnum):
     STEP = "step"  # single steps, triggered by hand
     REQUEUE = "requeue"
     IMPORT = "import"
+    FORGET = "forget"
+
+    @property
+    def is_pipeline(self) -> bool:
+        """Whether it has steps, so that one that did not finish can be resumed."""
+        return self not in (PipelineName.REQUEUE, PipelineName.FORGET)
 
 
 class RunStatus(StrEnum):
@@ -44,6 +50,7 @@ class BatchStatus(StrEnum):
     PLANNED = "planned"  # in nobody's hands
     CLAIMED = "claimed"  # by a worker, under a lease
     PUBLISHED = "published"
+    FORGOTTEN = "forgotten"  # it was published, and its results were deleted since
     HALVED = "halved"  # it failed, and smaller batches took its place
 
 
@@ -92,18 +99,22 @@ class RunOptions:
 
     since: datetime | None = None  # back to which event time rows older than `late_arrival` are looked for
     rescore: bool = False  # whether rows are scored once more whose values at the source have changed
+    before: datetime | None = None  # results that were published before it are forgotten
+    by: str | None = None  # who wants it so
 
     def to_json(self) -> str | None:
         """Return the options as JSON; None where nothing was asked for."""
         asked: dict[str, Any] = {"since": self.since.isoformat()} if self.since else {}
         asked |= {"rescore": True} if self.rescore else {}
-        return json.dumps(asked) if asked else None
+        asked |= {"before": self.before.isoformat()} if self.before else {}
+        asked |= {"by": self.by} if self.by else {}
+        return json.dumps(asked, ensure_ascii=False) if asked else None
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
         asked = json.loads(text or "{}")
-        since = asked.get("since")
-        return cls(None if since is None else datetime.fromisoformat(since), asked.get("rescore", False))
+        moments = {name: datetime.fromisoformat(asked[name]) for name in ("since", "before") if name in asked}
+        return cls(**{**asked, **moments})
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,10 @@ from rowcast.models.artifact import Model
 from rowcast.store.ledger import leave_to_champion
 from rowcast.store.meaning import Meaning
 from rowcast.store.records import DecisionOutcome, DecisionRecord, NewDecision, VersionStatus
-from rowcast.store.signing import SignatureState, SigningKeys
+from rowcast.store.signing import NO_KEYS, SignatureState, SigningKeys
 from rowcast.store.tables import Tables
 
 _LARGE = ("artifact", "edges", "reference", "weights", "signature")  # columns that only those read who need them
-NO_KEYS = SigningKeys()
 _LIBRARIES = ("lightgbm", "scikit-learn", "numpy", "scipy")
 
 

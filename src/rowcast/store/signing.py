@@ -1,4 +1,4 @@
-"""Signatures of model versions, by keys that are not in the store."""
+"""Signatures of model versions, of batches and of scopes, by keys that are not in the store."""
 
 import hashlib
 import hmac
@@ -10,8 +10,16 @@ from enum import StrEnum
 _ALGORITHM = "hmac-sha256"
 
 
+class Signed(StrEnum):
+    """What a signature is over: one of a batch is worth nothing beside a version of the same number."""
+
+    MODEL = "rowcast model"
+    BATCH = "rowcast batch"
+    SCOPE = "rowcast scope"
+
+
 class SignatureState(StrEnum):
-    """What a version's signature is worth; the value is what people read."""
+    """What a signature is worth; the value is what people read."""
 
     VALID = "signed"
     OLD_KEY = "signed by an older key"
@@ -22,7 +30,7 @@ class SignatureState(StrEnum):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether the version may be loaded."""
+        """Whether what is signed may be used."""
         return self in (SignatureState.VALID, SignatureState.OLD_KEY, SignatureState.NOT_CHECKED)
 
 
@@ -40,15 +48,17 @@ class SigningKeys:
     def __bool__(self) -> bool:
         return bool(self.keys)
 
-    def sign(self, job: str, version: int, sha256: str) -> str | None:
-        """Return a signature over job, version and the digest of the model's bytes; None without a key."""
+    def sign(self, job: str, number: int, sha256: str, what: Signed = Signed.MODEL) -> str | None:
+        """Return a signature over a job, a number in it, such as a version, and a digest; None without a key."""
         if not self.keys:
             return None
         key = self.keys[0]
-        return f"{_ALGORITHM}:{_name(key)}:{_digest(key, job, version, sha256)}"
+        return f"{_ALGORITHM}:{_name(key)}:{_digest(key, what, job, number, sha256)}"
 
-    def check(self, signature: str | None, job: str, version: int, sha256: str) -> SignatureState:
-        """Return what a signature is worth."""
+    def check(
+        self, signature: str | None, job: str, number: int, sha256: str, what: Signed = Signed.MODEL
+    ) -> SignatureState:
+        """Return what a signature over the same is worth."""
         if not self.keys:
             return SignatureState.NOT_CHECKED
         if signature is None:
@@ -57,11 +67,14 @@ class SigningKeys:
         name, _, digest = rest.partition(":")
         for place, key in enumerate(self.keys):
             if algorithm == _ALGORITHM and hmac.compare_digest(name.encode(), _name(key).encode()):
-                fits = hmac.compare_digest(digest.encode(), _digest(key, job, version, sha256).encode())
+                fits = hmac.compare_digest(digest.encode(), _digest(key, what, job, number, sha256).encode())
                 if not fits:
                     return SignatureState.FORGED
                 return SignatureState.OLD_KEY if place else SignatureState.VALID
         return SignatureState.UNKNOWN_KEY
+
+
+NO_KEYS = SigningKeys()
 
 
 def _name(key: bytes) -> str:
@@ -69,6 +82,6 @@ def _name(key: bytes) -> str:
     return hmac.new(key, b"rowcast key", hashlib.sha256).hexdigest()[:16]
 
 
-def _digest(key: bytes, job: str, version: int, sha256: str) -> str:
-    signed = json.dumps(["rowcast model", job, version, sha256], ensure_ascii=False)
+def _digest(key: bytes, what: Signed, job: str, number: int, sha256: str) -> str:
+    signed = json.dumps([what.value, job, number, sha256], ensure_ascii=False)
     return hmac.new(key, signed.encode(), hashlib.sha256).hexdigest()

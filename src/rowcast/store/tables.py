@@ -87,6 +87,7 @@ class JobTables:
     quarantine: sa.Table
     history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
     shadow: sa.Table  # what versions that are not in service make of the rows that the champion scored
+    forgotten: sa.Table  # keys of rows whose results were deleted: they are not scored again
     staging: tuple[sa.Table, ...] = ()  # through which bulk copies come, where the database needs it
 
     @property
@@ -95,7 +96,7 @@ class JobTables:
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
-        return (*self.kept, self.shadow, *self.staging)
+        return (*self.kept, self.shadow, self.forgotten, *self.staging)
 
 
 def tables(db: Database, schema: str) -> Tables:
@@ -132,6 +133,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("complete_to", Instant),  # newest event time of the last run that left nothing pending
             sa.Column("champion", integer),
             sa.Column("training_run", big),  # the run that trains; another waits
+            sa.Column("scope_record", text),  # JSON: where scoring begins, once more, with its signature
         ),
         run=table(
             "run",
@@ -186,6 +188,10 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("accepted", integer),  # 1 where a person let any share of bad rows pass
             sa.Column("also_read", text),  # JSON list: columns in the rows' hashes that are no features
             sa.Column("deaths", integer),  # how often the process that had claimed it ended without a word
+            sa.Column("checksum", name),  # of its published rows; NULL in one of an older store
+            sa.Column("signature", text),  # over its checksum, by a key that is not in the store
+            sa.Column("forgotten", big),  # how many keys are kept of it, whose results were deleted …
+            sa.Column("forgotten_run", big),  # … by this run
         ),
         metric=table(
             "metric",
@@ -322,6 +328,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
             # By version first: a version's rows are written, read and thrown away together.
             sa.PrimaryKeyConstraint("model_version", *[column.name for column in key]),
         ),
+        forgotten=table("forgotten", sa.Column("batch_id", big, nullable=False)),
     )
     staging = [db.admin.declare_staging(into, key) for into in (own.prediction, own.quarantine, own.shadow)]
     return replace(own, staging=tuple(made for made in staging if made is not None))

@@ -16,7 +16,7 @@ HAVING COUNT_BIG(*) > ?) AS [d]
 WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6)))
 -- 1, 1;
 
-SELECT [job].[job], [job].[source], [job].[created_at], [job].[scope_from], [job].[scope_after], [job].[with_learned], [job].[complete_to], [job].[champion], [job].[training_run] 
+SELECT [job].[job], [job].[source], [job].[created_at], [job].[scope_from], [job].[scope_after], [job].[with_learned], [job].[complete_to], [job].[champion], [job].[training_run], [job].[scope_record] 
 FROM [rowcast].[job] 
 WHERE [job].[job] = ?
 -- 'wafers';
@@ -85,8 +85,10 @@ WHERE NOT (EXISTS (SELECT ? AS [anon_2]
 FROM [rowcast].[wafers_prediction] 
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] != ?
--- 1, 0, 1, 0, 1, 1, 1, 1, 1;
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
+FROM [rowcast].[wafers_forgotten] 
+WHERE [keyed].[lot] = [wafers_forgotten].[lot] AND [keyed].[slot] = [wafers_forgotten].[slot])) AND [keyed].[rowcast.in_scope] != ?
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
@@ -100,8 +102,20 @@ WHERE NOT (EXISTS (SELECT ? AS [anon_2]
 FROM [rowcast].[wafers_prediction] 
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.learned] = ?
--- 1, 0, 1, 0, 1, 1, 1, 1, 1;
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
+FROM [rowcast].[wafers_forgotten] 
+WHERE [keyed].[lot] = [wafers_forgotten].[lot] AND [keyed].[slot] = [wafers_forgotten].[slot])) AND [keyed].[rowcast.learned] = ?
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1, 1;
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [lot], [slot] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
+HAVING COUNT_BIG(*) > ?) AS [d] 
+WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_forgotten] ON [keyed].[lot] = [wafers_forgotten].[lot] AND [keyed].[slot] = [wafers_forgotten].[slot]
+-- 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
@@ -115,8 +129,10 @@ WHERE NOT (EXISTS (SELECT ? AS [anon_2]
 FROM [rowcast].[wafers_prediction] 
 WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND [keyed].[rowcast.in_scope] = ?
--- 1, 0, 1, 0, 1, 1, 1, 1, 1;
+WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
+FROM [rowcast].[wafers_forgotten] 
+WHERE [keyed].[lot] = [wafers_forgotten].[lot] AND [keyed].[slot] = [wafers_forgotten].[slot])) AND [keyed].[rowcast.in_scope] = ?
+-- 1, 0, 1, 0, 1, 1, 1, 1, 1, 1;
 
 SELECT CAST(coalesce(sum([anon_1].[beyond]), ?) AS BIGINT) AS [coalesce_1] 
 FROM (SELECT COUNT_BIG(*) - ? AS [beyond] 
@@ -126,6 +142,12 @@ HAVING COUNT_BIG(*) > ?) AS [anon_1]
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_prediction] JOIN [rowcast].[wafers_quarantine] ON [wafers_prediction].[lot] = [wafers_quarantine].[lot] AND [wafers_prediction].[slot] = [wafers_quarantine].[slot];
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_prediction] JOIN [rowcast].[wafers_forgotten] ON [wafers_prediction].[lot] = [wafers_forgotten].[lot] AND [wafers_prediction].[slot] = [wafers_forgotten].[slot];
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[wafers_quarantine] JOIN [rowcast].[wafers_forgotten] ON [wafers_quarantine].[lot] = [wafers_forgotten].[lot] AND [wafers_quarantine].[slot] = [wafers_forgotten].[slot];
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[batch] 
@@ -168,9 +190,38 @@ WHERE [wafers_history].[was] = ?) AS [anon_2] GROUP BY [anon_2].[batch_id]) AS [
 FROM (SELECT [wafers_quarantine].[batch_id] AS [batch_id] 
 FROM [rowcast].[wafers_quarantine] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
 FROM [rowcast].[wafers_history] 
-WHERE [wafers_history].[was] = ?) AS [anon_4] GROUP BY [anon_4].[batch_id]) AS [anon_3] ON [anon_3].[batch_id] = [batch].[batch_id] 
+WHERE [wafers_history].[was] = ?) AS [anon_4] GROUP BY [anon_4].[batch_id]) AS [anon_3] ON [anon_3].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [wafers_forgotten].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM [rowcast].[wafers_forgotten] GROUP BY [wafers_forgotten].[batch_id]) AS [anon_5] ON [anon_5].[batch_id] = [batch].[batch_id] 
 WHERE [batch].[job] = ? AND [batch].[status] = ? AND (coalesce([batch].[scored], ?) != coalesce([anon_1].[n], ?) OR coalesce([batch].[quarantined], ?) != coalesce([anon_3].[n], ?))
 -- 'scored', 'quarantined', 'wafers', 'published', -1, 0, -1, 0;
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[batch] LEFT OUTER JOIN (SELECT [anon_2].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_prediction].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_prediction] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_2] GROUP BY [anon_2].[batch_id]) AS [anon_1] ON [anon_1].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [anon_4].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_quarantine].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_quarantine] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_4] GROUP BY [anon_4].[batch_id]) AS [anon_3] ON [anon_3].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [wafers_forgotten].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM [rowcast].[wafers_forgotten] GROUP BY [wafers_forgotten].[batch_id]) AS [anon_5] ON [anon_5].[batch_id] = [batch].[batch_id] 
+WHERE [batch].[job] = ? AND [batch].[status] = ? AND (coalesce([anon_1].[n], ?) + coalesce([anon_3].[n], ?) != ? OR coalesce([batch].[forgotten], ?) != coalesce([anon_5].[n], ?))
+-- 'scored', 'quarantined', 'wafers', 'forgotten', 0, 0, 0, -1, 0;
+
+SELECT CAST(coalesce(sum(CASE WHEN (coalesce([batch].[scored], ?) > coalesce([anon_1].[n], ?)) THEN coalesce([batch].[scored], ?) - coalesce([anon_1].[n], ?) ELSE ? END + CASE WHEN (coalesce([batch].[quarantined], ?) > coalesce([anon_2].[n], ?)) THEN coalesce([batch].[quarantined], ?) - coalesce([anon_2].[n], ?) ELSE ? END), ?) AS BIGINT) AS [coalesce_1] 
+FROM [rowcast].[batch] LEFT OUTER JOIN (SELECT [anon_3].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_prediction].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_prediction] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_3] GROUP BY [anon_3].[batch_id]) AS [anon_1] ON [anon_1].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [anon_4].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM (SELECT [wafers_quarantine].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_quarantine] UNION ALL SELECT [wafers_history].[batch_id] AS [batch_id] 
+FROM [rowcast].[wafers_history] 
+WHERE [wafers_history].[was] = ?) AS [anon_4] GROUP BY [anon_4].[batch_id]) AS [anon_2] ON [anon_2].[batch_id] = [batch].[batch_id] LEFT OUTER JOIN (SELECT [wafers_forgotten].[batch_id] AS [batch_id], COUNT_BIG(*) AS [n] 
+FROM [rowcast].[wafers_forgotten] GROUP BY [wafers_forgotten].[batch_id]) AS [anon_5] ON [anon_5].[batch_id] = [batch].[batch_id] 
+WHERE [batch].[job] = ? AND [batch].[status] = ?
+-- -1, 0, -1, 0, 0, -1, 0, -1, 0, 0, 0, 'scored', 'quarantined', 'wafers', 'published';
 
 COMMIT;
 

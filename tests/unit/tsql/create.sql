@@ -18,6 +18,7 @@ CREATE TABLE [rowcast].[job] (
 	[complete_to] DATETIMEOFFSET(6) NULL, 
 	[champion] INTEGER NULL, 
 	[training_run] BIGINT NULL, 
+	[scope_record] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_job] PRIMARY KEY ([job])
 );
 
@@ -77,6 +78,10 @@ CREATE TABLE [rowcast].[batch] (
 	[accepted] INTEGER NULL, 
 	[also_read] NVARCHAR(max) NULL, 
 	[deaths] INTEGER NULL, 
+	[checksum] NVARCHAR(128) NULL, 
+	[signature] NVARCHAR(max) NULL, 
+	[forgotten] BIGINT NULL, 
+	[forgotten_run] BIGINT NULL, 
 	CONSTRAINT [pk_batch] PRIMARY KEY ([batch_id])
 );
 
@@ -260,6 +265,15 @@ CREATE TABLE [rowcast].[wafers_shadow] (
 
 ALTER TABLE [rowcast].[wafers_shadow] SET (LOCK_ESCALATION = DISABLE);
 
+CREATE TABLE [rowcast].[wafers_forgotten] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[batch_id] BIGINT NOT NULL, 
+	CONSTRAINT [pk_wafers_forgotten] PRIMARY KEY ([lot], [slot])
+);
+
+ALTER TABLE [rowcast].[wafers_forgotten] SET (LOCK_ESCALATION = DISABLE);
+
 CREATE TABLE [rowcast].[wafers_prediction_staging] (
 	[stage] NVARCHAR(40) NOT NULL, 
 	[lot] NVARCHAR(450) NOT NULL, 
@@ -317,4 +331,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (14, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (15, SYSDATETIMEOFFSET());

@@ -13,9 +13,11 @@ WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] >= C
 FROM [rowcast].[wafers_prediction] 
 WHERE [s].[lot] = [wafers_prediction].[lot] AND [s].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot]))) AS [found]) AS [numbered] 
+WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_5] 
+FROM [rowcast].[wafers_forgotten] 
+WHERE [s].[lot] = [wafers_forgotten].[lot] AND [s].[slot] = [wafers_forgotten].[slot]))) AS [found]) AS [numbered] 
 WHERE ([numbered].[n] - ?) % ? = ? OR [numbered].[n] % ? = ? OR [numbered].[n] = [numbered].[total] ORDER BY [numbered].[gap], [numbered].[n]
--- 1, 0, 1, 1, 1, 1, 1, 1, 50000, 0, 50000, 0;
+-- 1, 0, 1, 1, 1, 1, 1, 1, 1, 50000, 0, 50000, 0;
 
 BEGIN TRANSACTION;
 

@@ -96,5 +96,7 @@ WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] >= C
 FROM [rowcast].[wafers_prediction] 
 WHERE [s].[lot] = [wafers_prediction].[lot] AND [s].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
 FROM [rowcast].[wafers_quarantine] 
-WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot]))
--- 1, 1, 1, 1;
+WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
+FROM [rowcast].[wafers_forgotten] 
+WHERE [s].[lot] = [wafers_forgotten].[lot] AND [s].[slot] = [wafers_forgotten].[slot]))
+-- 1, 1, 1, 1, 1;

@@ -1,10 +1,11 @@
 """Batches: planned under a lock, claimed under a lease, published whole or not at all."""
 
 from rowcast.store.ledger.claims import new_worker
+from rowcast.store.ledger.forgetting import Forgetting
 from rowcast.store.ledger.history import History
 from rowcast.store.ledger.planning import leave_to_champion
 from rowcast.store.ledger.publishing import Publishing
-from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, JobState, RowCounts
+from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, ForgottenRows, JobState, OldBatch, RowCounts
 from rowcast.store.ledger.shadow import ShadowRows
 from rowcast.store.ledger.state import State
 
@@ -12,13 +13,15 @@ __all__ = [
     "Batch",
     "BatchProfile",
     "BatchResult",
+    "ForgottenRows",
     "JobState",
     "Ledger",
+    "OldBatch",
     "RowCounts",
     "leave_to_champion",
     "new_worker",
 ]
 
 
-class Ledger(State, Publishing, History, ShadowRows):
+class Ledger(State, Publishing, Forgetting, History, ShadowRows):
     """The store's record of one job: what is planned, claimed and published."""

@@ -3,17 +3,19 @@
 import sqlalchemy as sa
 
 from rowcast.database import Database
+from rowcast.store.signing import NO_KEYS, SigningKeys
 from rowcast.store.tables import JobTables, Tables
 
 
 class LedgerPart:
     """A part of the ledger of one job."""
 
-    def __init__(self, db: Database, tables: Tables, own: JobTables, job: str) -> None:
+    def __init__(self, db: Database, tables: Tables, own: JobTables, job: str, keys: SigningKeys = NO_KEYS) -> None:
         self.db = db
         self.tables = tables
         self.own = own
         self.job = job
+        self.keys = keys
 
     def _index(self, keys: sa.Table) -> None:
         """Keep SQLite from looking through all of a temporary table's keys for each row."""

@@ -7,9 +7,11 @@ import sqlalchemy as sa
 
 from rowcast.errors import QuarantineError
 from rowcast.source import KeyRange
+from rowcast.store.checksums import digest_rows, seal
 from rowcast.store.ledger.claims import Claims
 from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts
 from rowcast.store.records import BatchStatus
+from rowcast.store.signing import Signed
 from rowcast.store.tables import with_constants
 
 _ROWS_PER_SHARE = 1000  # rows over which the share of bad ones is taken, where there are as many
@@ -37,6 +39,7 @@ class Publishing(Claims):
         scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
         set_aside = with_constants(quarantined, **lineage, quarantined_at=now)
         rows = [self.db.stage(self.own.prediction, scored), self.db.stage(self.own.quarantine, set_aside)]
+        checksum = seal([*digest_rows(self.own.prediction, scored), *digest_rows(self.own.quarantine, set_aside)])
         with self.db.transaction("write"):
             closed = self._close(
                 batch.batch_id,
@@ -47,6 +50,8 @@ class Publishing(Claims):
                 quarantined=quarantined.num_rows,
                 accepted=int(max_quarantine is None),
                 also_read=json.dumps(list(result.also_read), ensure_ascii=False),
+                checksum=checksum,
+                signature=self.keys.sign(self.job, batch.batch_id, checksum, Signed.BATCH),
                 finished_at=now,
                 lease_until=None,
             )

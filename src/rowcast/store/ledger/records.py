@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -69,6 +69,33 @@ class RowCounts:
     batches: int = 0
     scored: int = 0
     quarantined: int = 0
+
+
+@dataclass(frozen=True)
+class OldBatch:
+    """A published batch whose results are to be forgotten."""
+
+    batch_id: int
+    scored: int
+    quarantined: int
+
+    @property
+    def rows(self) -> int:
+        return self.scored + self.quarantined
+
+
+@dataclass(frozen=True)
+class ForgottenRows:
+    """What was deleted of batches whose results are forgotten."""
+
+    batches: int = 0
+    scored: int = 0
+    quarantined: int = 0
+    shadow: int = 0  # rows scored by versions that are not in service, each version's for itself
+
+    def __add__(self, other: Self) -> Self:
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return type(self)(*[one + another for one, another in pairs])
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from rowcast.errors import DatabaseError, StoreError
 from rowcast.source import Learned, Scope
 from rowcast.store.ledger.part import LedgerPart
 from rowcast.store.ledger.records import JobState
+from rowcast.store.scope_record import ScopeRecord, ScopeState
 
 
 class State(LedgerPart):
@@ -81,4 +82,19 @@ class State(LedgerPart):
     def fix_scope(self, scope: Scope) -> None:
         """Set where scoring begins, once and for all."""
         after = None if scope.after is None else json.dumps(scope.after, ensure_ascii=False)
-        self.set_state(scope_from=scope.since, scope_after=after, with_learned=int(scope.with_learned))
+        record = ScopeRecord(scope.since, after, int(scope.with_learned))
+        self.set_state(
+            scope_from=record.since,
+            scope_after=record.after,
+            with_learned=record.with_learned,
+            scope_record=record.to_json(self.job, self.keys),
+        )
+
+    def compare_scope(self) -> tuple[ScopeState, ScopeRecord | None]:
+        """Return whether scoring begins where it was fixed to begin, and where that was; None where it is not known."""
+        table = self.tables.job
+        columns = (table.c.scope_from, table.c.scope_after, table.c.with_learned, table.c.scope_record)
+        [row] = self.db.rows(sa.select(*columns).where(table.c.job == self.job))
+        text = row["scope_record"]
+        present = ScopeRecord(row["scope_from"], row["scope_after"], row["with_learned"])
+        return present.compare(text, self.job, self.keys), None if text is None else ScopeRecord.from_json(text)[0]

@@ -16,6 +16,7 @@ from rowcast.store.job_rows import JobRows
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
 
 _CHUNK = 50_000  # source rows that are looked at together
+_RESULT = ("score", "predicted", "threshold")
 _MOST_FAILING = 1000  # reads that may fail before what fails is no longer narrowed down to its rows
 
 
@@ -29,6 +30,16 @@ class WalkQuery:
     columns: Sequence[Column] = ()  # of the source
     of_own: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the rows of `own`
     of_source: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the source's rows
+    with_results: bool = False  # whether predictions are read too
+
+
+@dataclass(frozen=True)
+class HeldResult:
+    """A stored prediction."""
+
+    score: float
+    predicted: Any
+    threshold: float | None
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,7 @@ class HeldRow:
     model_version: int
     also_read: str | None  # JSON: columns in the hash that are no features; None in a batch of an older store
     reasons: str | None = None  # JSON: why it was set aside; None where it was scored
+    result: HeldResult | None = None  # where it was scored, and was asked for
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,7 @@ def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
             rendered = source.take_rendered_key(fetched.rows)
             found = _find_held(job_rows, query, fetched.rows)
             places = np.array([row.pop("place") for row in found], dtype=np.int64)
-            held = [HeldRow(**row) for row in found]
+            held = [_hold(row) for row in found]
             if held:
                 yield Stored(take_rows(fetched, places), rendered.take(pa.array(places)), held, is_read)
             count += fetched.rows.num_rows
@@ -133,13 +145,22 @@ def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
     return tuple(str(value) for value in rendered.slice(place, 1).to_pylist()[0].values())
 
 
+def _hold(row: dict[str, Any]) -> HeldRow:
+    result = HeldResult(*[row.pop(name) for name in _RESULT]) if "score" in row else None
+    return HeldRow(**row, result=result)
+
+
 def _find_held(job_rows: JobRows, query: WalkQuery, rows: pa.RecordBatch) -> list[dict[str, Any]]:
-    """Return the fields of HeldRow for those of these rows that the store holds, with their places, in their order."""
+    """Return the fields of HeldRow, and of HeldResult, for those of these rows that the store holds, in their order.
+
+    `place` is where among them each is.
+    """
     own, batch = query.own, query.batch
     staged = job_rows.stage_rows("rowcast_walked", rows)
     joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in job_rows.source.key]))
     joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
     wanted = [staged.c.place, own.c.row_hash, batch.c.model_version, batch.c.also_read]
     wanted += [own.c.reasons] if "reasons" in own.c else []
+    wanted += [own.c[name] for name in _RESULT] if query.with_results else []
     statement = sa.select(*wanted).select_from(joined).where(*query.of_own)
     return job_rows.store.rows(statement.order_by(staged.c.place))
