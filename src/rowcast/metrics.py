@@ -77,7 +77,7 @@ def _runs(job: Job) -> Iterator[Sample]:
 
 def _rows(job: Job, now: datetime) -> Iterator[Sample]:
     counts = audit(job)
-    for place in ("scored", "quarantined", "pending", "out_of_scope", "unusable"):
+    for place in ("scored", "quarantined", "forgotten", "pending", "out_of_scope", "unusable"):
         yield "rowcast_rows", {"place": place}, getattr(counts, place)
     if job.source.time is not None:
         hours = job.pending.find_oldest_age(job.ledger.state().scope, now)

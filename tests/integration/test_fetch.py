@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from test_database import HARD_TEXTS, KEYS, filled_with_keys, told_apart
 
 from rowcast import fetch
+from rowcast.audit.batches import BatchCounts, check_batches
 from rowcast.config import Source as SourceSettings
 from rowcast.contract import Misfit
 from rowcast.database import Database
@@ -358,6 +359,8 @@ def test_keys_of_every_type_are_scored_once(make_place, system, spelled, apart):
         assert fab.ledger.publish(batch, BatchResult(fab.predictions(rows, np.arange(rows.num_rows)), empty), None)
     assert fab.count("prediction") == count
     assert fab.plan(scope=scope) == []
+    # What is read back has the checksums that were published.
+    assert check_batches(JobRows(fab.source, fab.store, fab.own), fab.ledger) == BatchCounts()
 
 
 def test_numbers_in_a_key_that_are_not_integers_are_scored_in_sqlite(make_place):

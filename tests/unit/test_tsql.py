@@ -316,7 +316,7 @@ def contents(fab: Fab) -> None:
     find_broken(fab.job)
     found = {"batch_id": 7, "checksum": "5ha256", "signature": None, "scored": 2, "quarantined": 0}
     fab.server.answers("[rowcast].[batch].[checksum]", found)
-    check_batches(fab.job)
+    check_batches(fab.job.rows, fab.ledger)
 
 
 def forget(fab: Fab) -> None:

@@ -21,7 +21,7 @@ def examine(job: Job, sample: int | None) -> Contents:
     The snapshot is the caller's.
     """
     set_aside, gone = Changes(job).count(job.own.quarantine)
-    again, batches, broken = recompute(job, sample), check_batches(job), find_broken(job)
+    again, batches, broken = recompute(job, sample), check_batches(job.rows, job.ledger), find_broken(job)
     scope, recorded = job.ledger.compare_scope()
     return Contents(
         changed=again.changed,

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
+from rowcast.database import RawType
 from rowcast.database.mixed_keys import MixedType, split_mixed
 from rowcast.store.tables import Instant
 
@@ -38,7 +39,7 @@ def digest_rows(own: sa.Table, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
         if name not in there or there[name].null_count == table.num_rows:
             continue
         if column.primary_key:
-            texts.append(_name(name, _key_texts(there[name])))
+            texts.append(_name(name, _key_texts(there[name], is_decimal=_is_decimal(column))))
         elif isinstance(column.type, sa.Text):
             texts.append(_name(name, there[name].cast(pa.large_string())))
         else:
@@ -104,14 +105,25 @@ def _bits(values: Any) -> Any:
     return pa.array(plain.view(np.int64), mask=floats.is_null().to_numpy(zero_copy_only=False))
 
 
-def _key_texts(values: Any) -> Any:
-    """Return a key column as texts that tell type and value: 1, 1.0 and '1' are three keys."""
+def _is_decimal(column: sa.Column[Any]) -> bool:
+    spelled = column.type.spelled if isinstance(column.type, RawType) else ""
+    return spelled.lower().startswith(("numeric", "decimal"))
+
+
+def _key_texts(values: Any, *, is_decimal: bool = False) -> Any:
+    """Return a key column as texts that tell type and value: 1, 1.0 and '1' are three keys.
+
+    Zeros at the end of a decimal's fraction are none of its value: a column without a scale keeps or loses them.
+    """
     kind = values.type
     if isinstance(kind, MixedType):
-        parts = [_key_texts(part) for part in split_mixed(values).values()]
+        parts = [_key_texts(part, is_decimal=is_decimal) for part in split_mixed(values).values()]
         return pc.coalesce(*parts)
     if isinstance(kind, pa.BaseExtensionType):
-        return _key_texts(values.storage)
+        return _key_texts(values.storage, is_decimal=is_decimal)
+    if is_decimal and (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_decimal(kind)):
+        plain = pc.replace_substring_regex(values.cast(pa.string()), r"(\.\d*?)0+$", r"\1")
+        return _tag("n", pc.replace_substring_regex(plain, r"\.$", "").cast(pa.large_string()))
     large = pa.large_string()
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return _tag("i", values.cast(pa.int64()).cast(large))
