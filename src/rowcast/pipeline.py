@@ -23,10 +23,10 @@ from rowcast.job.step_record import StepReport, emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.messages.decisions import describe_record
-from rowcast.messages.events import COST_TOPIC, DRIFT_TOPIC, OVERDUE_TOPIC, UNUSABLE_TOPIC, Event
+from rowcast.messages.events import CHANGED_TOPIC, COST_TOPIC, DRIFT_TOPIC, OVERDUE_TOPIC, UNUSABLE_TOPIC, Event
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
-from rowcast.scoring import infer, shadow
+from rowcast.scoring import infer, reloaded, shadow
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.scoring.required_columns import check_columns, check_overrides
@@ -50,6 +50,7 @@ Pipeline = Literal["retrain", "infer", "full-pipeline"]
 _WATCHED: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]], ...] = (
     (UNUSABLE_TOPIC, arrivals.watch_unusable),
     (OVERDUE_TOPIC, arrivals.watch_overdue),
+    (CHANGED_TOPIC, reloaded.watch_changed),
     (DRIFT_TOPIC, drift.watch),
     (COST_TOPIC, cost_alarm.watch),
 )

@@ -6,6 +6,8 @@ import pytest
 from odd import ROWS, START, Odd, empty_odd  # noqa: F401 (a fixture)
 
 from rowcast import pipeline
+from rowcast.job.opening import Job
+from rowcast.scoring import reloaded
 from rowcast.status import read_status
 
 
@@ -74,3 +76,43 @@ def test_pending_rows_that_no_run_looks_for_are_told_with_the_command_that_score
     )
     assert scored.with_job(read_status).rows.pending == 0
     assert standing(scored) == {}
+
+
+def test_a_source_that_was_loaded_again_with_other_values_is_told_until_its_rows_are_scored_again(scored: Odd) -> None:
+    infer(scored, 9)
+    scored.place.run("UPDATE wafers SET s0 = s0 + 1 WHERE id % 40 = 0")  # a correction now and then
+    infer(scored, 11)
+    assert standing(scored) == {}
+    scored.place.run("UPDATE wafers SET s0 = 10.0 - s0")
+    infer(scored, 13)
+    what, since = standing(scored)["changed"]
+    assert "scored rows that were looked at hold other values at the source" in what
+    assert since == START + timedelta(days=13)
+    [command] = scored.with_job(lambda job: [alert.command for alert in job.alerts.list_standing()])
+    assert command == "rowcast infer --rescore"
+    assert not scored.with_job(read_status).ok
+    infer(scored, 15)
+    assert "changed" in standing(scored)
+    at = (START + timedelta(days=17)).isoformat()
+    pipeline.run(scored.settings(late_arrival="2d"), "infer", as_of=at, rescore=True)
+    assert "changed" not in standing(scored)
+
+
+def test_values_that_are_always_filled_in_after_scoring_are_told_to_nobody(scored: Odd) -> None:
+    for day in (9, 11, 13):
+        arrive(scored, ROWS + 1_000 * day, day - 0.5)
+        infer(scored, day)
+        scored.place.run(f"UPDATE wafers SET s0 = 2.5 WHERE id >= {ROWS + 1_000 * day}")
+        scored.place.run(f"UPDATE wafers SET s0 = s0 + 0.1 WHERE id <= {ROWS}" if day == 9 else "SELECT 1 AS one")
+    with_looks = scored.with_job(lambda job: job.profiles.find_looks(10**6, "changed_share", 9))
+    assert [share > 0 for _, share in with_looks] == [True, True, False, False]
+
+
+def test_a_look_reads_no_more_than_some_rows_of_some_batches(scored: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reloaded, "_ROWS", 7)
+
+    def look(job: Job) -> tuple[tuple[int, int], int]:
+        return reloaded._count_changed(job), len(job.ledger.list_spread(4))
+
+    (changed, rows), batches = scored.with_job(look)
+    assert (changed, rows) == (0, 7 * batches)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -192,6 +193,7 @@ def test_every_word_of_sql_may_be_a_column(database):
 
 
 def test_texts_come_back_as_they_are_and_are_found_by_value(database):
+    database.deviates(JSON)
     db = database.connect()
     table = sa.Table("t", sa.MetaData(), sa.Column("id", sa.BigInteger), sa.Column("s", sa.Text))
     db.execute(sa.schema.CreateTable(table))
@@ -1226,6 +1228,13 @@ def test_special_characters_in_a_password_are_carried(server):
     assert db.safe_url == f"postgresql://127.0.0.1:{server.port}/postgres"
 
 
+def lacking_to_create(db):
+    """The statements that give what is missing to create the store's tables."""
+    grants = db.admin.list_creation_grants("rowcast")
+    lacking = [replace(grant, rights=db.admin.find_lacking(grant)) for grant in grants]
+    return {db.admin.write_grant(grant, db.admin.user()) for grant in lacking if grant.rights}
+
+
 def test_a_user_without_rights_is_told_so(postgresql):
     postgresql.run("CREATE TABLE t (n integer)", "DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN PASSWORD 'r'")
     postgresql.run("GRANT SELECT ON t TO reader")
@@ -1236,20 +1245,16 @@ def test_a_user_without_rights_is_told_so(postgresql):
     assert refused(lambda: db.execute(table.insert().values(n=1))).reason == "rights"
     assert refused(lambda: db.ingest(table, pa.table({"n": [1]}))).reason == "rights"
     assert refused(lambda: db.admin.prepare_store("rowcast")).reason == "rights"
-    assert db.admin.list_missing_rights("rowcast") == [
-        f"reader may not create schema rowcast: GRANT CREATE ON DATABASE {name} TO reader"
-    ]
+    assert lacking_to_create(db) == {f"GRANT CREATE ON DATABASE {name} TO reader"}
     postgresql.run("CREATE SCHEMA rowcast")
-    assert db.admin.list_missing_rights("rowcast") == [
-        "reader may not create tables: GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"
-    ]
+    assert lacking_to_create(db) == {"GRANT CREATE, USAGE ON SCHEMA rowcast TO reader"}
     db.close()
     postgresql.run("DROP OWNED BY reader", "DROP ROLE reader")
 
 
 def test_an_owner_lacks_no_rights(database):
     db = database.connect()
-    assert db.admin.list_missing_rights("rowcast") == []
+    assert lacking_to_create(db) == set()
     assert database.run("SELECT 1 AS one") == [{"one": 1}]
 
 
@@ -1300,7 +1305,7 @@ table = sa.Table("t", sa.MetaData(), sa.Column("n", sa.Integer))
 db = None
 try:
     db = connect(sys.argv[1])
-    print(db.rows(sa.select(table)), db.admin.list_missing_rights("rowcast"))
+    print(db.rows(sa.select(table)), db.admin.find_lacking(db.admin.list_creation_grants("rowcast")[1]))
     db.execute(table.insert().values(n=1))
 except DatabaseError as error:
     print(error.reason, str(error).count("\\n"))
@@ -1330,7 +1335,7 @@ def test_a_read_only_file_is_read_and_never_written(tmp_path):
     path.chmod(0o444)
     tmp_path.chmod(0o555)
     first, second = read_and_write(f"sqlite:///{path}")
-    assert "readonly" in first
+    assert first == "[] ('write',)"
     assert second == "rights 1"
     tmp_path.chmod(0o700)
 

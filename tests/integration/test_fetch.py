@@ -404,7 +404,9 @@ def test_a_key_may_repeat_among_rows_that_are_not_ready(fab):
 
 def test_a_query_is_fetched_as_a_table_is(fab):
     wafers(fab, 6)
-    query = "SELECT id AS key, at AS \"at time\", x * 2 AS \"x:2\", y FROM t WHERE id <> 3 AND '12:30' <> ':x' -- all;"
+    query = (
+        'SELECT id AS "key", at AS "at time", x * 2 AS "x:2", y FROM t WHERE id <> 3 AND \'12:30\' <> \':x\' -- all;'
+    )
     fab.open(query=query, key=["key"], time="at time")
     assert fab.rows(2) == [1, 2, 4, 5, 6]
     fab.publish(2)

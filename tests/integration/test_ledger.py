@@ -207,6 +207,17 @@ def test_a_claim_is_kept_for_as_long_as_its_lease(ledger, other):
     assert rows(ledger, ledger.tables.batch)[0]["attempts"] == 2
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(days=400)])
+def test_a_claim_of_a_clock_that_was_ahead_keeps_a_batch_from_nobody(ahead, ledger, other):
+    batch = claimed(ledger)
+    table = ledger.tables.batch
+    values = {"worker": "fab9:0:0:1:1/ab", "lease_until": ledger.db.now() + ahead}
+    ledger.db.execute(table.update().values(values))
+    assert other.open_batches() == [batch.batch_id]
+    assert other.claim(batch.batch_id, 2, 1) is not None
+    assert timedelta(0) < rows(ledger, table)[0]["lease_until"] - ledger.db.now() <= lease.LEASE
+
+
 def test_a_released_batch_is_free_at_once(ledger, other):
     batch = claimed(ledger)
     ledger.release(batch.batch_id, batch.worker)

@@ -81,6 +81,13 @@ def test_a_run_of_another_machine_is_alive_for_as_long_as_its_lease(runs):
         runs.reopen(runs.get(alive))
 
 
+def test_a_run_of_a_clock_that_was_ahead_keeps_nobody_from_training(runs: Runs) -> None:
+    other = begun_elsewhere(runs, timedelta(days=400))
+    assert runs.get(other).status is RunStatus.INTERRUPTED
+    mine = runs.start(PipelineName.RETRAIN, NOW, "x")
+    runs.begin_training(mine)
+
+
 def test_a_run_whose_process_is_gone_is_seen_as_dead_before_the_next_one_begins(runs: Runs) -> None:
     alive, dead = begun_elsewhere(runs), begun_elsewhere(runs, -timedelta(seconds=1))
     [newest, before] = runs.newest()

@@ -45,6 +45,7 @@ from rowcast.messages.events import (
     EVENT_TYPES,
     CostExceeded,
     Event,
+    RowsChanged,
     RowsDrifted,
     RowsOverdue,
     RowsUnusable,
@@ -268,6 +269,7 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     RowsDrifted: drifted,
     CostExceeded: exceeded,
     RowsUnusable: lambda _: [RowsUnusable(30, 40, 0.1, AT, 7)],
+    RowsChanged: lambda _: [RowsChanged(30, 40, 0.0, AT, 7)],
     RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
     SinkTested: lambda _: [SinkTested(AT)],
 }

@@ -28,7 +28,9 @@ from rowcast.database import Column, Relation
 from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.mssql.expressions import MSSQLExpressions
 from rowcast.database.postgresql.expressions import PostgreSQLExpressions
+from rowcast.doctor.store import check_store
 from rowcast.job.opening import Job, describe_tables
+from rowcast.job.rights import list_store_grants, list_table_rights, write_grants
 from rowcast.source import Days, KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
@@ -197,13 +199,22 @@ def describe(fab: Fab) -> None:
 
 
 def rights(fab: Fab) -> None:
-    fab.server.answers(
-        "HAS_PERMS_BY_NAME(DB_NAME()",
-        {"there": 1, "me": "rowcast", "here": "line", "create_schema": 0, "create_table": 0, "alter_schema": 0},
-    )
-    fab.job.store.admin.list_missing_rights("rowcast")
-    fab.server.answers("AS me", {"me": "rowcast", "select_right": 1, "insert_right": 0})
-    fab.job.store.admin.list_missing_grants("rowcast", "run", ["SELECT", "INSERT"])
+    admin = fab.job.store.admin
+    fab.server.answers("DB_NAME() AS n", {"n": "line"})
+    fab.server.answers("USER_NAME()", {"me": "rowcast"})
+    fab.server.answers("FROM sys.schemas", {"name": "rowcast"})
+    fab.server.answers("HAS_PERMS_BY_NAME", {ANY: 0})
+    fab.server.answers("OBJECT_ID(N'archive", {"id": 2})
+    admin.user()
+    grants = [*admin.list_creation_grants("rowcast"), *list_store_grants(fab.job.store, fab.job.settings, *_own(fab))]
+    grants += admin.list_source_grants([TABLE, "archive.dbo.wafers"])
+    for grant in grants:
+        admin.find_lacking(grant)
+    fab.server.sent += [block for part in write_grants(fab.job, "Clärk") for block in part.statements]
+
+
+def _own(fab: Fab) -> tuple[Any, Any]:
+    return fab.job.tables, fab.job.own
 
 
 def create(fab: Fab) -> None:
@@ -431,7 +442,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
 OPAQUE = re.compile(
     r"SET |BEGIN TRANSACTION$|COMMIT$|ROLLBACK$|SAVE TRANSACTION |EXEC sp_describe_first_result_set |"
     r"DECLARE @held int; EXEC @held = sp_getapplock |IF SCHEMA_ID\(|-- bulk copy|"
-    r"ALTER TABLE \S+ SET \(LOCK_ESCALATION = DISABLE\)$"
+    r"ALTER TABLE \S+ SET \(LOCK_ESCALATION = DISABLE\)$|GRANT "
 )
 
 
@@ -479,6 +490,19 @@ def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) ->
     assert places == sorted(places)
 
 
+def test_a_few_rows_without_floats_need_no_bulk_copy(fab: Fab) -> None:
+    fab.server.answers("OUTPUT [inserted].[batch_id]", {"batch_id": 7})
+    bad = PREDICTIONS.select(["lot", "slot", "row_hash"]).append_column("reasons", pa.array(["[]", "[]"]))
+    bad = bad.append_column("row_values", pa.array(["{}", '{"tool": "\\\\ü"}']))
+    fab.server.sent.clear()
+    assert fab.ledger.publish(Batch(7, 3, 2, RANGE, WORKER), BatchResult(PREDICTIONS, bad), 0.9)
+    copies = [sent for sent in fab.server.sent if sent.startswith("-- bulk copy")]
+    assert ["_prediction_staging" in copy for copy in copies] == [True]
+    inserted = [sent for sent in fab.server.sent if sent.startswith("INSERT INTO [rowcast].[wafers_quarantine] ")]
+    assert len(inserted) == 1
+    assert "OPENJSON(?)" in inserted[0]
+
+
 def test_a_lost_claim_publishes_nothing(fab: Fab) -> None:
     fab.server.answers("OUTPUT [inserted].[batch_id]")
     fab.server.sent.clear()
@@ -505,3 +529,28 @@ def test_texts_that_differ_in_spaces_at_the_end_are_one_key_to_a_store_here():
     assert "GROUP BY rtrim(CAST(slot AS TEXT)), n HAVING count(*) > " in sql
     assert meet_store(source, SimpleNamespace(sql=PostgreSQLExpressions(), dialect=store.dialect)) == source
     assert [column.type for column in declare_key(source, store)] == [MSSQLExpressions.text_key, "BIGINT"]
+
+
+def test_no_statement_does_to_a_table_what_its_grant_does_not_allow(fab: Fab) -> None:
+    rights_ = list_table_rights(fab.job.tables, fab.job.own)
+    assert set(rights_) == {*fab.job.tables.shared, *fab.job.own.all}
+    allowed = {(right, table.name) for table, given in rights_.items() for right in given}
+    done = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) \[rowcast\]\.\[(\w+)\]")
+    kept = [part for path in KEPT.glob("*.sql") if path.stem != "create" for part in done.findall(path.read_text())]
+    assert kept
+    assert {(verb.split()[0], name) for verb, name in kept} <= allowed
+
+
+def test_tables_that_this_user_may_not_see_are_told_from_those_that_are_not_there(fab: Fab) -> None:
+    fab.server.answers("OBJECT_ID(N'[rowcast]", {"id": None})
+    fab.server.answers("USER_NAME()", {"me": "rowcast"})
+    fab.server.answers("DB_NAME() AS n", {"n": "line"})
+    fab.server.answers("HAS_PERMS_BY_NAME", {ANY: 0})
+    found = {}
+    for name, schema in {"hidden": [{"name": "rowcast"}], "absent": []}.items():
+        fab.server.answers("FROM sys.schemas WHERE", *schema)
+        found[name] = [f for f in check_store(fab.job.source, fab.job.store, fab.job.settings) if f.level == "problem"]
+    assert found["absent"][0].statement == "GRANT CREATE SCHEMA, CREATE TABLE TO [rowcast]"
+    grant = "GRANT SELECT, INSERT, UPDATE, DELETE ON SCHEMA::[rowcast] TO [rowcast]"
+    assert found["hidden"][0].statement == grant
+    assert "tables that an administrator has made are not seen without it" in found["hidden"][0].hint

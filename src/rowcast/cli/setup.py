@@ -67,18 +67,33 @@ def doctor(*, json: Json = False, common: Common = COMMON) -> int:
         report.show(report.as_json([vars(finding) for finding in findings]))
     else:
         for finding in findings:
-            report.show(f"{finding.level:<8} {finding.what}" + (f"\n{'':<9}{finding.hint}" if finding.hint else ""))
+            report.show(f"{finding.level:<8} {finding.what}")
+            for line in filter(None, (finding.statement and f"{finding.statement};", finding.hint)):
+                report.show(f"{'':<9}{line}")
     return 1 if any(finding.level == "problem" for finding in findings) else 0
 
 
 @app.command
-def ddl(*, common: Common = COMMON) -> int:
-    """Print the statements that create rowcast's tables, for a database administrator to run."""
+def ddl(
+    *,
+    role: Annotated[
+        str | None,
+        Parameter(help="Who will run rowcast; default: the user of the url, as the database knows it."),
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """Print the statements that create rowcast's tables and grant what it needs, for an administrator to run."""
+    from rowcast.job.rights import write_grants
     from rowcast.store.migrations import ddl as statements
 
     with quiet_job(common).connection(prepare=False) as job:
+        blocks = write_grants(job, role)
+        for block in (block for block in blocks if block.commands):
+            report.show("".join(f"-- {line}\n" for line in (block.told, *block.commands)))
         for statement in statements(job.store, job.tables, job.own, job.settings.store.schema_):
             report.show(statement.rstrip().rstrip(";") + ";\n")
+        for block in (block for block in blocks if block.statements):
+            report.show("\n".join([f"-- {block.told}", *(f"{statement};" for statement in block.statements)]))
     return 0
 
 

@@ -7,6 +7,7 @@ SQLAlchemy only writes the SQL here; Arrow drivers execute it. A `Database` is w
                      Admin          `db.admin.describe(…)`     what there is in the database, and what the store needs
     url.py           which class opens which URL
     relation.py      what a table or query consists of
+    rights.py        what a user must be allowed to do
     comparison.py    comparisons of composite keys, the same on every system
 
 To add a database, make a folder beside `sqlite/`, `postgresql/` and `mssql/` with a class for each protocol in
@@ -18,7 +19,8 @@ from rowcast.database.comparison import after, at_least, at_most, equal
 from rowcast.database.literals import in_parentheses
 from rowcast.database.protocols import Admin, Connection, Database, Expressions
 from rowcast.database.relation import Column, ColumnKind, RawType, Relation
-from rowcast.database.url import connect, is_same_database, parse_url
+from rowcast.database.rights import Grant
+from rowcast.database.url import connect, is_same_database, list_ways_in, parse_url
 
 __all__ = [
     "Admin",
@@ -27,6 +29,7 @@ __all__ = [
     "Connection",
     "Database",
     "Expressions",
+    "Grant",
     "RawType",
     "Relation",
     "after",
@@ -36,5 +39,6 @@ __all__ = [
     "equal",
     "in_parentheses",
     "is_same_database",
+    "list_ways_in",
     "parse_url",
 ]

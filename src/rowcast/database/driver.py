@@ -10,7 +10,7 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database.protocols import Admin, Expressions
-from rowcast.errors import DatabaseError
+from rowcast.errors import DatabaseError, shorten
 from rowcast.signals import shield
 
 Result = TypeVar("Result")
@@ -134,6 +134,7 @@ class DriverConnection:
             if (reader := column.type.dialect_impl(self.dialect).result_processor(self.dialect, None)) is not None
         }
         readers |= {field.name: _to_number for field in table.schema if _is_exact(field.type)}
+        readers |= {field.name: _to_text for field in table.schema if _is_citext(field.type)}
         return [
             {name: readers[name](value) if name in readers else value for name, value in row.items()}
             for row in table.to_pylist()
@@ -238,11 +239,27 @@ class DriverConnection:
             if translated.reason == "other" and self._is_broken():
                 translated.reason = "unreachable"
             raise translated from error
+        except BaseException as error:
+            if panic := self.translate_panic(error):
+                raise panic from error
+            raise
+
+    def translate_panic(self, error: BaseException) -> DatabaseError | None:
+        """Return the error of a driver that is written in Rust and gave up; None for any other.
+
+        What it raises is no `Exception`: nothing that puts things in order would see it.
+        """
+        if type(error).__name__ != "PanicException":
+            return None
+        said = f"the driver gave up: {' '.join(str(error).split())}"
+        hint = "a fault in the database's driver: see whether there is a newer version of it"
+        return DatabaseError(f"{self.safe_url}: the driver gave up", hint=hint, detail=shorten(said))
 
 
 def _is_exact(kind: pa.DataType) -> bool:
     """Return whether it is a decimal, such as the sum of integers, which a driver may leave as text."""
-    return isinstance(kind, pa.OpaqueType) or bool(pa.types.is_decimal(kind))
+    is_opaque = isinstance(kind, pa.OpaqueType)
+    return kind.type_name == "numeric" if is_opaque else bool(pa.types.is_decimal(kind))
 
 
 def _to_number(value: Any) -> int | float | None:
@@ -253,6 +270,15 @@ def _to_number(value: Any) -> int | float | None:
         return whole if whole == value or isinstance(value, str) else float(value)
     except ValueError:
         return float(value)
+
+
+def _is_citext(kind: pa.DataType) -> bool:
+    """Return whether it is PostgreSQL's text without case, which its driver leaves as bytes."""
+    return isinstance(kind, pa.OpaqueType) and kind.type_name == "citext"
+
+
+def _to_text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def to_batch(table: pa.Table) -> pa.RecordBatch:

@@ -54,6 +54,22 @@ def refuse_mixed(rows: pa.RecordBatch | pa.Table) -> None:
             raise make_mixed_keys_error(field.name)
 
 
+def refuse_no_text(rows: pa.RecordBatch | pa.Table) -> None:
+    """Raise DatabaseError for a text that is not UTF-8, which SQLite keeps and no other system takes."""
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        if not (pa.types.is_string(field.type) or pa.types.is_large_string(field.type)):
+            continue
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid:
+            name = field.name
+            raise DatabaseError(
+                f"the column '{name}' holds what is no text in UTF-8, which only SQLite keeps",
+                hint=f"a 'query' can make a text of its bytes: hex({name}) AS {name}; or keep the store in SQLite too",
+                reason="mixed",
+            ) from None
+
+
 def make_mixed_keys_error(name: str) -> DatabaseError:
     """Return the error for a key column whose values are of several types."""
     return DatabaseError(

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from rowcast.contract import Misfit
 from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.database.rights import Grant
 
 
 class Connection(Protocol):
@@ -239,12 +240,32 @@ class Admin(Protocol):
 
     # Rights and settings
 
-    def list_missing_rights(self, schema: str) -> list[str]:
-        """Return what is missing to create the store's tables, a sentence each."""
+    def user(self) -> str:
+        """Return as whom this connection asks."""
         ...
 
-    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
-        """Return the statements by which an administrator gives what is missing of SELECT, INSERT, UPDATE, DELETE."""
+    def list_creation_grants(self, schema: str) -> list[Grant]:
+        """Return what is needed to create the store's tables, as things stand."""
+        ...
+
+    def list_store_grants(self, schema: str, tables: Mapping[sa.Table, Sequence[str]]) -> list[Grant]:
+        """Return what is needed to use the store's tables, each for what is done to it: SELECT, INSERT, …"""
+        ...
+
+    def list_source_grants(self, tables: Sequence[str]) -> list[Grant]:
+        """Return what is needed to read tables, which are named as the config spells them."""
+        ...
+
+    def find_lacking(self, grant: Grant) -> tuple[str, ...]:
+        """Return which of these rights this user lacks; none where the object is not there."""
+        ...
+
+    def name_denied(self, said: str) -> Grant | None:
+        """Return what a statement lacked that the database denied with these words, as far as they tell."""
+        ...
+
+    def write_grant(self, grant: Grant, user: str) -> str:
+        """Return the statement by which an administrator gives a user these rights."""
         ...
 
     def version(self) -> str:
@@ -252,7 +273,7 @@ class Admin(Protocol):
         ...
 
     def advice(self) -> list[tuple[str, str]]:
-        """Return what an administrator could do better: what is so, and the way out."""
+        """Return what an administrator could do better: what is so, and the statement that changes it."""
         ...
 
 

@@ -1,14 +1,19 @@
 """Databases by their URL."""
 
+import getpass
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from rowcast.config.database_url import WAY_OUT, find_fault
 from rowcast.database.protocols import Database
+from rowcast.database.rights import Grant
+from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
 from rowcast.errors import ConfigError
 
 _PORTS = {"postgresql": 5432, "mssql": 1433}  # where a URL names none
@@ -37,6 +42,23 @@ def parse_url(url: str) -> sa.URL:
         except (ArgumentError, ValueError):
             fault = "the database URL cannot be read"
     raise ConfigError(fault, hint=WAY_OUT)
+
+
+def list_ways_in(url: str) -> list[tuple[Grant, str]]:
+    """Return which rights a user may lack who cannot connect at all, each with the statement that gives it."""
+    parsed = parse_url(url)
+    system = parsed.get_backend_name()
+    if system == "sqlite":
+        path = Path(parsed.database or "")
+        grants = [*list_file_grants(path, write=False), *list_file_grants(path, write=True)]
+        lacking = [replace(grant, rights=find_lacking_access(grant)) for grant in grants]
+        return [(grant, write_access(grant, getpass.getuser())) for grant in dict.fromkeys(lacking) if grant.rights]
+    if system != "postgresql" or not parsed.username:
+        return []
+    quote = PGDialect().identifier_preparer.quote  # type: ignore[no-untyped-call]
+    name = parsed.database or parsed.username
+    statement = f"GRANT CONNECT ON DATABASE {quote(name)} TO {quote(parsed.username)}"
+    return [(Grant(("CONNECT",), "database", name), statement)]
 
 
 def _connect_sqlite(url: sa.URL, create: bool) -> Database:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from rowcast import fetch
 from rowcast.config import Monitor
-from rowcast.doctor.finding import Finding, describe_whole, guard
+from rowcast.doctor.finding import Finding, guard
+from rowcast.doctor.rights import check_grants, tell_denied
 from rowcast.errors import DatabaseError
 from rowcast.source import Source, days_until
 from rowcast.watch.chart_data import DAYS, chart_timezone, group_column
@@ -31,14 +32,14 @@ def _check_maintenance(source: Source, monitor: Monitor) -> Iterator[Finding]:
     """Yield whether maintenance events can be read as charts read them."""
     if monitor.events is None:
         return
+    lacking = list(check_grants(source.db, source.db.admin.list_source_grants([monitor.events])))
     now = source.db.now()
     maintenance = fetch.Maintenance(source, monitor)
     try:
         batches = list(maintenance.fetch_by_day(days_until(now, DAYS, chart_timezone(source, monitor)), now))
         timeless = maintenance.count_timeless()
     except DatabaseError as error:
-        hint = f"GRANT SELECT ON {monitor.events} to this user" if error.reason == "rights" else error.hint
-        yield Finding("problem", f"[monitor] events cannot be read: {describe_whole(error)}", hint)
+        yield from lacking or [tell_denied(source.db, error, "[monitor] events cannot be read")]
         return
     rows = sum(row["rows"] for batch in batches for row in batch.to_pylist())
     yield Finding("ok", f"{monitor.events} can be read; events in the last {DAYS} days: {rows:,}")

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from rowcast.config import Settings
-from rowcast.database import Database, connect, is_same_database, parse_url
+from rowcast.database import Database, connect, is_same_database, list_ways_in, parse_url
 from rowcast.doctor.finding import Finding, to_problem
 from rowcast.errors import ConfigError, DatabaseError, RowcastError
 
@@ -32,9 +32,22 @@ def open_database(role: str, url: str, stack: ExitStack, findings: list[Finding]
         findings.append(Finding("ok", f"the {role} answers: {db.safe_url}, {db.admin.version()}"))
     except RowcastError as error:
         is_new = role == "store" and isinstance(error, DatabaseError) and error.reason == "missing"
-        findings.append(_check_new_file(url) if is_new else to_problem(error))
+        findings.append(_check_new_file(url) if is_new else _tell_closed(url, error))
         return None
     return db
+
+
+def _tell_closed(url: str, error: RowcastError) -> Finding:
+    """Tell why a database did not let this user in, with the statement that does, where rights are why."""
+    problem = to_problem(error)
+    if not isinstance(error, DatabaseError) or error.reason not in ("rights", "unreachable"):
+        return problem
+    ways = [way for way in list_ways_in(url) if error.reason == "rights" or way[0].on in ("file", "folder")]
+    if not ways:
+        return problem
+    grant, statement = ways[0]
+    told = f"{problem.what}: this user lacks the right to {', '.join(grant.rights)} on {grant.where}"
+    return Finding("problem", " ".join(told.split()), "", statement)
 
 
 def _check_new_file(url: str) -> Finding:
@@ -43,4 +56,5 @@ def _check_new_file(url: str) -> Finding:
     folder = next(folder for folder in path.parents if folder.exists())
     if os.access(folder, os.W_OK):
         return Finding("ok", f"there is no store yet: the first run creates {path}")
-    return Finding("problem", f"the store {path} may not be created", f"make {folder} writable for this user")
+    needed = list_ways_in(f"sqlite:///{folder}/x")[0]
+    return Finding("problem", f"the store {path} may not be created", "", needed[1])

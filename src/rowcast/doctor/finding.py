@@ -14,6 +14,7 @@ class Finding:
     level: Literal["ok", "warning", "problem"]
     what: str
     hint: str = ""
+    statement: str = ""  # that an administrator runs to mend it, where there is one
 
 
 def guard(findings: Iterator[Finding]) -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """The source: whether its rows can be read, and what their keys, times and columns are worth."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,8 @@ from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.finding import Finding, describe_whole, to_problem
 from rowcast.doctor.labels import check_labels
-from rowcast.errors import DatabaseError, RowcastError
+from rowcast.doctor.rights import check_grants, tell_denied
+from rowcast.errors import DatabaseError, RowcastError, SourceError
 from rowcast.source import Source, open_source
 
 _LARGE = 10_000  # rows from which a missing index is felt
@@ -22,13 +24,18 @@ def open_readable_source(db: Database, settings: Settings, findings: list[Findin
     what, where = settings.source.table or "the query", settings.source.where
     try:
         source = open_source(db, settings.source)
+        lacking = _check_rights(db, settings)
+        findings += lacking
+        if lacking:
+            return None
         db.rows(sa.select(sa.literal(1).label("one")).select_from(source.table()).limit(1))
     except DatabaseError as error:
-        hint = f"GRANT SELECT ON {what} to this user" if error.reason == "rights" else error.hint
-        findings.append(Finding("problem", describe_whole(error), hint))
+        findings.append(tell_denied(db, error))
         return None
     except RowcastError as error:
-        findings.append(to_problem(error))
+        # SQL Server does not show a table on which this user has no right.
+        unseen = _check_rights(db, settings) if isinstance(error, SourceError) and _is_absent(db, settings) else []
+        findings.append(replace(to_problem(error), statement=next((f.statement for f in unseen), "")))
         return None
     findings.append(Finding("ok", f"{what} can be read and has every column that the config names"))
     if where is None:
@@ -43,6 +50,16 @@ def open_readable_source(db: Database, settings: Settings, findings: list[Findin
     lets_none = Finding("warning", "[source] where lets no row through", "check it, or wait for rows that are ready")
     findings.append(lets if some else lets_none)
     return source
+
+
+def _check_rights(db: Database, settings: Settings) -> list[Finding]:
+    """Return which rights on the source's table are missing; of a query its statement tells."""
+    table = settings.source.table
+    return [] if table is None else list(check_grants(db, db.admin.list_source_grants([table])))
+
+
+def _is_absent(db: Database, settings: Settings) -> bool:
+    return settings.source.table is not None and db.admin.describe(settings.source.table, None) is None
 
 
 def check_rows(source: Source, settings: Settings) -> Iterator[Finding]:
@@ -130,7 +147,8 @@ def _check_index(source: Source, what: str, columns: tuple[str, ...], rows: int)
         named = sa.Table(table, sa.MetaData(), *[sa.Column(column) for column in columns], schema=schema)
         index = sa.Index(f"{table}_{'_'.join(columns)}", *[named.c[column] for column in columns])
         statement = str(sa.schema.CreateIndex(index).compile(dialect=source.db.dialect))
-        yield Finding("warning", f"no index begins with the {what} {name}: every run scans {rows:,} rows", statement)
+        told = f"no index begins with the {what} {name}: every run scans {rows:,} rows"
+        yield Finding("warning", told, "", statement)
 
 
 def _check_odd_times(source: Source, name: str) -> Iterator[Finding]:

@@ -9,8 +9,11 @@ from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.databases import is_together
 from rowcast.doctor.finding import Finding, to_problem
+from rowcast.doctor.rights import check_grants
+from rowcast.errors import DatabaseError
 from rowcast.job.meaning import find_differences, make_error
 from rowcast.job.opening import describe_tables
+from rowcast.job.rights import list_store_grants
 from rowcast.messages.scope import describe_scope
 from rowcast.source import Scope, Source
 from rowcast.store import Ledger, migrations
@@ -18,19 +21,30 @@ from rowcast.store.registry import Registry
 from rowcast.store.signing import SigningKeys
 from rowcast.store.tables import Tables
 
+_BY_A_DBA = "or 'rowcast ddl' prints the tables, and the rights on them, for an administrator"
+
 
 def check_store(source: Source | None, store: Database, settings: Settings) -> Iterator[Finding]:
     """Yield what is wrong with the store: its version, missing tables and rights, the job's name, the champion."""
     if source is None:
         return
-    schema = settings.store.schema_
     shared, own = describe_tables(settings, source, store)
-    found = migrations.version(store, shared)
-    missing = [table.name for table in (*shared.shared, *own.all) if not store.admin.has_table(table)]
-    lacking = store.admin.list_missing_rights(schema) if found is None or found < migrations.VERSION or missing else []
-    for what in lacking:
-        yield Finding("problem", " ".join(what.split()), "'rowcast ddl' prints the tables for a DBA to create")
-    if found is None and lacking:
+    every = (*shared.shared, *own.all)
+    missing = [table.name for table in every if not store.admin.has_table(table)]
+    hint = "tables that an administrator has made are not seen without it" if missing else ""
+    unusable = list(check_grants(store, list_store_grants(store, settings, shared, own), hint))
+    yield from unusable
+    try:
+        found = migrations.version(store, shared)
+    except DatabaseError as error:
+        if error.reason == "rights" and unusable:
+            return
+        raise
+    lacking: list[Finding] = []
+    if found is None or found < migrations.VERSION or missing:
+        lacking = list(check_grants(store, store.admin.list_creation_grants(settings.store.schema_), _BY_A_DBA))
+    yield from lacking
+    if found is None and (lacking or unusable):
         return
     if found is None:
         yield _tell_scope(source, settings, Scope())
@@ -48,14 +62,10 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     if missing and not lacking:
         yield Finding("ok", f"the next run creates {', '.join(missing)}")
     for db in (store,) if store is source.db else (source.db, store):
-        for what, hint in db.admin.advice():
-            yield Finding("warning", what, hint)
-    present = [table for table in (*shared.shared, *own.all) if table.name not in missing]
-    for table in present:
-        for grant in store.admin.list_missing_grants(
-            table.schema, table.name, ("SELECT", "INSERT", "UPDATE", "DELETE")
-        ):
-            yield Finding("problem", f"rights on {table.name} are missing", grant)
+        for what, statement in db.admin.advice():
+            yield Finding("warning", what, "", statement)
+    if unusable:
+        return
     yield from _check_owner(source, store, shared, settings)
     yield from _check_champion(source, store, shared, settings)
     if found == migrations.VERSION and not missing:

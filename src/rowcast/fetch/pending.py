@@ -164,6 +164,15 @@ class Pending:
             found.append(~sa.exists(sa.select(sa.literal(1)).select_from(own).where(*same)))
         return found
 
+    def has_later_rows(self, keys: KeyRange, now: datetime) -> bool:
+        """Return whether some row of a range is not there yet at a moment."""
+        source = self.source
+        if source.time is None:
+            return False
+        later = source.select(sa.literal(1).label("one"))
+        later = later.where(source.between(keys), source.event_time() > source.db.sql.instant(now))
+        return bool(source.db.rows(later.limit(1)))
+
     def read(self, keys: KeyRange, columns: Sequence[Column], scope: Scope, now: datetime, batch_rows: int) -> Fetched:
         """Return the pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
 

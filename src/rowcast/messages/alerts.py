@@ -12,6 +12,7 @@ from rowcast.messages.events import (
     BY_HAND,
     CostExceeded,
     Event,
+    RowsChanged,
     RowsDrifted,
     RowsOverdue,
     RowsUnusable,
@@ -90,6 +91,16 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
                 f" oldest of {since}. No run looks for them by itself."
             )
             return "pending rows are overdue", what, "score them once with --since", f"infer --since {since}".strip()
+        case RowsChanged():
+            what = (
+                f"{event.changed:,} of {event.rows:,} scored rows that were looked at hold other values at the source"
+                f" than those that were scored; {event.usual:.0%} of them is usual. Their scores are of the old values."
+            )
+            hint = (
+                "was the source loaded again, or a unit or a query changed? If the new values are right,"
+                " --rescore scores these rows again; if not, mend the source"
+            )
+            return "scored rows have changed at the source", what, hint, "infer --rescore"
         case SinkTested():
             what = "This is a test: whoever reads it will be told of trouble and of decisions."
             return "test message", what, _NOTHING, "notify --test"

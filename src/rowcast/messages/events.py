@@ -16,6 +16,7 @@ DRIFT_TOPIC = "drift"
 COST_TOPIC = "cost"
 UNUSABLE_TOPIC = "unusable"
 OVERDUE_TOPIC = "overdue"
+CHANGED_TOPIC = "changed"
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,22 @@ class RowsOverdue:
     dedup_key: str = "overdue"
 
 
+@dataclass(frozen=True)
+class RowsChanged:
+    """Many more scored rows than is usual hold other values at the source than those that were scored."""
+
+    changed: int  # of those that were looked at
+    rows: int
+    usual: float  # share
+    at: datetime
+    run_id: int
+
+    topic: str = CHANGED_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+    dedup_key: str = "changed"
+
+
 def cost_key(version: int, kind: str) -> str:
     """Return the `dedup_key` of a version that costs too much by one kind of figure."""
     return f"v{version}:{kind}"
@@ -198,5 +215,15 @@ class SinkTested:
     dedup_key: str = "test"
 
 
-Event = RunFailed | RunDied | VersionDecided | RowsDrifted | CostExceeded | RowsUnusable | RowsOverdue | SinkTested
+Event = (
+    RunFailed
+    | RunDied
+    | VersionDecided
+    | RowsDrifted
+    | CostExceeded
+    | RowsUnusable
+    | RowsOverdue
+    | RowsChanged
+    | SinkTested
+)
 EVENT_TYPES: tuple[type, ...] = get_args(Event)

@@ -47,15 +47,16 @@ class Changes:
         keys_alone: bool = False,
         to_score_again: bool = True,
         with_results: bool = False,
+        most: int | None = None,
     ) -> Iterator[Stored]:
         """Yield rows of the prediction or quarantine table beside the source's values to compare, or its keys alone.
 
         Rows that the champion could learn from by now are left out where they are `to_score_again`; `with_results`
-        reads what was predicted, too.
+        reads what was predicted, too. Of `most` rows and no more the first in key order are read.
         """
         scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
         scope = scope if to_score_again else replace(scope, learned=None)
-        query = WalkQuery(own, self.job.tables.batch, scope, columns, of_own, of_source, with_results)
+        query = WalkQuery(own, self.job.tables.batch, scope, columns, of_own, of_source, with_results, most)
         yield from walk(self.job.rows, query)
 
     def compare(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:

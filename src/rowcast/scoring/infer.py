@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -62,11 +62,21 @@ def no_champion(job: Job) -> RunError:
 
 def _score_left_behind(workers: Workers) -> None:
     job, as_of = workers.job, workers.request.now
-    left_behind = job.retry(lambda: job.ledger.open_batches(as_of=as_of))
+    left_behind = job.retry(lambda: find_left_behind(job, as_of))
     if left_behind:
         log.info("taking up batches that an earlier run left", batches=len(left_behind))
         _sample(workers)
         workers.total.failed |= workers.score(left_behind)
+
+
+def find_left_behind(job: Job, as_of: datetime) -> list[int]:
+    """Return the open batches of earlier runs; of a run as of later those alone whose rows were all there by now.
+
+    What a requeue has planned is as of its own moment, and seen as of an earlier one too.
+    """
+    later = job.ledger.later_batches(as_of)
+    seen = [batch_id for batch_id, keys in later if not job.pending.has_later_rows(keys, as_of)]
+    return sorted([*job.ledger.open_batches(as_of=as_of), *seen])
 
 
 def _score_planned(workers: Workers, progress: Callable[[int, int], None]) -> None:

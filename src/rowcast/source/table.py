@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from rowcast import config
 from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, in_parentheses
-from rowcast.errors import SourceError, UsageError
+from rowcast.errors import DatabaseError, SourceError, UsageError
 from rowcast.source.keys import KeyRange
 from rowcast.source.rows import RENDERED, is_reserved
 from rowcast.source.scope import Learned, Scope
@@ -182,7 +182,22 @@ class Source:
         ways = list(
             product(*[self.db.sql.interpret_key(text, column) for text, column in zip(key, self.key, strict=True)])
         )
+        self._require_values(ways[0])
         return next((way for way in ways if len(ways) > 1 and self._has(way)), ways[0])
+
+    def _require_values(self, bound: tuple[str, ...]) -> None:
+        """Raise UsageError where a text is no value of its key column: the database alone can tell."""
+        for value, column in zip(self.parse_key(bound), self.key, strict=True):
+            try:
+                self.db.scalar(sa.select(value.label("value")))
+            except DatabaseError as error:
+                if error.reason != "other":
+                    raise
+                raise UsageError(
+                    f"what was given for the key column '{column.name}' is no value of it: it is {column.type}",
+                    hint="give the key as a query of this database shows it",
+                    detail=error.detail,
+                ) from None
 
     def _has(self, bound: tuple[str, ...]) -> bool:
         this = [one == other for one, other in zip(self.keys(), self.parse_key(bound), strict=True)]

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Database
 from rowcast.store.alert_record import SEVERITIES, Alert, Severity, is_topic_of
+from rowcast.store.lease import stands
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Tables
 
@@ -119,7 +120,7 @@ class Alerts:
         return [
             Delivery(row["alert_id"], _alert(row), tuple(json.loads(row["waiting"])), row["attempts"], row["next_try"])
             for row in rows
-            if row["lease_until"] is None or row["lease_until"] < now or is_gone(row["worker"])
+            if not stands(row["lease_until"], now, _LEASE) or is_gone(row["worker"])
         ]
 
     def claim(self, delivery: Delivery) -> bool:

@@ -17,6 +17,14 @@ LEASE = timedelta(minutes=2)
 HEARTBEAT = LEASE / 4
 
 
+def stands(lease_until: datetime | None, now: datetime, length: timedelta = LEASE) -> bool:
+    """Return whether a lease of this length holds at a moment.
+
+    One that ends later than any that is given now was taken by a clock that was ahead: waiting for it could take years.
+    """
+    return lease_until is not None and now <= lease_until <= now + 2 * length
+
+
 @contextlib.contextmanager
 def heartbeat(db: Database, renewal: Callable[[datetime], sa.Update]) -> Iterator[None]:
     """Renew a lease during the work in it, from a thread and over connections of its own.

@@ -193,11 +193,23 @@ def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             _upgrade(db, tables, own, schema)
             return
         except DatabaseError as error:
+            if error.reason == "rights" and db.admin.has_table(tables.version):
+                raise StoreError(
+                    f"rowcast may not use its tables: {error.what}",
+                    hint="'rowcast doctor' names each right that is missing, and the statement that gives it",
+                    detail=error.detail,
+                ) from error
+            if error.reason == "rights" and db.admin.has_table(tables.version):
+                raise StoreError(
+                    f"rowcast may not use its tables: {error.what}",
+                    hint="'rowcast doctor' names each right that is missing, and the statement that gives it",
+                    detail=error.detail,
+                ) from error
             if error.reason == "rights":
                 raise StoreError(
                     f"rowcast may not create its tables: {error.what}",
-                    hint="'rowcast ddl' prints them for a database administrator;"
-                    " 'rowcast doctor' names the missing right",
+                    hint="'rowcast ddl' prints them, and the rights on them, for a database administrator;"
+                    " 'rowcast doctor' names each right that is missing",
                     detail=error.detail,
                 ) from error
             if error.reason != "duplicate" or not more:  # else another process has just created the same
@@ -241,8 +253,16 @@ def version(db: Database, tables: Tables) -> int | None:
 
 
 def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
-    """Every statement that creates the store, or leads it to this version, for an administrator to read and run."""
-    found = version(db, tables)
+    """Every statement that creates the store, or leads it to this version, for an administrator to read and run.
+
+    None where the tables are there and this user may not look at them.
+    """
+    try:
+        found = version(db, tables)
+    except DatabaseError as error:
+        if error.reason != "rights":
+            raise
+        return []  # they are there, and this user may not look at them
     if found is None:
         statements = db.admin.schema_ddl(schema)
         missing = [*tables.shared, *own.all]

@@ -95,12 +95,16 @@ class Profiles:
 
     def find_last_look(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
         """As of when a run before this one last kept this figure of the step `monitor`, and what it was."""
+        return next(iter(self.find_looks(run_id, figure, 1)), None)
+
+    def find_looks(self, run_id: int, figure: str, most: int) -> list[tuple[datetime, float]]:
+        """Return the same of the newest runs before this one that kept it, the newest first."""
         run, metric = self.tables.run, self.tables.metric
         mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)
         joined = metric.join(run, run.c.run_id == metric.c.run_id)
         looked = sa.select(run.c.as_of, metric.c.value).select_from(joined).where(mine, run.c.run_id < run_id)
-        found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(1))
-        return (found[0]["as_of"], found[0]["value"]) if found else None
+        found = self.db.rows(looked.order_by(run.c.run_id.desc()).limit(most))
+        return [(row["as_of"], row["value"]) for row in found]
 
     def last_look(self) -> dict[str, float]:
         """The figures of the newest step `monitor` that looked at all runs; empty where there is none."""

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import rowcast
 from rowcast.database import Database
 from rowcast.errors import BusyError, RunError
-from rowcast.store.lease import LEASE
+from rowcast.store.lease import LEASE, stands
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.records import (
     BatchStatus,
@@ -279,4 +279,4 @@ def _is_under_way(run: RunRecord, now: datetime) -> bool:
     """Return whether the process of a run executes it, on this machine or, by its lease, on another."""
     if run.status is not RunStatus.RUNNING or run.host == process_name() or is_gone(run.host):
         return False
-    return run.lease_until is not None and run.lease_until >= now
+    return stands(run.lease_until, now)

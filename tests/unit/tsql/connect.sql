@@ -6,6 +6,4 @@ SELECT CAST(CASE WHEN snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS int) AS 
 
 SELECT CAST(CASE WHEN snapshot_isolation_state = 1 THEN 1 ELSE 0 END AS int) AS snapshot, CAST(is_read_committed_snapshot_on AS int) AS versions FROM sys.databases WHERE database_id = DB_ID();
 
-SELECT DB_NAME() AS n;
-
 SELECT value FROM OPENJSON(N'[1]');

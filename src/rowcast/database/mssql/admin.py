@@ -1,6 +1,7 @@
 """What SQL Server's catalog says of tables, rights and how the database is set up, and how a store is made in it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -10,12 +11,14 @@ from sqlalchemy.sql import quoted_name
 from rowcast.database.literals import in_parentheses
 from rowcast.database.mssql import tsql
 from rowcast.database.relation import Column, RawType, Relation
+from rowcast.database.rights import Grant
 from rowcast.errors import DatabaseError
 
 if TYPE_CHECKING:
     from rowcast.database.mssql.connection import MSSQLConnection
 
-ALLOW_SNAPSHOT = "ALTER DATABASE … SET ALLOW_SNAPSHOT_ISOLATION ON"
+ALLOW_SNAPSHOT = "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"
+_ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 class MSSQLAdmin:
@@ -131,33 +134,64 @@ class MSSQLAdmin:
 
     # Rights and settings
 
-    def list_missing_rights(self, schema: str) -> list[str]:
-        found = self._db.query(
-            f"SELECT SCHEMA_ID({tsql.quote_text(schema)}) AS there, USER_NAME() AS me, DB_NAME() AS here,"
-            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE SCHEMA') AS create_schema,"
-            " HAS_PERMS_BY_NAME(DB_NAME(), N'DATABASE', N'CREATE TABLE') AS create_table,"
-            f" HAS_PERMS_BY_NAME({tsql.quote_text(tsql.quote(schema))}, N'SCHEMA', N'ALTER') AS alter_schema"
-        ).to_pylist()[0]
-        me, here = tsql.quote(found["me"]), tsql.quote(found["here"])
-        missing = []
-        if found["there"] is None and not found["create_schema"]:
-            missing.append(f"{me} may not create schema {schema}: GRANT CREATE SCHEMA TO {me} in {here}")
-        if not found["create_table"]:
-            missing.append(f"{me} may not create tables: GRANT CREATE TABLE TO {me} in {here}")
-        if found["there"] is not None and not found["alter_schema"]:
-            missing.append(f"{me} may not alter schema {schema}: GRANT ALTER ON SCHEMA::{tsql.quote(schema)} TO {me}")
-        return missing
+    def user(self) -> str:
+        return str(self._db.query("SELECT USER_NAME() AS me").column(0)[0].as_py())
 
-    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
-        full = f"{schema if schema and schema.startswith('[') else tsql.quote(schema)}." if schema else ""
-        full += tsql.quote(table)
+    def list_creation_grants(self, schema: str) -> list[Grant]:
+        here = str(self._db.query("SELECT DB_NAME() AS n").column(0)[0].as_py())
+        if not self._has_schema(schema):
+            return [Grant(("CREATE SCHEMA", "CREATE TABLE"), "database", here)]
+        return [Grant(("CREATE TABLE",), "database", here), Grant(("ALTER",), "schema", schema)]
+
+    def list_store_grants(self, schema: str, tables: Mapping[sa.Table, Sequence[str]]) -> list[Grant]:
+        return [Grant(_ALL, "schema", schema)]  # tables of later jobs are in it as well
+
+    def list_source_grants(self, tables: Sequence[str]) -> list[Grant]:
+        named = [self.split_name(table) for table in tables]
+        return [Grant(("SELECT",), "table", str(name), schema) for schema, name in named]
+
+    def find_lacking(self, grant: Grant) -> tuple[str, ...]:
+        if grant.on == "schema" and not self._has_schema(grant.name):
+            return ()
+        kind = {"database": "DATABASE", "schema": "SCHEMA", "table": "OBJECT"}[grant.on]
+        name = "DB_NAME()" if grant.on == "database" else tsql.quote_text(_quote_object(grant))
         asked = ", ".join(
-            f"HAS_PERMS_BY_NAME({tsql.quote_text(full)}, N'OBJECT', {tsql.quote_text(right)}) AS {right.lower()}_right"
-            for right in rights
+            f"HAS_PERMS_BY_NAME({name}, N'{kind}', {tsql.quote_text(right)}) AS right_{place}"
+            for place, right in enumerate(grant.rights)
         )
-        found = self._db.query(f"SELECT USER_NAME() AS me, {asked}").to_pylist()[0]
-        missing = [right for right in rights if not found[f"{right.lower()}_right"]]
-        return [f"GRANT {', '.join(missing)} ON {full} TO {tsql.quote(found['me'])}"] if missing else []
+        found = self._db.query(f"SELECT {asked}").to_pylist()[0]
+        lacking = tuple(right for place, right in enumerate(grant.rights) if not found[f"right_{place}"])
+        if lacking and grant.on == "schema" and set(lacking) <= set(_ALL):
+            return self._find_lacking_in(grant, lacking)
+        return lacking
+
+    def _find_lacking_in(self, schema: Grant, rights: tuple[str, ...]) -> tuple[str, ...]:
+        """Return which rights on a schema are not given on each of its tables either, as far as this user sees them."""
+        full = "QUOTENAME(s.name) + N'.' + QUOTENAME(t.name)"
+        asked = ", ".join(
+            f"MIN(HAS_PERMS_BY_NAME({full}, N'OBJECT', {tsql.quote_text(right)})) AS right_{place}"
+            for place, right in enumerate(rights)
+        )
+        found = self._db.query(
+            f"SELECT {asked} FROM sys.tables AS t JOIN sys.schemas AS s ON s.schema_id = t.schema_id"  # noqa: S608
+            f" WHERE s.name = {tsql.quote_text(schema.name)}"
+        ).to_pylist()
+        return tuple(right for place, right in enumerate(rights) if not found or not found[0][f"right_{place}"])
+
+    def _has_schema(self, schema: str) -> bool:
+        found = self._db.query(f"SELECT name FROM sys.schemas WHERE name = {tsql.quote_text(schema)}")  # noqa: S608
+        return bool(found.num_rows)
+
+    def name_denied(self, said: str) -> Grant | None:
+        denied = r"The (\w+) permission was denied on the object '(.+?)', database '.+?', schema '(.+?)'"
+        found = re.search(denied, said)
+        return None if found is None else Grant((found[1],), "table", found[2], found[3])
+
+    def write_grant(self, grant: Grant, user: str) -> str:
+        on = {"database": "", "schema": f" ON SCHEMA::{tsql.quote(grant.name)}"}.get(
+            grant.on, f" ON {_quote_object(grant)}"
+        )
+        return f"GRANT {', '.join(grant.rights)}{on} TO {tsql.quote(user)}"
 
     def version(self) -> str:
         found = self._db.query(
@@ -169,13 +203,13 @@ class MSSQLAdmin:
         return f"SQL Server {found['number']} {found['edition']}, READ COMMITTED by {reads}"
 
     def advice(self) -> list[tuple[str, str]]:
-        state, here = self.isolation(), tsql.quote(self._db.query("SELECT DB_NAME() AS n").column(0)[0].as_py())
+        state = self.isolation()
         found = []
         if not state["versions"]:
             found.append(
                 (
                     "READ COMMITTED SNAPSHOT is off: rowcast and whoever writes the table wait for each other",
-                    f"ALTER DATABASE {here} SET READ_COMMITTEDSNAPSHOT ON",
+                    "ALTER DATABASE CURRENT SET READ_COMMITTED_SNAPSHOT ON",
                 )
             )
         if not state["snapshot"]:
@@ -186,7 +220,7 @@ class MSSQLAdmin:
             if error.reason not in ("missing", "syntax", "other"):
                 raise
             what = "OPENJSON, which rowcast needs, is not there: SQL Server 2016 or newer has it, at level 130 or more"
-            found.append((what, f"ALTER DATABASE {here} SET COMPATIBILITY_LEVEL = 130"))
+            found.append((what, "ALTER DATABASE CURRENT SET COMPATIBILITY_LEVEL = 130"))
         return found
 
     def isolation(self) -> dict[str, int]:
@@ -197,6 +231,13 @@ class MSSQLAdmin:
             " FROM sys.databases WHERE database_id = DB_ID()"
         ).to_pylist()
         return found[0] if found else {"snapshot": 0, "versions": 0}
+
+
+def _quote_object(grant: Grant) -> str:
+    """Return a schema, or a table with its schema, as a statement names it; that of another database is quoted."""
+    schema = grant.schema or ""
+    prefix = f"{schema if schema.startswith('[') else tsql.quote(schema)}." if schema else ""
+    return prefix + tsql.quote(grant.name)
 
 
 def _make_relation(described: pa.Table) -> Relation:

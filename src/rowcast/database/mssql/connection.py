@@ -19,7 +19,7 @@ import structlog
 
 from rowcast.contract import Misfit
 from rowcast.database.driver import DriverConnection, to_batch
-from rowcast.database.mixed_keys import refuse_mixed
+from rowcast.database.mixed_keys import refuse_mixed, refuse_no_text
 from rowcast.database.mssql import address, transfer, tsql
 from rowcast.database.mssql.admin import ALLOW_SNAPSHOT, MSSQLAdmin
 from rowcast.database.mssql.expressions import MSSQLExpressions
@@ -35,6 +35,7 @@ driver.pooling(enabled=False)  # a connection is kept while it is needed, and be
 _READ = 65_536  # rows that the driver fetches at once
 _SMALL = 1_024
 _TOGETHER = 10_000  # rows that travel in one statement
+_FEW = 1_000  # rows for which a bulk copy, which first asks what the table is like, costs more than it saves
 _COPIED = 4_000  # rows that bulk copy commits at once: fewer locks than make the server lock a whole table
 _COPY_SECONDS = 600
 _PATIENCE = 10_000  # milliseconds that a lock is waited for
@@ -68,6 +69,10 @@ class MSSQLConnection(DriverConnection):
             raise ConfigError(f"the url of {self.safe_url} is not one: {said}", hint=address.HINT) from None
         except self.driver_errors as error:
             raise self.translate_error(error) from None
+        except BaseException as error:
+            if panic := self.translate_panic(error):
+                raise panic from None
+            raise
 
     def _prepare(self) -> None:
         # A wait for a lock is short: whoever waits can be interrupted in between, and tries again.
@@ -165,6 +170,7 @@ class MSSQLConnection(DriverConnection):
 
     def ingest(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> None:
         refuse_mixed(rows)
+        refuse_no_text(rows)
         columns = [table.c[name] for name in rows.schema.names]
         fields, values = [], []
         for place, (column, given) in enumerate(zip(columns, rows.schema.types, strict=True)):
@@ -190,8 +196,13 @@ class MSSQLConnection(DriverConnection):
 
     def stage(self, table: sa.Table, rows: pa.RecordBatch | pa.Table) -> Callable[[], None]:
         refuse_mixed(rows)
+        refuse_no_text(rows)
         if not rows.num_rows:
             return lambda: None
+        if rows.num_rows <= _FEW and not any(
+            map(pa.types.is_floating, rows.schema.types)
+        ):  # as text a float may differ
+            return lambda: self.ingest(table, rows)
         staging: sa.Table = table.info["staging"]
         now = self.now()
         name = f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(8)}"

@@ -11,7 +11,7 @@ _HINTS: dict[Reason, str] = {
     "login": "check user and password in the url, or the variable it names",
     "locked": "another session holds the lock; try again when it is done",
     "conflict": "another transaction was in the way; try again",
-    "rights": "'rowcast doctor' names the right that is missing; 'rowcast ddl' prints the tables for an administrator",
+    "rights": "'rowcast doctor' names the right that is missing, and the statement that gives it",
     "syntax": "check [source] query and where",
     "full": "free some space; nothing of the unfinished batch was kept",
 }

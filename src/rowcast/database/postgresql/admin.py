@@ -1,12 +1,14 @@
 """What PostgreSQL says of its tables and of this user's rights, and how a store is made in it."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
 
 from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
 from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.database.rights import Grant
 
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
 
@@ -81,9 +83,14 @@ class PostgreSQLAdmin:
         return tuple(_make_column(name=field.name, **types[name]) for field, name in zip(schema, typnames, strict=True))
 
     def _find_oid(self, schema: str | None, table: str) -> int | None:
-        name = f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
-        found = self._db.query(f"SELECT to_regclass({quote_text(name)})::oid::bigint AS oid")
-        value: int | None = found.column(0)[0].as_py()
+        if schema:  # from the catalog, since to_regclass asks for a right on the schema
+            found = self._db.query(
+                "SELECT c.oid::bigint AS oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"  # noqa: S608
+                f" WHERE n.nspname = {quote_text(schema)} AND c.relname = {quote_text(table)}"
+            )
+        else:
+            found = self._db.query(f"SELECT to_regclass({quote_text(self._quote(table))})::oid::bigint AS oid")
+        value: int | None = found.column(0)[0].as_py() if found.num_rows else None
         return value
 
     def _quote(self, name: str) -> str:
@@ -103,27 +110,63 @@ class PostgreSQLAdmin:
     def advice(self) -> list[tuple[str, str]]:
         return []
 
-    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
-        full = f"{self._quote(schema)}.{self._quote(table)}" if schema else self._quote(table)
-        asked = ", ".join(f"has_table_privilege({quote_text(full)}, '{right}') AS \"{right}\"" for right in rights)
-        found = self._db.query(f"SELECT current_user::text AS me, {asked}").to_pylist()[0]
-        missing = [right for right in rights if not found[right]]
-        return [f"GRANT {', '.join(missing)} ON {full} TO {self._quote(found['me'])}"] if missing else []
+    def user(self) -> str:
+        return str(self._db.query("SELECT current_user::text AS me").column(0)[0].as_py())
 
-    def list_missing_rights(self, schema: str) -> list[str]:
-        found = self._db.query(
-            f"SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = {quote_text(schema)}) AS there,"  # noqa: S608
-            " has_database_privilege(current_database(), 'CREATE') AS create_schema,"
-            " (SELECT has_schema_privilege(oid, 'CREATE') FROM pg_namespace"
-            f" WHERE nspname = {quote_text(schema)}) AS create_table,"
-            " current_user::text AS me, current_database()::text AS here"
-        ).to_pylist()[0]
-        me, here = found["me"], found["here"]
-        if not found["there"] and not found["create_schema"]:
-            return [f"{me} may not create schema {schema}: GRANT CREATE ON DATABASE {here} TO {me}"]
-        if found["there"] and not found["create_table"]:
-            return [f"{me} may not create tables: GRANT CREATE, USAGE ON SCHEMA {schema} TO {me}"]
-        return []
+    def list_creation_grants(self, schema: str) -> list[Grant]:
+        there = f"SELECT 1 FROM pg_namespace WHERE nspname = {quote_text(schema)}"  # noqa: S608
+        if self._db.query(there).num_rows:
+            return [Grant(("CREATE", "USAGE"), "schema", schema)]
+        return [Grant(("CREATE",), "database", self._database())]
+
+    def list_store_grants(self, schema: str, tables: Mapping[sa.Table, Sequence[str]]) -> list[Grant]:
+        here = self._database()
+        whole = [Grant(("CONNECT",), "database", here), Grant(("TEMPORARY",), "database", here)]
+        whole.append(Grant(("USAGE",), "schema", schema))
+        return whole + [Grant(tuple(rights), "table", t.name, t.schema) for t, rights in tables.items()]
+
+    def list_source_grants(self, tables: Sequence[str]) -> list[Grant]:
+        found = [Grant(("CONNECT",), "database", self._database())]
+        for table in tables:
+            oid = self._find_oid(*self.split_name(table))
+            if oid is not None:
+                [named] = self._db.query(
+                    "SELECT n.nspname::text AS schema, c.relname::text AS name FROM pg_class c"  # noqa: S608
+                    f" JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}"
+                ).to_pylist()
+                found += [Grant(("USAGE",), "schema", named["schema"])]
+                found += [Grant(("SELECT",), "table", named["name"], named["schema"])]
+        return list(dict.fromkeys(found))
+
+    def find_lacking(self, grant: Grant) -> tuple[str, ...]:
+        oid = {
+            "database": "(SELECT oid FROM pg_database WHERE datname = {0})",
+            "schema": "(SELECT oid FROM pg_namespace WHERE nspname = {0})",
+            "table": "(SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relname = {0} AND n.nspname = {1})",
+        }[grant.on].format(quote_text(grant.name), quote_text(grant.schema or ""))
+        asked = ", ".join(f"has_{grant.on}_privilege({oid}, '{right}') AS \"{right}\"" for right in grant.rights)
+        [found] = self._db.query(f"SELECT {asked}").to_pylist()
+        return tuple(right for right in grant.rights if found[right] is False)
+
+    def name_denied(self, said: str) -> Grant | None:
+        kinds = "schema|table|view|materialized view|foreign table"
+        found = re.search(f'permission denied for ({kinds}) "?(.+?)"?$', said)
+        if found is None:
+            return None
+        return Grant(("USAGE",), "schema", found[2]) if found[1] == "schema" else Grant(("SELECT",), "table", found[2])
+
+    def write_grant(self, grant: Grant, user: str) -> str:
+        quote = self._db.dialect.identifier_preparer.quote
+        on = quote(grant.name)
+        if grant.on == "table":
+            on = f"{quote(grant.schema)}.{on}" if grant.schema else on
+        else:
+            on = f"{grant.on.upper()} {on}"
+        return f"GRANT {', '.join(grant.rights)} ON {on} TO {quote(user)}"
+
+    def _database(self) -> str:
+        return str(self._db.query("SELECT current_database()::text AS here").column(0)[0].as_py())
 
     def table_ddl(self, table: sa.Table) -> list[str]:
         return []

@@ -13,7 +13,7 @@ from rowcast.contract import Misfit
 from rowcast.database.adbc import AdbcConnection, first_line
 from rowcast.database.driver import to_batch
 from rowcast.database.known_errors import match_error
-from rowcast.database.mixed_keys import refuse_mixed
+from rowcast.database.mixed_keys import refuse_mixed, refuse_no_text
 from rowcast.database.postgresql.admin import PostgreSQLAdmin
 from rowcast.database.postgresql.expressions import ARROW_TYPES, PostgreSQLExpressions
 from rowcast.database.postgresql.known_errors import KNOWN_ERRORS
@@ -88,6 +88,7 @@ class PostgreSQLConnection(AdbcConnection):
         if not rows.num_rows:
             return
         refuse_mixed(rows)
+        refuse_no_text(rows)
         data = pa.table(
             {
                 name: _cast_for_copy(column, str(table.c[name].type.compile(dialect=self.dialect)))

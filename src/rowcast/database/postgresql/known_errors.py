@@ -6,10 +6,11 @@ KNOWN_ERRORS = (
     KnownError("password authentication", "login", "check user and password in the url, or the variable it names"),
     KnownError("no password supplied", "login", "the url names no password"),
     KnownError('FATAL:  database "', "missing", "check the database's name in the url"),
+    KnownError("permission denied for database", "rights", "'rowcast doctor' has the statement that lets this user in"),
     KnownError(
         "Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"
     ),
-    KnownError("42501", "rights", "'rowcast ddl' prints the tables for a database administrator to create"),
+    KnownError("42501", "rights", "'rowcast doctor' names the right that is missing, and the statement that gives it"),
     KnownError("23505", "duplicate"),
     KnownError("42P06", "duplicate"),
     KnownError("42P07", "duplicate"),

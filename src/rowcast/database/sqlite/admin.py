@@ -1,15 +1,18 @@
 """What SQLite says of its tables, and how a store is made in a file."""
 
-from collections.abc import Sequence
+import getpass
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 import sqlalchemy as sa
 
 from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
 from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.database.rights import Grant
+from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
 from rowcast.errors import DatabaseError
-from rowcast.errors import describe as describe_error
 
 _SAMPLE = 1000  # rows looked at where a column declares no type
 _FEWER = 50  # one by one, where some cannot be computed
@@ -18,8 +21,9 @@ _FEWER = 50  # one by one, where some cannot be computed
 class SQLiteAdmin:
     """The tables of one SQLite file; see `Admin`."""
 
-    def __init__(self, db: DriverConnection) -> None:
+    def __init__(self, db: DriverConnection, path: Path) -> None:
         self._db = db
+        self._path = path
 
     def has_table(self, table: sa.Table) -> bool:
         return bool(self._read_columns(table.name))
@@ -120,17 +124,26 @@ class SQLiteAdmin:
     def _journal(self) -> str:
         return str(self._db.query("PRAGMA journal_mode").column(0)[0].as_py()).lower()
 
-    def list_missing_grants(self, schema: str | None, table: str, rights: Sequence[str]) -> list[str]:
-        return []  # the file's own rights are all there are
+    def user(self) -> str:
+        return getpass.getuser()
 
-    def list_missing_rights(self, schema: str) -> list[str]:
-        try:
-            with self._db.transaction("write"):
-                self._db.run_sql("CREATE TABLE rowcast_rights_probe (x)")
-                self._db.run_sql("DROP TABLE rowcast_rights_probe")
-        except DatabaseError as error:
-            return [describe_error(error, details=True)]
-        return []
+    def list_creation_grants(self, schema: str) -> list[Grant]:
+        return list_file_grants(self._path, write=True)
+
+    def list_store_grants(self, schema: str, tables: Mapping[sa.Table, Sequence[str]]) -> list[Grant]:
+        return list_file_grants(self._path, write=True)
+
+    def list_source_grants(self, tables: Sequence[str]) -> list[Grant]:
+        return list_file_grants(self._path, write=False)
+
+    def find_lacking(self, grant: Grant) -> tuple[str, ...]:
+        return find_lacking_access(grant)
+
+    def name_denied(self, said: str) -> Grant | None:
+        return next((grant for grant in list_file_grants(self._path, write=True) if find_lacking_access(grant)), None)
+
+    def write_grant(self, grant: Grant, user: str) -> str:
+        return write_access(grant, user)
 
     def table_ddl(self, table: sa.Table) -> list[str]:
         return []

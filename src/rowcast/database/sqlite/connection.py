@@ -57,7 +57,7 @@ class SQLiteConnection(AdbcConnection):
     def __init__(self, url: sa.URL, *, create: bool = False) -> None:
         if not url.database or url.database == ":memory:":
             raise ConfigError("an in-memory SQLite database keeps nothing", hint="name a file: sqlite:///fab.db")
-        path = Path(url.database)
+        path = self._path = Path(url.database)
         self.safe_url = f"sqlite:///{path}"
         self.sql = SQLiteExpressions()
         if create:
@@ -85,7 +85,7 @@ class SQLiteConnection(AdbcConnection):
             self.open()
 
     def _make_admin(self) -> Admin:
-        return SQLiteAdmin(self)
+        return SQLiteAdmin(self, self._path)
 
     def _connect(self) -> driver.Connection:
         try:

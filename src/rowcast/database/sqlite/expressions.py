@@ -111,10 +111,13 @@ class SQLiteExpressions:
         return sa.column(column.name, Key(integer=column.integer))
 
     def key_text(self, column: Column) -> sa.ColumnElement[Any]:
-        return sa.cast(self.key_value(column), sa.Text)
+        # No text of another system holds every sequence of bytes, and not each one holds a NUL.
+        key, found = self.key_value(column), sa.func.typeof(sa.column(column.name))
+        with_nul = sa.and_(found == "text", sa.func.instr(key, sa.func.char(0)) > 0)
+        return sa.case((sa.or_(found == "blob", with_nul), sa.func.hex(key)), else_=sa.cast(key, sa.Text))
 
     def has_exact_text(self, column: Column) -> bool:
-        return column.kind == "category"  # a real has 15 digits as text
+        return False  # a real has 15 digits as text, and bytes look like the text of their digits
 
 
 def _zone_offset(value: sa.ColumnElement[Any], timezone: str) -> sa.ColumnElement[Any]:

@@ -63,6 +63,29 @@ class Planning(LedgerPart):
         now = self.db.now()
         return [row.batch_id for row in found if row.is_free(now)]
 
+    def later_batches(self, as_of: datetime) -> list[tuple[int, KeyRange]]:
+        """Return the batches that nobody alive holds and that `open_batches` leaves out `as_of` a moment."""
+        table, run, now = self.tables.batch, self.tables.run, self.db.now()
+        later = sa.select(sa.literal(1)).where(run.c.run_id == table.c.run_id, run.c.as_of > as_of)
+        found = self._batch_rows(self._open_batches().where(sa.exists(later)))
+        return [(row.batch_id, row.keys) for row in found if row.is_free(now)]
+
+    def list_spread(self, most: int) -> list[tuple[int, KeyRange]]:
+        """Return some published batches that hold predictions, spread evenly from the oldest to the newest."""
+        table = self.tables.batch
+        mine = sa.and_(table.c.job == self.job, table.c.status == BatchStatus.PUBLISHED, table.c.scored > 0)
+        ends = sa.select(sa.func.min(table.c.batch_id).label("first"), sa.func.max(table.c.batch_id).label("last"))
+        [found] = self.db.rows(ends.where(mine))
+        if found["first"] is None:
+            return []
+        first, last = int(found["first"]), int(found["last"])
+        chosen: dict[int, KeyRange] = {}
+        for place in range(most):
+            from_here = sa.and_(mine, table.c.batch_id >= first + (last - first) * place // max(most - 1, 1))
+            [row] = self._batch_rows(sa.select(table).where(from_here).order_by(table.c.batch_id).limit(1))
+            chosen[row.batch_id] = row.keys
+        return list(chosen.items())
+
     def add_batches(self, run_id: int, ranges: Sequence[KeyRange], model_version: int | None) -> list[int]:
         """Record ranges that were planned together, in key order, and return the ids of their batches.
 

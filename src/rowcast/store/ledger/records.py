@@ -9,6 +9,7 @@ from typing import Any, Self
 import pyarrow as pa
 
 from rowcast.source import KeyRange, Scope
+from rowcast.store.lease import stands
 from rowcast.store.process import is_gone
 from rowcast.store.records import BatchStatus
 
@@ -135,6 +136,6 @@ class BatchRow:
 
     def is_free(self, now: datetime) -> bool:
         """Return whether nobody alive holds the batch."""
-        if self.status is BatchStatus.PLANNED or self.lease_until is None:
+        if self.status is BatchStatus.PLANNED:
             return True
-        return self.lease_until < now or is_gone(self.worker)
+        return not stands(self.lease_until, now) or is_gone(self.worker)

@@ -31,6 +31,7 @@ class WalkQuery:
     of_own: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the rows of `own`
     of_source: Sequence[sa.ColumnElement[bool]] = ()  # conditions on the source's rows
     with_results: bool = False  # whether predictions are read too
+    most: int | None = None  # source rows to look at, from the first in key order
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Stored:
 def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
     """Yield the source's rows in scope that the query's table holds, in key order, chunk by chunk."""
     source, own, last = job_rows.source, query.own, None
+    chunk = min(_CHUNK, query.most or _CHUNK)
     if not query.scope.is_fixed:
         return
 
@@ -78,7 +80,7 @@ def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
         features = source.values(columns)
         chosen = [*select_key(source, job_rows.store), *features, *source.render_key()]
         statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
-        return Fetched(*source.db.read(statement, source.kinds(columns), _CHUNK))
+        return Fetched(*source.db.read(statement, source.kinds(columns), chunk))
 
     reader = _Reader(source, query.columns, read)
     while True:
@@ -93,7 +95,7 @@ def walk(job_rows: JobRows, query: WalkQuery) -> Iterator[Stored]:
             count += fetched.rows.num_rows
             if fetched.rows.num_rows:
                 last = _key(rendered, rendered.num_rows - 1)
-        if count < _CHUNK:
+        if count < chunk or query.most is not None:
             return
 
 

@@ -1,0 +1,30 @@
+"""Who may read and write a SQLite file: the system's own permissions are all the rights that there are."""
+
+import os
+import shlex
+from pathlib import Path
+
+from rowcast.database.rights import Grant
+
+_MODES = {"read": os.R_OK, "write": os.W_OK, "enter": os.X_OK}
+
+
+def list_file_grants(path: Path, *, write: bool) -> list[Grant]:
+    """Return what is needed to use a file. Whoever writes makes files beside it, in its folder."""
+    rights = ("read", "write") if write else ("read",)
+    of_folder = ("read", "write", "enter") if write else ("enter",)
+    return [Grant(of_folder, "folder", str(path.parent)), Grant(rights, "file", str(path))]
+
+
+def find_lacking_access(grant: Grant) -> tuple[str, ...]:
+    """Return which of these rights this process lacks; none where the file or folder is not there."""
+    by_effective = {"effective_ids": True} if os.access in os.supports_effective_ids else {}
+    if not os.path.exists(grant.name):
+        return ()
+    return tuple(right for right in grant.rights if not os.access(grant.name, _MODES[right], **by_effective))
+
+
+def write_access(grant: Grant, user: str) -> str:
+    """Return the command by which the owner of a file or folder gives a user these rights."""
+    letters = "".join({"read": "r", "write": "w", "enter": "x"}[right] for right in grant.rights)
+    return f"setfacl -m {shlex.quote(f'u:{user}:{letters}')} {shlex.quote(grant.name)}"
