@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -36,6 +36,14 @@ _HOW_TO_GET_SECOM = (
 
 
 @dataclass(frozen=True)
+class Call:
+    """A command of the demo's history."""
+
+    command: Literal["run", "infer"] = "run"
+    as_of: datetime | None = None  # None is now
+
+
+@dataclass(frozen=True)
 class Demo:
     """What was built."""
 
@@ -51,7 +59,7 @@ class Demo:
     bad_rows: int = 0  # that a simulation wrote on purpose
     drifts: tuple[Drift, ...] = ()  # of a simulation
     hidden_from: datetime | None = None  # SECOM: the first event time whose labels are hidden
-    moments: tuple[datetime | None, ...] = (None,)  # as of when to run the pipeline, one after another; None is now
+    calls: tuple[Call, ...] = (Call(),)  # one after another
 
 
 def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, daily: bool = False, seed: int = 7) -> Demo:
@@ -63,8 +71,11 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, dail
     fab = Fab(rows=rows, sensors=sensors, seed=seed)
     simulation = simulate(fab, _CHUNK)
     first = fab.start + timedelta(days=int(fab.days / 3))
-    days = int((fab.end - first) / timedelta(days=1)) if daily else 1
+    days = int((fab.end - first) / timedelta(days=1))
     moments = [first + (fab.end - first) * day / days for day in range(days + 1)]
+    calls = [Call("run", moment) for moment in moments]
+    if not daily:  # what the first version scored has its labels when the next is trained
+        calls = [calls[0], Call("infer", moments[-7]), calls[-1]]
     template = _WAFERS_TOML.replace('policy = "every"', f'policy = "{"on-drift" if daily else "every"}"')
     with closing(_prepare(folder, WAFERS, "fab.db", url, template)) as db:
         write_simulation(db, WAFERS, simulation)
@@ -79,7 +90,7 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, dail
             export=_secret(url, folder),
             bad_rows=len(truth.bad),
             drifts=truth.drifts,
-            moments=tuple(moments),
+            calls=tuple(calls),
             **facts,
         )
 

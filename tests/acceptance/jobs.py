@@ -32,6 +32,7 @@ CONFIG: dict[str, dict[str, Any]] = {
     "source": {"table": "wafers", "key": ["wafer"], "time": "measured_at", "label": "failed"},
     "model": {"min_train_rows": 50, "budget": "0s"},  # the first candidate: most tests need but some model
     "infer": {"batch_rows": 40, "workers": 1},
+    "gate": {"rule": "proven"},  # its rows train nobody, so that a test knows what was learned from
 }
 
 # A process that scores needs neither pandas nor scikit-learn. LightGBM imports them where they are: half of the start.

@@ -4,10 +4,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterable
-from datetime import datetime
 from pathlib import Path
 from textwrap import indent
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter, validators
 
@@ -17,6 +16,9 @@ from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 from rowcast.cli.terminal import log_to_file
 from rowcast.config import Settings, expand_variables, load
 from rowcast.errors import UsageError
+
+if TYPE_CHECKING:
+    from rowcast.demo import Call
 
 
 @app.command
@@ -139,12 +141,14 @@ def demo(
         os.environ["ROWCAST_SOURCE_URL"] = url
     settings = load(built.config)
     if daily:
-        _day_by_day(settings, built.moments)
+        _day_by_day(settings, built.calls)
     else:
         with log_to_file(settings, Common(log_level="warning")) as progress:
-            for moment in built.moments:
-                report.show(f"\n$ rowcast run --as-of {moment:%Y-%m-%d}" if moment else "\n$ rowcast run", flush=True)
-                done = Job(settings).run(as_of=moment, progress=progress)
+            for call in built.calls:
+                moment = f" --as-of {call.as_of:%Y-%m-%d}" if call.as_of else ""
+                report.show(f"\n$ rowcast {call.command}{moment}", flush=True)
+                execute = Job(settings).run if call.command == "run" else Job(settings).infer
+                done = execute(as_of=call.as_of, progress=progress)
                 report.show(report.facts(done.to_dict()))
     report.show("\n$ rowcast audit")
     with open_job(settings) as job:
@@ -162,7 +166,7 @@ def demo(
     return 0
 
 
-def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
+def _day_by_day(settings: Settings, calls: "Iterable[Call]") -> None:
     """Run as of each day, and say what a person would have been told that day."""
     from rowcast import notify
     from rowcast.job.opening import open_job
@@ -170,7 +174,7 @@ def _day_by_day(settings: Settings, moments: Iterable[datetime | None]) -> None:
     report.show("\nrowcast run, as of each day; what a person would be told:")
     told, runs, scored = 0, 0, 0
     with log_to_file(settings, Common(log_level="error")):
-        for moment in filter(None, moments):
+        for moment in [call.as_of for call in calls if call.as_of]:
             done = Job(settings).run(as_of=moment)
             runs, scored = runs + 1, scored + done.scored
             with open_job(settings, prepare=False) as job:

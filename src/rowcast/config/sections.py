@@ -156,9 +156,16 @@ class Retrain(_Section):
 class Gate(_Section):
     """When a challenger takes the champion's place."""
 
+    rule: Literal["fresh", "better", "proven"] = "fresh"
+    max_harm: float = Field(default=0.05, gt=0, lt=1)  # a share of the champion's cost
     yearly_error: float = Field(default=0.05, gt=0, lt=1)
     min_gain: float = Field(default=0.0, ge=0)
     watch_days: int = Field(default=28, ge=0, le=3650)  # 0: nobody is watched
+
+    @property
+    def refits(self) -> bool:
+        """Whether what serves is fitted on all matured rows, those that judged its recipe among them."""
+        return self.rule != "proven"
 
 
 class Infer(_Section):

@@ -21,6 +21,7 @@ from rowcast.fit.cross_fitting import cross_fit
 from rowcast.fit.evaluation import Evaluation, evaluate
 from rowcast.fit.feature_selection import SelectedFeatures, select_features
 from rowcast.fit.folds import FOLDS, Fold, folds
+from rowcast.fit.forward import ForwardPredictions, predict_forward
 from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import measure_quality
@@ -53,6 +54,7 @@ class TrainingData:
     group: npt.NDArray[np.int64] | None = None  # (n,), rows that belong together
     block: npt.NDArray[np.int64] | None = None  # (n,), rows that share luck: of a group, else of a day; None: none do
     is_dated: bool = False  # whether `time` is microseconds since 1970, and not the row's place
+    judged_from: int | None = None  # the first row that the gate judges the recipe by; None: it judges by other rows
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class FitResult:
     dropped: dict[str, str]  # column -> why the model does not use it
     features_ranked: list[tuple[str, float]]  # most important first
     contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
+    forward: ForwardPredictions | None = None  # of the rows from `judged_from` on, where there is enough before them
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,13 @@ def fit_challenger(
         if model.estimator == "default"
         else [user_candidate(model.estimator, seed)]
     )
-    scores, when = _out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
+    scores, place = _out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
     tried = tried[: len(scores.raw)]
+    border, forward = training.judged_from, None
+    if border is not None:
+        forward = predict_forward(scores, place, border, select_candidate, task)
     scores = add_average(scores)
+    when = training.time[place] if training.is_dated else None
     judged = evaluate(scores, select_candidate, task, confidence, when)
     reduced = _reduce(training.matrix, target, model, seed)
     matrix = training.matrix.select(reduced.kept)
@@ -136,6 +143,7 @@ def fit_challenger(
         dropped=reduced.dropped,
         features_ranked=_rank(challenger, shares, reduced.relevance),
         contributions=shares,
+        forward=forward,
     )
 
 
@@ -269,14 +277,14 @@ def _reduce(matrix: Matrix, target: Target, model: config.Model, seed: int) -> S
 
 def _out_of_fold(
     training: TrainingData, tried: list[Candidate], model: config.Model, seed: int, spent: Callable[[], float]
-) -> tuple[OutOfFold, npt.NDArray[np.int64] | None]:
+) -> tuple[OutOfFold, npt.NDArray[np.int64]]:
     """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone.
 
-    Beside the scores, when their rows came, where times are known.
+    Beside the scores, the places of their rows among the training rows.
     """
     matrix, target = training.matrix, training.target
     window = None if model.window is None else model.window // timedelta(microseconds=1)
-    split = folds(training.time, training.known, training.group, target, window)
+    split = folds(training.time, training.known, training.group, target, window, training.judged_from)
     _check_folds(split, target)
     kept = [_reduce(matrix.take(fold.train), target.take(fold.train), model, seed).kept for fold in split]
     shape = (len(target), len(target.classes)) if target.kind == "multiclass" else (len(target),)
@@ -295,8 +303,7 @@ def _out_of_fold(
     block = np.arange(len(target)) if training.block is None else training.block
     order = np.argsort(fold_of, kind="stable")
     seen = order[fold_of[order] >= 0]  # a group's later rows come with its first
-    scores = OutOfFold(target, fold_of, block, raw).take(seen)
-    return scores, training.time[seen] if training.is_dated else None
+    return OutOfFold(target, fold_of, block, raw).take(seen), seen
 
 
 def _check_folds(split: list[Fold], target: Target) -> None:

@@ -45,17 +45,26 @@ def cross_fit(scores: OutOfFold, choose: Choose, task: Task, calibrate: Calibrat
         others = scores.take(~here)
         name = choose(others if whole else scores).name
         raw[here] = scores.raw[name][here]
-        calibrated = calibrate(others.raw[name], others.target)
-        probability[here] = calibrated(raw[here])
-        if scores.target.kind == "binary":
-            line = choose_threshold(calibrated(others.raw[name]), others.target.values, task)
-            predicted[here] = probability[here] >= line
-        elif scores.target.kind == "multiclass":
-            predicted[here] = cheapest_class(probability[here], Costs.of(task))
-        else:
-            predicted[here] = probability[here]
+        probability[here], predicted[here] = decide_rows(raw[here], others.raw[name], others.target, task, calibrate)
+        if scores.target.kind == "regression":
             blind[here] = np.median(others.target.values)
     return LabelledPredictions(scores.target, scores.fold, scores.block, raw, probability, predicted, blind)
+
+
+def decide_rows(
+    raw: Floats, known: Floats, target: Target, task: Task, calibrate: Calibrate
+) -> tuple[Floats, npt.NDArray[Any]]:
+    """Return probabilities and decisions of rows by their raw scores, calibration and threshold from other rows.
+
+    `known` are the raw scores of those, `target` their outcomes.
+    """
+    calibrated = calibrate(known, target)
+    probability = calibrated(raw)
+    if target.kind == "binary":
+        return probability, probability >= choose_threshold(calibrated(known), target.values, task)
+    if target.kind == "multiclass":
+        return probability, cheapest_class(probability, Costs.of(task))
+    return probability, probability
 
 
 def row_costs(target: Target, predicted: npt.NDArray[Any], task: Task) -> Floats:

@@ -32,9 +32,22 @@ def add_average(scores: OutOfFold) -> OutOfFold:
     return OutOfFold(scores.target, scores.fold, scores.block, {**scores.raw, AVERAGE: np.asarray(mean)})
 
 
+def score_alike(scores: OutOfFold, name: str, later: dict[str, Floats]) -> Floats:
+    """Return later rows' raw scores by the candidate `name`; the average's lines are fitted on `scores` alone."""
+    if name != AVERAGE:
+        return later[name]
+    lines = {each: calibration.fit_line(scores.raw[each], scores.target) for each in later}
+    scaled = [_apply(line, later[each]) for each, line in lines.items()]
+    return np.asarray(sum(scaled) / len(scaled))
+
+
 def to_common_scale(raw: Floats, target: Target) -> Floats:
     """Return raw scores on the scale that candidates share, by `calibration.fit_line`."""
-    slope, intercept = calibration.fit_line(raw, target)
+    return _apply(calibration.fit_line(raw, target), raw)
+
+
+def _apply(line: tuple[float, tuple[float, ...]], raw: Floats) -> Floats:
+    slope, intercept = line
     return np.asarray(slope * raw + (np.array(intercept) if raw.ndim > 1 else intercept[0]), dtype=np.float64)
 
 

@@ -9,6 +9,8 @@ from rowcast.errors import RowcastError
 from rowcast.store.records import DecisionOutcome
 
 _LATER = ("judged_to", "auc_champion", "auc_challenger", "shadow")  # are added by whoever knows them
+_EXPECTED = ("relative_gain", "relative_error", "prior_gain", "prior_error", "expected_gain", "needed_gain", "max_harm")
+_SOME = (*_LATER, *_EXPECTED, "harm")  # are left out where they are not known
 
 
 class Cause(StrEnum):
@@ -16,6 +18,8 @@ class Cause(StrEnum):
 
     FIRST = "first"  # nobody served before
     TESTED = "tested"  # the bound of the gain
+    EXPECTED = "expected"  # what the newer version is expected to save
+    RISKY = "risky"  # the chance of harm is more than may be spent
     ALIKE = "alike"  # both decide alike on every row
     FEW_POSITIVES = "few positives"
     FEW_BLOCKS = "few blocks"
@@ -50,10 +54,19 @@ class Evidence:
     auc_champion: float | None = None
     auc_challenger: float | None = None
     shadow: Literal["watched", "waiting"] | None = None  # the challenger's role, where it scored in the shadow
+    # Of an expected gain, as shares of the champion's cost:
+    relative_gain: float | None = None  # on the rows
+    relative_error: float | None = None  # its standard error
+    prior_gain: float | None = None  # by earlier retrainings
+    prior_error: float | None = None  # standard deviation
+    expected_gain: float | None = None  # both together
+    needed_gain: float | None = None  # on the rows, at which the decision would turn
+    max_harm: float | None = None
+    harm: float | None = None  # the chance of more than `max_harm`
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evidence as it is kept in JSON."""
-        return {name: value for name, value in asdict(self).items() if value is not None or name not in _LATER}
+        return {name: value for name, value in asdict(self).items() if value is not None or name not in _SOME}
 
 
 @dataclass(frozen=True)

@@ -144,13 +144,18 @@ _REST = """
 
 [retrain]
 # When a new model is tried: every (so often), on-drift (when rows have changed), on-loss (when the champion costs more
-# than it promised), never. It serves only if it wins on rows that no model has learned from.
+# than it promised), never. The gate decides whether it serves.
 # policy = "every"
 # every = "7d"
 # min_new_labels = 50
 
 [gate]
-# The chance, at most, that a year of gates promotes a model that is no better; cost per row that a new model must save.
+# When a newer model serves: fresh (unless labels show that it is worse), better (if it is expected to cost less),
+# proven (only once a gain is beyond luck, for lines where each change must be requalified).
+# rule = "fresh"
+# fresh: the chance, at most, that within a year a model is put in service that costs so much more than the one before.
+# max_harm = 0.05
+# proven: the chance, at most, that a year of gates promotes a model that is no better. All: what it must save per row.
 # yearly_error = 0.05
 # min_gain = 0.0
 # For so long the champion before scores along; if it turns out to have been better, it serves again. 0 switches it off.

@@ -94,6 +94,8 @@ def _why(decision: Decision, evidence: Evidence) -> str:
             return f"the champion changed since data-fetch, {changed}; 'rowcast retrain' judges anew"
         case Cause.OVERTAKEN:
             return "another version was decided on while this one was judged; 'rowcast retrain' judges anew"
+        case Cause.EXPECTED | Cause.RISKY:
+            return _describe_expectation(decision, evidence)
         case _:
             return _describe_test(decision, evidence)
 
@@ -108,6 +110,35 @@ def _describe_test(decision: Decision, evidence: Evidence) -> str:
         f"at an allowed error of {_percent(decision.level)} it is above {evidence.gain_bound:.3g}{needed}; "
         f"{_percent(evidence.left)} of the year's error of {_percent(evidence.yearly_error)} is left"
     )
+
+
+def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
+    """What was weighed, and what would have changed it; differences are shares of what the champion costs."""
+    prior, gain = evidence.prior_gain or 0.0, evidence.relative_gain
+    said = f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"
+    if gain is None or evidence.relative_error is None:
+        said += f": the {evidence.rows or 0:,} labelled rows to compare on say nothing"
+    else:
+        said += f": on {evidence.rows:,} labelled rows that neither had learned from it cost {_compare(gain)}"
+        said += f", give or take {_share(evidence.relative_error)}"
+    said += f", and retraining makes it cost {_compare(prior)} on average"
+    if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
+        verb = "more than" if decision.cause is Cause.RISKY else "within"
+        said += f"; the chance that it costs over {evidence.max_harm or 0.0:.0%} more is {_percent(evidence.harm)}, "
+        said += f"{verb} the {_percent(decision.level)} allowed by now"
+    if evidence.needed_gain is None or decision.cause is Cause.RISKY:
+        return said
+    turned = "the champion would have stayed" if decision.promote else "it would serve"
+    return f"{said}; had it cost {_compare(evidence.needed_gain)} on these rows, {turned}"
+
+
+def _compare(gain: float) -> str:
+    """A gain as a comparison of costs."""
+    return f"{_share(abs(gain))} {'less' if gain >= 0 else 'more'}"
+
+
+def _share(share: float) -> str:
+    return f"{share * 100:.2g} %"
 
 
 def _positive(positives: int | None) -> str:

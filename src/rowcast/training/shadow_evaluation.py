@@ -23,7 +23,7 @@ from rowcast.scoring import shadow
 from rowcast.store.reading import version_pairs
 from rowcast.store.reading.version_pairs import CHALLENGER, CHAMPION
 from rowcast.store.records import DecisionOutcome, DecisionRecord, VersionStatus
-from rowcast.training.comparison import compare, make_record
+from rowcast.training.comparison import decide, make_record, pair_costs, tell_recipe
 
 log = structlog.get_logger("rowcast")
 
@@ -127,8 +127,7 @@ def _decide(job: Job, now: datetime, each: Contender) -> ShadowDecision:
     registry, decisions = job.registry, job.registry.decisions()
     if stands := _find_standing(decisions, now, each):
         return _make(each, stands.outcome, stands.reason, stands.evidence)
-    allowed = _allow(job, now, decisions, each)
-    decision = _as_challenger(_compare(job, read_labelled(job, now, each), each, allowed), each)
+    decision = _as_challenger(_compare(job, now, decisions, each), each)
     record, done = make_record(decision, now), True
     if decision.promote:
         done = registry.promote(each.version, record, against=each.champion, knowing=len(decisions))
@@ -153,23 +152,23 @@ def _find_standing(decisions: Sequence[DecisionRecord], now: datetime, each: Con
     return None
 
 
-def _allow(job: Job, now: datetime, decisions: Sequence[DecisionRecord], each: Contender) -> gate.Allowance:
-    if each.watch is None:
-        return shadow.find_allowance(job, now, decisions)
-    return gate.allowance_of_watch(job.settings.gate.yearly_error, now, decisions, each.watch)
-
-
-def _compare(job: Job, rows: pa.RecordBatch, each: Contender, allowed: gate.Allowance) -> gate.Decision:
-    """Both versions by what they made of the same rows."""
+def _compare(job: Job, now: datetime, decisions: Sequence[DecisionRecord], each: Contender) -> gate.Decision:
+    """Both versions by what they made of the same rows; the one before must be proven better to come back."""
+    rows = read_labelled(job, now, each)
     if not rows.num_rows:
         return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NO_LABELS, gate.Evidence(rows=0))
-    predicted = [rows.column(whose) for whose in (CHAMPION, CHALLENGER)]
+    settings = job.settings.gate
     try:
         models = [job.registry.load(version) for version in (each.champion, each.version)]
-        return compare(job, rows, predicted[0], predicted[1], models, allowed)
+        versions = [job.registry.version(version) for version in (each.champion, each.version)]
+        costs = pair_costs(job, rows, rows.column(CHAMPION), rows.column(CHALLENGER), models)
     except ModelError as error:
         evidence = gate.Evidence(rows=rows.num_rows)
         return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NOT_COMPARABLE, evidence, error=error)
+    if each.watch is None:
+        return decide(job, costs, now, decisions, tell_recipe(*versions))
+    allowed = gate.allowance_of_watch(settings.yearly_error, now, decisions, each.watch)
+    return gate.decide(costs, gate.Rule(min_gain=settings.min_gain), allowed)
 
 
 def _as_challenger(decision: gate.Decision, each: Contender) -> gate.Decision:

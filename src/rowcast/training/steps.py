@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from rowcast import check, features, fetch, fit, gate, monitor, predict
-from rowcast.errors import ModelError, RunError, SourceError, TrainingError
-from rowcast.job.meaning import make_meaning, require_same_meaning, require_same_task
-from rowcast.job.opening import Job
+from rowcast import check, features, fetch, fit, gate, monitor
+from rowcast.errors import TrainingError
+from rowcast.job.meaning import make_meaning, require_same_task
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, read_contract, read_matrix
 from rowcast.job.step_record import StepReport, record_step
@@ -25,22 +24,19 @@ from rowcast.job.workdir import WorkDir, importable
 from rowcast.messages.decisions import describe_decision, describe_record
 from rowcast.models import imported
 from rowcast.models.target import Target
-from rowcast.scoring import shadow
-from rowcast.source import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, take_rows
+from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.store.records import DecisionOutcome, DecisionRecord
-from rowcast.store.registry import Version
 from rowcast.training import import_file
-from rowcast.training.comparison import blocks, compare, groups, make_record
+from rowcast.training.comparison import blocks, find_window, groups, make_record
+from rowcast.training.evidence import CHECKED, PART, judge, refits, save_forward
 from rowcast.training.import_file import GATE, NEITHER, TRAIN
 from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
 log = structlog.get_logger("rowcast")
 
-PART = "rowcast.part"  # beside each training row: what it serves
 OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EXAMPLES = 20
 
 STEPS = tuple(SAVED)
@@ -85,8 +81,9 @@ def _fetch(run: Run, about: StepReport) -> None:
 
 
 def _parts(rows: pa.RecordBatch, window: timedelta | None, seen_to: int | None = None) -> npt.NDArray[np.int8]:
-    """The later half of what came after the champion's training serves the gate alone, the rest trains.
+    """The later half of what came after the champion's training serves the gate, the rest trains.
 
+    Where the gate's rule refits, the gate's rows and those between train the version too, once its recipe is judged.
     What trains was known when the gate's first row came, and no older than `window`: between both lies as much time as
     labels take. Neither ties in time nor groups are split: a group that reaches over the border serves neither on its
     later side. Rows up to `seen_to` serve nothing: a model that was fitted elsewhere may have seen them. The border is
@@ -120,7 +117,8 @@ def _check(run: Run, about: StepReport) -> None:
     if not rows.num_rows:
         raise TrainingError("no row has a known label yet", hint="a model needs labelled rows; check [source] label")
     parts = rows.column(PART).to_numpy()
-    trains, judges = (take_rows(fetched, np.flatnonzero(parts == part)) for part in (TRAIN, GATE))
+    learned_from = np.ones(len(parts), dtype=bool) if refits(run) else parts == TRAIN
+    trains, judges = (take_rows(fetched, np.flatnonzero(rows)) for rows in (learned_from, parts == GATE))
     failing: list[str] = run.work.json(FAILING)
     overrides = {name: rule for name, rule in run.job.settings.check.columns.items() if name not in failing}
     columns = [name for name in run.job.checked_columns if name not in failing]
@@ -181,6 +179,7 @@ def _process(run: Run, about: StepReport) -> None:
     matrix = features.process(rows, contract, names)
     columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
     columns |= {OUTCOME: pa.array(target.values), **{name: rows.column(name) for name in (TIME, KNOWN, PART)}}
+    columns[CHECKED] = pa.array(np.flatnonzero(learnable))
     if GROUP in rows.schema.names:
         columns[GROUP] = rows.column(GROUP).dictionary_encode().indices
     run.work.save_rows(SAVED["data-process"], Fetched(pa.RecordBatch.from_pydict(columns), []))
@@ -196,13 +195,16 @@ def _list_left_out(labels: pa.Array) -> str:
 
 def _build(run: Run, about: StepReport) -> None:
     rows, contract = run.work.rows(SAVED["data-process"]).rows, read_contract(run.work)
-    trains = rows.filter(pc.equal(rows.column(PART), TRAIN))
+    is_refit = refits(run)
+    trains = rows if is_refit else rows.filter(pc.equal(rows.column(PART), TRAIN))
     matrix, settings = read_matrix(trains, contract), run.job.settings
     values = trains.column(OUTCOME).to_numpy(zero_copy_only=False)
     target = Target(settings.task.kind, values, tuple(run.work.json("train/classes.json")))
     event, known = (trains.column(name).to_numpy() for name in (TIME, KNOWN))
     is_dated = run.job.source.time is not None
-    training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated)
+    serves_gate = trains.column(PART).to_numpy() == GATE
+    border = int(serves_gate.argmax()) if is_refit and serves_gate.any() else None
+    training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated, border)
     model = import_file.load(run.work)
     if model is None:
         with importable(settings.folder):
@@ -215,8 +217,9 @@ def _build(run: Run, about: StepReport) -> None:
         built = fit.calibrate_imported(
             training, contract, theirs, settings.model, settings.task, settings.infer.confidence
         )
+    save_forward(run.work, trains.column(CHECKED), serves_gate, built)
     last = run.work.rows(SAVED["data-fetch"]).rows
-    window = _window(run.job, last.filter(pc.equal(last.column(PART), TRAIN)))
+    window = find_window(run.job, last if is_refit else last.filter(pc.equal(last.column(PART), TRAIN)))
     # A connection may have been cut while it was idle: that is no reason to train again.
     labels_known = run.job.retry(lambda: fetch.count_known_labels(run.job.source, run.now))
     unlearned = run.work.json("train/contract.json")
@@ -270,15 +273,6 @@ def _ran(run: Run) -> int | None:
     return next((each.metrics["ran"] for each in same if "ran" in each.metrics), None)
 
 
-def _window(job: Job, rows: pa.RecordBatch) -> dict[str, Any]:
-    """From when to when a model was trained; without a time column, up to which key."""
-    if job.source.time is None:
-        last = rows.slice(rows.num_rows - 1)
-        return {"trained_to_key": [last.column(f"{RENDERED}{n}")[0].as_py() for n in range(len(job.source.key))]}
-    times = rows.column(TIME).to_numpy()
-    return {"trained_from": _moment(times[0]), "trained_to": _moment(times[-1])}
-
-
 def _gate(run: Run, about: StepReport) -> None:
     version = run.job.registry.version(run.work.json(SAVED["model-build"])["version"])
     champion, decisions = run.job.registry.champion(), run.job.registry.decisions()
@@ -293,8 +287,7 @@ def _gate(run: Run, about: StepReport) -> None:
     elif champion is None:
         decision = gate.first(version.metrics)
     else:
-        allowed = shadow.find_allowance(run.job, run.now, decisions)
-        decision = _compare(run.job, run.job.registry.version(champion), version, allowed, run.work, about)
+        decision = judge(run, run.job.registry.version(champion), version, decisions, about)
     if decision.promote and champion is None and not run.job.ledger.state().scope.is_fixed:
         run.job.ledger.fix_scope(fetch.find_initial_scope(run.job.source, run.now, run.job.settings.infer.since))
     if decision.promote and not run.job.registry.promote(
@@ -327,45 +320,6 @@ def _save_decision(work: WorkDir, made: DecisionRecord) -> None:
 def read_decision(run: Run) -> DecisionRecord:
     """Return the gate's decision in a run whose gate is done."""
     return run.job.registry.decision(run.work.json(SAVED["gate"])["promotion_id"])
-
-
-def _compare(
-    job: Job, champion: Version, challenger: Version, allowed: gate.Allowance, work: WorkDir, about: StepReport
-) -> gate.Decision:
-    """Both models on the same rows, later than what either was trained on."""
-    rows = work.rows(SAVED["data-check"]).rows
-    rows = rows.filter(pc.equal(rows.column(PART), GATE))
-    if job.settings.task.kind == "binary":  # the others judge what they can say
-        odd = features.find_odd_labels(work.rows(SAVED["data-check"]).rows.column(LABEL), job.settings.task.positive)
-        rows = rows.filter(pc.invert(pc.is_in(rows.column(LABEL), pa.array(odd, rows.column(LABEL).type))))
-    try:
-        require_same_meaning(champion, job.source, job.settings.task)
-        models = [job.registry.load(version.version) for version in (champion, challenger)]
-        scored = [model.score(features.process(rows, model.contract, model.features)) for model in models]
-        said = [predict.predict_labels(model, found) for model, found in zip(models, scored, strict=True)]
-        decision = compare(job, rows, said[0], said[1], models, allowed)
-    except (ModelError, RunError, SourceError) as error:  # a champion that cannot score cannot be compared with
-        evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
-        return gate.Decision(UNDECIDED, cause, evidence, champion=champion.version, error=error)
-    about.rows_in = about.rows_out = rows.num_rows
-    added: dict[str, Any] = {"judged_to": _newest(job, rows)}
-    if models[0].kind == "binary":
-        positive = features.match_positive(rows.column(LABEL), job.settings.task.positive)
-        aucs = [gate.auc(positive, found.score) for found in scored]
-        added |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
-    return replace(decision, evidence=replace(decision.evidence, **added))
-
-
-def _newest(job: Job, rows: pa.RecordBatch) -> Any:
-    """The newest of these rows, as JSON takes it: its time, or without a time column its key."""
-    if not rows.num_rows:
-        return None
-    window = _window(job, rows)
-    return window["trained_to"].isoformat() if "trained_to" in window else window["trained_to_key"]
-
-
-def _moment(microseconds: Any) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(microseconds))
 
 
 def first_unfinished(done: set[tuple[str, str]], work: WorkDir) -> str:
