@@ -7,11 +7,24 @@ from itertools import pairwise
 from cyclopts import CycloptsError
 
 from rowcast import logs, report
-from rowcast.cli import alerts, charts, drift, models, promotion, quality, runs, setup, status
+from rowcast.cli import alerts, backtest, charts, drift, models, promotion, quality, runs, setup, status
 from rowcast.cli.app import app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
-__all__ = ["alerts", "app", "charts", "drift", "main", "models", "promotion", "quality", "runs", "setup", "status"]
+__all__ = [
+    "alerts",
+    "app",
+    "backtest",
+    "charts",
+    "drift",
+    "main",
+    "models",
+    "promotion",
+    "quality",
+    "runs",
+    "setup",
+    "status",
+]
 
 
 def main(arguments: list[str] | None = None) -> int:

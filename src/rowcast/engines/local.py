@@ -27,16 +27,21 @@ LOOK = 10.0  # seconds between two looks at the workers' signs of life
 
 
 class Local:
-    """Up to `workers` processes; what few items there are stay in this one, since starting others takes longer."""
+    """Up to `workers` processes.
 
-    def __init__(self, workers: int) -> None:
+    What few items there are stay in this one, since starting others takes longer; `always_spawns` is for items that
+    take longer still.
+    """
+
+    def __init__(self, workers: int, *, always_spawns: bool = False) -> None:
         self.workers = workers
+        self.always_spawns = always_spawns
 
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:
         workers = 1 if apart else self.workers
-        if not apart and (workers == 1 or len(items) <= workers):
+        if not apart and not self.always_spawns and (workers == 1 or len(items) <= workers):
             yield from map(function, items)
             return
         # Spawned, not forked: database drivers and OpenMP do not survive a fork.

@@ -12,6 +12,7 @@ from rowcast.fetch.training import (
     fetch_training_rows,
     find_initial_scope,
     find_newest_event,
+    find_oldest_event,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "find_initial_scope",
     "find_newest_event",
     "find_odd_times",
+    "find_oldest_event",
 ]

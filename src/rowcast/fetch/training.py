@@ -43,6 +43,14 @@ def find_newest_event(source: Source, now: datetime) -> datetime | None:
     )
 
 
+def find_oldest_event(source: Source, now: datetime) -> datetime | None:
+    """Return the oldest event time that is visible, None without a time column or rows."""
+    if source.time is None:
+        return None
+    visible = (source.visible(now), source.db.sql.has_event_time(source.time))
+    return _moment(source.db.scalar(source.select(sa.func.min(source.event_time()).label("oldest")).where(*visible)))
+
+
 def count_known_labels(source: Source, now: datetime) -> int:
     """Return how many visible rows have a label that is known."""
     counted = source.select(sa.func.count().label("n")).where(source.has_known_label(now), source.visible(now))

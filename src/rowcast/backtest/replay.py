@@ -1,0 +1,129 @@
+"""One policy operated over the past, moment by moment, in a store of its own: the code is that of production."""
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from rowcast import logs, pipeline
+from rowcast.backtest.history import History
+from rowcast.backtest.policies import Policy
+from rowcast.config import Logs, Notify, Settings
+from rowcast.errors import QuarantineError, TrainingError
+from rowcast.job.opening import open_job
+from rowcast.job.workdir import importable
+from rowcast.store.records import RunStatus
+
+_ENDED = (RunStatus.DONE, RunStatus.PARTIAL)
+_GOES_ON = (TrainingError, QuarantineError)  # what in production the next day's run tries again
+_PROGRESS = "moments"  # the file that says how many moments are done
+
+
+@dataclass(frozen=True)
+class Replay:
+    """A policy, and the moments as of which its pipeline is run."""
+
+    policy: Policy
+    settings: Settings  # of the job, but isolated: they name a store, and a folder for its files, that it has alone
+    history: History
+    home: Path  # the folder of the job's own rowcast.toml, where a user's estimator is found
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is a store to go on with."""
+        return (self.settings.folder / "store.db").exists()
+
+
+def make_replay(settings: Settings, policy: Policy, history: History, folder: Path) -> Replay:
+    """Return the replay of a policy of a job; the store, the logs and the files of its runs are in the folder.
+
+    It tells nobody anything, and reads the source that the job reads.
+    """
+    store = SecretStr(f"sqlite:////{(folder / 'store.db').resolve().as_posix().lstrip('/')}")
+    isolated = settings.model_copy(
+        update={
+            "path": folder / "rowcast.toml",
+            "source": settings.source.model_copy(update={"url": SecretStr(settings.source_url)}),
+            "store": settings.store.model_copy(update={"url": store}),
+            "retrain": policy.apply(settings.retrain),
+            "infer": settings.infer.model_copy(update={"workers": 1}),
+            "notify": Notify(),
+            "logs": Logs(),
+        }
+    )
+    return Replay(policy, isolated, history, settings.folder)
+
+
+def run_apart(task: Replay) -> None:
+    """Do as `run_replay`, in a process of its own, which logs to a file beside the store alone."""
+    folder = task.settings.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        logs.configure(stream=nowhere, file=logs.LogFile(folder / "pipeline.log"), secrets=task.settings.secrets)
+        run_replay(task)
+
+
+def run_replay(task: Replay) -> None:
+    """Run the pipeline as of each moment that has not had its run.
+
+    Until there is a first version each moment tries to build one, whatever the policy is: `never` begins with it.
+    """
+    folder = task.settings.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    moments = task.history.moments
+    with importable(task.home):
+        done, champion = _go_on(task)
+        for place, moment in enumerate(moments):
+            if done is None or moment > done:
+                champion = _run(task, moment, champion)
+            (folder / _PROGRESS).write_text(str(place + 1), encoding="ascii")
+
+
+def count_done(task: Replay) -> int:
+    """Return how many moments have had their run, as a process that is at it says."""
+    with suppress(OSError, ValueError):
+        return int((task.settings.folder / _PROGRESS).read_text(encoding="ascii"))
+    return 0
+
+
+def is_done(task: Replay) -> bool:
+    """Return whether every moment has had its run."""
+    if not task.is_begun:
+        return False
+    with open_job(task.settings) as job:
+        newest = job.runs.newest(1)
+    return bool(newest) and newest[0].as_of >= task.history.moments[-1] and newest[0].status in _ENDED
+
+
+def _go_on(task: Replay) -> tuple[datetime | None, int | None]:
+    """Finish the run that an earlier call left unfinished; return the last moment that is done, and the champion."""
+    if not task.is_begun:
+        return None, None
+    with open_job(task.settings) as job:
+        newest, champion = job.runs.newest(1), job.registry.champion()
+    if not newest:
+        return None, champion
+    if newest[0].status not in _ENDED:
+        with suppress(*_GOES_ON):
+            champion = pipeline.resume(_settings_at(task, newest[0].as_of, champion), newest[0].run_id).champion
+    return newest[0].as_of, champion
+
+
+def _run(task: Replay, moment: datetime, champion: int | None) -> int | None:
+    """Run the pipeline as of a moment, and return the version that serves then."""
+    with suppress(*_GOES_ON):
+        settings = _settings_at(task, moment, champion)
+        return pipeline.run(settings, "full-pipeline", as_of=moment.isoformat()).champion
+    return champion
+
+
+def _settings_at(task: Replay, moment: datetime, champion: int | None) -> Settings:
+    """Return the settings of a run: while there is no champion it builds one, with which scoring begins."""
+    if champion is not None:
+        return task.settings
+    first = task.settings.retrain.model_copy(update={"policy": "every"})
+    infer = task.settings.infer.model_copy(update={"since": moment.isoformat()})
+    return task.settings.model_copy(update={"retrain": first, "infer": infer})

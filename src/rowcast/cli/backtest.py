@@ -1,0 +1,115 @@
+"""The command that replays policies over the history: backtest."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter, validators
+
+from rowcast import report
+from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
+from rowcast.cli.terminal import stoppable
+from rowcast.config import parse_duration
+from rowcast.errors import UsageError
+
+if TYPE_CHECKING:
+    from rowcast.backtest.running import Progress
+
+_Price = Annotated[float, Parameter(validator=validators.Number(gte=0))]
+
+
+@app.command
+def backtest(
+    *,
+    policies: str = "never,every:7d,every:28d,on-drift,on-loss",
+    since: Annotated[str | None, Parameter(name="--from")] = None,
+    until: Annotated[str | None, Parameter(name="--to")] = None,
+    step: str = "1d",
+    retrain_cost: _Price = 0.0,
+    review_cost: _Price = 0.0,
+    workers: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 2,
+    fresh: Annotated[bool, Parameter(negative="")] = False,
+    html: Path | None = None,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """What other retraining policies would have cost on your own history: each is replayed in a store of its own.
+
+    The same code decides as in production, on what was known at each moment. The source is only read, the job's own
+    tables are not touched. Stopped, it goes on where it was when called again.
+
+    Parameters
+    ----------
+    policies
+        Which to compare; that of rowcast.toml always is among them.
+    since
+        The first moment; default: when a quarter of the labels were known.
+    until
+        No moment is later; default: the newest event.
+    step
+        From one run of the pipeline to the next.
+    retrain_cost
+        What building a model costs, in the units of [task].
+    review_cost
+        What it costs that a person looks at an alarm.
+    workers
+        Policies that are replayed at the same time.
+    fresh
+        Replay all anew, whatever earlier calls have done.
+    html
+        Write the report as one HTML file, with pictures.
+    """
+    from rowcast.backtest.words import describe
+
+    job = quiet_job(common)
+    with stoppable(), _bars() as progress:
+        found = job.backtest(
+            policies,
+            since=since,
+            until=until,
+            step=_duration(step),
+            retrain_cost=retrain_cost,
+            review_cost=review_cost,
+            workers=workers,
+            fresh=fresh,
+            progress=progress,
+        )
+    if html is not None:
+        from rowcast.backtest.page import page
+
+        try:
+            html.write_text(page(found), encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+    report.show(report.as_json(found.to_dict()) if json else describe(found))
+    return 0
+
+
+def _duration(step: str) -> Any:
+    try:
+        return parse_duration(step)
+    except ValueError as error:
+        raise UsageError(f"--step {step}: {error}") from None
+
+
+@contextmanager
+def _bars() -> "Iterator[Progress | None]":
+    """A bar for each policy, with the time left, on a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True, redirect_stdout=False) as bars:
+
+        def progress(policy: str, done: int, total: int) -> None:
+            if policy not in tasks:
+                tasks[policy] = bars.add_task(policy, total=total)
+            bars.update(tasks[policy], completed=done)
+
+        yield progress
