@@ -121,6 +121,17 @@ def test_a_run_without_rights_on_tables_that_are_there_is_not_told_to_create_the
     assert "ddl" not in caught.value.hint
 
 
+def test_who_may_not_upgrade_the_tables_is_led_to_ddl_and_nowhere_else(plant: Plant) -> None:
+    plant.administer()
+    plant.place.run(f"UPDATE rowcast.version SET version = {migrations.VERSION - 1}")
+    with pytest.raises(StoreError, match=f"may not upgrade its tables from version {migrations.VERSION - 1}") as caught:
+        pipeline.run(plant.settings(), "retrain")
+    assert caught.value.hint.startswith("'rowcast ddl'")
+    [problem] = plant.problems()
+    assert "may not upgrade the store's tables" in problem.what
+    assert (problem.statement, problem.hint.startswith("'rowcast ddl'")) == ("", True)
+
+
 def test_a_query_that_reads_what_may_not_be_read_names_the_table(plant: Plant) -> None:
     plant.administer()
     plant.place.run("CREATE TABLE mes.lots (id integer)")

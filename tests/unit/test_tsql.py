@@ -210,6 +210,7 @@ def rights(fab: Fab) -> None:
     grants += admin.list_source_grants([TABLE, "archive.dbo.wafers"])
     for grant in grants:
         admin.find_lacking(grant)
+    admin.may_alter(fab.job.tables.version)
     fab.server.sent += [block for part in write_grants(fab.job, "Clärk") for block in part.statements]
 
 

@@ -260,6 +260,10 @@ class Admin(Protocol):
         """Return which of these rights this user lacks; none where the object is not there."""
         ...
 
+    def may_alter(self, table: sa.Table) -> bool:
+        """Return whether this user may change a table that is there, as an upgrade does."""
+        ...
+
     def name_denied(self, said: str) -> Grant | None:
         """Return what a statement lacked that the database denied with these words, as far as they tell."""
         ...

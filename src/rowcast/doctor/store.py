@@ -31,7 +31,8 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     shared, own = describe_tables(settings, source, store)
     every = (*shared.shared, *own.all)
     missing = [table.name for table in every if not store.admin.has_table(table)]
-    hint = "tables that an administrator has made are not seen without it" if missing else ""
+    is_hidden = missing and store.dialect.name == "mssql"  # it shows a table to whoever has a right on it
+    hint = "tables that an administrator has made are not seen without it" if is_hidden else ""
     unusable = list(check_grants(store, list_store_grants(store, settings, shared, own), hint))
     yield from unusable
     try:
@@ -40,8 +41,12 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
         if error.reason == "rights" and unusable:
             return
         raise
+    if found is not None and found < migrations.VERSION and not store.admin.may_alter(shared.version):
+        told = f"{store.admin.user()} may not upgrade the store's tables from version {found} to {migrations.VERSION}"
+        yield Finding("problem", told, "'rowcast ddl' prints the statements for an administrator")
+        return
     lacking: list[Finding] = []
-    if found is None or found < migrations.VERSION or missing:
+    if found is None or missing:
         lacking = list(check_grants(store, store.admin.list_creation_grants(settings.store.schema_), _BY_A_DBA))
     yield from lacking
     if found is None and (lacking or unusable):

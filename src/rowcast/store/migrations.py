@@ -7,6 +7,7 @@ rows always have it: SQLite would have to copy them whole.
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -193,27 +194,25 @@ def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             _upgrade(db, tables, own, schema)
             return
         except DatabaseError as error:
-            if error.reason == "rights" and db.admin.has_table(tables.version):
-                raise StoreError(
-                    f"rowcast may not use its tables: {error.what}",
-                    hint="'rowcast doctor' names each right that is missing, and the statement that gives it",
-                    detail=error.detail,
-                ) from error
-            if error.reason == "rights" and db.admin.has_table(tables.version):
-                raise StoreError(
-                    f"rowcast may not use its tables: {error.what}",
-                    hint="'rowcast doctor' names each right that is missing, and the statement that gives it",
-                    detail=error.detail,
-                ) from error
             if error.reason == "rights":
-                raise StoreError(
-                    f"rowcast may not create its tables: {error.what}",
-                    hint="'rowcast ddl' prints them, and the rights on them, for a database administrator;"
-                    " 'rowcast doctor' names each right that is missing",
-                    detail=error.detail,
-                ) from error
+                raise _make_rights_error(db, tables, error) from error
             if error.reason != "duplicate" or not more:  # else another process has just created the same
                 raise
+
+
+def _make_rights_error(db: Database, tables: Tables, error: DatabaseError) -> StoreError:
+    """Return the error of what was not allowed, with the way out: the doctor, where a right is all that is missing."""
+    doctor = "'rowcast doctor' names each right that is missing, and the statement that gives it"
+    if not db.admin.has_table(tables.version):
+        what, hint = "create its tables", "'rowcast ddl' prints them, and the rights on them, for an administrator"
+        return StoreError(f"rowcast may not {what}: {error.what}", hint=f"{hint}; {doctor}", detail=error.detail)
+    found = None
+    with suppress(DatabaseError):  # this user may not even look
+        found = version(db, tables)
+    if found is None or found == VERSION:
+        return StoreError(f"rowcast may not use its tables: {error.what}", hint=doctor, detail=error.detail)
+    what = f"rowcast may not upgrade its tables from version {found} to {VERSION}: {error.what}"
+    return StoreError(what, hint="'rowcast ddl' prints the statements for an administrator", detail=error.detail)
 
 
 def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:

@@ -22,6 +22,8 @@ SELECT HAS_PERMS_BY_NAME(N'[Messwerte Anlage 3].[Wafer Ä]', N'OBJECT', N'SELECT
 
 SELECT HAS_PERMS_BY_NAME(N'[archive].[dbo].[wafers]', N'OBJECT', N'SELECT') AS right_0;
 
+SELECT HAS_PERMS_BY_NAME(N'[rowcast].[version]', N'OBJECT', N'ALTER') AS right_0;
+
 GRANT SELECT, INSERT, UPDATE, DELETE ON SCHEMA::[rowcast] TO [Clärk];
 
 GRANT SELECT ON [Messwerte Anlage 3].[Wafer Ä] TO [Clärk];

@@ -182,6 +182,9 @@ class MSSQLAdmin:
         found = self._db.query(f"SELECT name FROM sys.schemas WHERE name = {tsql.quote_text(schema)}")  # noqa: S608
         return bool(found.num_rows)
 
+    def may_alter(self, table: sa.Table) -> bool:
+        return not self.find_lacking(Grant(("ALTER",), "table", table.name, table.schema))
+
     def name_denied(self, said: str) -> Grant | None:
         denied = r"The (\w+) permission was denied on the object '(.+?)', database '.+?', schema '(.+?)'"
         found = re.search(denied, said)

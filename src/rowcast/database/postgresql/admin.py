@@ -149,6 +149,11 @@ class PostgreSQLAdmin:
         [found] = self._db.query(f"SELECT {asked}").to_pylist()
         return tuple(right for right in grant.rights if found[right] is False)
 
+    def may_alter(self, table: sa.Table) -> bool:
+        owned = "SELECT pg_has_role(relowner, 'USAGE') AS owned FROM pg_class WHERE oid = "
+        found = self._db.query(f"{owned}{self._find_oid(table.schema, table.name)}")
+        return bool(found.column(0)[0].as_py())
+
     def name_denied(self, said: str) -> Grant | None:
         kinds = "schema|table|view|materialized view|foreign table"
         found = re.search(f'permission denied for ({kinds}) "?(.+?)"?$', said)
