@@ -234,7 +234,7 @@ def test_requeueing_is_a_run_of_its_own_that_is_not_resumed(lite: Job) -> None:
     assert lite.ok("runs", "--json")[0]["pipeline"] == "requeue"
     lite.sql(f"UPDATE {lite.table('run')} SET status = 'interrupted' WHERE run_id = {run['run']}")
     assert "is done" in lite.refused("resume")
-    assert "requeued nothing" in lite.refused("resume", str(run["run"]))
+    assert "repeat the 'rowcast requeue'" in lite.refused("resume", str(run["run"]))
 
 
 def test_a_deleted_source_row_is_counted_and_not_requeued(scored: Job) -> None:

@@ -9,6 +9,7 @@ from rowcast.charts_report import ChartsReport
 from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
+from rowcast.messages.forgotten import describe_forgotten
 from rowcast.monitor.control_charts import BASELINE
 from rowcast.source import days_until
 from rowcast.watch.chart_data import Chart
@@ -51,6 +52,9 @@ def _header(report: ChartsReport, window: tuple[date, date]) -> Markup:
     learning = sum(chart.points[-1].limits is None for chart in charts)
     if learning:
         said += f" {learning} of {len(charts)} have no limits yet; each says why, and from when there will be some."
+    if report.forgotten_until is not None:
+        missing = describe_forgotten(report.forgotten_until)
+        said += f" {missing[0].upper()}{missing[1:]}."
     return element(
         "header",
         element("p", "Control charts", class_="kicker"),
