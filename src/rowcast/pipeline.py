@@ -129,10 +129,8 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
         if found.status is RunStatus.DONE:
             raise RunError(f"run {found.run_id} is done: there is nothing to resume", hint="'rowcast runs' lists them")
         if not found.pipeline.is_pipeline:
-            name = found.pipeline
-            raise RunError(
-                f"run {found.run_id} has no steps to resume", hint=f"repeat the 'rowcast {name}' that it was"
-            )
+            again = f"repeat the 'rowcast {found.pipeline}' that it was"
+            raise RunError(f"run {found.run_id} has no steps to resume", hint=again)
         result, now = Result(found.pipeline), found.as_of
         recorded_steps = job.runs.steps(found.run_id)
         done = {(step.name, step.row_set) for step in recorded_steps if step.status is StepStatus.DONE}

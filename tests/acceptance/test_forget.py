@@ -63,6 +63,7 @@ def test_without_yes_nothing_is_deleted_and_people_read_what_would_be(scored: Jo
     assert "--yes" in message
     later = (datetime.now(UTC) + timedelta(days=1)).isoformat()
     assert "yet to come" in scored.refused("forget", "--before", later, "--yes", code=2)
+    assert "there are no results" in scored.call("forget", "--before", "2026-01-01").out
     assert audit(scored) == (98, 2, 0, 0)
 
 

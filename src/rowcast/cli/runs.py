@@ -169,6 +169,9 @@ def forget(
     with log_to_file(job.settings, common) as progress:
         if not yes:
             rows = job.preview_forget(before=before).rows
+            if not rows.batches:
+                report.show(f"there are no results that were published before {before}")
+                return 0
             raise UsageError(
                 f"this deletes for ever {rows.scored:,} predictions and {rows.quarantined:,} quarantined rows"
                 f" of {rows.batches:,} batches",
