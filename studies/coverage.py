@@ -128,7 +128,7 @@ def _elec2(start: float) -> Held:
 
 
 def _first(_scores: Any) -> Selection:
-    return Selection("m", "")
+    return Selection("m", "given")
 
 
 def _held(one: Build) -> Held:

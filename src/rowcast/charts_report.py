@@ -22,6 +22,7 @@ class ChartsReport:
     group_by: str | None  # the column that they are grouped by
     charts: tuple[Chart, ...]
     forgotten_until: datetime | None = None  # results of these days that were published up to then were deleted
+    is_newest: bool = False  # the days end with the newest rows, since nothing was scored in those before now
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast charts --json` prints."""

@@ -1,6 +1,7 @@
 """Whether the champion's rows have changed, in which columns, since when and by how much."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from rowcast.job.opening import Job
@@ -18,6 +19,7 @@ class DriftReport:
     champion: int | None
     looked: DriftResult | None  # all that its runs say; None where rows are counted only from the next retrain on
     unused: tuple[State, ...]  # the same of columns that it does not use
+    newest: datetime | None  # as of when rows were scored last
     history: tuple[DriftRecord, ...]  # drifts that began, changed and ended, the newest first
 
     @property
@@ -42,10 +44,11 @@ class DriftReport:
         looked = self.looked
         if looked is None:
             return about | {"drift": "unknown: rows are counted from the next retrain on"}
+        until = "" if self.newest is None else f", the newest as of {self.newest:%Y-%m-%d}"
         words = "none" if looked.alarm is None else describe_alarm(looked.alarm, values=True)
         if looked.provisional:
             words += f" (provisional: {looked.runs} of {looked.needed} runs that tell what is usual)"
-        return about | {"drift": words, "looked_at": f"{looked.runs} blocks of training rows and runs"}
+        return about | {"drift": words, "looked_at": f"{looked.runs} blocks of training rows and runs{until}"}
 
     def to_dict(self, *, every: bool = False) -> dict[str, Any]:
         """Return what `rowcast drift --json` prints: series that have shifted or, with `every`, all."""
@@ -65,6 +68,7 @@ def report_drift(job: Job) -> DriftReport:
         champion,
         None if champion is None else drift.look(job, champion),
         () if champion is None else drift.measure_unused(job, champion),
+        job.runs.newest_that_scored(),
         tuple(job.profiles.list_drift()),
     )
 

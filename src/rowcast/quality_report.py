@@ -22,6 +22,7 @@ class QualityReport:
     days: int  # how far the window reaches back
     versions: tuple[Quality, ...]  # the newest first
     forgotten_until: datetime | None = None  # results of the window that were published up to then were deleted
+    is_newest: bool = False  # the days end with the newest rows, since nothing was scored in those before now
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast quality --json` prints."""

@@ -95,9 +95,30 @@ def test_its_challenger_has_a_card_that_shows_what_the_gate_saw(folder: Path) ->
     titles = [each.text for each in ElementTree.fromstring(text.partition("\n")[2]).iter("title")]
     assert titles[0] == "wafers v2: model card"
     assert {"Cost per row", "AUC of each candidate", "Gain per row"} <= set(titles)
-    assert ": kept by gate" in text
+    assert ": refused by gate" in text
     assert "the challenger costs" in text
     assert "columns came in" in text
+
+
+@pytest.mark.parametrize(("command", "shows"), [("charts", "mean score"), ("quality", "labelled")])
+def test_a_history_that_ended_long_ago_is_looked_at_as_of_its_newest_rows(
+    folder: Path, capsys: pytest.CaptureFixture[str], command: str, shows: str
+) -> None:
+    """They said that nothing was scored: the demo's history ends in July 2026."""
+    config = ["--config", str(folder / "rowcast.toml")]
+    assert main([command, *config]) == 0
+    first, *others = capsys.readouterr().out.splitlines()
+    days = {"charts": 60, "quality": 30}[command]
+    assert first == f"as of the newest rows, 2026-07-04: nothing was scored in the {days} days before now"
+    newest = "\n".join(others).strip()
+    assert shows in newest
+    assert main([command, "--as-of", "2026-07-04", *config]) == 0
+    assert capsys.readouterr().out.strip() == newest
+    assert main([command, "--as-of", "2027-07-04", *config]) == 0  # who names a moment gets that
+    assert "scored" in (said := capsys.readouterr().out)
+    assert shows not in said
+    assert main(["drift", *config]) == 0
+    assert "the newest as of 2026-07-04" in capsys.readouterr().out
 
 
 def test_a_second_run_finds_nothing_new(folder: Path) -> None:

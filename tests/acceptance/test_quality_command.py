@@ -159,7 +159,7 @@ def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_
     assert told(job) == [("cost", "begins")]
     [alert] = job.stored(f"SELECT * FROM {job.table('alert')} WHERE topic = 'cost'")
     assert alert["what"].startswith("The realised cost of ")
-    assert "that the model promised, beyond luck" in alert["what"]
+    assert "that the model promised, by more than luck" in alert["what"]
     assert "v1 costs more than it promised since 2026-01-" in job.call("status", "--json").json["needs_a_person"]
     job.ok("retrain", "--as-of", "2026-01-17")
     assert job.call("promote", "2", "--reason", "it has seen the change").code == 0
@@ -252,7 +252,7 @@ def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure
         if event["event"] == "retraining" and event.get("reason", "").startswith("v1:")
     ]
     assert "the realised cost of" in reason
-    assert "that the model promised, beyond luck" in reason
+    assert "that the model promised, by more than luck" in reason
     name = job.table("metric")
     kept = {row["name"]: row["value"] for row in job.stored(f"SELECT * FROM {name} WHERE step = 'quality'")}
     assert kept["realised_cost_per_row"] > kept["promised_cost_per_row"]

@@ -343,9 +343,9 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     assert done.code == 0, done.err
     assert done.json["champion"] == "v1"
     assert done.json["scored"] == 10 * DAY  # which were left to the training of v2, and are v1's again
-    said = "rolled back: v1 as challenger of v2, on rows that it scored in the shadow: "
+    said = "v1 put back in service in place of v2: v1 as challenger of v2, on rows that it scored in the shadow: "
     assert done.json["shadow_evaluation"].startswith(said)
-    assert "of the year's error of 50 % is left" in done.json["shadow_evaluation"]
+    assert "Of the 50 % chance of a wrong promotion allowed for a year" in done.json["shadow_evaluation"]
     [warning] = [event for event in done.events if event["event"] == "rolled back by the gate"]
     assert (warning["level"], warning["champion"], warning["was"]) == ("warning", 1, 2)
     assert decisions(job)[0] == (1, "rolled back", "gate")
@@ -375,7 +375,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     job = scored_since(promoted(plain), B)
     found = job.ok("run", "--as-of", at(LATER))
     assert found["champion"] == "v2"
-    assert found["shadow_evaluation"].startswith("kept: v1 as challenger of v2")
+    assert found["shadow_evaluation"].startswith("v1 refused, v2 stays in service: v1 as challenger of v2")
     assert decisions(job)[0] == (1, "kept", "gate")
     assert statuses(job) == {1: "retired", 2: "champion"}
     assert figures(job, "gate")["watched_rows"] == 20 * DAY
@@ -383,7 +383,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     assert decisions(job)[0] == (1, "kept", "gate")
     assert len(decisions(job)) == 3
     again = job.ok("run", "--as-of", at(LATER + 8 * DAY))
-    assert again["shadow_evaluation"].startswith("kept: ")
+    assert again["shadow_evaluation"].startswith("v1 refused, v2 stays in service: ")
     levels = [each["evidence"]["level"] for each in job.ok("models", "--json")["promotions"][:2]]
     share = (20 / 28) ** 2  # of the watch's time, of what comes in for it
     assert levels == pytest.approx([0.5 / 2 * 28 / 364 * (1 - share), 0.5 / 2 * 28 / 364 * share], rel=0.01)
@@ -395,7 +395,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
 def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> None:
     job = scored_since(promoted(plain), None)
     found = job.ok("run", "--as-of", at(LATER))
-    assert "undecided: v1 as challenger of v2" in found["shadow_evaluation"]
+    assert "v1 undecided, v2 stays in service: v1 as challenger of v2" in found["shadow_evaluation"]
     assert "no row that both scored has its label yet" in found["shadow_evaluation"]
     label(job, LATER - 100, A)
     found = job.ok("run", "--as-of", at(LATER + 7 * DAY))
@@ -539,7 +539,7 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(unt
     label(job, FIRST + 6 * DAY, B)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v2"
-    assert found["shadow_evaluation"].startswith("promoted: v2 as challenger of v1")
+    assert found["shadow_evaluation"].startswith("v2 promoted: v2 as challenger of v1")
     assert decisions(job)[0] == (2, "promoted", "gate")
     assert told(job) == [
         "info: v1 promoted, once",
@@ -556,7 +556,7 @@ def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plai
     label(job, FIRST + 6 * DAY, A)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v1"
-    assert found["shadow_evaluation"].startswith("kept: v2 as challenger of v1")
+    assert found["shadow_evaluation"].startswith("v2 refused, v1 stays in service: v2 as challenger of v1")
     assert statuses(job) == {1: "champion", 2: "refused"}
     assert told(job) == [
         "info: v1 promoted, once",

@@ -148,6 +148,6 @@ def test_rows_that_cannot_calibrate_are_counted_with_the_reason() -> None:
         require_enough(rows, parts, model, 50)
     assert raised.value.what.startswith(
         "3 of 200 labelled rows later than --trained-to can calibrate the model, and 50 are needed:"
-        " 100 serve the gate, and 97 neither"
+        " the newest 100 are kept apart for the gate, which compares it with the champion; 97 can be used for neither"
     )
     require_enough(rows, parts, model, 3)

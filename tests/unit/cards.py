@@ -70,7 +70,7 @@ def binary(**changes: Any) -> dict[str, Any]:
         "classes": [0, 1],
         "threshold": 0.0498,
         "candidate": "lightgbm",
-        "choice": "lightgbm: no simpler candidate is within one standard error of it.",
+        "choice": {"rule": "least", "against": None},
         "rows": 6378,
         "positives": 398,
         "features": len(FEATURES),

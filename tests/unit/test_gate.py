@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rowcast.gate import Decision, FirstEvidence, PairedCosts, decide, first
-from rowcast.messages.decisions import describe_decision
+from rowcast.messages.decisions import explain_decision
 from rowcast.models.decision import Costs, decision_costs
 
 MISSED, ALARM = 20.0, 1.0
@@ -80,7 +80,7 @@ def test_too_few_positives_leave_it_undecided_and_it_says_so() -> None:
     outcome[:4] = True
     decision = gate(outcome, noisy(outcome, 0.0, random), noisy(outcome, 9.0, random))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "4 of 500 rows are positive, 5 are needed" in describe_decision(decision)
+    assert "4 of 500 rows are positive, 5 are needed" in explain_decision(decision)
     assert not gate(outcome[:0], np.empty(0), np.empty(0)).promote
 
 
@@ -90,7 +90,7 @@ def test_too_few_groups_leave_it_undecided_and_it_says_so() -> None:
     champion, challenger = noisy(outcome, 0.5, random), noisy(outcome, 4.0, random)
     decision = gate(outcome, champion, challenger, blocks=np.arange(1000) % 4)
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "4 days or lots" in describe_decision(decision)
+    assert "4 days or lots" in explain_decision(decision)
     assert gate(outcome, champion, challenger, blocks=np.arange(1000) % 50).promote
 
 
@@ -102,7 +102,7 @@ def test_a_handful_of_different_decisions_is_not_enough() -> None:
     champion[:7] = 0.1
     decision = gate(outcome, champion, np.where(outcome, 0.9, 0.1))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "only 7 of 1000 rows" in describe_decision(decision)
+    assert "only 7 of 1000 rows" in explain_decision(decision)
     champion[:20] = 0.1
     assert gate(outcome, champion, np.where(outcome, 0.9, 0.1)).promote
 
@@ -113,7 +113,7 @@ def test_models_that_decide_alike_keep_the_champion() -> None:
     score = noisy(outcome, 2.0, random)
     decision = gate(outcome, score, score)
     assert (decision.promote, decision.outcome) == (False, "kept")
-    assert "alike" in describe_decision(decision)
+    assert "alike" in explain_decision(decision)
 
 
 def test_each_model_is_judged_at_its_own_threshold() -> None:
@@ -179,8 +179,8 @@ def test_the_first_version_is_promoted_as_first_and_unproven_with_its_costs() ->
     counts = {"rows_out_of_fold": 712, "positives_out_of_fold": 25, "auc": 0.64, "auc_low": 0.53, "auc_high": 0.75}
     decision = first({**metrics, **counts})
     assert (decision.promote, decision.outcome) == (True, "promoted")
-    assert describe_decision(decision).startswith("first, unproven")
-    assert all(number in describe_decision(decision) for number in ("0.6123", "1.42", "0.93", "712", "25"))
+    assert explain_decision(decision).startswith("first, unproven")
+    assert all(number in explain_decision(decision) for number in ("0.6123", "1.42", "0.93", "712", "25"))
     assert isinstance(decision.evidence, FirstEvidence)
     assert decision.evidence.to_dict() == {**metrics, **counts, "cost_per_row_median": None}
 
@@ -192,5 +192,5 @@ def test_values_are_judged_by_how_far_off_they_are() -> None:
     decision = decide(PairedCosts(*lost, blocks=np.arange(500) // 20))
     assert decision.promote
     assert decision.evidence.positives is None
-    assert "on 500 rows;" in describe_decision(decision)
+    assert "on 500 rows, the" in explain_decision(decision)
     assert not decide(PairedCosts(*lost[::-1], blocks=np.arange(500) // 20)).promote

@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from rowcast.gate import Allowance, PairedCosts, Rule, decide
 from rowcast.gate.bound import Blocks, doubt, least_doubt, lower_bound
-from rowcast.messages.decisions import describe_decision
+from rowcast.messages.decisions import explain_decision
 from studies.fab import MISSED, Fab, Year
 from studies.gates import bonferroni, budgeted, p_value, unbudgeted, year
 
@@ -59,7 +59,10 @@ def test_few_blocks_cannot_tell_at_a_small_level_and_nothing_is_spent() -> None:
     place = np.arange(80) // 10
     decision = decide(PairedCosts(*costs, outcome, MISSED, place), allowed=Allowance(0.05, 0.001, 0.04))
     assert (decision.outcome, decision.evidence.level, decision.evidence.left) == ("undecided", None, 0.04)
-    assert "at an allowed error of 0.1 %, 8 blocks on which the two differ are too few" in describe_decision(decision)
+    told = (
+        "8 blocks on which the two decide differently are too few to tell where the chance of a wrong promotion may be"
+    )
+    assert f"{told} 0.1 %" in explain_decision(decision)
     assert decide(PairedCosts(*costs, outcome, MISSED, place)).promote
 
 
@@ -68,7 +71,7 @@ def test_nothing_left_to_spend_leaves_it_undecided() -> None:
     costs = np.full(800, MISSED), np.zeros(800)
     decision = decide(PairedCosts(*costs, outcome, MISSED), allowed=Allowance(0.05, 0.0, 0.0))
     assert (decision.promote, decision.outcome) == (False, "undecided")
-    assert "none of the year's error of 5 % is left for this gate" in describe_decision(decision)
+    assert "the chance of a wrong promotion allowed for a year, 5 %, is used up" in explain_decision(decision)
 
 
 def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
@@ -79,17 +82,17 @@ def test_a_decision_says_what_it_spent_and_what_is_left() -> None:
     allowed = Allowance(0.05, 0.004, 0.03)
     better = decide(PairedCosts(champion, challenger, **about), allowed=allowed)
     assert (better.outcome, better.evidence.level, better.evidence.left) == ("promoted", 0.004, 0.03)
-    assert "at an allowed error of 0.4 % it is above" in describe_decision(better)
-    assert "3 % of the year's error of 5 % is left" in describe_decision(better)
+    assert "Allowing a chance of 0.4 % to be wrong, it saves at least" in explain_decision(better)
+    assert "Of the 5 % chance of a wrong promotion allowed for a year, 3 % is left" in explain_decision(better)
     worse = decide(PairedCosts(challenger, champion, **about), allowed=allowed)
     assert (worse.outcome, worse.evidence.level) == ("kept", 0.004)
     assert worse.evidence.left == pytest.approx(0.026)
-    assert "2.6 % of the year's error of 5 % is left" in describe_decision(worse)
+    assert "allowed for a year, 2.6 % is left" in explain_decision(worse)
     bound = better.evidence.gain_bound
     for more, word in ((0.9, "promoted"), (1.1, "kept")):
         again = decide(PairedCosts(champion, challenger, **about), Rule(min_gain=bound * more), allowed)
         assert again.outcome == word
-        assert f"where more than {bound * more:.3g} is asked for" in describe_decision(again)
+        assert f"; {bound * more:.3g} must be exceeded" in explain_decision(again)
 
 
 @pytest.mark.parametrize("seed", range(8))

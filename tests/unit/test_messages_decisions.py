@@ -7,7 +7,7 @@ import pytest
 
 from rowcast.errors import ModelError
 from rowcast.gate import Cause, Decision, DecisionOutcome, Evidence, first
-from rowcast.messages.decisions import describe_decision, describe_record, explain_decision
+from rowcast.messages.decisions import describe_outcome, describe_record, explain_decision
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.store.records import DecisionRecord, DriftRecord
 
@@ -21,46 +21,77 @@ BROKEN = ModelError("model v1 cannot be read", detail="RECIPE-X77-SCRAP")
     [
         (
             Decision(UNDECIDED, Cause.CHAMPION_CHANGED, champion=None, challenger=2),
-            "undecided: the champion changed since data-fetch, from none to v2; 'rowcast retrain' judges anew",
+            "the champion changed since data-fetch, from none to v2; 'rowcast retrain' judges anew",
         ),
         (
             Decision(UNDECIDED, Cause.OVERTAKEN),
-            "undecided: another version was decided on while this one was judged; 'rowcast retrain' judges anew",
+            "another version was decided on while this one was judged; 'rowcast retrain' judges anew",
         ),
         (
             Decision(UNDECIDED, Cause.NOT_COMPARABLE, Evidence(rows=9), champion=1, error=BROKEN),
-            "undecided: v1 cannot be compared with: model v1 cannot be read; 'rowcast promote' can decide",
+            "v1 cannot be compared with: model v1 cannot be read; 'rowcast promote' can decide",
         ),
         (
             Decision(
                 DecisionOutcome.UNDECIDED, Cause.NO_LABELS, Evidence(rows=0, shadow="waiting"), champion=1, challenger=2
             ),
-            "undecided: v2 as challenger of v1, on rows that it scored in the shadow: no row that both scored has its"
-            " label yet",
+            "v2 as challenger of v1, on rows that it scored in the shadow: no row that both scored has its label yet",
         ),
         (
             Decision(DecisionOutcome.KEPT, Cause.ALIKE, Evidence(rows=9, shadow="watched"), champion=2, challenger=1),
-            "kept: v1 as challenger of v2, on rows that it scored in the shadow: both decide alike on all 9 rows",
+            "v1 as challenger of v2, on rows that it scored in the shadow: both decide alike on all 9 rows",
         ),
         (
             Decision(UNDECIDED, Cause.OVERTAKEN, Evidence(rows=9, shadow="watched"), challenger=1),
-            "undecided: another version was decided on while v1 was judged",
+            "another version was decided on while v1 was judged",
         ),
     ],
 )
 def test_a_decision_is_put_into_words(decision: Decision, sentence: str) -> None:
-    assert describe_decision(decision) == sentence
-    assert sentence == f"{decision.outcome}: {explain_decision(decision)}"
+    assert explain_decision(decision) == sentence
 
 
-def test_a_decision_on_record_has_the_same_words_as_when_it_was_made() -> None:
-    metrics = {"cost_per_row": 0.4, "rows_out_of_fold": 712}
-    for decision, previous in ((first(metrics), None), (Decision(DecisionOutcome.KEPT, Cause.ALIKE), 1)):
-        reason, evidence = explain_decision(decision), decision.evidence.to_dict()
-        record = DecisionRecord(1, "wafers", 2, previous, AT, "gate", decision.outcome, reason, evidence)
-        assert describe_record(record) == describe_decision(decision)
-        by_ada = replace(record, decided_by="Ada", reason="kept: she says")
-        assert describe_record(by_ada) == f"{decision.outcome}: kept: she says"
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        (DecisionOutcome.PROMOTED, "promoted: why"),
+        (DecisionOutcome.KEPT, "refused, v1 stays in service: why"),
+        (UNDECIDED, "undecided, v1 stays in service: why"),
+        (DecisionOutcome.ROLLED_BACK, "put back in service in place of v1: why"),
+    ],
+)
+def test_an_outcome_says_what_becomes_of_the_version_and_which_one_serves(
+    outcome: DecisionOutcome, sentence: str
+) -> None:
+    """A refused challenger was called kept."""
+    assert describe_outcome(outcome, 1, "why") == sentence
+    record = DecisionRecord(1, "wafers", 2, 1, AT, "gate", outcome, "why", {})
+    assert describe_record(record) == sentence
+    assert "kept" not in describe_outcome(outcome, None, "why")
+
+
+def test_a_test_is_told_in_money_and_chance() -> None:
+    evidence = Evidence(3395, 184, None, 99, 0.453, 0.4047, 0.0483, 0.0127, 0.0828, 0.05, 0.0165, 0.0335, -0.00185, 0.0)
+    decision = Decision(DecisionOutcome.KEPT, Cause.TESTED, evidence, level=0.0165)
+    assert explain_decision(decision) == (
+        "on 3,395 rows, 184 positive, the challenger costs 0.4047 per row, the champion 0.453: it saves 0.0483 (90% "
+        "interval of the saving 0.0127 to 0.0828). Allowing a chance of 1.65 % to be wrong, it may cost up to 0.00185 "
+        "per row more, so that a saving is not proven. Of the 5 % chance of a wrong promotion allowed for a year, "
+        "3.35 % is left"
+    )
+    worse = replace(evidence, gain=-0.02)
+    assert "it costs 0.02 more (90% interval" in explain_decision(replace(decision, evidence=worse))
+    better = replace(evidence, gain_bound=0.01, min_gain=0.005)
+    told = explain_decision(replace(decision, evidence=better))
+    assert "Allowing a chance of 1.65 % to be wrong, it saves at least 0.01 per row; 0.005 must be exceeded." in told
+
+
+def test_the_first_version_wins_against_nobody() -> None:
+    decision = first({"cost_per_row": 0.4, "rows_out_of_fold": 712})
+    reason, evidence = explain_decision(decision), decision.evidence.to_dict()
+    record = DecisionRecord(1, "wafers", 2, None, AT, "gate", decision.outcome, reason, evidence)
+    assert describe_record(record) == reason
+    assert describe_record(replace(record, decided_by="Ada")) == f"promoted: {reason}"
 
 
 @pytest.mark.parametrize("cause", Cause)

@@ -36,7 +36,7 @@ def calibrate(raw: np.ndarray, target: Target) -> Any:
 
 
 def only(scores: OutOfFold) -> Selection:
-    return Selection(next(iter(scores.raw)), "there is no other")
+    return Selection(next(iter(scores.raw)), "given")
 
 
 def binary(rows: int = 1000, seed: int = 0, share: float = 0.1, apart: float = 1.5, shift: Any = 0.0) -> OutOfFold:
@@ -91,7 +91,7 @@ def test_the_candidate_that_judges_a_row_was_chosen_without_it() -> None:
     scores.raw["lucky"] = lucky
 
     def choose(of: OutOfFold) -> Selection:
-        return Selection(max(of.raw, key=lambda name: auc(of.raw[name], of.target.values)), "it ranks best")
+        return Selection(max(of.raw, key=lambda name: auc(of.raw[name], of.target.values)), "given")
 
     assert choose(scores).name == "lucky"
     of = cross_fit(scores, choose, TASK, calibrate)

@@ -24,14 +24,14 @@ def knowing(strength: float, seed: int) -> np.ndarray:
 def test_the_best_is_taken_where_it_is_clearly_better() -> None:
     found = select_candidate(scores({"simple": knowing(0.2, 1), "complex": knowing(3, 2)}))
     assert found.name == "complex"
-    assert "no simpler candidate is within a standard error" in found.reason
+    assert (found.rule, found.against) == ("least", None)
 
 
 def test_the_simplest_is_taken_where_the_best_is_not_clearly_better() -> None:
     simple = knowing(1, 1)
     nearly = simple + 0.02 * np.random.default_rng(3).normal(size=len(simple)) + 0.003 * OUTCOME
     found = select_candidate(scores({"simple": simple, "complex": nearly}))
-    assert found.name == "simple"
+    assert (found.name, found.rule, found.against) == ("simple", "simplest", "complex")
 
 
 def test_of_many_rows_that_share_their_luck_less_can_be_told() -> None:
@@ -47,7 +47,9 @@ def test_the_average_is_taken_where_each_knows_something_else() -> None:
     raw = {"one": knowing(1, 1), "other": 10 * knowing(1, 2) + 5}  # on another scale
     with_all = add_average(scores(raw))
     assert list(with_all.raw) == ["one", "other", AVERAGE]
-    assert select_candidate(with_all).name == AVERAGE
+    found = select_candidate(with_all)
+    assert (found.name, found.rule) == (AVERAGE, "average")
+    assert found.against in ("one", "other")
     alike = add_average(scores({"one": knowing(1, 1), "other": knowing(1, 1)}))
     assert select_candidate(alike).name == "one"
 

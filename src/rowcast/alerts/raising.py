@@ -242,4 +242,4 @@ def _unless_away(work: Callable[[], Returned]) -> Returned | None:
 
 
 def _say(error: Exception) -> None:
-    log.warning("what happened cannot be told yet", error=error)
+    log.warning("alerts are not stored or sent yet; a later run tries again", error=error)

@@ -1,6 +1,7 @@
 """Calls that look: they write nothing about rows."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from rowcast.api.connections import Connections
@@ -57,12 +58,17 @@ class Reports(Connections):
             return explain(job, tuple(map(str, key)))
 
     def quality(self, *, days: int = 30, as_of: Moment | None = None) -> "QualityReport":
-        """Return how good predictions of the last days are: estimated, and realised where labels are known."""
+        """Return how good predictions of the last days are: estimated, and realised where labels are known.
+
+        Where `as_of` is not given and nothing was scored in these days, they are those before the newest rows.
+        """
         from rowcast.job.opening import resolve_now
         from rowcast.quality_report import report_quality
 
         with self.connection() as job:
-            return report_quality(job, resolve_now(job.settings, to_text(as_of), job.store), days)
+            found = report_quality(job, resolve_now(job.settings, to_text(as_of), job.store), days)
+            newest = None if as_of is not None or found.versions else job.runs.newest_that_scored()
+            return found if newest is None else replace(report_quality(job, newest, days), is_newest=True)
 
     def drift(self) -> "DriftReport":
         """Return whether the champion's rows have changed, in which columns, since when and by how much."""
@@ -77,7 +83,8 @@ class Reports(Connections):
         Parameters
         ----------
         days
-            How many days to look at, up to that of `as_of`.
+            How many days to look at, up to that of `as_of`. Where that is not given and no row was scored in these
+            days, they are those before the newest rows.
         columns
             The columns to chart; by default those that matter most.
 
@@ -90,7 +97,9 @@ class Reports(Connections):
         from rowcast.job.opening import resolve_now
 
         with self.connection() as job:
-            return report_charts(job, resolve_now(job.settings, to_text(as_of), job.store), days, columns)
+            found = report_charts(job, resolve_now(job.settings, to_text(as_of), job.store), days, columns)
+            newest = None if as_of is not None or found.charts else job.runs.newest_that_scored()
+            return found if newest is None else replace(report_charts(job, newest, days, columns), is_newest=True)
 
     def models(self) -> "tuple[Version, ...]":
         """Return every model version, the newest first."""

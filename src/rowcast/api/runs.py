@@ -55,7 +55,7 @@ class Runs(Connections):
         return self._pipeline("full-pipeline", as_of, progress, since, rescore, accept_quarantine)
 
     def retrain(self, *, as_of: Moment | None = None) -> "RunResult":
-        """Train a challenger on all matured labels and let the gate decide whether it serves, as `rowcast retrain`."""
+        """Train a challenger on all rows with a known label and let the gate decide on it, as `rowcast retrain`."""
         return self._pipeline("retrain", as_of)
 
     def infer(

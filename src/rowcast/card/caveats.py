@@ -48,7 +48,7 @@ def _few(card: Card) -> Iterator[str]:
     if positives is not None and rows and min(positives, rows - positives) < FEW:
         yield (
             f"It was judged on only {min(positives, rows - positives)} {'positive' if positives < FEW else 'other'} "
-            "rows: the intervals are wide, and small differences cannot be told."
+            "rows: the intervals are wide, and small differences do not show."
         )
 
 

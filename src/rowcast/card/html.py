@@ -13,6 +13,7 @@ from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element, join
 from rowcast.drawing.parts import compact_table, fold, or_dash, picture, scroll_box, table, tag
 from rowcast.formatting import number, percent
+from rowcast.messages.decisions import name_outcome
 from rowcast.models import reference_range
 from rowcast.store.records import DecisionRecord
 
@@ -144,7 +145,7 @@ def _candidates(card: Card) -> list[Markup | None]:
         for each in tried
         if each.get("auc") is not None
     ]
-    choice = card.metrics.get("choice")
+    choice = words.describe_choice(card)
     keys = [key for key in tried[0] if key not in ("name", "chosen") and not key.endswith(("_low", "_high"))]
     shown = [
         [element("b", each["name"], " (chosen)") if each.get("chosen") else each["name"]]
@@ -355,7 +356,7 @@ def _decisions(card: Card) -> list[Markup]:
 
 def _decision(decision: DecisionRecord, place: int) -> Markup:
     against = f" (champion then: v{decision.previous})" if decision.previous is not None else ""
-    heading = f"{day(decision.decided_at)}: {decision.outcome} by {decision.decided_by}{against}"
+    heading = f"{day(decision.decided_at)}: {name_outcome(decision.outcome)} by {decision.decided_by}{against}"
     rows = words.evidence(decision)
     held = decision.evidence
     chart = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rowcast.card.record import Card, Spell, day
+from rowcast.fit.selection import AVERAGE
 from rowcast.formatting import number
 from rowcast.store.records import DecisionRecord
 
@@ -68,9 +69,41 @@ def describe_measured_rows(card: Card) -> str:
     among = f", {positives:,} of them positive" if positives is not None else ""
     return (
         f"Every figure is out of fold: of {metrics['rows_out_of_fold']:,} rows{among}, "
-        "each later than all that the model which judged it had seen. Intervals say where those of as many later rows "
-        "will lie, 95 %."
+        "each predicted by a model that was trained on earlier rows alone. A 95 % interval says where the figure of as "
+        "many later rows will lie, in 95 of 100 cases."
     )
+
+
+def describe_choice(card: Card) -> str:
+    """Return why this candidate was taken, with the figures of the table of what was tried; empty if not on record."""
+    choice = card.metrics.get("choice")
+    if not isinstance(choice, Mapping):
+        return choice or ""  # of a version that an older rowcast made: a sentence
+    tried = {each["name"]: each for each in card.metrics.get("candidates") or []}
+    taken = next((name for name, each in tried.items() if each.get("chosen")), "")
+    if not taken or choice["rule"] == "given":
+        return ""
+    best, is_value = choice["against"] or taken, card.kind == "regression"
+    loss, key = ("squared error", "r2") if is_value else ("log loss", "log_loss")
+    figures = {name: each[key] for name, each in tried.items() if each.get(key) is not None}
+
+    def with_figure(name: str) -> str:
+        return f"{name} ({'R²' if is_value else loss} {number(figures[name])})" if name in figures else name
+
+    why = {
+        "least": f"it has the lowest {loss}, and no simpler candidate is within one standard error of it",
+        "simplest": f"it is the simplest within one standard error of the lowest {loss}, that of {with_figure(best)}",
+        "average": f"its {loss} is more than one standard error below that of the best alone, {with_figure(best)}",
+    }[choice["rule"]]
+    said = f"{with_figure(taken)} was taken: {why}."
+    better = taken if choice["rule"] == "average" else best
+    rivals = [figures[name] for name in figures if name != better and name != AVERAGE]
+    if better in figures and any(rival > figures[better] if is_value else rival < figures[better] for rival in rivals):
+        said += (
+            " These figures calibrate each row by the others. Candidates were compared after calibration on all rows, "
+            "so that their order can differ."
+        )
+    return said
 
 
 _SECTIONS = {
@@ -98,19 +131,19 @@ def describe_lacking(card: Card) -> str:
 _EVIDENCE = {
     "rows": "rows that both scored",
     "positives": "of them positive",
-    "blocks": "blocks (days or groups)",
+    "blocks": "days or groups of these rows",
     "differing": "rows on which they differ",
     "cost_champion": "the champion's cost per row",
     "cost_challenger": "this version's cost per row",
-    "gain": "gain per row",
+    "gain": "saved per row",
     "gain_low": "its 90 % interval",
     "auc_champion": "the champion's AUC",
     "auc_challenger": "this version's AUC",
-    "gain_bound": "lower bound of the gain",
-    "min_gain": "gain asked for",
-    "level": "error at which the bound holds",
-    "left": "left of the year's error",
-    "yearly_error": "the year's error",
+    "gain_bound": "saved per row, at least",
+    "min_gain": "must save more than",
+    "level": "chance that this is wrong",
+    "left": "left for further decisions of the year",
+    "yearly_error": "allowed chance of a wrong promotion in a year",
 }
 
 

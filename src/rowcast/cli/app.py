@@ -1,6 +1,7 @@
 """What every command shares: the app itself, its options, and a job opened for looking."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,3 +47,8 @@ def quiet_job(common: Common) -> Job:
     settings = common.settings()
     logs.configure("warning", values=settings.notify.values)
     return Job(settings)
+
+
+def describe_newest(as_of: datetime, days: int) -> str:
+    """Return a line that says why a command looks at an earlier time than now."""
+    return f"as of the newest rows, {as_of:%Y-%m-%d}: nothing was scored in the {days} days before now"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from rowcast import report
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, describe_newest, quiet_job
 from rowcast.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def charts(
             html.write_text(page(found), encoding="utf-8")
         except OSError as error:
             raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+    if found.is_newest and not json:
+        report.show(describe_newest(found.as_of, days))
     if json:
         report.show(report.as_json(found.to_dict()))
     elif html is not None:

@@ -1,7 +1,7 @@
 """Commands about model versions: models, models show, models verify, models sign, models import."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -11,6 +11,9 @@ from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
 from rowcast.cli.terminal import finish, log_to_file
 from rowcast.errors import UsageError
 
+if TYPE_CHECKING:
+    from rowcast.store.registry import Version
+
 versions = App(name="models", help="Model versions, and who decided what about them.")
 app.command(versions)
 
@@ -18,6 +21,8 @@ app.command(versions)
 @versions.default
 def models(*, json: Json = False, common: Common = COMMON) -> int:
     """Model versions, and who decided what about them."""
+    from rowcast.messages.decisions import name_outcome
+
     with quiet_job(common) as job:
         found, decisions = job.models(), job.decisions()
         shadow = {each.role: str(each) for each in job.shadow()}
@@ -39,19 +44,49 @@ def models(*, json: Json = False, common: Common = COMMON) -> int:
             "auc": version.metrics.get("auc"),
             "95 %": _interval(version.metrics),
             "cost/row": version.metrics.get("cost_per_row"),
+            "of rows": _judged_on(version),
         }
         for version in found
     ]
     report.show(report.table(rows, _VERSION))
+    if len(found) > 1:
+        report.show(_NOT_COMPARABLE)
     report.show()
     if shadow:
         report.show(f"{report.facts(shadow)}\n")
-    rows = [{**made.to_dict(), "version": f"v{made.version}"} for made in decisions]
+    rows = [
+        {**made.to_dict(), "version": f"v{made.version}", "decision": name_outcome(made.outcome)} for made in decisions
+    ]
     report.show(report.table(rows, ["version", "decision", "decided_at", "decided_by", "reason"]))
     return 0
 
 
-_VERSION = ("version", "status", "kind", "created_at", "trained_to", "rows", "features", "auc", "95 %", "cost/row")
+_VERSION = (
+    "version",
+    "status",
+    "kind",
+    "created_at",
+    "trained_to",
+    "rows",
+    "features",
+    "auc",
+    "95 %",
+    "cost/row",
+    "of rows",
+)
+
+_NOT_COMPARABLE = (
+    "auc and cost/row of each version are of rows of its own ('of rows'): they do not say which version is better.\n"
+    "The decisions below compare two versions on the same rows."
+)
+
+
+def _judged_on(version: "Version") -> str:
+    """The rows that the figures of a version are of: the latest that it was trained on, each judged out of fold."""
+    rows = version.metrics.get("rows_out_of_fold")
+    if rows is None:
+        return "-"
+    return f"{rows:,}" + (f" up to {version.trained_to:%Y-%m-%d}" if version.trained_to else "")
 
 
 def _interval(metrics: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from rowcast import report
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, describe_newest, quiet_job
 
 if TYPE_CHECKING:
     from rowcast.monitor.quality import Figure
@@ -39,6 +39,8 @@ def quality(
         report.show(f"no version scored a row in the {days} days before {found.as_of:%Y-%m-%d %H:%M} UTC;")
         report.show("--days looks further back, --as-of at another moment")
     else:
+        if found.is_newest:
+            report.show(describe_newest(found.as_of, days), end="\n\n")
         report.show("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
     if found.forgotten_until is not None and not json:
         report.show(f"\n{describe_forgotten(found.forgotten_until)}")

@@ -19,6 +19,8 @@ from rowcast.errors import UsageError
 
 if TYPE_CHECKING:
     from rowcast.demo import Call
+    from rowcast.notify import Message
+    from rowcast.store.alert_record import Alert
 
 
 @app.command
@@ -167,12 +169,13 @@ def demo(
 
 
 def _day_by_day(settings: Settings, calls: "Iterable[Call]") -> None:
-    """Run as of each day, and say what a person would have been told that day."""
-    from rowcast import notify
+    """Run as of each day, and say what a person would have been sent that day."""
     from rowcast.job.opening import open_job
+    from rowcast.notify import digest, message
 
-    report.show("\nrowcast run, as of each day; what a person would be told:")
+    report.show("\nrowcast run, as of each day; what a person would be sent:")
     told, runs, scored = 0, 0, 0
+    held: list[Alert] = []  # what needs nothing waits for others, as [notify] digest says
     with log_to_file(settings, Common(log_level="error")):
         for moment in [call.as_of for call in calls if call.as_of]:
             done = Job(settings).run(as_of=moment)
@@ -180,12 +183,21 @@ def _day_by_day(settings: Settings, calls: "Iterable[Call]") -> None:
             with open_job(settings, prepare=False) as job:
                 events = job.alerts.all()
             for event in events[told:]:
-                message = notify.message(event)
-                report.show(
-                    f"\n{moment:%Y-%m-%d}  {message.subject}\n{indent(message.text, '            ')}", flush=True
-                )
+                if event.digest:
+                    held.append(event)
+                else:
+                    _show_message(moment, message(event))
+            if held and moment - held[0].since >= settings.notify.digest:
+                _show_message(moment, digest(held))
+                held = []
             told = len(events)
+    if held:
+        _show_message(held[0].since + settings.notify.digest, digest(held))
     report.show(f"\n{runs} runs scored {scored:,} wafers")
+
+
+def _show_message(day: datetime, sent: "Message") -> None:
+    report.show(f"\n{day:%Y-%m-%d}  {sent.subject}\n{indent(sent.text, ' ' * 12)}", flush=True)
 
 
 _NEXT = (

@@ -203,7 +203,7 @@ class Monitor(_Section):
 
 
 class Notify(_Section):
-    """Who is told of trouble and of decisions."""
+    """Who gets messages about trouble and about decisions."""
 
     sns_topic: Annotated[str, AfterValidator(check_sns_topic)] | None = None
     urls: tuple[Annotated[SecretStr, AfterValidator(check_apprise_url)], ...] = ()  # of Apprise

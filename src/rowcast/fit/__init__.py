@@ -132,7 +132,7 @@ def fit_challenger(
     challenger = _model(target, contract, matrix, members, judged, task)
     shares = _explain(challenger, matrix)
     more = {
-        "choice": judged.choice.reason,
+        "choice": {"rule": judged.choice.rule, "against": judged.choice.against},
         "ran": len(tried),
         "suspects": [vars(each) for each in find_suspects(matrix, target)],
     }
@@ -198,7 +198,7 @@ def calibrate_imported(
 
 
 def _choose_imported(_: OutOfFold) -> Selection:
-    return Selection(_IMPORTED, "it is the one that was imported")
+    return Selection(_IMPORTED, "given")
 
 
 def _columns(matrix: Matrix, estimator: ImportedEstimator) -> Matrix:
@@ -321,7 +321,7 @@ def _check_folds(split: list[Fold], target: Target) -> None:
 
 
 def _measure(scores: OutOfFold, name: str, is_chosen: bool, task: config.Task) -> CandidateResult:
-    found = measure_quality(cross_fit(scores, lambda _: Selection(name, ""), task, calibration.fit), task)
+    found = measure_quality(cross_fit(scores, lambda _: Selection(name, "given"), task, calibration.fit), task)
     return CandidateResult(name, {key: found[key] for key in _SHOWN if key in found}, is_chosen)
 
 

@@ -1,6 +1,7 @@
 """Which candidate is taken, by what each lost on rows that came after all that it was fitted on."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,13 +12,18 @@ from rowcast.models.target import Target
 
 AVERAGE = "average of all"
 
+# Why a candidate is taken: it has the least loss, and none that is simpler comes close; it is the simplest that comes
+# close to the least; the average is clearly better than the best alone; or nobody had a choice.
+Rule = Literal["least", "simplest", "average", "given"]
+
 
 @dataclass(frozen=True)
 class Selection:
     """The candidate that is taken, and why."""
 
     name: str
-    reason: str  # one sentence with the numbers
+    rule: Rule
+    against: str | None = None  # the best alone, where another is taken
 
 
 def add_average(scores: OutOfFold) -> OutOfFold:
@@ -62,19 +68,15 @@ def select_candidate(scores: OutOfFold) -> Selection:
     mean = {name: float(loss.mean()) for name, loss in losses.items()}
     single = [name for name in losses if name != AVERAGE]
     best = min(single, key=lambda name: round(mean[name], 9))
-    unit = "squared error" if scores.target.kind == "regression" else "log loss"
-    told = f"{unit} of {mean[best]:.4g}"
     if AVERAGE in losses:
         gain, error = _difference(losses[best], losses[AVERAGE], scores)
         if gain > error:
-            why = f"the average of all has a {unit} of {mean[AVERAGE]:.4g}, {best}, the best alone, {mean[best]:.4g}: "
-            return Selection(AVERAGE, f"{why}{gain:.2g} less, with a standard error of {error:.2g}")
+            return Selection(AVERAGE, "average", best)
     for name in single[: single.index(best)]:
         excess, error = _difference(losses[name], losses[best], scores)
         if excess <= error:
-            why = f"{name} is the simplest within a standard error ({error:.2g}) of {best}, which has a {told}: "
-            return Selection(name, f"{why}it has {mean[name]:.4g}")
-    return Selection(best, f"{best} has the least {told}, and no simpler candidate is within a standard error of it")
+            return Selection(name, "simplest", best)
+    return Selection(best, "least")
 
 
 def _loss(raw: Floats, target: Target) -> Floats:

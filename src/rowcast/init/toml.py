@@ -177,7 +177,7 @@ _REST = """
 # event_time = "done_at"
 
 [notify]
-# Who is told of trouble and of decisions: 'rowcast notify --test' tries it.
+# Who gets a message about trouble and about decisions: 'rowcast notify --test' tries it.
 # sns_topic = "arn:aws:sns:eu-central-1:123456789012:wafers"
 # urls = ["${ROWCAST_MAIL_URL}"]
 # min_severity = "info"

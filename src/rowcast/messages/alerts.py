@@ -102,7 +102,7 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             )
             return "scored rows have changed at the source", what, hint, "infer --rescore"
         case SinkTested():
-            what = "This is a test: whoever reads it will be told of trouble and of decisions."
+            what = "This is a test: whoever reads it gets messages about trouble and about decisions."
             return "test message", what, _NOTHING, "notify --test"
 
 

@@ -14,5 +14,5 @@ def describe_excess(excess: CostExcess) -> str:
     rows = "labelled rows" if excess.kind == "realised" else "rows"
     return (
         f"the {excess.kind} cost of {number(excess.cost)} per row on {excess.rows:,} {rows} of the latest "
-        f"{excess.days} days is above the {number(excess.expected)} that the model promised, beyond luck"
+        f"{excess.days} days is above the {number(excess.expected)} that the model promised, by more than luck"
     )

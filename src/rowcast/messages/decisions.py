@@ -13,22 +13,23 @@ _SIMPLE = (
 )
 
 
-def describe_decision(decision: Decision) -> str:
-    """Return the outcome and why; why alone of the first version, which wins against nobody."""
-    if decision.cause is Cause.FIRST:
-        return explain_decision(decision)
-    return describe_outcome(decision.outcome, explain_decision(decision))
-
-
 def describe_record(made: DecisionRecord) -> str:
-    """Return the outcome and why of a decision on record, in the words of `describe_decision`."""
+    """Return the outcome of a decision on record and why; why alone of the first version, which wins against nobody."""
     is_first = made.is_by_gate and made.previous is None and made.outcome is DecisionOutcome.PROMOTED
-    return made.reason if is_first else describe_outcome(made.outcome, made.reason)
+    return made.reason if is_first else describe_outcome(made.outcome, made.previous, made.reason)
 
 
-def describe_outcome(outcome: DecisionOutcome, reason: str) -> str:
-    """Return an outcome with its reason."""
-    return f"{outcome}: {reason}"
+def describe_outcome(outcome: DecisionOutcome, champion: int | None, reason: str) -> str:
+    """Return what becomes of a version, which serves beside it, and why."""
+    stays = "" if champion is None or outcome.changes_champion else f", v{champion} stays in service"
+    if outcome is DecisionOutcome.ROLLED_BACK and champion is not None:
+        return f"put back in service in place of v{champion}: {reason}"
+    return f"{name_outcome(outcome)}{stays}: {reason}"
+
+
+def name_outcome(outcome: DecisionOutcome) -> str:
+    """Return the word for what becomes of a version."""
+    return "refused" if outcome is DecisionOutcome.KEPT else outcome.value
 
 
 def explain_decision(decision: Decision) -> str:
@@ -79,10 +80,10 @@ def _why(decision: Decision, evidence: Evidence) -> str:
         case Cause.FEW_DIFFERENCES:
             return f"the two decide differently in only {decision.units} of {decision.of_units} {unit}"
         case Cause.TOO_FEW_TO_TELL:
-            differ = f"{decision.units} {unit} on which the two differ are too few to tell"
-            return f"at an allowed error of {_percent(decision.level)}, {differ}"
+            chance = f"where the chance of a wrong promotion may be {_percent(decision.level)}"
+            return f"{decision.units} {unit} on which the two decide differently are too few to tell {chance}"
         case Cause.NOTHING_LEFT:
-            return f"none of the year's error of {_percent(evidence.yearly_error)} is left for this gate"
+            return f"the chance of a wrong promotion allowed for a year, {_percent(evidence.yearly_error)}, is used up"
         case Cause.NO_LABELS:
             return "no row that both scored has its label yet"
         case Cause.NOT_COMPARABLE if decision.is_of_shadow:
@@ -101,14 +102,20 @@ def _why(decision: Decision, evidence: Evidence) -> str:
 
 
 def _describe_test(decision: Decision, evidence: Evidence) -> str:
-    needed = f" where more than {evidence.min_gain:.3g} is asked for" if evidence.min_gain else ""
+    """The test, in money and chance."""
+    gain, bound, asked = evidence.gain or 0.0, evidence.gain_bound or 0.0, evidence.min_gain or 0.0
+    saves = f"saves {gain:.3g}" if gain >= 0 else f"costs {-gain:.3g} more"
+    risk = f"Allowing a chance of {_percent(decision.level)} to be wrong"
+    if bound < 0:
+        sure = f"{risk}, it may cost up to {-bound:.3g} per row more, so that a saving is not proven"
+    else:
+        sure = f"{risk}, it saves at least {bound:.3g} per row" + (f"; {asked:.3g} must be exceeded" if asked else "")
     return (
-        f"the challenger costs {evidence.cost_challenger:.4g} per row, the champion "
-        f"{evidence.cost_champion:.4g}, a gain of {evidence.gain:.3g} "
-        f"({CONFIDENCE:.0%} interval {evidence.gain_low:.3g} to {evidence.gain_high:.3g}) "
-        f"on {evidence.rows} rows{_positive(evidence.positives)}; "
-        f"at an allowed error of {_percent(decision.level)} it is above {evidence.gain_bound:.3g}{needed}; "
-        f"{_percent(evidence.left)} of the year's error of {_percent(evidence.yearly_error)} is left"
+        f"on {evidence.rows:,} rows{_positive(evidence.positives)}, the challenger costs "
+        f"{evidence.cost_challenger:.4g} per row, the champion {evidence.cost_champion:.4g}: it {saves} "
+        f"({CONFIDENCE:.0%} interval of the saving {evidence.gain_low:.3g} to {evidence.gain_high:.3g}). {sure}. "
+        f"Of the {_percent(evidence.yearly_error)} chance of a wrong promotion allowed for a year, "
+        f"{_percent(evidence.left)} is left"
     )
 
 

@@ -255,6 +255,16 @@ class Runs:
         """The same runs by number."""
         return {row["run_id"]: row["as_of"] for row in self.db.rows(self.between(after, until))}
 
+    def newest_that_scored(self) -> datetime | None:
+        """As of when a run that published rows was last; None where none did."""
+        run, batch = self.tables.run, self.tables.batch
+        scored = sa.select(batch.c.run_id).where(
+            batch.c.job == self.job, batch.c.status == BatchStatus.PUBLISHED, batch.c.row_count > 0
+        )
+        those = sa.select(run.c.as_of).where(run.c.job == self.job, run.c.run_id.in_(scored))
+        found = self.db.rows(those.order_by(run.c.as_of.desc()).limit(1))
+        return found[0]["as_of"] if found else None
+
     def find_failed_training(self) -> tuple[datetime, int] | None:
         """Return as of when the newest run that trained failed to, and its number; None where it did not fail."""
         run, step = self.tables.run, self.tables.step

@@ -97,8 +97,9 @@ def require_enough(rows: pa.RecordBatch, parts: npt.NDArray[np.int8], model: Imp
     late = later - calibrating - gate
     raise TrainingError(
         f"{calibrating:,} of {later:,} labelled rows later than --trained-to can calibrate the model, and {least:,} are"
-        f" needed: {gate:,} serve the gate, and {late:,} neither, since their labels came after the gate's first row or"
-        " their group reaches over it",
+        f" needed: the newest {gate:,} are kept apart for the gate, which compares it with the champion; {late:,} can"
+        " be used for neither: their labels came after the gate's first row, or their group has rows on both"
+        " sides of it",
         hint="wait for more labels; or lower [model] min_train_rows; or give an earlier --trained-to if the model has"
         " seen less",
         about="calibrating",

@@ -42,7 +42,7 @@ class ShadowDecision:
     evidence: Mapping[str, Any]
 
     def __str__(self) -> str:
-        return describe_outcome(self.outcome, self.reason)
+        return f"v{self.version} {describe_outcome(self.outcome, self.champion, self.reason)}"
 
 
 @dataclass(frozen=True)

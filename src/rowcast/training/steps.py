@@ -21,7 +21,7 @@ from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, read_contract, read_matrix
 from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir, importable
-from rowcast.messages.decisions import describe_decision, describe_record
+from rowcast.messages.decisions import describe_record
 from rowcast.models import imported
 from rowcast.models.target import Target
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
@@ -296,9 +296,10 @@ def _gate(run: Run, about: StepReport) -> None:
         decision = gate.Decision(UNDECIDED, gate.Cause.OVERTAKEN)
     if not decision.promote:
         run.job.registry.keep(version.version, make_record(decision, run.now))
-    _save_decision(run.work, next(each for each in run.job.registry.decisions() if each.version == version.version))
+    made = next(each for each in run.job.registry.decisions() if each.version == version.version)
+    _save_decision(run.work, made)
     about.metrics = decision.evidence.to_dict()
-    about.note = f"v{version.version} {describe_decision(decision)}"
+    about.note = f"v{version.version} {describe_record(made)}"
 
 
 def _find_standing(version: int, champion: int | None, decisions: list[DecisionRecord]) -> DecisionRecord | None:
