@@ -95,8 +95,8 @@ def test_its_challenger_has_a_card_that_shows_what_the_gate_saw(folder: Path) ->
     titles = [each.text for each in ElementTree.fromstring(text.partition("\n")[2]).iter("title")]
     assert titles[0] == "wafers v2: model card"
     assert {"Cost per row", "AUC of each candidate", "Gain per row"} <= set(titles)
-    assert ": refused by gate" in text
-    assert "the challenger costs" in text
+    assert ": promoted by gate" in text
+    assert "the newer model is expected to cost" in text
     assert "columns came in" in text
 
 

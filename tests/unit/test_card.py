@@ -260,8 +260,8 @@ def test_coverage_and_calibration_that_miss_are_said() -> None:
     for each in record["reliability"][2:4]:
         each["observed_low"] = each["predicted"] + 0.01
     assert list_caveats(card(record)) == [
-        "What it predicts lies outside the interval of what was observed in 2 of 8 bins.",
-        "Of 1, its sets held the truth in 80 % of the rows, where 90 % is promised.",
+        "In 2 of 8 score ranges the prediction is outside the 95 % interval of what was observed.",
+        "For 1, the prediction set or interval held the true value in 80 % of the rows; it should in 90 %.",
     ]
 
 

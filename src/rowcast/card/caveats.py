@@ -126,15 +126,16 @@ def _calibration(card: Card) -> Iterator[str]:
     bins = card.metrics.get("reliability") or []
     off = [each for each in bins if not each["observed_low"] <= each["predicted"] <= each["observed_high"]]
     if len(off) > 1:
-        yield f"What it predicts lies outside the interval of what was observed in {len(off)} of {len(bins)} bins."
+        where = f"In {len(off)} of {len(bins)} score ranges"
+        yield f"{where} the prediction is outside the 95 % interval of what was observed."
 
 
 def _coverage(card: Card) -> Iterator[str]:
     for each in card.metrics.get("coverage") or []:
         if each["high"] is not None and each["high"] < each["promised"]:
             yield (
-                f"Of {each['of']}, its sets held the truth in {percent(each['covered'])} of the rows, "
-                f"where {percent(each['promised'])} is promised."
+                f"For {each['of']}, the prediction set or interval held the true value in "
+                f"{percent(each['covered'])} of the rows; it should in {percent(each['promised'])}."
             )
 
 
