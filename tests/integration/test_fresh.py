@@ -113,3 +113,12 @@ def test_only_fresh_limits_how_often_a_promotion_may_do_harm(
     if rule == "fresh":
         assert done.decision.outcome is DecisionOutcome.UNDECIDED
         assert "allowed by now" in done.decision.reason
+
+
+def test_a_retrain_without_a_new_label_replaces_nobody(database: Place, tmp_path: Path) -> None:
+    fill(database)
+    found = settings(database, tmp_path, gate={"rule": "better"})
+    retrain(found, 400)
+    again = retrain(found, 400).decision
+    assert again.outcome is DecisionOutcome.UNDECIDED
+    assert again.reason.startswith("no label has come")

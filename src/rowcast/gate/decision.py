@@ -27,6 +27,7 @@ class Cause(StrEnum):
     TOO_FEW_TO_TELL = "too few to tell"  # at the level that is left
     NOTHING_LEFT = "nothing left"  # of the year's error
     NO_LABELS = "no labels"
+    NOTHING_NEW = "nothing new"  # no label has come since the champion was trained
     NOT_COMPARABLE = "not comparable"  # one of the versions cannot score
     CHAMPION_CHANGED = "champion changed"  # since the rows were fetched
     OVERTAKEN = "overtaken"  # another version was decided on meanwhile

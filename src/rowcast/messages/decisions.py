@@ -84,6 +84,8 @@ def _why(decision: Decision, evidence: Evidence) -> str:
             return f"{decision.units} {unit} on which the two decide differently are too few to tell {chance}"
         case Cause.NOTHING_LEFT:
             return f"the chance of a wrong promotion allowed for a year, {_percent(evidence.yearly_error)}, is used up"
+        case Cause.NOTHING_NEW:
+            return "no label has come since the champion was trained: nothing can tell the two apart yet"
         case Cause.NO_LABELS:
             return "no row that both scored has its label yet"
         case Cause.NOT_COMPARABLE if decision.is_of_shadow:

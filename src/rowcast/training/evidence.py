@@ -17,7 +17,7 @@ from rowcast.job.run import Run
 from rowcast.job.saved import SAVED
 from rowcast.job.step_record import StepReport
 from rowcast.job.workdir import WorkDir
-from rowcast.source import LABEL, Fetched
+from rowcast.source import FRESH, LABEL, Fetched
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
@@ -53,6 +53,8 @@ def judge(
     """Both versions on the same rows, later than what the champion was trained on."""
     job, rows, predicted = run.job, run.work.rows(SAVED["data-check"]).rows, None
     if refits(run):
+        if not rows.column(FRESH).to_numpy().any():
+            return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NOTHING_NEW, gate.Evidence(rows=0))
         forward = run.work.rows(FORWARD).rows
         rows, predicted = rows.take(forward.column(CHECKED)), forward.column(PREDICTED)
     else:
