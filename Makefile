@@ -1,6 +1,6 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
-# make crash  the acceptance tests' long forms: each on both databases, 500 killed runs, any order of events; an hour
+# make crash  the long forms of tests: the acceptance tests each on both databases, 500 killed runs, any order of events; an hour
 # make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
@@ -71,6 +71,7 @@ lint-imports: .venv/installed-test
 
 crash: .venv/installed-test
 	$(BIN)/python -m pytest -n 2 --dist worksteal --long --kills 500 tests/acceptance
+	$(BIN)/python -m pytest -n 2 --dist worksteal --long -m "long or turns" tests/integration tests/unit
 
 docs: .venv/installed-docs
 	rm -rf site

@@ -1,6 +1,7 @@
 """Databases for the tests: a SQLite file, a database on a PostgreSQL server that the tests start themselves, and one
 on a Microsoft SQL Server where the environment names one."""
 
+import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what only the long form runs, and what needs a server that is not there; pytest says how many."""
     left_out: set[pytest.Item] = set()
     if not config.getoption("--long"):
-        left_out |= {item for item in items if item.get_closest_marker("long") or not _takes_its_turn(item)}
+        left_out |= {item for item in items if item.get_closest_marker("long")}
+        left_out |= _out_of_turn([item for item in items if item not in left_out])
     if not is_named():
         needing = {item for item in items if item not in left_out and _needs_sqlserver(item)}
         config.stash[WITHOUT_SQLSERVER] = len(needing)
         left_out |= needing
     items[:] = [item for item in items if item not in left_out]
     config.hook.pytest_deselected(items=list(left_out))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage among what tests make alone: what is imported, and there is much, goes on being there."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 WITHOUT_SQLSERVER = pytest.StashKey[int]()  # how many tests are left out because no server is named
@@ -57,16 +66,29 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 SYSTEMS = ["sqlite", "postgresql", "mssql"]
-TURNS = ["sqlite", "postgresql"]
+TURNS = ["sqlite", "postgresql", "sqlite in postgresql", "apart"]
 
 
-def _takes_its_turn(item: pytest.Item) -> bool:
-    """An acceptance test runs on one of these, which its name decides, unless it is marked as one for everywhere."""
-    if "acceptance" not in item.path.parts or item.get_closest_marker("everywhere"):
-        return True
-    named = [value for value in _parameters(item) if value in TURNS]
-    its_turn = TURNS[crc32(item.function.__name__.encode()) % 2]  # type: ignore[attr-defined]
-    return len(named) != 1 or named == [its_turn]
+def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Tests where it is not their turn: acceptance tests, and others marked for it, run in one of their places.
+
+    Their names decide in which. One that is marked for everywhere runs in all of them.
+    """
+    choices: dict[tuple[Path, str, str], dict[tuple[int, ...], pytest.Item]] = {}
+    for item in items:
+        takes_turns = "acceptance" in item.path.parts or item.get_closest_marker("turns")
+        if takes_turns and not item.get_closest_marker("everywhere"):
+            values = [*item.callspec.params.values()] if hasattr(item, "callspec") else []
+            place = tuple(TURNS.index(value) for value in values if value in TURNS)
+            others = repr([value for value in values if value not in TURNS])
+            if place:
+                name: str = item.function.__name__  # type: ignore[attr-defined]
+                choices.setdefault((item.path, name, others), {})[place] = item
+    left_out: set[pytest.Item] = set()
+    for (_, name, _), by_place in choices.items():
+        places = sorted(by_place)
+        left_out |= set(by_place.values()) - {by_place[places[crc32(name.encode()) % len(places)]]}
+    return left_out
 
 
 def _needs_sqlserver(item: pytest.Item) -> bool:

@@ -1,7 +1,8 @@
 """Jobs for the acceptance tests: a trained one is built once and copied for each test."""
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
@@ -23,6 +24,7 @@ class Bases:
         self._sqlserver = sqlserver
         self._ddl: list[str] = []  # of a trained job's store on SQL Server
         self._made: dict[str, Job] = {}
+        self._prepared: dict[Hashable, Job] = {}
         self._copies = 0
         self._admin: Place | None = None
 
@@ -32,6 +34,35 @@ class Bases:
         self._copies += 1
         place = self._place(system, f"copy{self._copies}", folder, base.place if base else None)
         return Job(folder, place)
+
+    def copy_prepared(self, key: Hashable, prepare: Callable[[], Job], folder: Path) -> Job:
+        """A copy of a job that `prepare` makes once: its folder, and the databases of its source and its store."""
+        if key not in self._prepared:
+            base = prepare()
+            if base.place.is_mssql or base.store.is_mssql:  # which has no templates: each test makes its own
+                return base
+            for place in {base.place, base.store}:
+                place.disconnect()
+                if place.is_sqlite:
+                    place.run("PRAGMA wal_checkpoint(TRUNCATE)")
+                place.close()
+            self._prepared[key] = base
+        base = self._prepared[key]
+        shutil.copytree(base.folder, folder, ignore=shutil.ignore_patterns("*.db", "*.db-*"))
+        config = (folder / "rowcast.toml").read_text()
+        places: dict[Place, Place] = {}
+        for place in {base.place, base.store}:
+            self._copies += 1
+            inner = folder if place is base.place else folder / "store"
+            places[place] = self._place(place.system, f"copy{self._copies}", inner, place)
+            config = config.replace(json.dumps(place.url), json.dumps(places[place].url))
+        job = Job(folder, places[base.place])
+        job.store, job.is_bare = places[base.store], base.is_bare
+        (folder / "rowcast.toml").write_text(config)
+        if job.store is not job.place:  # which remembers of which source it is
+            was, now = (_path(place) for place in (base.place, job.place))
+            job.stored(f"UPDATE {job.table('job')} SET source = REPLACE(source, '{was}', '{now}')")
+        return job
 
     def _base(self, system: str, what: str) -> Job | None:
         if what == "empty":
@@ -79,16 +110,24 @@ class Bases:
         base.close()
 
     def drop(self, job: Job) -> None:
-        job.place.disconnect()
-        job.place.close()
-        if job.place.mssql:
-            job.place.mssql.drop(job.place.url)
-        elif self._admin and not job.place.is_sqlite:
-            self._admin.run(f"DROP DATABASE {job.place.url.rpartition('/')[2]} WITH (FORCE)")
+        self.drop_place(job.place)
+
+    def drop_place(self, place: Place) -> None:
+        place.disconnect()
+        place.close()
+        if place.mssql:
+            place.mssql.drop(place.url)
+        elif self._admin and not place.is_sqlite:
+            self._admin.run(f"DROP DATABASE {place.url.rpartition('/')[2]} WITH (FORCE)")
 
     def close(self) -> None:
         if self._admin:
             self._admin.close()
+
+
+def _path(place: Place) -> str:
+    """What only this database has in its URL."""
+    return place.url.removeprefix("sqlite://") if place.is_sqlite else f"/{place.url.rpartition('/')[2]}"
 
 
 @pytest.fixture(scope="session")
@@ -109,6 +148,16 @@ def _forked_unless_long(request: pytest.FixtureRequest) -> Iterator[None]:
     forked.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _workers_forked_unless_long(request: pytest.FixtureRequest, _forked_unless_long: None) -> Iterator[None]:
+    """The same for workers of these tests; those of engines begin as they do for users."""
+    if not forked.is_used or "acceptance" not in request.path.parts:
+        yield
+        return
+    with forked.fork_workers():
+        yield
+
+
 @pytest.fixture
 def make_job(bases: Bases, tmp_path: Path) -> Iterator[Callable[..., Job]]:
     """Makes jobs: of a system, and empty, untrained or trained."""
@@ -121,6 +170,31 @@ def make_job(bases: Bases, tmp_path: Path) -> Iterator[Callable[..., Job]]:
     yield make
     for job in made:
         bases.drop(job)
+
+
+@pytest.fixture
+def prepared(
+    request: pytest.FixtureRequest, bases: Bases, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Job]]:
+    """Gives a copy of the job that a function makes, which is done once for each choice of its arguments.
+
+    The function makes its databases by its first argument, which is as `make_job`, and nothing else needs to be open
+    when it returns.
+    """
+    made: list[Job] = []
+
+    def give(prepare: Callable[..., Job], *arguments: Hashable) -> Job:
+        def make(system: str, what: str) -> Job:
+            return bases.copy(system, what, tmp_path_factory.mktemp("prepared"))
+
+        key = (request.path, prepare.__qualname__, arguments)
+        made.append(bases.copy_prepared(key, lambda: prepare(make, *arguments), tmp_path / f"copy{len(made) + 1}"))
+        return made[-1]
+
+    yield give
+    for job in made:
+        for place in {job.place, job.store}:
+            bases.drop_place(place)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ pytest_plugins = ("job_fixtures",)
 A_DAY = 144  # wafers
 TRAINED = 16  # days
 MAKE = Callable[[str, str], Job]
+Prepared = Callable[..., Job]
 
 
 def day(number: int, **shift: float) -> list[dict[str, Any]]:
@@ -35,11 +36,22 @@ def started(job: Job, **changes: Any) -> Job:
     """A job whose model was trained on the first days."""
     create(job.place)
     (job.folder / "mine.py").write_text(ESTIMATORS)
-    model = {"estimator": "mine:quick"}
-    usual = {"infer": {"batch_rows": 1000, "workers": 1}, "retrain": {"policy": "never"}, "model": model}
-    job.configure({**usual, **changes})
+    configured(job, **changes)
     job.add(wafers(1, TRAINED * A_DAY, True))
     job.ok("retrain", "--as-of", after(TRAINED - 1))
+    return job
+
+
+def usual(make_job: MAKE, system: str, features: int = 0) -> Job:
+    """The job that most tests begin with; its model takes at most so many features, or any number."""
+    model = {"model": {"estimator": "mine:quick", "max_features": features}} if features else {}
+    return started(make_job(system, "empty"), **model)
+
+
+def configured(job: Job, **changes: Any) -> Job:
+    """The same with other settings."""
+    usual = {"infer": {"batch_rows": 1000, "workers": 1}, "retrain": {"policy": "never"}}
+    job.configure({**usual, "model": {"estimator": "mine:quick"}, **changes})
     return job
 
 
@@ -114,9 +126,9 @@ def test_each_run_has_a_step_that_watched(watched: Any) -> None:
     assert (step["status"], step["row_set"]) == ("done", "score")
 
 
-def test_a_retrain_follows_by_policy_and_says_what_made_it_due(make_job: MAKE) -> None:
-    due = {"policy": "on-drift", "every": "1d", "min_new_labels": 1}
-    job = started(make_job("sqlite", "empty"), retrain=due)
+def test_a_retrain_follows_by_policy_and_says_what_made_it_due(prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite")
+    configured(job, retrain={"policy": "on-drift", "every": "1d", "min_new_labels": 1})
     labelled = "UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END"
     scored(job, range(TRAINED, TRAINED + 1), "run")
     job.sql(labelled)
@@ -130,10 +142,12 @@ def test_a_retrain_follows_by_policy_and_says_what_made_it_due(make_job: MAKE) -
 
 
 @pytest.mark.parametrize("system", ["sqlite", "postgresql"])
-def test_rows_are_counted_alike_however_they_are_batched_and_whoever_scores_them(system: str, make_job: MAKE) -> None:
+def test_rows_are_counted_alike_however_they_are_batched_and_whoever_scores_them(
+    system: str, prepared: Prepared
+) -> None:
     found = []
     for options in ({"batch_rows": 1000, "workers": 1}, {"batch_rows": 37, "workers": 2}):
-        job = started(make_job(system, "empty"), infer=options)
+        job = configured(prepared(usual, system), infer=options)
         job.add([{**row, "tool": "new" if row["wafer"] % 7 == 0 else None} for row in day(TRAINED, s03=30.0)])
         job.add([{**row, "s02": None} for row in day(TRAINED + 1)])
         job.ok("infer")
@@ -162,11 +176,11 @@ def unused_counts(job: Job) -> tuple[Edges, np.ndarray[Any, Any]]:
 
 @pytest.mark.parametrize("system", ["sqlite", "postgresql"])
 def test_columns_that_the_model_does_not_use_are_counted_on_the_same_sample_by_whoever_scores(
-    system: str, make_job: MAKE
+    system: str, prepared: Prepared
 ) -> None:
     found, few = [], {"estimator": "mine:quick", "max_features": 2}
     for options in ({"batch_rows": 5000, "workers": 1}, {"batch_rows": 237, "workers": 2}):
-        job = started(make_job(system, "empty"), infer=options, model=few)
+        job = configured(prepared(usual, system, 2), infer=options, model=few)
         days = [day(number) for number in range(TRAINED, TRAINED + 14)]
         job.add([{**row, "tool": "new" if row["wafer"] % 3 == 0 else None} for rows in days for row in rows])
         job.ok("infer")
@@ -181,8 +195,8 @@ def test_columns_that_the_model_does_not_use_are_counted_on_the_same_sample_by_w
     assert (missing, unseen) == pytest.approx((2 / 3, 1 / 3), abs=0.1)
 
 
-def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_to_nobody(make_job: MAKE) -> None:
-    job = started(make_job("sqlite", "empty"), model={"estimator": "mine:quick", "max_features": 2})
+def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_to_nobody(prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite", 2)
     scored(job, range(TRAINED, TRAINED + 3))
     scored(job, range(TRAINED + 3, TRAINED + 8), s05=2.0)
     found = job.ok("drift", "--json")
@@ -196,8 +210,8 @@ def test_what_happens_to_a_column_that_the_model_does_not_use_is_shown_and_told_
     "change",
     ["ALTER TABLE wafers DROP COLUMN s05", "UPDATE wafers SET s05 = 'broken'", "UPDATE wafers SET s05 = 9e999"],
 )
-def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_job: MAKE) -> None:
-    job = started(make_job("sqlite", "empty"), model={"estimator": "mine:quick", "max_features": 2})
+def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite", 2)
     job.add(day(TRAINED))
     job.sql(change)
     assert job.ok("infer")["scored"] == A_DAY
@@ -206,8 +220,8 @@ def test_a_column_that_the_model_does_not_use_stops_nothing(change: str, make_jo
     assert (np.add.reduceat(counts, edges.starts[:-1]) == A_DAY).all()
 
 
-def test_blocks_of_training_rows_are_as_long_as_runs_are_apart(make_job: MAKE) -> None:
-    job = started(make_job("sqlite", "empty"))
+def test_blocks_of_training_rows_are_as_long_as_runs_are_apart(prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite")
     scored(job, range(TRAINED, TRAINED + 3))
     job.sql("UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END")
     job.ok("retrain", "--as-of", after(TRAINED + 2))
@@ -220,8 +234,8 @@ def test_blocks_of_training_rows_are_as_long_as_runs_are_apart(make_job: MAKE) -
     assert apart[0] < apart[1] <= timedelta(days=1)
 
 
-def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(make_job: MAKE) -> None:
-    job = started(make_job("sqlite", "empty"))
+def test_a_model_without_edges_scores_and_says_that_its_rows_are_not_watched(prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite")
     job.sql(f"UPDATE {job.table('model')} SET edges = NULL")
     scored(job, range(TRAINED, TRAINED + 1))
     assert "next retrain" in job.call("drift").out

@@ -23,9 +23,15 @@ def torn(first: int, count: int, at_fault: Callable[[int], bool]) -> list[dict[s
     return rows
 
 
-def fragile(job: Job, **infer: int) -> Job:
-    """The job with a champion that cannot score a row without its first sensor."""
-    job.estimator("fragile", infer=infer, retrain={"policy": "never"})
+@pytest.fixture
+def fragile(system: str, prepared: Callable[..., Job]) -> Job:
+    """A job with a champion that cannot score a row without its first sensor."""
+    return prepared(make_fragile, system)
+
+
+def make_fragile(make_job: MakeJob, system: str) -> Job:
+    job = make_job(system, "untrained")
+    job.estimator("fragile", retrain={"policy": "never"})
     job.ok("retrain")
     job.ok("infer")
     return job
@@ -36,8 +42,8 @@ def newest_run(job: Job) -> dict[str, Any]:
     return found
 
 
-def test_rows_that_fail_alone_are_quarantined_with_the_error_and_all_others_scored(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_rows_that_fail_alone_are_quarantined_with_the_error_and_all_others_scored(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 90, lambda wafer: wafer in (FIRST + 3, FIRST + 50)))
     done = job.ok("infer")
     assert (done["status"], done["scored"], done["quarantined"]) == ("done", 88, 2)
@@ -48,8 +54,8 @@ def test_rows_that_fail_alone_are_quarantined_with_the_error_and_all_others_scor
     assert job.counts() == (0, LABELLED, PENDING + 88, 2, 0)
 
 
-def test_its_scores_are_those_of_whole_batches(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_its_scores_are_those_of_whole_batches(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 40, lambda wafer: wafer == FIRST + 7))
     job.ok("infer")
     halved = job.scores()
@@ -59,8 +65,8 @@ def test_its_scores_are_those_of_whole_batches(untrained: Job) -> None:
     assert job.scores() == pytest.approx(halved, rel=1e-12)  # a BLAS product's last bits depend on the rows
 
 
-def test_where_nothing_succeeds_no_row_is_blamed_and_the_run_fails(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_where_nothing_succeeds_no_row_is_blamed_and_the_run_fails(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 90, lambda wafer: True))
     said = job.refused("infer")
     assert "raised while scoring" in said
@@ -68,8 +74,8 @@ def test_where_nothing_succeeds_no_row_is_blamed_and_the_run_fails(untrained: Jo
     assert job.counts() == (0, LABELLED, PENDING, 0, 90)
 
 
-def test_a_lonely_failing_row_waits_until_others_prove_it_to_be_at_fault(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_a_lonely_failing_row_waits_until_others_prove_it_to_be_at_fault(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 1, lambda wafer: True))
     for _ in range(2):
         job.refused("infer")
@@ -79,8 +85,8 @@ def test_a_lonely_failing_row_waits_until_others_prove_it_to_be_at_fault(untrain
     assert job.counts() == (0, LABELLED, PENDING + 3, 1, 0)
 
 
-def test_a_batch_in_which_too_much_fails_is_left_and_the_others_go_on(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_a_batch_in_which_too_much_fails_is_left_and_the_others_go_on(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 80, lambda wafer: wafer < FIRST + 40 and wafer % 2 == 0))
     done = job.call("infer")
     assert (done.code, done.json["status"], done.json["scored"]) == (1, "partial", 40)
@@ -92,8 +98,8 @@ def test_a_batch_in_which_too_much_fails_is_left_and_the_others_go_on(untrained:
     assert job.counts() == (0, LABELLED, PENDING + 40, 0, 40)
 
 
-def test_resume_takes_up_just_what_is_left(untrained: Job) -> None:
-    job = fragile(untrained)
+def test_resume_takes_up_just_what_is_left(fragile: Job) -> None:
+    job = fragile
     job.add(torn(FIRST, 80, lambda wafer: wafer < FIRST + 40 and wafer % 2 == 0))
     partial = job.call("infer").json["run"]
     before = job.scores()
@@ -104,8 +110,9 @@ def test_resume_takes_up_just_what_is_left(untrained: Job) -> None:
     assert job.counts() == (0, LABELLED, PENDING + 80, 0, 0)
 
 
-def test_it_is_the_same_with_several_workers(untrained: Job) -> None:
-    job = fragile(untrained, batch_rows=10, workers=2)
+def test_it_is_the_same_with_several_workers(fragile: Job) -> None:
+    job = fragile
+    job.estimator("fragile", infer={"batch_rows": 10, "workers": 2}, retrain={"policy": "never"})
     job.add(torn(FIRST, 90, lambda wafer: wafer in (FIRST + 3, FIRST + 50)))
     done = job.run("infer")
     assert (done.code, done.json["scored"], done.json["quarantined"]) == (0, 88, 2), done.err

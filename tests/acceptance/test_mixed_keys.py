@@ -102,8 +102,14 @@ def audited(job: Job) -> tuple[int, int, int, int]:
 
 
 @pytest.mark.parametrize(("declared", "apart"), [*[(each, False) for each in DECLARED], ("", True), ("TEXT", True)])
-def test_keys_of_any_types_side_by_side_are_scored_once(fabs: Callable[..., Job], declared: str, apart: bool) -> None:
-    @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+def test_keys_of_any_types_side_by_side_are_scored_once(
+    fabs: Callable[..., Job], declared: str, apart: bool, request: pytest.FixtureRequest
+) -> None:
+    @settings(
+        max_examples=20 if request.config.getoption("--long") else 1,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
     @given(st.lists(KEYS, min_size=1, max_size=25))
     @example(HARD)
     def check(keys: list[Any]) -> None:

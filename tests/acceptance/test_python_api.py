@@ -15,7 +15,7 @@ from rowcast.explain import RowState
 from rowcast.store.records import DecisionOutcome, EndCause, PipelineName, RunStatus
 
 pytest_plugins = ("job_fixtures",)
-pytestmark = pytest.mark.everywhere
+everywhere = pytest.mark.everywhere
 
 
 def opened(job: Job) -> rowcast.Job:
@@ -99,6 +99,7 @@ def test_looks_say_what_the_commands_say(trained: Job) -> None:
     assert (said["scored"], said["champion"], said["source"]) == (PENDING, "v1", status.source)
 
 
+@everywhere
 def test_predictions_come_as_a_table_with_their_lineage(trained: Job) -> None:
     job = opened(trained)
     assert job.predictions().num_rows == 0
@@ -124,6 +125,7 @@ def table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+@everywhere
 def test_rows_in_memory_score_as_the_same_rows_in_the_table(trained: Job) -> None:
     job = opened(trained)
     rows = table(wafers(LABELLED + 1, PENDING, False))

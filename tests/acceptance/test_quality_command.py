@@ -10,6 +10,7 @@ from rowcast.errors import ModelError
 
 pytest_plugins = ("job_fixtures",)
 
+Prepared = Callable[..., Job]
 WAFERS, TURNED = 2_000, 1_008  # a wafer every ten minutes for two weeks; a week has passed at TURNED
 DELAYED = {"label_delay": "2d"}
 DAYS = (8, 10, 12, 14)
@@ -58,9 +59,17 @@ def flat(value: Any, path: str = "") -> dict[str, Any]:
     return {name: each for key, item in inner for name, each in flat(item, f"{path}/{key}").items()}
 
 
+def fortnight(make_job: Callable[[str, str], Job], system: str, *how: str) -> Job:
+    """The usual one of these jobs; "turned" or not, and with a store in another database or not."""
+    job, rows = make_job(system, "empty"), wafers(1, WAFERS, True)
+    for store in set(how) - {"turned"}:
+        job.store = make_job(store, "empty").place
+    return scored(job, turned(rows) if "turned" in how else rows)
+
+
 @pytest.fixture
-def week(empty: Job) -> Job:
-    return scored(empty, wafers(1, WAFERS, True))
+def week(system: str, prepared: Prepared) -> Job:
+    return prepared(fortnight, system)
 
 
 def test_both_sides_stand_side_by_side_for_each_version_and_day(week: Job) -> None:
@@ -132,8 +141,8 @@ def test_without_a_time_column_rows_count_by_their_keys(plain: Job) -> None:
     assert (found["rows"], found["labelled"], found["track_record"]["days"]) == (100, 50, 1)
 
 
-def test_a_changed_relation_withholds_the_estimate(make_job: Callable[[str, str], Job]) -> None:
-    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)))
+def test_a_changed_relation_withholds_the_estimate(prepared: Prepared) -> None:
+    job = prepared(fortnight, "sqlite", "turned")
     [found] = shown(job)
     assert found["estimated"] == {}
     assert found["realised"]["precision"]["value"] < 0.5
@@ -147,8 +156,10 @@ def told(job: Job) -> list[tuple[str, str]]:
     return [(row["topic"], row["state"]) for row in rows]
 
 
-def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_serves(empty: Job) -> None:
-    job = scored(empty, turned(wafers(1, WAFERS, True)))  # labels of days that turned come on the 12th and 14th
+def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_serves(
+    system: str, prepared: Prepared
+) -> None:
+    job = prepared(fortnight, system, "turned")  # labels of days that turned come on the 12th and 14th
     assert told(job) == []
     for hour in (12, 18):  # of a day that has been looked at
         job.ok("infer", "--as-of", f"2026-01-14T{hour}:00:00Z")
@@ -167,10 +178,8 @@ def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_
     assert told(job) == [("cost", "begins"), ("cost", "ended")]
 
 
-def test_a_look_that_fails_is_made_up_for_on_the_same_day(
-    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)))
+def test_a_look_that_fails_is_made_up_for_on_the_same_day(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = prepared(fortnight, "sqlite", "turned")
 
     def broken(*_: Any) -> None:
         raise ModelError("its reliability cannot be read")
@@ -184,10 +193,10 @@ def test_a_look_that_fails_is_made_up_for_on_the_same_day(
 
 
 def test_on_loss_heeds_labels_that_contradict_the_scores_before_they_break_the_promise(
-    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rowcast.watch.quality.find_realised_loss", lambda *_: None)
-    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
+    job = on_loss(prepared(fortnight, "sqlite", "turned"))
     assert job.ok("run", "--as-of", "2026-01-14T12:00:00Z")["retrain"].startswith("v2 ")
     assert any("per row was estimated for" in event.get("reason", "") for event in job.log())
 
@@ -200,10 +209,8 @@ def test_labels_that_keep_to_the_promise_tell_nobody(week: Job) -> None:
 
 
 @pytest.mark.parametrize(("source", "store"), [("sqlite", "postgresql"), ("postgresql", "sqlite")])
-def test_two_databases_say_the_same_as_one(make_job: Callable[[str, str], Job], source: str, store: str) -> None:
-    together, apart = make_job(source, "empty"), make_job(source, "empty")
-    apart.store = make_job(store, "empty").place
-    one, two = (scored(job, wafers(1, WAFERS, True)) for job in (together, apart))
+def test_two_databases_say_the_same_as_one(prepared: Prepared, source: str, store: str) -> None:
+    one, two = prepared(fortnight, source), prepared(fortnight, source, store)
     here, there = flat(shown(one)), flat(shown(two))
     assert there.keys() == here.keys()
     assert there == {name: pytest.approx(value) for name, value in here.items()}
@@ -232,18 +239,21 @@ def test_several_classes_and_values_show_what_can_be_known(make_job: Callable[[s
 ON_LOSS = {"policy": "on-loss", "every": "2d", "min_new_labels": 1}
 
 
-def test_a_champion_that_keeps_its_promise_is_not_retrained(plain: Job, make_job: Callable[[str, str], Job]) -> None:
-    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+def on_loss(job: Job) -> Job:
+    job.estimator("quick", source=DELAYED, retrain=ON_LOSS)
+    return job
+
+
+def test_a_champion_that_keeps_its_promise_is_not_retrained(prepared: Prepared) -> None:
+    job = on_loss(prepared(fortnight, "sqlite"))
     found = job.ok("run", "--as-of", "2026-01-14T12:00:00Z")
     assert found["retrain"] == "not due: no figure shows that the champion costs more than it promised"
     [step] = [step for step in job.ok("runs", "--json")[0]["steps"] if step["name"] == "quality"]
     assert (step["status"], step["row_set"]) == ("done", "score")
 
 
-def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure_recorded(
-    make_job: Callable[[str, str], Job],
-) -> None:
-    job = scored(make_job("sqlite", "empty"), turned(wafers(1, WAFERS, True)), retrain=ON_LOSS)
+def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure_recorded(prepared: Prepared) -> None:
+    job = on_loss(prepared(fortnight, "sqlite", "turned"))
     found = job.ok("run", "--as-of", "2026-01-14T12:00:00Z")
     assert found["retrain"].startswith("v2 ")
     [reason] = [
@@ -259,9 +269,9 @@ def test_a_champion_that_costs_more_than_it_promised_is_retrained_and_the_figure
 
 
 def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring(
-    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+    job = on_loss(prepared(fortnight, "sqlite"))
 
     def broken(*_: Any) -> None:
         raise ZeroDivisionError("by nothing")
@@ -274,9 +284,9 @@ def test_quality_that_cannot_be_measured_does_not_keep_the_champion_from_scoring
 
 
 def test_where_quality_cannot_be_measured_the_champion_scores_and_somebody_is_told(
-    make_job: Callable[[str, str], Job], monkeypatch: pytest.MonkeyPatch
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = scored(make_job("sqlite", "empty"), wafers(1, WAFERS, True), retrain=ON_LOSS)
+    job = on_loss(prepared(fortnight, "sqlite"))
 
     def broken(*_: Any) -> None:
         raise ModelError("its reliability cannot be read")

@@ -25,9 +25,13 @@ USUAL = {"retrain": {"policy": "never"}, "source": {"late_arrival": "1h"}}
         pytest.param("mssql in sqlite", marks=pytest.mark.long),
     ]
 )
-def scored(request: pytest.FixtureRequest, make_job: MakeJob) -> Job:
+def scored(request: pytest.FixtureRequest, prepared: Callable[..., Job]) -> Job:
     """A job that has scored 98 wafers and set two aside; source and store are one database, or two."""
-    system, _, store = request.param.partition(" in ")
+    return prepared(make_scored, request.param)
+
+
+def make_scored(make_job: MakeJob, where: str) -> Job:
+    system, _, store = where.partition(" in ")
     job = make_job(system, "untrained" if store else "trained")
     if store:
         job.store = make_job(store, "empty").place

@@ -468,16 +468,14 @@ def is_interrupted(job: Job, process: "Popen[str]") -> None:
     assert claimed == [], done
 
 
+USUAL_SIGNALS = ((signal.SIGTERM, False, 1), (signal.SIGINT, True, 2))  # of a supervisor, and of a terminal
+
+
 @pytest.mark.parametrize(
     ("number", "to_all", "workers"),
     [
-        (signal.SIGTERM, False, 1),  # as a supervisor
-        (signal.SIGINT, True, 2),  # as a terminal
-        *[
-            pytest.param(*given, marks=long)
-            for given in itertools.product((signal.SIGTERM, signal.SIGINT), (False, True), (1, 2))
-            if given not in ((signal.SIGTERM, False, 1), (signal.SIGINT, True, 2))
-        ],
+        pytest.param(*given, marks=() if given in USUAL_SIGNALS else long)
+        for given in itertools.product((signal.SIGTERM, signal.SIGINT), (False, True), (1, 2))
     ],
 )
 def test_a_signal_ends_a_run_which_can_go_on(
@@ -499,7 +497,7 @@ def test_a_signal_ends_a_run_which_can_go_on(
     assert statuses(trained) == ["done", "done"]
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_second_signal_does_no_harm(trained: Job, start: Start, workers: int) -> None:
     trained.configure({"infer": {"batch_rows": 4, "workers": workers}})
     slow(trained)
@@ -570,7 +568,7 @@ def test_a_signal_ends_a_run_in_which_one_statement_lasts(served: Job, start: St
     is_interrupted(served, process)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 @pytest.mark.parametrize("to_all", [pytest.param(False, marks=long), True], ids=["alone", "group"])
 def test_watch_that_is_told_to_stop_in_the_middle_of_a_run_marks_it_interrupted(
     trained: Job, start: Start, to_all: bool, workers: int

@@ -25,6 +25,8 @@ from rowcast.training import shadow_evaluation
 
 pytest_plugins = ("job_fixtures",)
 
+MakeJob = Callable[[str, str], Job]
+Prepared = Callable[..., Job]
 DAY = 144  # wafers
 NEVER = {"policy": "never", "every": "7d"}
 ONE_BATCH = {"batch_rows": 10_000}
@@ -93,17 +95,19 @@ def waits(job: Job, **changes: Any) -> Job:
     return job
 
 
+def make_two(make_job: MakeJob, system: str) -> Job:
+    return waits(make_job(system, "trained"))
+
+
 @pytest.fixture
-def two(trained: Job) -> Job:
-    return waits(trained)
+def two(system: str, prepared: Prepared) -> Job:
+    return prepared(make_two, system)
 
 
 # Scoring in the shadow
 
 
-def test_a_challenger_that_waits_scores_what_the_champion_scores(
-    two: Job, system: str, make_job: Callable[[str, str], Job]
-) -> None:
+def test_a_challenger_that_waits_scores_what_the_champion_scores(two: Job, system: str, prepared: Prepared) -> None:
     found = two.ok("infer")
     assert (found["champion"], found["scored"], found["shadow_scored"]) == ("v1", PENDING, PENDING)
     assert "shadow_failed" not in found
@@ -112,7 +116,7 @@ def test_a_challenger_that_waits_scores_what_the_champion_scores(
     for wafer, row in beside.items():
         of_both = ("run_id", "batch_id", "row_hash")
         assert [row[name] for name in of_both] == [rows[wafer][name] for name in of_both]
-    in_service = waits(make_job(system, "trained"))
+    in_service = prepared(make_two, system)
     in_service.call("promote", "2", "--by", "Ada")
     in_service.ok("infer")
     made = ("score", "predicted", "threshold")
@@ -144,8 +148,14 @@ def test_the_steps_by_hand_score_in_the_shadow_too(two: Job) -> None:
     assert len(predicted(two)) == PENDING
 
 
-def narrow(job: Job) -> Job:
+@pytest.fixture
+def narrow(system: str, prepared: Prepared) -> Job:
     """A champion that does not read s12, and a challenger that does."""
+    return prepared(make_narrow, system)
+
+
+def make_narrow(make_job: MakeJob, system: str) -> Job:
+    job = make_job(system, "untrained")
     job.estimator("quick", retrain=NEVER, source={"exclude": ["s12"]})
     job.ok("retrain")
     job.configure({"retrain": NEVER, "model": {"estimator": "mine:quick"}})
@@ -155,8 +165,8 @@ def narrow(job: Job) -> Job:
     return job
 
 
-def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(untrained: Job) -> None:
-    job = narrow(untrained)
+def test_rows_that_one_of_them_cannot_take_are_not_in_the_shadow(narrow: Job) -> None:
+    job = narrow
     job.sql("UPDATE wafers SET s12 = 1e9 WHERE wafer IN (310, 390)", "UPDATE wafers SET s01 = 1e9 WHERE wafer = 320")
     found = job.ok("infer")
     assert (found["scored"], found["quarantined"]) == (99, 1)
@@ -198,8 +208,8 @@ def broken_shadow(job: Job, way: str) -> None:
 @pytest.mark.parametrize(
     "way", ["its column is gone", "its column cannot be read", "its bytes are damaged", "its rows are refused"]
 )
-def test_a_shadow_that_fails_never_stops_the_champion(untrained: Job, way: str) -> None:
-    job = narrow(untrained)
+def test_a_shadow_that_fails_never_stops_the_champion(narrow: Job, way: str) -> None:
+    job = narrow
     broken_shadow(job, way)
     done = job.call("infer")
     assert done.code == 0, done.err
@@ -273,13 +283,15 @@ def test_a_run_killed_between_publishing_and_its_shadow_doubles_nothing(two: Job
     two.audit()
 
 
-def test_a_run_that_dies_at_any_statement_leaves_the_shadow_whole_or_missing(two: Job) -> None:
+def test_a_run_that_dies_at_any_statement_leaves_the_shadow_whole_or_missing(
+    two: Job, request: pytest.FixtureRequest
+) -> None:
     two.configure({"retrain": NEVER, "infer": ONE_BATCH})
     settings = load(two.folder / "rowcast.toml")
     tables = [two.table(name) for name in ("wafers_prediction", "wafers_shadow", "batch")]
     sizes, died = set(), True
     # After the plan; to die before a statement leaves what dying after the one before it does.
-    for statement in itertools.count(11, 2):
+    for statement in itertools.count(11, 2 if request.config.getoption("--long") else 6):
         two.sql(*[f"DELETE FROM {table}" for table in tables])
         try:
             with living(Death(statement, executed=True)):
@@ -325,7 +337,7 @@ def scored_since(job: Job, by: tuple[str, str] | None) -> Job:
     return job
 
 
-def apart(make_job: Callable[[str, str], Job], make_place: Callable[[str], Place]) -> Job:
+def apart(make_job: MakeJob, make_place: Callable[[str], Place]) -> Job:
     """A job whose store is another database than its source."""
     job = make_job("postgresql", "untrained")
     job.store = make_place("sqlite")
@@ -333,8 +345,16 @@ def apart(make_job: Callable[[str, str], Job], make_place: Callable[[str], Place
 
 
 @pytest.fixture(params=[*SYSTEMS, "apart"])
-def fab(request: pytest.FixtureRequest, make_job: Callable[..., Job], make_place: Callable[..., Place]) -> Job:
+def fab(request: pytest.FixtureRequest, make_job: MakeJob, make_place: Callable[..., Place]) -> Job:
     return apart(make_job, make_place) if request.param == "apart" else make_job(request.param, "untrained")
+
+
+def make_promoted(make_job: MakeJob) -> Job:
+    return promoted(make_job("sqlite", "untrained"))
+
+
+def make_scored_since(make_job: MakeJob) -> Job:
+    return scored_since(make_promoted(make_job), None)
 
 
 def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Job) -> None:
@@ -371,8 +391,9 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     ]
 
 
-def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: Job) -> None:
-    job = scored_since(promoted(plain), B)
+def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(prepared: Prepared) -> None:
+    job = prepared(make_scored_since)
+    label(job, THEN, B)
     found = job.ok("run", "--as-of", at(LATER))
     assert found["champion"] == "v2"
     assert found["shadow_evaluation"].startswith("v1 refused, v2 stays in service: v1 as challenger of v2")
@@ -392,8 +413,8 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(plain: J
     assert shadow(job) == {}  # the watch is over
 
 
-def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(plain: Job) -> None:
-    job = scored_since(promoted(plain), None)
+def test_a_watch_that_cannot_tell_leaves_figures_and_no_decision(prepared: Prepared) -> None:
+    job = prepared(make_scored_since)
     found = job.ok("run", "--as-of", at(LATER))
     assert "v1 undecided, v2 stays in service: v1 as challenger of v2" in found["shadow_evaluation"]
     assert "no row that both scored has its label yet" in found["shadow_evaluation"]
@@ -449,8 +470,8 @@ def test_without_a_time_column_a_row_is_later_by_its_key(untrained: Job) -> None
     assert job.ok("run", "--as-of", at(LATER))["champion"] == "v1"
 
 
-def test_a_persons_decision_ends_the_watch_and_begins_none(plain: Job) -> None:
-    job = promoted(plain)
+def test_a_persons_decision_ends_the_watch_and_begins_none(prepared: Prepared) -> None:
+    job = prepared(make_promoted)
     job.call("rollback", "--by", "Ada")
     job.add(days(THEN, 10, None))
     assert "shadow_scored" not in job.ok("infer", "--as-of", at(THEN + 10 * DAY))
@@ -479,8 +500,8 @@ def test_the_champion_before_scores_in_the_shadow_for_as_long_as_it_is_watched(p
     assert job.ok("run", "--as-of", at(THEN + 12 * DAY))["champion"] == "v1"  # its rows are judged all the same
 
 
-def test_status_and_models_say_who_is_watched(plain: Job) -> None:
-    job = promoted(plain)
+def test_status_and_models_say_who_is_watched(prepared: Prepared) -> None:
+    job = prepared(make_promoted)
     with open_job(load(job.folder / "rowcast.toml")) as one:
         promotion, now = one.tables.promotion, one.store.now()
         one.store.execute(promotion.update().where(promotion.c.version == 2).values(decided_at=now))
@@ -492,8 +513,8 @@ def test_status_and_models_say_who_is_watched(plain: Job) -> None:
     assert said in job.call("status").out
 
 
-def test_two_that_judge_at_once_record_but_one_test(plain: Job) -> None:
-    job = promoted(plain)
+def test_two_that_judge_at_once_record_but_one_test(prepared: Prepared) -> None:
+    job = prepared(make_promoted)
     with open_job(load(job.folder / "rowcast.toml")) as one:
         at, evidence = one.store.now(), {"level": 0.001}
         kept = NewDecision(DecisionOutcome.KEPT, "", evidence, decided_at=at, decided_by="gate")
@@ -506,8 +527,8 @@ def test_two_that_judge_at_once_record_but_one_test(plain: Job) -> None:
     assert statuses(job) == {1: "retired", 2: "champion"}
 
 
-def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(plain: Job) -> None:
-    job = promoted(plain)
+def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(prepared: Prepared) -> None:
+    job = prepared(make_promoted)
     job.add(days(THEN, 20, A))
     job.sql(f"ALTER TABLE {job.table('wafers_shadow')} RENAME COLUMN predicted TO gone")
     done = job.call("run", "--as-of", at(LATER))
@@ -523,8 +544,9 @@ def test_a_watch_that_cannot_be_judged_keeps_nobody_from_scoring(plain: Job) -> 
 # Waiting
 
 
-def challenged(job: Job) -> Job:
+def challenged(make_job: MakeJob, system: str) -> Job:
     """v2 waits, trained when wafers failed in another way than before, and scores what came since."""
+    job = make_job(system, "untrained")
     job.estimator("quick", retrain=NEVER, infer=ONE_BATCH, gate=GENEROUS)
     job.ok("retrain", "--as-of", at(FIRST - 1))
     job.add(days(FIRST, 6, B))
@@ -534,8 +556,8 @@ def challenged(job: Job) -> Job:
     return job
 
 
-def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(untrained: Job) -> None:
-    job = challenged(untrained)
+def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(system: str, prepared: Prepared) -> None:
+    job = prepared(challenged, system)
     label(job, FIRST + 6 * DAY, B)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v2"
@@ -551,8 +573,8 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(unt
     assert shadow(job, 1).keys() == set(range(FIRST + 26 * DAY, FIRST + 27 * DAY))
 
 
-def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plain: Job) -> None:
-    job = challenged(plain)
+def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(prepared: Prepared) -> None:
+    job = prepared(challenged, "sqlite")
     label(job, FIRST + 6 * DAY, A)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))
     assert found["champion"] == "v1"
@@ -566,8 +588,8 @@ def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(plai
     assert shadow(job) == {}
 
 
-def test_a_challenger_that_waits_is_not_judged_where_a_newer_one_is_about_to_come(plain: Job) -> None:
-    job = challenged(plain)
+def test_a_challenger_that_waits_is_not_judged_where_a_newer_one_is_about_to_come(prepared: Prepared) -> None:
+    job = prepared(challenged, "sqlite")
     label(job, FIRST + 6 * DAY, B)
     job.estimator("quick", retrain={"every": "7d"}, infer=ONE_BATCH, gate=GENEROUS)
     found = job.ok("run", "--as-of", at(FIRST + 26 * DAY))

@@ -10,6 +10,8 @@ from rowcast.job.opening import Job
 from rowcast.scoring import reloaded
 from rowcast.status import read_status
 
+pytestmark = pytest.mark.turns
+
 
 def infer(odd: Odd, day: int) -> None:
     """Score what is there on a day."""

@@ -96,7 +96,7 @@ class Marking:
         return marking(self.folder, item)
 
 
-@pytest.fixture(params=[1, 2, 3])
+@pytest.fixture(params=[1, 2, pytest.param(3, marks=pytest.mark.long)])
 def engine(request: pytest.FixtureRequest) -> Local:
     return Local(request.param)
 

@@ -20,6 +20,8 @@ from rowcast.job.opening import open_job
 from rowcast.store.meaning import Meaning
 from rowcast.store.registry import Version
 
+pytestmark = pytest.mark.turns
+
 
 def settings(place: Place, folder: Path, source: dict[str, Any], task: dict[str, Any]) -> config.Settings:
     found = {"url": place.url, "table": "t", "key": ["id"], "time": "ts", "label": "failed", **source}

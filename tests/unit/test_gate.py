@@ -48,7 +48,7 @@ def test_a_worse_challenger_is_not_promoted() -> None:
     assert decision.evidence.gain_high < 0
 
 
-@pytest.mark.parametrize("count", [300, 1500])
+@pytest.mark.parametrize("count", [300, pytest.param(1500, marks=pytest.mark.long)])
 def test_an_equal_challenger_is_promoted_in_about_one_of_twenty_at_most(count: int) -> None:
     promoted = 0
     for seed in range(200):
@@ -58,7 +58,7 @@ def test_an_equal_challenger_is_promoted_in_about_one_of_twenty_at_most(count: i
     assert promoted <= 17  # the 99th percentile of 200 draws of 5 %
 
 
-@pytest.mark.parametrize("lots", [8, 30])
+@pytest.mark.parametrize("lots", [8, pytest.param(30, marks=pytest.mark.long)])
 def test_an_equal_challenger_is_not_promoted_by_what_one_lot_shares(lots: int) -> None:
     """Rows of a lot move together: resampled one by one they look like evidence, by lot they do not."""
     by_lot = by_row = 0

@@ -192,7 +192,9 @@ def test_what_cannot_be_told_is_none() -> None:
 # Later rows
 
 
-@pytest.mark.parametrize(("positives", "drifts"), [(35, False), (200, False), (200, True)])
+@pytest.mark.parametrize(
+    ("positives", "drifts"), [(35, False), pytest.param(200, False, marks=pytest.mark.long), (200, True)]
+)
 def test_intervals_hold_the_figures_of_later_rows(positives: int, drifts: bool) -> None:
     """Drift: how far apart the classes are differs from fold to fold, and once more in the later rows."""
     held = dict.fromkeys(("auc", "cost_per_row", "recall", "average_precision"), 0)
