@@ -8,7 +8,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from postgres import Server
+from postgres import Server, known_types
 from sqlserver import VARIABLE, SqlServer, emptied, in_tsql, is_named, named_server
 
 from rowcast.database import Database, connect
@@ -144,6 +144,8 @@ class Place:
         if self._other is None:
             self._other = connect(self.url, create=True)
         rows: list[dict[str, Any]] = []
+        if any(statement.startswith(("CREATE TYPE", "CREATE DOMAIN")) for statement in statements):
+            known_types.forget()
         try:
             for statement in statements:
                 rows = self._other.query(in_tsql(statement) if self.is_mssql else statement).to_pylist()
@@ -235,6 +237,18 @@ def literal(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     return str(value) if isinstance(value, int | float) else "'" + str(value).replace("'", "''") + "'"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _types_are_read_once(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let connections of this process to a PostgreSQL database share what is known of its types."""
+    if request.config.getoption("--long"):
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rowcast.database.postgresql.connection.driver.connect", known_types.connect)
+        yield
+    known_types.forget()
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,40 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import adbc_driver_manager
+import adbc_driver_manager.dbapi as dbapi
+import adbc_driver_postgresql
+
 PASSWORD = "s3cret/@:%word"  # needs escaping in a URL
 _ENCODED = "s3cret%2F%40%3A%25word"
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_MOST_KNOWN = 8  # databases whose types are kept
+
+
+class KnownTypes:
+    """Connections to a database that share what the driver reads of its types.
+
+    That takes longer than most of a short test. Connect anew after `forget` where a test makes types.
+    """
+
+    def __init__(self) -> None:
+        self._of: dict[str, dbapi._SharedDatabase] = {}
+
+    def connect(self, uri: str, *, autocommit: bool) -> dbapi.Connection:
+        """In place of the driver's own."""
+        if uri not in self._of:
+            while len(self._of) >= _MOST_KNOWN:
+                self._of.pop(next(iter(self._of))).close()
+            self._of[uri] = dbapi._SharedDatabase(adbc_driver_postgresql.connect(uri))
+        shared = self._of[uri]
+        return dbapi.Connection(shared, adbc_driver_manager.AdbcConnection(shared._db), autocommit=autocommit)
+
+    def forget(self) -> None:
+        while self._of:
+            self._of.popitem()[1].close()
+
+
+known_types = KnownTypes()
 
 
 class Server:

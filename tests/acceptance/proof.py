@@ -90,4 +90,4 @@ def eventually(holds: Callable[[], Any], process: "Popen[str] | None" = None) ->
     while not holds():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.03)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import Place
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 from jobs import LABELLED, Job, create, wafers
 
@@ -105,11 +105,9 @@ def audited(job: Job) -> tuple[int, int, int, int]:
 def test_keys_of_any_types_side_by_side_are_scored_once(
     fabs: Callable[..., Job], declared: str, apart: bool, request: pytest.FixtureRequest
 ) -> None:
-    @settings(
-        max_examples=20 if request.config.getoption("--long") else 1,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    phases = [Phase.explicit, *([Phase.generate] if request.config.getoption("--long") else [])]
+
+    @settings(phases=phases, max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(KEYS, min_size=1, max_size=25))
     @example(HARD)
     def check(keys: list[Any]) -> None:
