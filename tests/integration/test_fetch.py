@@ -46,8 +46,10 @@ LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
 EVERYTHING = Scope(LONG_AGO)
 TOGETHER = ["sqlite", "postgresql", "mssql"]
-APART = ["sqlite, sqlite", "postgresql, postgresql", "sqlite, postgresql", "postgresql, sqlite"]
-APART += ["mssql, mssql", "mssql, sqlite", "postgresql, mssql"]
+APART = [
+    *[pytest.param(f"{system}, {system}", marks=pytest.mark.long) for system in ("sqlite", "postgresql")],
+    *["sqlite, postgresql", "postgresql, sqlite", "mssql, mssql", "mssql, sqlite", "postgresql, mssql"],
+]
 
 
 class Fab:

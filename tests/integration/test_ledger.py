@@ -306,6 +306,7 @@ def test_a_batch_in_somebodys_hands_is_not_halved(ledger, other):
     assert ledger.halve(batch.batch_id, 2, [RANGE]) == []
 
 
+@pytest.mark.turns
 def test_what_workers_that_are_gone_held_is_given_back(ledger, runner):
     mine = claimed(ledger, runner.run_id)
     runner.kill()
@@ -315,6 +316,7 @@ def test_what_workers_that_are_gone_held_is_given_back(ledger, runner):
     assert status == {runner.batch_id: "planned", mine.batch_id: "claimed"}
 
 
+@pytest.mark.turns
 def test_a_process_that_only_waits_to_be_collected_is_gone(ledger, runner):
     [name] = [row["worker"] for row in rows(ledger, ledger.tables.batch)]
     assert not is_gone(name)
@@ -390,6 +392,7 @@ def runner(database, ledger):
     process.stdout.close()
 
 
+@pytest.mark.turns
 def test_the_claim_of_a_live_process_is_respected(ledger, runner):
     assert ledger.open_batches() == []
     assert ledger.claim(runner.batch_id, 2, 1) is None
@@ -397,6 +400,7 @@ def test_the_claim_of_a_live_process_is_respected(ledger, runner):
     assert runs_of(ledger).get(runner.run_id).status is RunStatus.RUNNING
 
 
+@pytest.mark.turns
 def test_a_killed_process_loses_its_claim_and_its_run_is_interrupted(ledger, runner):
     runner.send_signal(signal.SIGKILL)
     runner.wait()
