@@ -1,11 +1,12 @@
 """Policies of a backtest: how they are named, in what order they come, and what they make of a config."""
 
+import tomllib
 from datetime import timedelta
 
 import pytest
 
-from rowcast.backtest.policies import DEFAULT, find_own, format_duration, parse_policies
-from rowcast.config import Retrain, parse_duration
+from rowcast.backtest.policies import DEFAULT, add_rules, find_own, format_duration, parse_policies
+from rowcast.config import Gate, Retrain, parse_duration
 from rowcast.errors import UsageError
 
 WEEKLY = Retrain(policy="every", every=timedelta(days=7))
@@ -41,6 +42,16 @@ def test_an_unknown_policy_is_refused_by_name_with_those_that_are_known(text: st
     assert all(known in refused.value.hint for known in ("never", "every", "on-drift", "on-loss"))
 
 
+def test_each_policy_but_never_is_tried_with_each_other_rule_once() -> None:
+    policies = parse_policies("never", WEEKLY)
+    made = add_rules(policies, "proven,fresh,better,proven", Gate(rule="fresh"))
+    assert [policy.name for policy in made] == ["never", "every:7d", "every:7d better", "every:7d proven"]
+    assert add_rules(policies, "", Gate(rule="proven")) == policies
+    assert tomllib.loads(made[-1].lines)["gate"] == {"rule": "proven"}
+    with pytest.raises(UsageError, match="sure"):
+        add_rules(policies, "sure", Gate())
+
+
 @pytest.mark.parametrize("text", ["every:seven", "every:0d"])
 def test_a_time_between_builds_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match=text):
@@ -48,8 +59,6 @@ def test_a_time_between_builds_that_is_none_is_refused(text: str) -> None:
 
 
 def test_the_lines_of_a_policy_are_those_of_a_config_that_has_it() -> None:
-    import tomllib
-
     for policy in parse_policies(DEFAULT, WEEKLY):
         section = tomllib.loads(policy.lines)["retrain"]
         assert find_own(Retrain.model_validate(section)) == policy

@@ -18,6 +18,7 @@ class Backtests(Connections):
         self,
         policies: str = "never,every:7d,every:28d,on-drift,on-loss",
         *,
+        rules: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
         step: timedelta = timedelta(days=1),
@@ -33,6 +34,8 @@ class Backtests(Connections):
         ----------
         policies
             Names, parted by commas: `never`, `every:7d`, `on-drift`, `on-loss`. The job's own is always among them.
+        rules
+            Rules of `[gate]`, parted by commas, with which each policy is tried beside the job's own.
         since, until
             The first moment as of which the pipeline is run, and the last. By default from when a quarter of the labels
             were known to the newest event.
@@ -59,5 +62,5 @@ class Backtests(Connections):
         from rowcast.backtest.running import Request, backtest
 
         prices = Prices(retrain_cost, review_cost)
-        request = Request(policies, to_text(since), to_text(until), step, prices)
+        request = Request(policies, rules, to_text(since), to_text(until), step, prices)
         return backtest(self.settings, request, workers=workers, fresh=fresh, progress=progress)

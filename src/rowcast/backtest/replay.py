@@ -1,7 +1,8 @@
 """One policy operated over the past, moment by moment, in a store of its own: the code is that of production."""
 
 import os
-from contextlib import suppress
+import shutil
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,6 +31,7 @@ class Replay:
     settings: Settings  # of the job, but isolated: they name a store, and a folder for its files, that it has alone
     history: History
     home: Path  # the folder of the job's own rowcast.toml, where a user's estimator is found
+    is_prologue: bool = False  # whether it ends with the first version: so far all policies do the same
 
     @property
     def is_begun(self) -> bool:
@@ -43,12 +45,11 @@ def make_replay(settings: Settings, policy: Policy, history: History, folder: Pa
     It tells nobody anything, and reads the source that the job reads.
     """
     store = SecretStr(f"sqlite:////{(folder / 'store.db').resolve().as_posix().lstrip('/')}")
-    isolated = settings.model_copy(
+    isolated = policy.apply(settings).model_copy(
         update={
             "path": folder / "rowcast.toml",
             "source": settings.source.model_copy(update={"url": SecretStr(settings.source_url)}),
             "store": settings.store.model_copy(update={"url": store}),
-            "retrain": policy.apply(settings.retrain),
             "infer": settings.infer.model_copy(update={"workers": 1}),
             "notify": Notify(),
             "logs": Logs(),
@@ -57,17 +58,26 @@ def make_replay(settings: Settings, policy: Policy, history: History, folder: Pa
     return Replay(policy, isolated, history, settings.folder)
 
 
+def begin_with(task: Replay, first: Replay) -> None:
+    """Begin a replay with a copy of another's store and files, as far as that one is."""
+    folder = task.settings.folder
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(first.settings.folder, part)
+    part.rename(folder)
+
+
 def run_apart(task: Replay) -> None:
     """Do as `run_replay`, in a process of its own, which logs to a file beside the store alone."""
     folder = task.settings.folder
     folder.mkdir(parents=True, exist_ok=True)
-    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        logs.configure(stream=nowhere, file=logs.LogFile(folder / "pipeline.log"), secrets=task.settings.secrets)
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # scoring logs there too
+        logs.configure(file=logs.LogFile(folder / "pipeline.log"), secrets=task.settings.secrets)
         run_replay(task)
 
 
 def run_replay(task: Replay) -> None:
-    """Run the pipeline as of each moment that has not had its run.
+    """Run the pipeline as of each moment that has not had its run, or until there is a version where that is enough.
 
     Until there is a first version each moment tries to build one, whatever the policy is: `never` begins with it.
     """
@@ -77,6 +87,8 @@ def run_replay(task: Replay) -> None:
     with importable(task.home):
         done, champion = _go_on(task)
         for place, moment in enumerate(moments):
+            if task.is_prologue and champion is not None:
+                return
             if done is None or moment > done:
                 champion = _run(task, moment, champion)
             (folder / _PROGRESS).write_text(str(place + 1), encoding="ascii")
@@ -95,6 +107,8 @@ def is_done(task: Replay) -> bool:
         return False
     with open_job(task.settings) as job:
         newest = job.runs.newest(1)
+        if task.is_prologue and job.registry.champion() is not None and newest[0].status in _ENDED:
+            return True
     return bool(newest) and newest[0].as_of >= task.history.moments[-1] and newest[0].status in _ENDED
 
 

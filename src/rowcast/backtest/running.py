@@ -6,7 +6,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,10 +15,10 @@ import numpy as np
 import rowcast
 from rowcast.backtest.comparison import compare
 from rowcast.backtest.history import DAY, History, find_history
-from rowcast.backtest.policies import DEFAULT, Policy, find_own, parse_policies
+from rowcast.backtest.policies import DEFAULT, Policy, add_rules, find_own, parse_policies
 from rowcast.backtest.realised import Outcome, read_realised
 from rowcast.backtest.record import BacktestReport, PolicyResult, Prices, Verdict
-from rowcast.backtest.replay import Replay, count_done, is_done, make_replay, run_apart
+from rowcast.backtest.replay import Replay, begin_with, count_done, is_done, make_replay, run_apart
 from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import DeadWorkerError
@@ -35,6 +35,7 @@ class Request:
     """What is to be replayed."""
 
     policies: str = DEFAULT
+    rules: str = ""  # of the gate, that each policy is also tried with
     since: str | None = None  # the first moment; None: by which a quarter of the labels were known
     until: str | None = None  # no moment is later; None: the newest event
     step: timedelta = DAY
@@ -45,14 +46,33 @@ def backtest(
     settings: Settings, request: Request, *, workers: int, fresh: bool, progress: Progress | None
 ) -> BacktestReport:
     """Replay policies over a job's history, and compare what they cost. What is done already is not done again."""
-    policies = parse_policies(request.policies, settings.retrain)
+    policies = add_rules(parse_policies(request.policies, settings.retrain), request.rules, settings.gate)
     history = _look(settings, request)
     folder = work_root(settings) / "backtest" / _digest(settings, history)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
-    replays = [make_replay(settings, each, history, folder / each.name.replace(":", "-")) for each in policies]
+    replays = [make_replay(settings, each, history, folder / _folder_name(each)) for each in policies]
+    _begin(settings, replays, folder, workers)
     _run(replays, workers, progress)
     return _report(settings, request, replays, folder)
+
+
+def _folder_name(policy: Policy) -> str:
+    return policy.name.replace(":", "-").replace(" ", "-")
+
+
+def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers: int) -> None:
+    """Build the first version once for all policies of a rule: they part only after it."""
+    new = [each for each in replays if not each.is_begun]
+    first: dict[str, Replay] = {}
+    for each in new:
+        rule = each.policy.rule or ""
+        if rule not in first:
+            begins = make_replay(settings, each.policy, each.history, folder / f"first{rule}")
+            first[rule] = replace(begins, is_prologue=True)
+    _run(list(first.values()), workers, None)
+    for each in new:
+        begin_with(each, first[each.policy.rule or ""])
 
 
 def _look(settings: Settings, request: Request) -> History:

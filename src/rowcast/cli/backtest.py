@@ -24,6 +24,7 @@ _Price = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 def backtest(
     *,
     policies: str = "never,every:7d,every:28d,on-drift,on-loss",
+    rules: str = "",
     since: Annotated[str | None, Parameter(name="--from")] = None,
     until: Annotated[str | None, Parameter(name="--to")] = None,
     step: str = "1d",
@@ -44,6 +45,8 @@ def backtest(
     ----------
     policies
         Which to compare; that of rowcast.toml always is among them.
+    rules
+        Rules of [gate] with which each is tried too: fresh, better, proven.
     since
         The first moment; default: when a quarter of the labels were known.
     until
@@ -67,6 +70,7 @@ def backtest(
     with stoppable(), _bars() as progress:
         found = job.backtest(
             policies,
+            rules=rules,
             since=since,
             until=until,
             step=_duration(step),
