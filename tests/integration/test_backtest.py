@@ -186,7 +186,7 @@ def test_never_builds_one_model_and_what_each_row_cost_is_what_quality_says(fab:
     assert found.rows[0] == 0
     for place, task in enumerate(tasks):
         with open_job(task.settings) as job:
-            parts = [each.whole for each in quality(job, LAST + DAY)]
+            parts = [each.whole for each in quality(job, LAST + 2 * DAY)]
         told = sum(part.realised["cost_per_row"].value * part.labelled for part in parts if part.realised)
         assert found.rows.sum() == sum(part.labelled for part in parts)
         assert found.cost[place].sum() == pytest.approx(told)
