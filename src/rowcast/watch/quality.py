@@ -52,9 +52,9 @@ class Quality:
     kind: str
     expected_cost: ExpectedCost | None
     whole: Part
-    days: list[Part]
+    days: list[Part]  # none where only the whole was asked for
     track: TrackRecord
-    held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known
+    held: dict[str, float]  # share of the days on which a figure's interval held, where both sides are known; as `days`
     realised_loss: CostExcess | None  # that it costs more than was expected, by labels
     estimated_loss: CostExcess | None  # the same without, unless labels contradict the estimate
 
@@ -77,12 +77,15 @@ def quality(job: Job, now: datetime, days: int = DAYS) -> list[Quality]:
 
 
 def champion(job: Job, now: datetime, level: float = LEVEL) -> Quality | None:
-    """The champion's in the last 30 days, None where it scored nothing in them; what it shows is wrong at `level`."""
+    """The champion's in the last 30 days as a whole, None where it scored nothing; what it shows is wrong at `level`.
+
+    Each run asks: what single days were like takes as long again, and is left out.
+    """
     serving, when = job.registry.champion(), _when(job, now, DAYS)
     if serving is None or not when:
         return None
-    found = _quality(job, now, job.registry.version(serving), when, level)
-    return found if found.days else None
+    found = _quality(job, now, job.registry.version(serving), when, level, by_day=False)
+    return found if found.whole.rows else None
 
 
 def figures(found: Quality) -> dict[str, Any]:
@@ -108,7 +111,9 @@ def _versions(job: Job, when: _Days) -> list[Version]:
     return [version for version in job.registry.versions() if version.version in there]
 
 
-def _quality(job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL) -> Quality:
+def _quality(
+    job: Job, now: datetime, version: Version, when: _Days, level: float = LEVEL, *, by_day: bool = True
+) -> Quality:
     require_same_task(version, job.source, job.settings.task)
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = make_basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
@@ -122,7 +127,8 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
         scored, judged = _tallies(job, now, version, asked, when)
     record, expected_cost = measure_track_record(judged, rests, level), ExpectedCost.of(version.metrics)
     is_shown = record.contradicted is None
-    parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in scored.days]
+    days = scored.days if by_day else ()
+    parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in days]
     return Quality(
         version.version,
         kind,
@@ -130,7 +136,7 @@ def _quality(job: Job, now: datetime, version: Version, when: _Days, level: floa
         _part(scored, judged, rests, None, is_shown=is_shown),
         parts,
         record,
-        interval_coverage(judged, rests),
+        interval_coverage(judged, rests) if by_day else {},
         find_realised_loss(judged, rests, expected_cost, level) if expected_cost else None,
         find_estimated_loss(scored, rests, expected_cost, level) if expected_cost and is_shown else None,
     )
