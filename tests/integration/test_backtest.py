@@ -2,6 +2,7 @@
 
 import os
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,18 @@ def test_a_replay_that_was_stopped_goes_on_where_it_was(fab: Odd, monkeypatch: p
     assert is_done(stopped)
     assert count_done(stopped) == len(HISTORY.moments)
     assert look(stopped.settings) == look(whole.settings)
+
+
+def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes_to_alone(fab: Odd) -> None:
+    alone = [replay(fab, f"alone-{place}", policy) for place, policy in enumerate(("every:2d", "on-drift"))]
+    followers = [replay(fab, f"follows-{place}", each.policy.name) for place, each in enumerate(alone)]
+    for task in (replace(replay(fab, "never", "never"), followers=tuple(followers)), *alone):
+        run_replay(task)
+    assert [is_done(each) for each in followers] == [False, True]
+    for task, expected in zip(followers, alone, strict=True):
+        run_replay(task)
+        assert look(task.settings) == look(expected.settings)
+    assert len(look(alone[0].settings)[0]) > 1
 
 
 def test_a_later_end_goes_on_with_what_is_there(fab: Odd) -> None:

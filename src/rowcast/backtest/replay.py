@@ -15,8 +15,9 @@ from rowcast.backtest.policies import Policy
 from rowcast.config import Logs, Notify, Settings
 from rowcast.errors import QuarantineError, TrainingError
 from rowcast.job.opening import open_job
-from rowcast.job.workdir import importable
+from rowcast.job.workdir import importable, make_private
 from rowcast.store.records import RunStatus
+from rowcast.training.policy import would_build
 
 _ENDED = (RunStatus.DONE, RunStatus.PARTIAL)
 _GOES_ON = (TrainingError, QuarantineError)  # what in production the next day's run tries again
@@ -32,6 +33,13 @@ class Replay:
     history: History
     home: Path  # the folder of the job's own rowcast.toml, where a user's estimator is found
     is_prologue: bool = False  # whether it ends with the first version: so far all policies do the same
+    followers: tuple["Replay", ...] = ()  # that do as it does until they would build: then each begins with a copy
+
+    @property
+    def waits(self) -> Path:
+        """A file that is there while it follows another from the beginning."""
+        folder = self.settings.folder
+        return folder.with_name(f"{folder.name}.waits")
 
     @property
     def is_begun(self) -> bool:
@@ -65,12 +73,13 @@ def begin_with(task: Replay, first: Replay) -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(first.settings.folder, part)
     part.rename(folder)
+    task.waits.unlink(missing_ok=True)
 
 
 def run_apart(task: Replay) -> None:
     """Do as `run_replay`, in a process of its own, which logs to a file beside the store alone."""
     folder = task.settings.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # scoring logs there too
         logs.configure(file=logs.LogFile(folder / "pipeline.log"), secrets=task.settings.secrets)
         run_replay(task)
@@ -82,7 +91,7 @@ def run_replay(task: Replay) -> None:
     Until there is a first version each moment tries to build one, whatever the policy is: `never` begins with it.
     """
     folder = task.settings.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private(folder)
     moments = task.history.moments
     with importable(task.home):
         done, champion = _go_on(task)
@@ -90,8 +99,25 @@ def run_replay(task: Replay) -> None:
             if task.is_prologue and champion is not None:
                 return
             if done is None or moment > done:
+                _part(task, moment, champion)
                 champion = _run(task, moment, champion)
             (folder / _PROGRESS).write_text(str(place + 1), encoding="ascii")
+    for each in _list_followers(task):
+        begin_with(each, task)
+
+
+def _list_followers(task: Replay) -> list[Replay]:
+    return [each for each in task.followers if not each.is_begun]
+
+
+def _part(task: Replay, moment: datetime, champion: int | None) -> None:
+    """Let those go their own way that would build a model now."""
+    for each in _list_followers(task) if champion is not None else []:
+        theirs = task.settings.model_copy(update={"retrain": each.settings.retrain})
+        with open_job(theirs) as job:
+            parts = would_build(job, moment)
+        if parts:
+            begin_with(each, task)
 
 
 def count_done(task: Replay) -> int:

@@ -23,7 +23,7 @@ from rowcast.config import Settings
 from rowcast.engines.local import Local
 from rowcast.errors import DeadWorkerError
 from rowcast.job.opening import open_job
-from rowcast.job.workdir import work_root
+from rowcast.job.workdir import make_private, work_root
 
 _LOOK = 0.5  # seconds between two looks at how far replays are
 
@@ -52,8 +52,11 @@ def backtest(
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     replays = [make_replay(settings, each, history, folder / _folder_name(each)) for each in policies]
-    _begin(settings, replays, folder, workers)
-    _run(replays, workers, progress)
+    waiting = _begin(settings, replays, folder, workers)
+    leading = [replace(each, followers=tuple(waiting)) if each.policy.kind == "never" else each for each in replays]
+    by_length = sorted(leading, key=lambda each: each.policy.every)  # what others wait for first, then the longest
+    _run([each for each in by_length if each not in waiting], workers, progress)
+    _run(waiting, workers, progress)
     return _report(settings, request, replays, folder)
 
 
@@ -61,9 +64,19 @@ def _folder_name(policy: Policy) -> str:
     return policy.name.replace(":", "-").replace(" ", "-")
 
 
-def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers: int) -> None:
-    """Build the first version once for all policies of a rule: they part only after it."""
-    new = [each for each in replays if not each.is_begun]
+def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers: int) -> list[Replay]:
+    """Build the first version once for all policies of a rule: they part only after it.
+
+    Return those that part later still: a policy that waits for drift or cost does as `never` until these come.
+    """
+    make_private(folder)
+    for left in {*folder.glob("*.waits")} - {each.waits for each in replays}:
+        left.unlink()  # `never` goes on without it
+    for each in replays if any(one.policy.kind == "never" and not one.is_begun for one in replays) else []:
+        if each.policy.kind in ("on-drift", "on-loss") and each.policy.rule is None and not each.is_begun:
+            each.waits.touch()
+    waiting = [each for each in replays if each.waits.exists()]
+    new = [each for each in replays if not each.is_begun and each not in waiting]
     first: dict[str, Replay] = {}
     for each in new:
         rule = each.policy.rule or ""
@@ -73,6 +86,7 @@ def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers:
     _run(list(first.values()), workers, None)
     for each in new:
         begin_with(each, first[each.policy.rule or ""])
+    return waiting
 
 
 def _look(settings: Settings, request: Request) -> History:

@@ -77,7 +77,7 @@ class WorkDir:
     def _new(self, name: str) -> Any:
         path = self.path / name
         try:
-            _make_private(path.parent)
+            make_private(path.parent)
         except OSError as error:
             raise RunError(
                 f"the work directory {path.parent} cannot be made: {error.strerror}",
@@ -91,10 +91,10 @@ class WorkDir:
         return str(self.path / name)
 
 
-def _make_private(folder: Path) -> None:
+def make_private(folder: Path) -> None:
     """Make a folder, and those above it that are missing, for its owner alone: files in it hold rows."""
     if not folder.is_dir():
-        _make_private(folder.parent)
+        make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 

@@ -46,6 +46,15 @@ def check_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:
     return due
 
 
+def would_build(job: Job, now: datetime) -> bool:
+    """Return whether a run as of this moment would retrain; nothing is recorded."""
+    due = check_time(job, now)
+    if due.now and job.settings.retrain.policy == "on-loss" and job.registry.champion() is not None:
+        found = quality.champion(job, now)
+        return found is not None and found.loss is not None
+    return due.now and check_figures(job, now, 0, due).now
+
+
 def _excess(job: Job, now: datetime, run_id: int) -> CostExcess | None:
     """Return the figure that shows that the champion costs more than was expected, recorded with the run."""
     with record_step(job.runs, run_id, "quality", "score") as report:
