@@ -61,6 +61,7 @@ def test_evidence_that_it_is_worse_refuses_it_and_says_what_would_have_changed_t
     made = decide_by_expectation(costs(0.30, 0.36), DEFAULT, AMPLE, max_harm=0.05)
     assert made.outcome is KEPT
     assert made.evidence.relative_gain < made.evidence.needed_gain < 0
+    assert made.evidence.gain_low < made.evidence.gain < made.evidence.gain_high < 0
     turned = decide_by_expectation(
         costs(0.30, 0.30 * (1 - made.evidence.needed_gain) - 0.01), DEFAULT, AMPLE, max_harm=0.05
     )

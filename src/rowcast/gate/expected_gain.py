@@ -25,6 +25,7 @@ from rowcast.store.records import DecisionOutcome, DecisionRecord
 _RETRAININGS = 4  # that the default prior counts as
 _MOST_SPREAD = 0.10  # of the prior, however much earlier retrainings differed
 _ADVANCE = timedelta(weeks=4)
+_REACH = 1.645  # errors: half the 90 % interval that is shown
 _FEW_BLOCKS = 4  # below, the spread of the blocks says nothing
 
 
@@ -36,7 +37,7 @@ class Prior:
     deviation: float
 
 
-DEFAULT = Prior(0.01, 0.02)  # docs/gate-method.md has what retrainings of real data came to
+DEFAULT = Prior(0.01, 0.02)  # not measured on real retrainings yet: docs/gate-method.md
 UNLIKE = Prior(0.0, 0.10)  # of a version by another recipe than the champion's
 
 
@@ -95,8 +96,11 @@ def decide_by_expectation(
     precision = prior.deviation**-2 + (0.0 if error is None else error**-2)
     mean = (prior.mean / prior.deviation**2 + (0.0 if error is None else (gain or 0.0) / error**2)) / precision
     harm = float(_normal_cdf((-max_harm - mean) * np.sqrt(precision)))
+    reach = None if error is None else _REACH * error * base
     weighed = replace(
         evidence,
+        gain_low=None if reach is None else (evidence.gain or 0.0) - reach,
+        gain_high=None if reach is None else (evidence.gain or 0.0) + reach,
         relative_gain=gain,
         relative_error=error,
         prior_gain=prior.mean,

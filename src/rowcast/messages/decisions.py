@@ -126,14 +126,16 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
     prior, gain = evidence.prior_gain or 0.0, evidence.relative_gain
     said = f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"
     if gain is None or evidence.relative_error is None:
-        said += f": the {evidence.rows or 0:,} labelled rows to compare on say nothing"
+        said += f": the {evidence.rows or 0:,} labelled rows to compare on are too few to tell"
     else:
         said += f": on {evidence.rows:,} labelled rows that neither had learned from it cost {_compare(gain)}"
         said += f", give or take {_share(evidence.relative_error)}"
-    said += f", and retraining makes it cost {_compare(prior)} on average"
+    said += f", and retraining is taken to make it cost {_compare(prior)}"
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
         verb = "more than" if decision.cause is Cause.RISKY else "within"
-        said += f"; the chance that it costs over {evidence.max_harm or 0.0:.0%} more is {_percent(evidence.harm)}, "
+        said += (
+            f"; the chance that it costs over {_share(evidence.max_harm or 0.0)} more is {_percent(evidence.harm)}, "
+        )
         said += f"{verb} the {_percent(decision.level)} allowed by now"
     if evidence.needed_gain is None or decision.cause is Cause.RISKY:
         return said
