@@ -1,6 +1,7 @@
 """What a backtest found, in words."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from rowcast import report
@@ -28,9 +29,10 @@ def describe(found: BacktestReport) -> str:
 
 def describe_span(found: BacktestReport) -> str:
     """Return what was replayed, in a sentence or two."""
+    often = "each day" if found.step == timedelta(days=1) else f"every {format_duration(found.step)}"
     return (
-        f"{found.job}: {len(found.policies)} policies, run as of each {format_duration(found.step)} from"
-        f" {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}. Compared on the same {found.rows:,} rows."
+        f"{len(found.policies)} policies, run as of {often} from {found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}."
+        f" Compared on the same {found.rows:,} rows."
     )
 
 
