@@ -144,7 +144,7 @@ class Place:
         if self._other is None:
             self._other = connect(self.url, create=True)
         rows: list[dict[str, Any]] = []
-        if any(statement.startswith(("CREATE TYPE", "CREATE DOMAIN")) for statement in statements):
+        if any(statement.startswith(("CREATE TYPE", "CREATE DOMAIN", "CREATE EXTENSION")) for statement in statements):
             known_types.forget()
         try:
             for statement in statements:

@@ -26,7 +26,7 @@ def test_moments_and_truth_are_written_for_people() -> None:
 
 
 def test_the_equation_says_whether_it_holds() -> None:
-    parts = {"source": 6, "unusable": 1, "out_of_scope": 2, "scored": 3, "quarantined": 0, "pending": 0}
+    parts = {"source": 6, "unusable": 1, "out_of_scope": 2, "scored": 3, "quarantined": 0, "pending": 0, "forgotten": 0}
     assert report.equation({**parts, "holds": True}) == (
         "6 source = 1 unusable + 2 out_of_scope + 3 scored + 0 quarantined + 0 pending: it holds"
     )
