@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from conftest import Place, literal
 
-from rowcast import config, pipeline
+from rowcast import config, gate, pipeline
+from rowcast.gate.expected_gain import DEFAULT
 from rowcast.init import quote
 from rowcast.job.opening import open_job
 from rowcast.store.records import DecisionOutcome
+from rowcast.training.comparison import decide
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 700  # one an hour
@@ -122,3 +124,16 @@ def test_a_retrain_without_a_new_label_replaces_nobody(database: Place, tmp_path
     again = retrain(found, 400).decision
     assert again.outcome is DecisionOutcome.UNDECIDED
     assert again.reason.startswith("no label has come")
+
+
+def test_a_decision_as_of_an_earlier_day_knows_nothing_of_later_ones(database: Place, tmp_path: Path) -> None:
+    fill(database)
+    found = settings(database, tmp_path, gate={"rule": "better"})
+    retrain(found, 300)
+    later = retrain(found, 650).decision
+    assert later.evidence["relative_error"] is not None
+    with open_job(found) as job:
+        decisions, costs = job.registry.decisions(), gate.PairedCosts(*np.random.default_rng(0).random((2, 50)))
+        then = decide(job, costs, START + timedelta(hours=500), decisions, "same").evidence
+        now = decide(job, costs, START + timedelta(hours=650), decisions, "same").evidence
+    assert then.prior_gain == DEFAULT.mean != now.prior_gain

@@ -29,13 +29,16 @@ def nothing() -> PairedCosts:
     return PairedCosts(empty, empty, empty > 0, 1.0, np.empty(0, np.int64))
 
 
-def decision(days: int, outcome: DecisionOutcome = PROMOTED, **evidence: float) -> DecisionRecord:
+def decision(
+    days: int, outcome: DecisionOutcome = PROMOTED, champion: int | None = None, **evidence: float
+) -> DecisionRecord:
+    """A decision so many days ago, by default about a champion of its own."""
     at = NOW - timedelta(days=days)
     return DecisionRecord(
         promotion_id=1,
         job="wafers",
         version=2,
-        previous=1,
+        previous=days if champion is None else champion,
         outcome=outcome,
         reason="",
         evidence=dict(evidence),
@@ -94,6 +97,11 @@ def test_the_prior_moves_to_what_retrainings_of_the_job_came_to() -> None:
     assert learn_prior([]) == DEFAULT
     assert learn_prior(bad).mean < 0 < DEFAULT.mean < learn_prior(good).mean < 0.08
     assert learn_prior([decision(0)]) == DEFAULT  # a person's decision says nothing of gains
+
+
+def test_a_champion_that_was_compared_again_and_again_counts_once() -> None:
+    again = [decision(days, UNDECIDED, 1, relative_gain=-0.08, relative_error=0.02) for days in range(0, 140, 7)]
+    assert learn_prior(again) == learn_prior(again[:1])
 
 
 def test_one_odd_month_does_not_make_the_prior_vague() -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from rowcast.api.connections import Connections
 from rowcast.api.moments import Moment, to_text
+from rowcast.backtest.policies import DEFAULT
 
 if TYPE_CHECKING:
     from rowcast.backtest.record import BacktestReport
@@ -16,7 +17,7 @@ class Backtests(Connections):
 
     def backtest(
         self,
-        policies: str = "never,every:7d,every:28d,on-drift,on-loss",
+        policies: str = DEFAULT,
         *,
         rules: str = "",
         since: Moment | None = None,

@@ -11,6 +11,7 @@ import rowcast
 from rowcast import logs
 from rowcast.api import Job
 from rowcast.config import DEFAULT_PATH, Settings, load
+from rowcast.errors import UsageError
 
 app = App(
     name="rowcast",
@@ -47,6 +48,14 @@ def quiet_job(common: Common) -> Job:
     settings = common.settings()
     logs.configure("warning", values=settings.notify.values)
     return Job(settings)
+
+
+def write_page(path: Path, text: str) -> None:
+    """Write a page to the file that --html names. Raise UsageError where it cannot be written."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="name another with --html") from None
 
 
 def describe_newest(as_of: datetime, days: int) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from rowcast import report
-from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
+from rowcast.backtest.policies import DEFAULT
+from rowcast.cli.app import COMMON, Common, Json, app, quiet_job, write_page
 from rowcast.cli.terminal import stoppable
 from rowcast.config import parse_duration
 from rowcast.errors import UsageError
@@ -23,7 +24,7 @@ _Price = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 @app.command
 def backtest(
     *,
-    policies: str = "never,every:7d,every:28d,on-drift,on-loss",
+    policies: str = DEFAULT,
     rules: str = "",
     since: Annotated[str | None, Parameter(name="--from")] = None,
     until: Annotated[str | None, Parameter(name="--to")] = None,
@@ -36,7 +37,7 @@ def backtest(
     json: Json = False,
     common: Common = COMMON,
 ) -> int:
-    """What other retraining policies would have cost on your own history: each is replayed in a store of its own.
+    """Show what other retraining policies would have cost on your own history: each is replayed in a store of its own.
 
     The same code decides as in production, on what was known at each moment. The source is only read, the job's own
     tables are not touched. Stopped, it goes on where it was when called again.
@@ -83,10 +84,7 @@ def backtest(
     if html is not None:
         from rowcast.backtest.page import page
 
-        try:
-            html.write_text(page(found), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+        write_page(html, page(found))
     report.show(report.as_json(found.to_dict()) if json else describe(found))
     return 0
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter, validators
 
 from rowcast import report
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, describe_newest, quiet_job
-from rowcast.errors import UsageError
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, describe_newest, quiet_job, write_page
 
 if TYPE_CHECKING:
     from rowcast.watch.chart_data import Chart
@@ -40,10 +39,7 @@ def charts(
     if html is not None:
         from rowcast.charts.page import page
 
-        try:
-            html.write_text(page(found), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+        write_page(html, page(found))
     if found.is_newest and not json:
         report.show(describe_newest(found.as_of, days))
     if json:

@@ -7,9 +7,8 @@ from cyclopts import App, Parameter
 
 from rowcast import report
 from rowcast.api import Job
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job
+from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job, write_page
 from rowcast.cli.terminal import finish, log_to_file
-from rowcast.errors import UsageError
 
 if TYPE_CHECKING:
     from rowcast.store.registry import Version
@@ -108,10 +107,7 @@ def show(
     if html is not None:
         from rowcast.card.html import page
 
-        try:
-            html.write_text(page(found), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(f"{html} cannot be written: {error.strerror}", hint="name another with --html") from None
+        write_page(html, page(found))
     if json:
         from rowcast.card.text import as_dict
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @app.command
 def status(*, json: Json = False, common: Common = COMMON) -> int:
-    """What is in service, what is pending, and how the last run went; exit 1 where something needs a person."""
+    """Show what is in service, what is pending, and how the last run went; exit 1 where something needs a person."""
     found = quiet_job(common).status()
     if json:
         report.show(report.as_json(found.to_dict(details=logs.shows_details(sys.stdout))))

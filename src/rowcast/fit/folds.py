@@ -59,7 +59,7 @@ def folds(
         if window is not None:
             trains &= time[:start] >= time[start] - window
         split.append(Fold(np.flatnonzero(trains), np.flatnonzero((first >= start) & (first < end))))
-    return [fold for fold in split if len(fold.test) and _trainable(target.take(fold.train))]
+    return [fold for fold in split if len(fold.test) and is_trainable(target.take(fold.train))]
 
 
 def _rarer(target: Target) -> npt.NDArray[np.int64]:
@@ -76,7 +76,8 @@ def _first_rows(group: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.asarray(first[place], dtype=np.int64)
 
 
-def _trainable(target: Target) -> bool:
+def is_trainable(target: Target) -> bool:
+    """Return whether rows hold enough of what needs action, and of what does not, to learn from."""
     if target.kind == "regression":
         return len(target) >= MIN_ROWS
     acts = int((target.values > 0).sum())

@@ -8,11 +8,10 @@ import numpy.typing as npt
 
 from rowcast.config import Task
 from rowcast.fit.cross_fitting import Choose, Places, decide_rows
+from rowcast.fit.folds import is_trainable
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.selection import add_average, score_alike
 from rowcast.models import calibration
-
-MIN_RARER = 3  # rows of each side among those that the choices are made on
 
 
 @dataclass(frozen=True)
@@ -35,17 +34,10 @@ def predict_forward(
     later_folds = [fold for fold in folds if place[scores.fold == fold].min() >= border]
     later = np.isin(scores.fold, later_folds)
     before = scores.take(~later)
-    if not later.any() or not _suffices(before):
+    if not later.any() or not is_trainable(before.target):
         return None
     known = add_average(before)
     name = choose(known).name
     raw = score_alike(before, name, {each: values[later] for each, values in scores.raw.items()})
     _, predicted = decide_rows(raw, known.raw[name], known.target, task, calibration.fit)
     return ForwardPredictions(place[later], predicted)
-
-
-def _suffices(before: OutOfFold) -> bool:
-    if before.target.kind == "regression":
-        return len(before.target) >= MIN_RARER
-    needing = int((before.target.values > 0).sum())
-    return min(needing, len(before.target) - needing) >= MIN_RARER

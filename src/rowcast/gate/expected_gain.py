@@ -44,21 +44,25 @@ UNLIKE = Prior(0.0, 0.10)  # of a version by another recipe than the champion's
 def learn_prior(decisions: Iterable[DecisionRecord]) -> Prior:
     """Return what earlier retrainings of a job came to, with the default counting as four of them.
 
-    A random-effects mean, and a moment estimate of the spread beyond the error of each (DerSimonian and Laird 1986,
+    A champion that was compared several times was so on nearly the same rows: the newest comparison counts. A
+    random-effects mean, and a moment estimate of the spread beyond the error of each (DerSimonian and Laird 1986,
     Controlled Clinical Trials 7(3)), bounded so that one odd month cannot make the prior vague.
     """
-    known = [(made.evidence.get("relative_gain"), made.evidence.get("relative_error")) for made in decisions]
-    pairs = np.array([pair for pair in known if None not in pair], dtype=np.float64).reshape(-1, 2)
-    if not len(pairs):
+    known = {
+        made.previous: (made.evidence["relative_gain"], made.evidence["relative_error"])
+        for made in sorted(decisions, key=lambda made: made.decided_at)
+        if made.evidence.get("relative_error") is not None
+    }
+    if not known:
         return DEFAULT
-    gains, errors = pairs.T
+    gains, errors = np.array([*known.values()], dtype=np.float64).T
     spread = DEFAULT.deviation**2
     for _ in range(20):
         weights = 1 / (errors**2 + spread)
         own = _RETRAININGS / DEFAULT.deviation**2
         mean = float((own * DEFAULT.mean + weights @ gains) / (own + weights.sum()))
         beyond = np.clip((gains - mean) ** 2 - errors**2, 0.0, _MOST_SPREAD**2)
-        spread = float((_RETRAININGS * DEFAULT.deviation**2 + beyond.sum()) / (_RETRAININGS + len(pairs)))
+        spread = float((_RETRAININGS * DEFAULT.deviation**2 + beyond.sum()) / (_RETRAININGS + len(known)))
     return Prior(mean, min(float(np.sqrt(spread)), _MOST_SPREAD))
 
 
@@ -67,7 +71,7 @@ def find_harm_allowance(yearly: float, now: datetime, decisions: Iterable[Decisi
 
     The first decision of the job begins the count, with four weeks in advance, so that the first retrainings can serve.
     """
-    made = [each for each in decisions if each.decided_at <= now]
+    made = list(decisions)
     begun = min((each.decided_at for each in made), default=now)
     share = min((now - begun + _ADVANCE) / YEAR, 1.0)
     spent = sum(
@@ -88,6 +92,8 @@ def decide_by_expectation(
     spent: otherwise it is left undecided, and the next gate has more. Rows (n may be 0) speak through their mean gain
     and its error, whole blocks at a time; one loss more than was seen is allowed for, as large as a row can cost.
     """
+    from scipy.special import ndtr
+
     blocks = sum_blocks(costs)
     yearly, left = (None, None) if allowed is None else (allowed.yearly, allowed.left)
     evidence = describe_costs(costs, blocks, yearly, left, min_gain)
@@ -95,7 +101,7 @@ def decide_by_expectation(
     gain, error = _measure(costs, blocks, base)
     precision = prior.deviation**-2 + (0.0 if error is None else error**-2)
     mean = (prior.mean / prior.deviation**2 + (0.0 if error is None else (gain or 0.0) / error**2)) / precision
-    harm = float(_normal_cdf((-max_harm - mean) * np.sqrt(precision)))
+    harm = float(ndtr((-max_harm - mean) * np.sqrt(precision)))
     reach = None if error is None else _REACH * error * base
     weighed = replace(
         evidence,
@@ -134,9 +140,3 @@ def _needed(prior: Prior, error: float, least: float) -> float:
     """The gain on these rows, as a share of the champion's cost, at which the decision would turn."""
     ratio = error**2 / prior.deviation**2
     return least * (1 + ratio) - prior.mean * ratio
-
-
-def _normal_cdf(value: float) -> float:
-    from scipy.special import ndtr
-
-    return float(ndtr(value))

@@ -113,7 +113,7 @@ class Alerts:
         return int(self.db.scalar(sa.select(sa.func.count().label("n")).where(mine)))
 
     def due(self, *, at_once: bool = False) -> list[Delivery]:
-        """What waits and nobody is delivering, the oldest first; `at_once`: also what failed or is not due yet."""
+        """Return what waits to be delivered by nobody yet, the oldest first; `at_once`: also what is not due yet."""
         table, now = self.tables.alert, self.db.now()
         waits = table.c.next_try.is_not(None) if at_once else table.c.next_try <= now
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job, waits).order_by(table.c.alert_id))

@@ -94,11 +94,11 @@ class Profiles:
         return [DriftRecord.from_row(row) for row in rows]
 
     def find_last_look(self, run_id: int, figure: str) -> tuple[datetime, float] | None:
-        """As of when a run before this one last kept this figure of the step `monitor`, and what it was."""
+        """Return as of when a run before this one last kept a figure of the step `monitor`, and its value."""
         return next(iter(self.find_looks(run_id, figure, 1)), None)
 
     def find_looks(self, run_id: int, figure: str, most: int) -> list[tuple[datetime, float]]:
-        """Return the same of the newest runs before this one that kept it, the newest first."""
+        """Return moments and values of a figure of the step `monitor` in the runs before this one, the newest first."""
         run, metric = self.tables.run, self.tables.metric
         mine = sa.and_(metric.c.job == self.job, metric.c.step == "monitor", metric.c.name == figure)
         joined = metric.join(run, run.c.run_id == metric.c.run_id)

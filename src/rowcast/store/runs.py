@@ -236,7 +236,7 @@ class Runs:
         return self._steps(sa.and_(step.c.job == self.job, step.c.run_id.in_(last))) if last else []
 
     def last_done(self, name: str, row_set: str, now: datetime) -> datetime | None:
-        """As of when a step was last done by any run of this job, as far as that is known `now`."""
+        """Return as of when, at `now` or before, a run of this job last did a step; None where none did."""
         run, step = self.tables.run, self.tables.step
         mine = sa.and_(step.c.job == self.job, step.c.name == name, step.c.row_set == row_set)
         joined = step.join(run, run.c.run_id == step.c.run_id)
@@ -246,17 +246,17 @@ class Runs:
         return found[0]["as_of"] if found else None
 
     def between(self, after: datetime, until: datetime) -> sa.Select[Any]:
-        """Number and `as_of` of the runs as of a moment later than one, and no later than the other."""
+        """Return the statement that selects `run_id` and `as_of` of runs as of later than `after`, until `until`."""
         table = self.tables.run
         within = sa.and_(table.c.job == self.job, table.c.as_of > after, table.c.as_of <= until)
         return sa.select(table.c.run_id, table.c.as_of).where(within)
 
     def as_of(self, after: datetime, until: datetime) -> dict[int, datetime]:
-        """The same runs by number."""
+        """Return the moments of the runs as of later than `after`, until `until`, by their numbers."""
         return {row["run_id"]: row["as_of"] for row in self.db.rows(self.between(after, until))}
 
     def newest_that_scored(self) -> datetime | None:
-        """As of when a run that published rows was last; None where none did."""
+        """Return the latest moment as of which a run published rows; None where none did."""
         run, batch = self.tables.run, self.tables.batch
         scored = sa.select(batch.c.run_id).where(
             batch.c.job == self.job, batch.c.status == BatchStatus.PUBLISHED, batch.c.row_count > 0

@@ -56,16 +56,17 @@ def decide(
     decisions: Sequence[DecisionRecord],
     recipe: Recipe,
 ) -> gate.Decision:
-    """Return the decision of the config's rule about a challenger, as of `now` and the decisions on record.
+    """Return the decision of the config's rule about a challenger, as of `now` and the decisions on record by then.
 
     A version that was fitted elsewhere must be proven better, whatever the rule: no earlier retraining tells of it.
     """
     settings = job.settings.gate
     if settings.rule == "proven" or recipe == "imported":
         return gate.decide(costs, gate.Rule(min_gain=settings.min_gain), shadow.find_allowance(job, now, decisions))
-    prior = gate.learn_prior(decisions) if recipe == "same" else gate.UNLIKE
+    by_then = [each for each in decisions if each.decided_at <= now]
+    prior = gate.learn_prior(by_then) if recipe == "same" else gate.UNLIKE
     yearly = settings.yearly_error
-    allowed = gate.find_harm_allowance(yearly, now, decisions) if settings.rule == "fresh" else None
+    allowed = gate.find_harm_allowance(yearly, now, by_then) if settings.rule == "fresh" else None
     return gate.decide_by_expectation(costs, prior, allowed, max_harm=settings.max_harm, min_gain=settings.min_gain)
 
 
@@ -92,7 +93,10 @@ def _in_form(labels: pa.Array, task: Task, classes: tuple[Any, ...]) -> npt.NDAr
 
 
 def blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
-    """What rows share luck: the group where one is named, else the day; without a time column each stands alone."""
+    """Return which rows share luck, as numbers (n,): those of a group where one is named, else those of a day.
+
+    Return None where each row stands alone, since neither a group nor a time is known.
+    """
     if GROUP in rows.schema.names or job.source.time is None:
         return groups(rows)
     days: npt.NDArray[np.int64] = rows.column(TIME).to_numpy() // _DAY
@@ -100,7 +104,7 @@ def blocks(job: Job, rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
 
 
 def groups(rows: pa.RecordBatch) -> npt.NDArray[np.int64] | None:
-    """Which rows belong together, None where no group is named."""
+    """Return which rows belong together, as numbers (n,); None where no group is named."""
     if GROUP not in rows.schema.names:
         return None
     found = rows.column(GROUP).dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)

@@ -50,7 +50,7 @@ def save_forward(work: WorkDir, checked: pa.Array, serves_gate: npt.NDArray[np.b
 def judge(
     run: Run, champion: Version, challenger: Version, decisions: Sequence[DecisionRecord], about: StepReport
 ) -> gate.Decision:
-    """Both versions on the same rows, later than what the champion was trained on."""
+    """Return the gate's decision by what both versions predict of rows later than what the champion was trained on."""
     job, rows, predicted = run.job, run.work.rows(SAVED["data-check"]).rows, None
     if refits(run):
         if not rows.column(FRESH).to_numpy().any():
@@ -62,8 +62,9 @@ def judge(
     try:
         require_same_meaning(champion, job.source, job.settings.task)
         models = [job.registry.load(version.version) for version in (champion, challenger)]
-        scored = [model.score(features.process(rows, model.contract, model.features)) for model in models]
-        said = [predict.predict_labels(model, found) for model, found in zip(models, scored, strict=True)]
+        scoring = models if predicted is None else models[:1]  # what the recipe predicts was saved when it was fitted
+        scored = [model.score(features.process(rows, model.contract, model.features)) for model in scoring]
+        said = [predict.predict_labels(model, found) for model, found in zip(scoring, scored, strict=True)]
         costs = pair_costs(job, rows, said[0], said[1] if predicted is None else predicted, models)
     except (ModelError, RunError, SourceError) as error:  # a champion that cannot score cannot be compared with
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
