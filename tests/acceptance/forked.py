@@ -98,7 +98,7 @@ def close() -> None:
     while _nurseries:
         _, (process, ours) = _nurseries.popitem()
         ours.close()
-        process.wait(timeout=60)
+        process.wait(timeout=600)
 
 
 def _nursery(early: Early) -> socket.socket:

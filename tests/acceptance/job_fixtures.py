@@ -211,7 +211,7 @@ def start() -> Iterator[Callable[..., "Popen[str]"]]:
         if process.poll() is None:
             process.kill()
         if process.stdout and not process.stdout.closed:
-            process.communicate(timeout=30)
+            process.communicate(timeout=60)
 
 
 @pytest.fixture(params=SYSTEMS)

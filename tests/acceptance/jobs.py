@@ -138,7 +138,7 @@ class Done:
 
 def _done(process: "subprocess.Popen[str]") -> Done:
     with process:
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=1800)
     return Done(process.returncode, out, err)
 
 

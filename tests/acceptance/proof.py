@@ -10,7 +10,7 @@ from jobs import Done, Job
 from sqlserver import waits
 
 
-def ended(process: "Popen[str]", seconds: float = 180) -> Done:
+def ended(process: "Popen[str]", seconds: float = 1800) -> Done:
     """What a command came to that ends by itself."""
     out, err = process.communicate(timeout=seconds)
     assert "Traceback" not in err, err
@@ -86,7 +86,7 @@ def slow(job: Job, milliseconds: int = 40) -> None:
 
 def eventually(holds: Callable[[], Any], process: "Popen[str] | None" = None) -> None:
     """Wait until something has happened, in a process that goes on."""
-    deadline = time.monotonic() + 50
+    deadline = time.monotonic() + 600
     while not holds():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

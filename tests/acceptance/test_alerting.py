@@ -356,7 +356,7 @@ def test_who_is_told_to_stop_while_a_message_is_sent_stops_and_it_is_sent_later(
     process = start(told, "infer")
     eventually(lambda: hook.asked == 1, process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, "Traceback" in err) == (1, False)
     assert told.ok("runs", "--json")[0]["status"] == "failed"
     hook.silent = False

@@ -267,7 +267,7 @@ def test_two_retrains_at_the_same_moment_make_one_champion(untrained: Job, start
 def test_a_retrain_that_was_killed_keeps_no_other_from_training(untrained: Job, start: Start) -> None:
     first = held(untrained, start)
     first.kill()
-    first.wait(timeout=60)
+    first.wait(timeout=600)
     (untrained.folder / "go").touch()
     assert untrained.ok("retrain")["champion"] == "v1"
     has_one_champion(untrained)

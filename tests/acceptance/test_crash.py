@@ -28,7 +28,7 @@ pytest_plugins = ("job_fixtures",)
 POINTS = {"planned": 15, "claimed": 12, "scored": 6, "publish": 24, "committed": 3}
 PER_HOUR = 360  # new wafers in an hour of event time
 ONE, TWO = "with one process", "with two processes"
-TIMEOUT = 120
+TIMEOUT = 1200
 
 FAULTS = """
 SELECT (SELECT count(*) FROM (SELECT wafer FROM {prediction} GROUP BY wafer HAVING count(*) > 1) AS d) AS scored_twice,

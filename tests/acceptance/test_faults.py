@@ -745,7 +745,7 @@ def test_a_read_only_file_is_named_and_nothing_is_lost(make_job: MakeJob, open_f
         path.chmod(mode)
     done = subprocess.run(
         [sys.executable, "-c", AS_NOBODY, str(warm.folder / "rowcast.toml"), str(config)],
-        capture_output=True, text=True, cwd=open_folder, env=warm.environment(), timeout=60,
+        capture_output=True, text=True, cwd=open_folder, env=warm.environment(), timeout=600,
     )  # fmt: skip
     assert warm.counts()[2] == PENDING, done.stderr
     said = job.refused(done=Done(done.returncode, done.stdout, done.stderr))

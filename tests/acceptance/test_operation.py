@@ -45,7 +45,7 @@ def eventually(holds: Callable[[], bool], process: "subprocess.Popen[str]") -> N
 
 def kill(process: "subprocess.Popen[str]") -> None:
     process.kill()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
 
 # Running
@@ -297,7 +297,7 @@ def stall(job: Job, wafer: int) -> Callable[[], None]:
 def test_two_at_once_share_the_work_and_score_every_row_once(trained: Job) -> None:
     trained.configure({"infer": {"batch_rows": 4}})
     both = [trained.start("infer"), trained.start("infer")]
-    ended = [process.communicate(timeout=60) for process in both]
+    ended = [process.communicate(timeout=600) for process in both]
     assert [process.returncode for process in both] == [0, 0], ended
     assert sum(json.loads(out.splitlines()[-1])["scored"] for out, _ in ended) == PENDING
     assert trained.counts() == (0, LABELLED, PENDING, 0, 0)
@@ -484,7 +484,7 @@ def test_on_a_terminal_people_get_lines_and_a_summary(lite: Job) -> None:
         while part := os.read(ours, 10_000):
             shown += part
     os.close(ours)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(timeout=300) == 0
     text = shown.decode()
     assert "infer begins" in text
     assert re.search(r"scored +100\b", text)
@@ -532,7 +532,7 @@ def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:
     scored = f"SELECT count(*) AS n FROM {lite.table('wafers_prediction')}"
     eventually(lambda: lite.sql(scored)[0]["n"] == PENDING + 5, process)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert all(json.loads(line)["pipeline"] == "full-pipeline" for line in out.splitlines())
@@ -545,7 +545,7 @@ def test_a_run_that_is_told_to_stop_is_recorded_and_can_go_on(plain: Job) -> Non
     process = plain.start("run")
     eventually((plain.folder / "waiting").exists, process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: interrupted\n  'rowcast resume' goes on" in err
     assert "Traceback" not in err

@@ -31,7 +31,7 @@ class Folder:
         command = [sys.executable, "-m", *arguments]
         streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with forked.Popen(command, cwd=self.path, env={**environment(), **more}, **streams) as process:
-            out, err = process.communicate(timeout=180)
+            out, err = process.communicate(timeout=1800)
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def act(self, action: str, level: str = "INFO", **more: str) -> list[dict[str, Any]]:

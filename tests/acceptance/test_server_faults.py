@@ -270,7 +270,7 @@ def held_by_another(job: Job, *seconds: str) -> Iterator["Popen[str]"]:
         assert holder.stdout
         assert holder.stdout.readline() == "held\n"
         yield holder
-        holder.communicate(timeout=60)
+        holder.communicate(timeout=600)
     assert holder.returncode == 0
 
 
