@@ -99,21 +99,33 @@ def run(
     result = Result(PipelineName(pipeline))
     with raising.alert_unbegun(settings, result), open_job(settings) as job:
         now = resolve_now(settings, as_of, job.store)
-        back_to = None if since is None else _event_time(job, since)
-        if pipeline == "infer" and job.registry.champion() is None:
-            raise infer.no_champion(job)
-        with _begin(job, result, now, options=RunOptions(back_to, rescore)):
-            log.info(
-                f"{pipeline} begins", run=result.run_id, job=settings.name, as_of=now.isoformat(timespec="seconds")
-            )
-            if pipeline != "infer":
-                _train(job, result, now, forced=pipeline == "retrain")
-            if pipeline != "retrain":
-                request = ScoringRequest(
-                    settings, result.run_id, now, accept_quarantine=accept_quarantine, since=back_to
-                )
-                _score(job, result, request, progress, rescore=rescore)
-        return result
+        options = RunOptions(None if since is None else _event_time(job, since), rescore)
+        request = ScoringRequest(settings, 0, now, accept_quarantine=accept_quarantine, since=options.since)
+        return _run(job, result, request, options, progress)
+
+
+def run_again(job: Job, pipeline: Pipeline, now: datetime) -> Result:
+    """Do as `run` as of a moment, in a job that stays open for the moments after it, as what scores does.
+
+    `scoring.batch.close_worker` lets go of that.
+    """
+    result, request = Result(PipelineName(pipeline)), ScoringRequest(job.settings, 0, now, stays_open=True)
+    return _run(job, result, request, RunOptions(), ignore_progress)
+
+
+def _run(job: Job, result: Result, request: ScoringRequest, options: RunOptions, progress: Progress) -> Result:
+    pipeline, now = result.pipeline, request.now
+    if pipeline is PipelineName.INFER and job.registry.champion() is None:
+        raise infer.no_champion(job)
+    with _begin(job, result, now, options=options):
+        as_of = now.isoformat(timespec="seconds")
+        log.info(f"{pipeline} begins", run=result.run_id, job=job.settings.name, as_of=as_of)
+        if pipeline is not PipelineName.INFER:
+            _train(job, result, now, forced=pipeline is PipelineName.RETRAIN)
+        if pipeline is not PipelineName.RETRAIN:
+            scoring = replace(request, run_id=result.run_id)
+            _score(job, result, scoring, progress, rescore=options.rescore)
+    return result
 
 
 def _event_time(job: Job, text: str) -> datetime:

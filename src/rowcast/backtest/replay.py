@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from contextlib import redirect_stderr, suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, redirect_stderr, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,8 +14,9 @@ from rowcast.backtest.history import History
 from rowcast.backtest.policies import Policy
 from rowcast.config import Logs, Notify, Settings
 from rowcast.errors import QuarantineError, TrainingError
-from rowcast.job.opening import open_job
+from rowcast.job.opening import Job, open_job
 from rowcast.job.workdir import importable, make_private
+from rowcast.scoring.batch import close_worker
 from rowcast.store.records import RunStatus
 from rowcast.training.policy import would_build
 
@@ -92,31 +93,50 @@ def run_replay(task: Replay) -> None:
     """
     folder = task.settings.folder
     make_private(folder)
-    moments = task.history.moments
-    with importable(task.home):
+    with importable(task.home), closing(_OpenJob()) as opened:
         done, champion = _go_on(task)
-        for place, moment in enumerate(moments):
+        for place, moment in enumerate(task.history.moments):
             if task.is_prologue and champion is not None:
                 return
             if done is None or moment > done:
-                _part(task, moment, champion)
-                champion = _run(task, moment, champion)
+                _part(task, moment, champion, opened)
+                champion = _run(task, moment, champion, opened)
             (folder / _PROGRESS).write_text(str(place + 1), encoding="ascii")
     for each in _list_followers(task):
         begin_with(each, task)
+
+
+class _OpenJob:
+    """A replay's job, which stays open from one moment to the next."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._job: Job | None = None
+
+    def get(self, settings: Settings) -> Job:
+        """Return the job with these settings."""
+        if self._job is None or self._job.settings != settings:
+            self.close()
+            self._job = self._stack.enter_context(open_job(settings))
+        return self._job
+
+    def close(self) -> None:
+        """Let go of it, before anything else touches its files."""
+        close_worker()
+        self._stack.close()
+        self._job = None
 
 
 def _list_followers(task: Replay) -> list[Replay]:
     return [each for each in task.followers if not each.is_begun]
 
 
-def _part(task: Replay, moment: datetime, champion: int | None) -> None:
+def _part(task: Replay, moment: datetime, champion: int | None, opened: _OpenJob) -> None:
     """Let those go their own way that would build a model now."""
     for each in _list_followers(task) if champion is not None else []:
         theirs = task.settings.model_copy(update={"retrain": each.settings.retrain})
-        with open_job(theirs) as job:
-            parts = would_build(job, moment)
-        if parts:
+        if would_build(replace(opened.get(task.settings), settings=theirs), moment):
+            opened.close()
             begin_with(each, task)
 
 
@@ -152,11 +172,10 @@ def _go_on(task: Replay) -> tuple[datetime | None, int | None]:
     return newest[0].as_of, champion
 
 
-def _run(task: Replay, moment: datetime, champion: int | None) -> int | None:
+def _run(task: Replay, moment: datetime, champion: int | None, opened: _OpenJob) -> int | None:
     """Run the pipeline as of a moment, and return the version that serves then."""
     with suppress(*_GOES_ON):
-        settings = _settings_at(task, moment, champion)
-        return pipeline.run(settings, "full-pipeline", as_of=moment.isoformat()).champion
+        return pipeline.run_again(opened.get(_settings_at(task, moment, champion)), "full-pipeline", moment).champion
     return champion
 
 

@@ -5,6 +5,7 @@ import json
 import math
 import zipfile
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, get_args
 
 import numpy as np
@@ -27,6 +28,7 @@ from rowcast.models.target import Kind
 from rowcast.models.validation import RETRAIN
 
 FORMAT = 2
+_KEPT = 3  # models that a process holds ready: champion, challenger and one in the shadow
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ class Model:
         if hashlib.sha256(data).hexdigest() != sha256.lower():
             raise ModelError("the model's bytes were changed: their SHA-256 is not the recorded one", hint=RETRAIN)
         try:
-            return cls._read(data)
+            return _read_once(data)
         except RowcastError:
             raise
         except Exception as error:  # whatever a malformed file provokes in a parser, the answer is the same
@@ -276,6 +278,12 @@ class Model:
                     hint="make the matrix with the model's own contract",
                 )
         return selected
+
+
+@lru_cache(maxsize=_KEPT)
+def _read_once(data: bytes) -> Model:
+    """A run loads its champion several times: to check that rows can be scored, to watch them, to score them."""
+    return Model._read(data)
 
 
 def _rule_is_sound(rule: ColumnRule) -> bool:

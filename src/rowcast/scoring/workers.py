@@ -74,7 +74,8 @@ class Workers:
                     failed |= outcome.failed
                     progress()
         finally:
-            close_worker()
+            if not self.request.stays_open:
+                close_worker()
         return failed
 
     def _find_deadly(self, batches: Sequence[int], least: int) -> set[int]:

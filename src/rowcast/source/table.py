@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -69,12 +70,19 @@ class Source:
 
     def table(self, alias: str = "s") -> sa.FromClause:
         """Return the table or query as a part of FROM."""
+        if isinstance(self._all, sa.TableClause):
+            return self._all.alias(alias)
+        return self._all.subquery(alias)
+
+    @cached_property
+    def _all(self) -> sa.TableClause | sa.Select[Any]:
+        """All columns; each statement takes an alias of its own."""
         columns: list[sa.ColumnClause[Any]] = [sa.column(name) for name in self.relation.names if name]
         if self.settings.query is not None:
             text = in_parentheses(self.settings.query).replace(":", r"\:")  # a colon would begin a parameter
-            return sa.select(*columns).select_from(sa.text(f"{text} AS q")).subquery(alias)
+            return sa.select(*columns).select_from(sa.text(f"{text} AS q"))
         schema, name = self.db.admin.split_name(str(self.settings.table))
-        return sa.table(name, *columns, schema=schema).alias(alias)
+        return sa.table(name, *columns, schema=schema)
 
     def select(self, *columns: sa.ColumnElement[Any], table: sa.FromClause | None = None) -> sa.Select[Any]:
         chosen = sa.select(*columns).select_from(self.table() if table is None else table)

@@ -16,6 +16,7 @@ _DATED = _DIGIT * 4 + "-" + _DIGIT * 2 + "-" + _DIGIT * 2 + "*"
 _DOTTED = ".".join((_DIGIT * 2, _DIGIT * 2, _DIGIT * 4)) + "*"
 
 
+@lru_cache(maxsize=256)
 def read_time(value: str, time_format: str | None, timezone: str) -> str:
     """Return SQL for the seconds since 1970 that a text in the column `value` tells, NULL where it tells none.
 
