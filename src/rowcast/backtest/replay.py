@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from rowcast import logs, pipeline
+from rowcast import fit, logs, pipeline
 from rowcast.backtest.history import History
 from rowcast.backtest.policies import Policy
 from rowcast.config import Logs, Notify, Settings
@@ -89,11 +89,12 @@ def run_apart(task: Replay) -> None:
 def run_replay(task: Replay) -> None:
     """Run the pipeline as of each moment that has not had its run, or until there is a version where that is enough.
 
+    What it fits it shares with the replays beside it.
     Until there is a first version each moment tries to build one, whatever the policy is: `never` begins with it.
     """
     folder = task.settings.folder
     make_private(folder)
-    with importable(task.home), closing(_OpenJob()) as opened:
+    with importable(task.home), fit.share_fits(folder.parent / "fits"), closing(_OpenJob()) as opened:
         done, champion = _go_on(task)
         for place, moment in enumerate(task.history.moments):
             if task.is_prologue and champion is not None:

@@ -16,16 +16,17 @@ from rowcast import config
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
-from rowcast.fit.candidates import Candidate, FittedCandidate, default_candidates, user_candidate
+from rowcast.fit.candidates import Candidate, default_candidates, user_candidate
 from rowcast.fit.cross_fitting import cross_fit
 from rowcast.fit.evaluation import Evaluation, evaluate
-from rowcast.fit.feature_selection import SelectedFeatures, select_features
+from rowcast.fit.feature_selection import SelectedFeatures
 from rowcast.fit.folds import FOLDS, Fold, folds
 from rowcast.fit.forward import ForwardPredictions, predict_forward
 from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import measure_quality
 from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candidate
+from rowcast.fit.sharing import choose_features, fit_candidate, share_fits
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Floats
@@ -153,7 +154,7 @@ def _about(candidate: str, target: Target, matrix: Matrix) -> dict[str, Any]:
 
 
 def _member(candidate: Candidate, scores: OutOfFold, matrix: Matrix, target: Target, is_one_of_several: bool) -> Member:
-    fitted = candidate.fit(matrix, target)
+    fitted = fit_candidate(candidate, matrix, target)
     if not is_one_of_several:
         return Member(fitted.engine, fitted.estimator)
     slope, intercept = calibration.fit_line(scores.raw[candidate.name], scores.target)
@@ -266,7 +267,7 @@ def _check_enough(target: Target, model: config.Model) -> None:
 
 
 def _reduce(matrix: Matrix, target: Target, model: config.Model, seed: int) -> SelectedFeatures:
-    reduced = select_features(matrix, target, model.max_features, seed)
+    reduced = choose_features(matrix, target, model.max_features, seed)
     if not reduced.kept:
         raise TrainingError(
             f"none of {len(matrix.names)} columns tells anything in {len(matrix)} rows: all are constant or missing",
@@ -295,7 +296,7 @@ def _out_of_fold(
         raw[candidate.name] = np.full(shape, np.nan)
         for fold, names in zip(split, kept, strict=True):
             chosen = matrix.select(names)
-            fitted: FittedCandidate = candidate.fit(chosen.take(fold.train), target.take(fold.train))
+            fitted = fit_candidate(candidate, chosen.take(fold.train), target.take(fold.train))
             raw[candidate.name][fold.test] = fitted.raw(chosen.take(fold.test))
     fold_of = np.full(len(target), -1)
     for number, fold in enumerate(split):
@@ -346,4 +347,5 @@ __all__ = [
     "TrialLimit",
     "calibrate_imported",
     "fit_challenger",
+    "share_fits",
 ]
