@@ -33,7 +33,7 @@ def predict_batch(model: Model, matrix: Matrix, keys: pa.RecordBatch, row_hash: 
     The flagged rows with the highest scores carry their leading contributions; `rowcast explain` gives any row's.
     """
     scored = model.score(matrix)
-    columns = {**_sure(model, scored), "contributions": _contributions(model, matrix, scored)}
+    columns = {**certainty_columns(model, scored), "contributions": _contributions(model, matrix, scored)}
     rows = _beside(score_columns(model, scored, keys, row_hash), columns)
     return Predictions(rows, int(scored.flagged.sum()))
 
@@ -82,8 +82,8 @@ def make_quarantine_rows(
     return _beside(keys.take(pa.array(rows)), columns)
 
 
-def _sure(model: Model, scored: ModelOutput) -> dict[str, pa.Array]:
-    """Which rows the model cannot tell, and what each may be: a JSON list of classes, or the ends of an interval."""
+def certainty_columns(model: Model, scored: ModelOutput) -> dict[str, pa.Array]:
+    """Return which rows the model cannot tell, and what each may be: a JSON list of classes, or an interval's ends."""
     rows, how = len(scored.score), model.conformal
     kinds = {"uncertain": pa.bool_(), "possible": pa.string(), "low": pa.float64(), "high": pa.float64()}
     columns = {name: pa.nulls(rows, kind) for name, kind in kinds.items()}

@@ -1,6 +1,6 @@
 """A model version in memory: rows from anywhere are checked and scored as a batch would be, and nothing is written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -9,15 +9,24 @@ import pyarrow as pa
 
 from rowcast import check, features, predict
 from rowcast.config import Reading
-from rowcast.contract import Contract
+from rowcast.contract import Contract, Misfit
 from rowcast.errors import UsageError
 from rowcast.job.meaning import require_same_task
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
 from rowcast.scoring.required_columns import check_overrides
 from rowcast.store.registry import Version
 
 _PLACE = "rowcast.place"
+
+
+@dataclass(frozen=True)
+class CheckedRows:
+    """Rows held against the contract, and what the model sees of those that keep it."""
+
+    checked: check.CheckResult
+    matrix: Matrix  # of the rows that passed
 
 
 @dataclass(frozen=True)
@@ -77,10 +86,18 @@ class ServedModel:
             )
         return pa.concat_tables(self._score(batch) for batch in _batches(table, self.batch_rows))
 
-    def _score(self, rows: pa.RecordBatch) -> pa.Table:
+    def prepare(self, rows: pa.RecordBatch, misfits: Iterable[Misfit] = ()) -> CheckedRows:
+        """Check rows and make the matrix of those that pass, as a batch does.
+
+        Raise SourceError where they lack a feature, or hold a column of a type that no model can use.
+        """
         contract = self.checked.select(name for name in self.checked.names if name in rows.schema.names)
-        checked = check.check(rows, contract, (), self.reading)
-        matrix = features.process(checked.good, self.model.contract, self.features)
+        checked = check.check(rows, contract, misfits, self.reading)
+        return CheckedRows(checked, features.process(checked.good, self.model.contract, self.features))
+
+    def _score(self, rows: pa.RecordBatch) -> pa.Table:
+        prepared = self.prepare(rows)
+        checked, matrix = prepared.checked, prepared.matrix
         places = pa.RecordBatch.from_arrays([pa.array(checked.passed)], names=[_PLACE])
         found = predict.predict_batch(self.model, matrix, places, np.zeros(len(checked.passed), np.int64)).rows
         whole = np.full(rows.num_rows, -1, np.int64)  # where in `found` each row stands

@@ -1,0 +1,50 @@
+"""The HTTP service: serve."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from rowcast import logs
+from rowcast.cli.app import Level, app
+from rowcast.config import DEFAULT_PATH, load
+from rowcast.errors import UsageError
+
+Behind = Literal["proxy", "sagemaker", "vertex"]
+
+
+@app.command
+def serve(
+    *configs: Path,
+    host: Annotated[str | None, Parameter(help="Default: 127.0.0.1; with --behind 0.0.0.0.")] = None,
+    port: Annotated[int | None, Parameter(help="Default: 8080; 0 takes a free one.")] = None,
+    behind: Annotated[
+        Behind | None, Parameter(help="Who authenticates in place of keys, so that others than this computer may ask.")
+    ] = None,
+    tls_cert: Annotated[Path | None, Parameter(help="A PEM file: the certificate, and those that signed it.")] = None,
+    tls_key: Annotated[Path | None, Parameter(help="A PEM file: its private key.")] = None,
+    log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info",
+) -> int:
+    """Score rows by HTTP with the champion of each job: rowcast serve jobs/*.toml."""
+    try:
+        import msgspec  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed", hint="pip install 'rowcast[serve]'") from None
+    from rowcast.serve.service import Plan, start
+
+    settings = [load(path) for path in configs or (DEFAULT_PATH,)]
+    secrets = tuple(secret for each in settings for secret in each.secrets)
+    logs.configure(log_level, secrets=secrets)
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together", hint="name both PEM files")
+    plan = Plan(host, _port(port), behind, tls_cert, tls_key, environment=dict(os.environ))
+    start(settings, plan)
+    return 0
+
+
+def _port(given: int | None) -> int | None:
+    if given is not None and not 0 <= given <= 65535:
+        raise UsageError(f"{given} is no port", hint="a port is between 1 and 65535; 0 takes a free one")
+    return given
