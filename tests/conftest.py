@@ -24,6 +24,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the long form runs, and what needs a server that is not there; pytest says how many."""
     left_out: set[pytest.Item] = set()
+    for item in items:
+        if _takes_turns(item) and not item.get_closest_marker("turns"):
+            item.add_marker("turns")
     if not config.getoption("--long"):
         left_out |= {item for item in items if item.get_closest_marker("long")}
         left_out |= _out_of_turn([item for item in items if item not in left_out])
@@ -70,14 +73,10 @@ TURNS = ["sqlite", "postgresql", "sqlite in postgresql", "apart"]
 
 
 def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
-    """Tests where it is not their turn: acceptance tests, and others marked for it, run in one of their places.
-
-    Their names decide in which. One that is marked for everywhere runs in all of them.
-    """
+    """Tests where it is not their turn: those that take turns run in one of their places, as their names decide."""
     choices: dict[tuple[Path, str, str], dict[tuple[int, ...], pytest.Item]] = {}
     for item in items:
-        takes_turns = "acceptance" in item.path.parts or item.get_closest_marker("turns")
-        if takes_turns and not item.get_closest_marker("everywhere"):
+        if _takes_turns(item):
             values = [*item.callspec.params.values()] if hasattr(item, "callspec") else []
             place = tuple(TURNS.index(value) for value in values if value in TURNS)
             others = repr([value for value in values if value not in TURNS])
@@ -89,6 +88,13 @@ def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
         places = sorted(by_place)
         left_out |= set(by_place.values()) - {by_place[places[crc32(name.encode()) % len(places)]]}
     return left_out
+
+
+def _takes_turns(item: pytest.Item) -> bool:
+    """Acceptance and integration tests do, but for those that are marked for everywhere; the nearest mark decides."""
+    marks = (mark.name for mark in item.iter_markers() if mark.name in ("turns", "everywhere"))
+    usual = {"acceptance", "integration"} & {*item.path.parts}
+    return next(marks, "turns" if usual else "everywhere") == "turns"
 
 
 def _needs_sqlserver(item: pytest.Item) -> bool:

@@ -142,6 +142,27 @@ def _done(process: "subprocess.Popen[str]") -> Done:
     return Done(process.returncode, out, err)
 
 
+def called(folder: Path, *arguments: str) -> Done:
+    """The command in this process, as if in that folder."""
+    out, err = io.StringIO(), io.StringIO()
+    before, here = signal.getsignal(signal.SIGTERM), Path.cwd()
+    sys.path.insert(0, str(folder))
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(list(arguments))
+    finally:
+        os.chdir(here)
+        sys.path.remove(str(folder))
+        sys.modules.pop("mine", None)
+        signal.signal(signal.SIGTERM, before)
+        logger = logging.getLogger("rowcast")
+        for handler in logger.handlers[:]:
+            logger.removeHandler(handler)
+            handler.close()
+    return Done(code, out.getvalue(), err.getvalue())
+
+
 class Job:
     """A folder with its rowcast.toml, and the database that it names."""
 
@@ -200,23 +221,7 @@ class Job:
 
     def call(self, *arguments: str) -> Done:
         """The command in this process, which saves its start."""
-        out, err = io.StringIO(), io.StringIO()
-        before, folder = signal.getsignal(signal.SIGTERM), Path.cwd()
-        sys.path.insert(0, str(self.folder))
-        os.chdir(self.folder)
-        try:
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-                code = main(list(arguments))
-        finally:
-            os.chdir(folder)
-            sys.path.remove(str(self.folder))
-            sys.modules.pop("mine", None)
-            signal.signal(signal.SIGTERM, before)
-            logger = logging.getLogger("rowcast")
-            for handler in logger.handlers[:]:
-                logger.removeHandler(handler)
-                handler.close()
-        return Done(code, out.getvalue(), err.getvalue())
+        return called(self.folder, *arguments)
 
     def ok(self, *arguments: str) -> Any:
         """What a command that succeeds prints as JSON."""

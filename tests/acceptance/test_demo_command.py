@@ -1,6 +1,5 @@
 """The demo, held against the simulator's truth."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from conftest import Place
+from jobs import called
 from sklearn.metrics import roc_auc_score
 
 from rowcast.cli import main
@@ -18,11 +18,17 @@ SHARE = 0.8  # of the way from 0.5 to the AUC of the true probability
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fab(request: pytest.FixtureRequest) -> Fab:
+    """With --long the usual one, else one of fewer sensors."""
+    return Fab() if request.config.getoption("--long") else Fab(sensors=30)
+
+
+@pytest.fixture(scope="module")
+def folder(fab: Fab, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A demo that has been built and run by its own command."""
     found = tmp_path_factory.mktemp("demo")
     done = subprocess.run(
-        [sys.executable, "-m", "rowcast", "demo", "--dir", str(found)],
+        [sys.executable, "-m", "rowcast", "demo", "--dir", str(found), "--sensors", str(fab.sensors)],
         capture_output=True,
         text=True,
         env={},
@@ -34,8 +40,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def truth() -> Truth:
-    return simulate(Fab()).truth
+def truth(fab: Fab) -> Truth:
+    return simulate(fab).truth
 
 
 def scores(folder: Path) -> dict[str, float]:
@@ -45,27 +51,27 @@ def scores(folder: Path) -> dict[str, float]:
     return {row["wafer_id"]: row["score"] for row in rows}
 
 
-def share_of_the_way(keys: dict[str, float], truth: Truth) -> float:
+def share_of_the_way(keys: dict[str, float], fab: Fab, truth: Truth) -> float:
     """How far from 0.5 to the AUC of the true probability these scores come, on the rows that they are of."""
-    row_of = {key: row for row, key in enumerate(wafers()) if key is not None}
+    row_of = {key: row for row, key in enumerate(wafers(fab)) if key is not None}
     rows = np.array([row_of[key] for key in keys])
     outcome, best = truth.outcome[rows], truth.probability[rows]
     reached = roc_auc_score(outcome, np.array(list(keys.values())))
     return float((reached - 0.5) / (roc_auc_score(outcome, best) - 0.5))
 
 
-def wafers() -> list[str | None]:
-    return [key for batch in simulate(Fab()).batches() for key in batch.column("wafer_id").to_pylist()]
+def wafers(fab: Fab) -> list[str | None]:
+    return [key for batch in simulate(fab).batches() for key in batch.column("wafer_id").to_pylist()]
 
 
-def test_its_scores_come_most_of_the_way_to_the_true_probability(folder: Path, truth: Truth) -> None:
+def test_its_scores_come_most_of_the_way_to_the_true_probability(folder: Path, fab: Fab, truth: Truth) -> None:
     found = scores(folder)
     assert len(found) > 3_000
-    assert share_of_the_way(found, truth) >= SHARE
+    assert share_of_the_way(found, fab, truth) >= SHARE
 
 
-def test_a_constant_score_would_fail_there(folder: Path, truth: Truth) -> None:
-    assert share_of_the_way(dict.fromkeys(scores(folder), 0.066), truth) < SHARE
+def test_a_constant_score_would_fail_there(folder: Path, fab: Fab, truth: Truth) -> None:
+    assert share_of_the_way(dict.fromkeys(scores(folder), 0.066), fab, truth) < SHARE
 
 
 def test_no_bad_row_is_scored_where_the_model_reads_what_is_bad_in_it(folder: Path, truth: Truth) -> None:
@@ -82,15 +88,8 @@ def test_no_bad_row_is_scored_where_the_model_reads_what_is_bad_in_it(folder: Pa
 
 
 def test_its_challenger_has_a_card_that_shows_what_the_gate_saw(folder: Path) -> None:
-    files = ("--html", str(folder / "card.html"), "--config", str(folder / "rowcast.toml"))
-    done = subprocess.run(
-        [sys.executable, "-m", "rowcast", "models", "show", "2", *files],
-        capture_output=True,
-        text=True,
-        env={},
-        check=True,
-    )
-    assert done.stdout == f"wrote {folder / 'card.html'}\n"
+    done = called(folder, "models", "show", "2", "--html", str(folder / "card.html"))
+    assert (done.code, done.out) == (0, f"wrote {folder / 'card.html'}\n")
     text = (folder / "card.html").read_text(encoding="utf-8")
     titles = [each.text for each in ElementTree.fromstring(text.partition("\n")[2]).iter("title")]
     assert titles[0] == "wafers v2: model card"
@@ -123,14 +122,9 @@ def test_a_history_that_ended_long_ago_is_looked_at_as_of_its_newest_rows(
 
 def test_a_second_run_finds_nothing_new(folder: Path) -> None:
     before = scores(folder)
-    done = subprocess.run(
-        [sys.executable, "-m", "rowcast", "run", "--config", str(folder / "rowcast.toml")],
-        capture_output=True,
-        text=True,
-        env={},
-        check=True,
-    )
-    summary = json.loads(done.stdout)
+    done = called(folder, "run")
+    assert done.code == 0, done.err
+    summary = done.json
     assert summary["scored"] == 0
     assert summary["note"] == "nothing new to score"
     assert scores(folder) == before

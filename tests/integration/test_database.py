@@ -30,6 +30,8 @@ from rowcast.database import Column, RawType, after, at_least, at_most, connect,
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.store.tables import Instant
 
+pytestmark = pytest.mark.everywhere
+
 HARD_NAMES = [
     "with space",
     'with "quotes"',

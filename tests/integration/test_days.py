@@ -13,6 +13,8 @@ from rowcast.database import Database
 from rowcast.source import Days, days_until
 from rowcast.store.reading.daily_sums import select_day
 
+pytestmark = pytest.mark.everywhere
+
 ZONES = [
     "UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe",  # half an hour in summer
     "America/Havana", "Africa/Cairo", "Asia/Beirut", "America/Santiago",  # whose clocks change at midnight

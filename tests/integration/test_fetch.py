@@ -41,6 +41,8 @@ from rowcast.store.job_rows import JobRows
 from rowcast.store.migrations import upgrade
 from rowcast.store.tables import job_tables, tables
 
+pytestmark = pytest.mark.everywhere
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)

@@ -25,6 +25,8 @@ from rowcast.store.process import is_gone
 from rowcast.store.records import EndCause, PipelineName, RunStatus
 from rowcast.store.tables import job_tables, tables
 
+pytestmark = pytest.mark.everywhere
+
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 KEY = (Column("id", "number", "bigint", True),)
 RANGE = KeyRange(("1",), ("9",), 9)

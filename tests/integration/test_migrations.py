@@ -33,6 +33,8 @@ from rowcast.store.scope_record import ScopeState
 from rowcast.store.signing import SignatureState, SigningKeys
 from rowcast.store.tables import job_tables, tables
 
+pytestmark = pytest.mark.everywhere
+
 AT = datetime(2026, 5, 1, tzinfo=UTC)
 
 
