@@ -4,7 +4,7 @@ prometheus.io/docs/instrumenting/exposition_formats
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -14,9 +14,10 @@ from rowcast.job.opening import Job
 from rowcast.store.records import RunStatus, StepStatus
 
 Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
+Family = tuple[str, str]  # type, and what it says
 
 # Every name with its type and what it says, in the order in which they are printed.
-_FAMILIES = {
+FAMILIES: dict[str, Family] = {
     "rowcast_runs_total": ("counter", "Runs so far, by how they ended."),
     "rowcast_run_ok": ("gauge", "Whether the newest run of a pipeline that has ended is done: 1, else 0."),
     "rowcast_run_duration_seconds": ("gauge", "How long it took."),
@@ -39,18 +40,31 @@ _FAMILIES = {
 
 def format_metrics(job: Job) -> str:
     """Return every figure as text. Counting the rows reads the keys of the whole table, as `rowcast status` does."""
+    return format_samples(collect_samples(job), FAMILIES)
+
+
+def collect_samples(job: Job) -> list[Sample]:
+    """Return every figure of a job; counting the rows reads the keys of the whole table."""
     now = job.store.now()
     samples = [*_runs(job), *_rows(job, now), *_champion(job, now)]
     samples += [
         ("rowcast_alerts_waiting", {}, job.alerts.count_waiting()),
         ("rowcast_troubles", {}, len(job.alerts.list_standing())),
     ]
+    return [(name, {"job": job.settings.name, **labels}, value) for name, labels, value in samples]
+
+
+def format_samples(samples: Iterable[Sample], families: Mapping[str, Family]) -> str:
+    """Return samples as text, those of a family together; a histogram's have its name and an ending."""
+    of_family: dict[str, list[str]] = {}
+    for name, labels, value in samples:
+        if value is not None:
+            family = name if name in families else name.rpartition("_")[0]
+            of_family.setdefault(family, []).append(_line(name, labels, value))
     lines = []
-    for name, (kind, text) in _FAMILIES.items():
-        found = [(labels, value) for family, labels, value in samples if family == name and value is not None]
-        if found:
-            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-            lines += [_line(name, {"job": job.settings.name, **labels}, value) for labels, value in found]
+    for name, (kind, text) in families.items():
+        if name in of_family:
+            lines += [f"# HELP {name} {text}", f"# TYPE {name} {kind}", *of_family[name]]
     return "\n".join(lines) + "\n"
 
 
@@ -93,7 +107,7 @@ def _champion(job: Job, now: datetime) -> Iterator[Sample]:
 def _line(name: str, labels: Mapping[str, Any], value: float) -> str:
     shown = ",".join(f'{key}="{_escape(str(text))}"' for key, text in labels.items())
     number = repr(value) if math.isfinite(value) else {math.inf: "+Inf", -math.inf: "-Inf"}.get(value, "NaN")
-    return f"{name}{{{shown}}} {number}"
+    return f"{name}{{{shown}}} {number}" if shown else f"{name} {number}"
 
 
 def _escape(text: str) -> str:

@@ -84,7 +84,7 @@ def test_two_services_do_not_share_a_port(lite: Job) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--host", "0.0.0.0"], 2, "without keys and TLS the service does not listen on 0.0.0.0"),
+        (["--host", "0.0.0.0"], 2, "without TLS the service does not listen on 0.0.0.0"),
         (["--tls-cert", "here.pem"], 2, "--tls-cert and --tls-key go together"),
         (["--port", "99999"], 2, "99999 is no port"),
         (["rowcast.toml", "rowcast.toml"], 2, "two jobs have the name 'wafers'"),

@@ -6,6 +6,7 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
@@ -17,6 +18,8 @@ from rowcast.source import Scope
 from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
+from rowcast.store.api_keys import ApiKeys, KeyScope
+from rowcast.store.online import Online, RequestId
 from rowcast.store.profiles import Profiles, find_standing
 from rowcast.store.records import (
     DecisionOutcome,
@@ -202,7 +205,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 14 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 18 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -246,7 +249,7 @@ def version_3(database):
         scored = {"id": 1, "model_version": 1, "run_id": 1, "batch_id": 1, "row_hash": 7, "score": 0.25}
         scored |= {"predicted": 1, "threshold": 0.5, "scored_at": db.now()}
         db.execute(own.prediction.insert().values(**scored))
-    for table in (shared.alert, shared.profile, shared.drift):
+    for table in (shared.alert, shared.profile, shared.drift, shared.api_key):
         db.execute(sa.schema.DropTable(table))
     set_back(database, db, shared, 3)
     return database
@@ -307,9 +310,9 @@ def test_each_jobs_own_tables_gain_what_they_lack_when_it_is_opened(version_3):
 
 def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
-    own = ["ALTER"] * 8 + ["CREATE"] * 2
+    own = ["ALTER"] * 8 + ["CREATE"] * 4
     for job, wanted in (
-        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 6 + ["INSERT"]),
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 8 + ["INSERT"]),
         ("lots", own),
     ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
@@ -557,3 +560,28 @@ def test_versions_of_a_store_of_version_11_are_unsigned_until_a_person_signs_the
     assert registry.check_integrity(1).signature is SignatureState.MISSING
     registry.sign(1)
     assert registry.check_integrity(1).is_trusted
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_a_store_of_version_15_gains_keys_and_recorded_requests(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    shared, own = described(db)
+    for table in (shared.api_key, own.online):
+        db.execute(sa.schema.DropTable(table))
+    set_back(database, db, shared, 15)
+    assert not ApiKeys(db, shared, "wafers").exists()
+    if by_administrator:
+        for statement in migrations.ddl(db, shared, own, "rowcast"):
+            database.run(statement)
+    opened(db)
+    assert migrations.version(db, shared) == migrations.VERSION
+    keys = ApiKeys(db, shared, ledger.job)
+    keys.create("line 3", KeyScope.SCORE, by="ada", expires_at=AT, per_second=None)
+    assert [(key.name, key.expires_at) for key in keys.list()] == [("line 3", AT)]
+    rows = pa.table(
+        {"id": pa.array([7], pa.int64()), "place": pa.array([0], pa.int32()), "row_hash": [1], "score": [0.5]}
+    )
+    online = Online(db, own)
+    assert [online.record(RequestId("a"), 1, rows) for _ in range(2)] == [True, False]
+    assert [(row["id"], row["score"]) for row in online.find(RequestId("a"))] == [(7, 0.5)]

@@ -16,6 +16,7 @@ from pathlib import Path
 from rowcast import logs
 from rowcast.api.alerting import Alerting
 from rowcast.api.backtests import Backtests
+from rowcast.api.keys import Keys
 from rowcast.api.moments import Moment
 from rowcast.api.reports import Reports
 from rowcast.api.runs import Runs
@@ -58,7 +59,7 @@ def open(
     return Job(settings)
 
 
-class Job(Runs, Reports, Alerting, Backtests):
+class Job(Runs, Reports, Alerting, Backtests, Keys):
     """One rowcast.toml: a source, a task, a champion.
 
     Each call connects to the databases and lets go of them again, so that a job may be kept for as long as a process

@@ -7,7 +7,7 @@ from itertools import pairwise
 from cyclopts import CycloptsError
 
 from rowcast import logs, report
-from rowcast.cli import alerts, backtest, charts, drift, models, promotion, quality, runs, serve, setup, status
+from rowcast.cli import alerts, backtest, charts, drift, keys, models, promotion, quality, runs, serve, setup, status
 from rowcast.cli.app import app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
@@ -17,6 +17,7 @@ __all__ = [
     "backtest",
     "charts",
     "drift",
+    "keys",
     "main",
     "models",
     "promotion",

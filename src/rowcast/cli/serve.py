@@ -24,6 +24,7 @@ def serve(
     ] = None,
     tls_cert: Annotated[Path | None, Parameter(help="A PEM file: the certificate, and those that signed it.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="A PEM file: its private key.")] = None,
+    access_log: Annotated[bool, Parameter(help="A line of JSON for each request, without values.")] = True,
     log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info",
 ) -> int:
     """Score rows by HTTP with the champion of each job: rowcast serve jobs/*.toml."""
@@ -39,7 +40,7 @@ def serve(
     logs.configure(log_level, secrets=secrets)
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together", hint="name both PEM files")
-    plan = Plan(host, _port(port), behind, tls_cert, tls_key, environment=dict(os.environ))
+    plan = Plan(host, _port(port), behind, tls_cert, tls_key, access_log, environment=dict(os.environ))
     start(settings, plan)
     return 0
 

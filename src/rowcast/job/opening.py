@@ -16,6 +16,7 @@ from rowcast.errors import ConfigError, SourceError, StoreError, UsageError
 from rowcast.source import Source, declare_key, is_reserved, meet_store, open_source, parse_instant
 from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
+from rowcast.store.api_keys import ApiKeys
 from rowcast.store.job_rows import JobRows
 from rowcast.store.registry import Registry
 from rowcast.store.signing import SigningKeys
@@ -26,7 +27,7 @@ Result = TypeVar("Result")
 _OWN = {"model_version", "run_id", "batch_id", "scored_at", "quarantined_at", "row_hash", "score", "predicted"}
 _OWN |= {"n", "total", "gap", "place"}  # of planning
 _OWN |= {"threshold", "contributions", "reasons", "row_values", "was", "since", "until"}
-_OWN |= {"uncertain", "possible", "low", "high"}
+_OWN |= {"uncertain", "possible", "low", "high", "online_request", "online_client", "online_at"}
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ class Job:
     @property
     def alerts(self) -> Alerts:
         return alerts(self.settings, self.store, self.tables)
+
+    @property
+    def api_keys(self) -> ApiKeys:
+        return ApiKeys(self.store, self.tables, self.settings.name)
 
     @property
     def checked_columns(self) -> list[str]:

@@ -81,10 +81,12 @@ def list_table_rights(shared: Tables, own: JobTables) -> Mapping[sa.Table, Seque
         shared.drift: _APPEND,
         shared.promotion: _CHANGE,
         shared.alert: _CHANGE,
+        shared.api_key: _CHANGE,
         own.prediction: _REPLACE,
         own.quarantine: _REPLACE,
         own.history: _REPLACE,
         own.forgotten: _APPEND,
         own.shadow: _REPLACE,
+        own.online: _REPLACE,
         **dict.fromkeys(own.staging, _REPLACE),
     }

@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 import rowcast
 from rowcast.serve.http import Request, Response, as_json
 from rowcast.serve.protocols.open_inference import describe_model
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.served_job import ServedJob
+
+log = structlog.get_logger("rowcast")
 
 
 @dataclass
@@ -44,9 +48,15 @@ class AboutRoutes:
         """Describe the version in service: its inputs are the features in their order."""
         return as_json(describe_model(job.require_serving()))
 
-    async def index(self, _request: Request) -> Response:
-        """List the jobs, each with what is served and what is wrong."""
-        return as_json({"jobs": [_describe(job) for job in self.jobs]})
+    async def index(self, request: Request) -> Response:
+        """List the jobs that the key is of, each with what is served and what is wrong."""
+        return as_json({"jobs": [_describe(job) for job in request.jobs]})
+
+    async def refresh(self, job: ServedJob, request: Request) -> Response:
+        """Look at the store now instead of within a second."""
+        log.info("asked to look at the store", job=job.name, key=request.key)
+        job.wake()
+        return as_json({"job": job.name, "refresh": "under way"}, 202)
 
 
 def _readiness(is_ready: bool, **more: str) -> Response:

@@ -1,5 +1,6 @@
 """The ASGI callable: finds the route, lets the guard admit, and turns whatever goes wrong into an answer."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,11 @@ import structlog
 
 from rowcast.errors import RowcastError, describe
 from rowcast.serve.about_routes import AboutRoutes, State, require_version
+from rowcast.serve.figures import Figures
 from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Message, Receive, Request, Response, Send, as_json, refuse, respond
 from rowcast.serve.limits import Gate, Limits
+from rowcast.serve.observed import Observer
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.scoring_routes import ScoringRoutes
 from rowcast.serve.served_job import ServedJob
@@ -48,11 +51,14 @@ class Application:
         jobs: Sequence[ServedJob],
         guard: Guard | None = None,
         limits: Limits | None = None,
+        observer: Observer | None = None,
         platform: Sequence[PlatformRoutes] = (PlatformRoutes(),),
     ) -> None:
         self.jobs = {job.name: job for job in jobs}
         self.guard = guard or Guard()
         self.gate = Gate(limits or Limits())
+        self.observer = observer or Observer()
+        self.figures = Figures(jobs, self.observer, self.gate)
         self.state = State()
         self.about = AboutRoutes(jobs, self.state)
         self.scoring = ScoringRoutes(self.gate)
@@ -70,6 +76,8 @@ class Application:
             response = await self._handle(route, request)
         except Refusal as refusal:
             response = refuse(refusal)
+            if request is not None:
+                request.rules = refusal.rules
         except RowcastError as error:
             response = as_json({"error": error.what, "hint": error.hint}, 503)
         except Exception as error:
@@ -77,11 +85,13 @@ class Application:
             log.debug("where it failed", exc_info=True)
             response = as_json({"error": "a fault in rowcast itself", "hint": "the service's log says more"}, 500)
         await respond(send, response)
-        del begun
+        name = "unknown" if route is None else route.name
+        self.observer.note(request, name, response.status, time.perf_counter() - begun)
 
     async def _handle(self, route: Route, request: Request) -> Response:
         request.job = "" if route.job is None else route.job.name
-        self.guard.admit(request, route.scope)
+        asked = list(self.jobs.values()) if route.job is None else [route.job]
+        request.jobs = self.guard.admit(request, route.scope, asked)
         handler = route.handlers.get(request.method)
         if handler is None:
             allowed = ", ".join(route.handlers)
@@ -93,8 +103,9 @@ class Application:
         routes = [
             Route("/v2/health/live", Scope.HEALTH, _reading(about.live)),
             Route("/v2/health/ready", Scope.HEALTH, _reading(about.ready)),
-            Route("/v2", Scope.READ, _reading(about.server)),
+            Route("/v2", Scope.ANY, _reading(about.server)),
             Route("/jobs", Scope.READ, _reading(about.index)),
+            Route("/metrics", Scope.READ, _reading(self._metrics)),
         ]
         for of in platform:
             routes.append(Route(of.health, Scope.HEALTH, _reading(about.ready)))
@@ -104,43 +115,52 @@ class Application:
                 routes.append(Route(of.predict, Scope.SCORE, handlers, job))
         return {route.name: route for route in routes}
 
+    async def _metrics(self, request: Request) -> Response:
+        text = await asyncio.get_running_loop().run_in_executor(None, self.figures.format, request.jobs)
+        return Response(200, text.encode(), b"text/plain; version=0.0.4; charset=utf-8")
+
     def _find(self, request: Request) -> Route:
+        """The route of a path. Of one that is not there, the guard is asked first: strangers learn nothing."""
         found = self._fixed.get(request.path)
         if found is not None:
             return found
         parts = request.path.split("/")[1:]
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
-            return self._find_model(parts[2], parts[3:])
-        if parts[:1] == ["jobs"] and len(parts) == 3 and parts[2] == "score":
-            job = self._job(parts[1])
-            return Route("/jobs/{job}/score", Scope.SCORE, {"POST": partial(self.scoring.invoke, job)}, job)
-        # Who may not know what there is learns nothing from this: the guard is asked first.
-        return Route("unknown", Scope.SCORE, _every(_not_found))
+            return self._find_model(self.jobs.get(parts[2]), parts[3:])
+        if parts[:1] == ["jobs"] and len(parts) == 3:
+            return self._find_job(self.jobs.get(parts[1]), parts[2])
+        return _NO_PATH
 
-    def _find_model(self, name: str, rest: Sequence[str]) -> Route:
-        job, version = self._job(name), None
+    def _find_job(self, job: ServedJob | None, what: str) -> Route:
+        if job is None:
+            return _NO_JOB
+        if what == "score":
+            return Route("/jobs/{job}/score", Scope.SCORE, {"POST": partial(self.scoring.invoke, job)}, job)
+        if what == "refresh":
+            return Route("/jobs/{job}/refresh", Scope.OPERATE, {"POST": partial(self.about.refresh, job)}, job)
+        return _NO_PATH
+
+    def _find_model(self, job: ServedJob | None, rest: Sequence[str]) -> Route:
+        if job is None:
+            return _NO_JOB
+        version = None
         if rest[:1] == ["versions"] and len(rest) > 1:
             version, rest = rest[1], rest[2:]
         checked = _checked(job, version)
         match list(rest):
             case []:
-                return Route(_MODEL, Scope.READ, _reading(checked(partial(self.about.model, job))), job)
+                return Route(_MODEL, Scope.ANY, _reading(checked(partial(self.about.model, job))), job)
             case ["ready"]:
-                return Route(f"{_MODEL}/ready", Scope.READ, _reading(checked(partial(self.about.job_ready, job))), job)
+                return Route(f"{_MODEL}/ready", Scope.ANY, _reading(checked(partial(self.about.job_ready, job))), job)
             case ["infer"]:
                 handlers = {"POST": checked(partial(self.scoring.infer, job))}
                 return Route(f"{_MODEL}/infer", Scope.SCORE, handlers, job)
-        return Route("unknown", Scope.SCORE, _every(_not_found))
-
-    def _job(self, name: str) -> ServedJob:
-        found = self.jobs.get(name)
-        if found is None:
-            raise Refusal(404, "there is no such job here", hint="GET /jobs lists them")
-        return found
+        return _NO_PATH
 
     def close(self) -> None:
         """Let go of what requests are scored with."""
         self.gate.close()
+        self.observer.close()
 
 
 _MODEL = "/v2/models/{job}"
@@ -154,8 +174,16 @@ def _every(handler: Handler) -> dict[str, Handler]:
     return dict.fromkeys(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"), handler)
 
 
-async def _not_found(_request: Request) -> Response:
+async def _no_path(_request: Request) -> Response:
     raise Refusal(404, "there is no such path here", hint="GET /openapi.json lists them")
+
+
+async def _no_job(_request: Request) -> Response:
+    raise Refusal(404, "there is no such job here", hint="GET /jobs lists them")
+
+
+_NO_PATH = Route("unknown", Scope.ANY, _every(_no_path))
+_NO_JOB = Route("unknown", Scope.ANY, _every(_no_job))
 
 
 def _checked(job: ServedJob, version: str | None) -> Callable[[Handler], Handler]:

@@ -38,6 +38,10 @@ class Request:
     job: str = ""
     version: int | None = None
     rows: int | None = None
+    jobs: Sequence[Any] = ()  # those that it may ask about
+    scored: int = 0
+    refused: int = 0  # rows
+    rules: Sequence[str] = ()  # that rows, or the request itself, broke
 
     @classmethod
     def of(cls, scope: Message, receive: Receive) -> "Request":

@@ -20,13 +20,21 @@ class Refusal(Exception):
     """An answer other than the one that was asked for: its status, what is wrong, and the way out."""
 
     def __init__(
-        self, status: int, what: str, *, hint: str = "", headers: Sequence[tuple[bytes, bytes]] = (), **more: Any
+        self,
+        status: int,
+        what: str,
+        *,
+        hint: str = "",
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        rules: Sequence[str] = (),
+        **more: Any,
     ) -> None:
         super().__init__(what)
         self.status = status
         self.what = what
         self.hint = hint
         self.headers = tuple(headers)
+        self.rules = rules  # for the figures
         self.more = more
 
     def to_dict(self) -> Mapping[str, Any]:
@@ -46,6 +54,7 @@ def refuse_rows(faults: Sequence[RowFault], rows: int) -> Refusal:
         422,
         f"{refused} of {rows} rows {'breaks' if refused == 1 else 'break'} the contract",
         hint="partial=true answers the others",
+        rules=[fault.rule for fault in faults],
         refused=describe_faults(faults),
         refused_rows=refused,
     )
@@ -54,7 +63,7 @@ def refuse_rows(faults: Sequence[RowFault], rows: int) -> Refusal:
 def refuse_columns(what: str, rule: str, columns: Sequence[str], hint: str = "") -> Refusal:
     """Return the refusal of whole columns: every row of the request breaks the rule."""
     named = [{"column": name, "rule": rule} for name in columns[:MOST_NAMED]]
-    return Refusal(422, what, hint=hint, refused=named)
+    return Refusal(422, what, hint=hint, rules=[rule], refused=named)
 
 
 def describe_faults(faults: Sequence[RowFault]) -> list[dict[str, Any]]:

@@ -88,7 +88,14 @@ def _finish(request: Request, serving: Serving, limits: Limits, asked: Asked) ->
         raise Refusal(413, f"more than {limits.rows:,} rows in a request", hint="send them in parts")
     if asked.options.explain and asked.rows.count > MOST_EXPLAINED:
         raise Refusal(413, f"explain=true is for at most {MOST_EXPLAINED} rows", hint="send them in parts")
-    return asked.write(score(serving, asked.rows, asked.options))
+    try:
+        answer = score(serving, asked.rows, asked.options)
+    except Refusal as refusal:
+        request.refused = asked.rows.count if refusal.rules else 0
+        raise
+    request.scored, request.refused = len(answer.places), answer.rows - len(answer.places)
+    request.rules = [fault.rule for fault in answer.faults]
+    return asked.write(answer)
 
 
 def _content_type(request: Request) -> tuple[bytes, bool]:

@@ -5,7 +5,7 @@ Where the store is away, what is in memory goes on being served.
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -18,6 +18,7 @@ from rowcast.scoring.served_model import load_served
 from rowcast.serve.columns import list_columns
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.scoring import Serving
+from rowcast.store.api_keys import ApiKey
 
 log = structlog.get_logger("rowcast")
 
@@ -35,10 +36,12 @@ class ServedJob:
         self.current: Serving | None = None
         self.problem: RowcastError | None = None  # why the newest look did not end with the champion in memory
         self.is_store_away = False
+        self.keys: Sequence[ApiKey] = ()
+        self.has_keys = False  # it had at some time: whoever deletes them does not open the service
         self._refused: tuple[int, float] | None = None  # a version that could not be loaded, and when
         self._job: Job | None = None
         self._stack = ExitStack()
-        self._stopped = threading.Event()
+        self._stopped, self._woken = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -50,6 +53,7 @@ class ServedJob:
     def stop(self) -> None:
         """Stop following. A look that waits for a database is not waited for."""
         self._stopped.set()
+        self._woken.set()
         if self._thread is not None:
             self._thread.join(timeout=2 * self.poll + 1)
 
@@ -74,6 +78,10 @@ class ServedJob:
         """Whether rows can be scored."""
         return self.current is not None
 
+    def wake(self) -> None:
+        """Let the thread look at the store now."""
+        self._woken.set()
+
     def refresh(self) -> None:
         """Look at the store once, and take up the champion. Errors are kept, not raised."""
         try:
@@ -86,6 +94,9 @@ class ServedJob:
             self._close()
 
     def _look(self, job: Job) -> None:
+        if self.has_keys or job.api_keys.exists():
+            self.keys = job.api_keys.list()
+            self.has_keys |= bool(self.keys)
         champion = job.registry.champion() if job.store.admin.has_table(job.tables.job) else None
         self.is_store_away = False
         if champion is None:
@@ -125,8 +136,11 @@ class ServedJob:
         _quietly(stack.close)
 
     def _follow(self) -> None:
-        while not self._stopped.wait(self.poll):
-            self.refresh()
+        while not self._stopped.is_set():
+            self._woken.wait(self.poll)
+            self._woken.clear()
+            if not self._stopped.is_set():
+                self.refresh()
         self._close()
 
 

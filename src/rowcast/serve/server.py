@@ -14,6 +14,7 @@ import uvicorn
 
 from rowcast.errors import ConfigError, UsageError
 from rowcast.serve.application import Application
+from rowcast.serve.connections import Connection, Patience, end_slow
 
 log = structlog.get_logger("rowcast")
 
@@ -30,6 +31,11 @@ class Address:
     port: int
     certificate: Path | None = None
     key: Path | None = None
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this computer can ask."""
+        return self.host in LOOPBACK
 
     @property
     def scheme(self) -> str:
@@ -71,8 +77,9 @@ def check_certificate(address: Address) -> None:
 class Server(uvicorn.Server):
     """Ends in order: ready turns false, then nothing new is taken on, then what is under way ends."""
 
-    def __init__(self, config: uvicorn.Config, application: Application, drain: float) -> None:
+    def __init__(self, config: uvicorn.Config, application: Application, drain: float, patience: Patience) -> None:
         super().__init__(config)
+        self.patience = patience
         self.application = application
         self.drain = drain
         self._ending: float | None = None
@@ -86,20 +93,29 @@ class Server(uvicorn.Server):
             self.should_exit = self.force_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """End once load balancers had time to see that ready is false."""
+        """End slow connections; and end once load balancers had time to see that ready is false."""
+        if counter % 5 == 0:
+            end_slow(self.server_state.connections, self.patience)
         if self._ending is not None and time.monotonic() >= self._ending:
             self.should_exit = True
         return await super().on_tick(counter)
 
 
-def run(application: Application, address: Address, bound: socket.socket, drain: float = DRAIN) -> None:
-    """Serve until a signal ends it."""
+def make_server(
+    application: Application, address: Address, drain: float = DRAIN, patience: Patience | None = None
+) -> Server:
+    """Return a server that is yet to run."""
     options: dict[str, Any] = {}
     if address.certificate is not None:
         options |= {"ssl_certfile": address.certificate, "ssl_keyfile": address.key}
+    given = patience or Patience()
+
+    class Patient(Connection):
+        patience = given
+
     config = uvicorn.Config(
         application,
-        http="httptools",
+        http=Patient,
         ws="none",
         lifespan="off",
         loop="asyncio",
@@ -111,7 +127,12 @@ def run(application: Application, address: Address, bound: socket.socket, drain:
         timeout_graceful_shutdown=_PATIENCE,
         **options,
     )
-    server = Server(config, application, drain)
+    return Server(config, application, drain, given)
+
+
+def run(application: Application, address: Address, bound: socket.socket) -> None:
+    """Serve until a signal ends it."""
+    server = make_server(application, address)
     host, port = bound.getsockname()[:2]
     log.info("serving", url=f"{address.scheme}://{host}:{port}", jobs=list(application.jobs))
     try:

@@ -7,11 +7,13 @@ from pathlib import Path
 from rowcast.config import Settings
 from rowcast.errors import ConfigError, UsageError
 from rowcast.serve.application import Application, PlatformRoutes
-from rowcast.serve.guard import Guard
+from rowcast.serve.guard import Asks, Guard
+from rowcast.serve.observed import Observer, open_access_log
 from rowcast.serve.served_job import ServedJob
 from rowcast.serve.server import LOOPBACK, Address, bind, check_certificate, run
 
 PORT = 8080  # SageMaker's too
+_STRIPS_HEADERS = ("sagemaker", "vertex")  # no key arrives there: the platform authenticates
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,8 @@ class Plan:
     behind: str | None = None  # proxy, sagemaker or vertex: who authenticates
     certificate: Path | None = None
     key: Path | None = None
+    logs_access: bool = True  # a line for each request
     environment: Mapping[str, str] = field(default_factory=dict)  # of which Vertex AI's variables count
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody else says who may ask."""
-        return self.behind is not None
 
 
 def start(settings: Sequence[Settings], plan: Plan) -> None:
@@ -44,8 +42,13 @@ def start(settings: Sequence[Settings], plan: Plan) -> None:
     try:
         for job in jobs:
             job.start()
-        is_local = address.host in LOOPBACK and not plan.is_open
-        application = Application(jobs, Guard(is_local), platform=list_platform_routes(plan.environment))
+        require_guarded(jobs, plan, address)
+        application = Application(
+            jobs,
+            choose_guard(plan, address),
+            observer=Observer(open_access_log() if plan.logs_access else None),
+            platform=list_platform_routes(plan.environment),
+        )
         run(application, address, bound)
     finally:
         bound.close()
@@ -53,15 +56,36 @@ def start(settings: Sequence[Settings], plan: Plan) -> None:
             job.stop()
 
 
+def choose_guard(plan: Plan, address: Address) -> Guard:
+    """Return who is asked for a key."""
+    if plan.behind in _STRIPS_HEADERS:
+        return Guard(Asks.NEVER, is_local=False)
+    if plan.behind is not None or address.is_local:
+        return Guard(Asks.WHERE_THERE_ARE, is_local=address.is_local and plan.behind is None)
+    return Guard(Asks.ALWAYS, is_local=False)
+
+
+def require_guarded(jobs: Sequence[ServedJob], plan: Plan, address: Address) -> None:
+    """Raise UsageError where others could ask for a job that has no keys, and nobody would check who they are."""
+    bare = next((job.name for job in jobs if not job.has_keys), None)
+    if bare is not None and plan.behind is None and not address.is_local:
+        raise UsageError(
+            f"job '{bare}' has no keys: the service does not listen on {address.host}",
+            hint="'rowcast keys create NAME' makes one; or --behind, where somebody else authenticates",
+        )
+
+
 def find_address(plan: Plan) -> Address:
     """Return where to listen. Raise UsageError where others could ask, and nobody would check who they are."""
-    host = plan.host or ("0.0.0.0" if plan.is_open else LOOPBACK[0])  # noqa: S104 - somebody else authenticates
-    if host not in LOOPBACK and not plan.is_open:
+    everywhere = "0.0.0.0"  # noqa: S104 - somebody else authenticates
+    host = plan.host or (LOOPBACK[0] if plan.behind is None else everywhere)
+    address = Address(host, _find_port(plan), plan.certificate, plan.key)
+    if not address.is_local and plan.behind is None and plan.certificate is None:
         raise UsageError(
-            f"without keys and TLS the service does not listen on {host}",
-            hint="'rowcast keys create', --tls-cert and --tls-key; or --behind, where somebody else authenticates",
+            f"without TLS the service does not listen on {host}: keys would travel in the clear",
+            hint="--tls-cert and --tls-key; or --behind, where somebody else encrypts and authenticates",
         )
-    return Address(host, _find_port(plan), plan.certificate, plan.key)
+    return address
 
 
 def _find_port(plan: Plan) -> int:

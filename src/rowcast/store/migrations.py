@@ -135,6 +135,11 @@ def _checksums(db: Database, tables: Tables) -> list[str]:
     return [*added, _add_column(db, job, "scope_record"), *updates]
 
 
+def _online(_db: Database, _tables: Tables) -> list[str]:
+    """To version 16: the table of the HTTP service's keys, and for each job what the service recorded."""
+    return []
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -183,6 +188,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _scopes,
     _begun_runs,
     _checksums,
+    _online,
 )
 VERSION = 1 + len(STEPS)
 

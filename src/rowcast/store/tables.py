@@ -72,11 +72,12 @@ class Tables:
     drift: sa.Table
     promotion: sa.Table
     alert: sa.Table
+    api_key: sa.Table
 
     @property
     def shared(self) -> tuple[sa.Table, ...]:
         about_runs = (self.version, self.job, self.run, self.step, self.batch, self.metric)
-        return (*about_runs, self.model, self.profile, self.drift, self.promotion, self.alert)
+        return (*about_runs, self.model, self.profile, self.drift, self.promotion, self.alert, self.api_key)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ class JobTables:
     history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
     shadow: sa.Table  # what versions that are not in service make of the rows that the champion scored
     forgotten: sa.Table  # keys of rows whose results were deleted: they are not scored again
+    online: sa.Table  # what the HTTP service answered and was asked to record
     staging: tuple[sa.Table, ...] = ()  # through which bulk copies come, where the database needs it
 
     @property
@@ -96,7 +98,7 @@ class JobTables:
 
     @property
     def all(self) -> tuple[sa.Table, ...]:
-        return (*self.kept, self.shadow, self.forgotten, *self.staging)
+        return (*self.kept, self.shadow, self.forgotten, self.online, *self.staging)
 
 
 def tables(db: Database, schema: str) -> Tables:
@@ -279,6 +281,21 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("delivered_at", Instant),
             sa.Column("dedup_key", text),  # equal for the same trouble of a topic
         ),
+        api_key=table(
+            "api_key",
+            number("key_id"),
+            sa.Column("job", name, nullable=False, index=True),
+            sa.Column("name", name, nullable=False),  # of whoever uses it
+            sa.Column("prefix", name, nullable=False),  # by which it is found
+            sa.Column("sha256", name, nullable=False),  # of the whole key, which nobody keeps
+            sa.Column("scope", name, nullable=False),  # score, read or operate
+            sa.Column("per_second", real),  # requests that it may make; NULL: any number
+            sa.Column("created_at", Instant, nullable=False),
+            sa.Column("created_by", text, nullable=False),
+            sa.Column("expires_at", Instant),
+            sa.Column("revoked_at", Instant),
+            sa.Column("revoked_by", text),
+        ),
     )
 
 
@@ -329,9 +346,29 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
             sa.PrimaryKeyConstraint("model_version", *[column.name for column in key]),
         ),
         forgotten=table("forgotten", sa.Column("batch_id", big, nullable=False)),
+        online=_declare_online(f"{prefix}{job}_online", shared.metadata, key, {**scored, **explained}),
     )
     staging = [db.admin.declare_staging(into, key) for into in (own.prediction, own.quarantine, own.shadow)]
     return replace(own, staging=tuple(made for made in staging if made is not None))
+
+
+def _declare_online(name: str, metadata: sa.MetaData, key: Sequence[Column], answered: Mapping[str, Any]) -> sa.Table:
+    """Rows of requests, by request: a row may be asked about many times."""
+    short = sa.Text().with_variant(sa.Unicode(128), "mssql")
+    columns: list[sa.Column[Any]] = [sa.Column(each.name, RawType(each.type), nullable=False) for each in key]
+    index = sa.Index(None, *[each.name for each in key])
+    columns += [
+        sa.Column("online_request", short, primary_key=True),
+        sa.Column("online_client", short, primary_key=True),  # the name of its key, or empty
+        sa.Column("place", sa.Integer, primary_key=True, autoincrement=False),  # of the row in the request
+        sa.Column("model_version", sa.Integer, nullable=False),
+        sa.Column("online_at", Instant, nullable=False),
+        sa.Column("row_hash", sa.BigInteger, nullable=False),
+    ]
+    # A row that was refused has reasons in place of a score.
+    columns += [sa.Column(column, kind) for column, kind in {**answered, "reasons": sa.Text}.items()]
+    options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False, "info": {"many_rows": True}}
+    return sa.Table(name, metadata, *columns, index, **options)
 
 
 def with_constants(rows: pa.RecordBatch | pa.Table, **values: int | str | datetime) -> pa.Table:

@@ -189,6 +189,24 @@ CREATE TABLE [rowcast].[alert] (
 
 CREATE INDEX [ix_rowcast_alert_job] ON [rowcast].[alert] ([job]);
 
+CREATE TABLE [rowcast].[api_key] (
+	[key_id] BIGINT NOT NULL IDENTITY, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[name] NVARCHAR(128) NOT NULL, 
+	[prefix] NVARCHAR(128) NOT NULL, 
+	[sha256] NVARCHAR(128) NOT NULL, 
+	[scope] NVARCHAR(128) NOT NULL, 
+	[per_second] DOUBLE PRECISION NULL, 
+	[created_at] DATETIMEOFFSET(6) NOT NULL, 
+	[created_by] NVARCHAR(max) NOT NULL, 
+	[expires_at] DATETIMEOFFSET(6) NULL, 
+	[revoked_at] DATETIMEOFFSET(6) NULL, 
+	[revoked_by] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_api_key] PRIMARY KEY ([key_id])
+);
+
+CREATE INDEX [ix_rowcast_api_key_job] ON [rowcast].[api_key] ([job]);
+
 CREATE TABLE [rowcast].[wafers_prediction] (
 	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
 	[slot] tinyint NOT NULL, 
@@ -274,6 +292,31 @@ CREATE TABLE [rowcast].[wafers_forgotten] (
 
 ALTER TABLE [rowcast].[wafers_forgotten] SET (LOCK_ESCALATION = DISABLE);
 
+CREATE TABLE [rowcast].[wafers_online] (
+	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
+	[slot] tinyint NOT NULL, 
+	[online_request] NVARCHAR(128) NOT NULL, 
+	[online_client] NVARCHAR(128) NOT NULL, 
+	[place] INTEGER NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[online_at] DATETIMEOFFSET(6) NOT NULL, 
+	[row_hash] BIGINT NOT NULL, 
+	[score] DOUBLE PRECISION NULL, 
+	[predicted] BIT NULL, 
+	[threshold] DOUBLE PRECISION NULL, 
+	[contributions] NVARCHAR(max) NULL, 
+	[uncertain] BIT NULL, 
+	[possible] NVARCHAR(max) NULL, 
+	[low] DOUBLE PRECISION NULL, 
+	[high] DOUBLE PRECISION NULL, 
+	[reasons] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_wafers_online] PRIMARY KEY ([online_request], [online_client], [place])
+);
+
+CREATE INDEX [ix_rowcast_wafers_online_lot] ON [rowcast].[wafers_online] ([lot], [slot]);
+
+ALTER TABLE [rowcast].[wafers_online] SET (LOCK_ESCALATION = DISABLE);
+
 CREATE TABLE [rowcast].[wafers_prediction_staging] (
 	[stage] NVARCHAR(40) NOT NULL, 
 	[lot] NVARCHAR(450) NOT NULL, 
@@ -331,4 +374,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (15, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (16, SYSDATETIMEOFFSET());
