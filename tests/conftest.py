@@ -73,7 +73,10 @@ TURNS = ["sqlite", "postgresql", "sqlite in postgresql", "apart"]
 
 
 def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
-    """Tests where it is not their turn: those that take turns run in one of their places, as their names decide."""
+    """Tests where it is not their turn: those that take turns run in one of their places, as their names decide.
+
+    Where preparing a job takes long, `pytest.mark.turns("name")` gives those that share it one name.
+    """
     choices: dict[tuple[Path, str, str], dict[tuple[int, ...], pytest.Item]] = {}
     for item in items:
         if _takes_turns(item):
@@ -86,7 +89,9 @@ def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
     left_out: set[pytest.Item] = set()
     for (_, name, _), by_place in choices.items():
         places = sorted(by_place)
-        left_out |= set(by_place.values()) - {by_place[places[crc32(name.encode()) % len(places)]]}
+        [shared] = {mark.args for item in by_place.values() if (mark := item.get_closest_marker("turns"))}
+        chosen = places[crc32("".join(shared or (name,)).encode()) % len(places)]
+        left_out |= set(by_place.values()) - {by_place[chosen]}
     return left_out
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jobs import Job
 
 pytest_plugins = ("job_fixtures",)
@@ -22,6 +23,7 @@ def without_seconds(report: dict[str, Any]) -> dict[str, Any]:
     return {**report, "policies": [{**each, "seconds": None} for each in report["policies"]]}
 
 
+@pytest.mark.long
 def test_a_killed_backtest_goes_on_and_says_what_one_that_was_not_killed_says(
     untrained: Job, start: Callable[..., Any]
 ) -> None:

@@ -18,6 +18,7 @@ pytest_plugins = ("job_fixtures",)
 
 A_DAY = 144  # wafers
 TRAINED = 16  # days
+CHANGED, MENDED = TRAINED + 7, TRAINED + 11  # the days on which a sensor is recalibrated
 MAKE = Callable[[str, str], Job]
 Prepared = Callable[..., Job]
 
@@ -70,13 +71,13 @@ def told(job: Job) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory, bases: Any) -> Any:
-    """A month in the life of a job: ten quiet days, five with a sensor that was recalibrated, ten quiet ones."""
+    """Days in the life of a job: quiet ones, some with a sensor that was recalibrated, quiet ones again."""
     job = started(bases.copy("sqlite", "empty", tmp_path_factory.mktemp("watched")))
-    scored(job, range(TRAINED, TRAINED + 10))
+    scored(job, range(TRAINED, CHANGED))
     quiet = told(job), job.call("status")
-    scored(job, range(TRAINED + 10, TRAINED + 15), s01=1.5)
+    scored(job, range(CHANGED, MENDED), s01=1.5)
     during = job.ok("drift", "--json"), job.call("status"), job.call("drift")
-    scored(job, range(TRAINED + 15, TRAINED + 25))
+    scored(job, range(MENDED, MENDED + 6))
     yield job, quiet, during
     bases.drop(job)
 
@@ -92,7 +93,7 @@ def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -
     [event] = found["history"]
     [first, *_] = event["findings"]
     assert (event["what"], first["column"], first["kind"]) == ("started", "s01", "location")
-    assert first["since"].startswith(f"{START + timedelta(days=TRAINED + 10):%Y-%m-%d}")  # of the first such rows
+    assert first["since"].startswith(f"{START + timedelta(days=CHANGED):%Y-%m-%d}")  # of the first such rows
     assert first["change"] == pytest.approx(1.5, abs=0.3)
     assert event["size"] > 1
     assert "s01 is 1." in found["drift"]

@@ -175,6 +175,7 @@ def test_a_step_before_its_predecessor_says_what_to_run(plain: Job) -> None:
     assert plain.counts() == (0, LABELLED + PENDING, 0, 0, 0)
 
 
+@pytest.mark.long
 def test_a_step_can_be_triggered_again(lite: Job) -> None:
     for name in ("data-fetch", "data-check", "data-check", "data-process", "data-process", "inference", "inference"):
         lite.ok("step", name)
@@ -239,6 +240,7 @@ def test_resume_refuses_a_run_that_is_done_or_unknown(lite: Job) -> None:
     assert "has no run 77" in lite.refused("resume", "77")
 
 
+@pytest.mark.long
 def test_a_killed_infer_publishes_whole_batches_and_another_scores_the_rest_once(trained: Job) -> None:
     trained.configure({"infer": {"batch_rows": 7}})
     unstall = stall(trained, wafer=350)
@@ -294,6 +296,7 @@ def stall(job: Job, wafer: int) -> Callable[[], None]:
     return unstall
 
 
+@pytest.mark.long
 def test_two_at_once_share_the_work_and_score_every_row_once(trained: Job) -> None:
     trained.configure({"infer": {"batch_rows": 4}})
     both = [trained.start("infer"), trained.start("infer")]
@@ -304,6 +307,7 @@ def test_two_at_once_share_the_work_and_score_every_row_once(trained: Job) -> No
     assert trained.audit()["batches"] >= 25
 
 
+@pytest.mark.long
 def test_two_worker_processes_give_the_scores_of_one(system: str, make_job: Callable[[str, str], Job]) -> None:
     one, two = make_job(system, "trained"), make_job(system, "trained")
     one.ok("infer")
@@ -416,6 +420,7 @@ def test_explain_wants_a_value_for_each_key_column(lite: Job) -> None:
     assert lite.refused("explain", code=2)
 
 
+@pytest.mark.long
 def test_the_printed_statements_make_a_store_that_rowcast_uses(untrained: Job) -> None:
     statements = untrained.call("ddl").out
     untrained.sql(*[part for part in statements.split(";\n") if part.strip()])
@@ -540,6 +545,7 @@ def test_watch_repeats_the_run_until_it_is_told_to_stop(lite: Job) -> None:
     assert lite.counts() == (0, LABELLED, PENDING + 5, 0, 0)
 
 
+@pytest.mark.long
 def test_a_run_that_is_told_to_stop_is_recorded_and_can_go_on(plain: Job) -> None:
     plain.estimator("waiting")
     process = plain.start("run")
@@ -561,6 +567,7 @@ def test_a_config_is_found_from_another_folder_and_its_paths_start_beside_it(lit
     assert list(tmp_path.glob("*.log")) == []
 
 
+@pytest.mark.long
 def test_a_second_rollback_goes_on_to_the_version_before(trained: Job) -> None:
     model = trained.table("model")
     [columns] = [list(row) for row in trained.sql(f"SELECT * FROM {model}")]

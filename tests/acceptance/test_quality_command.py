@@ -10,6 +10,8 @@ from rowcast.errors import ModelError
 
 pytest_plugins = ("job_fixtures",)
 
+pytestmark = pytest.mark.turns("fortnight")
+
 Prepared = Callable[..., Job]
 WAFERS, TURNED = 2_000, 1_008  # a wafer every ten minutes for two weeks; a week has passed at TURNED
 DELAYED = {"label_delay": "2d"}
@@ -216,6 +218,7 @@ def test_two_databases_say_the_same_as_one(prepared: Prepared, source: str, stor
     assert there == {name: pytest.approx(value) for name, value in here.items()}
 
 
+@pytest.mark.long
 def test_several_classes_and_values_show_what_can_be_known(make_job: Callable[[str, str], Job]) -> None:
     rows = wafers(1, WAFERS, True)
     kinds = [{**row, "failed": "void" if row["s02"] > 1 else "ok" if row["s01"] < 0.8 else "scratch"} for row in rows]

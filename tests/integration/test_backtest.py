@@ -166,6 +166,7 @@ def test_a_replay_that_was_stopped_goes_on_where_it_was(fab: Odd, monkeypatch: p
     assert look(stopped.settings) == look(whole.settings)
 
 
+@pytest.mark.long
 def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes_to_alone(fab: Odd) -> None:
     alone = [replay(fab, f"alone-{place}", policy) for place, policy in enumerate(("every:2d", "on-drift"))]
     followers = [replay(fab, f"follows-{place}", each.policy.name) for place, each in enumerate(alone)]
@@ -178,6 +179,7 @@ def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes
     assert len(look(alone[0].settings)[0]) > 1
 
 
+@pytest.mark.long
 def test_a_later_end_goes_on_with_what_is_there(fab: Odd) -> None:
     whole, part = replay(fab), replay(fab, "part", history=History(FIRST, LAST - 2 * DAY, DAY))
     run_replay(whole)
