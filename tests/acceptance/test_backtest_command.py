@@ -1,5 +1,6 @@
 """The command that replays policies over the history, stopped in the middle and called again."""
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,19 +29,22 @@ def test_a_killed_backtest_goes_on_and_says_what_one_that_was_not_killed_says(
     untrained: Job, start: Callable[..., Any]
 ) -> None:
     untrained.estimator("quick", source={"label_delay": "6h"}, retrain={"every": "8h", "min_new_labels": 1})
-    process = start(untrained, *ASKED)
-    while moments(untrained) < 4:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.kill()
-    process.wait()
+    for least, number in ((2, signal.SIGINT), (4, signal.SIGKILL)):
+        process = start(untrained, *ASKED)
+        while moments(untrained) < least:
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, said = process.communicate()
+        if number is signal.SIGINT:
+            assert said == "error: interrupted\n  the same command goes on where it was\n"
     done = untrained.run(*ASKED, "--json")
     assert done.code == 0, done.err
     assert done.err == ""
     report = done.json
     assert report["verdict"]["own"] == "every:8h"
-    assert [each["name"] for each in report["policies"]] == ["never", "every:8h"]
-    assert [each["built"] > 1 for each in report["policies"]] == [False, True]
+    assert [each["name"] for each in report["policies"]] == ["never", "every:8h", "always:8h"]
+    assert [each["built"] > 1 for each in report["policies"]] == [False, True, True]
     assert report["rows"] > 50
     said = untrained.call(*ASKED, "--html", "backtest.html")  # which replays nothing
     assert said.code == 0

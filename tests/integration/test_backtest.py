@@ -12,13 +12,14 @@ from conftest import Place
 from odd import ROWS, START, Odd, empty_odd, is_failed  # noqa: F401 (a fixture)
 
 import rowcast
-from rowcast import config, pipeline
+from rowcast import config, fit, pipeline
 from rowcast.backtest import running
 from rowcast.backtest.history import History, find_history
-from rowcast.backtest.policies import find_own, parse_policies
+from rowcast.backtest.policies import Variations, find_own, parse_policies, vary_policies
 from rowcast.backtest.realised import read_realised
 from rowcast.backtest.replay import Replay, count_done, is_done, make_replay, run_replay
 from rowcast.errors import TrainingError, UsageError
+from rowcast.fit.candidates import user
 from rowcast.job.opening import open_job
 from rowcast.job.workdir import importable
 from rowcast.watch.quality import quality
@@ -179,6 +180,36 @@ def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes
     assert len(look(alone[0].settings)[0]) > 1
 
 
+def test_policies_that_share_their_days_fit_at_least_five_times_less_than_one_by_one(
+    fab: Odd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, fitted = list[int](), list[int]()
+
+    def count(work: Any, calls: list[int]) -> Any:
+        return lambda *args: calls.append(1) or work(*args)
+
+    monkeypatch.setattr(fit, "fit_candidate", count(fit.fit_candidate, asked))
+    monkeypatch.setattr(user, "_fit_user", count(user._fit_user, fitted))
+    plain = parse_policies("every:2d", settings(fab).retrain)
+    policies = vary_policies(plain, Variations(rules="better,always"), settings(fab))
+    assert len(policies) == 7
+    for place, policy in enumerate(policies):
+        run_replay(make_replay(settings(fab), policy, HISTORY, fab.folder / str(place)))
+    assert len(asked) >= 5 * len(fitted)
+
+
+@pytest.mark.long
+def test_always_lets_each_new_model_serve_whatever_the_gate_says(fab: Odd) -> None:
+    asked, unasked = replay(fab, "fresh"), replay(fab, "always", "always:1d")
+    for task in (asked, unasked):
+        run_replay(task)
+    made = look(unasked.settings)
+    assert len(made[1]) >= 3
+    assert {decision[2] for decision in made[1]} == {"promoted"}
+    assert [version[0] for version in made[0]] == [decision[0] for decision in made[1]]
+    assert made != look(asked.settings)
+
+
 @pytest.mark.long
 def test_a_later_end_goes_on_with_what_is_there(fab: Odd) -> None:
     whole, part = replay(fab), replay(fab, "part", history=History(FIRST, LAST - 2 * DAY, DAY))
@@ -247,7 +278,7 @@ def test_a_second_call_replays_nothing_and_says_the_same(fab: Odd, monkeypatch: 
     span: dict[str, Any] = {"since": FIRST, "until": LAST}
     told: list[tuple[str, int, int]] = []
     found = job.backtest("never", **span, progress=lambda *about: told.append(about))
-    assert {name for name, _, _ in told} == {"never", "every:1d"}
+    assert {name for name, _, _ in told} == {"never", "every:1d", "always:1d"}
     assert told[-1][1:] == (len(HISTORY.moments), len(HISTORY.moments))
     assert found.rows > 40
     assert found.verdict.own == "every:1d"

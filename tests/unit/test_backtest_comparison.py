@@ -100,3 +100,15 @@ def test_moments_longer_than_a_day_are_blocks_themselves() -> None:
     found = compare(rows, cost, days=7.0)
     assert found.tied == (0,)
     assert found.hindsight == pytest.approx(1000 * cost.min(axis=0).sum() / rows.sum())
+
+
+def test_what_does_not_stand_for_election_is_held_against_the_cheapest_that_does() -> None:
+    rows, cost = costs(60, 0.3, 0.2, 0.1)
+    found = compare(rows, cost, runs=[True, True, False])
+    assert (found.cheapest, found.chosen, found.tied) == (1, 1, (1,))
+    yardstick = found.differences[2]
+    assert yardstick.value == pytest.approx(1000 * (cost[2] - cost[1]).sum() / rows.sum())
+    assert yardstick.interval is not None
+    assert yardstick.interval.high < 0
+    alone = compare(rows, cost[:2])
+    assert alone.differences == found.differences[:2]  # nor does it ask for a stricter level

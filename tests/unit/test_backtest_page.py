@@ -74,6 +74,23 @@ def test_notes_say_what_the_figures_rest_on() -> None:
     assert "label_delay" not in " ".join(list_notes(replace(FOUND, labels_at_once=False)))
 
 
+@pytest.mark.parametrize(
+    ("high", "low", "said"),
+    [
+        (-5.0, -30.0, "would have cost less than every:7d: [gate] rule"),
+        (40.0, 3.0, "would have cost more than every:7d"),
+        (9.0, -9.0, "to compare with"),
+    ],
+)
+def test_what_is_there_to_compare_with_is_never_said_to_cost_more_than_the_chosen(
+    high: float, low: float, said: str
+) -> None:
+    always = replace(policy("always:7d", 290.0, Difference(1.0, Interval(low, high), low > 0)), is_yardstick=True)
+    report = replace(FOUND, policies=(*FOUND.policies, always))
+    assert "always" not in describe_verdict(report)
+    assert said in " ".join(list_notes(report))
+
+
 @pytest.mark.parametrize("cost", [0.0, 1.0, 1e9])
 def test_the_page_is_well_formed_and_its_pictures_name_each_line(cost: float) -> None:
     policies = tuple(policy(each.name, cost, each.difference) for each in FOUND.policies)

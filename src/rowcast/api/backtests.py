@@ -20,6 +20,8 @@ class Backtests(Connections):
         policies: str = DEFAULT,
         *,
         rules: str = "",
+        windows: str = "",
+        estimators: str = "",
         since: Moment | None = None,
         until: Moment | None = None,
         step: timedelta = timedelta(days=1),
@@ -34,9 +36,11 @@ class Backtests(Connections):
         Parameters
         ----------
         policies
-            Names, parted by commas: `never`, `every:7d`, `on-drift`, `on-loss`. The job's own is always among them.
-        rules
-            Rules of `[gate]`, parted by commas, with which each policy is tried beside the job's own.
+            Names, parted by commas: `never`, `every:7d`, `on-drift`, `on-loss`. The job's own is among them in any
+            case, and so are `never` and `always`, which puts each new model in service unasked.
+        rules, windows, estimators
+            What each policy is tried with beside the job's own, one at a time: names, parted by commas. Rules of
+            `[gate]`; `window` of `[model]`, or `all`; `estimator` of `[model]`.
         since, until
             The first moment as of which the pipeline is run, and the last. By default from when a quarter of the labels
             were known to the newest event.
@@ -59,9 +63,11 @@ class Backtests(Connections):
         TrainingError
             Where no label is known, or no row can be compared.
         """
+        from rowcast.backtest.policies import Variations
         from rowcast.backtest.record import Prices
         from rowcast.backtest.running import Request, backtest
 
         prices = Prices(retrain_cost, review_cost)
-        request = Request(policies, rules, to_text(since), to_text(until), step, prices)
+        variations = Variations(rules, windows, estimators)
+        request = Request(policies, variations, to_text(since), to_text(until), step, prices)
         return backtest(self.settings, request, workers=workers, fresh=fresh, progress=progress)

@@ -51,16 +51,22 @@ class Comparison:
     hindsight: float  # per 1,000 rows, had each week had the policy that was cheapest in it
 
 
-def compare(rows: npt.NDArray[np.int64], cost: Floats, days: float = 1.0) -> Comparison:
-    """Compare the costs (p, c) of p policies, the simplest first, on the same rows (c,) of c cells of so many days."""
+def compare(
+    rows: npt.NDArray[np.int64], cost: Floats, days: float = 1.0, runs: Sequence[bool] | None = None
+) -> Comparison:
+    """Compare the costs (p, c) of p policies, the simplest first, on the same rows (c,) of c cells of so many days.
+
+    `runs` (p,) says which of them stand for election; the others are held against the cheapest of these.
+    """
+    chosen_from = [place for place in range(len(cost)) if runs is None or runs[place]]
     each = _PER * cost.sum(axis=1) / rows.sum()
-    cheapest = int(np.argmin(each.round(9)))
+    cheapest = min(chosen_from, key=lambda place: float(each[place].round(9)))
     more = cost - cost[cheapest]
-    others = [place for place in range(len(cost)) if place != cheapest]
+    others = [place for place in chosen_from if place != cheapest]
     length = _choose_block(rows, more[others], days)
-    pairs = len(cost) * (len(cost) - 1) / 2
+    pairs = len(chosen_from) * (len(chosen_from) - 1) / 2
     differences = [_differ(rows, one, _per_block(length, days), pairs) for one in more]
-    tied = tuple(place for place, one in enumerate(differences) if not one.is_proven)
+    tied = tuple(place for place in chosen_from if not differences[place].is_proven)
     week = _sums(cost, _per_block(7, days))
     return Comparison(
         tuple(map(float, each)),

@@ -24,13 +24,14 @@ class PolicyResult:
     name: str  # such as every:7d
     lines: str  # of rowcast.toml
     cost: float  # per 1,000 rows
-    difference: Difference  # to the cheapest, per 1,000 rows
+    difference: Difference  # to the cheapest of those that are no yardstick, per 1,000 rows
     built: int  # model versions
     promoted: int  # by the gate, after the first
     alarms: int  # of drift and of cost that began
     failed: int  # runs that failed, or in which something did
     seconds: float  # of computing, on this machine
     cumulative: tuple[float, ...]  # cost by the end of each moment
+    is_yardstick: bool = False  # there to compare with: it asks no gate, and is not recommended
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as JSON takes it."""

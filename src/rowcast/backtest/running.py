@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 import rowcast
 from rowcast.backtest.comparison import compare
 from rowcast.backtest.history import DAY, History, find_history
-from rowcast.backtest.policies import DEFAULT, Policy, add_rules, find_own, parse_policies
+from rowcast.backtest.policies import DEFAULT, NEVER, Policy, Variations, find_own, parse_policies, vary_policies
 from rowcast.backtest.realised import Outcome, read_realised
 from rowcast.backtest.record import BacktestReport, PolicyResult, Prices, Verdict
 from rowcast.backtest.replay import Replay, begin_with, count_done, is_done, make_replay, run_apart
@@ -35,7 +36,7 @@ class Request:
     """What is to be replayed."""
 
     policies: str = DEFAULT
-    rules: str = ""  # of the gate, that each policy is also tried with
+    variations: Variations = field(default_factory=Variations)
     since: str | None = None  # the first moment; None: by which a quarter of the labels were known
     until: str | None = None  # no moment is later; None: the newest event
     step: timedelta = DAY
@@ -46,14 +47,14 @@ def backtest(
     settings: Settings, request: Request, *, workers: int, fresh: bool, progress: Progress | None
 ) -> BacktestReport:
     """Replay policies over a job's history, and compare what they cost. What is done already is not done again."""
-    policies = add_rules(parse_policies(request.policies, settings.retrain), request.rules, settings.gate)
+    policies = vary_policies(parse_policies(request.policies, settings.retrain), request.variations, settings)
     history = _look(settings, request)
     folder = work_root(settings) / "backtest" / _digest(settings, history)
     if fresh:
         shutil.rmtree(folder, ignore_errors=True)
     replays = [make_replay(settings, each, history, folder / _folder_name(each)) for each in policies]
     waiting = _begin(settings, replays, folder, workers)
-    leading = [replace(each, followers=tuple(waiting)) if each.policy.kind == "never" else each for each in replays]
+    leading = [replace(each, followers=tuple(waiting)) if each.policy == NEVER else each for each in replays]
     by_length = sorted(leading, key=lambda each: each.policy.every)  # what others wait for first, then the longest
     _run([each for each in by_length if each not in waiting], workers, progress)
     _run(waiting, workers, progress)
@@ -61,32 +62,41 @@ def backtest(
 
 
 def _folder_name(policy: Policy) -> str:
-    return policy.name.replace(":", "-").replace(" ", "-")
+    return re.sub(r"[^\w.]+", "-", policy.name)
 
 
 def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers: int) -> list[Replay]:
-    """Build the first version once for all policies of a rule: they part only after it.
+    """Build the first version once for all policies that would build the same: they part only after it.
 
     Return those that part later still: a policy that waits for drift or cost does as `never` until these come.
     """
     make_private(folder)
     for left in {*folder.glob("*.waits")} - {each.waits for each in replays}:
         left.unlink()  # `never` goes on without it
-    for each in replays if any(one.policy.kind == "never" and not one.is_begun for one in replays) else []:
-        if each.policy.kind in ("on-drift", "on-loss") and each.policy.rule is None and not each.is_begun:
-            each.waits.touch()
+    for never in [each for each in replays if each.policy == NEVER and not each.is_begun]:
+        for each in replays:
+            waits = each.policy.kind in ("on-drift", "on-loss") and _first_build(each) == _first_build(never)
+            if waits and not each.is_begun:
+                each.waits.touch()
     waiting = [each for each in replays if each.waits.exists()]
     new = [each for each in replays if not each.is_begun and each not in waiting]
     first: dict[str, Replay] = {}
     for each in new:
-        rule = each.policy.rule or ""
-        if rule not in first:
-            begins = make_replay(settings, each.policy, each.history, folder / f"first{rule}")
-            first[rule] = replace(begins, is_prologue=True)
+        name = _first_build(each)
+        if name not in first:
+            begins = make_replay(settings, each.policy, each.history, folder / name)
+            first[name] = replace(begins, is_prologue=True)
     _run(list(first.values()), workers, None)
     for each in new:
-        begin_with(each, first[each.policy.rule or ""])
+        begin_with(each, first[_first_build(each)])
     return waiting
+
+
+def _first_build(task: Replay) -> str:
+    """Return a name that policies share whose first version is the same."""
+    model, gate = task.settings.model, task.settings.gate
+    about = json.dumps([gate.refits, str(model.window), model.estimator])
+    return f"first-{hashlib.sha256(about.encode()).hexdigest()[:6]}"
 
 
 def _look(settings: Settings, request: Request) -> History:
@@ -147,8 +157,8 @@ def _report(settings: Settings, request: Request, replays: Sequence[Replay], fol
     history, prices = replays[0].history, request.prices
     realised = read_realised(replays, history)
     cost = realised.cost + np.stack([_expenses(each, prices) for each in realised.outcomes])
-    found = compare(realised.rows, cost, history.step / DAY)
     policies = [each.policy for each in replays]
+    found = compare(realised.rows, cost, history.step / DAY, [not each.is_yardstick for each in policies])
     source = settings.source
     results = [
         PolicyResult(
@@ -156,6 +166,7 @@ def _report(settings: Settings, request: Request, replays: Sequence[Replay], fol
             lines=policy.lines,
             cost=found.per_thousand[place],
             difference=found.differences[place],
+            is_yardstick=policy.is_yardstick,
             built=int(outcome.built.sum()),
             promoted=int(outcome.promoted.sum()),
             alarms=int(outcome.alarms.sum()),

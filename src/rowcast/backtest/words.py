@@ -67,7 +67,7 @@ def describe_verdict(found: BacktestReport) -> str:
     elif verdict.outcome == "all are tied":
         said = f"These cannot be told apart on your data. The simplest of them is {chosen}."
     else:
-        worse = [each.name for each in found.policies if each.name not in verdict.tied]
+        worse = [each.name for each in found.policies if each.name not in verdict.tied and not each.is_yardstick]
         said = (
             f"{join(worse)} {'costs' if len(worse) == 1 else 'cost'} more than {verdict.cheapest}."
             f" {join(verdict.tied)} cannot be told apart; the simplest of them is {chosen}."
@@ -103,11 +103,23 @@ def list_notes(found: BacktestReport) -> list[str]:
             f"{found.left_out:,} labelled rows were left out: some policy had not scored them, or could have been"
             " trained on them."
         )
+    notes += [_describe_yardstick(found, each) for each in found.policies if each.is_yardstick]
     failed = [f"{each.name} {each.failed}" for each in found.policies if each.failed]
     if failed:
         where = f"each policy's pipeline.log under {found.folder} says what"
         notes.append(f"Runs in which something failed: {', '.join(failed)}; {where}.")
     return notes
+
+
+def _describe_yardstick(found: BacktestReport, policy: PolicyResult) -> str:
+    """Return what is to be learned from a policy that no config asks for."""
+    interval, cheapest = policy.difference.interval, found.verdict.cheapest
+    said = f"{policy.name} is there to compare with: each new model serves, whatever the gate would say."
+    if interval is not None and interval.high < 0:
+        said += f' It would have cost less than {cheapest}: [gate] rule = "better" comes closest to it.'
+    elif interval is not None and interval.low > 0:
+        said += f" It would have cost more than {cheapest}."
+    return said
 
 
 def _describe_prices(found: BacktestReport) -> str:

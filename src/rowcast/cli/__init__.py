@@ -8,7 +8,7 @@ from cyclopts import CycloptsError
 
 from rowcast import logs, report
 from rowcast.cli import alerts, backtest, charts, drift, keys, models, promotion, quality, runs, serve, setup, status
-from rowcast.cli.app import app
+from rowcast.cli.app import Stopped, app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
 __all__ = [
@@ -46,8 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2 if isinstance(error, UsageError) else 1
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        _say("interrupted", "'rowcast resume' goes on with a run that it stopped")
+    except KeyboardInterrupt as stopped:
+        of_run = "'rowcast resume' goes on with a run that it stopped"
+        _say("interrupted", stopped.hint if isinstance(stopped, Stopped) else of_run)
     except Exception as error:
         if debug:
             return _trace(error)

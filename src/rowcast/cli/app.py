@@ -27,6 +27,14 @@ AsOf = Annotated[str | None, Parameter(help="A moment, such as 2026-05-01: later
 By = Annotated[str | None, Parameter(help="Who decides; default: the user of this computer.")]
 
 
+class Stopped(KeyboardInterrupt):
+    """A command was stopped; `hint` says how it goes on."""
+
+    def __init__(self, hint: str) -> None:
+        super().__init__()
+        self.hint = hint
+
+
 @Parameter(name="*")
 @dataclass
 class Common:

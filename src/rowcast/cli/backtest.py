@@ -10,7 +10,7 @@ from cyclopts import Parameter, validators
 
 from rowcast import report
 from rowcast.backtest.policies import DEFAULT
-from rowcast.cli.app import COMMON, Common, Json, app, quiet_job, write_page
+from rowcast.cli.app import COMMON, Common, Json, Stopped, app, quiet_job, write_page
 from rowcast.cli.terminal import stoppable
 from rowcast.config import parse_duration
 from rowcast.errors import UsageError
@@ -26,6 +26,8 @@ def backtest(
     *,
     policies: str = DEFAULT,
     rules: str = "",
+    windows: str = "",
+    estimators: str = "",
     since: Annotated[str | None, Parameter(name="--from")] = None,
     until: Annotated[str | None, Parameter(name="--to")] = None,
     step: str = "1d",
@@ -45,9 +47,13 @@ def backtest(
     Parameters
     ----------
     policies
-        Which to compare; that of rowcast.toml always is among them.
+        Which to compare. That of rowcast.toml, never, and always, which asks no gate, are among them in any case.
     rules
-        Rules of [gate] with which each is tried too: fresh, better, proven.
+        Rules of [gate] with which each is tried too, such as better,proven,always.
+    windows
+        How far back training rows go, with which each is tried too, such as 90d,365d,all.
+    estimators
+        Estimators with which each is tried too, such as default,mine:forest.
     since
         The first moment; default: when a quarter of the labels were known.
     until
@@ -68,19 +74,24 @@ def backtest(
     from rowcast.backtest.words import describe
 
     job = quiet_job(common)
-    with stoppable(), _bars() as progress:
-        found = job.backtest(
-            policies,
-            rules=rules,
-            since=since,
-            until=until,
-            step=_duration(step),
-            retrain_cost=retrain_cost,
-            review_cost=review_cost,
-            workers=workers,
-            fresh=fresh,
-            progress=progress,
-        )
+    try:
+        with stoppable(), _bars() as progress:
+            found = job.backtest(
+                policies,
+                rules=rules,
+                windows=windows,
+                estimators=estimators,
+                since=since,
+                until=until,
+                step=_duration(step),
+                retrain_cost=retrain_cost,
+                review_cost=review_cost,
+                workers=workers,
+                fresh=fresh,
+                progress=progress,
+            )
+    except KeyboardInterrupt:
+        raise Stopped("the same command goes on where it was") from None
     if html is not None:
         from rowcast.backtest.page import page
 
