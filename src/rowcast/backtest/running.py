@@ -210,6 +210,6 @@ def _verdict(policies: Sequence[Policy], tied: Sequence[int], cheapest: int, own
         outcome="one is cheapest"
         if len(tied) == 1
         else "all are tied"
-        if len(tied) == len(policies)
+        if len(tied) == sum(not each.is_yardstick for each in policies)
         else "some are tied",
     )
