@@ -69,7 +69,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 SYSTEMS = ["sqlite", "postgresql", "mssql"]
-TURNS = ["sqlite", "postgresql", "sqlite in postgresql", "apart"]
+TURNS = ["sqlite", "postgresql", "sqlite in postgresql", "apart", "sqlite, postgresql", "postgresql, sqlite"]
 
 
 def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
@@ -83,6 +83,7 @@ def _out_of_turn(items: list[pytest.Item]) -> set[pytest.Item]:
             values = [*item.callspec.params.values()] if hasattr(item, "callspec") else []
             place = tuple(TURNS.index(value) for value in values if value in TURNS)
             others = repr([value for value in values if value not in TURNS])
+            others += " apart" * any(isinstance(value, str) and ", " in value for value in values)
             if place:
                 name: str = item.function.__name__  # type: ignore[attr-defined]
                 choices.setdefault((item.path, name, others), {})[place] = item

@@ -133,6 +133,7 @@ def test_nobody_scores_in_the_shadow_where_nobody_waits_or_is_watched(trained: J
     assert "shadow_scored" not in figures(trained, "inference")
 
 
+@pytest.mark.long
 def test_two_worker_processes_score_in_the_shadow_too(two: Job) -> None:
     two.configure({"infer": {"batch_rows": 13, "workers": 2}})
     assert two.run("infer").json["shadow_scored"] == PENDING
@@ -291,7 +292,7 @@ def test_a_run_that_dies_at_any_statement_leaves_the_shadow_whole_or_missing(
     tables = [two.table(name) for name in ("wafers_prediction", "wafers_shadow", "batch")]
     sizes, died = set(), True
     # After the plan; to die before a statement leaves what dying after the one before it does.
-    for statement in itertools.count(11, 2 if request.config.getoption("--long") else 6):
+    for statement in itertools.count(11, 2 if request.config.getoption("--long") else 11):
         two.sql(*[f"DELETE FROM {table}" for table in tables])
         try:
             with living(Death(statement, executed=True)):
@@ -457,6 +458,7 @@ def test_only_rows_that_nobody_was_trained_or_judged_by_and_whose_labels_are_kno
     assert judged_rows(job, at(THEN + 3 * DAY)) == 2 * DAY - 2
 
 
+@pytest.mark.long
 def test_without_a_time_column_a_row_is_later_by_its_key(untrained: Job) -> None:
     job = promoted(untrained, source={"time": None})
     job.ok("infer", "--as-of", at(THEN))
@@ -483,6 +485,7 @@ def test_a_persons_decision_ends_the_watch_and_begins_none(prepared: Prepared) -
     assert statuses(job)[2] == "champion"
 
 
+@pytest.mark.long
 def test_nobody_is_watched_where_the_config_says_so(plain: Job) -> None:
     job = promoted(plain, gate={**GENEROUS, "watch_days": 0})
     assert "shadow_scored" not in job.ok("infer", "--as-of", at(THEN))
@@ -573,6 +576,7 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(sys
     assert shadow(job, 1).keys() == set(range(FIRST + 26 * DAY, FIRST + 27 * DAY))
 
 
+@pytest.mark.long
 def test_a_challenger_that_waits_is_refused_by_what_it_scored_in_the_shadow(prepared: Prepared) -> None:
     job = prepared(challenged, "sqlite")
     label(job, FIRST + 6 * DAY, A)

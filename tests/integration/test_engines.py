@@ -117,7 +117,7 @@ def test_a_worker_that_is_killed_ends_the_work_and_never_hangs_it() -> None:
             list(Local(2).map(dying, range(8), apart=apart))
 
 
-@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_worker_that_is_stuck_is_ended_and_hangs_nothing(monkeypatch: pytest.MonkeyPatch, apart: bool) -> None:
     monkeypatch.setattr(local, "PATIENCE", 3.0)
     monkeypatch.setattr(local, "LOOK", 0.2)
@@ -133,6 +133,7 @@ def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Local)
     assert os.getpid() not in found
 
 
+@pytest.mark.long
 def test_a_worker_that_is_killed_while_it_waits_for_work_hangs_nothing_either() -> None:
     found: list[int] = []
     thread = threading.Thread(target=lambda: found.extend(Local(2).map(killing_the_idle, range(3))), daemon=True)
@@ -142,6 +143,7 @@ def test_a_worker_that_is_killed_while_it_waits_for_work_hangs_nothing_either() 
     assert not thread.is_alive()
 
 
+@pytest.mark.long
 def test_a_worker_that_is_told_to_leave_while_it_is_being_told_leaves() -> None:
     ended = threading.Event()
 

@@ -18,7 +18,7 @@ def failing(odd: Odd, where: str, beside: str = "") -> str:
     return "odd"
 
 
-@pytest.mark.parametrize("time", ["t", None])
+@pytest.mark.parametrize("time", ["t", pytest.param(None, marks=pytest.mark.long)])
 def test_labelled_rows_that_cannot_be_computed_are_counted_and_named(time: str | None, odd: Odd) -> None:
     table = failing(odd.make(), f"id IN (7, 77, {LABELLED + 3})")
     result = odd.run(table=table, time=time)

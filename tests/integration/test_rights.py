@@ -170,7 +170,11 @@ for finding in examine(config.load(Path(sys.argv[1]))):
 
 @pytest.mark.parametrize(
     ("of_file", "of_folder", "lacks"),
-    [(0o444, 0o755, "write on file"), (0o000, 0o755, "read on file"), (0o644, 0o555, "write on folder")],
+    [
+        pytest.param(0o444, 0o755, "write on file", marks=pytest.mark.long),
+        pytest.param(0o000, 0o755, "read on file", marks=pytest.mark.long),
+        (0o644, 0o555, "write on folder"),
+    ],
 )
 def test_a_sqlite_file_that_may_not_be_used_is_named_with_the_command_that_lets_it(
     of_file: int, of_folder: int, lacks: str, tmp_path: Path
