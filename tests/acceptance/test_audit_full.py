@@ -8,15 +8,8 @@ from jobs import LABELLED, PENDING, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
 
+MakeJob = Callable[[str, str], Job]
 COPIED = "row_hash, score, predicted, threshold, contributions, uncertain, possible, low, high"
-
-
-@pytest.fixture
-def scored(trained: Job) -> Job:
-    """A job whose 100 wafers were scored, but for two that were set aside."""
-    trained.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30, s03 = 1e30, s04 = 1e30 WHERE wafer IN (310, 350)")
-    trained.ok("infer")
-    return trained
 
 
 def audit(job: Job, *options: str, holds: bool = True) -> dict[str, Any]:
@@ -24,6 +17,23 @@ def audit(job: Job, *options: str, holds: bool = True) -> dict[str, Any]:
     found: dict[str, Any] = done.json
     assert (done.code, found["holds"]) == (0 if holds else 1, holds), found
     return found
+
+
+def make_scored(make_job: MakeJob, system: str) -> Job:
+    """As in `scored`; a full audit of it finds nothing."""
+    job = make_job(system, "trained")
+    job.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30, s03 = 1e30, s04 = 1e30 WHERE wafer IN (310, 350)")
+    job.ok("infer")
+    found = audit(job, "--full")
+    assert (found["batches_changed"], found["batches_unchecked"], found["results_wrong"]) == (0, 0, 0)
+    assert (found["recomputed"], found["broken_references"], found["scope"]) == (PENDING - 2, 0, "as recorded")
+    return job
+
+
+@pytest.fixture
+def scored(system: str, prepared: Callable[..., Job]) -> Job:
+    """A job whose 100 wafers were scored, but for two that were set aside."""
+    return prepared(make_scored, system)
 
 
 def add_prediction(job: Job, wafer: int) -> list[str]:
@@ -74,9 +84,6 @@ TAMPERINGS += ["a key out of scope", "swapped batch ids", "moved scope"]
 @pytest.mark.everywhere
 @pytest.mark.parametrize("what", TAMPERINGS)
 def test_a_full_audit_finds_what_counts_pass_over(scored: Job, what: str) -> None:
-    found = audit(scored, "--full")
-    assert (found["batches_changed"], found["batches_unchecked"], found["results_wrong"]) == (0, 0, 0)
-    assert (found["recomputed"], found["broken_references"], found["scope"]) == (PENDING - 2, 0, "as recorded")
     scored.sql(*tamper(scored)[what])
     audit(scored)  # what counts say holds all the same
     found = audit(scored, "--full", holds=False)

@@ -185,6 +185,7 @@ def test_four_processes_and_a_writer_leave_every_row_scored_or_quarantined_once(
     is_shared_among_four(trained, trained.place, start)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("source", "store"),
     [

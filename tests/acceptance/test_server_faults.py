@@ -95,6 +95,7 @@ def test_a_run_goes_on_when_the_server_is_ended_and_started_again(
     assert figure(served, "retries") > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=long), 2])
 def test_a_run_goes_on_when_its_connections_are_cut_again_and_again(served: Job, start: Start, workers: int) -> None:
     served.configure({"infer": {"batch_rows": 4, "workers": workers}})
@@ -126,6 +127,7 @@ def held():
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fault", ["restart", pytest.param("cut", marks=long)])
 def test_a_retrain_goes_on_when_the_server_fails_in_its_middle(
     served: Job, own_server: Server, start: Start, fault: str
@@ -358,6 +360,7 @@ def test_a_full_disk_under_sqlite_is_named_and_the_next_run_finishes(
     lite.place.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leave", [pytest.param(0, marks=long), 100_000])
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_full_disk_under_postgresql_is_named_and_the_next_run_finishes(
@@ -469,7 +472,7 @@ def is_interrupted(job: Job, process: "Popen[str]") -> None:
     assert claimed == [], done
 
 
-USUAL_SIGNALS = ((signal.SIGTERM, False, 1), (signal.SIGINT, True, 2))  # of a supervisor, and of a terminal
+USUAL_SIGNALS = ((signal.SIGINT, True, 2),)  # of a terminal; a supervisor's is in the other tests
 
 
 @pytest.mark.parametrize(
@@ -498,6 +501,7 @@ def test_a_signal_ends_a_run_which_can_go_on(
     assert statuses(trained) == ["done", "done"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])
 def test_a_second_signal_does_no_harm(trained: Job, start: Start, workers: int) -> None:
     trained.configure({"infer": {"batch_rows": 4, "workers": workers}})
@@ -511,6 +515,7 @@ def test_a_second_signal_does_no_harm(trained: Job, start: Start, workers: int) 
     is_exactly_once(trained.place, WAFERS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=long)])
 @pytest.mark.parametrize("begun", [pytest.param(False, marks=long), True])
 def test_a_signal_ends_a_run_that_waits_for_a_locked_sqlite_file(
