@@ -51,6 +51,7 @@ def forget(
         try:
             with heartbeat(job.store, partial(job.runs.renewal, run_id)):
                 found = _forget_batches(job, moment, run_id, progress)
+                job.retry(lambda: job.online.forget(moment))
         except BaseException as error:
             _record_end(job, run_id, error)
             raise

@@ -212,6 +212,14 @@ class Notify(_Section):
     values: bool = False  # whether a message may show values of rows
 
 
+class Serve(_Section):
+    """What the HTTP service takes on."""
+
+    record: bool = False  # whether answers are written to the job's table of online predictions
+    max_body_mb: float = Field(default=6.0, gt=0, le=1000)
+    max_rows: int = Field(default=50_000, ge=1)  # of one request
+
+
 class Logs(_Section):
     """What the log holds beside events."""
 

@@ -20,6 +20,7 @@ from rowcast.config.sections import (
     Monitor,
     Notify,
     Retrain,
+    Serve,
     Source,
     Store,
     Task,
@@ -48,6 +49,7 @@ class Settings(BaseSettings):
     monitor: Monitor = Monitor()
     notify: Notify = Notify()
     logs: Logs = Logs()
+    serve: Serve = Serve()
     signing_key: Annotated[SecretStr, AfterValidator(check_signing_key)] | None = Field(default=None, exclude=True)
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
 

@@ -18,6 +18,7 @@ from rowcast.store import Ledger, Profiles, Runs, migrations
 from rowcast.store.alerts import Alerts
 from rowcast.store.api_keys import ApiKeys
 from rowcast.store.job_rows import JobRows
+from rowcast.store.online import Online
 from rowcast.store.registry import Registry
 from rowcast.store.signing import SigningKeys
 from rowcast.store.tables import JobTables, Tables, job_tables, tables
@@ -67,6 +68,10 @@ class Job:
     @property
     def api_keys(self) -> ApiKeys:
         return ApiKeys(self.store, self.tables, self.settings.name)
+
+    @property
+    def online(self) -> Online:
+        return Online(self.store, self.own)
 
     @property
     def checked_columns(self) -> list[str]:

@@ -24,6 +24,7 @@ class KnownColumns:
     times: frozenset[str]  # features that a source holds as moments: the model takes hours before the event
     event_time: str | None
     timezone: str
+    hashed: tuple[str, ...]  # of what a row's hash is made, in the source's order
     others: frozenset[str]  # every other column of the source, and of the contract
 
     def require_known(self, names: Iterable[str]) -> None:
@@ -77,5 +78,6 @@ def list_columns(job: Job, served: ServedModel) -> KnownColumns:
         times=frozenset(times & set(kinds)),
         event_time=None if source.time is None else source.time.name,
         timezone=job.settings.source.timezone,
+        hashed=tuple(name for name in source.relation.names if name in kinds),
         others=frozenset(known - set(kinds)),
     )

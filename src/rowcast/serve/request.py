@@ -16,7 +16,7 @@ class Options:
 
     explain: bool = False  # with the columns that moved each score most
     partial: bool = False  # answer the good rows where others break the contract
-    record: bool = False  # write the answer to the job's table of online predictions
+    record: bool | None = None  # write the answer to the job's table of online predictions; None: as [serve] says
     request_id: str | None = None  # a repeat of it returns the first answer
 
 

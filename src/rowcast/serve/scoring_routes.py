@@ -77,19 +77,29 @@ class ScoringRoutes:
             body = await read_body(request, limits.body, limits.body_seconds, take)
             serving = job.require_serving()  # the same one from the first row to the last
             request.version = serving.version
-            if len(body) <= limits.inline:
-                return _finish(request, serving, limits, read(body, serving))
-            return await self.gate.run(lambda: _finish(request, serving, limits, read(body, serving)))
+            if len(body) > limits.inline:
+                return await self.gate.run(lambda: _finish(job, request, serving, limits, read(body, serving)))
+            asked = read(body, serving)
+            if not _is_recorded(job, asked.options):
+                return _finish(job, request, serving, limits, asked)
+            return await self.gate.run(lambda: _finish(job, request, serving, limits, asked))
 
 
-def _finish(request: Request, serving: Serving, limits: Limits, asked: Asked) -> Response:
+def _is_recorded(job: ServedJob, options: Options) -> bool:
+    return job.settings.serve.record if options.record is None else options.record
+
+
+def _finish(job: ServedJob, request: Request, serving: Serving, limits: Limits, asked: Asked) -> Response:
     request.rows = asked.rows.count
     if asked.rows.count > limits.rows:
         raise Refusal(413, f"more than {limits.rows:,} rows in a request", hint="send them in parts")
     if asked.options.explain and asked.rows.count > MOST_EXPLAINED:
         raise Refusal(413, f"explain=true is for at most {MOST_EXPLAINED} rows", hint="send them in parts")
     try:
-        answer = score(serving, asked.rows, asked.options)
+        if _is_recorded(job, asked.options):
+            answer = job.recorder.answer(serving, asked.rows, asked.options, request.key)
+        else:
+            answer = score(serving, asked.rows, asked.options)
     except Refusal as refusal:
         request.refused = asked.rows.count if refusal.rules else 0
         raise

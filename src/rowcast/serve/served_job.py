@@ -16,6 +16,7 @@ from rowcast.errors import DatabaseError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
 from rowcast.scoring.served_model import load_served
 from rowcast.serve.columns import list_columns
+from rowcast.serve.recording import Recorder
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.scoring import Serving
 from rowcast.store.api_keys import ApiKey
@@ -36,6 +37,7 @@ class ServedJob:
         self.current: Serving | None = None
         self.problem: RowcastError | None = None  # why the newest look did not end with the champion in memory
         self.is_store_away = False
+        self.recorder = Recorder(settings)
         self.keys: Sequence[ApiKey] = ()
         self.has_keys = False  # it had at some time: whoever deletes them does not open the service
         self._refused: tuple[int, float] | None = None  # a version that could not be loaded, and when
@@ -56,6 +58,7 @@ class ServedJob:
         self._woken.set()
         if self._thread is not None:
             self._thread.join(timeout=2 * self.poll + 1)
+        self.recorder.close()
 
     def require_serving(self) -> Serving:
         """Return the version in memory. Raise Refusal, 503, where there is none, with what to do."""

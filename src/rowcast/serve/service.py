@@ -8,6 +8,7 @@ from rowcast.config import Settings
 from rowcast.errors import ConfigError, UsageError
 from rowcast.serve.application import Application, PlatformRoutes
 from rowcast.serve.guard import Asks, Guard
+from rowcast.serve.limits import Limits
 from rowcast.serve.observed import Observer, open_access_log
 from rowcast.serve.served_job import ServedJob
 from rowcast.serve.server import LOOPBACK, Address, bind, check_certificate, run
@@ -46,6 +47,7 @@ def start(settings: Sequence[Settings], plan: Plan) -> None:
         application = Application(
             jobs,
             choose_guard(plan, address),
+            limits=find_limits(settings),
             observer=Observer(open_access_log() if plan.logs_access else None),
             platform=list_platform_routes(plan.environment),
         )
@@ -54,6 +56,13 @@ def start(settings: Sequence[Settings], plan: Plan) -> None:
         bound.close()
         for job in jobs:
             job.stop()
+
+
+def find_limits(settings: Sequence[Settings]) -> Limits:
+    """Return the bounds of a service of these jobs: of each the widest that a job sets."""
+    body = int(max(each.serve.max_body_mb for each in settings) * 1_000_000)
+    usual = Limits()
+    return Limits(body=body, bodies=max(usual.bodies, 4 * body), rows=max(each.serve.max_rows for each in settings))
 
 
 def choose_guard(plan: Plan, address: Address) -> Guard:

@@ -366,7 +366,9 @@ def _declare_online(name: str, metadata: sa.MetaData, key: Sequence[Column], ans
         sa.Column("row_hash", sa.BigInteger, nullable=False),
     ]
     # A row that was refused has reasons in place of a score.
-    columns += [sa.Column(column, kind) for column, kind in {**answered, "reasons": sa.Text}.items()]
+    columns += [
+        sa.Column(column, kind) for column, kind in {**answered, "flagged": sa.Boolean, "reasons": sa.Text}.items()
+    ]
     options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False, "info": {"many_rows": True}}
     return sa.Table(name, metadata, *columns, index, **options)
 

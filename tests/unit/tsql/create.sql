@@ -309,6 +309,7 @@ CREATE TABLE [rowcast].[wafers_online] (
 	[possible] NVARCHAR(max) NULL, 
 	[low] DOUBLE PRECISION NULL, 
 	[high] DOUBLE PRECISION NULL, 
+	[flagged] BIT NULL, 
 	[reasons] NVARCHAR(max) NULL, 
 	CONSTRAINT [pk_wafers_online] PRIMARY KEY ([online_request], [online_client], [place])
 );

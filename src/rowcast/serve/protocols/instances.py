@@ -68,7 +68,7 @@ def _override(options: Options, parameters: _Parameters) -> Options:
     return Options(
         explain=choose(parameters.explain, options.explain),
         partial=choose(parameters.partial, options.partial),
-        record=choose(parameters.record, options.record),
+        record=options.record if parameters.record is None else parameters.record,
         request_id=options.request_id if parameters.id is None else parameters.id,
     )
 

@@ -1,0 +1,197 @@
+"""Answers that are recorded: once for each request, by key, whatever is repeated, killed or away."""
+
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from asked import Asked
+from conftest import Place
+from jobs import LABELLED, PENDING, SENSORS, Job, wafers
+from test_serve_command import Service
+
+pytest_plugins = ("job_fixtures",)
+
+REPEATED = 30
+NAMES = ["wafer", *SENSORS, "tool"]
+ROWS = [{name: row[name] for name in NAMES} for row in wafers(LABELLED + 1, PENDING, False)]
+
+
+@pytest.fixture
+def asked(trained: Job) -> Iterator[Asked]:
+    found = Asked(trained)
+    yield found
+    found.close()
+
+
+def recorded(job: Job) -> list[dict[str, Any]]:
+    return job.stored(f"SELECT * FROM {job.table('wafers_online')} ORDER BY online_request, place")
+
+
+def record(asked: Asked, rows: Any, request_id: str | None = None, query: str = "?record=true") -> Any:
+    headers = {} if request_id is None else {"idempotency_key": request_id}
+    return asked.score({"instances": rows}, query, **headers)
+
+
+def test_an_answer_is_recorded_by_key_with_version_and_hash(trained: Job, asked: Asked) -> None:
+    reply = record(asked, ROWS[:3], "a")
+    assert reply.status == 200
+    stored = recorded(trained)
+    assert [row["wafer"] for row in stored] == [row["wafer"] for row in ROWS[:3]]
+    assert [row["score"] for row in stored] == [row["score"] for row in reply.json["predictions"]]
+    assert {(row["online_request"], row["online_client"], row["model_version"]) for row in stored} == {("a", "", 1)}
+    trained.ok("infer")
+    batch = trained.stored(f"SELECT wafer, row_hash, score FROM {trained.table('wafers_prediction')}")
+    by_wafer = {row["wafer"]: row for row in batch}
+    for row in stored:
+        assert row["row_hash"] == by_wafer[row["wafer"]]["row_hash"]
+        assert row["score"] == pytest.approx(by_wafer[row["wafer"]]["score"], abs=1e-9, rel=0)
+    trained.audit()
+
+
+def test_a_repeat_returns_the_first_answer(trained: Job, asked: Asked) -> None:
+    rows = [ROWS[0], {**ROWS[1], "s01": "hot"}, ROWS[2]]
+    query = "?record=true&partial=true&explain=true"
+    first = record(asked, rows, "a", query)
+    assert first.status == 200
+    for _ in range(3):
+        assert record(asked, rows, "a", query).json == first.json
+    assert len(recorded(trained)) == 3
+    without = record(asked, rows, "a", "?record=true&partial=true").json
+    assert "contributions" not in without["predictions"][0]
+
+
+def test_a_request_without_an_id_is_recorded_each_time(trained: Job, asked: Asked) -> None:
+    for _ in range(2):
+        assert record(asked, ROWS[:1]).status == 200
+    assert len(recorded(trained)) == 2
+
+
+def test_an_id_stands_for_one_request(trained: Job, asked: Asked) -> None:
+    assert record(asked, ROWS[:1], "a").status == 200
+    for other in (ROWS[:2], [{**ROWS[0], "s01": 0.25}]):
+        reply = record(asked, other, "a")
+        assert (reply.status, "under this id" in reply.json["error"]) == (422, True)
+    assert len(recorded(trained)) == 1
+
+
+def test_the_id_of_the_protocol_does_the_same(trained: Job, asked: Asked) -> None:
+    inputs = [
+        {
+            "name": name,
+            "shape": [1],
+            "datatype": {"wafer": "INT64", "tool": "BYTES"}.get(name, "FP64"),
+            "data": [ROWS[0][name]],
+        }
+        for name in NAMES
+    ]
+    body = {"id": "7", "parameters": {"record": True}, "inputs": inputs}
+    first = asked.post("/v2/models/wafers/infer", body)
+    assert first.status == 200, first.body
+    assert asked.post("/v2/models/wafers/infer", body).json == first.json
+    assert [row["online_request"] for row in recorded(trained)] == ["7"]
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule"),
+    [
+        ([{name: value for name, value in ROWS[0].items() if name != "wafer"}], "missing"),
+        ([{**ROWS[0], "wafer": None}], "null"),
+        ([{**ROWS[0], "wafer": "W7"}], "type"),
+        ([{**ROWS[0], "wafer": 1e300}], "type"),
+        ([ROWS[0], ROWS[1], ROWS[0]], "repeated"),
+    ],
+    ids=["missing", "null", "text", "huge", "repeated"],
+)
+def test_a_row_is_recorded_by_a_key_of_its_own(
+    trained: Job, asked: Asked, rows: list[dict[str, Any]], rule: str
+) -> None:
+    reply = record(asked, rows)
+    assert reply.status == 422
+    assert {fault["rule"] for fault in reply.json["refused"]} == {rule}
+    assert recorded(trained) == []
+
+
+def test_rows_that_are_repeated_are_scored_alike_where_nothing_is_recorded(asked: Asked) -> None:
+    first, second = asked.score({"instances": [ROWS[0], ROWS[0]]}).json["predictions"]
+    assert first == second
+
+
+@pytest.mark.parametrize("request_id", ["", "x" * 129, "a\tb"])
+def test_an_id_that_is_none_is_refused(asked: Asked, request_id: str) -> None:
+    assert record(asked, ROWS[:1], request_id).status == 400
+
+
+def test_the_config_records_every_answer_unless_one_says_otherwise(lite: Job) -> None:
+    lite.configure({"serve": {"record": True}})
+    asked = Asked(lite)
+    try:
+        assert asked.score({"instances": ROWS[:1]}).status == 200
+        assert record(asked, ROWS[:1], query="?record=false").status == 200
+        assert len(recorded(lite)) == 1
+    finally:
+        asked.close()
+
+
+def test_a_store_that_is_read_only_scores_and_does_not_record(make_job: Callable[..., Job]) -> None:
+    job = make_job("postgresql", "trained")
+    name = job.place.url.rpartition("/")[2]
+    job.sql(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    job.place.close()
+    asked = Asked(job)
+    try:
+        reply = record(asked, ROWS[:1], "a")
+        assert (reply.status, "could not be recorded" in reply.json["error"]) == (503, True)
+        assert asked.score({"instances": ROWS[:1]}).status == 200
+    finally:
+        asked.close()
+
+
+def test_without_its_database_nothing_is_recorded_and_the_client_is_told(make_job: Callable[..., Job]) -> None:
+    job = make_job("postgresql", "trained")
+    asked = Asked(job)
+    try:
+        assert record(asked, ROWS[:1], "a").status == 200
+        assert job.place.server is not None
+        admin, name = Place("postgresql", job.place.server.url("postgres")), job.place.url.rpartition("/")[2]
+        job.place.close()
+        admin.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        admin.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        try:
+            reply = record(asked, ROWS[1:2], "b")
+            assert (reply.status, reply.headers["retry-after"]) == (503, "5")
+            assert asked.score({"instances": ROWS[:1]}).status == 200
+        finally:
+            admin.run(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+            admin.close()
+        assert record(asked, ROWS[1:2], "b").status == 200
+        assert len(recorded(job)) == 2
+    finally:
+        asked.close()
+
+
+def test_requests_that_are_repeated_over_a_killed_service_are_recorded_once(
+    lite: Job, start: Callable[..., Any]
+) -> None:
+    """Each is sent again and again until it is answered; what was recorded before the kill is answered as it was."""
+    answers: dict[int, Any] = {}
+    for round_ in range(2):
+        service = Service(start(lite, "serve", "--port", "0"))
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        for place in range(REPEATED):
+            headers = {"content-type": "application/json", "idempotency-key": str(place)}
+            body = json.dumps({"instances": [ROWS[place]]})
+            connection.request("POST", "/invocations?record=true", body, headers)
+            if round_ == 0 and place == REPEATED // 2:
+                service.process.kill()
+                break
+            reply = connection.getresponse()
+            found = json.loads(reply.read())
+            assert reply.status == 200
+            assert answers.setdefault(place, found) == found
+        connection.close()
+        service.process.kill()
+        service.process.communicate()
+    stored = recorded(lite)
+    assert sorted(row["wafer"] for row in stored) == [row["wafer"] for row in ROWS[:REPEATED]]
