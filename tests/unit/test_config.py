@@ -286,7 +286,7 @@ def test_what_is_no_toml_is_refused_with_its_place(write):
         ("[store]\nscheme = 'x'", ["unknown key 'store.scheme'", "did you mean 'schema'"]),
         ("[check.columns.s001]\nmaximum = 3", ["unknown key 'check.columns.s001.maximum'", "did you mean 'max'"]),
         ("[infer]\nzzz = 3", ["unknown key 'infer.zzz'", "known here: batch_rows, workers, engine, since"]),
-        ("[serve]\nport = 1", ["unknown key 'serve'"]),
+        ("[servers]\nport = 1", ["unknown key 'servers'"]),
         ("[monitor]\ngroup = 'tool'", ["unknown key 'monitor.group'", "did you mean 'group_by'"]),
         ("[notify]\nurl = []", ["unknown key 'notify.url'", "did you mean 'urls'"]),
         ("[infer]\npath = 'x'", ["unknown key 'infer.path'"]),

@@ -74,7 +74,11 @@ class Model:
         The size of a batch changes a score by less than 1e-9. `num_threads` holds for LightGBM. Raises ModelError
         where a feature is missing or coded otherwise, EstimatorError where a user's estimator fails.
         """
-        found = self.calibration(self.raw(matrix, num_threads))
+        return self.decide(self.raw(matrix, num_threads))
+
+    def decide(self, raw: Floats) -> ModelOutput:
+        """Calibrate raw scores, (n,) or (n, k), and decide. Raise ModelError where they are not finite."""
+        found = self.calibration(raw)
         if not np.isfinite(found).all():  # no comparison with it is true: a row would count as good
             raise ModelError("the model gives scores that are not finite numbers", hint=RETRAIN)
         if self.kind == "regression":
@@ -99,10 +103,11 @@ class Model:
             own = raw_scores(
                 member.engine, member.estimator, selected, num_threads, self.kind, len(self.classes), member.order
             )
-            total = total + (member.slope * own + self._offset(member) if several else own)
+            total = total + (member.slope * own + self.offset(member) if several else own)
         return np.asarray(total / len(self.members), dtype=np.float64)
 
-    def _offset(self, member: Member) -> Floats | float:
+    def offset(self, member: Member) -> Floats | float:
+        """Return what is added to a member's score, where there are several: one number, or one for each class."""
         return np.array(member.intercept) if self.kind == "multiclass" else member.intercept[0]
 
     def contributions(self, matrix: Matrix, num_threads: int = 1) -> Floats | None:

@@ -1,17 +1,20 @@
 """Rows to an answer, by the functions with which a batch is checked and scored: the scores are the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from rowcast import predict
+from rowcast.models.artifact import ModelOutput
+from rowcast.models.conformal import Sets
+from rowcast.models.matrix import Matrix
 from rowcast.models.top_contributions import select_top
 from rowcast.scoring.served_model import CheckedRows, ServedModel
 from rowcast.serve.columns import KnownColumns
+from rowcast.serve.plain_rows import MOST, PlainRows, SetTexts
 from rowcast.serve.refusal import RowFault, refuse_rows
 from rowcast.serve.request import Options, SentRows
 from rowcast.serve.rows import to_batch
@@ -23,7 +26,16 @@ class Serving:
 
     job: str
     served: ServedModel
-    columns: KnownColumns
+    columns: KnownColumns = field(repr=False)
+    plain: PlainRows | None = field(default=None, repr=False)  # the short way, where there is one
+    sets: SetTexts | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, job: str, served: ServedModel, columns: KnownColumns) -> Self:
+        """Return a version with all that answers need of it."""
+        how = served.model.conformal
+        sets = SetTexts(served.model.classes, how) if isinstance(how, Sets) else None
+        return cls(job, served, columns, PlainRows.of(served, columns), sets)
 
     @property
     def version(self) -> int:
@@ -52,48 +64,67 @@ class Answer:
 
 def score(serving: Serving, sent: SentRows, options: Options) -> Answer:
     """Check and score the rows of a request. Raise Refusal where some break the contract, unless it asks for a part."""
+    if serving.plain is not None and sent.count <= MOST and not options.explain:
+        found = serving.plain.score(sent)
+        if found is not None:
+            return _answer(serving, sent, range(sent.count), found)
     batch, misfits = to_batch(sent, serving.columns)
     prepared = serving.served.prepare(batch, misfits)
     faults = sorted([*sent.faults, *_faults(prepared)], key=lambda fault: fault.row)
     if faults and not options.partial:
         raise refuse_rows(faults, sent.count)
-    return _score(serving, sent, prepared, faults, options)
+    matrix, places = _without(prepared, {fault.row for fault in sent.faults})
+    answer = _answer(serving, sent, places.tolist(), serving.served.model.score(matrix), faults)
+    return replace(answer, contributions=_explain(serving, matrix)) if options.explain else answer
 
 
-def _score(
-    serving: Serving, sent: SentRows, prepared: CheckedRows, faults: Sequence[RowFault], options: Options
+def _without(prepared: CheckedRows, lacking: set[int]) -> tuple[Matrix, npt.NDArray[np.int64]]:
+    """The rows that passed, but for those that lack a column."""
+    matrix, places = prepared.matrix, prepared.checked.passed
+    if not lacking:
+        return matrix, places
+    kept = np.array([place not in lacking for place in places.tolist()], np.bool_)
+    return matrix.take(kept), places[kept]
+
+
+def _answer(
+    serving: Serving, sent: SentRows, places: Sequence[int], found: ModelOutput, faults: Sequence[RowFault] = ()
 ) -> Answer:
-    model, matrix, places = serving.served.model, prepared.matrix, prepared.checked.passed
-    lacking = {fault.row for fault in sent.faults}
-    if lacking:
-        kept = np.array([place not in lacking for place in places.tolist()], np.bool_)
-        matrix, places = matrix.take(kept), places[kept]
-    found = model.score(matrix)
-    sure = predict.certainty_columns(model, found)
+    model, rows = serving.served.model, len(found.score)
+    nothing: list[None] = [None] * rows
+    uncertain: Sequence[bool | None] = nothing
+    possible: Sequence[str | None] = nothing
+    low: Sequence[float | None] = nothing
+    high: Sequence[float | None] = nothing
+    if serving.sets is not None and rows <= MOST:
+        uncertain, possible = serving.sets.describe(found)
+    elif model.conformal is not None:
+        sure = predict.certainty_columns(model, found)
+        uncertain, possible, low, high = (sure[name].to_pylist() for name in ("uncertain", "possible", "low", "high"))
+    predicted = found.score.tolist() if found.place is None else [model.classes[each] for each in found.place.tolist()]
     return Answer(
         job=serving.job,
         version=serving.version,
         rows=sent.count,
-        places=places.tolist(),
+        places=places,
         score=found.score.tolist(),
-        predicted=predict.predict_labels(model, found).to_pylist(),
+        predicted=predicted,
         flagged=found.flagged.tolist(),
-        uncertain=_to_list(sure["uncertain"]),
-        possible=_to_list(sure["possible"]),
-        low=_to_list(sure["low"]),
-        high=_to_list(sure["high"]),
-        contributions=_explain(serving, matrix, places) if options.explain else None,
+        uncertain=uncertain,
+        possible=possible,
+        low=low,
+        high=high,
         faults=faults,
     )
 
 
-def _explain(serving: Serving, matrix: Any, places: npt.NDArray[np.int64]) -> list[dict[str, Any] | None]:
+def _explain(serving: Serving, matrix: Matrix) -> list[dict[str, Any] | None]:
     """The leading contributions of each row, without the values, which whoever asks has."""
     model = serving.served.model
     found = model.contributions(matrix)
     if found is None:
-        return [None] * len(places)
-    tops = [select_top(matrix, row, found[row], model.reference_ranges, predict.TOP) for row in range(len(places))]
+        return [None] * len(matrix)
+    tops = [select_top(matrix, row, found[row], model.reference_ranges, predict.TOP) for row in range(len(matrix))]
     return [
         {name: {key: part for key, part in one.items() if key != "value"} for name, one in top.items()} for top in tops
     ]
@@ -105,8 +136,3 @@ def _faults(prepared: CheckedRows) -> list[RowFault]:
         for failures in prepared.checked.failures.values()
         for failure in failures
     ]
-
-
-def _to_list(column: pa.Array) -> list[Any]:
-    found: list[Any] = column.to_pylist()
-    return found

@@ -118,7 +118,7 @@ class ServedJob:
             self._refused = (champion, time.monotonic())
             self._note(error)
             return
-        self.current = Serving(self.name, served, list_columns(job, served))
+        self.current = Serving.of(self.name, served, list_columns(job, served))
         self.problem, self._refused = None, None
         log.info("a champion is served", job=self.name, version=champion)
 
