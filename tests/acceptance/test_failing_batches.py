@@ -10,6 +10,8 @@ from jobs import LABELLED, PENDING, Done, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
 
+pytestmark = pytest.mark.turns("a fragile model")
+
 MakeJob = Callable[..., Job]
 FIRST = LABELLED + PENDING + 1  # of wafers that a test adds
 
@@ -54,6 +56,7 @@ def test_rows_that_fail_alone_are_quarantined_with_the_error_and_all_others_scor
     assert job.counts() == (0, LABELLED, PENDING + 88, 2, 0)
 
 
+@pytest.mark.long
 def test_its_scores_are_those_of_whole_batches(fragile: Job) -> None:
     job = fragile
     job.add(torn(FIRST, 40, lambda wafer: wafer == FIRST + 7))
@@ -110,6 +113,7 @@ def test_resume_takes_up_just_what_is_left(fragile: Job) -> None:
     assert job.counts() == (0, LABELLED, PENDING + 80, 0, 0)
 
 
+@pytest.mark.long
 def test_it_is_the_same_with_several_workers(fragile: Job) -> None:
     job = fragile
     job.estimator("fragile", infer={"batch_rows": 10, "workers": 2}, retrain={"policy": "never"})
@@ -138,7 +142,7 @@ def test_a_row_that_the_database_itself_cannot_compute_is_set_aside(make_job: Ma
     assert job.ok("infer")["scored"] == 1
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["together", "apart"])
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.long)], ids=["together", "apart"])
 def test_rows_that_the_database_can_no_longer_compute_are_counted_and_the_others_compared(
     make_job: MakeJob, apart: bool
 ) -> None:

@@ -13,12 +13,17 @@ import rowcast
 pytest_plugins = ("job_fixtures",)
 
 
+def make_scored(make_job: Callable[[str, str], Job], system: str) -> Job:
+    job = make_job(system, "trained")
+    job.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30, s03 = 1e30, s04 = 1e30 WHERE wafer IN (310, 350)")
+    job.ok("infer")
+    return job
+
+
 @pytest.fixture
-def scored(trained: Job) -> Job:
+def scored(system: str, prepared: Callable[..., Job]) -> Job:
     """A job whose 100 wafers were scored, but for two that were set aside."""
-    trained.sql("UPDATE wafers SET s01 = 1e30, s02 = 1e30, s03 = 1e30, s04 = 1e30 WHERE wafer IN (310, 350)")
-    trained.ok("infer")
-    return trained
+    return prepared(make_scored, system)
 
 
 def now() -> str:

@@ -94,7 +94,7 @@ def test_amounts_are_predicted_in_their_unit_and_flagged_outside_their_limits(va
     assert values.ok("explain", str(next(iter(rows))), "--json")["reproduced"]
 
 
-@pytest.mark.parametrize("what", KINDS)
+@pytest.mark.parametrize("what", ["classes", pytest.param("values", marks=pytest.mark.long)])
 def test_a_challenger_of_any_kind_meets_the_champion_in_the_gate(what: str, empty: Job) -> None:
     job = filled(empty, what)
     job.ok("retrain")

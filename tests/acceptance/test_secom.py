@@ -15,9 +15,12 @@ from rowcast.fit.quality import auc
 
 SECOM = Path(__file__).parents[3] / "shared" / "data" / "secom" / "secom.csv.gz"
 
-pytestmark = pytest.mark.skipif(
-    not SECOM.exists(), reason="SECOM is not in ../shared/data; 'rowcast demo --secom PATH' says where to get it"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not SECOM.exists(), reason="SECOM is not in ../shared/data; 'rowcast demo --secom PATH' says where to get it"
+    ),
+]
 
 
 def labels_by_wafer() -> dict[int, int]:
