@@ -341,7 +341,7 @@ def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None
     assert run(config.Model(), limit=TrialLimit(lambda: 1e9)).metrics["ran"] == len(default_candidates("binary", 0))
 
 
-@pytest.mark.parametrize("kind", ["linear", "interaction"])
+@pytest.mark.parametrize("kind", ["linear", pytest.param("interaction", marks=pytest.mark.long)])
 def test_a_repeat_gives_the_same_bytes(kind: str) -> None:
     of, outcome = planted(500, 30, seed=8)
     if kind == "interaction":

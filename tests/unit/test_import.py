@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from functools import cache
 
 import pytest
 
 HEAVY = ("pyarrow", "sqlalchemy", "numpy", "lightgbm", "sklearn", "scipy", "pandas", "pydantic")
 
 
+@cache
 def loaded_by(statement: str) -> set[str]:
     code = f"{statement}; import sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
