@@ -10,8 +10,8 @@ import pytest
 
 from rowcast.backtest.comparison import Difference, Interval
 from rowcast.backtest.page import page
-from rowcast.backtest.record import BacktestReport, PolicyResult, Prices, Verdict
-from rowcast.backtest.words import HINDSIGHT, describe, describe_verdict, list_notes
+from rowcast.backtest.record import HINDSIGHT, BacktestReport, PolicyResult, Prices, Verdict
+from rowcast.backtest.words import describe, describe_verdict, list_notes
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MOMENTS = tuple(START + timedelta(days=day) for day in range(40))
@@ -44,7 +44,16 @@ FOUND = BacktestReport(
 
 def test_the_terminal_shows_each_policy_the_verdict_and_the_lines_to_paste() -> None:
     said = describe(FOUND)
-    for part in ("never", "every:7d", "on-drift (yours)", HINDSIGHT, "10 to 70", "340", "5,000 rows", "[retrain]"):
+    for part in (
+        "never",
+        "every:7d",
+        "on-drift (yours)",
+        HINDSIGHT,
+        "10.0 to 70.0",
+        "340.0",
+        "5,000 rows",
+        "[retrain]",
+    ):
         assert part in said
 
 
@@ -97,9 +106,11 @@ def test_the_page_is_well_formed_and_its_pictures_name_each_line(cost: float) ->
     made = page(replace(FOUND, policies=policies))
     tree = ElementTree.fromstring(made.removeprefix("<!DOCTYPE html>\n"))
     pictures = [element for element in tree.iter("svg") if element.get("role") == "img"]
-    assert len(pictures) == 2
+    assert len(pictures) == 3
     for picture in pictures:
         assert {element.text for element in picture.iter("text")} >= {"never", "every:7d", "on-drift"}
+    assert sum(e.get("class") == "point" for e in pictures[0].iter("circle")) == 3
+    for picture in pictures[1:]:
         lines = list(picture.iter("polyline"))
         assert [len(line.get("points", "").split()) for line in lines] == [40, 40, 40]
         heights = sorted(float(e.get("y", "")) for e in picture.iter("text") if (e.get("class") or "").startswith("of"))

@@ -1,12 +1,11 @@
 """A backtest as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
 from rowcast.backtest import words
-from rowcast.backtest.picture import draw_cost, draw_saving
-from rowcast.backtest.record import BacktestReport
+from rowcast.backtest.picture import draw_cost, draw_intervals, draw_saving
+from rowcast.backtest.record import HINDSIGHT, BacktestReport
 from rowcast.drawing import parts
 from rowcast.drawing.document import document
 from rowcast.drawing.markup import Markup, element
-from rowcast.formatting import number
 
 
 def page(found: BacktestReport) -> str:
@@ -33,11 +32,16 @@ def _header(found: BacktestReport) -> Markup:
 
 
 def _pictures(found: BacktestReport) -> Markup:
-    own = found.verdict.own
-    cost = parts.picture(draw_cost(found), "What wrong decisions have cost since the beginning, under each policy.")
-    saving = parts.picture(draw_saving(found), f"Beside {own}, the policy of rowcast.toml: above 0 is cheaper so far.")
-    pair = element("div", element("div", cost), element("div", saving), class_="pair")
-    return element("section", element("h2", "Cost over time"), pair)
+    own, cheapest = found.verdict.own, found.verdict.cheapest
+    each = f"Lines: how much more than {cheapest} it may be, with 95 % confidence. Where they cross the dashed line,"
+    each += " nobody can tell."
+    pictures = (
+        parts.picture(draw_intervals(found), each),
+        parts.picture(draw_saving(found), f"Beside {own}, the policy of rowcast.toml: above 0 is cheaper so far."),
+        parts.picture(draw_cost(found), "What it has cost since the beginning, under each policy."),
+    )
+    shown = element("div", *(element("div", picture) for picture in pictures), class_="pair")
+    return element("section", element("h2", "What each would have cost"), shown)
 
 
 def _notes(found: BacktestReport) -> Markup:
@@ -48,5 +52,5 @@ def _notes(found: BacktestReport) -> Markup:
 def _table(found: BacktestReport) -> Markup:
     names = (*words.COLUMNS, *words.COUNTS)
     rows = [[words.row(found, each)[name] for name in names] for each in found.policies]
-    rows.append([words.HINDSIGHT, number(found.hindsight), *[""] * (len(names) - 2)])
+    rows.append([HINDSIGHT, words.write_cost(found, found.hindsight), *[""] * (len(names) - 2)])
     return parts.table(names, rows, numbers=range(1, len(names)))

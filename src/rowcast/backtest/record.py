@@ -8,6 +8,8 @@ from typing import Any, Literal
 from rowcast.backtest.comparison import Difference
 from rowcast.backtest.policies import format_duration
 
+HINDSIGHT = "best in hindsight"  # what is shown beside the policies
+
 
 @dataclass(frozen=True)
 class Prices:

@@ -1,5 +1,6 @@
 """What a backtest found, in words."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -7,18 +8,17 @@ from typing import Any
 from rowcast import report
 from rowcast.backtest.comparison import Interval
 from rowcast.backtest.policies import format_duration
-from rowcast.backtest.record import BacktestReport, PolicyResult
+from rowcast.backtest.record import HINDSIGHT, BacktestReport, PolicyResult
 from rowcast.formatting import number
 
 COLUMNS = ("policy", "cost per 1,000", "more than the cheapest", "95 % interval")
 COUNTS = ("models", "promoted", "alarms", "seconds")
-HINDSIGHT = "best in hindsight"
 
 
 def describe(found: BacktestReport) -> str:
     """Return the whole report for a terminal."""
     rows = [row(found, each) for each in found.policies]
-    rows.append({"policy": HINDSIGHT, "cost per 1,000": number(found.hindsight)})
+    rows.append({"policy": HINDSIGHT, "cost per 1,000": write_cost(found, found.hindsight)})
     for each in rows:
         each |= {name: "" for name in (*COLUMNS, *COUNTS) if name not in each}
     table = report.table(rows, (*COLUMNS, *COUNTS))
@@ -43,19 +43,28 @@ def row(found: BacktestReport, policy: PolicyResult) -> dict[str, Any]:
     is_cheapest = policy.name == found.verdict.cheapest
     return {
         "policy": f"{policy.name} (yours)" if is_own else policy.name,
-        "cost per 1,000": number(policy.cost),
-        "more than the cheapest": "cheapest" if is_cheapest else number(difference.value),
-        "95 % interval": "" if is_cheapest else describe_interval(difference.interval),
+        "cost per 1,000": write_cost(found, policy.cost),
+        "more than the cheapest": "cheapest" if is_cheapest else write_cost(found, difference.value),
+        "95 % interval": "" if is_cheapest else describe_interval(found, difference.interval),
         "models": policy.built,
         "promoted": policy.promoted,
         "alarms": policy.alarms,
-        "seconds": round(policy.seconds),
+        "seconds": f"{policy.seconds:,.0f}",
     }
 
 
-def describe_interval(interval: Interval | None) -> str:
+def describe_interval(found: BacktestReport, interval: Interval | None) -> str:
     """Return between what a difference lies."""
-    return "too few days" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
+    if interval is None:
+        return "too few days"
+    return f"{write_cost(found, interval.low)} to {write_cost(found, interval.high)}"
+
+
+def write_cost(found: BacktestReport, cost: float) -> str:
+    """Return a cost with as many decimals as all of the report have: the largest then has four digits, or more."""
+    largest = max((abs(each.cost) for each in found.policies), default=0.0)
+    decimals = min(12, max(0, 3 - math.floor(math.log10(largest)))) if largest else 0
+    return f"{round(cost, decimals) + 0.0:,.{decimals}f}"
 
 
 def describe_verdict(found: BacktestReport) -> str:
