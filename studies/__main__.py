@@ -16,7 +16,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import charts, coverage, monitoring, promises, quality
+from studies import backtests, charts, coverage, monitoring, promises, quality
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -201,6 +201,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "monitoring": monitoring.study,
     "promises": promises.study,
     "charts": lambda _: charts.study(),
+    "backtests": lambda fabs: backtests.study(fabs, lambda rows: print(table(rows, list(rows[0])))),
 }
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ _WATCHED: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]],
     (DRIFT_TOPIC, drift.watch),
     (COST_TOPIC, cost_alarm.watch),
 )
+_DECIDING = (DRIFT_TOPIC, COST_TOPIC)  # on which a retraining policy may act
 _TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
@@ -104,12 +105,13 @@ def run(
         return _run(job, result, request, options, progress)
 
 
-def run_again(job: Job, pipeline: Pipeline, now: datetime) -> Result:
-    """Do as `run` as of a moment, in a job that stays open for the moments after it, as what scores does.
+def replay(job: Job, now: datetime) -> Result:
+    """Run the full pipeline as of a moment of the past, in a job that stays open for the moments after it.
 
-    `scoring.batch.close_worker` lets go of that.
+    It decides what `run` would. What scores stays open too: `scoring.batch.close_worker` lets go of it. What only a
+    person could act on is not looked for: late and unusable rows, and values that changed since they were scored.
     """
-    result, request = Result(PipelineName(pipeline)), ScoringRequest(job.settings, 0, now, stays_open=True)
+    result, request = Result(PipelineName.FULL), ScoringRequest(job.settings, 0, now, is_replay=True)
     return _run(job, result, request, RunOptions(), ignore_progress)
 
 
@@ -391,10 +393,11 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         result.failures["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
-    _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result)
+    topics = _DECIDING if request.is_replay else tuple(topic for topic, _ in _WATCHED)
+    _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result, topics)
 
 
-def _watch(run: Run, result: Result) -> None:
+def _watch(run: Run, result: Result, topics: Sequence[str]) -> None:
     """Look whether the rows have changed, and write down what a person should know. They are scored in any case."""
     job = run.job
     try:
@@ -402,7 +405,7 @@ def _watch(run: Run, result: Result) -> None:
             raising.note_failure(result.failures, "monitor"),
             record_step(job.runs, run.run_id, "monitor", "score") as about,
         ):
-            for topic, watch in _WATCHED:
+            for topic, watch in [each for each in _WATCHED if each[0] in topics]:
                 found = job.retry(partial(watch, run, about))
                 if found is not None:
                     raising.alert_watched(job, topic, found)

@@ -176,7 +176,7 @@ def _go_on(task: Replay) -> tuple[datetime | None, int | None]:
 def _run(task: Replay, moment: datetime, champion: int | None, opened: _OpenJob) -> int | None:
     """Run the pipeline as of a moment, and return the version that serves then."""
     with suppress(*_GOES_ON):
-        return pipeline.run_again(opened.get(_settings_at(task, moment, champion)), "full-pipeline", moment).champion
+        return pipeline.replay(opened.get(_settings_at(task, moment, champion)), moment).champion
     return champion
 
 

@@ -21,7 +21,7 @@ class ScoringRequest:
     accept_quarantine: bool = False
     sampled: float = 0.0  # the share of rows that are looked at in columns which the model does not use
     since: datetime | None = None  # rows older than late_arrival are looked for back to here
-    stays_open: bool = False  # whether what this process scores with is kept for the next run
+    is_replay: bool = False  # of the past: what scores is kept for the next run, and only drift and cost are watched
     logging: logs.Present | None = field(default_factory=logs.present)
 
     @property

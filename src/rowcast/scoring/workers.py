@@ -74,7 +74,7 @@ class Workers:
                     failed |= outcome.failed
                     progress()
         finally:
-            if not self.request.stays_open:
+            if not self.request.is_replay:
                 close_worker()
         return failed
 
