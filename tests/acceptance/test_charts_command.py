@@ -287,6 +287,7 @@ def test_values_that_are_none_are_in_no_mean(fab: Job) -> None:
     assert {(day["value"], day["rows"]) for day in found["days"][1:-1]} == {(2.0, DAY // 3)}
 
 
+@pytest.mark.long
 def test_several_classes_and_values_are_charted_in_their_own_terms(make_job: Callable[[str, str], Job]) -> None:
     rows = wafers(1, 1_000, True)
     kinds = [{**row, "failed": "void" if row["s02"] > 1 else "ok" if row["s01"] < 0.8 else "scratch"} for row in rows]

@@ -91,7 +91,9 @@ def test_a_run_that_failed_is_in_the_figures(lite: Job) -> None:
     assert (value(found, "rowcast_run_ok", pipeline="infer"), value(found, "rowcast_troubles")) == (0, 1)
 
 
-@pytest.mark.parametrize("apart", [False, True], ids=["one database", "two databases"])
+@pytest.mark.parametrize(
+    "apart", [False, pytest.param(True, marks=pytest.mark.long)], ids=["one database", "two databases"]
+)
 def test_the_age_of_the_oldest_pending_row_is_that_of_its_event(
     system: str, make_job: Any, tmp_path: Any, apart: bool
 ) -> None:
