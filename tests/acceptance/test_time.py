@@ -1,5 +1,6 @@
 """What was known when: a day can be had again, and nothing is learned from labels before they came."""
 
+import pytest
 from jobs import LABELLED, PENDING, Job, wafers
 
 pytest_plugins = ("job_fixtures",)
@@ -35,8 +36,9 @@ def test_a_challenger_learns_from_no_label_that_came_after_the_gates_first_row(p
     assert second["trained_to"].startswith("2026-01-17")  # the gate's rows: from the 18th to the 27th
 
 
-def test_a_window_forgets_older_rows(plain: Job) -> None:
-    plain.configure({"model": {"min_train_rows": 50, "window": "10d"}})
+@pytest.mark.parametrize("rule", ["proven", "fresh"])
+def test_a_window_forgets_older_rows(plain: Job, rule: str) -> None:
+    plain.configure({"model": {"min_train_rows": 50, "window": "10d"}, "gate": {"rule": rule}})
     plain.add(wafers(LABELLED + PENDING + 1, 4_000, True))
     plain.ok("retrain", "--as-of", "2026-01-25")
     [model] = plain.ok("models", "--json")["models"]

@@ -122,8 +122,11 @@ def fit_challenger(
     scores = add_average(scores)
     when = training.time[place] if training.is_dated else None
     judged = evaluate(scores, select_candidate, task, confidence, when)
-    reduced = _reduce(training.matrix, target, model, seed)
-    matrix = training.matrix.select(reduced.kept)
+    latest = find_latest(training.time, model.window)
+    target = target.take(latest)
+    _check_enough(target, model)
+    reduced = _reduce(training.matrix.take(latest), target, model, seed)
+    matrix = training.matrix.take(latest).select(reduced.kept)
     chosen = judged.choice.name
     members = tuple(
         _member(candidate, scores, matrix, target, chosen == AVERAGE)
@@ -146,6 +149,13 @@ def fit_challenger(
         contributions=shares,
         forward=forward,
     )
+
+
+def find_latest(time: npt.NDArray[np.int64], window: timedelta | None) -> slice:
+    """Return which rows (n,), in time order, a version is fitted on: those no older than the window."""
+    if window is None or not len(time):
+        return slice(None)
+    return slice(int(np.searchsorted(time, time[-1] - window // timedelta(microseconds=1))), None)
 
 
 def _about(candidate: str, target: Target, matrix: Matrix) -> dict[str, Any]:
@@ -346,6 +356,7 @@ __all__ = [
     "TrainingData",
     "TrialLimit",
     "calibrate_imported",
+    "find_latest",
     "fit_challenger",
     "share_fits",
 ]

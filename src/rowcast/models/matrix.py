@@ -31,8 +31,8 @@ class Matrix:
         values = np.ascontiguousarray(self.values[:, [place[name] for name in names]])
         return Matrix(values, names, {name: self.categories[name] for name in names if name in self.categories})
 
-    def take(self, rows: npt.NDArray[Any]) -> "Matrix":
-        """Return just these rows, by index or mask."""
+    def take(self, rows: npt.NDArray[Any] | slice) -> "Matrix":
+        """Return just these rows, by index, mask or slice."""
         return Matrix(np.ascontiguousarray(self.values[rows]), self.names, self.categories)
 
     def to_pandas(self) -> Any:

@@ -219,7 +219,13 @@ def _build(run: Run, about: StepReport) -> None:
         )
     save_forward(run.work, trains.column(CHECKED), serves_gate, built)
     last = run.work.rows(SAVED["data-fetch"]).rows
-    window = find_window(run.job, last if is_refit else last.filter(pc.equal(last.column(PART), TRAIN)))
+    if is_refit:
+        last = last.slice(fit.find_latest(last.column(TIME).to_numpy(), settings.model.window).start or 0)
+        latest = fit.find_latest(event, settings.model.window)
+        matrix, event = matrix.take(latest), event[latest]
+    else:
+        last = last.filter(pc.equal(last.column(PART), TRAIN))
+    window = find_window(run.job, last)
     # A connection may have been cut while it was idle: that is no reason to train again.
     labels_known = run.job.retry(lambda: fetch.count_known_labels(run.job.source, run.now))
     unlearned = run.work.json("train/contract.json")
