@@ -4,10 +4,12 @@
 # make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
+# make test-clients  the HTTP service with clients that others wrote, and held against its OpenAPI document
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
 # make sbom   which packages an installation with every extra for users holds, as CycloneDX under sbom/
 # make bench  the speed of a whole infer run beside its limit and beside the plain way
+# make bench-serve  requests a second of the HTTP service, beside its server alone and FastAPI; needs wrk
 # make study  the tables of docs/*-method.md: the gate, intervals, quality, columns, leaks, speed; most of an hour
 
 PYTHON ?= python3
@@ -17,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -43,6 +45,9 @@ test-orchestrators: .venv-orchestrators/installed .venv-airflow/installed
 	.venv-orchestrators/bin/python -m pytest --noconftest -rs -k "prefect or dagster" tests/orchestrators
 	ROWCAST_PYTHON=$(CURDIR)/.venv-orchestrators/bin/python \
 	  .venv-airflow/bin/python -m pytest --noconftest -rs -k airflow tests/orchestrators
+
+test-clients: .venv/installed-clients
+	$(BIN)/python -m pytest -rs tests/acceptance/test_serve_clients.py
 
 .venv-orchestrators/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-orchestrators
@@ -96,6 +101,9 @@ sbom: .venv/installed-dist .venv-sbom/installed
 bench: .venv/installed-bench
 	$(BIN)/python -m benchmarks
 
+bench-serve: .venv/installed-bench .venv/wrk
+	$(BIN)/python -m benchmarks.serve
+
 study: .venv/installed
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m studies
 
@@ -136,6 +144,15 @@ study: .venv/installed
 .venv/installed-bench: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[bench]'
 	@touch $@ .venv/installed .venv/installed-test
+
+.venv/installed-clients: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[clients]'
+	@touch $@ .venv/installed .venv/installed-test
+
+.venv/wrk: .venv/bin/python
+	@which wrk >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq wrk; } \
+	  || { echo "needs wrk (Debian: apt-get install wrk)"; exit 1; }
+	@touch $@
 
 clean:
 	rm -rf .venv .venv-sbom .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +12,10 @@ from jobs import Job
 
 from rowcast.config import load
 from rowcast.serve.application import Application
+from rowcast.serve.connections import Patience
 from rowcast.serve.limits import Limits
 from rowcast.serve.served_job import ServedJob
+from rowcast.serve.server import Address, bind, make_server
 
 
 @dataclass(frozen=True)
@@ -91,3 +95,19 @@ class Asked:
 def small(**changes: int) -> Limits:
     """Limits, some of them smaller."""
     return Limits(**changes)  # type: ignore[arg-type]
+
+
+@contextmanager
+def listening(asked: Asked, **patience: float) -> Iterator[int]:
+    """The application on a port of its own, in a thread."""
+    address = Address("127.0.0.1", 0)
+    bound = bind(address)
+    port: int = bound.getsockname()[1]
+    server = make_server(asked.application, address, drain=0.0, patience=Patience(**patience))  # type: ignore[arg-type]
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])))
+    thread.start()
+    try:
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -2,11 +2,14 @@
 
 import http.client
 import json
+import shutil
 import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,3 +97,71 @@ def test_two_services_do_not_share_a_port(lite: Job) -> None:
 )
 def test_a_service_that_cannot_be_begins_with_a_reason(lite: Job, arguments: list[str], code: int, says: str) -> None:
     assert says in lite.refused("serve", *arguments, code=code)
+
+
+def certificate(folder: Path, name: str) -> tuple[str, str]:
+    """A self-signed certificate for localhost, and its key."""
+    cert, key = folder / f"{name}.crt", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    return str(cert), str(key)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_with_a_certificate_and_keys_it_answers_others_too(lite: Job, serve: Callable[..., Any]) -> None:
+    cert, key = certificate(lite.folder, "mine")
+    other, _ = certificate(lite.folder, "other")
+    given = ["--host", "0.0.0.0", "--tls-cert", cert, "--tls-key", key]
+    assert "cannot be used" in lite.refused("serve", "--port", "0", "--tls-cert", other, "--tls-key", key)
+    assert "has no keys" in lite.refused("serve", "--port", "0", *given, code=2)
+    token = lite.call("keys", "create", "line-3").out.strip()
+    with serve(lite, *given) as service:
+        context = ssl.create_default_context(cafile=cert)
+        for headers, status in (({"x-api-key": token}, 200), ({}, 401)):
+            connection = http.client.HTTPSConnection("127.0.0.1", service.port, timeout=30, context=context)
+            sent = {"content-type": "application/json", **headers}
+            connection.request("POST", "/invocations", json.dumps({"instances": [ROW]}), sent)
+            assert connection.getresponse().status == status
+            connection.close()
+        assert service.end() == 0
+    [first, *_] = [event for event in service.log if event.get("event") == "request"]
+    assert (first["key"], first["status"], first["rows"], first["route"]) == ("line-3", 200, 1, "/invocations")
+    assert token not in str(service.log)
+    assert not any(str(value) in str(service.log) for value in ROW.values() if isinstance(value, float))
+
+
+def test_told_to_end_it_is_not_ready_first_and_answers_what_is_under_way(lite: Job, serve: Callable[..., Any]) -> None:
+    trace = f"00-{'4b' * 16}-{'0a' * 8}-01"
+    with serve(lite) as service, socket.create_connection(("127.0.0.1", service.port)) as slow:
+        body = json.dumps({"instances": [ROW]}).encode()
+        head = f"POST /invocations HTTP/1.1\r\nhost: localhost\r\ntraceparent: {trace}\r\n"
+        head += "content-type: application/json\r\n"
+        slow.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:20])
+        assert service.ask("GET", "/ping")[0] == 200
+        service.process.send_signal(signal.SIGTERM)
+        status = 200
+        while status == 200:  # the signal is on its way
+            status = service.ask("GET", "/v2/health/ready")[0]
+        assert status == 503
+        slow.sendall(body[20:])
+        slow.settimeout(30)
+        assert slow.recv(65536).startswith(b"HTTP/1.1 200")
+        assert service.end() == 0
+    [logged] = [event for event in service.log if event.get("trace_id")]
+    assert (logged["trace_id"], logged["parent_id"]) == ("4b" * 16, "0a" * 8)
+
+
+def test_vertex_ai_names_port_and_paths(lite: Job, start: Callable[..., Any]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    named = {"AIP_HTTP_PORT": str(port), "AIP_HEALTH_ROUTE": "/health", "AIP_PREDICT_ROUTE": "/predict"}
+    lite_environment = lite.environment
+    lite.environment = lambda *arguments, **more: lite_environment(*arguments, **more, **named)  # type: ignore[method-assign]
+    service = Service(start(lite, "serve", "--behind", "vertex", "--host", "127.0.0.1"))
+    assert service.port == port
+    assert service.ask("GET", "/health", host="model.internal")[0] == 200
+    status, found = service.ask("POST", "/predict", {"instances": [ROW]}, host="model.internal")
+    assert (status, len(found["predictions"])) == (200, 1)
+    assert service.end() == 0

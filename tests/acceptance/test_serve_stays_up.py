@@ -1,6 +1,5 @@
 """The service stays up: another champion, a store that is away, slow and endless clients, a signal to end."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -9,12 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from asked import Asked, small
+from asked import Asked, listening, small
 from conftest import Place
 from jobs import LABELLED, PENDING, SENSORS, Job, train, wafers
-
-from rowcast.serve.connections import Patience
-from rowcast.serve.server import Address, bind, make_server
 
 pytest_plugins = ("job_fixtures",)
 
@@ -151,22 +147,6 @@ def test_more_than_the_queue_holds_is_told_to_come_back(two_versions: Job) -> No
         assert asked.application.gate.bytes == 0
     finally:
         asked.close()
-
-
-@contextmanager
-def listening(asked: Asked, **patience: float) -> Iterator[int]:
-    """The application on a port of its own, in a thread."""
-    address = Address("127.0.0.1", 0)
-    bound = bind(address)
-    port: int = bound.getsockname()[1]
-    server = make_server(asked.application, address, drain=0.0, patience=Patience(**patience))  # type: ignore[arg-type]
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[bound])))
-    thread.start()
-    try:
-        yield port
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def connect(port: int) -> socket.socket:

@@ -16,6 +16,7 @@ from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Message, Receive, Request, Response, Send, as_json, refuse, respond
 from rowcast.serve.limits import Gate, Limits
 from rowcast.serve.observed import Observer
+from rowcast.serve.openapi import describe_service
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.scoring_routes import ScoringRoutes
 from rowcast.serve.served_job import ServedJob
@@ -62,6 +63,7 @@ class Application:
         self.state = State()
         self.about = AboutRoutes(jobs, self.state)
         self.scoring = ScoringRoutes(self.gate)
+        self._platform = platform
         self._fixed = self._list_fixed(platform)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -71,7 +73,7 @@ class Application:
         begun = time.perf_counter()
         request, route = None, None
         try:
-            request = Request.of(scope, receive)
+            request = Request.of(scope, receive, begun)
             route = self._find(request)
             response = await self._handle(route, request)
         except Refusal as refusal:
@@ -86,7 +88,7 @@ class Application:
             response = as_json({"error": "a fault in rowcast itself", "hint": "the service's log says more"}, 500)
         await respond(send, response)
         name = "unknown" if route is None else route.name
-        self.observer.note(request, name, response.status, time.perf_counter() - begun)
+        self.observer.note(request, name, response.status, begun, time.perf_counter() - begun)
 
     async def _handle(self, route: Route, request: Request) -> Response:
         request.job = "" if route.job is None else route.job.name
@@ -106,6 +108,7 @@ class Application:
             Route("/v2", Scope.ANY, _reading(about.server)),
             Route("/jobs", Scope.READ, _reading(about.index)),
             Route("/metrics", Scope.READ, _reading(self._metrics)),
+            Route("/openapi.json", Scope.ANY, _reading(self._openapi)),
         ]
         for of in platform:
             routes.append(Route(of.health, Scope.HEALTH, _reading(about.ready)))
@@ -114,6 +117,11 @@ class Application:
                 handlers = {"POST": partial(self.scoring.invoke, job)}
                 routes.append(Route(of.predict, Scope.SCORE, handlers, job))
         return {route.name: route for route in routes}
+
+    async def _openapi(self, request: Request) -> Response:
+        predict = [of.predict for of in self._platform] if len(self.jobs) == 1 else []
+        names = [job.name for job in request.jobs]
+        return as_json(describe_service(names, [of.health for of in self._platform], predict))
 
     async def _metrics(self, request: Request) -> Response:
         text = await asyncio.get_running_loop().run_in_executor(None, self.figures.format, request.jobs)

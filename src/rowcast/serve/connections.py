@@ -1,12 +1,13 @@
 """Connections that cost others nothing: those that are slow, silent or endless are ended."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from rowcast.serve.clock import clock
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; where there are too many, the one ends that has waited longest for its headers."""
-        self.waits_since: float | None = time.monotonic()  # for headers
+        self.waits_since: float | None = clock.seconds  # for headers
         self.answers_since: float | None = None
         self.closes_since: float | None = None
         self.header_bytes = 0
@@ -47,12 +48,12 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins: the time for its headers too."""
-        self.waits_since = time.monotonic()
+        self.waits_since = clock.seconds
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """The headers are there: the time for the answer begins."""
-        self.waits_since, self.answers_since, self.header_bytes = None, time.monotonic(), 0
+        self.waits_since, self.answers_since, self.header_bytes = None, clock.seconds, 0
         super().on_headers_complete()
 
     def on_response_complete(self) -> None:
@@ -63,7 +64,7 @@ class Connection(HttpToolsProtocol):
 
 def end_slow(connections: Iterable[Any], patience: Patience) -> int:
     """End the connections that have taken longer than they may, and return how many."""
-    now, ended = time.monotonic(), 0
+    now, ended = clock.seconds, 0
     for each in list(connections):
         if not isinstance(each, Connection):
             continue

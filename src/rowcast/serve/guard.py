@@ -4,9 +4,9 @@ import hmac
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 
+from rowcast.serve.clock import clock
 from rowcast.serve.http import Request
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.served_job import ServedJob
@@ -63,7 +63,7 @@ class Guard:
                     require_local_host(request)
                 admitted.append(job)
                 continue
-            found = None if key is None else _match(job.keys, key)
+            found = None if key is None else _match(job.keys, key, request.begun)
             if found is None:
                 continue
             request.key = found.name
@@ -126,9 +126,9 @@ def _find_key(request: Request) -> str | None:
     return key.strip().decode("latin-1") if kind.lower() == b"bearer" else None
 
 
-def _match(keys: Sequence[ApiKey], sent: str) -> ApiKey | None:
+def _match(keys: Sequence[ApiKey], sent: str, begun: float) -> ApiKey | None:
     """The live key that was sent; digests are compared in constant time."""
-    prefix, sha256, now = find_prefix(sent), digest(sent), datetime.now(UTC)
+    prefix, sha256, now = find_prefix(sent), digest(sent), clock.at(begun)
     found = None
     for key in keys:
         if key.prefix == prefix and hmac.compare_digest(key.sha256, sha256) and key.is_live(now):

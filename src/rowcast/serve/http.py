@@ -32,6 +32,7 @@ class Request:
     query: bytes
     headers: dict[bytes, bytes]
     receive: Receive
+    begun: float  # by time.perf_counter
     client: str = ""
     # What is found out about it, for the log.
     key: str = ""
@@ -44,13 +45,12 @@ class Request:
     rules: Sequence[str] = ()  # that rows, or the request itself, broke
 
     @classmethod
-    def of(cls, scope: Message, receive: Receive) -> "Request":
+    def of(cls, scope: Message, receive: Receive, begun: float) -> "Request":
         """Return the request of an ASGI scope. Raise Refusal where a header that may come once comes twice."""
         found = dict(scope["headers"])
         client = scope.get("client")
-        request = cls(
-            scope["method"], scope["path"], scope["query_string"], found, receive, client[0] if client else ""
-        )
+        who = client[0] if client else ""
+        request = cls(scope["method"], scope["path"], scope["query_string"], found, receive, begun, who)
         if len(found) != len(scope["headers"]):
             names = [name for name, _ in scope["headers"]]
             twice = [name for name in _ONCE if names.count(name) > 1]

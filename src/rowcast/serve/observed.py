@@ -6,12 +6,12 @@ import sys
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 import msgspec
 
 from rowcast.metrics import Family, Sample
+from rowcast.serve.clock import clock
 from rowcast.serve.http import Request
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)  # seconds
@@ -42,7 +42,7 @@ class Observer:
         self._dropped = 0
         self._is_writing = False
 
-    def note(self, request: Request | None, route: str, status: int, seconds: float) -> None:
+    def note(self, request: Request | None, route: str, status: int, begun: float, seconds: float) -> None:
         """Count one request that was answered."""
         job = "" if request is None else request.job
         self._requests[job, route, status] += 1
@@ -59,13 +59,13 @@ class Observer:
             for rule in request.rules:
                 self._rules[job, rule] += 1
         if self._log_to is not None:
-            self._log(request, route, status, seconds)
+            self._log(request, route, status, begun, seconds)
 
-    def _log(self, request: Request | None, route: str, status: int, seconds: float) -> None:
+    def _log(self, request: Request | None, route: str, status: int, begun: float, seconds: float) -> None:
         if len(self._lines) >= _MOST_LINES:
             self._dropped += 1
             return
-        about: dict[str, Any] = {"event": "request", "level": "info", "timestamp": datetime.now(UTC)}
+        about: dict[str, Any] = {"event": "request", "level": "info", "timestamp": clock.at(begun)}
         about |= {"route": route, "status": status, "ms": round(seconds * 1000, 3)}
         if request is not None:
             about["method"] = request.method if len(request.method) < 20 else "?"

@@ -15,6 +15,7 @@ from rowcast.config import Settings
 from rowcast.errors import DatabaseError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
 from rowcast.scoring.served_model import load_served
+from rowcast.serve.clock import clock
 from rowcast.serve.columns import list_columns
 from rowcast.serve.recording import Recorder
 from rowcast.serve.refusal import Refusal
@@ -87,6 +88,7 @@ class ServedJob:
 
     def refresh(self) -> None:
         """Look at the store once, and take up the champion. Errors are kept, not raised."""
+        clock.tick()
         try:
             self._look(self._open())
         except Exception as error:

@@ -14,6 +14,7 @@ import uvicorn
 
 from rowcast.errors import ConfigError, UsageError
 from rowcast.serve.application import Application
+from rowcast.serve.clock import clock
 from rowcast.serve.connections import Connection, Patience, end_slow
 
 log = structlog.get_logger("rowcast")
@@ -46,7 +47,8 @@ class Address:
 def bind(address: Address) -> socket.socket:
     """Return a socket that listens. Raise UsageError where the address is taken or not there."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol's number asyncio knows that what is written is to be sent at once, not after an ACK of 40 ms.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((address.host, address.port))
@@ -94,6 +96,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         """End slow connections; and end once load balancers had time to see that ready is false."""
+        clock.tick()
         if counter % 5 == 0:
             end_slow(self.server_state.connections, self.patience)
         if self._ending is not None and time.monotonic() >= self._ending:

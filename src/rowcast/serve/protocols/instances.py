@@ -92,6 +92,8 @@ def from_records(records: Sequence[Mapping[str, Any]]) -> SentRows:
     if not records:
         raise bad_request("there are no rows", "send at least one")
     first = records[0]
+    if len(records) == 1:
+        return SentRows(1, {name: (value,) for name, value in first.items()})
     try:
         if all(len(record) == len(first) for record in records):
             return SentRows(len(records), {name: [record[name] for record in records] for name in first})
