@@ -1,12 +1,14 @@
 """Policies replayed over the past: what production would have decided, from what was known then, and nothing else."""
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import forked
 import pytest
 from conftest import Place
 from odd import ROWS, START, Odd, empty_odd, is_failed  # noqa: F401 (a fixture)
@@ -180,6 +182,7 @@ def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes
     assert len(look(alone[0].settings)[0]) > 1
 
 
+@pytest.mark.long
 def test_policies_that_share_their_days_fit_at_least_five_times_less_than_one_by_one(
     fab: Odd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,7 +276,20 @@ def test_an_estimator_beside_the_config_is_found_from_elsewhere(fab: Odd, tmp_pa
         assert look(replay(fab).settings)[0]
 
 
-def test_a_second_call_replays_nothing_and_says_the_same(fab: Odd, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def workers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Without --long, processes that begin where everything is imported."""
+    if request.config.getoption("--long"):
+        yield
+        return
+    with forked.fork_workers():
+        yield
+    forked.close()
+
+
+def test_a_second_call_replays_nothing_and_says_the_same(
+    fab: Odd, workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = rowcast.Job(settings(fab))
     span: dict[str, Any] = {"since": FIRST, "until": LAST}
     told: list[tuple[str, int, int]] = []
