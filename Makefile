@@ -1,6 +1,6 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
-# make crash  the long forms of tests: the acceptance tests each on both databases, 500 killed runs, any order of events; an hour
+# make crash  the long forms of tests: each on both databases, 500 killed runs, any order of events; more than an hour
 # make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own

@@ -6,7 +6,7 @@ rows always have it: SQLite would have to copy them whole.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -154,10 +154,10 @@ def _later(db: Database, statement: sa.Update) -> str:
     return f"EXEC(N'{quoted}')"
 
 
-def _list_lacking(db: Database, own: JobTables) -> list[str]:
-    """The statements that add the columns which a job's tables were made without; all of them may be NULL."""
+def _list_lacking(db: Database, tables: Iterable[sa.Table]) -> list[str]:
+    """The statements that add the columns which tables were made without; all of them may be NULL."""
     found = []
-    for table in filter(db.admin.has_table, own.all):
+    for table in tables:
         everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
         there = db.read(everything, {}, 0)[0].schema.names
         found += [
@@ -236,13 +236,14 @@ def _upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
             f"the store in {db.safe_url} has version {found}, this rowcast knows {VERSION}",
             hint="install the newer rowcast that upgraded it",
         )
-    missing = [table for table in own.all if not db.admin.has_table(table)]
-    if found < VERSION or missing or _list_lacking(db, own):
+    there = list(filter(db.admin.has_table, own.all))
+    missing = [table for table in own.all if table not in there]
+    if found < VERSION or missing or _list_lacking(db, there):
         with db.transaction("write"):
             # The version's row is the lock: another process may be upgrading just now.
             db.execute(tables.version.update().values(created_at=tables.version.c.created_at))
             statements = [s for step in STEPS[(version(db, tables) or found) - 1 :] for s in step(db, tables)]
-            for statement in [*statements, *_list_lacking(db, own)]:
+            for statement in [*statements, *_list_lacking(db, filter(db.admin.has_table, own.all))]:
                 db.execute(sa.text(statement.replace(":", r"\:")))  # a colon would begin a parameter
             if version(db, tables) != VERSION:
                 db.execute(tables.version.insert().values(version=VERSION, created_at=db.now()))
@@ -273,7 +274,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
         missing = [*tables.shared, *own.all]
     else:
         statements = [statement for step in STEPS[found - 1 :] for statement in step(db, tables)]
-        statements += _list_lacking(db, own)
+        statements += _list_lacking(db, filter(db.admin.has_table, own.all))
         missing = [table for table in (*tables.shared, *own.all) if not db.admin.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
