@@ -212,7 +212,6 @@ def test_four_processes_keep_the_promise_where_source_and_store_are_two_database
     assert job.sql(f"SELECT 1 AS found FROM {ours[source]}") == []  # the source holds nothing of ours
 
 
-@pytest.mark.long
 def test_two_full_pipelines_at_once_share_the_work(trained: Job, start: Start) -> None:
     trained.configure({"infer": {"batch_rows": 4}})
     both = [ended(process) for process in [start(trained, "run"), start(trained, "run")]]
