@@ -27,6 +27,8 @@ DAYS, ROWS, FAILURES = 120, 57, 0.07  # days, rows a day, share of failures
 DELAY = 7  # days until labels tell of a break
 LUCK = 0.05  # standard deviation of the logarithm of how good a version is
 WORSE, LEARNING = 1.7, 1.15  # times as many mistakes: of a version from before the break, and of the first one after it
+WEEKS = "alike, weeks good or bad"
+FABS = ("versions are alike", WEEKS, "versions differ by luck", "the relation breaks")
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def simulate(fab: str, seed: int) -> Simulated:
         if built not in worth:
             after = WORSE if built < broken + DELAY else LEARNING if built < broken + 2 * DELAY else 1.0
             quality = np.exp(luck * random.standard_normal()) * np.where(np.arange(DAYS) < broken, 1.0, after)
-            shared = np.sqrt(DAY) * random.standard_normal(DAYS)[day]
+            shared = np.sqrt(DAY) * random.standard_normal(DAYS)[day // (7 if fab == WEEKS else 1)]
             own = shared + np.sqrt(1 - DAY) * random.standard_normal(len(day))
             worth[built] = quality, common + np.sqrt(1 - SHARED) * own
         return worth[built]
@@ -82,9 +84,6 @@ def _builds(broken: int, random: np.random.Generator) -> dict[str, list[int]]:
         "on-drift": sorted({0, int(random.integers(1, DAYS)), *([by_drift] if by_drift < DAYS else [])}),
         "on-loss": [0, *([by_loss] if by_loss < DAYS else [])],
     }
-
-
-FABS = ("versions are alike", "versions differ by luck", "the relation breaks")
 
 
 def study_verdicts(fabs: int) -> list[dict[str, Any]]:
@@ -183,4 +182,4 @@ def study(fabs: int, show: Callable[[list[dict[str, Any]]], None]) -> None:
     print(f"Verdicts on {fabs} simulated fabs each\n")
     show(study_verdicts(fabs))
     print("\nWhole replays: cost per 1,000 rows, and the policies between which nothing can be told\n")
-    show(study_replays(3))
+    show(study_replays(2))

@@ -28,7 +28,7 @@ def test_costs_are_of_a_thousand_rows_and_compared_on_the_same_days() -> None:
 
 
 def test_the_interval_is_that_of_a_paired_t_test_by_day() -> None:
-    rows, cost = costs(40, 0.15, 0.1)
+    rows, cost = costs(15, 0.15, 0.1)
     found = compare(rows, cost).differences[0]
     by_day = 10 * (cost[0] - cost[1])
     expected = ttest_1samp(by_day, 0).confidence_interval(0.95)
@@ -41,6 +41,22 @@ def test_the_simplest_of_those_that_cannot_be_told_from_the_cheapest_is_chosen()
     found = compare(rows, cost)
     assert found.tied == (0, 1)
     assert found.chosen == 0
+
+
+def test_over_a_long_time_it_is_nearly_that() -> None:
+    rows, cost = costs(400, 0.15, 0.1)
+    found = compare(rows, cost).differences[0].interval
+    expected = ttest_1samp(10 * (cost[0] - cost[1]), 0).confidence_interval(0.95)
+    assert found is not None
+    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.05)
+
+
+def test_a_policy_that_costs_more_from_one_day_on_is_told_as_soon_as_one_that_always_did() -> None:
+    rows, cost = costs(120, 0.1, 0.1)
+    cost[0, 60:] += np.linspace(0, 4, 60)
+    found = compare(rows, cost)
+    assert found.block_days == 1
+    assert found.tied == (1,)
 
 
 @pytest.mark.parametrize("place", [0, 1])

@@ -2,7 +2,8 @@
 
 Pure: costs in, figures out. Rows of one day are not independent, nor are days that a model served in a row: differences
 are summed by blocks of days, the shortest at which neighbouring blocks no longer go together. Student's t over blocks
-gives the interval. The cheapest was looked for among all, so the verdict allows for every pair (Bonferroni).
+gives the interval; what is luck is measured around each block's own time, since differences change when the world does.
+The cheapest was looked for among all, so the verdict allows for every pair (Bonferroni).
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ import numpy.typing as npt
 LEVEL = 0.95
 LEAST_BLOCKS = 8  # that an interval takes, and on which two policies must differ to be told apart
 BLOCKS = (1, 7, 28)  # days that a block may have
+_AROUND, _BLOCKS_AROUND = 28, 4  # days, and blocks, whose mean a block is held against; the more of both
 _TOGETHER = 1.645  # standard errors of a correlation that chance explains: one side, 5 %
 _PER = 1000  # rows
 
@@ -65,7 +67,7 @@ def compare(
     others = [place for place in chosen_from if place != cheapest]
     length = _choose_block(rows, more[others], days)
     pairs = len(chosen_from) * (len(chosen_from) - 1) / 2
-    differences = [_differ(rows, one, _per_block(length, days), pairs) for one in more]
+    differences = [_differ(rows, one, length, days, pairs) for one in more]
     tied = tuple(place for place in chosen_from if not differences[place].is_proven)
     week = _sums(cost, _per_block(7, days))
     return Comparison(
@@ -92,15 +94,29 @@ def _choose_block(rows: npt.NDArray[np.int64], more: Sequence[Floats] | Floats, 
     """Return the shortest block whose neighbours do not go together, in any pair; else the longest possible."""
     possible = [each for each in BLOCKS if len(_sums(rows, _per_block(each, days))) >= LEAST_BLOCKS] or [BLOCKS[0]]
     for length in possible:
-        if not any(_goes_together(_residual(rows, one, _per_block(length, days))) for one in more):
+        if not any(_goes_together(_residual(rows, one, _per_block(length, days), days)) for one in more):
             return length
     return possible[-1]
 
 
-def _residual(rows: npt.NDArray[np.int64], more: Floats, cells: int) -> Floats:
-    """Return how far each block is from what the mean difference would have it cost."""
-    mean = float(more.sum() / rows.sum())
-    return _sums(more, cells) - mean * _sums(rows, cells)
+def _residual(rows: npt.NDArray[np.int64], more: Floats, cells: int, days: float) -> Floats:
+    """Return how far each block is from what the mean difference around it would have it cost.
+
+    Around it: within four blocks, four weeks at least. A policy that costs more from the day of a break on does so for
+    good, and that is no luck. What the block itself pulled that mean to it is made up for.
+    """
+    reach = max(round(_AROUND / days), _BLOCKS_AROUND * cells) // 2
+    place = np.arange(len(more))
+    first, last = (place - reach).clip(0), (place + reach + 1).clip(max=len(more))
+    mean = _between(more, first, last) / _between(rows, first, last).clip(1)
+    inside = (last - first).astype(np.float64)
+    return _sums((more - mean * rows) * np.sqrt(inside / (inside - cells).clip(1)), cells)
+
+
+def _between(values: npt.NDArray[Any], first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Floats:
+    """Return sums from each first cell up to, but not with, each last one."""
+    until = np.concatenate([[0.0], np.cumsum(values)])
+    return np.asarray(until[last] - until[first])
 
 
 def _goes_together(residual: Floats) -> bool:
@@ -108,17 +124,18 @@ def _goes_together(residual: Floats) -> bool:
     return size > 0 and float(residual[1:] @ residual[:-1]) / size > _TOGETHER / np.sqrt(len(residual))
 
 
-def _differ(rows: npt.NDArray[np.int64], more: Floats, cells: int, pairs: float) -> Difference:
-    """Return a difference (c,) per 1,000 rows with its interval."""
+def _differ(rows: npt.NDArray[np.int64], more: Floats, length: int, days: float, pairs: float) -> Difference:
+    """Return a difference (c,) per 1,000 rows with its interval, by blocks of so many days."""
     from scipy.stats import t
 
-    value, residual = float(_PER * more.sum() / rows.sum()), _residual(rows, more, cells)
+    cells = _per_block(length, days)
+    value, residual = float(_PER * more.sum() / rows.sum()), _residual(rows, more, cells, days)
     blocks = len(residual)
     if not more.any():
         return Difference(0.0, Interval(0.0, 0.0), is_proven=False)
     if blocks < LEAST_BLOCKS:
         return Difference(value, None, is_proven=False)
-    error = _PER * float(np.sqrt(blocks / (blocks - 1) * (residual @ residual))) / float(rows.sum())
+    error = _PER * float(np.sqrt(residual @ residual)) / float(rows.sum())
     reach, strict = (float(t.ppf(1 - (1 - LEVEL) / 2 / among, blocks - 1)) * error for among in (1, max(pairs, 1)))
     enough = int((_sums(more, cells) != 0).sum()) >= LEAST_BLOCKS
     return Difference(value, Interval(value - reach, value + reach), is_proven=enough and value - strict > 0)
