@@ -177,3 +177,10 @@ def test_contributions_come_where_they_are_asked_for_without_the_values(scored: 
         for part in wanted.values():
             del part["value"]
         assert by_wafer[row["wafer"]]["contributions"] == wanted
+
+
+def test_the_example_that_the_service_gives_can_be_sent_to_it(asked: Asked) -> None:
+    body = asked.ask("GET", "/jobs/wafers/example").json
+    assert set(body["instances"][0]) == set(FEATURES)
+    assert body["instances"][0]["tool"] in ("A", "B", "C")
+    assert len(asked.score(body).json["predictions"]) == 1

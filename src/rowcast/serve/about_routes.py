@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -9,6 +10,7 @@ import rowcast
 from rowcast.serve.http import Request, Response, as_json
 from rowcast.serve.protocols.open_inference import describe_model
 from rowcast.serve.refusal import Refusal
+from rowcast.serve.scoring import Serving
 from rowcast.serve.served_job import ServedJob
 
 log = structlog.get_logger("rowcast")
@@ -52,6 +54,10 @@ class AboutRoutes:
         """List the jobs that the key is of, each with what is served and what is wrong."""
         return as_json({"jobs": [_describe(job) for job in request.jobs]})
 
+    async def example(self, job: ServedJob, _request: Request) -> Response:
+        """Return a body that can be sent: a row in the middle of what is usual."""
+        return as_json({"instances": [make_example(job.require_serving())]})
+
     async def refresh(self, job: ServedJob, request: Request) -> Response:
         """Look at the store now instead of within a second."""
         log.info("asked to look at the store", job=job.name, key=request.key)
@@ -61,6 +67,21 @@ class AboutRoutes:
 
 def _readiness(is_ready: bool, **more: str) -> Response:
     return as_json({**more, "ready": is_ready, "live": is_ready}, 200 if is_ready else 503)
+
+
+def make_example(serving: Serving) -> dict[str, Any]:
+    """Return a row of each column's middle, or of its most common category; None where that is not known."""
+    ranges, columns = serving.served.model.reference_ranges, serving.columns
+    row: dict[str, Any] = {} if not columns.times else {str(columns.event_time): None}
+    for name in columns.features:
+        usual = None if name in columns.times else ranges.get(name)
+        if isinstance(usual, dict):
+            row[name] = next(iter(usual), None)
+        elif usual is None or columns.kinds[name] != "number":
+            row[name] = None
+        else:
+            row[name] = float(f"{sum(usual) / len(usual):.6g}")
+    return row
 
 
 def _describe(job: ServedJob) -> dict[str, object]:

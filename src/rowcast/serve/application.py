@@ -144,6 +144,8 @@ class Application:
             return _NO_JOB
         if what == "score":
             return Route("/jobs/{job}/score", Scope.SCORE, {"POST": partial(self.scoring.invoke, job)}, job)
+        if what == "example":
+            return Route("/jobs/{job}/example", Scope.ANY, _reading(partial(self.about.example, job)), job)
         if what == "refresh":
             return Route("/jobs/{job}/refresh", Scope.OPERATE, {"POST": partial(self.about.refresh, job)}, job)
         return _NO_PATH

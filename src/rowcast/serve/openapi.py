@@ -149,6 +149,7 @@ def describe_service(jobs: Sequence[str], health: Sequence[str], predict: Sequen
     paths |= {path: {"post": _score_rows()} for path in predict}
     job = {"name": "job", "in": "path", "required": True, "schema": {"type": "string", "enum": list(jobs)}}
     paths["/jobs/{job}/score"] = {"parameters": [job], "post": _score_rows()}
+    paths["/jobs/{job}/example"] = {"parameters": [job], **_get("A body for /jobs/{job}/score: a usual row.")}
     paths["/jobs/{job}/refresh"] = {
         "parameters": [job],
         "post": _operation("Look for a new champion now.", {"202": _json(_OBJECT)}, _OF_READING),
