@@ -7,6 +7,7 @@ from typing import Any
 from rowcast.job.opening import Job
 from rowcast.messages.cost import describe_excess
 from rowcast.monitor.quality import CANNOT_SEE
+from rowcast.store.reading.online_pairs import OnlineSkew, compare_online
 from rowcast.watch.forgotten import find_forgotten
 from rowcast.watch.quality import Part, Quality, quality
 
@@ -22,19 +23,28 @@ class QualityReport:
     days: int  # how far the window reaches back
     versions: tuple[Quality, ...]  # the newest first
     forgotten_until: datetime | None = None  # results of the window that were published up to then were deleted
+    online: OnlineSkew | None = None  # the HTTP service's recorded answers beside the batch; None where there are none
     is_newest: bool = False  # the days end with the newest rows, since nothing was scored in those before now
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast quality --json` prints."""
         about = {"job": self.job, "as_of": self.as_of, "days": self.days, "cannot_see": CANNOT_SEE}
         about |= {} if self.forgotten_until is None else {"forgotten_until": self.forgotten_until}
+        about |= {} if self.online is None else {"online": {**vars(self.online), "share": self.online.share}}
         return about | {"versions": [_version(each) for each in self.versions]}
 
 
 def report_quality(job: Job, now: datetime, days: int) -> QualityReport:
     """Measure the quality of what was scored in the last days before `now`."""
+    since = now - timedelta(days=days)
+    online = compare_online(job.store, job.own, since, now)
     return QualityReport(
-        job.settings.name, now, days, tuple(quality(job, now, days)), find_forgotten(job, now - timedelta(days=days))
+        job.settings.name,
+        now,
+        days,
+        tuple(quality(job, now, days)),
+        find_forgotten(job, since),
+        online if online.rows else None,
     )
 
 

@@ -50,6 +50,18 @@ def test_an_answer_is_recorded_by_key_with_version_and_hash(trained: Job, asked:
     trained.audit()
 
 
+def test_quality_tells_where_the_batch_read_other_values_than_were_sent(trained: Job, asked: Asked) -> None:
+    assert "online" not in trained.call("quality").out
+    sent = [{**row, "s01": 0.5} if place < 10 else row for place, row in enumerate(ROWS[:40])]
+    assert record(asked, sent, "a").status == 200
+    assert trained.ok("quality", "--json").get("online") is None  # the batch is yet to come
+    trained.ok("infer")
+    found = trained.ok("quality", "--json")["online"]
+    assert (found["rows"], found["values_differ"], found["same_version"], found["share"]) == (40, 10, 40, 0.25)
+    assert 0 < found["scores_differ"] <= 10
+    assert "it read other values in 25 %" in trained.call("quality").out
+
+
 def test_a_repeat_returns_the_first_answer(trained: Job, asked: Asked) -> None:
     rows = [ROWS[0], {**ROWS[1], "s01": "hot"}, ROWS[2]]
     query = "?record=true&partial=true&explain=true"

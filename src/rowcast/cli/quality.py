@@ -30,6 +30,7 @@ def quality(
 ) -> int:
     """How good the predictions are: estimated without labels, beside what came once labels were known."""
     from rowcast.messages.forgotten import describe_forgotten
+    from rowcast.messages.online import describe_skew
     from rowcast.monitor.quality import CANNOT_SEE
 
     found = quiet_job(common).quality(days=days, as_of=as_of)
@@ -42,6 +43,8 @@ def quality(
         if found.is_newest:
             report.show(describe_newest(found.as_of, days), end="\n\n")
         report.show("\n\n".join([*(_describe(each) for each in found.versions), CANNOT_SEE]))
+    if found.online is not None and not json:
+        report.show(f"\n{describe_skew(found.online)}")
     if found.forgotten_until is not None and not json:
         report.show(f"\n{describe_forgotten(found.forgotten_until)}")
     return 0
