@@ -41,7 +41,7 @@ MIN_CLASS_ROWS = 10  # rows of a class, below which it cannot be learned
 MIN_RARER_OUT_OF_FOLD = 3
 _SHOWN = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "r2", "cost_per_row")
 _IMPORTED = "imported"
-_EXPLAINED = 2_000  # rows over which contributions are averaged
+_EXPLAINED = 500  # rows over which contributions are averaged
 
 
 @dataclass(frozen=True)

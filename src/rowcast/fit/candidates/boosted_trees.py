@@ -14,8 +14,8 @@ OBJECTIVES = {"binary": "binary", "multiclass": "multiclass", "regression": "reg
 _METRICS = {"binary": "binary_logloss", "multiclass": "multi_logloss", "regression": "l2"}
 
 _LATER = 0.2  # of the rows, the last in time, tell how many trees pay
-_ROUNDS = (50, 80, 400)  # fewest; where the later rows cannot tell; most
-_PATIENCE = 40  # rounds without gain
+_ROUNDS = (30, 50, 250)  # fewest; where the later rows cannot tell; most
+_PATIENCE = 20  # rounds without gain
 # Rows of each class, or of a regression, that the later rows must have to tell: with fewer the number of trees is luck,
 # and the scores of folds with different numbers are on different scales.
 _TELLING = 200
@@ -29,7 +29,7 @@ def fit_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandid
     """
     many = len(matrix) > LARGE
     leaf = 50 if many else max(5, min(30, len(matrix) // 50))
-    shape = {"num_leaves": 31 if many else 8, "learning_rate": 0.1 if many else 0.075, "min_data_in_leaf": leaf}
+    shape = {"num_leaves": 31 if many else 8, "learning_rate": 0.12, "min_data_in_leaf": leaf}
     sampling = {"feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0}
     parameters = {**shape, **sampling, "seed": seed}
     return FittedCandidate(
