@@ -11,6 +11,7 @@ from rowcast.models.calibration import Floats
 from rowcast.models.target import Target
 
 AVERAGE = "average of all"
+_CLOSE = 0.5  # standard errors within which a simpler candidate is taken: one loses more on later rows
 
 # Why a candidate is taken: it has the least loss, and none that is simpler comes close; it is the simplest that comes
 # close to the least; the average is clearly better than the best alone; or nobody had a choice.
@@ -58,8 +59,8 @@ def _apply(line: tuple[float, tuple[float, ...]], raw: Floats) -> Floats:
 
 
 def select_candidate(scores: OutOfFold) -> Selection:
-    """Return the simplest candidate whose loss is within a standard error of the least (Breiman, Friedman et al.
-    1984, Classification and Regression Trees, 3.4.3); their average where it is better than that by more than one.
+    """Return the simplest candidate whose loss is within half a standard error of the least (after Breiman, Friedman
+    et al. 1984, Classification and Regression Trees, 3.4.3); their average where it is better than that by as much.
 
     Candidates come simplest first. The loss is log loss after calibration, or a regression's squared error: costs at
     one threshold would tell less of few failures. Standard errors are of paired differences, whole blocks at a time.
@@ -70,11 +71,11 @@ def select_candidate(scores: OutOfFold) -> Selection:
     best = min(single, key=lambda name: round(mean[name], 9))
     if AVERAGE in losses:
         gain, error = _difference(losses[best], losses[AVERAGE], scores)
-        if gain > error:
+        if gain > _CLOSE * error:
             return Selection(AVERAGE, "average", best)
     for name in single[: single.index(best)]:
         excess, error = _difference(losses[name], losses[best], scores)
-        if excess <= error:
+        if excess <= _CLOSE * error:
             return Selection(name, "simplest", best)
     return Selection(best, "least")
 

@@ -8,7 +8,7 @@ from rowcast.config import Task
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
-TOLERATED = 0.5  # standard errors
+TOLERATED = 1.0  # standard errors
 
 
 def choose_threshold(probability: Floats, outcome: Bools, task: Task) -> float:
@@ -28,7 +28,7 @@ def choose_threshold(probability: Floats, outcome: Bools, task: Task) -> float:
 def _cheapest(probability: Floats, outcome: Bools, task: Task) -> float:
     """The least cost on these rows, but for luck.
 
-    A few positives put the cheapest place where they happen to lie. Of those that are no more than half a standard
+    A few positives put the cheapest place where they happen to lie. Of those that are no more than a standard
     error dearer the one is taken that is nearest to where the costs alone would put it (Elkan 2001, "The foundations of
     cost-sensitive learning"): docs/models-method.md has what each costs on later rows.
     """

@@ -12,7 +12,16 @@ import numpy.typing as npt
 
 from rowcast.gate.budget import Allowance, allowance, allowance_of_watch
 from rowcast.gate.decision import Cause, Decision, Evidence, FirstEvidence
-from rowcast.gate.expected_gain import UNLIKE, Prior, decide_by_expectation, find_harm_allowance, learn_prior
+from rowcast.gate.expected_gain import (
+    UNLIKE,
+    Growth,
+    LearningCurve,
+    Prior,
+    decide_by_expectation,
+    find_harm_allowance,
+    learn_curve,
+    make_prior,
+)
 from rowcast.gate.paired_costs import PairedCosts
 from rowcast.gate.proven import CONFIDENCE, Rule, decide
 from rowcast.gate.watch import Watch, find_watch
@@ -27,6 +36,8 @@ __all__ = [
     "DecisionOutcome",
     "Evidence",
     "FirstEvidence",
+    "Growth",
+    "LearningCurve",
     "PairedCosts",
     "Prior",
     "Rule",
@@ -39,7 +50,8 @@ __all__ = [
     "find_harm_allowance",
     "find_watch",
     "first",
-    "learn_prior",
+    "learn_curve",
+    "make_prior",
 ]
 
 

@@ -9,7 +9,8 @@ from rowcast.errors import RowcastError
 from rowcast.store.records import DecisionOutcome
 
 _LATER = ("judged_to", "auc_champion", "auc_challenger", "shadow")  # are added by whoever knows them
-_EXPECTED = ("relative_gain", "relative_error", "prior_gain", "prior_error", "expected_gain", "needed_gain", "max_harm")
+_WEIGHED = ("relative_gain", "relative_error", "prior_gain", "prior_error", "expected_gain", "needed_gain", "max_harm")
+_EXPECTED = (*_WEIGHED, "growth", "growth_judged")
 _SOME = (*_LATER, *_EXPECTED, "harm")  # are left out where they are not known
 
 
@@ -58,7 +59,9 @@ class Evidence:
     # Of an expected gain, as shares of the champion's cost:
     relative_gain: float | None = None  # on the rows
     relative_error: float | None = None  # its standard error
-    prior_gain: float | None = None  # by earlier retrainings
+    growth: float | None = None  # rows that it learned from, over the champion's
+    growth_judged: float | None = None  # the same of the fits that predicted the rows
+    prior_gain: float | None = None  # by the learning curve, or of a version by another recipe
     prior_error: float | None = None  # standard deviation
     expected_gain: float | None = None  # both together
     needed_gain: float | None = None  # on the rows, at which the decision would turn

@@ -2,9 +2,10 @@
 
 A version is refitted on all matured rows, so it can never be held against rows that nobody was trained on. What is
 judged is its recipe: each labelled row that came after the champion's training is predicted by a fit that ended before
-it. What these rows say is weighed against what earlier retrainings of the job came to, or a default before there are
-any: a normal prior and a normal likelihood of the gain, as a share of the champion's cost (Gelman et al. 2013, Bayesian
-Data Analysis, 2.5 and 5.4). The loss is linear in cost, so the version with the lower expected cost serves.
+it. What these rows say is weighed against what more rows save by a learning curve, which earlier retrainings of the job
+move from a default: a normal prior and a normal likelihood of the gain, as a share of the champion's cost (Gelman et
+al. 2013, Bayesian Data Analysis, 2.5 and 5.4). The loss is linear in cost, so the version with the lower expected cost
+serves.
 
 How often that may go wrong is limited: each promotion spends the probability that the new version costs more than
 `max_harm` beyond the champion, and what is spent within 52 weeks never exceeds `yearly_error`. By Boole's inequality
@@ -22,48 +23,70 @@ from rowcast.gate.decision import Cause, Decision
 from rowcast.gate.paired_costs import BlockGains, PairedCosts, describe_costs, sum_blocks
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 
-_RETRAININGS = 4  # that the default prior counts as
-_MOST_SPREAD = 0.10  # of the prior, however much earlier retrainings differed
+_OWN = 0.01  # standard deviation of what one retraining saves beside the curve
 _ADVANCE = timedelta(weeks=4)
 _REACH = 1.645  # errors: half the 90 % interval that is shown
 _FEW_BLOCKS = 4  # below, the spread of the blocks says nothing
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """What each e-fold of the training rows saves, as a share of the champion's cost: normally distributed."""
+
+    slope: float
+    error: float  # standard deviation
+
+
+DEFAULT = LearningCurve(0.08, 0.05)  # as on real data: docs/gate-method.md
+
+
+@dataclass(frozen=True)
+class Growth:
+    """How many times as many rows a version learned from as the champion did."""
+
+    judged: float  # the fits that predicted the gate's rows
+    served: float  # the version itself, which is fitted on the gate's rows too
+
+
+@dataclass(frozen=True)
 class Prior:
     """What a retraining saves before its rows are looked at: a share of the champion's cost, normally distributed."""
 
-    mean: float
+    mean: float  # what the gate's rows can show
     deviation: float
+    later: float = 0.0  # what is added by learning from the gate's rows too, which no row can show
+    later_deviation: float = 0.0
+    growth: Growth | None = None
 
 
-DEFAULT = Prior(0.01, 0.02)  # not measured on real retrainings yet: docs/gate-method.md
 UNLIKE = Prior(0.0, 0.10)  # of a version by another recipe than the champion's
 
 
-def learn_prior(decisions: Iterable[DecisionRecord]) -> Prior:
-    """Return what earlier retrainings of a job came to, with the default counting as four of them.
+def make_prior(curve: LearningCurve, growth: Growth) -> Prior:
+    """Return what a retraining by the same recipe on so many more rows saves."""
+    judged, served = np.log(growth.judged), np.log(growth.served / growth.judged)
+    spread = float(np.hypot(_OWN, curve.error * judged))
+    return Prior(float(curve.slope * judged), spread, float(curve.slope * served), float(curve.error * served), growth)
 
-    A champion that was compared several times was so on nearly the same rows: the newest comparison counts. A
-    random-effects mean, and a moment estimate of the spread beyond the error of each (DerSimonian and Laird 1986,
-    Controlled Clinical Trials 7(3)), bounded so that one odd month cannot make the prior vague.
+
+def learn_curve(decisions: Iterable[DecisionRecord]) -> LearningCurve:
+    """Return the default learning curve, moved by what earlier retrainings of the job came to.
+
+    A champion that was compared several times was so on nearly the same rows: the newest comparison counts. A Bayesian
+    linear regression through the origin with known errors (Gelman et al. 2013, 14.8).
     """
     known = {
-        made.previous: (made.evidence["relative_gain"], made.evidence["relative_error"])
+        made.previous: [made.evidence[name] for name in ("growth_judged", "relative_gain", "relative_error")]
         for made in sorted(decisions, key=lambda made: made.decided_at)
-        if made.evidence.get("relative_error") is not None
+        if made.evidence.get("relative_error") is not None and made.evidence.get("growth_judged") is not None
     }
     if not known:
         return DEFAULT
-    gains, errors = np.array([*known.values()], dtype=np.float64).T
-    spread = DEFAULT.deviation**2
-    for _ in range(20):
-        weights = 1 / (errors**2 + spread)
-        own = _RETRAININGS / DEFAULT.deviation**2
-        mean = float((own * DEFAULT.mean + weights @ gains) / (own + weights.sum()))
-        beyond = np.clip((gains - mean) ** 2 - errors**2, 0.0, _MOST_SPREAD**2)
-        spread = float((_RETRAININGS * DEFAULT.deviation**2 + beyond.sum()) / (_RETRAININGS + len(known)))
-    return Prior(mean, min(float(np.sqrt(spread)), _MOST_SPREAD))
+    growth, gains, errors = np.array([*known.values()], dtype=np.float64).T
+    more, weights = np.log(growth), 1 / (errors**2 + _OWN**2)
+    precision = DEFAULT.error**-2 + float(weights @ more**2)
+    mean = (DEFAULT.slope / DEFAULT.error**2 + float(weights @ (more * gains))) / precision
+    return LearningCurve(mean, precision**-0.5)
 
 
 def find_harm_allowance(yearly: float, now: datetime, decisions: Iterable[DecisionRecord]) -> Allowance:
@@ -92,7 +115,7 @@ def decide_by_expectation(
     spent: otherwise it is left undecided, and the next gate has more. Rows (n may be 0) speak through their mean gain
     and its error, whole blocks at a time; one loss more than was seen is allowed for, as large as a row can cost.
     """
-    from scipy.special import ndtr
+    from scipy.special import ndtr, ndtri
 
     blocks = sum_blocks(costs)
     yearly, left = (None, None) if allowed is None else (allowed.yearly, allowed.left)
@@ -100,8 +123,13 @@ def decide_by_expectation(
     base = evidence.cost_champion or 0.0
     gain, error = _measure(costs, blocks, base)
     precision = prior.deviation**-2 + (0.0 if error is None else error**-2)
-    mean = (prior.mean / prior.deviation**2 + (0.0 if error is None else (gain or 0.0) / error**2)) / precision
-    harm = float(ndtr((-max_harm - mean) * np.sqrt(precision)))
+    shown = (prior.mean / prior.deviation**2 + (0.0 if error is None else (gain or 0.0) / error**2)) / precision
+    mean = shown + prior.later
+    deviation = float(np.hypot(precision**-0.5, prior.later_deviation))
+    harm = float(ndtr((-max_harm - mean) / deviation))
+    least = min_gain / base if base else 0.0
+    if allowed is not None and allowed.level > 0:  # what keeps the chance of harm within what may be spent
+        least = max(least, -max_harm - deviation * float(ndtri(allowed.level)))
     reach = None if error is None else _REACH * error * base
     weighed = replace(
         evidence,
@@ -109,12 +137,14 @@ def decide_by_expectation(
         gain_high=None if reach is None else (evidence.gain or 0.0) + reach,
         relative_gain=gain,
         relative_error=error,
-        prior_gain=prior.mean,
-        prior_error=prior.deviation,
+        growth_judged=None if prior.growth is None else prior.growth.judged,
+        growth=None if prior.growth is None else prior.growth.served,
+        prior_gain=prior.mean + prior.later,
+        prior_error=float(np.hypot(prior.deviation, prior.later_deviation)),
         expected_gain=mean,
         max_harm=max_harm,
         harm=harm,
-        needed_gain=None if error is None else _needed(prior, error, min_gain / base if base else 0.0),
+        needed_gain=None if error is None else _needed(prior, error, least),
     )
     if mean * (base or 1.0) <= min_gain:
         return Decision(DecisionOutcome.KEPT, Cause.EXPECTED, weighed)
@@ -139,4 +169,4 @@ def _measure(costs: PairedCosts, blocks: BlockGains, base: float) -> tuple[float
 def _needed(prior: Prior, error: float, least: float) -> float:
     """The gain on these rows, as a share of the champion's cost, at which the decision would turn."""
     ratio = error**2 / prior.deviation**2
-    return least * (1 + ratio) - prior.mean * ratio
+    return (least - prior.later) * (1 + ratio) - prior.mean * ratio

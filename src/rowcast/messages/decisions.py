@@ -130,7 +130,12 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
     else:
         said += f": on {evidence.rows:,} labelled rows that neither had learned from it cost {_compare(gain)}"
         said += f", give or take {_share(evidence.relative_error)}"
-    said += f", and retraining is taken to make it cost {_compare(prior)}"
+    if evidence.growth is None:
+        said += f", and a version by another recipe is taken to cost {'as much' if not prior else _compare(prior)}"
+    else:
+        said += (
+            f", and to learn from {evidence.growth:.3g} times as many rows is taken to make it cost {_compare(prior)}"
+        )
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
         verb = "more than" if decision.cause is Cause.RISKY else "within"
         said += (

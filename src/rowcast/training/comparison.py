@@ -55,6 +55,7 @@ def decide(
     now: datetime,
     decisions: Sequence[DecisionRecord],
     recipe: Recipe,
+    growth: gate.Growth,
 ) -> gate.Decision:
     """Return the decision of the config's rule about a challenger, as of `now` and the decisions on record by then.
 
@@ -64,7 +65,7 @@ def decide(
     if settings.rule == "proven" or recipe == "imported":
         return gate.decide(costs, gate.Rule(min_gain=settings.min_gain), shadow.find_allowance(job, now, decisions))
     by_then = [each for each in decisions if each.decided_at <= now]
-    prior = gate.learn_prior(by_then) if recipe == "same" else gate.UNLIKE
+    prior = gate.make_prior(gate.learn_curve(by_then), growth) if recipe == "same" else gate.UNLIKE
     yearly = settings.yearly_error
     allowed = gate.find_harm_allowance(yearly, now, by_then) if settings.rule == "fresh" else None
     return gate.decide_by_expectation(costs, prior, allowed, max_harm=settings.max_harm, min_gain=settings.min_gain)

@@ -52,6 +52,7 @@ def judge(
 ) -> gate.Decision:
     """Return the gate's decision by what both versions predict of rows later than what the champion was trained on."""
     job, rows, predicted = run.job, run.work.rows(SAVED["data-check"]).rows, None
+    growth = _measure_growth(rows, champion.rows)
     if refits(run):
         if not rows.column(FRESH).to_numpy().any():
             return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NOTHING_NEW, gate.Evidence(rows=0))
@@ -69,7 +70,7 @@ def judge(
     except (ModelError, RunError, SourceError) as error:  # a champion that cannot score cannot be compared with
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
         return gate.Decision(DecisionOutcome.UNDECIDED, cause, evidence, champion=champion.version, error=error)
-    decision = decide(job, costs, run.now, decisions, tell_recipe(champion, challenger))
+    decision = decide(job, costs, run.now, decisions, tell_recipe(champion, challenger), growth)
     about.rows_in = about.rows_out = rows.num_rows
     added: dict[str, Any] = {"judged_to": _newest(job, rows)}
     if models[0].kind == "binary" and predicted is None:
@@ -77,6 +78,19 @@ def judge(
         aucs = [gate.auc(positive, found.score) for found in scored]
         added |= {"auc_champion": aucs[0], "auc_challenger": aucs[1]}
     return replace(decision, evidence=replace(decision.evidence, **added))
+
+
+def _measure_growth(rows: pa.RecordBatch, learned: int) -> gate.Growth:
+    """How many times the champion's rows, which are `learned`, the judged fits and the version learned from.
+
+    Where no more rows are taken, new ones stand for as many more.
+    """
+    fresh, gates = rows.column(FRESH).to_numpy(), rows.column(PART).to_numpy() == GATE
+    ratios = [
+        max(1.0, int(used.sum()) / max(1, learned), 1 + int((used & fresh).sum()) / max(1, learned))
+        for used in (~gates, np.ones(len(fresh), dtype=bool))
+    ]
+    return gate.Growth(ratios[0], max(ratios))
 
 
 def _select_gate_rows(job: Job, rows: pa.RecordBatch) -> pa.RecordBatch:

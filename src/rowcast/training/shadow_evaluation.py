@@ -166,7 +166,8 @@ def _compare(job: Job, now: datetime, decisions: Sequence[DecisionRecord], each:
         evidence = gate.Evidence(rows=rows.num_rows)
         return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NOT_COMPARABLE, evidence, error=error)
     if each.watch is None:
-        return decide(job, costs, now, decisions, tell_recipe(*versions))
+        ratio = max(1.0, versions[1].rows / max(1, versions[0].rows))
+        return decide(job, costs, now, decisions, tell_recipe(*versions), gate.Growth(ratio, ratio))
     allowed = gate.allowance_of_watch(settings.yearly_error, now, decisions, each.watch)
     return gate.decide(costs, gate.Rule(min_gain=settings.min_gain), allowed)
 

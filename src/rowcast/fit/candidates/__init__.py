@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from rowcast.fit.candidates.boosted_trees import fit_boosted_trees
+from rowcast.fit.candidates.boosted_trees import fit_boosted_trees, fit_large_boosted_trees
 from rowcast.fit.candidates.candidate import Candidate, FittedCandidate
 from rowcast.fit.candidates.extra_trees import fit_extra_trees
 from rowcast.fit.candidates.linear import fit_linear
@@ -21,4 +21,5 @@ def default_candidates(kind: Kind, seed: int) -> list[Candidate]:
         *[Candidate(f"{linear}, penalty {of:g}", partial(fit_linear, penalty=of)) for of in _STRENGTHS],
         Candidate("extra trees", partial(fit_extra_trees, seed=seed)),
         Candidate("boosted trees", partial(fit_boosted_trees, seed=seed)),
+        Candidate("boosted trees, large", partial(fit_large_boosted_trees, seed=seed)),
     ]

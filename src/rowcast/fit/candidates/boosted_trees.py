@@ -1,4 +1,4 @@
-"""Boosted trees: small ones, as many as pay on rows that came later."""
+"""Boosted trees: small ones, as many as pay on rows that came later, and larger ones."""
 
 from typing import Any
 
@@ -25,16 +25,26 @@ def fit_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandid
     """Fit LightGBM (Ke et al. 2017, NeurIPS 30), shallow and slow enough for few positives in many columns.
 
     The number of trees is found by early stopping on the last fifth of the rows, where that holds enough of each class
-    to tell; all rows are then fitted with it.
+    to tell; all rows are then fitted with it. What moves with time is followed best by small trees.
     """
-    many = len(matrix) > LARGE
-    leaf = 50 if many else max(5, min(30, len(matrix) // 50))
-    shape = {"num_leaves": 31 if many else 8, "learning_rate": 0.12, "min_data_in_leaf": leaf}
+    parameters = {"num_leaves": 8, "learning_rate": 0.12, **_spread(matrix, seed)}
+    return _fit(matrix, target, parameters, _rounds(matrix, target, parameters))
+
+
+def fit_large_boosted_trees(matrix: Matrix, target: Target, seed: int) -> FittedCandidate:
+    """Fit LightGBM with trees of as many leaves, and as many trees, as it has by default: best where nothing moves."""
+    return _fit(matrix, target, {"num_leaves": 31, "learning_rate": 0.1, **_spread(matrix, seed)}, 100)
+
+
+def _spread(matrix: Matrix, seed: int) -> dict[str, Any]:
+    """What keeps each tree from learning single rows and columns by heart."""
+    leaf = 50 if len(matrix) > LARGE else max(5, min(30, len(matrix) // 50))
     sampling = {"feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1, "lambda_l2": 1.0}
-    parameters = {**shape, **sampling, "seed": seed}
-    return FittedCandidate(
-        "lightgbm", train_booster(matrix, target, parameters, _rounds(matrix, target, parameters)), target
-    )
+    return {"min_data_in_leaf": leaf, **sampling, "seed": seed}
+
+
+def _fit(matrix: Matrix, target: Target, parameters: dict[str, Any], rounds: int) -> FittedCandidate:
+    return FittedCandidate("lightgbm", train_booster(matrix, target, parameters, rounds), target)
 
 
 def measure_gains(matrix: Matrix, target: Target, seed: int) -> Floats:
