@@ -16,7 +16,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import backtests, charts, coverage, monitoring, promises, quality
+from studies import backtests, charts, coverage, monitoring, promises, quality, retraining
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -190,6 +190,17 @@ def _student(gained: Floats, units: int) -> float:
     return float(t.sf(gained.mean() / deviation * np.sqrt(len(gained)), units - 1)) if deviation and units > 7 else 1.0
 
 
+def _retraining() -> None:
+    with Pool(2) as pool:
+        run = partial(pool.map, chunksize=1)
+        print("Cost of operating each table, retrained every 28 days (± half the paired 95 % interval by days)\n")
+        rows = [row for case in retraining.CASES for row in retraining.study(run, case)]
+        print(table(rows, list(rows[0])))
+        print("\nA fault in what training sees of one month: what it costs over the whole time\n")
+        rows = [row for case in retraining.CASES for row in retraining.faults(run, case)]
+        print(table(rows, list(rows[0])))
+
+
 STUDIES: dict[str, Callable[[int], None]] = {
     "gates": _gates,
     "coverage": lambda _: coverage.study(),
@@ -201,6 +212,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "monitoring": monitoring.study,
     "promises": promises.study,
     "charts": lambda _: charts.study(),
+    "retraining": lambda _: _retraining(),
     "backtests": lambda fabs: backtests.study(fabs, lambda rows: print(table(rows, list(rows[0])))),
 }
 

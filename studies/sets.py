@@ -78,6 +78,23 @@ def elec2() -> Dataset:
     return Dataset(_matrix(table), outcome, time, config.Task(cost_missed=1, cost_false_alarm=1))
 
 
+def flights() -> Dataset:
+    """Arrivals at New York: is it more than half an hour late? The seasons change."""
+    return _by_time("flights/flights.csv.gz", positive="1")
+
+
+def housing() -> Dataset:
+    """Californian districts, one an hour, in an order that drifts."""
+    return _by_time("housing/housing.csv.gz", positive="0")
+
+
+def _by_time(path: str, positive: str) -> Dataset:
+    table = _read(path, order="ts")
+    time, outcome = _seconds(table.pop("ts")), _binary(table.pop("label"), positive)
+    del table["row_id"]
+    return Dataset(_matrix(table), outcome, time, config.Task(cost_missed=5, cost_false_alarm=1))
+
+
 def car_loans() -> Dataset:
     """Loans that were not repaid: 50,000 of reference, then 50,000 whose car values shift on the way."""
     tables = [_read(f"car_loan/synthetic_car_loan_{part}.csv.gz") for part in ("reference", "analysis")]

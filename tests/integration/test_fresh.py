@@ -114,7 +114,7 @@ def test_only_fresh_limits_how_often_a_promotion_may_do_harm(
         assert job.registry.champion() == serving
     if rule == "fresh":
         assert done.decision.outcome is DecisionOutcome.UNDECIDED
-        assert "allowed by now" in done.decision.reason
+        assert "may be risked by now" in done.decision.reason
 
 
 def test_a_retrain_without_a_new_label_replaces_nobody(database: Place, tmp_path: Path) -> None:
@@ -134,6 +134,7 @@ def test_a_decision_as_of_an_earlier_day_knows_nothing_of_later_ones(database: P
     assert later.evidence["relative_error"] is not None
     with open_job(found) as job:
         decisions, costs = job.registry.decisions(), gate.PairedCosts(*np.random.default_rng(0).random((2, 50)))
-        then = decide(job, costs, START + timedelta(hours=500), decisions, "same").evidence
-        now = decide(job, costs, START + timedelta(hours=650), decisions, "same").evidence
-    assert then.prior_gain == DEFAULT.mean != now.prior_gain
+        more = gate.Growth(2.0, 2.0)
+        then = decide(job, costs, START + timedelta(hours=500), decisions, "same", more).evidence
+        now = decide(job, costs, START + timedelta(hours=650), decisions, "same", more).evidence
+    assert then.prior_gain == DEFAULT.slope * np.log(2) != now.prior_gain

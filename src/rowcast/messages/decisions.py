@@ -124,28 +124,29 @@ def _describe_test(decision: Decision, evidence: Evidence) -> str:
 def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
     """What was weighed, and what would have changed it; differences are shares of what the champion costs."""
     prior, gain = evidence.prior_gain or 0.0, evidence.relative_gain
-    said = f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"
+    said = [f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"]
     if gain is None or evidence.relative_error is None:
-        said += f": the {evidence.rows or 0:,} labelled rows to compare on are too few to tell"
+        said.append(f"The {evidence.rows or 0:,} labelled rows to compare on are too few to tell")
     else:
-        said += f": on {evidence.rows:,} labelled rows that neither had learned from it cost {_compare(gain)}"
-        said += f", give or take {_share(evidence.relative_error)}"
+        off = _share(evidence.relative_error)
+        said.append(f"On {evidence.rows:,} labelled rows new to both it cost {_compare(gain)}, give or take {off}")
     if evidence.growth is None:
-        said += f", and a version by another recipe is taken to cost {'as much' if not prior else _compare(prior)}"
-    else:
-        said += (
-            f", and to learn from {evidence.growth:.3g} times as many rows is taken to make it cost {_compare(prior)}"
+        said.append("By another recipe, it is taken to cost " + (_compare(prior) if prior else "as much"))
+    elif evidence.growth > 1:
+        said.append(
+            f"It learned from {evidence.growth:.2g} times as many rows: that alone is taken to save {_share(prior)}"
         )
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
-        verb = "more than" if decision.cause is Cause.RISKY else "within"
-        said += (
-            f"; the chance that it costs over {_share(evidence.max_harm or 0.0)} more is {_percent(evidence.harm)}, "
+        harm, allowed = _percent(evidence.harm), _percent(decision.level)
+        is_too_much = "too much" if decision.cause is Cause.RISKY else "allowed"
+        said.append(
+            f"The chance that it costs over {_share(evidence.max_harm or 0.0)} more is {harm}, {is_too_much}: "
+            f"up to {allowed} may be risked by now"
         )
-        said += f"{verb} the {_percent(decision.level)} allowed by now"
-    if evidence.needed_gain is None or decision.cause is Cause.RISKY:
-        return said
-    turned = "the champion would have stayed" if decision.promote else "it would serve"
-    return f"{said}; had it cost {_compare(evidence.needed_gain)} on these rows, {turned}"
+    if evidence.needed_gain is not None and decision.cause is not Cause.RISKY:
+        turned = "the champion would have stayed" if decision.promote else "it would serve"
+        said.append(f"Had it cost {_compare(evidence.needed_gain)} on these rows, {turned}")
+    return ". ".join(said)
 
 
 def _compare(gain: float) -> str:
