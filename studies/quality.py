@@ -307,14 +307,16 @@ def leaks(times: int = 200) -> None:
 
 
 def _shuffled(seed: int) -> float:
-    from rowcast.fit import _out_of_fold
     from rowcast.fit.candidates import default_candidates
+    from rowcast.fit.fold_fits import predict_out_of_fold
 
     data = sets.secom().take(slice(-600, None))
     few = Dataset(data.matrix.select(data.matrix.names[:120]), data.target, data.time)
     order = np.random.default_rng(seed).permutation(600)
     few = Dataset(few.matrix, few.target.take(order), few.time)
-    scores, _ = _out_of_fold(training(few), default_candidates("binary", seed), config.Model(), seed, lambda: 0.0)
+    scores, _ = predict_out_of_fold(
+        training(few), default_candidates("binary", seed), config.Model(), seed, lambda: 0.0
+    )
     name = select_candidate(scores).name
     every = [
         auc(scores.target.values[scores.fold == f], scores.raw[name][scores.fold == f]) for f in np.unique(scores.fold)

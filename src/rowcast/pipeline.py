@@ -23,7 +23,15 @@ from rowcast.job.step_record import StepReport, emit_run_figures, record_step
 from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.messages.decisions import describe_record
-from rowcast.messages.events import CHANGED_TOPIC, COST_TOPIC, DRIFT_TOPIC, OVERDUE_TOPIC, UNUSABLE_TOPIC, Event
+from rowcast.messages.events import (
+    CHANGED_TOPIC,
+    COST_TOPIC,
+    DRIFT_TOPIC,
+    OVERDUE_TOPIC,
+    SET_ASIDE_TOPIC,
+    UNUSABLE_TOPIC,
+    Event,
+)
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
 from rowcast.scoring import infer, reloaded, shadow
@@ -41,6 +49,7 @@ from rowcast.store.records import (
     StepStatus,
 )
 from rowcast.training import import_file, policy, shadow_evaluation, steps
+from rowcast.training.set_aside import list_set_aside
 from rowcast.training.shadow_evaluation import ShadowDecision
 from rowcast.watch import arrivals, cost_alarm, drift
 
@@ -347,6 +356,7 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
     steps.train(run, steps.first_unfinished(done, run.work))
     result.decision = steps.read_decision(run)
     result.retrain = f"v{result.decision.version} {describe_record(result.decision)}"
+    raising.alert_watched(job, SET_ASIDE_TOPIC, list_set_aside(run, result.decision.version))
 
 
 def _due(job: Job, now: datetime, result: Result) -> Due:

@@ -45,6 +45,7 @@ from rowcast.messages.events import (
     EVENT_TYPES,
     CostExceeded,
     Event,
+    LabelsSetAside,
     RowsChanged,
     RowsDrifted,
     RowsOverdue,
@@ -60,7 +61,7 @@ from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
 from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
-from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, PipelineName
+from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, LabelFault, PipelineName
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 CANARIES = {
@@ -271,6 +272,7 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     RowsUnusable: lambda _: [RowsUnusable(30, 40, 0.1, AT, 7)],
     RowsChanged: lambda _: [RowsChanged(30, 40, 0.0, AT, 7)],
     RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
+    LabelsSetAside: lambda _: [LabelsSetAside(fault, "s1", 40, AT, AT, 0.5, 0.8, 2, AT, 7) for fault in LabelFault],
     SinkTested: lambda _: [SinkTested(AT)],
 }
 

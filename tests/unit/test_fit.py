@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from rowcast import config
 from rowcast.contract import ColumnRule, Contract
 from rowcast.errors import EstimatorError, ModelError, TrainingError
-from rowcast.fit import FitResult, TrainingData, TrialLimit, _out_of_fold, fit_challenger
+from rowcast.fit import FitResult, TrainingData, TrialLimit, fit_challenger
 from rowcast.fit.candidates import default_candidates
 from rowcast.fit.candidates.boosted_trees import fit_boosted_trees, measure_gains
 from rowcast.fit.candidates.linear import fit_linear
 from rowcast.fit.feature_selection import select_features
+from rowcast.fit.fold_fits import predict_out_of_fold
 from rowcast.fit.folds import folds
 from rowcast.fit.quality import auc
 from rowcast.models import calibration
@@ -181,7 +182,7 @@ def test_what_comes_later_changes_no_earlier_prediction() -> None:
     other = of.values.copy()
     other[240:] = np.random.default_rng(9).normal(size=other[240:].shape) * 50
     one, two = (
-        _out_of_fold(
+        predict_out_of_fold(
             TrainingData(Matrix(values, of.names, {}), binary(outcome), np.arange(500), np.arange(500)),
             default_candidates("binary", 0),
             config.Model(max_features=10),

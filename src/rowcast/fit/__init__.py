@@ -6,7 +6,7 @@ over is then fitted in the same way on all of them.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,16 @@ from rowcast.fit.blas import single_thread
 from rowcast.fit.candidates import Candidate, default_candidates, user_candidate
 from rowcast.fit.cross_fitting import cross_fit
 from rowcast.fit.evaluation import Evaluation, evaluate
-from rowcast.fit.feature_selection import SelectedFeatures
-from rowcast.fit.folds import FOLDS, Fold, folds
+from rowcast.fit.fold_fits import predict_gate_rows, predict_out_of_fold, reduce_features
+from rowcast.fit.folds import FOLDS
 from rowcast.fit.forward import ForwardPredictions, predict_forward
 from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.quality import measure_quality
 from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candidate
-from rowcast.fit.sharing import choose_features, fit_candidate, share_fits
+from rowcast.fit.sharing import fit_candidate, share_fits
+from rowcast.fit.suspect_periods import SuspectPeriod, find_others, find_suspect_periods
+from rowcast.fit.training_data import TrainingData
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Floats
@@ -38,24 +40,9 @@ from rowcast.models.reference_range import reference_ranges
 from rowcast.models.target import Target
 
 MIN_CLASS_ROWS = 10  # rows of a class, below which it cannot be learned
-MIN_RARER_OUT_OF_FOLD = 3
 _SHOWN = ("auc", "auc_low", "auc_high", "average_precision", "log_loss", "r2", "cost_per_row")
 _IMPORTED = "imported"
 _EXPLAINED = 500  # rows over which contributions are averaged
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Labelled rows in time order."""
-
-    matrix: Matrix  # n rows, all candidate columns
-    target: Target
-    time: npt.NDArray[np.int64]  # (n,), ascending; equal where no order is known
-    known: npt.NDArray[np.int64]  # (n,), when each label arrived, in the unit of `time`
-    group: npt.NDArray[np.int64] | None = None  # (n,), rows that belong together
-    block: npt.NDArray[np.int64] | None = None  # (n,), rows that share luck: of a group, else of a day; None: none do
-    is_dated: bool = False  # whether `time` is microseconds since 1970, and not the row's place
-    judged_from: int | None = None  # the first row that the gate judges the recipe by; None: it judges by other rows
 
 
 @dataclass(frozen=True)
@@ -82,6 +69,7 @@ class FitResult:
     features_ranked: list[tuple[str, float]]  # most important first
     contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
     forward: ForwardPredictions | None = None  # of the rows from `judged_from` on, where there is enough before them
+    suspect_periods: tuple[SuspectPeriod, ...] = ()  # whose rows were set aside
 
 
 @dataclass(frozen=True)
@@ -107,25 +95,31 @@ def fit_challenger(
     The same rows, config and seed give the same model. Raise TrainingError where the rows do not allow one,
     EstimatorError where a user's estimator fails, ModelError where it could not be stored.
     """
-    target, limit = training.target, limit or TrialLimit()
-    _check_enough(target, model)
+    limit, given = limit or TrialLimit(), training
+    _check_enough(training.target, model)
     tried = (
-        default_candidates(target.kind, seed)
+        default_candidates(training.target.kind, seed)
         if model.estimator == "default"
         else [user_candidate(model.estimator, seed)]
     )
-    scores, place = _out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
+    scores, place = predict_out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
     tried = tried[: len(scores.raw)]
-    border, forward = training.judged_from, None
-    if border is not None:
-        forward = predict_forward(scores, place, border, select_candidate, task)
+    suspects = find_suspect_periods(training, scores, place)
+    learned = find_others(suspects, len(training.target))
+    if suspects:
+        training = training.take(learned)
+        _check_enough(training.target, model)
+        scores, place = predict_out_of_fold(training, tried, model, seed, lambda: 0.0)
+    rows, later = predict_gate_rows(training, tried, model, seed)
+    before = scores.take(place < (training.judged_from or 0))
+    forward = predict_forward(before, later, learned[rows], select_candidate, task)
     scores = add_average(scores)
     when = training.time[place] if training.is_dated else None
     judged = evaluate(scores, select_candidate, task, confidence, when)
     latest = find_latest(training.time, model.window)
-    target = target.take(latest)
+    target = training.target.take(latest)
     _check_enough(target, model)
-    reduced = _reduce(training.matrix.take(latest), target, model, seed)
+    reduced = reduce_features(training.matrix.take(latest), target, model, seed)
     matrix = training.matrix.take(latest).select(reduced.kept)
     chosen = judged.choice.name
     members = tuple(
@@ -139,6 +133,7 @@ def fit_challenger(
         "choice": {"rule": judged.choice.rule, "against": judged.choice.against},
         "ran": len(tried),
         "suspects": [vars(each) for each in find_suspects(matrix, target)],
+        "set_aside": [_describe(each, given) for each in suspects],
     }
     return FitResult(
         model=challenger,
@@ -148,6 +143,7 @@ def fit_challenger(
         features_ranked=_rank(challenger, shares, reduced.relevance),
         contributions=shares,
         forward=forward,
+        suspect_periods=suspects,
     )
 
 
@@ -156,6 +152,16 @@ def find_latest(time: npt.NDArray[np.int64], window: timedelta | None) -> slice:
     if window is None or not len(time):
         return slice(None)
     return slice(int(np.searchsorted(time, time[-1] - window // timedelta(microseconds=1))), None)
+
+
+def _describe(period: SuspectPeriod, training: TrainingData) -> dict[str, Any]:
+    """What is kept of a period whose rows are not learned from."""
+    ends = [
+        (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(training.time[place]))).isoformat()
+        for place in (period.first, period.last)
+    ]
+    about = {"fault": period.fault, "column": period.column, "auc": period.auc, "usual_auc": period.usual_auc}
+    return {"from": ends[0], "to": ends[1], "rows": period.last - period.first + 1, **about}
 
 
 def _about(candidate: str, target: Target, matrix: Matrix) -> dict[str, Any]:
@@ -276,61 +282,6 @@ def _check_enough(target: Target, model: config.Model) -> None:
             )
 
 
-def _reduce(matrix: Matrix, target: Target, model: config.Model, seed: int) -> SelectedFeatures:
-    reduced = choose_features(matrix, target, model.max_features, seed)
-    if not reduced.kept:
-        raise TrainingError(
-            f"none of {len(matrix.names)} columns tells anything in {len(matrix)} rows: all are constant or missing",
-            hint="check [source] exclude and missing, and that the table has feature columns",
-        )
-    return reduced
-
-
-def _out_of_fold(
-    training: TrainingData, tried: list[Candidate], model: config.Model, seed: int, spent: Callable[[], float]
-) -> tuple[OutOfFold, npt.NDArray[np.int64]]:
-    """Predict every later row with models that saw only earlier ones; what is fitted is fitted on those alone.
-
-    Beside the scores, the places of their rows among the training rows.
-    """
-    matrix, target = training.matrix, training.target
-    window = None if model.window is None else model.window // timedelta(microseconds=1)
-    split = folds(training.time, training.known, training.group, target, window, training.judged_from)
-    _check_folds(split, target)
-    kept = [_reduce(matrix.take(fold.train), target.take(fold.train), model, seed).kept for fold in split]
-    shape = (len(target), len(target.classes)) if target.kind == "multiclass" else (len(target),)
-    raw: dict[str, Floats] = {}
-    for candidate in tried:
-        if raw and model.budget is not None and spent() > model.budget.total_seconds():
-            break
-        raw[candidate.name] = np.full(shape, np.nan)
-        for fold, names in zip(split, kept, strict=True):
-            chosen = matrix.select(names)
-            fitted = fit_candidate(candidate, chosen.take(fold.train), target.take(fold.train))
-            raw[candidate.name][fold.test] = fitted.raw(chosen.take(fold.test))
-    fold_of = np.full(len(target), -1)
-    for number, fold in enumerate(split):
-        fold_of[fold.test] = number
-    block = np.arange(len(target)) if training.block is None else training.block
-    order = np.argsort(fold_of, kind="stable")
-    seen = order[fold_of[order] >= 0]  # a group's later rows come with its first
-    return OutOfFold(target, fold_of, block, raw).take(seen), seen
-
-
-def _check_folds(split: list[Fold], target: Target) -> None:
-    tested = target.take(np.concatenate([fold.test for fold in split])) if split else target.take(slice(0))
-    if target.kind == "regression" and len(tested):
-        return
-    needing = int((tested.values > 0).sum())
-    rarer = min(needing, len(tested) - needing)
-    if rarer < MIN_RARER_OUT_OF_FOLD:
-        raise TrainingError(
-            f"the rows cannot be validated in time order: only {rarer} of the rarer class come late enough",
-            hint="wait for more labels; check that they take less time than the rows span, that [source] time has many "
-            "values, and that [source] group is not one group",
-        )
-
-
 def _measure(scores: OutOfFold, name: str, is_chosen: bool, task: config.Task) -> CandidateResult:
     found = measure_quality(cross_fit(scores, lambda _: Selection(name, "given"), task, calibration.fit), task)
     return CandidateResult(name, {key: found[key] for key in _SHOWN if key in found}, is_chosen)
@@ -353,6 +304,7 @@ __all__ = [
     "MIN_CLASS_ROWS",
     "CandidateResult",
     "FitResult",
+    "SuspectPeriod",
     "TrainingData",
     "TrialLimit",
     "calibrate_imported",

@@ -28,16 +28,14 @@ def folds(
     group: npt.NDArray[np.int64] | None,
     target: Target,
     window: int | None = None,
-    border: int | None = None,
 ) -> list[Fold]:
     """Return folds of n rows in time order: what was known when a period began is trained on, the period is predicted.
 
     `time` (n,) ascends, `known` (n,) is when each label arrived, both in the same unit, as is `window`: how far back
-    training rows go (None: to the first). A period begins at row `border` too, the first of its time, where one is
-    given. So there is a gap between both sides as long as labels take. The rows of one time are never parted. A group
-    is predicted in the fold of its first row, and by models that saw only rows before that fold: no row is trained on
-    while one of its group, or one of an earlier or equal time, is predicted. A fold whose training rows hold too little
-    is left out. The list may be empty.
+    training rows go (None: to the first). So there is a gap between both sides as long as labels take. The rows of one
+    time are never parted. A group is predicted in the fold of its first row, and by models that saw only rows before
+    that fold: no row is trained on while one of its group, or one of an earlier or equal time, is predicted. A fold
+    whose training rows hold too little is left out. The list may be empty.
     Source: rolling origin, Tashman 2000, International Journal of Forecasting 16(4).
     """
     assert (np.diff(time) >= 0).all(), "rows must come in time order"
@@ -50,16 +48,25 @@ def folds(
     needed = int(rare[max(5, -(-len(rare) // 4)) - 1]) + 1 if len(rare) > 5 else rows
     wanted = np.linspace(max(FIRST * rows, needed), rows, FOLDS + 1)[:-1]
     place = np.searchsorted(new_time, np.ceil(wanted))
-    starts = {*new_time[place[place < len(new_time)]].tolist()} | ({border} if border else set())
-    bounds = [*sorted(starts), rows]
-    first = _first_rows(group) if group is not None else np.arange(rows)
-    split = []
-    for start, end in pairwise(bounds):
-        trains = known[:start] <= time[start]
-        if window is not None:
-            trains &= time[:start] >= time[start] - window
-        split.append(Fold(np.flatnonzero(trains), np.flatnonzero((first >= start) & (first < end))))
+    starts = {*new_time[place[place < len(new_time)]].tolist()}
+    split = [cut_fold(time, known, group, period, window) for period in pairwise([*sorted(starts), rows])]
     return [fold for fold in split if len(fold.test) and is_trainable(target.take(fold.train))]
+
+
+def cut_fold(
+    time: npt.NDArray[np.int64],
+    known: npt.NDArray[np.int64],
+    group: npt.NDArray[np.int64] | None,
+    period: tuple[int, int],
+    window: int | None = None,
+) -> Fold:
+    """Return the fold that predicts a period, from its first row to before its last; see `folds`."""
+    start, end = period
+    first = _first_rows(group) if group is not None else np.arange(len(time))
+    trains = known[:start] <= time[start]
+    if window is not None:
+        trains &= time[:start] >= time[start] - window
+    return Fold(np.flatnonzero(trains), np.flatnonzero((first >= start) & (first < end)))
 
 
 def _rarer(target: Target) -> npt.NDArray[np.int64]:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from rowcast.config import Task
@@ -12,6 +11,7 @@ from rowcast.fit.folds import is_trainable
 from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.selection import add_average, score_alike
 from rowcast.models import calibration
+from rowcast.models.calibration import Floats
 
 
 @dataclass(frozen=True)
@@ -23,21 +23,17 @@ class ForwardPredictions:
 
 
 def predict_forward(
-    scores: OutOfFold, place: Places, border: int, choose: Choose, task: Task
+    before: OutOfFold, later: dict[str, Floats], rows: Places, choose: Choose, task: Task
 ) -> ForwardPredictions | None:
-    """Return decisions about rows from `border` on; None where what came before is too little to decide by.
+    """Return decisions about the gate's rows; None where what came before is too little to decide by.
 
-    `place` (n,) are the places of the scored rows among the training rows. Candidate, calibration and threshold are
-    chosen on the folds that end before the border.
+    `later` are each candidate's raw scores of them, (m,) or (m, k), and `rows` their places, (m,). Candidate,
+    calibration and threshold are chosen on the scores of the rows before.
     """
-    folds = np.unique(scores.fold)
-    later_folds = [fold for fold in folds if place[scores.fold == fold].min() >= border]
-    later = np.isin(scores.fold, later_folds)
-    before = scores.take(~later)
-    if not later.any() or not is_trainable(before.target):
+    if not len(rows) or not len(before.target) or not is_trainable(before.target):
         return None
     known = add_average(before)
     name = choose(known).name
-    raw = score_alike(before, name, {each: values[later] for each, values in scores.raw.items()})
+    raw = score_alike(before, name, later)
     _, predicted = decide_rows(raw, known.raw[name], known.target, task, calibration.fit)
-    return ForwardPredictions(place[later], predicted)
+    return ForwardPredictions(rows, predicted)

@@ -12,6 +12,7 @@ from rowcast.messages.events import (
     BY_HAND,
     CostExceeded,
     Event,
+    LabelsSetAside,
     RowsChanged,
     RowsDrifted,
     RowsOverdue,
@@ -22,7 +23,7 @@ from rowcast.messages.events import (
     VersionDecided,
 )
 from rowcast.store.alert_record import Alert
-from rowcast.store.records import DecisionOutcome, EndCause
+from rowcast.store.records import DecisionOutcome, EndCause, LabelFault
 
 _COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
 _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
@@ -101,9 +102,34 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
                 " --rescore scores these rows again; if not, mend the source"
             )
             return "scored rows have changed at the source", what, hint, "infer --rescore"
+        case LabelsSetAside():
+            return _describe_set_aside(event)
         case SinkTested():
             what = "This is a test: whoever reads it gets messages about trouble and about decisions."
             return "test message", what, _NOTHING, "notify --test"
+
+
+def _describe_set_aside(event: LabelsSetAside) -> tuple[str, str, str, str]:
+    rows = f"{event.rows:,} labelled rows of {event.begin:%Y-%m-%d} to {event.end:%Y-%m-%d}"
+    match event.fault:
+        case LabelFault.LABELS_CONSTANT:
+            why = "hold one outcome alone, where every model says that both must have come"
+        case LabelFault.LABELS_CONTRADICT:
+            why = (
+                f"contradict what every model from before predicts (AUC {event.auc:.2f}, {event.usual_auc:.2f} is"
+                " usual), and cannot be predicted from one another either"
+            )
+        case LabelFault.COLUMN_KNOWS:
+            why = (
+                f"hold values of '{event.column}' that tell the outcome by themselves (AUC {event.auc:.2f},"
+                f" {event.usual_auc:.2f} is usual), as if written after it"
+            )
+    hint = (
+        "were they joined to the wrong rows, or filled in afterwards? Mend the source: the next 'rowcast retrain' looks"
+        " again. If they are right, later rows will show it"
+    )
+    what = f"{rows} {why}. v{event.version} was trained and judged without them."
+    return f"labels of {event.begin:%B %Y} were set aside", what, hint, f"models show {event.version}"
 
 
 def _as_sentence(text: str) -> str:

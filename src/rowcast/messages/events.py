@@ -8,7 +8,7 @@ from rowcast.errors import dedup_key
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
 from rowcast.store.alert_record import Severity, State, join_topic
-from rowcast.store.records import DecisionOutcome, EndCause
+from rowcast.store.records import DecisionOutcome, EndCause, LabelFault
 
 BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves
 
@@ -17,6 +17,7 @@ COST_TOPIC = "cost"
 UNUSABLE_TOPIC = "unusable"
 OVERDUE_TOPIC = "overdue"
 CHANGED_TOPIC = "changed"
+SET_ASIDE_TOPIC = "set aside"
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,36 @@ class RowsChanged:
     dedup_key: str = "changed"
 
 
+@dataclass(frozen=True)
+class LabelsSetAside:
+    """Labelled rows of a period contradict all others, and were not learned from."""
+
+    fault: LabelFault
+    column: str | None  # that knows the outcome
+    rows: int
+    begin: datetime  # event times
+    end: datetime
+    auc: float | None  # in the period; None where labels are constant
+    usual_auc: float
+    version: int  # that was trained without them
+    at: datetime
+    run_id: int
+
+    severity: Severity = "warning"
+    state: State = "begins"
+
+    @property
+    def topic(self) -> str:
+        """Each period is a topic of its own; its ends move a little as rows come in, its month hardly ever."""
+        middle = self.begin + (self.end - self.begin) / 2
+        return join_topic(SET_ASIDE_TOPIC, f"{self.fault} {self.column or ''} {middle:%Y-%m}")
+
+    @property
+    def dedup_key(self) -> str:
+        """The same period as long as it is set aside."""
+        return self.topic
+
+
 def cost_key(version: int, kind: str) -> str:
     """Return the `dedup_key` of a version that costs too much by one kind of figure."""
     return f"v{version}:{kind}"
@@ -224,6 +255,7 @@ Event = (
     | RowsUnusable
     | RowsOverdue
     | RowsChanged
+    | LabelsSetAside
     | SinkTested
 )
 EVENT_TYPES: tuple[type, ...] = get_args(Event)

@@ -93,6 +93,14 @@ class EndCause(StrEnum):
         return self not in (EndCause.DIED, EndCause.UNRECORDED)
 
 
+class LabelFault(StrEnum):
+    """Why labelled rows of a period are not learned from."""
+
+    LABELS_CONTRADICT = "labels contradict"  # what models from before predict
+    LABELS_CONSTANT = "labels constant"  # where both outcomes must have come
+    COLUMN_KNOWS = "column knows"  # the outcome, as if written after it
+
+
 @dataclass(frozen=True)
 class RunOptions:
     """What a run was asked for beside its pipeline, kept for whoever resumes it."""

@@ -217,6 +217,8 @@ def _build(run: Run, about: StepReport) -> None:
         built = fit.calibrate_imported(
             training, contract, theirs, settings.model, settings.task, settings.infer.confidence
         )
+    for period in built.metrics.get("set_aside", []):
+        log.warning("labelled rows that contradict all others are not learned from", **period)
     save_forward(run.work, trains.column(CHECKED), serves_gate, built)
     last = run.work.rows(SAVED["data-fetch"]).rows
     if is_refit:
@@ -246,7 +248,7 @@ def _build(run: Run, about: StepReport) -> None:
             created_at=run.now,
             run_id=run.run_id,
             estimator=settings.model.estimator if model is None else model.name,
-            rows=len(matrix) if model is None else 0,  # those that it was fitted on are not known
+            rows=built.metrics["rows"] if model is None else 0,  # those that it was fitted on are not known
             metrics=about_it,
             meaning=make_meaning(run.job.source, settings.task, built.model).to_json(),
             **window,
@@ -255,7 +257,7 @@ def _build(run: Run, about: StepReport) -> None:
     run.work.save_json(
         SAVED["model-build"], {"version": version, **built.metrics, "candidates": about_it["candidates"]}
     )
-    about.rows_in, about.rows_out, about.columns = len(matrix), len(matrix), len(built.model.features)
+    about.rows_in, about.rows_out, about.columns = len(matrix), built.metrics["rows"], len(built.model.features)
     about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
     about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
 

@@ -1,0 +1,173 @@
+"""Periods whose labels, or columns, contradict all other rows: most often they were written wrongly.
+
+Labels that were shuffled, joined to the wrong rows, or all set to one value have nothing to do with what models from
+before predict; a column that was filled in after the outcome tells it nearly without error for a while. A model that
+learned from such a period would be worse on every later row. So the period is set aside, and a person is told.
+
+Where the relation itself has changed, what came since then can be predicted from its own first half: such a period is
+kept, since it is what the next rows are like.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from rowcast.fit.candidates.boosted_trees import train_booster
+from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.selection import AVERAGE, add_average
+from rowcast.fit.training_data import TrainingData
+from rowcast.models import calibration
+from rowcast.store.records import LabelFault
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Places = npt.NDArray[np.int64]
+
+_ROWS, _RARER = 100, 30  # of a period, at least; the rarer class as often as it comes on average
+_PERIODS = 6  # fewest that can be held against one another
+_ERRORS = 4.5  # standard errors, beyond which is no luck among all periods of a year
+_LITTLE = 0.25  # of the usual ranking above chance: less is as good as none
+_NEIGHBOUR_ERRORS, _NEIGHBOUR_LITTLE = 3.0, 0.6  # of a period beside one: it may be touched at its edge
+_EXPECTED = 15.0  # rows of a class, of which none came
+_KNOWS, _KNEW = 0.95, 0.85  # area under the ROC curve of one column: in the period, and usually at most
+
+
+@dataclass(frozen=True)
+class SuspectPeriod:
+    """Training rows in time order that are not to be learned from."""
+
+    first: int  # place among the training rows
+    last: int
+    fault: LabelFault
+    auc: float | None  # in the period, of the models from before, or of the column; None where labels are constant
+    usual_auc: float  # the median of the periods
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class _Periods:
+    """m scored rows in time order, cut into p periods."""
+
+    place: Places  # (m,), among the training rows
+    outcome: Bools  # (m,)
+    score: Floats  # (m,), by models from before
+    chance: Floats  # (m,), of the outcome
+    bounds: Places  # (p + 1,)
+
+    def slices(self) -> Iterator[slice]:
+        for first, last in zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True):
+            yield slice(first, last)
+
+
+def find_suspect_periods(training: TrainingData, scores: OutOfFold, place: Places) -> tuple[SuspectPeriod, ...]:
+    """Return the periods to set aside, in time order; none of a regression, of several classes, or without times.
+
+    `scores` are out of fold, `place` (m,) their rows among the training rows. A period is whole days with at least 100
+    rows and 30 of the rarer class as it comes on average. The ranking is the area under the ROC curve, its error that
+    of rows without any relation (Mann and Whitney 1947, Annals of Mathematical Statistics 18(1)).
+    """
+    if not training.is_dated or training.target.kind != "binary":
+        return ()
+    known = add_average(scores)
+    raw = known.raw[AVERAGE if AVERAGE in known.raw else next(iter(known.raw))]
+    order = np.argsort(place, kind="stable")
+    scores, place, raw = scores.take(order), place[order], raw[order]
+    outcome = scores.target.values
+    chance = calibration.fit(raw, scores.target)(raw)
+    periods = _Periods(place, outcome, raw, chance, _cut(training.time[place], outcome))
+    if len(periods.bounds) <= _PERIODS:
+        return ()
+    found = [*_contradicting(training, periods), *_knowing(training, periods)]
+    return tuple(sorted(found, key=lambda each: each.first))
+
+
+def find_others(suspects: tuple[SuspectPeriod, ...], rows: int) -> Places:
+    """Return the places of the training rows that are in no suspect period."""
+    good = np.ones(rows, dtype=bool)
+    for each in suspects:
+        good[each.first : each.last + 1] = False
+    return np.flatnonzero(good)
+
+
+def _cut(time: Places, outcome: Bools) -> Places:
+    share = min(outcome.mean(), 1 - outcome.mean())
+    least = max(_ROWS, _RARER / max(share, 1e-9))
+    bounds = [0]
+    for day in (np.flatnonzero(np.diff(time // 86_400_000_000)) + 1).tolist():
+        if day - bounds[-1] >= least and len(time) - day >= least:
+            bounds.append(day)
+    return np.array([*bounds, len(time)])
+
+
+def _contradicting(training: TrainingData, periods: _Periods) -> Iterator[SuspectPeriod]:
+    ranked = [_rank(periods.outcome[part], periods.score[part][:, None]) for part in periods.slices()]
+    auc, error = np.array([each[0][0] for each in ranked]), np.array([each[1] for each in ranked])
+    usual = float(np.nanmedian(auc))
+    with np.errstate(invalid="ignore"):
+        off, left = (usual - auc) / error, (auc - 0.5) / (usual - 0.5)
+        wrong = (off > _ERRORS) & (left < _LITTLE)
+        touched = (off > _NEIGHBOUR_ERRORS) & (left < _NEIGHBOUR_LITTLE)
+    constant = np.array([_is_constant(periods.outcome[part], periods.chance[part]) for part in periods.slices()])
+    wrong |= constant
+    wrong |= touched & (np.append(wrong[1:], False) | np.append(False, wrong[:-1]))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(int)))
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        rows = periods.place[periods.bounds[first] : periods.bounds[last]]
+        if not _is_new_relation(training, rows, usual):
+            is_constant = bool(constant[first:last].any())
+            fault = LabelFault.LABELS_CONSTANT if is_constant else LabelFault.LABELS_CONTRADICT
+            shown = None if is_constant else float(np.nanmean(auc[first:last]))
+            yield SuspectPeriod(int(rows[0]), int(rows[-1]), fault, shown, usual)
+
+
+def _is_constant(outcome: Bools, chance: Floats) -> bool:
+    return bool((not outcome.any() and chance.sum() > _EXPECTED) or (outcome.all() and (1 - chance).sum() > _EXPECTED))
+
+
+def _is_new_relation(training: TrainingData, rows: Places, usual: float) -> bool:
+    """Whether the second half of the rows can be predicted from the first half."""
+    early, late = np.array_split(rows, 2)
+    counts = [training.target.take(part).counts.min() for part in (early, late)]
+    if min(counts) < 5:
+        return False
+    shape = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 10, "lambda_l2": 1.0, "seed": 0}
+    booster = train_booster(training.matrix.take(early), training.target.take(early), shape, 50)
+    said = np.asarray(booster.predict(training.matrix.values[late], raw_score=True, num_threads=1))
+    auc, error = _rank(training.target.values[late], said[:, None])
+    return bool(auc[0] - 0.5 > max(3 * error, (usual - 0.5) / 2))
+
+
+def _knowing(training: TrainingData, periods: _Periods) -> Iterator[SuspectPeriod]:
+    matrix = training.matrix
+    numbers = [place for place, name in enumerate(matrix.names) if name not in matrix.categories]
+    ranked = []
+    for part in periods.slices():
+        values = matrix.values[periods.place[part]][:, numbers]
+        ranked.append(_rank(periods.outcome[part], np.nan_to_num(values, nan=-np.inf)))
+    strength = np.array([0.5 + np.abs(auc - 0.5) for auc, _ in ranked])  # (p, columns)
+    usual = np.nanmedian(strength, axis=0)
+    with np.errstate(invalid="ignore"):
+        beyond = (strength - usual) / np.array([error for _, error in ranked])[:, None]
+        knows = (strength > _KNOWS) & (usual < _KNEW) & (beyond > _ERRORS)
+    for column in np.flatnonzero(knows.any(axis=0)).tolist():
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], knows[:, column], [False]]).astype(int)))
+        for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            rows = periods.place[periods.bounds[first] : periods.bounds[last]]
+            shown = float(strength[first:last, column].mean())
+            name = matrix.names[numbers[column]]
+            yield SuspectPeriod(int(rows[0]), int(rows[-1]), LabelFault.COLUMN_KNOWS, shown, float(usual[column]), name)
+
+
+def _rank(outcome: Bools, values: npt.NDArray[np.floating]) -> tuple[Floats, float]:
+    """Areas under the ROC curve of columns (n, c), shape (c,), and their standard error without any relation."""
+    from scipy.stats import rankdata
+
+    positives, negatives = int(outcome.sum()), int((~outcome).sum())
+    if not positives or not negatives:
+        return np.full(values.shape[1], np.nan), np.nan
+    ranks = rankdata(values, axis=0)
+    above = ranks[outcome].sum(axis=0) - positives * (positives + 1) / 2
+    error = np.sqrt((positives + negatives + 1) / (12 * positives * negatives))
+    return np.asarray(above / positives / negatives, dtype=np.float64), float(error)

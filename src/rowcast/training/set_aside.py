@@ -1,0 +1,27 @@
+"""What a person should know of periods whose rows were not learned from."""
+
+from datetime import datetime
+
+from rowcast.job.run import Run
+from rowcast.messages.events import LabelsSetAside
+from rowcast.store.records import LabelFault
+
+
+def list_set_aside(run: Run, version: int) -> list[LabelsSetAside]:
+    """Return an event for each period that a version was trained without."""
+    periods = run.job.registry.version(version).metrics.get("set_aside") or []
+    return [
+        LabelsSetAside(
+            fault=LabelFault(each["fault"]),
+            column=each["column"],
+            rows=each["rows"],
+            begin=datetime.fromisoformat(each["from"]),
+            end=datetime.fromisoformat(each["to"]),
+            auc=each["auc"],
+            usual_auc=each["usual_auc"],
+            version=version,
+            at=run.now,
+            run_id=run.run_id,
+        )
+        for each in periods
+    ]
