@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from asked import Asked
-from jobs import LABELLED, PENDING, SENSORS, Job, wafers
+from jobs import LABELLED, PENDING, SENSORS, Job, train, wafers
 
 from rowcast.serve.protocols.tensors import pack
 
@@ -184,3 +184,39 @@ def test_the_example_that_the_service_gives_can_be_sent_to_it(asked: Asked) -> N
     assert set(body["instances"][0]) == set(FEATURES)
     assert body["instances"][0]["tool"] in ("A", "B", "C")
     assert len(asked.score(body).json["predictions"]) == 1
+
+
+def test_a_moment_is_read_as_the_hours_before_the_event_as_the_batch_reads_it(
+    prepared: Callable[..., Job],
+) -> None:
+    def prepare(make: Callable[..., Job]) -> Job:
+        job = make("sqlite", "untrained")
+        job.sql("ALTER TABLE wafers ADD COLUMN cleaned_at TIMESTAMP")
+        hours = "'-' || (1 + (s01 > 0) * (s02 > 0) * 40 + wafer % 7) || ' hours'"
+        job.sql(f"UPDATE wafers SET cleaned_at = datetime(measured_at, {hours}) || 'Z'")
+        train(job)
+        job.ok("infer")
+        return job
+
+    job = prepared(prepare)
+    asked = Asked(job)
+    try:
+        serving = asked.jobs[0].current
+        assert serving is not None
+        assert serving.columns.times == {"cleaned_at"}
+        rows = job.sql(f"SELECT * FROM wafers WHERE wafer > {LABELLED} ORDER BY wafer")
+        names = [*FEATURES, "cleaned_at", "measured_at"]
+        body = {"instances": [{name: row[name] for name in names} for row in rows]}
+        found = asked.score(body)
+        assert found.status == 200, found.body
+        scores = job.scores()
+        assert [row["score"] for row in found.json["predictions"]] == pytest.approx(
+            [scores[row["wafer"]] for row in rows], abs=1e-9, rel=0
+        )
+        assert len({round(row["score"], 6) for row in found.json["predictions"]}) > 5
+        del body["instances"][0]["measured_at"]
+        assert asked.score({"instances": body["instances"][:1]}).status == 422
+        broken = {**body["instances"][1], "cleaned_at": "yesterday"}
+        assert asked.score({"instances": [broken]}).json["refused"][0]["rule"] == "type"
+    finally:
+        asked.close()

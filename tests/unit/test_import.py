@@ -6,6 +6,7 @@ from functools import cache
 
 import pytest
 
+SERVING = ("uvicorn", "httptools", "msgspec", "starlette")
 HEAVY = ("pyarrow", "sqlalchemy", "numpy", "lightgbm", "sklearn", "scipy", "pandas", "pydantic")
 
 
@@ -21,7 +22,11 @@ def test_importing_the_package_loads_no_other_library() -> None:
 
 
 def test_the_command_line_starts_without_the_libraries_of_the_model_and_the_database() -> None:
-    assert not loaded_by("import rowcast.cli") & (set(HEAVY) - {"pydantic"})
+    assert not loaded_by("import rowcast.cli") & ({*HEAVY, *SERVING} - {"pydantic"})
+
+
+def test_the_pipelines_are_imported_without_the_libraries_of_the_http_service() -> None:
+    assert not loaded_by("import rowcast.pipeline, rowcast.api.keys") & set(SERVING)
 
 
 @pytest.mark.parametrize("library", ["lightgbm", "sklearn", "scipy", "pandas"])
