@@ -27,13 +27,14 @@ def read_arrow(body: bytes, most_rows: int) -> SentRows:
                 batch.validate(full=True)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, reader.schema)
+            names = table.schema.names  # which need not be UTF-8
     except (pa.ArrowException, OSError, ValueError, struct.error, IndexError):
         raise bad_request("the body is no Arrow stream", "write it by pyarrow.ipc.new_stream, uncompressed") from None
     if not rows:
         raise bad_request("there are no rows", "send at least one")
-    if len(set(table.schema.names)) != table.num_columns:
+    if len(set(names)) != table.num_columns:
         raise bad_request("the stream has two columns of one name", "which of their values is meant?")
-    return SentRows(rows, {name: _plain(table.column(name)) for name in table.schema.names})
+    return SentRows(rows, {name: _plain(table.column(name)) for name in names})
 
 
 def _refuse_compressed(body: bytes) -> None:
