@@ -13,7 +13,7 @@ from rowcast.models.target import Target
 from rowcast.store.records import LabelFault
 
 DAY = 86_400_000_000
-DAYS, EACH = 60, 40
+DAYS, EACH = 60, 50
 ROWS = DAYS * EACH
 BAD = slice(40 * EACH, 50 * EACH)
 RANDOM = np.random.default_rng(0)

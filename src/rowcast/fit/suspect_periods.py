@@ -8,6 +8,7 @@ Where the relation itself has changed, what came since then can be predicted fro
 kept, since it is what the next rows are like.
 """
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -30,8 +31,10 @@ _PERIODS = 6  # fewest that can be held against one another
 _ERRORS = 4.5  # standard errors, beyond which is no luck among all periods of a year
 _LITTLE = 0.25  # of the usual ranking above chance: less is as good as none
 _NEIGHBOUR_ERRORS, _NEIGHBOUR_LITTLE = 3.0, 0.6  # of a period beside one: it may be touched at its edge
-_EXPECTED = 15.0  # rows of a class, of which none came
-_KNOWS, _KNEW = 0.95, 0.85  # area under the ROC curve of one column: in the period, and usually at most
+_EXPECTED = 30.0  # rows of a class, of which none came
+_AS_USUAL = 0.9  # of the chance of that class in all rows: less, and the models say that the period is another one
+_KNOWS, _KNEW = 0.995, 0.85  # area under the ROC curve of one column: in the period, and usually at most
+_TELLS, _SURER = 0.97, 4.0  # what models from before reach in the period at most; how many times their error is larger
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,10 @@ class _Periods:
     def slices(self) -> Iterator[slice]:
         for first, last in zip(self.bounds[:-1].tolist(), self.bounds[1:].tolist(), strict=True):
             yield slice(first, last)
+
+    def of(self, part: slice) -> tuple[Bools, Floats]:
+        """Outcome (k,) and score (k, 1) of a period."""
+        return self.outcome[part], self.score[part][:, None]
 
 
 def find_suspect_periods(training: TrainingData, scores: OutOfFold, place: Places) -> tuple[SuspectPeriod, ...]:
@@ -102,18 +109,17 @@ def _cut(time: Places, outcome: Bools) -> Places:
 
 
 def _contradicting(training: TrainingData, periods: _Periods) -> Iterator[SuspectPeriod]:
-    ranked = [_rank(periods.outcome[part], periods.score[part][:, None]) for part in periods.slices()]
+    ranked = [_rank(*periods.of(part)) for part in periods.slices()]
     auc, error = np.array([each[0][0] for each in ranked]), np.array([each[1] for each in ranked])
     usual = float(np.nanmedian(auc))
     with np.errstate(invalid="ignore"):
         off, left = (usual - auc) / error, (auc - 0.5) / (usual - 0.5)
         wrong = (off > _ERRORS) & (left < _LITTLE)
         touched = (off > _NEIGHBOUR_ERRORS) & (left < _NEIGHBOUR_LITTLE)
-    constant = np.array([_is_constant(periods.outcome[part], periods.chance[part]) for part in periods.slices()])
+    constant = _constant(periods)
     wrong |= constant
     wrong |= touched & (np.append(wrong[1:], False) | np.append(False, wrong[:-1]))
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], wrong, [False]]).astype(int)))
-    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+    for first, last in _runs(wrong):
         rows = periods.place[periods.bounds[first] : periods.bounds[last]]
         if not _is_new_relation(training, rows, usual):
             is_constant = bool(constant[first:last].any())
@@ -122,8 +128,21 @@ def _contradicting(training: TrainingData, periods: _Periods) -> Iterator[Suspec
             yield SuspectPeriod(int(rows[0]), int(rows[-1]), fault, shown, usual)
 
 
-def _is_constant(outcome: Bools, chance: Floats) -> bool:
-    return bool((not outcome.any() and chance.sum() > _EXPECTED) or (outcome.all() and (1 - chance).sum() > _EXPECTED))
+def _constant(periods: _Periods) -> Bools:
+    """Which periods belong to a time in which none of a class came, of which as many were to come as ever, (p,)."""
+    wrong = np.zeros(len(periods.bounds) - 1, dtype=bool)
+    for outcome, chance in ((periods.outcome, periods.chance), (~periods.outcome, 1 - periods.chance)):
+        for first, last in _runs(np.array([not outcome[part].any() for part in periods.slices()])):
+            expected = chance[periods.bounds[first] : periods.bounds[last]]
+            if expected.sum() > _EXPECTED and expected.mean() > _AS_USUAL * chance.mean():
+                wrong[first:last] = True
+    return wrong
+
+
+def _runs(holds: Bools) -> Iterator[tuple[int, int]]:
+    """From where to before where it holds without a break."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(int)))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _is_new_relation(training: TrainingData, rows: Places, usual: float) -> bool:
@@ -142,18 +161,22 @@ def _is_new_relation(training: TrainingData, rows: Places, usual: float) -> bool
 def _knowing(training: TrainingData, periods: _Periods) -> Iterator[SuspectPeriod]:
     matrix = training.matrix
     numbers = [place for place, name in enumerate(matrix.names) if name not in matrix.categories]
-    ranked = []
+    ranked, models = [], np.array([_rank(*periods.of(part))[0] for part in periods.slices()])
     for part in periods.slices():
         values = matrix.values[periods.place[part]][:, numbers]
-        ranked.append(_rank(periods.outcome[part], np.nan_to_num(values, nan=-np.inf)))
+        auc, error_here = _rank(periods.outcome[part], np.nan_to_num(values, nan=-np.inf))
+        varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
+        ranked.append((np.where(varies, auc, np.nan), error_here))
     strength = np.array([0.5 + np.abs(auc - 0.5) for auc, _ in ranked])  # (p, columns)
-    usual = np.nanmedian(strength, axis=0)
-    with np.errstate(invalid="ignore"):
-        beyond = (strength - usual) / np.array([error for _, error in ranked])[:, None]
-        knows = (strength > _KNOWS) & (usual < _KNEW) & (beyond > _ERRORS)
+    strength[:, np.isnan(strength).mean(axis=0) > 0.5] = np.nan  # one that is new has no usual strength
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of columns without any
+        usual = np.nanmedian(strength, axis=0)
+        error = np.array([error for _, error in ranked])[:, None]
+        knows = (strength > _KNOWS) & (usual < _KNEW) & (strength - usual > _ERRORS * error)
+        knows &= (models < _TELLS) & (1 - models > _SURER * (1 - strength))
     for column in np.flatnonzero(knows.any(axis=0)).tolist():
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], knows[:, column], [False]]).astype(int)))
-        for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        for first, last in _runs(knows[:, column]):
             rows = periods.place[periods.bounds[first] : periods.bounds[last]]
             shown = float(strength[first:last, column].mean())
             name = matrix.names[numbers[column]]
