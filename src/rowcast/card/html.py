@@ -23,6 +23,11 @@ _MOST_NAMED = 40  # columns that came in or went out
 
 def page(card: Card) -> str:
     """Return the whole file."""
+    return document(f"{words.title(card)}: model card", *content(card), origin="the record in the store")
+
+
+def content(card: Card) -> list[Markup]:
+    """Return the header and the sections, for a file or for a page that has others too."""
     sections: list[tuple[str, str, Sequence[Markup | None]]] = [
         ("quality", "Quality", _quality(card)),
         ("observed", "Predicted and observed", _calibration(card)),
@@ -33,15 +38,13 @@ def page(card: Card) -> str:
         ("decisions", "Decisions", _decisions(card)),
         ("repeat", "How to repeat it", _origin(card)),
     ]
-    there = [(name, heading, join(content)) for name, heading, content in sections if content]
+    there = [(name, heading, join(parts)) for name, heading, parts in sections if parts]
     links = [element("a", heading, href=f"#{name}") for name, heading, _ in there]
-    return document(
-        f"{words.title(card)}: model card",
+    return [
         _first_screen(card),
         element("nav", *links, aria_label="Sections"),
-        *(element("section", element("h2", heading), content, id=name) for name, heading, content in there),
-        origin="the record in the store",
-    )
+        *(element("section", element("h2", heading), parts, id=name) for name, heading, parts in there),
+    ]
 
 
 def _first_screen(card: Card) -> Markup:

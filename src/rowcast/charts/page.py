@@ -19,12 +19,17 @@ _FOLDED_FROM = 9  # days with events
 
 def page(report: ChartsReport) -> str:
     """Return the whole file."""
+    return document(f"{report.job}: control charts", *sections(report), origin="the rows that have been scored")
+
+
+def sections(report: ChartsReport) -> list[Markup | None]:
+    """Return the header and the sections, for a file or for a page that has others too."""
     charts, group_by = report.charts, report.group_by
     counted = days_until(report.as_of, report.days, report.timezone)
     window = (counted.first, counted.date(report.days - 1))
     named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
     figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
-    sections = []
+    found = []
     for what, is_column in figures if group_by else []:
         drawn = [
             _draw(each, window, named[id(each)]) for each in charts if (each.what, each.is_column) == (what, is_column)
@@ -32,17 +37,11 @@ def page(report: ChartsReport) -> str:
         heading = (
             [element("code", what), f", mean by {group_by}"] if is_column else [f"{what} by {group_by}".capitalize()]
         )
-        sections.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
+        found.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
     if charts and not group_by:
         drawn = [_draw(each, window, named[id(each)]) for each in charts]
-        sections.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
-    return document(
-        f"{report.job}: control charts",
-        _header(report, window),
-        _list_broken(charts, named, group_by),
-        *sections,
-        origin="the rows that have been scored",
-    )
+        found.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
+    return [_header(report, window), _list_broken(charts, named, group_by), *found]
 
 
 def _header(report: ChartsReport, window: tuple[date, date]) -> Markup:

@@ -1,6 +1,8 @@
-"""The HTTP service: serve."""
+"""The HTTP service and the dashboard: serve, dashboard."""
 
 import os
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,7 +10,7 @@ from cyclopts import Parameter
 
 from rowcast import logs
 from rowcast.cli.app import Level, app
-from rowcast.config import DEFAULT_PATH, load
+from rowcast.config import DEFAULT_PATH, Settings, load
 from rowcast.errors import UsageError
 
 Behind = Literal["proxy", "sagemaker", "vertex"]
@@ -25,23 +27,20 @@ def serve(
     tls_cert: Annotated[Path | None, Parameter(help="A PEM file: the certificate, and those that signed it.")] = None,
     tls_key: Annotated[Path | None, Parameter(help="A PEM file: its private key.")] = None,
     access_log: Annotated[bool, Parameter(help="A line of JSON for each request, without values.")] = True,
+    dashboard: Annotated[bool, Parameter(help="Pages for people at /dashboard.")] = True,
     log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info",
 ) -> int:
     """Score rows by HTTP with the champion of each job: rowcast serve jobs/*.toml."""
-    try:
-        import msgspec  # noqa: F401
-        import uvicorn  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{error.name} is not installed", hint="pip install 'rowcast[serve]'") from None
+    _require_installed()
+    from rowcast.dashboard.dashboard import Dashboard
     from rowcast.serve.service import Plan, start
 
-    settings = [load(path) for path in configs or (DEFAULT_PATH,)]
-    secrets = tuple(secret for each in settings for secret in each.secrets)
-    logs.configure(log_level, secrets=secrets)
+    settings = _load(configs, log_level)
     if (tls_cert is None) != (tls_key is None):
         raise UsageError("--tls-cert and --tls-key go together", hint="name both PEM files")
     plan = Plan(host, _port(port), behind, tls_cert, tls_key, access_log, environment=dict(os.environ))
-    start(settings, plan)
+    pages = partial(Dashboard, is_secure=tls_cert is not None)
+    start(settings, plan, pages if dashboard else None)
     return 0
 
 
@@ -49,3 +48,33 @@ def _port(given: int | None) -> int | None:
     if given is not None and not 0 <= given <= 65535:
         raise UsageError(f"{given} is no port", hint="a port is between 1 and 65535; 0 takes a free one")
     return given
+
+
+@app.command
+def dashboard(
+    *configs: Path,
+    port: Annotated[int, Parameter(help="0 takes a free one.")] = 8081,
+    log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info",
+) -> int:
+    """Show jobs in the browser, on this computer alone: rowcast dashboard jobs/*.toml."""
+    _require_installed()
+    from rowcast.dashboard.dashboard import Dashboard
+    from rowcast.serve.service import Plan, start
+
+    settings = _load(configs, log_level)
+    start(settings, Plan(port=_port(port), logs_access=False), lambda jobs: Dashboard(jobs, is_alone=True))
+    return 0
+
+
+def _load(configs: Sequence[Path], log_level: Level) -> list[Settings]:
+    settings = [load(path) for path in configs or (DEFAULT_PATH,)]
+    logs.configure(log_level, secrets=tuple(secret for each in settings for secret in each.secrets))
+    return settings
+
+
+def _require_installed() -> None:
+    try:
+        import msgspec  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed", hint="pip install 'rowcast[serve]'") from None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 # What no XML may hold, and what turns the order of the letters round.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_VOID = {"meta", "br"}
+_VOID = {"meta", "br", "input", "link"}
 
 
 class Markup(str):

@@ -272,6 +272,15 @@ def total_cost(tally: Tally, basis: Basis) -> float:
     return float(tally.wrong @ np.where(tally.flagged, *basis.costs))
 
 
+def cost_trivial(tally: Tally, basis: Basis) -> dict[str, float]:
+    """Return what a row of known label would have cost if none, or all, had been flagged; empty but for two classes."""
+    if basis.kind != "binary" or not tally.count:
+        return {}
+    rows, flagged = float(tally.rows.sum()), float(tally.rows @ tally.flagged)
+    positives = flagged - float(tally.wrong @ tally.flagged) + float(tally.wrong @ ~tally.flagged)
+    return {"none": basis.cost_missed * positives / rows, "all": basis.cost_false_alarm * (rows - positives) / rows}
+
+
 def _complement(wrong: Total) -> Figure:
     """The share that is right."""
     low, high = (float(np.clip(1 - wrong.quantile(share), 0, 1)) for share in _ends()[::-1])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import structlog
 
@@ -44,6 +44,18 @@ class PlatformRoutes:
     predict: str = "/invocations"
 
 
+class Pages(Protocol):
+    """Pages for people, which ask the guard themselves: a browser has a session in place of a key."""
+
+    is_alone: bool  # whether there is nothing else to be had here
+
+    async def answer(self, request: Request, guard: Guard) -> Response:
+        """Return a page."""
+
+    def close(self) -> None:
+        """Let go of what pages are made with."""
+
+
 class Application:
     """The service of one or more jobs."""
 
@@ -54,6 +66,7 @@ class Application:
         limits: Limits | None = None,
         observer: Observer | None = None,
         platform: Sequence[PlatformRoutes] = (PlatformRoutes(),),
+        pages: Pages | None = None,
     ) -> None:
         self.jobs = {job.name: job for job in jobs}
         self.guard = guard or Guard()
@@ -64,6 +77,7 @@ class Application:
         self.about = AboutRoutes(jobs, self.state)
         self.scoring = ScoringRoutes(self.gate)
         self._platform = platform
+        self._pages = pages
         self._fixed = self._list_fixed(platform)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -118,6 +132,9 @@ class Application:
                 routes.append(Route(of.predict, Scope.SCORE, handlers, job))
         return {route.name: route for route in routes}
 
+    async def _show(self, pages: Pages, request: Request) -> Response:
+        return await pages.answer(request, self.guard)
+
     async def _openapi(self, request: Request) -> Response:
         predict = [of.predict for of in self._platform] if len(self.jobs) == 1 else []
         names = [job.name for job in request.jobs]
@@ -129,9 +146,14 @@ class Application:
 
     def _find(self, request: Request) -> Route:
         """The route of a path. Of one that is not there, the guard is asked first: strangers learn nothing."""
+        if self._pages is not None and (request.path == "/" or f"{request.path}/".startswith("/dashboard/")):
+            return Route("/dashboard", Scope.HEALTH, _every(partial(self._show, self._pages)))
         found = self._fixed.get(request.path)
-        if found is not None:
+        is_alone = self._pages is not None and self._pages.is_alone
+        if found is not None and (not is_alone or found.scope is Scope.HEALTH):
             return found
+        if is_alone:
+            return _NO_PATH
         parts = request.path.split("/")[1:]
         if parts[:2] == ["v2", "models"] and len(parts) > 2:
             return self._find_model(self.jobs.get(parts[2]), parts[3:])
@@ -170,6 +192,8 @@ class Application:
     def close(self) -> None:
         """Let go of what requests are scored with."""
         self.gate.close()
+        if self._pages is not None:
+            self._pages.close()
         self.observer.close()
 
 

@@ -1,12 +1,12 @@
 """A service from its jobs: where it listens, who may ask, and which paths a platform names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rowcast.config import Settings
 from rowcast.errors import ConfigError, UsageError
-from rowcast.serve.application import Application, PlatformRoutes
+from rowcast.serve.application import Application, Pages, PlatformRoutes
 from rowcast.serve.guard import Asks, Guard
 from rowcast.serve.limits import Limits
 from rowcast.serve.observed import Observer, open_access_log
@@ -30,8 +30,13 @@ class Plan:
     environment: Mapping[str, str] = field(default_factory=dict)  # of which Vertex AI's variables count
 
 
-def start(settings: Sequence[Settings], plan: Plan) -> None:
-    """Serve the jobs until a signal ends it. Raise UsageError or ConfigError where that cannot be."""
+def start(
+    settings: Sequence[Settings], plan: Plan, make_pages: Callable[[Sequence[ServedJob]], Pages] | None = None
+) -> None:
+    """Serve the jobs until a signal ends it. Raise UsageError or ConfigError where that cannot be.
+
+    `make_pages` gives the pages for people; where a platform strips headers there are none, since no session arrives.
+    """
     names = [each.name for each in settings]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -50,6 +55,7 @@ def start(settings: Sequence[Settings], plan: Plan) -> None:
             limits=find_limits(settings),
             observer=Observer(open_access_log() if plan.logs_access else None),
             platform=list_platform_routes(plan.environment),
+            pages=None if make_pages is None or plan.behind in _STRIPS_HEADERS else make_pages(jobs),
         )
         run(application, address, bound)
     finally:

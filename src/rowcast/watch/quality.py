@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from rowcast.job.meaning import require_same_task
 from rowcast.job.opening import Job
 from rowcast.models.target import canonical_label
-from rowcast.monitor.quality import Basis, Figure, Tally, TallyBuilder, estimate, make_basis, realise
+from rowcast.monitor.quality import Basis, Figure, Tally, TallyBuilder, cost_trivial, estimate, make_basis, realise
 from rowcast.monitor.track_record import (
     LEVEL,
     CostExcess,
@@ -42,6 +42,7 @@ class Part:
     flagged: Figure | None  # share of the rows; None for a regression
     estimated: dict[str, Figure]
     realised: dict[str, Figure]
+    trivial: dict[str, float] = field(default_factory=dict)  # cost per labelled row if none, or all, had been flagged
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,8 @@ def _quality(
 
 def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_shown: bool) -> Part:
     told = estimate(scored, rests) if is_shown else {}
-    return Part(day, scored.count, judged.count, scored.flagged_share, told, realise(judged, rests))
+    realised, trivial = realise(judged, rests), cost_trivial(judged, rests)
+    return Part(day, scored.count, judged.count, scored.flagged_share, told, realised, trivial)
 
 
 def _tallies(

@@ -1,0 +1,1 @@
+"""The dashboard: pages for people about jobs, drawn on the server, read only."""

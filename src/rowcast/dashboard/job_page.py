@@ -1,0 +1,271 @@
+"""A job's page: is it working, what to look at now, and why."""
+
+from collections.abc import Sequence
+
+from rowcast.dashboard import words
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look
+from rowcast.dashboard.pictures import draw_cost
+from rowcast.drawing.markup import Markup, element, join
+from rowcast.drawing.parts import compact_table, fold, picture, table
+from rowcast.formatting import number, percent
+from rowcast.messages.decisions import name_outcome
+from rowcast.report import equation
+from rowcast.store.alert_record import Alert
+from rowcast.store.records import DecisionRecord, RunRecord
+
+_STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
+_SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
+_FIRST = 5  # decisions and versions that are not folded away
+
+
+def job_page(look: Look, viewer: Viewer) -> str:
+    """Return the page."""
+    parts = [
+        section("now", "What to look at now", *_now(look)),
+        section("working", "Is it working?", *_working(look)),
+        section("rows", "Highest-scoring rows", *_leading(look)),
+        section("cost", "Cost and quality", *_cost(look)),
+        section("versions", "Versions and decisions", *_versions(look)),
+        section("runs", "Runs", *_runs(look)),
+    ]
+    links = [("now", "Now"), ("working", "Working"), ("rows", "Rows"), ("cost", "Cost"), ("versions", "Versions")]
+    inner = [element("a", text, href=f"#{name}") for name, text in [*links, ("runs", "Runs")]]
+    further = [
+        element("a", "Control charts", href=link(look.name, "charts")),
+        element("a", "Drift by column", href=link(look.name, "drift")),
+    ]
+    return page(
+        look.name,
+        viewer,
+        _opening(look),
+        element("nav", *inner, *further, aria_label="Sections", class_="sections"),
+        *parts,
+        crumbs=[(look.name, None)],
+    )
+
+
+def _opening(look: Look) -> Markup:
+    status, found = look.status, words.costs(look)
+    text, state = words.state_of(look)
+    champion, service, run = status.champion, status.service, status.last_run
+    how, cost, beside = found or ("", None, {})
+    return element(
+        "header",
+        element("h1", look.name, " ", badge(text, state)),
+        element("p", f"{status.source}, as of ", moment(look.read_at), class_="soft"),
+        element(
+            "div",
+            tile("Pending", f"{status.rows.pending:,}", *_age(look), state="" if look.pending_age is None else "warn"),
+            tile(
+                "Champion",
+                f"v{champion.version}" if champion else "none",
+                element("span", "since ", moment(service.since), f", by {service.decided_by}")
+                if service
+                else "'rowcast run' trains the first",
+                state="" if champion else "bad",
+            ),
+            tile(
+                "Cost per row" + (f", {how}" if how else ""),
+                "–" if cost is None else number(cost),
+                *(f"{number(value)} if {name} were flagged" for name, value in beside.items()),
+                "not known until labels come" if cost is None else f"{words.describe_window(look)}",
+            ),
+            tile(
+                "Last run",
+                str(run.status) if run else "none",
+                element("span", f"{run.pipeline}, ", words.age(run.started_at, look.read_at)) if run else None,
+                state=_STATES.get(str(run.status), "") if run else "",
+            ),
+            class_="tiles",
+        ),
+    )
+
+
+def _age(look: Look) -> list[str]:
+    if look.pending_age is not None:
+        return [f"the oldest for {words.ago(look.pending_age)}"]
+    return ["rows wait to be scored"] if look.status.rows.pending else ["every row in scope has its result"]
+
+
+def _now(look: Look) -> list[Markup]:
+    told = [alert.what for alert in look.standing]
+    needs = [need for need in look.status.needs_a_person if not any(what in need for what in told)]
+    found = [_alert(alert, look) for alert in look.standing]
+    if needs:
+        found.append(element("ul", *(element("li", need) for need in needs), class_="needs"))
+    if not found:
+        found.append(element("p", badge("all well", "good"), " No alert stands and nothing needs a person."))
+    if look.status.drift:
+        found.append(
+            element(
+                "p",
+                f"Drift: {look.status.drift}. ",
+                element("a", "Drift by column", href=link(look.name, "drift")),
+                class_="soft",
+            )
+        )
+    return found
+
+
+def _alert(alert: Alert, look: Look) -> Markup:
+    return element(
+        "article",
+        element("h3", badge(alert.severity, _SEVERITIES[alert.severity]), " ", alert.title),
+        element("p", alert.what),
+        element("p", "Since ", moment(alert.since), f", {words.age(alert.since, look.read_at)}", class_="soft"),
+        element("p", element("strong", "Next: "), alert.hint) if alert.hint else None,
+        element("p", element("code", alert.command), class_="soft") if alert.command else None,
+        class_=f"alert {_SEVERITIES[alert.severity]}",
+    )
+
+
+def _working(look: Look) -> list[Markup | None]:
+    rows = look.status.rows
+    named = [
+        ("rows in the source", rows.source, "source"),
+        ("unusable: key or time missing or repeated", rows.unusable, ""),
+        ("out of scope", rows.out_of_scope, ""),
+        ("scored", rows.scored, ""),
+        ("quarantined", rows.quarantined, ""),
+        *([("forgotten", rows.forgotten, "")] if rows.forgotten else []),
+        ("pending", rows.pending, ""),
+    ]
+    sign = badge("it holds", "good") if rows.holds else badge("it does not hold", "bad")
+    failed = words.failed_runs(look)
+    usual = [step for step in look.status.steps if step.unusual]
+    said = "All of the newest runs did all that they had to." if look.runs else "Nothing has run yet."
+    if failed:
+        said = f"{len(failed)} of the newest {len(look.runs)} runs did not do all."
+    return [
+        element("p", said),
+        element("p", "Every row of the source is in just one place: ", sign, ". Counted ", moment(look.read_at), "."),
+        element("p", element("code", equation(rows.to_dict())), class_="soft"),
+        table(
+            ["", "rows", "share"],
+            [[name, f"{many:,}", percent(many / max(rows.source, 1))] for name, many, _ in named],
+            (1, 2),
+        ),
+        element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in usual), class_="needs")
+        if usual
+        else None,
+    ]
+
+
+def _leading(look: Look) -> list[Markup]:
+    if not look.leading:
+        found = element("p", "No row has been scored yet.", class_="soft")
+        return [found, _search(look)]
+    rows = [_leading_row(look, row) for row in look.leading]
+    return [
+        element(
+            "p",
+            f"Of runs in the {LEADING_DAYS} days to {look.quality.as_of:%Y-%m-%d}. A reason is a column that "
+            "moved the score, with its value and what is usual: the middle nine in ten of the training rows.",
+            class_="soft",
+        ),
+        table([", ".join(look.key), "score", "decision", "why"], rows, (1,)),
+        _search(look),
+    ]
+
+
+def _leading_row(look: Look, row: LeadingRow) -> list[object]:
+    reasons = [
+        element("li", element("code", column), f" {value}", element("span", f" usual {usual}", class_="soft"),
+                element("span", f" {'raises' if moved > 0 else 'lowers'} it by {number(abs(moved))}", class_="soft"))
+        for column, value, usual, moved in words.describe_reasons(row, 3)
+    ]  # fmt: skip
+    uncertain = [" ", badge("uncertain", "warn")] if row.is_uncertain else []
+    return [
+        element("a", ", ".join(row.key), href=link(look.name, "row", key=row.key)),
+        words.describe_score(row.score, row.threshold),
+        join([str(row.predicted), *uncertain]),
+        element("ul", *reasons, class_="reasons") if reasons else "no reasons on record",
+    ]
+
+
+def _search(look: Look) -> Markup:
+    fields = [
+        element("label", name, " ", element("input", type="text", name="key", required="required")) for name in look.key
+    ]
+    button = element("button", "Look up a row", type="submit")
+    return element("form", *fields, button, action=link(look.name, "row"), method="get", class_="search")
+
+
+def _cost(look: Look) -> list[Markup]:
+    drawn = draw_cost(look)
+    found = []
+    if drawn is not None:
+        legend = "Blue: what was estimated without labels, with its 95 % interval. Orange: what labels showed. "
+        found.append(picture(drawn, legend + "Green lines: another version came into service."))
+    rows = []
+    for each in look.quality.versions:
+        part, names = each.whole, ("precision", "recall", "accuracy", "cost_per_row")
+        for side, figures in (("estimated", part.estimated), ("realised", part.realised)):
+            known = {name: figure for name, figure in figures.items() if name in names}
+            if known:
+                of = part.rows if side == "estimated" else part.labelled
+                shares = [_share(known.get(name)) for name in names[:3]]
+                cost = known.get("cost_per_row")
+                rows.append([f"v{each.version}", side, f"{of:,}", *shares, "-" if cost is None else number(cost.value)])
+    if rows:
+        headings = ["version", "", "rows", "precision", "recall", "accuracy", "cost per row"]
+        found.append(compact_table(headings, rows, range(2, 7)))
+    return found or [element("p", "Not known yet: nothing was scored, or no label has come.", class_="soft")]
+
+
+def _share(figure: object) -> str:
+    value = getattr(figure, "value", None)
+    return "-" if value is None else percent(value)
+
+
+def _versions(look: Look) -> list[Markup]:
+    if not look.versions:
+        return [element("p", "There is no version yet: 'rowcast run' trains the first.", class_="soft")]
+    rows = [
+        [
+            element("a", f"v{each.version}", href=link(look.name, "versions", each.version)),
+            badge(each.status, "good" if each.status == "champion" else "quiet"),
+            moment(each.created_at),
+            f"{each.rows:,}",
+            each.estimator,
+        ]
+        for each in look.versions
+    ]
+    headings = ["version", "state", "trained", "rows", "estimator"]
+    found = [table(headings, rows[:_FIRST], (3,))]
+    if rows[_FIRST:]:
+        found.append(fold(f"{len(rows) - _FIRST} more", table(headings, rows[_FIRST:], (3,))))
+    made = [_decision(each) for each in look.decisions]
+    if made:
+        found.append(element("h3", "Decisions"))
+        found.append(element("ol", *made[:_FIRST], class_="decisions"))
+    if made[_FIRST:]:
+        found.append(fold(f"{len(made) - _FIRST} earlier", element("ol", *made[_FIRST:], class_="decisions")))
+    return found
+
+
+def _decision(made: DecisionRecord) -> Markup:
+    state = "good" if made.outcome.changes_champion else "quiet"
+    against = f", then v{made.previous} served" if made.previous is not None else ""
+    return element(
+        "li",
+        element("p", badge(name_outcome(made.outcome), state), f" v{made.version} ",
+                element("span", moment(made.decided_at), f" by {made.decided_by}{against}", class_="soft")),
+        element("p", made.reason),
+    )  # fmt: skip
+
+
+def _runs(look: Look) -> Sequence[Markup]:
+    if not look.runs:
+        return [element("p", "Nothing has run yet.", class_="soft")]
+    rows = [[element("a", str(run.run_id), href=link(look.name, "runs", run.run_id)), *run_cells(run)]
+            for run in look.runs]  # fmt: skip
+    return [table(["run", "what", "state", "as of", "started", "seconds"], rows, (5,))]
+
+
+def run_cells(run: RunRecord) -> list[object]:
+    """Return what a table says of a run."""
+    seconds = "-" if run.seconds is None else number(run.seconds)
+    state = badge(str(run.status), _STATES.get(str(run.status), "quiet"))
+    return [str(run.pipeline), state, moment(run.as_of), moment(run.started_at), seconds]

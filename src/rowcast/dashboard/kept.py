@@ -1,0 +1,33 @@
+"""What was read a moment ago is shown again, so that a page that many people have open costs one read."""
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+SECONDS = 30.0
+_MOST = 200  # results
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class Kept:
+    """Results by what was asked; an error is not kept."""
+
+    seconds: float = SECONDS
+    _found: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    _locks: dict[Hashable, threading.Lock] = field(default_factory=dict)
+
+    def get(self, asked: Hashable, read: Callable[[], Result]) -> Result:
+        """Return what `read` returns, or returned a moment ago; two that ask for the same at once read it once."""
+        if len(self._found) > _MOST:
+            self._found.clear()
+            self._locks = {}
+        with self._locks.setdefault(asked, threading.Lock()):
+            at, result = self._found.get(asked, (0.0, None))
+            if asked not in self._found or time.monotonic() - at > self.seconds:
+                result = read()
+                self._found[asked] = (time.monotonic(), result)
+            return result  # type: ignore[no-any-return]

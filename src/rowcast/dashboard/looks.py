@@ -1,0 +1,175 @@
+"""What the pages show of a job, read from its store and its source. Nothing is written, not even a missing table."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from rowcast.card import gather
+from rowcast.card.record import Card
+from rowcast.charts_report import ChartsReport, report_charts
+from rowcast.config import Settings
+from rowcast.drift_report import DriftReport, report_drift
+from rowcast.errors import RowcastError
+from rowcast.explain import Explanation, explain
+from rowcast.job.opening import Job, open_job
+from rowcast.quality_report import QualityReport, report_quality
+from rowcast.status import Status, read_status
+from rowcast.store.alert_record import Alert
+from rowcast.store.reading.leading_rows import read_leading
+from rowcast.store.records import DecisionRecord, RunRecord, ScoringRun, StepRecord
+from rowcast.store.registry import Version
+
+DAYS = 60  # of cost and activity
+LEADING_DAYS = 7
+_LEADING = 10  # rows
+_RUNS = 15
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A column that moved a row's score."""
+
+    column: str
+    contribution: float
+    value: Any
+    reference_range: Any
+
+
+@dataclass(frozen=True)
+class LeadingRow:
+    """A row with one of the highest scores."""
+
+    key: tuple[str, ...]
+    version: int
+    score: float
+    predicted: Any
+    threshold: float | None
+    is_uncertain: bool
+    reasons: tuple[Reason, ...]  # the largest first; none where nothing is on record
+
+
+@dataclass(frozen=True)
+class Look:
+    """A job as it stood when it was read."""
+
+    name: str
+    read_at: datetime
+    status: Status
+    key: tuple[str, ...]  # names of the key's columns
+    standing: tuple[Alert, ...]
+    runs: tuple[RunRecord, ...]  # the newest first
+    pending_age: timedelta | None  # of the oldest pending row; None where none waits
+    quality: QualityReport
+    activity: tuple[ScoringRun, ...]  # runs of the days of `quality`
+    leading: tuple[LeadingRow, ...]
+    decisions: tuple[DecisionRecord, ...]
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True)
+class RunLook:
+    """A run with its steps."""
+
+    run: RunRecord
+    steps: tuple[StepRecord, ...]
+
+
+@contextmanager
+def open_looking(settings: Settings) -> Iterator[Job]:
+    """Connect without touching anything. Raise RowcastError where the store holds nothing of this job yet."""
+    with open_job(settings, prepare=False) as job:
+        there = job.store.admin
+        if not there.has_table(job.tables.job) or not there.has_table(job.own.prediction):
+            raise RowcastError("nothing has run yet", hint="'rowcast run' trains the first model and scores what waits")
+        yield job
+
+
+def look_at(settings: Settings) -> Look:
+    """Read what the overview and the job's page show; counting its rows reads the keys of the whole table."""
+    with open_looking(settings) as job:
+        now = job.store.now()
+        found, status = _quality(job, now), read_status(job)
+        age = job.pending.find_oldest_age(job.ledger.state().scope, now) if status.rows.pending else None
+        return Look(
+            settings.name,
+            now,
+            status,
+            tuple(column.name for column in job.source.key),
+            tuple(job.alerts.list_standing()),
+            tuple(job.runs.newest(_RUNS)),
+            None if age is None else timedelta(hours=age),
+            found,
+            _activity(job, found),
+            _leading(job, found.as_of),
+            tuple(job.registry.decisions()),
+            tuple(job.registry.versions()),
+        )
+
+
+def look_at_charts(settings: Settings, columns: Sequence[str] = ()) -> ChartsReport:
+    """Read control charts of the last days, or of those before the newest rows."""
+    with open_looking(settings) as job:
+        found = report_charts(job, job.store.now(), DAYS, columns)
+        newest = None if found.charts else job.runs.newest_that_scored()
+        return found if newest is None else report_charts(job, newest, DAYS, columns)
+
+
+def look_at_drift(settings: Settings) -> DriftReport:
+    """Read whether the champion's rows have changed."""
+    with open_looking(settings) as job:
+        return report_drift(job)
+
+
+def look_at_row(settings: Settings, key: Sequence[str]) -> Explanation:
+    """Read why a row got its score."""
+    with open_looking(settings) as job:
+        return explain(job, key)
+
+
+def look_at_version(settings: Settings, version: int) -> Card:
+    """Read a version's card."""
+    with open_looking(settings) as job:
+        return gather(job, version)
+
+
+def look_at_run(settings: Settings, run_id: int) -> RunLook:
+    """Read a run and its steps."""
+    with open_looking(settings) as job:
+        return RunLook(job.runs.get(run_id), tuple(job.runs.steps(run_id)))
+
+
+def _quality(job: Job, now: datetime) -> QualityReport:
+    found = report_quality(job, now, DAYS)
+    newest = None if found.versions else job.runs.newest_that_scored()
+    return found if newest is None else report_quality(job, newest, DAYS)
+
+
+def _activity(job: Job, found: QualityReport) -> tuple[ScoringRun, ...]:
+    meant = job.runs.as_of(found.as_of - timedelta(days=found.days), found.as_of)
+    return tuple(each for each in job.profiles.runs(min(meant)) if each.run_id in meant) if meant else ()
+
+
+def _leading(job: Job, until: datetime) -> tuple[LeadingRow, ...]:
+    runs = job.runs.as_of(until - timedelta(days=LEADING_DAYS), until)
+    names = [column.name for column in job.source.key]
+    found = read_leading(job.store, job.own, (min(runs), max(runs)), _LEADING) if runs else []
+    return tuple(_row(each, names) for each in found)
+
+
+def _row(found: Mapping[str, Any], names: Sequence[str]) -> LeadingRow:
+    reasons = json.loads(found["contributions"]) if found["contributions"] else {}
+    return LeadingRow(
+        tuple(str(found[name]) for name in names),
+        found["model_version"],
+        found["score"],
+        found["predicted"],
+        found["threshold"],
+        bool(found["uncertain"]),
+        tuple(
+            Reason(column, each["contribution"], each.get("value"), each.get("reference_range"))
+            for column, each in reasons.items()
+        ),
+    )

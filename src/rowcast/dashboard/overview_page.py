@@ -1,0 +1,121 @@
+"""The overview: every job, what needs a person first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rowcast.dashboard import words
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page
+from rowcast.dashboard.looks import Look
+from rowcast.dashboard.pictures import draw_activity
+from rowcast.drawing.markup import Markup, element
+from rowcast.formatting import number
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A job that cannot be read, and why."""
+
+    name: str
+    what: str
+    hint: str
+
+
+def overview_page(looks: Sequence[Look], unread: Sequence[Unread], viewer: Viewer) -> str:
+    """Return the page."""
+    needing = [look for look in looks if words.state_of(look)[1] != "good"]
+    total = len(looks) + len(unread)
+    said = f"{len(needing) + len(unread)} of {words.count(total, 'job')} to look at." if total else ""
+    if total and not needing and not unread:
+        said = "All is well: nothing needs a person."
+    cards = [_unread(each) for each in unread]
+    cards += [_job(look, f"activity-{place}") for place, look in enumerate(sorted(looks, key=words.rank))]
+    return page(
+        "Jobs",
+        viewer,
+        element("div", element("h1", "Jobs"), element("p", said, class_="lead"), class_="opening"),
+        element("ul", *(element("li", card) for card in cards), class_="jobs") if cards else None,
+    )
+
+
+def _unread(job: Unread) -> Markup:
+    return element(
+        "article",
+        element("h2", element("a", job.name, href=link(job.name)), " ", badge("cannot be read", "bad")),
+        element("p", job.what),
+        element("p", job.hint, class_="soft") if job.hint else None,
+        class_="job bad",
+    )
+
+
+def _job(look: Look, name: str) -> Markup:
+    text, state = words.state_of(look)
+    needs = [element("li", need) for need in look.status.needs_a_person]
+    return element(
+        "article",
+        element(
+            "div",
+            element("h2", element("a", look.name, href=link(look.name)), " ", badge(text, state)),
+            element("p", look.status.source, class_="soft clip"),
+            element("ul", *needs, class_="needs") if needs else None,
+            class_="job-head",
+        ),
+        element("dl", *_facts(look), class_="job-facts"),
+        element(
+            "figure",
+            draw_activity(look, name),
+            element("figcaption", f"Rows scored a day, {look.quality.days} days to {look.quality.as_of:%Y-%m-%d}"),
+        ),
+        class_=f"job {state}",
+    )
+
+
+def _facts(look: Look) -> list[Markup]:
+    found = [
+        ("Last run", *_last_run(look)),
+        ("Pending", *_pending(look)),
+        ("Champion", *_champion(look)),
+        ("Cost per row", *_cost(look)),
+    ]
+    return [
+        element(
+            "div",
+            element("dt", name),
+            element("dd", value, element("span", about, class_="soft") if about is not None else None),
+        )
+        for name, value, about in found
+    ]
+
+
+def _last_run(look: Look) -> tuple[object, object]:
+    run, failed = look.status.last_run, words.failed_runs(look)
+    if run is None:
+        return "none yet", None
+    about = [words.age(run.started_at, look.read_at)]
+    if failed:
+        about.append(f"{len(failed)} of {len(look.runs)} not done")
+    state = "good" if run.status == "done" else "quiet" if run.status == "running" else "bad"
+    return badge(str(run.status), state), ", ".join(about)
+
+
+def _pending(look: Look) -> tuple[object, object]:
+    rows = look.status.rows
+    about = [] if look.pending_age is None else [f"oldest {words.ago(look.pending_age)}"]
+    if rows.quarantined:
+        about.append(f"{rows.quarantined:,} quarantined")
+    return f"{rows.pending:,} rows", ", ".join(about) or None
+
+
+def _champion(look: Look) -> tuple[object, object]:
+    champion, service = look.status.champion, look.status.service
+    if champion is None:
+        return "none yet", "'rowcast run' trains the first"
+    return f"v{champion.version}", None if service is None else element("span", "since ", moment(service.since))
+
+
+def _cost(look: Look) -> tuple[object, object]:
+    found = words.costs(look)
+    if found is None:
+        return "not known", "until labels come"
+    how, cost, beside = found
+    about = [how, *(f"flag {name} {number(value)}" for name, value in beside.items())]
+    return number(cost), ", ".join(about)

@@ -1,0 +1,106 @@
+"""A row's page: its score, and each column's part in it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rowcast.card.charts import share_bar
+from rowcast.dashboard import words
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.drawing.markup import Markup, element
+from rowcast.drawing.parts import compact_table, fold, table
+from rowcast.explain import Explanation, QuarantinedRow, ScoredRow
+from rowcast.formatting import number
+
+_FIRST = 15
+
+
+def row_page(found: Explanation, viewer: Viewer) -> str:
+    """Return the page."""
+    name = ", ".join(found.key.values())
+    parts: list[Markup | None] = []
+    if found.scored is not None:
+        parts += _scored(found.job, found.scored)
+    if found.quarantined is not None:
+        parts.append(_quarantined(found.quarantined))
+    if found.earlier:
+        rows = [[_text(each.get(column)) for column in _EARLIER] for each in found.earlier]
+        parts.append(section("before", "Before that", compact_table(_EARLIER, rows)))
+    state = {"scored": "good", "quarantined": "warn", "pending": "quiet"}.get(str(found.state), "quiet")
+    return page(
+        f"{name}, {found.job}",
+        viewer,
+        element(
+            "header",
+            element("p", ", ".join(found.key), class_="kicker"),
+            element("h1", name, " ", badge(str(found.state), state)),
+            element("p", f"{found.why}.") if found.why else None,
+            _tiles(found.scored) if found.scored else None,
+        ),
+        *parts,
+        crumbs=[(found.job, link(found.job)), (name, None)],
+    )
+
+
+_EARLIER = ("was", "since", "until", "model_version", "score", "reasons")
+
+
+def _text(value: Any) -> str:
+    return "-" if value is None else words.describe_value(value)
+
+
+def _tiles(row: ScoredRow) -> Markup:
+    again = "comes out again" if row.reproduced else "its values have changed since" if row.changed else "does not"
+    about = "" if row.threshold is None else f"flagged from {words.describe_score(row.threshold, row.threshold)} on"
+    return element(
+        "div",
+        tile("Score", words.describe_score(row.score, row.threshold), about),
+        tile("Decision", str(row.predicted), "the model says too little about it" if row.uncertain else ""),
+        tile("Version", f"v{row.model_version}", element("span", "scored ", moment(row.scored_at))),
+        tile("Computed again", "same" if row.reproduced else "other", again, state="" if row.reproduced else "warn"),
+        class_="tiles",
+    )
+
+
+def _scored(job: str, row: ScoredRow) -> list[Markup | None]:
+    if not row.contributions:
+        return [section("why", "Why", element("p", "This model does not say what its score is made of."))]
+    largest = max((abs(each["contribution"]) for each in row.contributions.values()), default=0.0) or 1.0
+    rows = [_column(job, name, each, (row.values or {}).get(name), largest) for name, each in row.contributions.items()]
+    headings = ["column", "value", "usual", "", "contribution"]
+    return [
+        section(
+            "why",
+            "Why",
+            element("p", f"Contributions to the score, in {row.contributions_in}: above 0 raises it, below lowers it. "
+                         "Usual is where nine in ten training rows lie.", class_="soft"),
+            table(headings, rows[:_FIRST], (4,)),
+            fold(f"{len(rows) - _FIRST} more columns", table(headings, rows[_FIRST:], (4,)))
+            if rows[_FIRST:]
+            else None,
+        )
+    ]  # fmt: skip
+
+
+def _column(job: str, name: str, each: Mapping[str, Any], value: Any, largest: float) -> list[object]:
+    moved = each["contribution"]
+    usual = each.get("reference_range")
+    is_odd = isinstance(usual, list) and isinstance(value, int | float) and not usual[0] <= value <= usual[1]
+    return [
+        element("a", element("code", name), href=link(job, "charts", column=name)),
+        element("strong", words.describe_value(value)) if is_odd else words.describe_value(value),
+        words.describe_usual(usual),
+        element("span", share_bar(abs(moved) / largest), class_="up" if moved > 0 else "down"),
+        f"{'+' if moved > 0 else '−'}{number(abs(moved))}",
+    ]
+
+
+def _quarantined(row: QuarantinedRow) -> Markup:
+    names = ["column", "rule", "value", "limit"]
+    rows = [[_text(each.get(name)) for name in names] for each in row.reasons]
+    return section(
+        "aside",
+        "Why it was set aside",
+        element("p", "On ", moment(row.quarantined_at), f", by run {row.run_id}."),
+        table(names, rows),
+        element("p", "Once the value is right at the source, or the rule: ", element("code", "rowcast requeue KEY")),
+    )

@@ -1,0 +1,95 @@
+"""The pages of a run, of drift and of charts."""
+
+from rowcast.charts.page import sections as chart_sections
+from rowcast.charts_report import ChartsReport
+from rowcast.dashboard import words
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
+from rowcast.dashboard.looks import RunLook
+from rowcast.drawing.markup import element
+from rowcast.drawing.parts import compact_table
+from rowcast.drift_report import DriftReport, describe_series
+from rowcast.formatting import number
+
+_STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
+_MOST = 100  # series
+
+
+def run_page(found: RunLook, viewer: Viewer) -> str:
+    """Return a run's page."""
+    run = found.run
+    rows = [
+        [
+            step.name,
+            step.row_set,
+            badge(str(step.status), _STATES.get(str(step.status), "quiet")),
+            *("-" if value is None else f"{value:,}" for value in (step.rows_in, step.rows_out, step.columns)),
+            "-" if step.duration_s is None else number(step.duration_s),
+            "-" if step.peak_rss_mb is None else number(step.peak_rss_mb),
+            step.error or "",
+        ]
+        for step in found.steps
+    ]
+    headings = ["step", "of", "state", "rows in", "rows out", "columns", "seconds", "memory, MB", "error"]
+    by = f", for {run.options.by}" if run.options.by else ""
+    return page(
+        f"Run {run.run_id}, {run.job}",
+        viewer,
+        element(
+            "header",
+            element("p", str(run.pipeline), class_="kicker"),
+            element("h1", f"Run {run.run_id} ", badge(str(run.status), _STATES.get(str(run.status), "quiet"))),
+            element("p", "Started ", moment(run.started_at), ", as of ", moment(run.as_of), by, "."),
+            element("p", f"{run.seconds:,.1f} seconds on {run.host or 'an unknown host'}, rowcast "
+                         f"{run.rowcast_version}.", class_="soft") if run.seconds is not None else None,
+            element("p", run.error, class_="alert bad") if run.error else None,
+        ),
+        section("steps", "Steps", compact_table(headings, rows, range(3, 8)) if rows else element("p", "None.")),
+        crumbs=[(run.job, link(run.job)), (f"Run {run.run_id}", None)],
+    )  # fmt: skip
+
+
+def drift_page(found: DriftReport, viewer: Viewer) -> str:
+    """Return the page of drift by column."""
+    shown = [describe_series(state) for state in found.series[:_MOST]]
+    names = ("column", "what", "trained", "baseline", "now", "size", "weight", "since_run")
+    rows = [[_cell(found.job, name, each[name]) for name in names] for each in shown]
+    about = found.facts()
+    headings = ["column", "what", "in training", "usual", "now", "size", "weight", "since run"]
+    history = [element("li", moment(made.at), f" {made.what}: {made.sentence}") for made in found.history]
+    return page(
+        f"Drift, {found.job}",
+        viewer,
+        element(
+            "header",
+            element("p", "Drift by column", class_="kicker"),
+            element("h1", found.job, " ", badge("drifts", "warn") if found.is_drifting else None),
+            element("p", str(about["drift"])),
+            element("p", f"Looked at {about['looked_at']}.", class_="soft") if "looked_at" in about else None,
+        ),
+        section(
+            "columns",
+            "Columns, the largest shift first",
+            element("p", "A size of 1 is what matters. Weight says by how much the score moves with the column.",
+                    class_="soft"),
+            compact_table(headings, rows, range(2, 8)) if rows else element("p", "Nothing is counted yet."),
+            element("p", f"The first {_MOST} of {len(found.series):,} series.", class_="soft")
+            if len(found.series) > _MOST
+            else None,
+        ),
+        section("history", "What drifted before", element("ul", *history) if history else element("p", "Nothing.")),
+        crumbs=[(found.job, link(found.job)), ("Drift", None)],
+    )  # fmt: skip
+
+
+def _cell(job: str, name: str, value: object) -> object:
+    if name == "column" and value != "(all)":
+        return element("a", element("code", value), href=link(job, "charts", column=str(value)))
+    return "-" if value is None else words.describe_value(value)
+
+
+def charts_page(found: ChartsReport, viewer: Viewer) -> str:
+    """Return the page of control charts."""
+    content = chart_sections(found)
+    return page(
+        f"Control charts, {found.job}", viewer, *content, crumbs=[(found.job, link(found.job)), ("Charts", None)]
+    )

@@ -1,0 +1,56 @@
+"""Who is logged in: a browser has a random token in a cookie, and the service keeps which API key it stands for.
+
+A session is worth as much as its key: the guard looks at the key again with every page. A restart ends all sessions.
+"""
+
+import hashlib
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+HOURS = 12.0
+_MOST = 1000  # sessions; the oldest makes room
+_FAILED, _WITHIN = 10, 60.0  # logins that may fail within so many seconds, client by client
+
+
+@dataclass
+class Sessions:
+    """Sessions in this process."""
+
+    _keys: dict[bytes, tuple[str, float]] = field(default_factory=dict)  # by a digest of the token: key, and its end
+    _failed: dict[str, deque[float]] = field(default_factory=dict)
+
+    def begin(self, key: str) -> str:
+        """Return the token of a new session."""
+        now = time.monotonic()
+        self._keys = {each: kept for each, kept in self._keys.items() if kept[1] > now}
+        while len(self._keys) >= _MOST:
+            del self._keys[next(iter(self._keys))]
+        token = secrets.token_urlsafe(32)
+        self._keys[_digest(token)] = (key, now + HOURS * 3600)
+        return token
+
+    def find_key(self, token: str) -> str | None:
+        """Return the key that a token stands for; None where its session has ended."""
+        key, end = self._keys.get(_digest(token), (None, 0.0))
+        return key if end > time.monotonic() else None
+
+    def end(self, token: str) -> None:
+        """End a session."""
+        self._keys.pop(_digest(token), None)
+
+    def note_failure(self, client: str) -> None:
+        """Remember that a login failed."""
+        if len(self._failed) >= _MOST:
+            self._failed.clear()
+        self._failed.setdefault(client, deque(maxlen=_FAILED)).append(time.monotonic())
+
+    def seconds_to_wait(self, client: str) -> float:
+        """Return after how many seconds a client may try again; 0 where it may now."""
+        failed = self._failed.get(client, deque())
+        return max(0.0, failed[0] + _WITHIN - time.monotonic()) if len(failed) == _FAILED else 0.0
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

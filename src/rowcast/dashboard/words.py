@@ -1,0 +1,106 @@
+"""What the pages say in words."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from rowcast.dashboard.looks import LeadingRow, Look
+from rowcast.formatting import number, percent
+from rowcast.models.reference_range import format_range
+from rowcast.store.records import RunRecord, RunStatus
+
+_BAD_RUNS = (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.PARTIAL)
+
+
+def ago(span: timedelta) -> str:
+    """Return how long ago something was, in the largest unit."""
+    seconds = max(0.0, span.total_seconds())
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        count = int(seconds // size)
+        if count >= 1:
+            return f"{count:,} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def count(many: int, one: str, several: str | None = None) -> str:
+    """Return a number with its noun."""
+    return f"{many:,} {one if many == 1 else several or one + 's'}"
+
+
+def failed_runs(look: Look) -> list[RunRecord]:
+    """Return those of the newest runs that did not do all."""
+    return [run for run in look.runs if run.status in _BAD_RUNS]
+
+
+def rank(look: Look) -> tuple[int, int, int, str]:
+    """Return what jobs are sorted by: what needs a person first."""
+    errors = sum(alert.severity == "error" for alert in look.standing)
+    return (-errors, -len(look.status.needs_a_person), -look.status.rows.pending, look.name)
+
+
+def state_of(look: Look) -> tuple[str, str]:
+    """Return how a job is in a few words, and as good, warn or bad."""
+    needs = len(look.status.needs_a_person)
+    if not look.status.rows.holds:
+        return "the audit does not hold", "bad"
+    if not needs:
+        return "all well", "good"
+    is_bad = any(alert.severity == "error" for alert in look.standing) or look.status.champion is None
+    run = look.status.last_run
+    is_bad = is_bad or (run is not None and run.status in _BAD_RUNS)
+    return f"{needs} to look at", "bad" if is_bad else "warn"
+
+
+def costs(look: Look) -> tuple[str, float, dict[str, float]] | None:
+    """Return realised or else estimated, the cost of a row in the window, and what it is beside; None if not known."""
+    labelled = [(each.whole, each.whole.labelled) for each in look.quality.versions if each.whole.labelled]
+    known = [(part, rows) for part, rows in labelled if "cost_per_row" in part.realised]
+    if known:
+        total = sum(rows for _, rows in known)
+        beside = {
+            name: sum(part.trivial[name] * rows for part, rows in known) / total
+            for name in ("none", "all")
+            if all(name in part.trivial for part, _ in known)
+        }
+        return "realised", sum(part.realised["cost_per_row"].value * rows for part, rows in known) / total, beside
+    told = [each.whole for each in look.quality.versions if "cost_per_row" in each.whole.estimated]
+    if not told:
+        return None
+    rows = sum(part.rows for part in told)
+    return "estimated", sum(part.estimated["cost_per_row"].value * part.rows for part in told) / rows, {}
+
+
+def describe_window(look: Look) -> str:
+    """Return which days figures are of."""
+    first = look.quality.as_of - timedelta(days=look.quality.days)
+    return f"{first:%Y-%m-%d} to {look.quality.as_of:%Y-%m-%d}"
+
+
+def describe_value(value: Any) -> str:
+    """Return a value of a row for people."""
+    if value is None:
+        return "missing"
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def describe_usual(of: Any) -> str:
+    """Return a reference range for people."""
+    return "no range on record" if of is None else format_range(of)
+
+
+def describe_reasons(row: LeadingRow, most: int) -> Sequence[tuple[str, str, str, float]]:
+    """Return column, value, reference range and contribution of what moved a row's score most."""
+    return [
+        (each.column, describe_value(each.value), describe_usual(each.reference_range), each.contribution)
+        for each in row.reasons[:most]
+    ]
+
+
+def describe_score(score: float, threshold: float | None) -> str:
+    """Return a score; that of two classes as a probability."""
+    return percent(score) if threshold is not None else number(score)
+
+
+def age(at: datetime, now: datetime) -> str:
+    """Return how long ago a moment was."""
+    return "to come" if at > now else f"{ago(now - at)} ago"
