@@ -241,8 +241,7 @@ def _confusion(cells: Sequence[Mapping[str, Any]]) -> Markup:
             element("br"),
             percent(each["share"]),
             element("small", element("br"), interval) if interval else None,
-            class_="cell right" if truth == said else "cell",
-            style=f"--share:{float(each['share']):.3f}",
+            class_=f"cell{' right' if truth == said else ''} share-{round(10 * float(each['share']))}",
         )
 
     head = element(

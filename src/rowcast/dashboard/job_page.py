@@ -68,7 +68,10 @@ def _opening(look: Look) -> Markup:
             tile(
                 "Cost per row" + (f", {how}" if how else ""),
                 "–" if cost is None else number(cost),
-                *(f"{number(value)} if {name} were flagged" for name, value in beside.items()),
+                *(
+                    f"{number(value)} if {'no row' if name == 'none' else 'every row'} were flagged"
+                    for name, value in beside.items()
+                ),
                 "not known until labels come" if cost is None else f"{words.describe_window(look)}",
             ),
             tile(
@@ -123,32 +126,33 @@ def _alert(alert: Alert, look: Look) -> Markup:
 def _working(look: Look) -> list[Markup | None]:
     rows = look.status.rows
     named = [
-        ("rows in the source", rows.source, "source"),
-        ("unusable: key or time missing or repeated", rows.unusable, ""),
-        ("out of scope", rows.out_of_scope, ""),
-        ("scored", rows.scored, ""),
-        ("quarantined", rows.quarantined, ""),
-        *([("forgotten", rows.forgotten, "")] if rows.forgotten else []),
-        ("pending", rows.pending, ""),
+        ("rows in the source", rows.source),
+        ("unusable: key or time missing or repeated", rows.unusable),
+        ("out of scope", rows.out_of_scope),
+        ("scored", rows.scored),
+        ("quarantined", rows.quarantined),
+        *([("forgotten", rows.forgotten)] if rows.forgotten else []),
+        ("pending", rows.pending),
     ]
     sign = badge("it holds", "good") if rows.holds else badge("it does not hold", "bad")
     failed = words.failed_runs(look)
-    usual = [step for step in look.status.steps if step.unusual]
+    unusual = [step for step in look.status.steps if step.unusual]
     said = "All of the newest runs did all that they had to." if look.runs else "Nothing has run yet."
     if failed:
         said = f"{len(failed)} of the newest {len(look.runs)} runs did not do all."
+    counted = table(
+        ["", "rows", "share"],
+        [[name, f"{many:,}", percent(many / max(rows.source, 1))] for name, many in named],
+        (1, 2),
+    )
+    proven = element("p", "Every row of the source is in just one place: ", sign)
+    when = element("p", equation(rows.to_dict()), ". Counted ", moment(look.read_at), ".", class_="soft")
     return [
         element("p", said),
-        element("p", "Every row of the source is in just one place: ", sign, ". Counted ", moment(look.read_at), "."),
-        element("p", element("code", equation(rows.to_dict())), class_="soft"),
-        table(
-            ["", "rows", "share"],
-            [[name, f"{many:,}", percent(many / max(rows.source, 1))] for name, many, _ in named],
-            (1, 2),
-        ),
-        element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in usual), class_="needs")
-        if usual
+        element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in unusual), class_="needs")
+        if unusual
         else None,
+        element("div", element("div", proven, when), element("div", counted), class_="pair"),
     ]
 
 
@@ -164,14 +168,15 @@ def _leading(look: Look) -> list[Markup]:
             "moved the score, with its value and what is usual: the middle nine in ten of the training rows.",
             class_="soft",
         ),
-        table([", ".join(look.key), "score", "decision", "why"], rows, (1,)),
+        table([", ".join(look.key), "score", "predicted", "why: column, value, what is usual"], rows, (1,)),
         _search(look),
     ]
 
 
 def _leading_row(look: Look, row: LeadingRow) -> list[object]:
     reasons = [
-        element("li", element("code", column), f" {value}", element("span", f" usual {usual}", class_="soft"),
+        element("li", element("code", column), element("span", f" {value}"),
+                element("span", f" usual {usual}", class_="soft"),
                 element("span", f" {'raises' if moved > 0 else 'lowers'} it by {number(abs(moved))}", class_="soft"))
         for column, value, usual, moved in words.describe_reasons(row, 3)
     ]  # fmt: skip
@@ -211,7 +216,9 @@ def _cost(look: Look) -> list[Markup]:
     if rows:
         headings = ["version", "", "rows", "precision", "recall", "accuracy", "cost per row"]
         found.append(compact_table(headings, rows, range(2, 7)))
-    return found or [element("p", "Not known yet: nothing was scored, or no label has come.", class_="soft")]
+    if found:
+        return [element("div", *(element("div", each) for each in found), class_="pair")]
+    return [element("p", "Not known yet: nothing was scored, or no label has come.", class_="soft")]
 
 
 def _share(figure: object) -> str:

@@ -62,11 +62,17 @@ def _job(look: Look, name: str) -> Markup:
         element("dl", *_facts(look), class_="job-facts"),
         element(
             "figure",
-            draw_activity(look, name),
-            element("figcaption", f"Rows scored a day, {look.quality.days} days to {look.quality.as_of:%Y-%m-%d}"),
+            draw_activity(look, name) if look.activity else None,
+            element("figcaption", _describe_activity(look)),
         ),
         class_=f"job {state}",
     )
+
+
+def _describe_activity(look: Look) -> str:
+    if not look.activity:
+        return "No row has been scored yet."
+    return f"Rows scored each day, {words.describe_window(look)}"
 
 
 def _facts(look: Look) -> list[Markup]:
@@ -117,5 +123,5 @@ def _cost(look: Look) -> tuple[object, object]:
     if found is None:
         return "not known", "until labels come"
     how, cost, beside = found
-    about = [how, *(f"flag {name} {number(value)}" for name, value in beside.items())]
-    return number(cost), ", ".join(about)
+    about = [how, *(f"{number(value)} if {name} flagged" for name, value in beside.items())]
+    return number(cost), "; ".join(about)

@@ -1,0 +1,371 @@
+"""The dashboard: what its pages say, who may see them, and what text from tables can do to them."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from itertools import pairwise
+
+import pytest
+from asked import Asked, Reply
+from jobs import Job
+
+import rowcast
+from rowcast.dashboard.dashboard import COOKIE, Dashboard
+from rowcast.serve.application import Application
+from rowcast.serve.guard import Asks, Guard
+from rowcast.store.alert_record import Alert
+
+pytest_plugins = ("job_fixtures",)
+
+SAME = {"origin": "http://127.0.0.1:8080"}
+
+
+class Browser:
+    """Asks for pages, and keeps the cookie."""
+
+    def __init__(self, *jobs: Job, is_alone: bool = False, **options: bool) -> None:
+        self.asked = Asked(*jobs)
+        self.asked.application.close()
+        pages = Dashboard(self.asked.jobs, is_alone=is_alone, seconds=0.0, **options)
+        self.asked.application = Application(self.asked.jobs, pages=pages)
+        self.cookie = ""
+
+    def get(self, path: str, **headers: str) -> Reply:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.asked.ask("GET", path, headers={**({"cookie": self.cookie} if self.cookie else {}), **named})
+
+    def page(self, path: str) -> str:
+        reply = self.get(path)
+        assert reply.status == 200, reply.body
+        return reply.body.decode()
+
+    def log_in(self, key: str, after: str = "", **headers: str) -> Reply:
+        form = f"key={key}&next={after}".encode()
+        reply = self.asked.ask("POST", "/dashboard/login", form, {**SAME, **headers})
+        if "set-cookie" in reply.headers:
+            self.cookie = reply.headers["set-cookie"].partition(";")[0]
+        return reply
+
+
+class Outline(HTMLParser):
+    """Elements of a page, and its text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def levels(self) -> list[int]:
+        return [int(tag[1]) for tag, _ in self.tags if re.fullmatch("h[1-6]", tag)]
+
+    def values(self, name: str) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get(name))]
+
+
+def scored(make: Callable[..., Job]) -> Job:
+    """A job that has scored what waited, and set aside one wafer."""
+    job = make("sqlite", "trained")
+    job.ok("infer")
+    return job
+
+
+@pytest.fixture
+def browse() -> Iterator[Callable[..., Browser]]:
+    made: list[Browser] = []
+
+    def begin(*jobs: Job, **options: bool) -> Browser:
+        made.append(Browser(*jobs, **options))
+        return made[-1]
+
+    yield begin
+    for each in made:
+        each.asked.close()
+
+
+@pytest.fixture
+def job(prepared: Callable[..., Job]) -> Job:
+    return prepared(scored)
+
+
+@pytest.fixture
+def browser(job: Job, browse: Callable[..., Browser]) -> Browser:
+    return browse(job)
+
+
+def test_the_overview_names_each_job_and_what_needs_a_person_first(
+    job: Job, plain: Job, browse: Callable[..., Browser]
+) -> None:
+    plain.configure(name="another")
+    plain.call("status")
+    page = browse(job, plain).page("/dashboard")
+    assert "1 of 2 jobs to look at." in page
+    assert page.index(">another</a>") < page.index(">wafers</a>")
+    assert "nothing is scored yet" in page
+    assert "all well" in page
+
+
+def test_a_job_s_page_has_the_audit_s_numbers_rows_with_reasons_decisions_and_runs(job: Job, browser: Browser) -> None:
+    page = browser.page("/dashboard/jobs/wafers")
+    status = rowcast.open(job.folder / "rowcast.toml").status()
+    assert f"{status.rows.scored:,} scored" in page
+    assert "it holds" in page
+    assert "promoted" in page
+    assert page.count("/dashboard/jobs/wafers/row?key=") == 10
+    assert page.count('<ul class="reasons">') > 0
+    assert 'href="/dashboard/jobs/wafers/runs/1"' in page
+
+
+@pytest.mark.parametrize("path", ["charts", "drift", "versions/1", "runs/1"])
+def test_each_page_below_a_job_is_there_and_leads_back(browser: Browser, path: str) -> None:
+    page = browser.page(f"/dashboard/jobs/wafers/{path}")
+    assert 'href="/dashboard/jobs/wafers"' in page
+
+
+def test_a_row_is_found_by_its_key_with_each_column_s_part_in_its_score(browser: Browser) -> None:
+    found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
+    assert found
+    page = browser.page(found[0])
+    assert "Contributions to the score" in page
+    assert "comes out again" in page
+    assert "the source has no row with this key" in browser.page("/dashboard/jobs/wafers/row?key=nowhere")
+
+
+PATHS = ["", "/jobs/wafers", "/jobs/wafers/charts", "/jobs/wafers/drift", "/jobs/wafers/versions/1"]
+PATHS += ["/jobs/wafers/runs/1", "/login", "/jobs/none"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_loads_nothing_from_elsewhere_runs_nothing_and_has_an_outline(browser: Browser, path: str) -> None:
+    reply = browser.get(f"/dashboard{path}")
+    outline = Outline(reply.body.decode())
+    assert not {"script", "style", "iframe", "img", "object"} & {tag for tag, _ in outline.tags}
+    assert all(where.startswith(("/dashboard", "#", "data:,")) for where in outline.values("href"))
+    assert outline.values("style") == []
+    assert len(outline.values("id")) == len(set(outline.values("id")))
+    levels = outline.levels()
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert "default-src 'none'" in reply.headers["content-security-policy"]
+    assert "unsafe" not in reply.headers["content-security-policy"]
+    assert reply.headers["cache-control"] == "no-store"
+
+
+def test_every_input_has_a_label(browser: Browser) -> None:
+    for path in ("/dashboard/login", "/dashboard/jobs/wafers"):
+        page = browser.page(path)
+        visible = re.findall(r"<input(?![^>]*hidden)[^>]*>", page)
+        assert visible
+        assert len(visible) == page.count("<label")
+
+
+def test_text_from_tables_is_shown_as_text(job: Job, browser: Browser) -> None:
+    evil = "<script>alert(1)</script>&\"'<img src=x onerror=alert(2)>"
+    quoted = evil.replace("'", "''")
+    job.stored(f"UPDATE {job.table('promotion')} SET reason = '{quoted}', decided_by = '{quoted}'")
+    job.stored(f"UPDATE {job.table('run')} SET error = '{quoted}', host = '{quoted}'")
+    job.stored(f"UPDATE {job.table('model')} SET estimator = '{quoted}'")
+    for path in ("", "/jobs/wafers", "/jobs/wafers/runs/1", "/jobs/wafers/versions/1"):
+        page = browser.page(f"/dashboard{path}")
+        assert not {"script", "img"} & {tag for tag, _ in Outline(page).tags}
+    assert "&lt;script&gt;" in page
+    sent = "/dashboard/jobs/wafers/row?key=%3Cscript%3Ealert(1)%3C/script%3E"
+    assert "<script" not in browser.get(sent).body.decode()
+
+
+def test_the_root_leads_to_it_and_nothing_else_is_taken(browser: Browser) -> None:
+    assert browser.get("/").headers["location"] == "/dashboard"
+    assert browser.get("/dashboards").status == 404
+    assert browser.get("/jobs").status == 200
+    assert browser.asked.ask("PUT", "/dashboard").status == 405
+    for path in ("/dashboard/none", "/dashboard/jobs/none", "/dashboard/jobs/wafers/none", "/dashboard/jobs/"):
+        assert browser.get(path).status == 404
+
+
+def test_alone_it_scores_nothing(job: Job, browse: Callable[..., Browser]) -> None:
+    alone = browse(job, is_alone=True)
+    assert alone.get("/dashboard").status == 200
+    assert alone.get("/jobs").status == 404
+    assert alone.asked.ask("POST", "/invocations", {"instances": []}).status == 404
+    assert alone.get("/v2/health/live").status == 200
+
+
+def test_without_a_dashboard_there_is_no_page(job: Job) -> None:
+    asked = Asked(job)
+    assert asked.ask("GET", "/dashboard").status == 404
+    asked.close()
+
+
+def test_without_keys_only_this_computer_by_its_own_name_sees_it(browser: Browser) -> None:
+    assert browser.get("/dashboard", host="localhost:8080").status == 200
+    assert browser.get("/dashboard", host="evil.example").status == 403
+
+
+# Logging in
+
+
+@pytest.fixture
+def keys(job: Job) -> dict[str, str]:
+    opened = rowcast.open(job.folder / "rowcast.toml")
+    return {scope: opened.create_key(scope, scope=scope) for scope in ("score", "read", "operate")}
+
+
+@pytest.fixture
+def locked(job: Job, keys: dict[str, str], browse: Callable[..., Browser]) -> Browser:
+    return browse(job)
+
+
+def test_with_keys_a_page_asks_to_log_in_and_comes_back_to_where_it_was_wanted(
+    locked: Browser, keys: dict[str, str]
+) -> None:
+    wanted = "/dashboard/jobs/wafers/row?key=W1"
+    reply = locked.get(wanted)
+    assert reply.status == 303
+    where = reply.headers["location"]
+    assert where == "/dashboard/login?next=%2Fdashboard%2Fjobs%2Fwafers%2Frow%3Fkey%3DW1"
+    assert f'value="{wanted}"' in locked.page(where)
+    assert locked.log_in(keys["read"], "%2Fdashboard%2Fjobs%2Fwafers").headers["location"] == "/dashboard/jobs/wafers"
+    assert "Log out" in locked.page("/dashboard/jobs/wafers")
+
+
+@pytest.mark.parametrize("scope", ["read", "operate"])
+def test_the_cookie_is_for_this_site_and_for_no_script(locked: Browser, keys: dict[str, str], scope: str) -> None:
+    cookie = locked.log_in(keys[scope]).headers["set-cookie"]
+    assert cookie.startswith(f"{COOKIE}=")
+    assert keys[scope] not in cookie
+    assert {"HttpOnly", "SameSite=Strict", "Path=/dashboard"} <= set(cookie.split("; "))
+    assert "Secure" not in cookie
+    over_tls = locked.log_in(keys[scope], **{"x-forwarded-proto": "https"})
+    assert "Secure" in over_tls.headers["set-cookie"]
+
+
+def test_a_key_that_may_only_score_does_not_log_in(locked: Browser, keys: dict[str, str]) -> None:
+    assert locked.log_in(keys["score"]).status == 403
+    assert locked.log_in("nonsense").status == 401
+    assert locked.get("/dashboard").status == 303
+
+
+def test_a_session_is_for_pages_alone(locked: Browser, keys: dict[str, str]) -> None:
+    locked.log_in(keys["operate"])
+    assert locked.get("/jobs").status == 401
+    assert locked.asked.ask("POST", "/jobs/wafers/refresh", b"", {"cookie": locked.cookie}).status == 401
+
+
+def test_a_revoked_key_ends_its_sessions(job: Job, locked: Browser, keys: dict[str, str]) -> None:
+    locked.log_in(keys["read"])
+    assert locked.get("/dashboard").status == 200
+    rowcast.open(job.folder / "rowcast.toml").revoke_key("read")
+    locked.asked.jobs[0].refresh()
+    assert locked.get("/dashboard").status == 303
+
+
+def test_logging_out_ends_the_session(locked: Browser, keys: dict[str, str]) -> None:
+    locked.log_in(keys["read"])
+    reply = locked.asked.ask("POST", "/dashboard/logout", b"", {"cookie": locked.cookie, **SAME})
+    assert (reply.status, "Max-Age=0" in reply.headers["set-cookie"]) == (303, True)
+    assert locked.get("/dashboard").status == 303
+
+
+def test_a_login_leads_nowhere_else(locked: Browser, keys: dict[str, str]) -> None:
+    for after in ("https://evil.example", "//evil.example", "/dashboard%0d%0aset-cookie: a=b", "/dashboardx", "%5C"):
+        assert locked.log_in(keys["read"], after).headers["location"] == "/dashboard", after
+
+
+def test_another_site_cannot_log_anybody_in(locked: Browser, keys: dict[str, str]) -> None:
+    assert locked.log_in(keys["read"], origin="http://evil.example").status == 403
+    assert locked.log_in(keys["read"], **{"sec-fetch-site": "cross-site"}).status == 403
+
+
+def test_who_fails_often_has_to_wait(locked: Browser, keys: dict[str, str]) -> None:
+    assert [locked.log_in("wrong").status for _ in range(11)] == [401] * 10 + [429]
+    reply = locked.log_in(keys["read"])
+    assert (reply.status, int(reply.headers["retry-after"]) > 0) == (429, True)
+
+
+def test_a_key_shows_its_own_jobs_alone(
+    job: Job, keys: dict[str, str], plain: Job, browse: Callable[..., Browser]
+) -> None:
+    plain.configure(name="another")
+    rowcast.open(plain.folder / "rowcast.toml").create_key("read", scope="read")
+    browser = browse(job, plain)
+    browser.log_in(keys["read"])
+    page = browser.page("/dashboard")
+    assert ">wafers</a>" in page
+    assert "another" not in page
+    assert browser.get("/dashboard/jobs/another").status == 303
+
+
+def test_a_key_may_also_come_in_a_header(locked: Browser, keys: dict[str, str]) -> None:
+    assert locked.get("/dashboard", authorization=f"Bearer {keys['read']}").status == 200
+    assert locked.get("/dashboard", x_api_key=keys["score"]).status == 403
+
+
+# When something is missing
+
+
+def test_a_job_that_never_ran_says_so_and_nothing_is_created(plain: Job, browse: Callable[..., Browser]) -> None:
+    browser = browse(plain)
+    before = plain.sql("SELECT name FROM sqlite_master ORDER BY name")
+    assert "Nothing has run yet." in browser.page("/dashboard")
+    for path in ("", "/charts", "/drift", "/row?key=W1", "/versions/1", "/runs/1"):
+        reply = browser.get(f"/dashboard/jobs/wafers{path}")
+        assert (reply.status, b"rowcast run" in reply.body) == (503, True), path
+    assert plain.sql("SELECT name FROM sqlite_master ORDER BY name") == before
+
+
+def test_a_job_without_a_champion_has_a_page(plain: Job, browse: Callable[..., Browser]) -> None:
+    plain.call("status")
+    browser = browse(plain)
+    page = browser.page("/dashboard/jobs/wafers")
+    assert "nothing is scored yet" in page
+    assert "There is no version yet" in page
+    assert "Nothing is counted yet." in browser.page("/dashboard/jobs/wafers/drift")
+    assert "No row has been scored." in browser.page("/dashboard/jobs/wafers/charts")
+
+
+def test_a_broken_store_hides_no_other_job_and_names_no_file(
+    job: Job, plain: Job, browse: Callable[..., Browser]
+) -> None:
+    plain.configure(name="another")
+    plain.call("status")
+    browser = browse(job, plain)
+    plain.stored(f"DROP TABLE {plain.table('run')}")
+    page = browser.page("/dashboard")
+    assert ">wafers</a>" in page
+    assert "cannot be read" in page
+    reply = browser.get("/dashboard/jobs/another")
+    assert reply.status == 503
+    assert str(plain.folder).encode() not in reply.body
+    assert b"Traceback" not in reply.body
+
+
+def test_standing_alerts_are_on_top_with_since_when_and_what_to_do(job: Job, browser: Browser) -> None:
+    since = datetime(2026, 5, 4, 6, tzinfo=UTC)
+    told = (
+        "wafers",
+        "drift",
+        "drift",
+        "s3 of tool E&K is 2 SDs higher",
+        "error",
+        since,
+        "look at E&K",
+        "rowcast drift",
+    )
+    with rowcast.open(job.folder / "rowcast.toml").connection() as opened:
+        opened.alerts.write([Alert(*told, None)], {"drift"})
+    page = browser.page("/dashboard/jobs/wafers")
+    shown = page[page.index('id="now"') : page.index('id="working"')]
+    for part in ("s3 of tool E&amp;K is 2 SDs higher", "2026-05-04 06:00", "look at E&amp;K", "rowcast drift"):
+        assert part in shown
+    assert "1 of 1 job to look at." in browser.page("/dashboard")
+
+
+def test_where_a_platform_asks_everybody_in_there_is_no_login(job: Job) -> None:
+    asked = Asked(job)
+    pages = Dashboard(asked.jobs)
+    asked.application = Application(asked.jobs, Guard(Asks.WHERE_THERE_ARE, is_local=False), pages=pages)
+    assert asked.ask("GET", "/dashboard", headers={"host": "fab.example"}).status == 200
+    asked.close()
