@@ -5,6 +5,7 @@
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make test-clients  the HTTP service with clients that others wrote, and held against its OpenAPI document
+# make test-browser  the dashboard in Chromium: every page at two widths, light and dark, held against axe-core
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
 # make sbom   which packages an installation with every extra for users holds, as CycloneDX under sbom/
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -45,6 +46,9 @@ test-orchestrators: .venv-orchestrators/installed .venv-airflow/installed
 	.venv-orchestrators/bin/python -m pytest --noconftest -rs -k "prefect or dagster" tests/orchestrators
 	ROWCAST_PYTHON=$(CURDIR)/.venv-orchestrators/bin/python \
 	  .venv-airflow/bin/python -m pytest --noconftest -rs -k airflow tests/orchestrators
+
+test-browser: .venv/installed-browser .venv/chromium
+	$(BIN)/python -m pytest -rs tests/acceptance/test_dashboard_browser.py
 
 test-clients: .venv/installed-clients
 	$(BIN)/python -m pytest -rs tests/acceptance/test_serve_clients.py
@@ -124,6 +128,13 @@ study: .venv/installed
 	  || { echo "needs libltdl: install libltdl7 (Debian, Ubuntu) or libtool-ltdl (Red Hat)"; exit 1; }
 	@touch $@
 
+# The tests of the dashboard need a browser.
+.venv/chromium: .venv/bin/python
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq chromium; } \
+	  || { echo "needs Chromium: install chromium (Debian, Red Hat) or chromium-browser"; exit 1; }
+	@touch $@
+
 # Compiled is what is imported, when it is: most modules of the libraries never are, which saves a minute.
 .venv/installed: pyproject.toml constraints.txt .venv/openmp
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
@@ -132,6 +143,10 @@ study: .venv/installed
 .venv/installed-test: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[test]'
 	@touch $@ .venv/installed
+
+.venv/installed-browser: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[browser]'
+	@touch $@ .venv/installed .venv/installed-test
 
 .venv/installed-docs: pyproject.toml constraints.txt .venv/openmp
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[docs]'

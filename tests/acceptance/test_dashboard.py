@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from asked import Asked, Reply
-from jobs import Job
+from jobs import SENSORS, Job
 
 import rowcast
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
@@ -73,6 +73,14 @@ def scored(make: Callable[..., Job]) -> Job:
     return job
 
 
+def scored_then(make: Callable[..., Job]) -> Job:
+    """The same, as of the day after its newest wafer."""
+    job = make("sqlite", "trained")
+    [newest] = job.sql("SELECT DATE(MAX(measured_at), '+1 day') AS day FROM wafers")
+    job.ok("infer", "--as-of", newest["day"])
+    return job
+
+
 @pytest.fixture
 def browse() -> Iterator[Callable[..., Browser]]:
     made: list[Browser] = []
@@ -114,9 +122,30 @@ def test_a_job_s_page_has_the_audit_s_numbers_rows_with_reasons_decisions_and_ru
     assert f"{status.rows.scored:,} scored" in page
     assert "it holds" in page
     assert "promoted" in page
-    assert page.count("/dashboard/jobs/wafers/row?key=") == 10
+    assert page.count("/dashboard/jobs/wafers/row?key=") >= 10
     assert page.count('<ul class="reasons">') > 0
     assert 'href="/dashboard/jobs/wafers/runs/1"' in page
+    assert "No row whose event lies in the 60 days to" in page  # the fab is of another year
+    assert 'href="/dashboard/jobs/wafers/charts"' in page
+
+
+def test_charts_of_the_newest_days_are_on_a_job_s_page(
+    prepared: Callable[..., Job], browse: Callable[..., Browser]
+) -> None:
+    page = browse(prepared(scored_then)).page("/dashboard/jobs/wafers")
+    assert re.search(r"\d of \d+ charts break a rule on their last day", page)
+    assert 'aria-labelledby="chart-0-title chart-0-desc"' in page
+
+
+def test_rows_that_were_set_aside_are_counted_by_the_rule_that_they_broke(job: Job, browser: Browser) -> None:
+    assert "Quarantined rows, by the rule they broke" not in browser.page("/dashboard/jobs/wafers")
+    job.sql(
+        f"UPDATE wafers SET {SENSORS[0]} = 1e308 WHERE wafer IN (SELECT wafer FROM wafers ORDER BY wafer DESC LIMIT 2)"
+    )
+    job.ok("infer", "--rescore")
+    page = browser.page("/dashboard/jobs/wafers")
+    shown = page[page.index("Quarantined rows, by the rule they broke") :]
+    assert re.search(rf"<code>{SENSORS[0]}</code></td><td>\w+</td><td class=\"num\">2</td>", shown)
 
 
 @pytest.mark.parametrize("path", ["charts", "drift", "versions/1", "runs/1"])

@@ -25,8 +25,7 @@ def page(report: ChartsReport) -> str:
 def sections(report: ChartsReport) -> list[Markup | None]:
     """Return the header and the sections, for a file or for a page that has others too."""
     charts, group_by = report.charts, report.group_by
-    counted = days_until(report.as_of, report.days, report.timezone)
-    window = (counted.first, counted.date(report.days - 1))
+    window = _window(report)
     named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
     figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
     found = []
@@ -42,6 +41,21 @@ def sections(report: ChartsReport) -> list[Markup | None]:
         drawn = [_draw(each, window, named[id(each)]) for each in charts]
         found.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
     return [_header(report, window), _list_broken(charts, named, group_by), *found]
+
+
+def excerpt(report: ChartsReport, where: str, most: int = 2) -> list[Markup]:
+    """Return what is broken now, with links to a page of all charts, and the first charts."""
+    named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(report.charts)}
+    rows = _broken_rows(report.charts, named)
+    drawn = [_draw(chart, _window(report), f"chart-{n}") for n, chart in enumerate(report.charts[:most])]
+    broken = parts.compact_table(_broken_headings(report.group_by), rows, numbers=(2, 3))
+    said = element("p", f"{len(rows)} of {len(report.charts)} charts break a rule on their last day.")
+    return [said, *([broken] if rows else []), element("div", *drawn, class_="pair")]
+
+
+def _window(report: ChartsReport) -> tuple[date, date]:
+    counted = days_until(report.as_of, report.days, report.timezone)
+    return (counted.first, counted.date(report.days - 1))
 
 
 def _header(report: ChartsReport, window: tuple[date, date]) -> Markup:
@@ -98,9 +112,21 @@ def _legend() -> Markup:
 
 def _list_broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None) -> Markup | None:
     """What is so now, at a glance."""
-    rows = [
+    rows = _broken_rows(charts, {chart: f"#{name}" for chart, name in named.items()})
+    if not rows:
+        return None
+    broken = parts.compact_table(_broken_headings(group_by), rows, numbers=(2, 3))
+    return element("section", element("h2", "Broken now"), broken)
+
+
+def _broken_headings(group_by: str | None) -> list[str]:
+    return ["chart", group_by or "group", "last day", "reference range", "rule broken"]
+
+
+def _broken_rows(charts: Sequence[Chart], named: dict[int, str]) -> list[list[object]]:
+    return [
         [
-            element("a", chart.what, href=f"#{named[id(chart)]}-figure"),
+            element("a", chart.what, href=f"{named[id(chart)]}-figure"),
             chart.group or "",
             words.value(chart, chart.points[-1].subgroup.value),
             words.reference_range(chart),
@@ -109,10 +135,6 @@ def _list_broken(charts: Sequence[Chart], named: dict[int, str], group_by: str |
         for chart in charts
         if chart.points[-1].broken
     ]
-    if not rows:
-        return None
-    headings = ["chart", group_by or "group", "last day", "reference range", "rule broken"]
-    return element("section", element("h2", "Broken now"), parts.compact_table(headings, rows, numbers=(2, 3)))
 
 
 def _draw(chart: Chart, window: tuple[date, date], name: str) -> Markup:

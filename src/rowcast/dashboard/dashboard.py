@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote
 import structlog
 
 from rowcast.card.html import content as card_content
+from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, style
 from rowcast.dashboard.job_page import job_page
@@ -121,11 +122,9 @@ class Dashboard:
         settings, kept = job.settings, self._kept
         match list(rest):
             case []:
-                return lambda: job_page(self._look(job), viewer)
+                return lambda: job_page(self._look(job), self._charts(job) if settings.source.time else None, viewer)
             case ["charts"]:
-                columns = tuple(query.get("column", ()))
-                read = partial(looks.look_at_charts, settings, columns)
-                return lambda: charts_page(kept.get((job.name, "charts", columns), read), viewer)
+                return lambda: charts_page(self._charts(job, tuple(query.get("column", ()))), viewer)
             case ["drift"]:
                 find = partial(looks.look_at_drift, settings)
                 return lambda: drift_page(kept.get((job.name, "drift"), find), viewer)
@@ -140,6 +139,10 @@ class Dashboard:
 
     def _look(self, job: ServedJob) -> Look:
         return self._kept.get((job.name, "look"), partial(look_at, job.settings))
+
+    def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> ChartsReport:
+        read = partial(looks.look_at_charts, job.settings, columns)
+        return self._kept.get((job.name, "charts", columns), read)
 
     def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer) -> str:
         found: list[Look] = []

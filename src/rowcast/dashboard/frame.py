@@ -57,7 +57,7 @@ def _bar(viewer: Viewer, crumbs: Sequence[Crumb]) -> Markup:
         action=f"{ROOT}/logout",
     )
     return element(
-        "div",
+        "header",
         element("span", "rowcast", class_="brand"),
         element("nav", element("ol", *items), aria_label="Breadcrumb", class_="crumbs"),
         leave if viewer.has_session else None,

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rowcast.charts.page import excerpt
+from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look
@@ -19,20 +21,22 @@ _SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
 _FIRST = 5  # decisions and versions that are not folded away
 
 
-def job_page(look: Look, viewer: Viewer) -> str:
-    """Return the page."""
+def job_page(look: Look, charts: ChartsReport | None, viewer: Viewer) -> str:
+    """Return the page; `charts` is None where the job names no time."""
     parts = [
         section("now", "What to look at now", *_now(look)),
         section("working", "Is it working?", *_working(look)),
         section("rows", "Highest-scoring rows", *_leading(look)),
         section("cost", "Cost and quality", *_cost(look)),
+        section("charts", "Control charts", *_charts(look, charts)),
         section("versions", "Versions and decisions", *_versions(look)),
         section("runs", "Runs", *_runs(look)),
     ]
-    links = [("now", "Now"), ("working", "Working"), ("rows", "Rows"), ("cost", "Cost"), ("versions", "Versions")]
-    inner = [element("a", text, href=f"#{name}") for name, text in [*links, ("runs", "Runs")]]
+    links = [("now", "Now"), ("working", "Working"), ("rows", "Rows"), ("cost", "Cost")]
+    links += [("charts", "Charts"), ("versions", "Versions"), ("runs", "Runs")]
+    inner = [element("a", text, href=f"#{name}") for name, text in links]
     further = [
-        element("a", "Control charts", href=link(look.name, "charts")),
+        element("a", "All charts", href=link(look.name, "charts")),
         element("a", "Drift by column", href=link(look.name, "drift")),
     ]
     return page(
@@ -53,14 +57,19 @@ def _opening(look: Look) -> Markup:
     return element(
         "header",
         element("h1", look.name, " ", badge(text, state)),
-        element("p", f"{status.source}, as of ", moment(look.read_at), class_="soft"),
+        element("p", f"{look.source}, as of ", moment(look.read_at), class_="soft"),
         element(
             "div",
             tile("Pending", f"{status.rows.pending:,}", *_age(look), state="" if look.pending_age is None else "warn"),
             tile(
                 "Champion",
                 f"v{champion.version}" if champion else "none",
-                element("span", "since ", moment(service.since), f", by {service.decided_by}")
+                element(
+                    "span",
+                    "since ",
+                    moment(service.since),
+                    f", {words.age(service.since, look.read_at)}, {service.outcome} by {service.decided_by}",
+                )
                 if service
                 else "'rowcast run' trains the first",
                 state="" if champion else "bad",
@@ -92,11 +101,9 @@ def _age(look: Look) -> list[str]:
 
 
 def _now(look: Look) -> list[Markup]:
-    told = [alert.what for alert in look.standing]
-    needs = [need for need in look.status.needs_a_person if not any(what in need for what in told)]
     found = [_alert(alert, look) for alert in look.standing]
-    if needs:
-        found.append(element("ul", *(element("li", need) for need in needs), class_="needs"))
+    if look.other_needs:
+        found.append(element("ul", *(element("li", need) for need in look.other_needs), class_="needs"))
     if not found:
         found.append(element("p", badge("all well", "good"), " No alert stands and nothing needs a person."))
     if look.status.drift:
@@ -158,19 +165,56 @@ def _working(look: Look) -> list[Markup | None]:
 
 def _leading(look: Look) -> list[Markup]:
     if not look.leading:
-        found = element("p", "No row has been scored yet.", class_="soft")
-        return [found, _search(look)]
-    rows = [_leading_row(look, row) for row in look.leading]
-    return [
-        element(
-            "p",
-            f"Of runs in the {LEADING_DAYS} days to {look.quality.as_of:%Y-%m-%d}. A reason is a column that "
-            "moved the score, with its value and what is usual: the middle nine in ten of the training rows.",
-            class_="soft",
-        ),
-        table([", ".join(look.key), "score", "predicted", "why: column, value, what is usual"], rows, (1,)),
-        _search(look),
+        found = [element("p", "No row has been scored yet.", class_="soft")]
+        return [*found, *_set_aside(look), _search(look)]
+    about = (
+        f"Of runs in the {LEADING_DAYS} days to {look.quality.as_of:%Y-%m-%d}. A reason is a column that moved the "
+        "score, with its value and what is usual: the middle nine in ten of the training rows."
+    )
+    found = [element("p", about, class_="soft"), _row_table(look, look.leading), _search(look)]
+    if look.uncertain:
+        found += [
+            element("h3", "Uncertain rows, worth measuring next"),
+            element("p", "Of these the model says too little to decide on; a label teaches it most.", class_="soft"),
+            _row_table(look, look.uncertain),
+        ]
+    return [*found, *_set_aside(look)]
+
+
+def _row_table(look: Look, rows: Sequence[LeadingRow]) -> Markup:
+    headings = [", ".join(look.key), "score", "predicted", "why: column, value, what is usual"]
+    return table(headings, [_leading_row(look, row) for row in rows], (1,))
+
+
+def _set_aside(look: Look) -> list[Markup]:
+    if not look.set_aside:
+        return []
+    rows = [
+        [
+            element("code", each.column),
+            each.rule,
+            f"{each.rows:,}",
+            element("a", ", ".join(each.example), href=link(look.name, "row", key=each.example)),
+        ]
+        for each in look.set_aside
     ]
+    way_out = "Once the values are right at the source, or the rule in rowcast.toml: "
+    return [
+        element("h3", "Quarantined rows, by the rule they broke"),
+        table(["column", "rule", "rows", "the newest"], rows, (2,)),
+        element("p", way_out, element("code", "rowcast requeue"), " scores them.", class_="soft"),
+    ]
+
+
+def _charts(look: Look, charts: ChartsReport | None) -> list[Markup]:
+    if charts is None:
+        return [element("p", "There are none, since [source] names no time.", class_="soft")]
+    where = link(look.name, "charts")
+    if not charts.charts:
+        said = f"No row whose event lies in the {charts.days} days to {charts.as_of:%Y-%m-%d} has been scored. "
+        return [element("p", said, element("a", "All charts", href=where), class_="soft")]
+    more = element("p", element("a", f"All {len(charts.charts):,} charts, by sensor and group", href=where))
+    return [*excerpt(charts, where), more]
 
 
 def _leading_row(look: Look, row: LeadingRow) -> list[object]:

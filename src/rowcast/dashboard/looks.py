@@ -14,17 +14,19 @@ from rowcast.config import Settings
 from rowcast.drift_report import DriftReport, report_drift
 from rowcast.errors import RowcastError
 from rowcast.explain import Explanation, explain
+from rowcast.health import find_needs
 from rowcast.job.opening import Job, open_job
+from rowcast.messages.health import TroubleStands, describe_need
 from rowcast.quality_report import QualityReport, report_quality
 from rowcast.status import Status, read_status
 from rowcast.store.alert_record import Alert
-from rowcast.store.reading.leading_rows import read_leading
+from rowcast.store.reading.leading_rows import SetAside, count_set_aside, read_leading
 from rowcast.store.records import DecisionRecord, RunRecord, ScoringRun, StepRecord
 from rowcast.store.registry import Version
 
 DAYS = 60  # of cost and activity
 LEADING_DAYS = 7
-_LEADING = 10  # rows
+_LEADING, _UNCERTAIN = 10, 5  # rows
 _RUNS = 15
 
 
@@ -59,12 +61,16 @@ class Look:
     read_at: datetime
     status: Status
     key: tuple[str, ...]  # names of the key's columns
+    source: str  # which table or query
     standing: tuple[Alert, ...]
+    other_needs: tuple[str, ...]  # of a person, but for the alerts that stand
     runs: tuple[RunRecord, ...]  # the newest first
     pending_age: timedelta | None  # of the oldest pending row; None where none waits
     quality: QualityReport
     activity: tuple[ScoringRun, ...]  # runs of the days of `quality`
     leading: tuple[LeadingRow, ...]
+    uncertain: tuple[LeadingRow, ...]  # of which the model says too little
+    set_aside: tuple[SetAside, ...]  # quarantined rows by why
     decisions: tuple[DecisionRecord, ...]
     versions: tuple[Version, ...]
 
@@ -98,12 +104,16 @@ def look_at(settings: Settings) -> Look:
             now,
             status,
             tuple(column.name for column in job.source.key),
+            job.source.identity,
             tuple(job.alerts.list_standing()),
+            tuple(describe_need(need) for need in find_needs(job) if not isinstance(need, TroubleStands)),
             tuple(job.runs.newest(_RUNS)),
             None if age is None else timedelta(hours=age),
             found,
             _activity(job, found),
-            _leading(job, found.as_of),
+            _leading(job, found.as_of, _LEADING),
+            _leading(job, found.as_of, _UNCERTAIN, uncertain=True),
+            tuple(count_set_aside(job.store, job.own)) if status.rows.quarantined else (),
             tuple(job.registry.decisions()),
             tuple(job.registry.versions()),
         )
@@ -152,10 +162,12 @@ def _activity(job: Job, found: QualityReport) -> tuple[ScoringRun, ...]:
     return tuple(each for each in job.profiles.runs(min(meant)) if each.run_id in meant) if meant else ()
 
 
-def _leading(job: Job, until: datetime) -> tuple[LeadingRow, ...]:
+def _leading(job: Job, until: datetime, most: int, *, uncertain: bool = False) -> tuple[LeadingRow, ...]:
     runs = job.runs.as_of(until - timedelta(days=LEADING_DAYS), until)
+    if not runs:
+        return ()
     names = [column.name for column in job.source.key]
-    found = read_leading(job.store, job.own, (min(runs), max(runs)), _LEADING) if runs else []
+    found = read_leading(job.store, job.own, (min(runs), max(runs)), most, uncertain=uncertain)
     return tuple(_row(each, names) for each in found)
 
 

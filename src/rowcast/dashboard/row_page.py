@@ -49,12 +49,18 @@ def _text(value: Any) -> str:
 
 
 def _tiles(row: ScoredRow) -> Markup:
-    again = "comes out again" if row.reproduced else "its values have changed since" if row.changed else "does not"
+    again = (
+        "the score comes out again"
+        if row.reproduced
+        else "its values have changed since"
+        if row.changed
+        else "the score does not come out again"
+    )
     about = "" if row.threshold is None else f"flagged from {words.describe_score(row.threshold, row.threshold)} on"
     return element(
         "div",
         tile("Score", words.describe_score(row.score, row.threshold), about),
-        tile("Decision", str(row.predicted), "the model says too little about it" if row.uncertain else ""),
+        tile("Predicted", str(row.predicted), "the model says too little about it" if row.uncertain else ""),
         tile("Version", f"v{row.model_version}", element("span", "scored ", moment(row.scored_at))),
         tile("Computed again", "same" if row.reproduced else "other", again, state="" if row.reproduced else "warn"),
         class_="tiles",

@@ -38,10 +38,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: It
     right = set(numbers)
 
     def cells(row: Sequence[object], name: str) -> Markup:
-        scope = "col" if name == "th" else None
-        made = (
-            element(name, cell, class_="num" if place in right else None, scope=scope) for place, cell in enumerate(row)
-        )
+        made = []
+        for place, cell in enumerate(row):
+            class_ = "num" if place in right else None
+            is_heading = name == "th" and cell != ""  # a column without a heading has an empty cell there
+            made.append(element(name if is_heading else "td", cell, class_=class_, scope="col" if is_heading else None))
         return element("tr", *made)
 
     head = element("thead", cells(headings, "th")) if any(headings) else None
@@ -49,8 +50,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]], numbers: It
 
 
 def scroll_box(content: Markup) -> Markup:
-    """Return a box in which what is too wide can be scrolled."""
-    return element("div", content, class_="scrolling")
+    """Return a box in which what is too wide can be scrolled, by keyboard too."""
+    return element("div", content, class_="scrolling", tabindex="0", role="group", aria_label="Table")
 
 
 def tag(text: str, why: str, class_: str = "tag") -> Markup:
