@@ -311,6 +311,7 @@ class Model:
     def promote(self, version: int) -> None:
         self.before.setdefault(version, self.champion)
         self.champion = version
+        self.complete_to = None  # rows that the one before could have learned from are looked for, however old
 
 
 # What may happen next is drawn from what there is.

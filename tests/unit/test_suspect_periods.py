@@ -92,6 +92,13 @@ def test_a_relation_that_really_changed_is_learned_from() -> None:
     assert fitted(outcome).suspect_periods == ()
 
 
+def test_another_product_of_which_none_fails_is_learned_from() -> None:
+    """No model from before can know it: its values are unlike all others'."""
+    values = VALUES.copy()
+    values[BAD, 3] += 6
+    assert fitted(changed(BAD, False), values).suspect_periods == ()
+
+
 def test_the_gates_rows_are_named_by_their_place_among_all() -> None:
     border = 48 * EACH
     built = fitted(changed(BAD, RANDOM.permutation(OUTCOME[BAD])), judged_from=border)

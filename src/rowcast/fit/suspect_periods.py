@@ -4,8 +4,9 @@ Labels that were shuffled, joined to the wrong rows, or all set to one value hav
 before predict; a column that was filled in after the outcome tells it nearly without error for a while. A model that
 learned from such a period would be worse on every later row. So the period is set aside, and a person is told.
 
-Where the relation itself has changed, what came since then can be predicted from its own first half: such a period is
-kept, since it is what the next rows are like.
+Two things are no fault, and such a period is kept. Where the relation itself has changed, what came since then can be
+predicted from its own first half. And rows unlike all others, as of another product, are none that models from before
+could know.
 """
 
 import warnings
@@ -20,6 +21,7 @@ from rowcast.fit.out_of_fold import OutOfFold
 from rowcast.fit.selection import AVERAGE, add_average
 from rowcast.fit.training_data import TrainingData
 from rowcast.models import calibration
+from rowcast.models.target import Target
 from rowcast.store.records import LabelFault
 
 Floats = npt.NDArray[np.float64]
@@ -35,6 +37,10 @@ _EXPECTED = 30.0  # rows of a class, of which none came
 _AS_USUAL = 0.9  # of the chance of that class in all rows: less, and the models say that the period is another one
 _KNOWS, _KNEW = 0.995, 0.85  # area under the ROC curve of one column: in the period, and usually at most
 _TELLS, _SURER = 0.97, 4.0  # what models from before reach in the period at most; how many times their error is larger
+_UNLIKE = 0.95  # area under the ROC curve by which rows are told from all others: more is another population
+_OTHERS = 5_000  # rows that they are told from, at most about
+_QUICK = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 10, "lambda_l2": 1.0, "seed": 0}
+_DAY = 86_400_000_000  # microseconds
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,7 @@ def _cut(time: Places, outcome: Bools) -> Places:
     share = min(outcome.mean(), 1 - outcome.mean())
     least = max(_ROWS, _RARER / max(share, 1e-9))
     bounds = [0]
-    for day in (np.flatnonzero(np.diff(time // 86_400_000_000)) + 1).tolist():
+    for day in (np.flatnonzero(np.diff(time // _DAY)) + 1).tolist():
         if day - bounds[-1] >= least and len(time) - day >= least:
             bounds.append(day)
     return np.array([*bounds, len(time)])
@@ -121,7 +127,7 @@ def _contradicting(training: TrainingData, periods: _Periods) -> Iterator[Suspec
     wrong |= touched & (np.append(wrong[1:], False) | np.append(False, wrong[:-1]))
     for first, last in _runs(wrong):
         rows = periods.place[periods.bounds[first] : periods.bounds[last]]
-        if not _is_new_relation(training, rows, usual):
+        if not _is_new_relation(training, rows, usual) and not _is_another_population(training, rows):
             is_constant = bool(constant[first:last].any())
             fault = LabelFault.LABELS_CONSTANT if is_constant else LabelFault.LABELS_CONTRADICT
             shown = None if is_constant else float(np.nanmean(auc[first:last]))
@@ -151,11 +157,27 @@ def _is_new_relation(training: TrainingData, rows: Places, usual: float) -> bool
     counts = [training.target.take(part).counts.min() for part in (early, late)]
     if min(counts) < 5:
         return False
-    shape = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 10, "lambda_l2": 1.0, "seed": 0}
-    booster = train_booster(training.matrix.take(early), training.target.take(early), shape, 50)
+    booster = train_booster(training.matrix.take(early), training.target.take(early), _QUICK, 50)
     said = np.asarray(booster.predict(training.matrix.values[late], raw_score=True, num_threads=1))
     auc, error = _rank(training.target.values[late], said[:, None])
     return bool(auc[0] - 0.5 > max(3 * error, (usual - 0.5) / 2))
+
+
+def _is_another_population(training: TrainingData, rows: Places) -> bool:
+    """Whether the rows can be told from all others by their values alone, on days that were not learned from."""
+    others = np.setdiff1d(np.arange(len(training.target)), rows)
+    sample = np.sort(np.concatenate([rows, others[:: max(1, len(others) // _OTHERS)]]))
+    here, day = np.isin(sample, rows), training.time[sample] // _DAY
+    matrix, found = training.matrix.take(sample), []
+    for even in (0, 1):
+        learned, judged = np.flatnonzero(day % 2 == even), np.flatnonzero(day % 2 != even)
+        target = Target("binary", here[learned], (0, 1))
+        if not 0 < here[learned].sum() < len(learned):
+            return False
+        booster = train_booster(matrix.take(learned), target, _QUICK, 50)
+        said = np.asarray(booster.predict(matrix.values[judged], raw_score=True, num_threads=1))
+        found.append(_rank(here[judged], said[:, None])[0][0])
+    return bool(np.mean(found) > _UNLIKE)
 
 
 def _knowing(training: TrainingData, periods: _Periods) -> Iterator[SuspectPeriod]:
