@@ -84,6 +84,6 @@ LINES: dict[str, Callable[[Floats, Any, Task], float]] = {
     "cheapest": partial(_near, 0.0),
     "half way": _between,
     "kept": choose_threshold,
-    "one error": partial(_near, 1.0),
+    "half an error": partial(_near, 0.5),
     "Elkan": _elkan,
 }
