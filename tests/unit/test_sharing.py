@@ -73,7 +73,7 @@ def test_candidates_that_differ_in_name_or_seed_are_not_taken_for_one_another(tm
         for candidate in [*default_candidates("binary", 0), *default_candidates("binary", 1)]:
             fit_candidate(candidate, ROWS, TARGETS["binary"])
     kept = [path for path in tmp_path.iterdir() if not path.suffix]
-    assert len(kept) == 6  # both logistic models take no seed
+    assert len(kept) == 8  # both logistic models take no seed
 
 
 def test_columns_are_chosen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
