@@ -1,14 +1,19 @@
 """The dashboard: what its pages say, who may see them, and what text from tables can do to them."""
 
+import http.client
+import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from asked import Asked, Reply
 from jobs import SENSORS, Job
+from test_kinds import filled
 
 import rowcast
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
@@ -183,6 +188,15 @@ def test_a_page_loads_nothing_from_elsewhere_runs_nothing_and_has_an_outline(bro
     assert reply.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.parametrize(
+    ("path", "status"), [("runs/99", 404), ("versions/99", 404), ("row", 400), ("row?key=a&key=b", 400)]
+)
+def test_what_is_not_there_or_cannot_be_asked_is_said(browser: Browser, path: str, status: int) -> None:
+    reply = browser.get(f"/dashboard/jobs/wafers/{path}")
+    assert reply.status == status, reply.body
+    assert b"Traceback" not in reply.body
+
+
 def test_every_input_has_a_label(browser: Browser) -> None:
     for path in ("/dashboard/login", "/dashboard/jobs/wafers"):
         page = browser.page(path)
@@ -231,6 +245,66 @@ def test_without_a_dashboard_there_is_no_page(job: Job) -> None:
 def test_without_keys_only_this_computer_by_its_own_name_sees_it(browser: Browser) -> None:
     assert browser.get("/dashboard", host="localhost:8080").status == 200
     assert browser.get("/dashboard", host="evil.example").status == 403
+
+
+@pytest.mark.parametrize(
+    ("command", "shown", "scores"),
+    [
+        (["serve"], 200, 200),
+        (["serve", "--no-dashboard"], 404, 200),
+        (["serve", "--behind", "vertex", "--host", "127.0.0.1"], 404, 200),
+        (["dashboard"], 200, 404),
+    ],
+    ids=["beside", "left out", "behind a platform", "alone"],
+)
+def test_the_commands_say_where_it_is(
+    lite: Job, start: Callable[..., Any], command: list[str], shown: int, scores: int
+) -> None:
+    process = start(lite, *command, "--port", "0")
+    lines = iter(process.stderr.readline, "")
+    found = next(line for said in lines if (line := json.loads(said))["event"] == "serving")
+
+    def ask(path: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", int(found["url"].rpartition(":")[2]), timeout=30)
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        reply.read()
+        connection.close()
+        return reply.status
+
+    assert (ask("/dashboard"), ask("/jobs/wafers/example")) == (shown, scores)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_every_page_reads_each_database(trained: Job, browse: Callable[..., Browser]) -> None:
+    trained.ok("infer")
+    browser = browse(trained)
+    for path in ("", "/jobs/wafers", "/jobs/wafers/charts", "/jobs/wafers/drift", "/jobs/wafers/runs/1"):
+        browser.page(f"/dashboard{path}")
+    found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
+    assert found
+    assert "Contributions to the score" in browser.page(found[0])
+
+
+def of_kind(make: Callable[..., Job], kind: str) -> Job:
+    """A job of several classes, or of values, that has scored what waited."""
+    job = filled(make("sqlite", "empty"), kind)
+    job.ok("run")
+    return job
+
+
+@pytest.mark.parametrize("kind", ["classes", "values"])
+def test_several_outcomes_and_amounts_have_pages_too(
+    prepared: Callable[..., Job], browse: Callable[..., Browser], kind: str
+) -> None:
+    browser = browse(prepared(of_kind, kind))
+    for path in ("", "/jobs/wafers/charts", "/jobs/wafers/drift", "/jobs/wafers/versions/1"):
+        browser.page(f"/dashboard{path}")
+    found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
+    assert found
+    assert "the score comes out again" in browser.page(found[0])
 
 
 # Logging in

@@ -21,7 +21,7 @@ from rowcast.dashboard.plain_pages import login_page, problem_page
 from rowcast.dashboard.row_page import row_page
 from rowcast.dashboard.run_page import charts_page, drift_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
-from rowcast.errors import DatabaseError, RowcastError, as_rowcast_error
+from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error
 from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Header, Request, Response, read_body
 from rowcast.serve.refusal import Refusal
@@ -42,6 +42,7 @@ _SAFE: Sequence[Header] = (
     (b"referrer-policy", b"same-origin"),
 )
 _KEPT_NOWHERE: Header = (b"cache-control", b"no-store")
+_STATUSES = {UsageError: 400, RunError: 404, ModelError: 404}  # all else is the store's or the source's trouble
 _LONGEST = 8192  # bytes of a form
 _AWAY = "the service's log says more; the page comes back once the database does"
 
@@ -77,7 +78,9 @@ class Dashboard:
             return _html(text, refusal.status, refusal.headers)
         except RowcastError as error:
             what, hint = _describe(error)
-            return _html(problem_page("This cannot be read", what, hint, viewer), 503)
+            status = next((found for kind, found in _STATUSES.items() if isinstance(error, kind)), 503)
+            heading = "Not found" if status == 404 else "This cannot be read"
+            return _html(problem_page(heading, what, hint, viewer), status)
 
     async def _route(self, request: Request, guard: Guard, viewer: Viewer) -> Response:
         match request.method, request.path.rstrip("/"):

@@ -63,7 +63,7 @@ def drift_page(found: DriftReport, viewer: Viewer) -> str:
             "header",
             element("p", "Drift by column", class_="kicker"),
             element("h1", found.job, " ", badge("drifts", "warn") if found.is_drifting else None),
-            element("p", str(about["drift"])),
+            element("p", f"Drift: {about['drift']}."),
             element("p", f"Looked at {about['looked_at']}.", class_="soft") if "looked_at" in about else None,
         ),
         section(
