@@ -57,7 +57,7 @@ def _opening(look: Look) -> Markup:
     return element(
         "header",
         element("h1", look.name, " ", badge(text, state)),
-        element("p", f"{look.source}, as of ", moment(look.read_at), class_="soft"),
+        element("p", f"Rows of {look.source}, as of ", moment(look.read_at), class_="soft"),
         element(
             "div",
             tile("Pending", f"{status.rows.pending:,}", *_age(look), state="" if look.pending_age is None else "warn"),
@@ -153,7 +153,9 @@ def _working(look: Look) -> list[Markup | None]:
         (1, 2),
     )
     proven = element("p", "Every row of the source is in just one place: ", sign)
-    when = element("p", equation(rows.to_dict()), ". Counted ", moment(look.read_at), ".", class_="soft")
+    when = element(
+        "p", equation(rows.to_dict()).replace("_", " "), ". Counted ", moment(look.read_at), ".", class_="soft"
+    )
     return [
         element("p", said),
         element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in unusual), class_="needs")

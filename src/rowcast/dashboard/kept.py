@@ -14,9 +14,13 @@ Result = TypeVar("Result")
 
 @dataclass
 class Kept:
-    """Results by what was asked; an error is not kept."""
+    """Results by what was asked; an error is not kept.
+
+    What took longer than a second to read is kept as many times longer, so that pages cost a database little.
+    """
 
     seconds: float = SECONDS
+    clock: Callable[[], float] = time.monotonic
     _found: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
     _locks: dict[Hashable, threading.Lock] = field(default_factory=dict)
 
@@ -26,8 +30,10 @@ class Kept:
             self._found.clear()
             self._locks = {}
         with self._locks.setdefault(asked, threading.Lock()):
-            at, result = self._found.get(asked, (0.0, None))
-            if asked not in self._found or time.monotonic() - at > self.seconds:
+            until, result = self._found.get(asked, (0.0, None))
+            begun = self.clock()
+            if asked not in self._found or begun >= until:
                 result = read()
-                self._found[asked] = (time.monotonic(), result)
+                read_at = self.clock()
+                self._found[asked] = (read_at + self.seconds * max(1.0, read_at - begun), result)
             return result  # type: ignore[no-any-return]

@@ -55,7 +55,7 @@ def _job(look: Look, name: str) -> Markup:
         element(
             "div",
             element("h2", element("a", look.name, href=link(look.name)), " ", badge(text, state)),
-            element("p", look.source, class_="soft clip"),
+            element("p", f"Rows of {look.source}", class_="soft clip"),
             element("ul", *needs, class_="needs") if needs else None,
             class_="job-head",
         ),
