@@ -14,6 +14,7 @@ import pytest
 from asked import Asked, Reply
 from jobs import SENSORS, Job
 from test_kinds import filled
+from test_serve_stays_up import away
 
 import rowcast
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
@@ -443,6 +444,20 @@ def test_a_broken_store_hides_no_other_job_and_names_no_file(
     assert reply.status == 503
     assert str(plain.folder).encode() not in reply.body
     assert b"Traceback" not in reply.body
+
+
+def test_a_database_that_goes_away_is_said_and_the_page_comes_back(
+    make_job: Callable[..., Job], browse: Callable[..., Browser]
+) -> None:
+    job = make_job("postgresql", "trained")
+    browser = browse(job)
+    assert browser.get("/dashboard/jobs/wafers").status == 200
+    with away(job):
+        assert "The database does not answer as it should." in browser.page("/dashboard")
+        reply = browser.get("/dashboard/jobs/wafers")
+        assert (reply.status, b"comes back once the database does" in reply.body) == (503, True)
+        assert job.place.url.encode() not in reply.body
+    assert browser.get("/dashboard/jobs/wafers").status == 200
 
 
 def test_standing_alerts_are_on_top_with_since_when_and_what_to_do(job: Job, browser: Browser) -> None:
