@@ -16,6 +16,7 @@ RowcastError            what happened, where, and the way out
 └── BusyError           another run, which is alive, does what this one was asked to do
 """
 
+import errno
 import re
 import sys
 import types
@@ -197,10 +198,19 @@ def shorten(said: str) -> str:
     return said if len(said) <= _LONGEST else f"{said[:half]} … {said[-half:]}"
 
 
+_DISK = {
+    errno.ENOSPC: "no space is left on the disk",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EROFS: "the file system can only be read",
+}
+
+
 def as_rowcast_error(error: Exception) -> RowcastError:
     """Return the error itself where rowcast raised it on purpose, else a RunError that carries what it says."""
     if isinstance(error, RowcastError):
         return error
+    if isinstance(error, OSError) and (known_disk := _DISK.get(error.errno or 0)):
+        return RunError(known_disk, hint="nothing is lost: make room or mend the rights, then 'rowcast resume'")
     known = RunError(describe(error, details=False), detail=" ".join(str(error).split()))
     known.origin = dedup_key(error)
     return known

@@ -13,6 +13,7 @@ from rowcast.init import quote
 from rowcast.job.opening import open_job
 from rowcast.store.records import DecisionOutcome
 from rowcast.training.comparison import decide
+from rowcast.watch import quality
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 ROWS = 700  # one an hour
@@ -138,3 +139,30 @@ def test_a_decision_as_of_an_earlier_day_knows_nothing_of_later_ones(database: P
         then = decide(job, costs, START + timedelta(hours=500), decisions, "same", more).evidence
         now = decide(job, costs, START + timedelta(hours=650), decisions, "same", more).evidence
     assert then.prior_gain == DEFAULT.slope * np.log(2) != now.prior_gain
+
+
+def test_what_the_version_before_scored_still_tells_how_good_it_was(database: Place, tmp_path: Path) -> None:
+    """The newer version learned from those rows, the one before did not."""
+    fill(database)
+    found = settings(database, tmp_path)
+    retrain(found, 400)
+    database.run("UPDATE t SET failed = NULL WHERE id > 400")
+    pipeline.run(found, "infer", as_of=moment(600))
+    database.run("UPDATE t SET failed = CASE WHEN s1 > 0.8 THEN 1 ELSE 0 END WHERE id > 400")
+    assert retrain(found, 600).decision.outcome is DecisionOutcome.PROMOTED
+    with open_job(found) as job:
+        [before] = [each for each in quality.quality(job, START + timedelta(hours=600), 30) if each.version == 1]
+    assert before.whole.rows == before.whole.labelled == 200
+
+
+def test_a_first_version_whose_gate_never_ran_stops_no_later_run(
+    database: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(database)
+    found = settings(database, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.delattr(gate, "first")
+        with pytest.raises(AttributeError):
+            pipeline.run(found, "full-pipeline", as_of=moment(400))
+    done = pipeline.run(found, "full-pipeline", as_of=moment(401))
+    assert done.champion == 2

@@ -16,7 +16,7 @@ def list_caveats(card: Card) -> list[str]:
     """Return everything on record that should make one careful, in whole sentences."""
     checks = (
         *(_damage, _unmeasured, _first, _by_hand, _few, _chance, _trivial, _idle),
-        *(_drift, _calibration, _coverage, _suspects),
+        *(_drift, _calibration, _coverage, _suspects, _set_aside),
     )
     return [sentence for check in checks for sentence in check(card)]
 
@@ -142,3 +142,13 @@ def _coverage(card: Card) -> Iterator[str]:
 def _suspects(card: Card) -> Iterator[str]:
     for each in card.metrics.get("suspects") or []:
         yield f"Column {each['column']} is suspect: {each['why']}."
+
+
+def _set_aside(card: Card) -> Iterator[str]:
+    for each in card.metrics.get("set_aside") or []:
+        why = {
+            "labels contradict": "their labels contradict what every model from before predicts",
+            "labels constant": "they hold one outcome alone",
+            "column knows": f"column {each['column']} tells the outcome by itself, as if written after it",
+        }[each["fault"]]
+        yield f"{each['rows']:,} labelled rows of {each['from'][:10]} to {each['to'][:10]} were set aside: {why}."

@@ -1,11 +1,12 @@
 """What every command shares: the app itself, its options, and a job opened for looking."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 import rowcast
 from rowcast import logs
@@ -33,6 +34,17 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, hint: str) -> None:
         super().__init__()
         self.hint = hint
+
+
+def read_version(_: object, tokens: Sequence[Token]) -> int:
+    """Return the number of a version, written as 9 or as v9."""
+    text = tokens[0].value
+    if not text.removeprefix("v").isdigit():
+        raise ValueError(f"a version is a number such as 9, or v9, not '{text}'")
+    return int(text.removeprefix("v"))
+
+
+VersionNumber = Annotated[int, Parameter(converter=read_version)]
 
 
 @Parameter(name="*")

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from rowcast import report
 from rowcast.api import Job
-from rowcast.cli.app import COMMON, AsOf, Common, Json, app, quiet_job, write_page
+from rowcast.cli.app import COMMON, AsOf, Common, Json, VersionNumber, app, quiet_job, write_page
 from rowcast.cli.terminal import finish, log_to_file
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def _interval(metrics: dict[str, Any]) -> str:
 
 @versions.command
 def show(
-    version: int | None = None,
+    version: VersionNumber | None = None,
     /,
     *,
     html: Annotated[Path | None, Parameter(help="Write the card as one HTML file, with pictures.")] = None,
@@ -142,7 +142,7 @@ def verify(*, json: Json = False, common: Common = COMMON) -> int:
 
 
 @versions.command
-def sign(version: int, /, *, common: Common = COMMON) -> int:
+def sign(version: VersionNumber, /, *, common: Common = COMMON) -> int:
     """Sign a version that you trust, as it is stored, by the first key of ROWCAST_SIGNING_KEY."""
     quiet_job(common).sign_model(version)
     report.show(f"v{version} is signed")

@@ -2,11 +2,11 @@
 
 from rowcast import report
 from rowcast.api import Job
-from rowcast.cli.app import COMMON, By, Common, app
+from rowcast.cli.app import COMMON, By, Common, VersionNumber, app
 
 
 @app.command
-def promote(version: int, /, *, by: By = None, reason: str = "by hand", common: Common = COMMON) -> int:
+def promote(version: VersionNumber, /, *, by: By = None, reason: str = "by hand", common: Common = COMMON) -> int:
     """Put a model version in service; who and why is recorded."""
     Job(common.settings()).promote(version, by=by, reason=reason)
     report.show(f"v{version} is champion")

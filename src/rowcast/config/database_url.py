@@ -40,6 +40,8 @@ def find_fault(url: str) -> str:
     system = url.partition("://")[0].partition("+")[0]
     if system in _OTHERS and "://" in url:
         return f"'{system}' is not a database that rowcast knows: PostgreSQL, SQL Server and SQLite are"
+    if system == "postgres":
+        return "a PostgreSQL URL begins with postgresql://, not postgres://"
     found = _SERVER.fullmatch(url)
     if found is not None and int(found["port"] or 0) < 1 << 16:
         return ""

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -21,6 +22,7 @@ from rowcast.config.values import (
     Scalar,
     check_apprise_url,
     check_factory,
+    check_moment,
     check_sns_topic,
     check_time_format,
     check_timezone,
@@ -174,7 +176,7 @@ class Infer(_Section):
     batch_rows: int = Field(default=50_000, ge=1)
     workers: int = Field(default=2, ge=1)
     engine: Literal["local"] = "local"
-    since: str | None = None
+    since: Annotated[str | None, BeforeValidator(check_moment)] = None
     confidence: float = Field(default=0.9, gt=0, lt=1)
 
 

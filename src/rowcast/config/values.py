@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -44,6 +44,18 @@ def parse_duration(value: object) -> timedelta:
     if seconds > _LONGEST:
         raise ValueError("a duration is at most 36500d, a hundred years")
     return timedelta(seconds=seconds)
+
+
+def check_moment(value: object) -> object:
+    """Return a moment as text; a date or time that TOML writes bare becomes one. Raise ValueError."""
+    if isinstance(value, date):  # a datetime is one too
+        value = value.isoformat()
+    if isinstance(value, str):
+        try:
+            datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("a moment is written 2026-05-01 or 2026-05-01T06:00:00+02:00") from None
+    return value
 
 
 def check_timezone(value: str) -> str:

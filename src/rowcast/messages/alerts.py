@@ -110,7 +110,8 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
 
 
 def _describe_set_aside(event: LabelsSetAside) -> tuple[str, str, str, str]:
-    rows = f"{event.rows:,} labelled rows of {event.begin:%Y-%m-%d} to {event.end:%Y-%m-%d}"
+    when = f"{event.begin:%Y-%m-%d} to {event.end:%Y-%m-%d}"
+    rows = f"{event.rows:,} labelled rows of {when}"
     match event.fault:
         case LabelFault.LABELS_CONSTANT:
             why = "hold one outcome alone, where every model says that both must have come"
@@ -129,7 +130,7 @@ def _describe_set_aside(event: LabelsSetAside) -> tuple[str, str, str, str]:
         " again. If they are right, later rows will show it"
     )
     what = f"{rows} {why}. v{event.version} was trained and judged without them."
-    return f"labels of {event.begin:%B %Y} were set aside", what, hint, f"models show {event.version}"
+    return f"labels of {when} were set aside", what, hint, f"models show {event.version}"
 
 
 def _as_sentence(text: str) -> str:

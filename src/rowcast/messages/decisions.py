@@ -11,6 +11,7 @@ _SIMPLE = (
     ("cost_per_row_flag_all", "flagging all"),
     ("cost_per_row_median", "saying the median"),
 )
+_TINY = 1e-4  # a chance that is not worth its digits
 
 
 def describe_record(made: DecisionRecord) -> str:
@@ -126,7 +127,8 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
     prior, gain = evidence.prior_gain or 0.0, evidence.relative_gain
     said = [f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"]
     if gain is None or evidence.relative_error is None:
-        said.append(f"The {evidence.rows or 0:,} labelled rows to compare on are too few to tell")
+        few = f"The {evidence.rows or 0:,} labelled rows to compare on are too few to tell"
+        said.append(few if evidence.rows else "There is no labelled row to compare the two on")
     else:
         off = _share(evidence.relative_error)
         said.append(f"On {evidence.rows:,} labelled rows new to both it cost {_compare(gain)}, give or take {off}")
@@ -137,13 +139,14 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
             f"It learned from {evidence.growth:.2g} times as many rows: that alone is taken to save {_share(prior)}"
         )
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
-        harm, allowed = _percent(evidence.harm), _percent(decision.level)
+        harm = "under 0.01 %" if evidence.harm < _TINY else _percent(evidence.harm)
+        allowed = _percent(decision.level)
         is_too_much = "too much" if decision.cause is Cause.RISKY else "allowed"
         said.append(
             f"The chance that it costs over {_share(evidence.max_harm or 0.0)} more is {harm}, {is_too_much}: "
             f"up to {allowed} may be risked by now"
         )
-    if evidence.needed_gain is not None and decision.cause is not Cause.RISKY:
+    if evidence.needed_gain is not None and abs(evidence.needed_gain) < 1 and decision.cause is not Cause.RISKY:
         turned = "the champion would have stayed" if decision.promote else "it would serve"
         said.append(f"Had it cost {_compare(evidence.needed_gain)} on these rows, {turned}")
     return ". ".join(said)

@@ -19,11 +19,11 @@ def check_time(job: Job, now: datetime) -> Due:
     policy, versions = job.settings.retrain, job.registry.versions()
     if policy.policy == "never":
         return Due(DueCause.NEVER)
-    if not versions:
+    if not versions or job.registry.champion() is None:  # or the first run died before its gate
         return Due(DueCause.NO_MODEL)
     failed = job.runs.find_failed_training()
     again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
-    if failed and now < again and job.registry.champion() is not None:
+    if failed and now < again:
         return Due(DueCause.FAILED_BEFORE, until=again, run_id=failed[1])
     waited = now - versions[0].created_at
     if waited < policy.every:

@@ -5,7 +5,7 @@ source and store are two databases, the keys and labels of the source's labelled
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -55,7 +55,8 @@ def sum_labelled(rows: JobRows, query: PredictionQuery, scope: Scope, now: datet
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     unseen = sa.or_(later_than(source, query.trained_until), sa.not_(source.has_known_label(query.created_at)))
     label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(LABEL)
-    parts = [source.usable(table), source.has_known_label(now), source.visible(now), source.in_scope(scope)]
+    whole = replace(scope, learned=None)  # what the champion learned from was scored by the versions before it
+    parts = [source.usable(table), source.has_known_label(now), source.visible(now), source.in_scope(whole)]
     labelled = rows.select_keys(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
     same = sa.and_(*[equal(labelled.c[c.name], own.c[c.name]) for c in source.key])
     beside = [labelled.c[LABEL].label("label"), labelled.c[_UNSEEN].label("unseen")]
