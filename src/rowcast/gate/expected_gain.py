@@ -37,7 +37,7 @@ class LearningCurve:
     error: float  # standard deviation
 
 
-DEFAULT = LearningCurve(0.08, 0.05)  # as on real data: docs/gate-method.md
+DEFAULT = LearningCurve(0.08, 0.05)  # a choice: docs/gate-method.md
 
 
 @dataclass(frozen=True)
