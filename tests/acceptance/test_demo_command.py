@@ -89,7 +89,7 @@ def test_no_bad_row_is_scored_where_the_model_reads_what_is_bad_in_it(folder: Pa
 
 
 def test_its_challenger_has_a_card_that_shows_what_the_gate_saw(folder: Path) -> None:
-    done = called(folder, "models", "show", "2", "--html", str(folder / "card.html"))
+    done = called(folder, "models", "show", "v2", "--html", str(folder / "card.html"))
     assert (done.code, done.out) == (0, f"wrote {folder / 'card.html'}\n")
     text = (folder / "card.html").read_text(encoding="utf-8")
     titles = [each.text for each in ElementTree.fromstring(text.partition("\n")[2]).iter("title")]

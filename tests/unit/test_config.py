@@ -9,6 +9,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from rowcast import config
+from rowcast.config.database_url import find_fault
 from rowcast.errors import ConfigError
 
 SOURCE = """
@@ -490,3 +491,12 @@ def test_a_url_of_a_sink_is_neither_shown_nor_in_the_hash_of_the_config(load):
 
 def test_a_wrong_url_of_a_sink_is_refused_without_being_shown(load):
     assert "token" not in refused(lambda: load("[notify]\nurls = ['ops-token-1234']"), "'notify.urls.0'")
+
+
+def test_where_scoring_begins_may_be_a_bare_date_and_is_checked_when_it_is_loaded(load):
+    assert load("[infer]\nsince = 2026-05-01").infer.since == "2026-05-01"
+    refused(lambda: load("[infer]\nsince = 'gestern'"), "infer.since", "2026-05-01T06:00:00+02:00")
+
+
+def test_the_old_spelling_of_postgresql_is_named():
+    assert find_fault("postgres://user@host/db") == "a PostgreSQL URL begins with postgresql://, not postgres://"

@@ -1,5 +1,6 @@
 """Errors: each says what and the way out, and crosses from one process to another whole."""
 
+import errno
 import inspect
 import pickle
 import re
@@ -103,3 +104,13 @@ def test_two_errors_are_the_same_trouble_by_class_place_and_subject_and_not_by_w
     locked, full = (errors.DatabaseError("what", reason=reason) for reason in ("locked", "full"))
     assert locked.dedup_key != full.dedup_key
     assert errors.dedup_key(ValueError("a")) == errors.dedup_key(ValueError("b")) != errors.dedup_key(OSError("a"))
+
+
+@pytest.mark.parametrize(
+    ("number", "says"), [(errno.ENOSPC, "no space"), (errno.EDQUOT, "quota"), (errno.EROFS, "read")]
+)
+def test_a_disk_that_takes_nothing_is_named(number, says):
+    known = errors.as_rowcast_error(OSError(number, "what the system says", "/a/path"))
+    assert says in known.what
+    assert known.hint
+    assert "/a/path" not in f"{known.what} {known.detail}"

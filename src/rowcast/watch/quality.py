@@ -90,7 +90,7 @@ def champion(job: Job, now: datetime, level: float = LEVEL) -> Quality | None:
 
 
 def figures(found: Quality) -> dict[str, Any]:
-    """What is kept of it with a run."""
+    """Return what a run keeps of a quality: the labelled rows, and each estimated and realised figure by its name."""
     kept: dict[str, Any] = {"labelled": found.whole.labelled}
     kept |= {f"estimated_{name}": figure.value for name, figure in found.whole.estimated.items()}
     kept |= {f"realised_{name}": figure.value for name, figure in found.whole.realised.items()}
