@@ -113,12 +113,17 @@ def decide(decode: Callable[[], SentRows]) -> None:
 @given(json_bodies() | st.binary(max_size=40))
 @example(b'{"instances":[{"s1":"\\ud800","tool":"\\ud800","on":true}]}')
 @example(b'{"instances":[{"s1":1,"tool":"\\u0000","on":true}]}')
+@example(b'{"\x80id":1,"more":{"a":1},"instances":[]}')
+@example(b'{"more":%s,"also":{"a":1},"instances":[]}' % (b"1" * 5000))
 def test_rows_as_json(body: bytes) -> None:
     decide(lambda: read_instances(body, Options(), KNOWN)[0])
 
 
 @settings(max_examples=300, deadline=None)
 @given(json_bodies(), st.none() | st.integers(0, 300), st.binary(max_size=20))
+@example(b'{"\x80id": "", "inputs": []}', None, b"")
+@example(b'{"more": %s, "inputs": []}' % (b"1" * 5000), None, b"")
+@example(b'{"more": {"\x01": 1}, "inputs": []}', None, b"")
 def test_tensors(body: bytes, length: int | None, more: bytes) -> None:
     decide(lambda: read_tensors(body + (more if length is not None else b""), length, Options(), KNOWN)[0])
 

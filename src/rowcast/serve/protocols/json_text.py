@@ -33,13 +33,19 @@ def require_unique_keys(body: bytes, counted: int) -> None:
     """Raise Refusal, 400, where an object of the body has a key twice.
 
     `counted` is how many keys the decoded body has, or fewer: only where the text may have more is it read again.
+    The decoder passes over fields that nobody asked for without looking into them, so text that is not UTF-8, or not
+    JSON, may be found here first.
     """
     if body.count(b":") <= counted or len(_KEY.findall(body)) <= counted:
         return
     try:
-        json.loads(body, object_pairs_hook=_unique)
+        json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_int=len, parse_float=len)
     except RecursionError:
         raise bad_request("the body is nested too deeply", "a row is a flat object or list") from None
+    except json.JSONDecodeError as error:
+        raise bad_request(f"broken JSON at byte {len(error.doc[: error.pos].encode())}") from None
+    except UnicodeDecodeError as error:
+        raise bad_request(f"the body is not UTF-8 at byte {error.start}", "send JSON as UTF-8") from None
 
 
 def _unique(pairs: Sequence[tuple[str, Any]]) -> None:
