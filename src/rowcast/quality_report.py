@@ -5,13 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from rowcast.job.opening import Job
-from rowcast.messages.cost import describe_excess
+from rowcast.messages.cost import describe_excess, describe_withheld
 from rowcast.monitor.quality import CANNOT_SEE
 from rowcast.store.reading.online_pairs import OnlineSkew, compare_online
 from rowcast.watch.forgotten import find_forgotten
 from rowcast.watch.quality import Part, Quality, quality
-
-CONTRADICTED = "contradicted by labels"
 
 
 @dataclass(frozen=True)
@@ -61,9 +59,9 @@ def _version(found: Quality) -> dict[str, Any]:
 
 
 def _track(found: Quality) -> dict[str, Any]:
-    record, why = found.track, found.track.contradicted
+    record = found.track
     about = {"days": record.days, "rows": record.rows, "difference": record.difference, "held": found.held}
-    return {**about, "withheld": None if why is None else f"{CONTRADICTED}: {describe_excess(why)}"}
+    return {**about, "withheld": describe_withheld(record) or None}
 
 
 def _part(part: Part) -> dict[str, Any]:

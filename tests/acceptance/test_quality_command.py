@@ -85,7 +85,7 @@ def test_both_sides_stand_side_by_side_for_each_version_and_day(week: Job) -> No
     assert [day["day"] for day in days] == [f"2026-01-{day:02d}" for day in DAYS]
     assert sum(day["rows"] for day in days) == found["rows"]
     assert [day["labelled"] == day["rows"] for day in days] == [True, True, True, False]
-    assert found["track_record"]["days"] == 4
+    assert found["track_record"]["days"] == 8  # of events, from the 5th to the 12th; they were scored on four days
     assert found["track_record"]["withheld"] is None
     assert found["loss"] is None
     said = week.call("quality", "--as-of", "2026-01-15").out
@@ -148,8 +148,25 @@ def test_a_changed_relation_withholds_the_estimate(prepared: Prepared) -> None:
     [found] = shown(job)
     assert found["estimated"] == {}
     assert found["realised"]["precision"]["value"] < 0.5
-    assert "contradicted by labels" in found["track_record"]["withheld"]
-    assert "withheld: contradicted by labels" in job.call("quality", "--as-of", "2026-01-15").out
+    assert "labels left its interval" in found["track_record"]["withheld"]
+    assert "withheld: labels left its interval" in job.call("quality", "--as-of", "2026-01-15").out
+    [later] = shown(job, "--as-of", "2026-01-18")
+    assert "contradicted by labels" in later["track_record"]["withheld"]
+
+
+def test_a_run_that_scored_many_days_at_once_is_judged_by_the_days_of_its_events(
+    make_job: Callable[[str, str], Job],
+) -> None:
+    job = make_job("sqlite", "empty")
+    job.estimator("quick", source=DELAYED, retrain={"policy": "never"})
+    create(job.place)
+    job.add(turned(wafers(1, WAFERS, True)))
+    job.ok("retrain", "--as-of", "2026-01-08")
+    job.ok("infer", "--as-of", "2026-01-15")
+    [found] = shown(job, "--as-of", "2026-01-18")
+    assert [day["day"] for day in found["by_day"]] == ["2026-01-15"]
+    assert found["track_record"]["days"] > 7
+    assert "of the latest 3 days" in found["loss"]
 
 
 def told(job: Job) -> list[tuple[str, str]]:
@@ -161,11 +178,9 @@ def told(job: Job) -> list[tuple[str, str]]:
 def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_serves(
     system: str, prepared: Prepared
 ) -> None:
-    job = prepared(fortnight, system, "turned")  # labels of days that turned come on the 12th and 14th
-    assert told(job) == []
+    job = prepared(fortnight, system, "turned")  # labels of days that turned come from the 10th on
     for hour in (12, 18):  # of a day that has been looked at
         job.ok("infer", "--as-of", f"2026-01-14T{hour}:00:00Z")
-    assert told(job) == []
     for day in (15, 16, 17):
         job.ok("infer", "--as-of", f"2026-01-{day}")
     job.ok("infer", "--as-of", "2026-01-10")  # knows less
@@ -182,6 +197,7 @@ def test_a_champion_that_costs_more_than_it_promised_is_told_once_until_another_
 
 def test_a_look_that_fails_is_made_up_for_on_the_same_day(prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> None:
     job = prepared(fortnight, "sqlite", "turned")
+    assert told(job) == [("cost", "begins")]
 
     def broken(*_: Any) -> None:
         raise ModelError("its reliability cannot be read")
@@ -189,9 +205,9 @@ def test_a_look_that_fails_is_made_up_for_on_the_same_day(prepared: Prepared, mo
     with monkeypatch.context() as patch:
         patch.setattr("rowcast.watch.quality.champion", broken)
         assert job.call("infer", "--as-of", "2026-01-17").code == 1
-    assert told(job) == [("monitor", "begins")]
+    assert told(job) == [("cost", "begins"), ("monitor", "begins")]
     job.ok("infer", "--as-of", "2026-01-17T01:00:00Z")
-    assert told(job) == [("monitor", "begins"), ("cost", "begins"), ("monitor", "ended")]
+    assert told(job) == [("cost", "begins"), ("monitor", "begins"), ("monitor", "ended")]
 
 
 def test_on_loss_heeds_labels_that_contradict_the_scores_before_they_break_the_promise(

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from rowcast.messages.cost import describe_excess
+from rowcast.messages.cost import describe_excess, describe_withheld
 from rowcast.monitor.quality import Basis, Tally, TallyBuilder, estimate, estimate_cost, make_basis, realise
 from rowcast.monitor.track_record import (
     ExpectedCost,
@@ -216,6 +216,27 @@ def test_a_changed_relation_withholds_the_estimate() -> None:
     assert "per row was estimated for 3,000 rows" in describe_excess(found.contradicted)
     assert found.difference is not None
     assert found.difference < 0  # less was estimated than it cost
+
+
+def test_what_labels_say_leaves_the_interval_of_the_estimate_as_seldom_as_it_says() -> None:
+    random, missed = np.random.default_rng(14), 0
+    for trial in range(400):
+        score = scores(0.1, 1_000, seed=trial)
+        missed += measure_track_record(tally(score, random.random(1_000) < score, days=10), SURE).missed is not None
+    assert 4 <= missed <= 33  # 5 % of 400, and the luck of that
+
+
+def test_an_estimate_that_labels_have_left_is_withheld_though_luck_could_explain_it() -> None:
+    score, outcome = np.full(400, 0.04), np.zeros(400, dtype=bool)  # too low to be flagged: each failure is missed
+    outcome[::15] = True
+    found = measure_track_record(tally(score, outcome, days=2), SURE)
+    assert (found.contradicted, found.is_withheld) == (None, True)
+    assert describe_withheld(found).startswith("labels left its interval: 0.43")
+    assert describe_withheld(found).endswith("for the 400 rows of known label, and they cost 1.35")
+    outcome[::15] = False
+    outcome[::25] = True
+    held = measure_track_record(tally(score, outcome, days=2), SURE)
+    assert (held.is_withheld, describe_withheld(held)) == (False, "")
 
 
 def test_an_uncalibrated_score_is_contradicted_unless_the_record_says_how_far_it_is_off() -> None:

@@ -291,7 +291,7 @@ def quality(fab: Fab) -> None:
     """Sums over predictions, of classes and of values, alone and by labels that are known."""
     fab.job.runs.as_of(MORNING, NOW)
     for edges, of_values in (([0.1, 0.5], False), ([], True)):
-        asked = prediction_sums.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values)
+        asked = prediction_sums.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values, DAYS)
         list(prediction_sums.sum_predictions(fab.job.rows, asked))
         list(prediction_sums.sum_labelled(fab.job.rows, asked, fab.state.scope, NOW))
 

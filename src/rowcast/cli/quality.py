@@ -82,8 +82,7 @@ def _figure(figure: "Figure | None") -> str:
 def _about(found: "Quality") -> dict[str, str]:
     """Promise, track record and what became of the estimate, in words."""
     from rowcast.formatting import number, percent
-    from rowcast.messages.cost import describe_excess
-    from rowcast.quality_report import CONTRADICTED
+    from rowcast.messages.cost import describe_excess, describe_withheld
 
     about: dict[str, str] = {}
     if found.expected_cost is not None:
@@ -92,8 +91,8 @@ def _about(found: "Quality") -> dict[str, str]:
     record = found.track
     if found.kind == "regression":
         about["estimate"] = "none: a regression has no probability to estimate from"
-    elif record.contradicted is not None:
-        about["estimate"] = f"withheld: {CONTRADICTED}: {describe_excess(record.contradicted)}"
+    elif record.is_withheld:
+        about["estimate"] = f"withheld: {describe_withheld(record)}"
     elif record.difference is not None:
         held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (

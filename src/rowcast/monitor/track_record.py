@@ -21,6 +21,7 @@ import numpy.typing as npt
 from rowcast.monitor.quality import (
     DEVIATIONS,
     Basis,
+    Figure,
     Tally,
     estimate,
     estimate_cost,
@@ -58,20 +59,34 @@ class CostExcess:
 
 
 @dataclass(frozen=True)
+class MissedInterval:
+    """What rows of known label cost, each of them, and the interval of the estimate for them that does not hold it."""
+
+    cost: float
+    interval: Figure
+
+
+@dataclass(frozen=True)
 class TrackRecord:
-    """Estimated less realised cost per row, over days of scoring whose labels are known; None where there are none."""
+    """Estimated less realised cost per row, over days whose labels are known; None where there are none."""
 
     days: int
     rows: int
     difference: float | None = None
-    contradicted: CostExcess | None = None  # why the estimate is not shown
+    contradicted: CostExcess | None = None  # that labels contradict the estimate beyond luck
+    missed: MissedInterval | None = None  # that what labels say left the interval, by luck or not
+
+    @property
+    def is_withheld(self) -> bool:
+        """Return whether an estimate would say what labels deny."""
+        return self.contradicted is not None or self.missed is not None
 
 
 def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> TrackRecord:
     """Return the record of a version's estimates on the rows whose labels came, each day for itself.
 
     Where realised and estimated cost lie further apart than luck and the calibration's own error allow at `level`, the
-    estimate is contradicted.
+    estimate is contradicted. The interval that is held against all of them is one of 95 %.
     """
     if not judged.count or basis.kind == "regression":
         return TrackRecord(0, judged.count)
@@ -81,7 +96,9 @@ def measure_track_record(judged: Tally, basis: Basis, level: float = LEVEL) -> T
     off = np.array([total_cost(part, basis) for part in parts]) - told * rows
     shown = (_find_contradiction(judged, basis, off, rows, days, level) for days in _latest(len(parts)))
     contradicted = next(filter(None, shown), None)
-    return TrackRecord(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted)
+    cost, interval = float(total_cost(judged, basis) / rows.sum()), estimate_cost(judged, basis)
+    missed = None if interval.holds(cost) else MissedInterval(cost, interval)
+    return TrackRecord(len(parts), judged.count, float(-off.sum() / rows.sum()), contradicted, missed)
 
 
 def interval_coverage(judged: Tally, basis: Basis) -> dict[str, float]:

@@ -10,7 +10,7 @@ from rowcast.watch import quality
 from rowcast.watch.quality import Quality
 
 SHARE = 0.2  # of the false alarms allowed; the others are for drift
-_LOOKS = 30.44  # a month
+_LOOKS = 12  # that a month's are worth, both tests together: those of one day and the next are much alike
 GOES_ON = 0.5  # level: what was told is over once it is as likely as not to be luck
 
 _Kind = Literal["realised", "contradicted"]
@@ -40,8 +40,8 @@ def watch(run: Run, about: StepReport) -> list[CostExceeded] | None:
 
 
 def level(false_alarms_per_month: float) -> float:
-    """Of each of two tests a day: expectations add up, whatever the tests have in common."""
-    return min(false_alarms_per_month * SHARE / _LOOKS / 2, GOES_ON)
+    """Return the level of each of two tests a day, by `python -m studies promises`."""
+    return min(false_alarms_per_month * SHARE / _LOOKS, GOES_ON)
 
 
 def _excess(found: Quality, kind: _Kind) -> CostExcess | None:

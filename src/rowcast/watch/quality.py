@@ -25,10 +25,12 @@ from rowcast.monitor.track_record import (
     interval_coverage,
     measure_track_record,
 )
+from rowcast.source import Days, days_until
 from rowcast.store.reading import prediction_sums
 from rowcast.store.registry import Version
 
 DAYS = 30
+_EVENTS = 400  # days of events before now that have their own time of day; older ones may be an hour off
 _Days = Mapping[int, np.datetime64]  # of runs
 
 
@@ -119,17 +121,18 @@ def _quality(
     task, kind = job.settings.task, version.metrics.get("kind", job.settings.task.kind)
     rests = make_basis(kind, task.cost_missed, task.cost_false_alarm, version.metrics)
     runs, of_values = (min(when), max(when)), kind == "regression"
+    days = days_until(now, _EVENTS, job.settings.monitor.timezone or job.settings.source.timezone)
     asked = prediction_sums.PredictionQuery(
-        version.version, version.created_at, version.trained_until, runs, rests.edges, of_values
+        version.version, version.created_at, version.trained_until, runs, rests.edges, of_values, days
     )
     with job.store.transaction("snapshot"):  # what is summed twice must be the same rows
         if kind == "regression":
             return _of_values(job, now, version, asked, when, level)
-        scored, judged = _tallies(job, now, version, asked, when)
-    record, expected_cost = measure_track_record(judged, rests, level), ExpectedCost.of(version.metrics)
-    is_shown = record.contradicted is None
-    days = scored.days if by_day else ()
-    parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in days]
+        scored, judged, by_event = _tallies(job, now, version, asked, when)
+    record, expected_cost = measure_track_record(by_event, rests, level), ExpectedCost.of(version.metrics)
+    is_shown = not record.is_withheld
+    shown = scored.days if by_day else ()
+    parts = [_part(scored.of(day), judged.of(day), rests, day.astype(date), is_shown=is_shown) for day in shown]
     return Quality(
         version.version,
         kind,
@@ -138,7 +141,7 @@ def _quality(
         parts,
         record,
         interval_coverage(judged, rests) if by_day else {},
-        find_realised_loss(judged, rests, expected_cost, level) if expected_cost else None,
+        find_realised_loss(by_event, rests, expected_cost, level) if expected_cost else None,
         find_estimated_loss(scored, rests, expected_cost, level) if expected_cost and is_shown else None,
     )
 
@@ -151,8 +154,11 @@ def _part(scored: Tally, judged: Tally, rests: Basis, day: date | None, *, is_sh
 
 def _tallies(
     job: Job, now: datetime, version: Version, asked: prediction_sums.PredictionQuery, when: _Days
-) -> tuple[Tally, Tally]:
-    """All predictions but those of rows that the version was trained on, and those whose label is known."""
+) -> tuple[Tally, Tally, Tally]:
+    """All predictions but those of rows that the version was trained on, and those whose label is known.
+
+    The latter both by the day of scoring and by the day of the event: a run may score rows of many days.
+    """
     is_normal = normal(job, version)
 
     def is_wrong(row: Mapping[str, Any]) -> bool:
@@ -160,7 +166,7 @@ def _tallies(
             return is_normal(row["label"]) != is_normal(row["predicted"])
         return canonical_label(row["label"]) != canonical_label(row["predicted"])
 
-    scored, judged = TallyBuilder(), TallyBuilder()
+    scored, judged, by_event = TallyBuilder(), TallyBuilder(), TallyBuilder()
     for row in _rows(prediction_sums.sum_predictions(job.rows, asked), when):
         sums = (row["rows"], row["score"], row["variance"], row["third"], 0)
         scored.add(when[row["run_id"]], not is_normal(row["predicted"]), row["band"], sums)
@@ -168,10 +174,17 @@ def _tallies(
         day, flagged = when[row["run_id"]], not is_normal(row["predicted"])
         sums = tuple(row[name] for name in ("rows", "score", "variance", "third"))
         if row["unseen"]:
-            judged.add(day, flagged, row["band"], (*sums, row["rows"] if is_wrong(row) else 0))
+            counted = (*sums, row["rows"] if is_wrong(row) else 0)
+            judged.add(day, flagged, row["band"], counted)
+            by_event.add(_event_day(row, asked.days, day), flagged, row["band"], counted)
         else:
             scored.add(day, flagged, row["band"], (*[-each for each in sums], 0))
-    return scored.tally(), judged.tally()
+    return scored.tally(), judged.tally(), by_event.tally()
+
+
+def _event_day(row: Mapping[str, Any], days: Days, scored: np.datetime64) -> np.datetime64:
+    """The day of a row's event; without a time that of scoring."""
+    return scored if row["day"] is None else np.datetime64(days.date(row["day"]))
 
 
 def normal(job: Job, version: Version) -> Callable[[Any], bool]:
@@ -196,6 +209,7 @@ def _of_values(
     rows: dict[np.datetime64, int] = defaultdict(int)
     labelled: dict[np.datetime64, int] = defaultdict(int)
     off: dict[np.datetime64, float] = defaultdict(float)
+    events: dict[np.datetime64, list[float]] = defaultdict(lambda: [0.0, 0])
     for row in _rows(prediction_sums.sum_predictions(job.rows, asked), when):
         rows[when[row["run_id"]]] += row["rows"]
     for row in _rows(prediction_sums.sum_labelled(job.rows, asked, job.ledger.state().scope, now), when):
@@ -203,6 +217,9 @@ def _of_values(
         if row["unseen"]:
             labelled[day] += row["rows"]
             off[day] += row["off"]
+            event = events[_event_day(row, asked.days, day)]
+            event[0] += row["off"]
+            event[1] += row["rows"]
         else:
             rows[day] -= row["rows"]
 
@@ -212,15 +229,15 @@ def _of_values(
         return Part(day, sum(rows[each] for each in among), known, None, {}, found)
 
     days = [day for day in sorted(rows) if rows[day]]
-    expected_cost, known = ExpectedCost.of(version.metrics), [day for day in days if labelled[day]]
-    came, count = np.array([off[day] for day in known]), np.array([labelled[day] for day in known])
+    expected_cost, known = ExpectedCost.of(version.metrics), sorted(events)
+    came, count = (np.array([events[day][place] for day in known]) for place in (0, 1))
     return Quality(
         version.version,
         "regression",
         expected_cost,
         part(None, days),
         [part(day.astype(date), [day]) for day in days],
-        TrackRecord(0, int(count.sum())),
+        TrackRecord(0, sum(labelled.values())),
         {},
         find_daily_loss(np.array(known), came, count, expected_cost, level) if expected_cost else None,
         None,

@@ -13,11 +13,12 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast.database import equal
-from rowcast.source import LABEL, Scope
+from rowcast.source import LABEL, Days, Scope
 from rowcast.store.job_rows import JobRows
+from rowcast.store.reading.daily_sums import select_day
 from rowcast.store.reading.version_pairs import Bound, later_than
 
-_UNSEEN = "rowcast.unseen"
+_UNSEEN, _DAY = "rowcast.unseen", "rowcast.day"
 _CHUNK = 50_000  # groups that travel together
 
 
@@ -31,6 +32,7 @@ class PredictionQuery:
     runs: tuple[int, int]  # numbers of the first and the last run that made them
     edges: Sequence[float]  # the highest score of each band but the last
     of_values: bool  # whether values are predicted, and not classes
+    days: Days  # of events; those before the first have numbers below 0
 
 
 def sum_predictions(rows: JobRows, query: PredictionQuery) -> Iterator[pa.RecordBatch]:
@@ -46,28 +48,32 @@ def sum_predictions(rows: JobRows, query: PredictionQuery) -> Iterator[pa.Record
 
 
 def sum_labelled(rows: JobRows, query: PredictionQuery, scope: Scope, now: datetime) -> Iterator[pa.RecordBatch]:
-    """Yield the same sums over its predictions of rows whose label is known `now`, by `label` and `unseen` too.
+    """Yield the same sums over its predictions of rows whose label is known `now`, by `label`, `unseen`, `day` too.
 
+    `day` is the number of the day of the event, None where the source has no time.
     `unseen` is 1 where the version cannot have been trained on the row: it is later than those it was trained on, or
-    its label was not yet known when the version was made. Of values: `run_id`, `unseen`, `rows` and `off`, the sum of
-    how far off they are.
+    its label was not yet known when the version was made. Of values: `run_id`, `day`, `unseen`, `rows` and `off`, the
+    sum of how far off they are.
     """
     source, table, own = rows.source, rows.source.table(), rows.own.prediction
     unseen = sa.or_(later_than(source, query.trained_until), sa.not_(source.has_known_label(query.created_at)))
     label = sa.type_coerce(source.db.sql.feature(source.label), own.c.predicted.type).label(LABEL)
     whole = replace(scope, learned=None)  # what the champion learned from was scored by the versions before it
     parts = [source.usable(table), source.has_known_label(now), source.visible(now), source.in_scope(whole)]
-    labelled = rows.select_keys(parts, table, label, sa.case((unseen, 1), else_=0).label(_UNSEEN))
+    no_day: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Integer)
+    day = no_day if source.time is None else select_day(source, source.event_time(), query.days, now)
+    seen = sa.case((unseen, 1), else_=0).label(_UNSEEN)
+    labelled = rows.select_keys(parts, table, label, seen, day.label(_DAY))
     same = sa.and_(*[equal(labelled.c[c.name], own.c[c.name]) for c in source.key])
-    beside = [labelled.c[LABEL].label("label"), labelled.c[_UNSEEN].label("unseen")]
+    beside = [labelled.c[LABEL].label("label"), labelled.c[_UNSEEN].label("unseen"), labelled.c[_DAY].label("day")]
     chosen = sa.select(*_columns(rows, query), *beside).select_from(labelled.join(own, same))
     each = chosen.where(*_meant(rows, query)).subquery("each")
     if query.of_values:
         off = sa.type_coerce(each.c.label, sa.Double) - sa.type_coerce(each.c.predicted, sa.Double)
-        names = ["run_id", "unseen"]
+        names = ["run_id", "day", "unseen"]
         sums: list[sa.ColumnElement[Any]] = [sa.func.count().label("rows"), sa.func.sum(sa.func.abs(off)).label("off")]
     else:
-        names, sums = ["run_id", "predicted", "band", "label", "unseen"], _sums(each)
+        names, sums = ["run_id", "predicted", "band", "label", "unseen", "day"], _sums(each)
     statement = sa.select(*[each.c[name] for name in names], *sums).group_by(*[each.c[name] for name in names])
     return rows.store.stream(statement, _CHUNK)
 
