@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rowcast.status import Status
     from rowcast.store.records import DecisionRecord, RunRecord, StepRecord
     from rowcast.store.registry import Integrity, Version
+    from rowcast.translate import DialectName
 
 
 class Reports(Connections):
@@ -132,6 +133,26 @@ class Reports(Connections):
 
         with self.connection() as job:
             return card.gather(job, _or_champion(job, version))
+
+    def sql(self, version: int | None = None, *, dialect: "DialectName | None" = None) -> str:
+        """Return one SELECT that scores the source with a version, by default the champion: key, score, decision.
+
+        Parameters
+        ----------
+        version
+            A number of `models()`.
+        dialect
+            mssql, postgresql, sqlite, bigquery, snowflake or databricks; by default that of the source's database.
+
+        Raises
+        ------
+        ModelError
+            Where the version cannot be told in that SQL, such as an estimator of your own; the error says why.
+        """
+        from rowcast.scoring.as_sql import write_sql
+
+        with self.connection() as job:
+            return write_sql(job, _or_champion(job, version), dialect)
 
     def runs(self, most: int = 20) -> "tuple[RunRecord, ...]":
         """Return the newest runs, the newest first."""

@@ -1,7 +1,7 @@
-"""Commands about model versions: models, models show, models verify, models sign, models import."""
+"""Commands about model versions: models, models show, models sql, models verify, models sign, models import."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -118,6 +118,25 @@ def show(
         from rowcast.card.text import summary
 
         report.show(summary(found))
+    return 0
+
+
+@versions.command
+def sql(
+    version: VersionNumber | None = None,
+    /,
+    *,
+    dialect: Annotated[
+        Literal["mssql", "postgresql", "sqlite", "bigquery", "snowflake", "databricks"] | None,
+        Parameter(help="The system that is to run it; default: the source's own."),
+    ] = None,
+    common: Common = COMMON,
+) -> int:
+    """A model version, by default the champion, as one SELECT over the source: key, score, decision.
+
+    Example: rowcast models sql v3 --dialect mssql > score.sql
+    """
+    report.show(quiet_job(common).sql(version, dialect=dialect))
     return 0
 
 

@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # 13 times faster where cor
 
 Engine = Literal["lightgbm", "linear", "sklearn"]  # "linear" is rowcast's own pipeline, which can explain itself
 
-_SURE = 1e-6  # no estimator is surer than this: the log of a probability stays finite
+SURE = 1e-6  # no estimator is surer than this: the log of a probability stays finite
 
 
 def raw_scores(
@@ -67,8 +67,8 @@ def _own_scores(
         several = kind == "multiclass"
         return _of_all(found.reshape(len(matrix), -1), np.array(order), classes) if several else _towards(found, order)
     # Summed row by row, for a BLAS product depends in its last bits on the number of rows.
-    scaled, _ = _scale(estimator, matrix)
-    weights, intercept = _regression(estimator)
+    scaled, _ = scale_inputs(estimator, matrix)
+    weights, intercept = read_weights(estimator)
     found = np.stack([(scaled * own).sum(axis=1) for own in weights], axis=1) + intercept
     return _of_all(found, estimator[-1].classes_, classes) if kind == "multiclass" else found[:, 0]
 
@@ -104,8 +104,8 @@ def raw_contributions(
             return _towards(shares[:, 0], order or (0, 1))
         column = np.argsort(order) if order else np.arange(shares.shape[1])
         return shares[rows, column[place]] - shares[rows, column[against]]
-    scaled, origin = _scale(estimator, matrix)
-    weights, _ = _regression(estimator)
+    scaled, origin = scale_inputs(estimator, matrix)
+    weights, _ = read_weights(estimator)
     if place is not None and len(weights) == 1:  # one log-odds stands for both of two classes
         weights = np.vstack([np.zeros_like(weights), weights])
     parts = scaled * (weights[0] if place is None else weights[place] - weights[against])
@@ -115,8 +115,8 @@ def raw_contributions(
     return folded
 
 
-def _scale(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
-    """Scaled inputs of the regression, shape (n, inputs), and for each the column that it was made of."""
+def scale_inputs(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
+    """Return a linear pipeline's scaled inputs, shape (n, inputs), and the column that each was made of."""
     prepare, scale, _ = (step for _, step in pipeline.steps)
     origin: list[int] = []
     for name, _, columns in prepare.transformers_:
@@ -126,8 +126,8 @@ def _scale(pipeline: Any, matrix: Matrix) -> tuple[Floats, list[int]]:
     return np.ascontiguousarray(scaled, dtype=np.float64), origin
 
 
-def _regression(pipeline: Any) -> tuple[Floats, Floats]:
-    """Weights (1 or k, inputs) and intercepts of the last step."""
+def read_weights(pipeline: Any) -> tuple[Floats, Floats]:
+    """Return weights (1 or k, inputs) and intercepts of a linear pipeline's regression."""
     last = pipeline[-1]
     return np.atleast_2d(last.coef_).astype(np.float64), np.atleast_1d(last.intercept_).astype(np.float64)
 
@@ -136,7 +136,7 @@ def _of_all(found: Floats, seen: npt.NDArray[Any], classes: int) -> Floats:
     """Scores of all k classes, from those of the classes that an estimator has seen."""
     if found.shape[1] == 1 and len(seen) == 2:  # one log-odds stands for both
         found = np.column_stack([np.zeros(len(found)), found[:, 0]])
-    every = np.repeat(found.min(axis=1, keepdims=True) + np.log(_SURE), classes, axis=1)
+    every = np.repeat(found.min(axis=1, keepdims=True) + np.log(SURE), classes, axis=1)
     every[:, seen] = found
     return every
 
@@ -171,12 +171,12 @@ def _user_scores(estimator: Any, matrix: Matrix, kind: Kind, classes: int, seen:
         )
     found = found.astype(np.float64)
     if kind != "regression" and hasattr(estimator, "predict_proba"):
-        found = np.log(np.clip(found, _SURE, 1 - _SURE))
+        found = np.log(np.clip(found, SURE, 1 - SURE))
         return _towards(found[:, 1] - found[:, 0], seen) if kind == "binary" else _of_all(found, seen, classes)
     if kind != "multiclass":
         return _towards(found, seen) if kind == "binary" else found
     if not hasattr(estimator, "decision_function"):
-        found = np.where(found[:, None] == seen, 0.0, np.log(_SURE))
+        found = np.where(found[:, None] == seen, 0.0, np.log(SURE))
     return _of_all(found.reshape(len(matrix), -1), seen, classes)
 
 

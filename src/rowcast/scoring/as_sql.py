@@ -1,0 +1,67 @@
+"""A version as one SELECT over the job's source: what the stage that translates it needs, gathered from the job."""
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import sqlalchemy as sa
+
+from rowcast import check
+from rowcast.database import Column, in_parentheses
+from rowcast.errors import ModelError, UsageError
+from rowcast.job.meaning import require_same_meaning
+from rowcast.job.opening import Job
+from rowcast.scoring.required_columns import check_overrides, columns_needed
+from rowcast.translate import DIALECTS, DialectName, SourceColumns, translate_model
+
+
+def write_sql(job: Job, version: int, dialect: DialectName | None = None) -> str:
+    """Return a version as one SELECT in a dialect, by default that of the source's database.
+
+    Raise ModelError where it cannot be told in it, ConfigError or RunError where it does not fit the source.
+    """
+    own = cast(DialectName, job.source.db.dialect.name)
+    name: DialectName = dialect or own
+    if name not in DIALECTS:
+        raise UsageError(f"there is no dialect '{name}'", hint=f"it is one of {', '.join(DIALECTS)}")
+    check_overrides(job, version)
+    require_same_meaning(job.registry.version(version), job.source, job.settings.task)
+    model = job.registry.load(version)
+    needed = columns_needed(job, model)
+    contract = check.apply_overrides(
+        model.contract.select(column.name for column in needed), job.settings.check.columns
+    )
+    source = SourceColumns(
+        key=tuple(column.name for column in job.source.key),
+        columns={column.name: column for column in needed},
+        rows=_from_and_where(job, name),
+        is_own=name == own,
+        hours=_hours(job, needed, name),
+    )
+    return translate_model(model, contract, source, job.settings.source.reading, DIALECTS[name])
+
+
+def _from_and_where(job: Job, dialect: DialectName) -> str:
+    settings, quote = job.settings.source, DIALECTS[dialect].quote
+    if settings.query is not None:
+        rows = f"{in_parentheses(settings.query)} AS s"
+    else:
+        schema, table = job.source.db.admin.split_name(str(settings.table))
+        rows = f"{f'{quote(schema)}.' if schema else ''}{quote(table)} AS s"
+    return f"FROM {rows}" + (f"\nWHERE ({settings.where}\n)" if settings.where else "")
+
+
+def _hours(job: Job, needed: Sequence[Column], dialect: DialectName) -> dict[str, str]:
+    """The SQL of time columns, as hours before the event: each system writes that in a way of its own."""
+    times = [column for column in needed if column.kind == "time"]
+    if times and dialect != job.source.db.dialect.name:
+        raise ModelError(
+            f"the model uses the time column '{times[0].name}', which is told in {job.source.db.dialect.name} alone",
+            hint=f"list it under [source] exclude and retrain, or leave out --dialect {dialect}",
+            about=times[0].name,
+        )
+    return {column.name: _compile(job, value) for column, value in zip(times, job.source.values(times), strict=True)}
+
+
+def _compile(job: Job, value: sa.ColumnElement[Any]) -> str:
+    element = value.element if isinstance(value, sa.Label) else value
+    return str(element.compile(dialect=job.source.db.dialect, compile_kwargs={"literal_binds": True}))
