@@ -19,7 +19,7 @@ def test_the_printed_select_gives_the_stored_scores(lite: Job) -> None:
 
 
 def test_a_bound_of_the_config_holds_in_the_select_too(lite: Job) -> None:
-    lite.configure({"check.columns.s01": {"max": -1e9}})
+    lite.configure({"check.columns.s01": {"min": 1e9, "max": 2e9}})
     said = lite.call("models", "sql", "v1")
     assert said.code == 0, said.err
     assert {row["score"] for row in lite.sql(said.out) if row["score"] is not None} == set()
