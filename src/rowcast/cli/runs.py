@@ -3,7 +3,8 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import structlog
@@ -12,7 +13,7 @@ from cyclopts import Parameter, validators
 from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, By, Common, app
-from rowcast.cli.terminal import finish, log_to_file
+from rowcast.cli.terminal import finish, log_to_file, stoppable
 from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
 
@@ -30,13 +31,27 @@ Accept = Annotated[bool, Parameter(negative="", help="Set bad rows aside even wh
 
 @app.command
 def run(
-    *,
+    *configs: Path,
     as_of: AsOf = None,
     workers: Workers = None,
     accept_quarantine: Accept = False,
     common: Common = COMMON,
 ) -> int:
-    """Retrain when due, then score every pending row once: the full pipeline."""
+    """Retrain when due, then score every pending row once: the full pipeline.
+
+    Example: rowcast run jobs/*.toml
+
+    Parameters
+    ----------
+    configs
+        Of several jobs, one after another: a line for each, and none stops the others. Exit code 1 where one failed.
+    """
+    if configs:
+        from rowcast.cli.several import run_several
+
+        given: dict[str, Any] = {"as_of": as_of, "accept_quarantine": accept_quarantine}
+        overrides: dict[str, Any] = {"infer": {"workers": workers}} if workers is not None else {}
+        return run_several(configs, common, lambda job, progress: job.run(progress=progress, **given), **overrides)
     return _score(Job.run, common, workers, as_of=as_of, accept_quarantine=accept_quarantine)
 
 
@@ -95,11 +110,13 @@ def resume(run_id: int | None = None, /, *, common: Common = COMMON) -> int:
 
 
 @app.command
-def watch(*, every: str = "5m", common: Common = COMMON) -> int:
+def watch(*configs: Path, every: str = "5m", common: Common = COMMON) -> int:
     """Repeat 'run' until stopped.
 
     Parameters
     ----------
+    configs
+        Of several jobs, which are run one after another each time.
     every
         From the start of one run to the start of the next, such as 90s, 5m or 1h.
     """
@@ -109,21 +126,38 @@ def watch(*, every: str = "5m", common: Common = COMMON) -> int:
         raise UsageError(f"--every {every}: {error}") from None
     if not pause:
         raise UsageError(f"--every {every} leaves no time between two runs", hint="90s, 5m or 1h, for example")
+    if configs:
+        return _watch_several(configs, common, pause)
     job = Job(common.settings())
     with log_to_file(job.settings, common) as progress:
         log.info("watching", every=every)
-        with contextlib.suppress(KeyboardInterrupt):  # SIGTERM too; the run under way has been put in order
-            while True:
-                due = time.monotonic() + pause
-                try:
-                    finish(job.run(progress=progress))
-                except RowcastError as error:
-                    log.error(error.what, hint=error.hint or None, detail=error.detail)
-                except Exception as error:
-                    log.error("unexpected error", error=error)  # watching goes on
-                time.sleep(max(0.0, due - time.monotonic()))
+        _repeat(lambda: finish(job.run(progress=progress)), pause)
         log.info("stopped watching")
     return 0
+
+
+def _watch_several(configs: Sequence[Path], common: Common, pause: float) -> int:
+    from rowcast.cli.several import run_several
+
+    with stoppable():
+        _repeat(lambda: run_several(configs, common, lambda job, progress: job.run(progress=progress)), pause)
+    return 0
+
+
+def _repeat(work: Callable[[], int], pause: float) -> None:
+    """Repeat work, so many seconds from one start to the next, until stopped; what it raises is logged."""
+    with contextlib.suppress(KeyboardInterrupt):  # SIGTERM too; the run under way has been put in order
+        while True:
+            due = time.monotonic() + pause
+            try:
+                work()
+            except UsageError:
+                raise
+            except RowcastError as error:
+                log.error(error.what, hint=error.hint or None, detail=error.detail)
+            except Exception as error:
+                log.error("unexpected error", error=error)  # watching goes on
+            time.sleep(max(0.0, due - time.monotonic()))
 
 
 @app.command
