@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from jobs import LABELLED, PENDING, Job, wafers
+from jobs import LABELLED, PENDING, Job, train, wafers
 
 pytest_plugins = ("job_fixtures",)
 
@@ -125,6 +125,28 @@ def test_batches_of_before_checksums_are_counted_and_do_not_fail(scored: Job) ->
     scored.sql(*[f"UPDATE {scored.table(table)} SET {column} = NULL" for table, column in emptied.items()])
     found = audit(scored, "--full")
     assert (found["batches"], found["batches_unchecked"], found["scope"]) == (3, 3, "not recorded")
+
+
+def test_a_changed_shadow_score_is_found(system: str, prepared: Callable[..., Job]) -> None:
+    job = prepared(make_shadowed, system)
+    found = audit(job, "--full")
+    assert (found["shadow"], found["shadows_changed"], found["shadows_unchecked"]) == (PENDING, 0, 0)
+    job.sql("UPDATE wafers SET s01 = s01 + 1 WHERE wafer IN (320, 345)")
+    job.ok("infer", "--rescore")
+    assert audit(job, "--full")["shadows_changed"] == 0
+    job.sql(f"UPDATE {job.table('wafers_shadow')} SET score = score + 0.001 WHERE wafer = 330")
+    audit(job)  # what counts say holds all the same
+    assert audit(job, "--full", holds=False)["shadows_changed"] == 1
+    assert "scored in the shadow of 1 published batch" in job.call("audit", "--full").out
+
+
+def make_shadowed(make_job: MakeJob, system: str) -> Job:
+    """A job with a second version that waits, and that scored in the shadow what the first one scored."""
+    job = make_job(system, "trained")
+    job.configure({"retrain": {"policy": "never", "every": "7d"}})
+    train(job, seed=1)
+    job.ok("infer")
+    return job
 
 
 def test_people_read_what_was_found(scored: Job) -> None:

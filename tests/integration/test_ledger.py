@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
+from rowcast.audit.batches import BatchCounts, check_shadows
 from rowcast.database import Column, Database
 from rowcast.errors import REASONS, DatabaseError, QuarantineError, RunError, StoreError
 from rowcast.source import KeyRange, Scope
@@ -646,6 +647,30 @@ def test_a_prediction_takes_into_history_what_stood_beside_it(ledger):
     assert ledger.move_to_history(ledger.own.prediction, keys) == 1
     assert [row["id"] for row in rows(ledger, ledger.own.history)] == [2]
     assert set(shadow_rows(ledger)) == {(1, 2)}
+
+
+def test_a_record_of_what_was_scored_in_the_shadow_holds_whatever_is_done_to_its_rows(ledger):
+    """Saved again, taken into history, deleted by version: what the ledger does to rows is no change of them."""
+    batch, later = claimed(ledger), claimed(ledger)
+    assert ledger.publish(batch, BatchResult(predictions(1, 2, 4), bad(3)), None)
+    for version in (2, 3):
+        ledger.save_shadow(batch, version, shadow(0.25, 1, 2, 4))
+    for _ in range(2):
+        ledger.save_shadow(later, 2, shadow(0.5, 2, 3))
+    keys = ledger.db.create_temporary("rowcast_moved", sa.Column("id", sa.BigInteger))
+    ledger.db.ingest(keys, pa.RecordBatch.from_pydict({"id": pa.array([2, 4], pa.int64())}))
+    ledger.move_to_history(ledger.own.prediction, keys)
+    assert set(shadow_rows(ledger)) == {(1, 2), (3, 2), (1, 3)}
+    assert check_shadows(ledger) == BatchCounts()
+    own = ledger.own.shadow
+    ledger.db.execute(own.update().where(own.c.id == 1, own.c.model_version == 2).values(score=0.26))
+    ledger.db.execute(own.delete().where(own.c.id == 3))
+    assert check_shadows(ledger) == BatchCounts(changed=2)
+    ledger.forget_shadow([2])
+    assert check_shadows(ledger) == BatchCounts()
+    record = ledger.tables.shadow_batch
+    ledger.db.execute(record.delete())  # as in an older store
+    assert check_shadows(ledger) == BatchCounts(unchecked=1)
 
 
 # ---- any order of events

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from test_ledger import KEY, bad, claimed, opened, predictions, runs_of
 
+from rowcast.audit.batches import BatchCounts, check_shadows
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.messages.events import cost_key
@@ -205,7 +206,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 18 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 20 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -249,7 +250,7 @@ def version_3(database):
         scored = {"id": 1, "model_version": 1, "run_id": 1, "batch_id": 1, "row_hash": 7, "score": 0.25}
         scored |= {"predicted": 1, "threshold": 0.5, "scored_at": db.now()}
         db.execute(own.prediction.insert().values(**scored))
-    for table in (shared.alert, shared.profile, shared.drift, shared.api_key):
+    for table in (shared.alert, shared.profile, shared.drift, shared.api_key, shared.shadow_batch):
         db.execute(sa.schema.DropTable(table))
     set_back(database, db, shared, 3)
     return database
@@ -312,7 +313,7 @@ def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 8 + ["CREATE"] * 4
     for job, wanted in (
-        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 8 + ["INSERT"]),
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 10 + ["INSERT"]),
         ("lots", own),
     ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
@@ -585,3 +586,25 @@ def test_a_store_of_version_15_gains_keys_and_recorded_requests(database, by_adm
     online = Online(db, own)
     assert [online.record(RequestId("a"), 1, rows) for _ in range(2)] == [True, False]
     assert [(row["id"], row["score"]) for row in online.find(RequestId("a"))] == [(7, 0.5)]
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_shadow_scores_in_a_store_of_version_16_stay_and_are_not_checked(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    shared, own = described(db)
+    batch = claimed(ledger)
+    assert ledger.publish(batch, BatchResult(predictions(1), bad(2)), None)
+    ledger.save_shadow(batch, 2, predictions(1).drop_columns(["contributions"]))
+    db.execute(sa.schema.DropTable(shared.shadow_batch))
+    set_back(database, db, shared, 16)
+    if by_administrator:
+        for statement in migrations.ddl(db, shared, own, "rowcast"):
+            database.run(statement)
+    ledger = opened(db)
+    assert migrations.version(db, shared) == migrations.VERSION
+    assert check_shadows(ledger) == BatchCounts(unchecked=1)
+    later = claimed(ledger)
+    assert ledger.publish(later, BatchResult(predictions(2), bad(3)), None)
+    ledger.save_shadow(later, 2, predictions(2).drop_columns(["contributions"]))
+    assert check_shadows(ledger) == BatchCounts(unchecked=1)

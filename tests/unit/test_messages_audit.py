@@ -31,9 +31,11 @@ def test_what_holds_has_no_faults_and_each_fault_of_a_full_audit_is_told() -> No
     sound = Audit(**{**COUNTS, "contents": Contents(**CONTENTS)})
     assert (sound.holds, list_faults(sound)) == (True, [])
     told = {"changed": 3, "changed_quarantined": 1, "not_comparable": 1, "before_scope": 1, "batches_unchecked": 2}
+    told["shadows_unchecked"] = 2
     assert Audit(**{**COUNTS, "contents": Contents(**{**CONTENTS, **told})}).holds  # counted apart, and no fault
     for name, value in {
         **{"results_wrong": 1, "batches_changed": 1, "batches_forged": 1, "models_changed": 1},
+        **{"shadows_changed": 1, "shadows_forged": 1},
         **{"broken_references": (BrokenReference("shadow.batch_id", 1),)},
         **{"scope": ScopeState.MOVED},
     }.items():

@@ -21,7 +21,7 @@ from sqlglot import exp
 
 from rowcast import config, fetch
 from rowcast.audit import audit
-from rowcast.audit.batches import check_batches
+from rowcast.audit.batches import check_batches, check_shadows
 from rowcast.audit.references import find_broken
 from rowcast.config import Settings
 from rowcast.database import Column, Relation
@@ -326,9 +326,13 @@ def contents(fab: Fab) -> None:
     """What a full audit reads of the store."""
     fab.server.answers("COUNT_BIG", {ANY: 0})
     find_broken(fab.job)
-    found = {"batch_id": 7, "checksum": "5ha256", "signature": None, "scored": 2, "quarantined": 0}
+    found = {"batch_id": 7, "checksum": "5ha256", "signature": None, "row_count": 2}
     fab.server.answers("[rowcast].[batch].[checksum]", found)
-    check_batches(fab.job.rows, fab.ledger)
+    check_batches(fab.ledger)
+    shadowed = {"batch_id": 7, "model_version": 1, "checksum": "5ha256", "removed": None, "signature": None}
+    fab.server.answers("[rowcast].[shadow_batch].[checksum]", {**shadowed, "row_count": 2})
+    fab.server.answers("SELECT count", {"n": 0})
+    check_shadows(fab.ledger)
 
 
 def forget(fab: Fab) -> None:

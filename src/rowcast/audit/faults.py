@@ -20,6 +20,8 @@ def _list_of_contents(found: Contents) -> list[Fault]:
     counts = {
         FaultKind.BATCHES_CHANGED: found.batches_changed,
         FaultKind.BATCHES_FORGED: found.batches_forged,
+        FaultKind.SHADOWS_CHANGED: found.shadows_changed,
+        FaultKind.SHADOWS_FORGED: found.shadows_forged,
         FaultKind.MODELS_CHANGED: found.models_changed,
     }
     faults = [Fault(kind, count) for kind, count in counts.items() if count]

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from rowcast.audit.batches import check_batches
+from rowcast.audit.batches import check_batches, check_shadows
 from rowcast.audit.recompute import recompute
 from rowcast.audit.records import Contents
 from rowcast.audit.references import find_broken
@@ -21,7 +21,8 @@ def examine(job: Job, sample: int | None) -> Contents:
     The snapshot is the caller's.
     """
     set_aside, gone = Changes(job).count(job.own.quarantine)
-    again, batches, broken = recompute(job, sample), check_batches(job.rows, job.ledger), find_broken(job)
+    again, batches, broken = recompute(job, sample), check_batches(job.ledger), find_broken(job)
+    shadows = check_shadows(job.ledger)
     scope, recorded = job.ledger.compare_scope()
     return Contents(
         changed=again.changed,
@@ -34,6 +35,10 @@ def examine(job: Job, sample: int | None) -> Contents:
         batches_unchecked=batches.unchecked,
         batches_unsigned=batches.unsigned,
         batches_forged=batches.forged,
+        shadows_changed=shadows.changed,
+        shadows_unchecked=shadows.unchecked,
+        shadows_unsigned=shadows.unsigned,
+        shadows_forged=shadows.forged,
         models_changed=_count_changed_models(job),
         broken_references=broken,
         scope=scope,

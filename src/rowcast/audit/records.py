@@ -29,6 +29,10 @@ class Contents:
     batches_unchecked: int  # published before there were checksums
     batches_unsigned: int  # published before there was a key; 0 where ROWCAST_SIGNING_KEY is not set
     batches_forged: int  # whose signature does not fit, or is missing although earlier ones are signed
+    shadows_changed: int  # batches of which what a version scored in the shadow is no longer what was saved
+    shadows_unchecked: int  # scored before there were checksums of them
+    shadows_unsigned: int
+    shadows_forged: int
     models_changed: int  # versions whose bytes or signature are not those that were saved
     broken_references: tuple[BrokenReference, ...]
     scope: ScopeState
@@ -38,6 +42,7 @@ class Contents:
     def holds(self) -> bool:
         """Whether the store holds what was published, as far as that can be told."""
         faults = self.results_wrong + self.batches_changed + self.batches_forged + self.models_changed
+        faults += self.shadows_changed + self.shadows_forged
         return not faults and not self.broken_references and self.scope.is_sound
 
     def to_dict(self) -> dict[str, Any]:

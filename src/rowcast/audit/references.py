@@ -33,6 +33,7 @@ def _list_shared(tables: Tables, job: str) -> Iterator[Check]:
         "model": (tables.model, {"run_id": run}),
         "profile": (tables.profile, {"run_id": run, "batch_id": batch, "model_version": model}),
         "drift": (tables.drift, {"run_id": run, "begun_run": run, "model_version": model}),
+        "shadow_batch": (tables.shadow_batch, {"batch_id": batch, "model_version": model}),
         "promotion": (tables.promotion, {"version": model, "previous": model}),
         "alert": (tables.alert, {"run_id": run}),
         "job": (tables.job, {"champion": model, "training_run": run}),

@@ -15,6 +15,7 @@ _READ = ("SELECT",)
 _APPEND = ("SELECT", "INSERT")
 _CHANGE = ("SELECT", "INSERT", "UPDATE")
 _REPLACE = ("SELECT", "INSERT", "DELETE")
+_ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def list_table_rights(shared: Tables, own: JobTables) -> Mapping[sa.Table, Seque
         shared.promotion: _CHANGE,
         shared.alert: _CHANGE,
         shared.api_key: _CHANGE,
+        shared.shadow_batch: _ALL,
         own.prediction: _REPLACE,
         own.quarantine: _REPLACE,
         own.history: _REPLACE,

@@ -12,6 +12,8 @@ class FaultKind(Enum):
     UNPUBLISHED = auto()
     BATCHES_CHANGED = auto()
     BATCHES_FORGED = auto()
+    SHADOWS_CHANGED = auto()
+    SHADOWS_FORGED = auto()
     RESULTS_WRONG = auto()
     MODELS_CHANGED = auto()
     REFERENCE_BROKEN = auto()
@@ -46,6 +48,10 @@ def describe_fault(fault: Fault) -> str:
             return f"the rows of {batches} are no longer those that were published"
         case FaultKind.BATCHES_FORGED:
             return f"the signature of {batches} does not fit or is missing: somebody without the key wrote them"
+        case FaultKind.SHADOWS_CHANGED:
+            return f"what was scored in the shadow of {batches} is no longer what was saved"
+        case FaultKind.SHADOWS_FORGED:
+            return f"the signature of the shadow scores of {batches} does not fit or is missing"
         case FaultKind.RESULTS_WRONG:
             return (
                 f"{fault.count:,} of {fault.of:,} scores that were computed again are stored otherwise:"

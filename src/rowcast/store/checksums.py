@@ -57,6 +57,12 @@ def seal(digests: Iterable[bytes]) -> str:
     return hashlib.sha256(np.sort(each).tobytes()).hexdigest()
 
 
+def split_digests(text: str | None) -> list[bytes]:
+    """Return the digests that stand one after the other in a text of hexadecimal digits."""
+    data = bytes.fromhex(text or "")
+    return [data[place : place + _DIGEST] for place in range(0, len(data), _DIGEST)]
+
+
 def from_history(own: sa.Table, history: sa.Table) -> Mapping[str, sa.ColumnElement[Any]]:
     """Return where the history keeps each column of `own`, the prediction or the quarantine table."""
     at = {"scored_at": history.c.since, "quarantined_at": history.c.since}

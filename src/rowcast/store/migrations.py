@@ -140,6 +140,11 @@ def _online(_db: Database, _tables: Tables) -> list[str]:
     return []
 
 
+def _shadow_batches(_db: Database, _tables: Tables) -> list[str]:
+    """To version 17: the table of what versions in the shadow scored, for the audit. Earlier scores are not in it."""
+    return []
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -189,6 +194,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _begun_runs,
     _checksums,
     _online,
+    _shadow_batches,
 )
 VERSION = 1 + len(STEPS)
 

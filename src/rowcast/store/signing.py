@@ -16,6 +16,7 @@ class Signed(StrEnum):
     MODEL = "rowcast model"
     BATCH = "rowcast batch"
     SCOPE = "rowcast scope"
+    SHADOW = "rowcast shadow"
 
 
 class SignatureState(StrEnum):

@@ -73,17 +73,20 @@ class Tables:
     promotion: sa.Table
     alert: sa.Table
     api_key: sa.Table
+    shadow_batch: sa.Table
 
     @property
     def shared(self) -> tuple[sa.Table, ...]:
         about_runs = (self.version, self.job, self.run, self.step, self.batch, self.metric)
-        return (*about_runs, self.model, self.profile, self.drift, self.promotion, self.alert, self.api_key)
+        about_models = (self.model, self.profile, self.drift, self.promotion, self.shadow_batch)
+        return (*about_runs, *about_models, self.alert, self.api_key)
 
 
 @dataclass(frozen=True)
 class JobTables:
     """What one job writes about its rows."""
 
+    key: tuple[Column, ...]  # the source's, as the store declares it
     prediction: sa.Table
     quarantine: sa.Table
     history: sa.Table  # earlier rows of both, moved there when a row is scored again or given another chance
@@ -296,6 +299,16 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("revoked_at", Instant),
             sa.Column("revoked_by", text),
         ),
+        shadow_batch=table(
+            "shadow_batch",
+            sa.Column("batch_id", big, primary_key=True, autoincrement=False),
+            sa.Column("model_version", integer, primary_key=True, autoincrement=False),
+            sa.Column("job", name, nullable=False, index=True),
+            sa.Column("row_count", big, nullable=False),
+            sa.Column("checksum", name, nullable=False),  # of what the version scored of the batch in the shadow
+            sa.Column("signature", text),  # over its checksum, by a key that is not in the store
+            sa.Column("removed", text),  # digests, one after the other, of those of its rows that are not kept
+        ),
     )
 
 
@@ -321,6 +334,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
         return [sa.Column(name, type_, nullable=name in nullable) for name, type_ in types.items()]
 
     own = JobTables(
+        key=tuple(key),
         prediction=table(
             "prediction",
             *columns(

@@ -83,6 +83,20 @@ WHERE [parent].[version] = [drift].[model_version] AND [parent].[job] = ?))
 -- 'wafers', 1, 'wafers';
 
 SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[shadow_batch] 
+WHERE [shadow_batch].[job] = ? AND [shadow_batch].[batch_id] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[batch] AS [parent] 
+WHERE [parent].[batch_id] = [shadow_batch].[batch_id] AND [parent].[job] = ?))
+-- 'wafers', 1, 'wafers';
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [rowcast].[shadow_batch] 
+WHERE [shadow_batch].[job] = ? AND [shadow_batch].[model_version] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM [rowcast].[model] AS [parent] 
+WHERE [parent].[version] = [shadow_batch].[model_version] AND [parent].[job] = ?))
+-- 'wafers', 1, 'wafers';
+
+SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[promotion] 
 WHERE [promotion].[job] = ? AND [promotion].[version] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM [rowcast].[model] AS [parent] 
@@ -194,7 +208,17 @@ FROM [rowcast].[batch]
 WHERE [batch].[batch_id] = [wafers_forgotten].[batch_id] AND [batch].[job] = ? AND [batch].[status] = ?))
 -- 1, 'wafers', 'forgotten';
 
-SELECT [batch].[batch_id], [batch].[checksum], [batch].[signature], [batch].[scored], [batch].[quarantined] 
+SELECT [batch].[batch_id], [batch].[checksum], [batch].[signature], coalesce([batch].[scored], ?) + coalesce([batch].[quarantined], ?) AS [row_count] 
 FROM [rowcast].[batch] 
 WHERE [batch].[job] = ? AND [batch].[status] = ? ORDER BY [batch].[batch_id]
--- 'wafers', 'published';
+-- 0, 0, 'wafers', 'published';
+
+SELECT [shadow_batch].[batch_id], [shadow_batch].[model_version], [shadow_batch].[job], [shadow_batch].[row_count], [shadow_batch].[checksum], [shadow_batch].[signature], [shadow_batch].[removed] 
+FROM [rowcast].[shadow_batch] 
+WHERE [shadow_batch].[job] = ? ORDER BY [shadow_batch].[batch_id], [shadow_batch].[model_version]
+-- 'wafers';
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT DISTINCT [wafers_shadow].[batch_id] AS [batch_id], [wafers_shadow].[model_version] AS [model_version] 
+FROM [rowcast].[wafers_shadow]) AS [anon_1] LEFT OUTER JOIN [rowcast].[shadow_batch] ON [anon_1].[batch_id] = [shadow_batch].[batch_id] AND [anon_1].[model_version] = [shadow_batch].[model_version] 
+WHERE [shadow_batch].[batch_id] IS NULL;

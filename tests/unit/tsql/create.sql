@@ -166,6 +166,19 @@ CREATE TABLE [rowcast].[promotion] (
 
 CREATE INDEX [ix_rowcast_promotion_job] ON [rowcast].[promotion] ([job]);
 
+CREATE TABLE [rowcast].[shadow_batch] (
+	[batch_id] BIGINT NOT NULL, 
+	[model_version] INTEGER NOT NULL, 
+	[job] NVARCHAR(128) NOT NULL, 
+	[row_count] BIGINT NOT NULL, 
+	[checksum] NVARCHAR(128) NOT NULL, 
+	[signature] NVARCHAR(max) NULL, 
+	[removed] NVARCHAR(max) NULL, 
+	CONSTRAINT [pk_shadow_batch] PRIMARY KEY ([batch_id], [model_version])
+);
+
+CREATE INDEX [ix_rowcast_shadow_batch_job] ON [rowcast].[shadow_batch] ([job]);
+
 CREATE TABLE [rowcast].[alert] (
 	[alert_id] BIGINT NOT NULL IDENTITY, 
 	[job] NVARCHAR(128) NOT NULL, 
@@ -375,4 +388,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (16, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (17, SYSDATETIMEOFFSET());

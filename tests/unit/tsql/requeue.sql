@@ -31,7 +31,8 @@ FROM [#rowcast_moved]
 WHERE [#rowcast_moved].[lot] = [wafers_prediction].[lot] AND [#rowcast_moved].[slot] = [wafers_prediction].[slot])
 -- 1;
 
-DELETE FROM [rowcast].[wafers_shadow] WHERE EXISTS (SELECT ? AS [anon_1] 
+SELECT [lot] AS [lot], [slot] AS [slot], [wafers_shadow].[model_version] AS [model_version], [wafers_shadow].[run_id] AS [run_id], [wafers_shadow].[batch_id] AS [batch_id], [wafers_shadow].[scored_at] AS [scored_at], [wafers_shadow].[row_hash] AS [row_hash], [wafers_shadow].[score] AS [score], [wafers_shadow].[predicted] AS [predicted], [wafers_shadow].[threshold] AS [threshold] 
+FROM [rowcast].[wafers_shadow] 
+WHERE EXISTS (SELECT 1 AS [anon_1] 
 FROM [#rowcast_moved] 
-WHERE [#rowcast_moved].[lot] = [wafers_shadow].[lot] AND [#rowcast_moved].[slot] = [wafers_shadow].[slot])
--- 1;
+WHERE [#rowcast_moved].[lot] = [wafers_shadow].[lot] AND [#rowcast_moved].[slot] = [wafers_shadow].[slot]);

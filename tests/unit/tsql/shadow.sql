@@ -15,6 +15,9 @@ WHERE [wafers_shadow_staging].[stage] = ?
 DELETE FROM [rowcast].[wafers_shadow_staging] WHERE [wafers_shadow_staging].[stage] = ? OR [wafers_shadow_staging].[stage] < ?
 -- '20260501T060000-0123456789abcdef', '20260430T060000';
 
+INSERT INTO [rowcast].[shadow_batch] ([batch_id], [model_version], [job], [row_count], [checksum], [signature]) VALUES (?, ?, ?, ?, ?, NULL)
+-- 7, 1, 'wafers', 2, '4f0b5f77fd8c2d8aadd8b94029724963f0092e2404f28af780eb48a169943cca';
+
 COMMIT;
 
 SELECT TOP 1 [wafers_shadow].[model_version] 
@@ -24,3 +27,11 @@ WHERE [wafers_shadow].[model_version] IN (?, ?)
 
 DELETE FROM [rowcast].[wafers_shadow] WHERE [wafers_shadow].[model_version] IN (?, ?)
 -- 1, 3;
+
+SELECT TOP 1 [shadow_batch].[model_version] 
+FROM [rowcast].[shadow_batch] 
+WHERE [shadow_batch].[job] = ? AND [shadow_batch].[model_version] IN (?, ?)
+-- 'wafers', 1, 3;
+
+DELETE FROM [rowcast].[shadow_batch] WHERE [shadow_batch].[job] = ? AND [shadow_batch].[model_version] IN (?, ?)
+-- 'wafers', 1, 3;

@@ -6,7 +6,6 @@ from rowcast.store.ledger.history import History
 from rowcast.store.ledger.planning import leave_to_champion
 from rowcast.store.ledger.publishing import Publishing
 from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, ForgottenRows, JobState, OldBatch, RowCounts
-from rowcast.store.ledger.shadow import ShadowRows
 from rowcast.store.ledger.state import State
 
 __all__ = [
@@ -23,5 +22,5 @@ __all__ = [
 ]
 
 
-class Ledger(State, Publishing, Forgetting, History, ShadowRows):
+class Ledger(State, Publishing, Forgetting, History):
     """The store's record of one job: what is planned, claimed and published."""

@@ -40,7 +40,7 @@ class Forgetting(Planning):
                 self._keep_keys(table, ids)
             kept = self._count_kept(ids)
             counts = {table.name: self._delete(table, ids) for table in (own.prediction, own.quarantine, own.shadow)}
-            for table in (own.history, self.tables.profile):
+            for table in (own.history, self.tables.profile, self.tables.shadow_batch):
                 self._delete(table, ids)
             for batch_id in ids:
                 values = {"status": BatchStatus.FORGOTTEN, "forgotten": kept.get(batch_id, 0), "forgotten_run": run_id}

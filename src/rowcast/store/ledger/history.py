@@ -4,11 +4,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from rowcast.store.ledger.part import LedgerPart, have_key_of
+from rowcast.store.ledger.part import have_key_of
+from rowcast.store.ledger.shadow import ShadowRows
 from rowcast.store.tables import Instant
 
 
-class History(LedgerPart):
+class History(ShadowRows):
     """Earlier rows of the prediction and the quarantine table."""
 
     def move_to_history(self, own: sa.Table, keys: sa.Table) -> int:
@@ -24,5 +25,5 @@ class History(LedgerPart):
         self.db.execute(history.insert().from_select(list(values), moved))
         self.db.execute(own.delete().where(theirs))
         if own is self.own.prediction:  # what versions in the shadow scored goes with it
-            self.db.execute(self.own.shadow.delete().where(have_key_of(self.own.shadow, keys)))
+            self._remove_shadow(have_key_of(self.own.shadow, keys))
         return count
