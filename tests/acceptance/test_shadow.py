@@ -268,19 +268,19 @@ def shadowed_whole(job: Job) -> None:
     assert {batch: of_batch[batch] for batch in beside} == beside
 
 
-@pytest.mark.parametrize("nth", [1, 3, 5, 7])  # after each of its statements that write, until the next batch
+@pytest.mark.parametrize("nth", [1, 3, 5, 7, 9])  # after each of its statements that write, until the next batch
 def test_a_run_killed_between_publishing_and_its_shadow_doubles_nothing(two: Job, nth: int) -> None:
     log = str(two.folder / "phases")
     done = two.script("killed.py", log, "--phase", "committed", "--nth", str(nth), "--", "infer")
     assert done.code == -signal.SIGKILL
     shadowed_whole(two)
     assert len(predicted(two)) == 40
-    assert len(shadow(two)) == (40 if nth == 7 else 0)
+    assert len(shadow(two)) == (40 if nth == 9 else 0)
     two.audit()
     two.ok("infer")
     shadowed_whole(two)
     assert len(predicted(two)) == PENDING
-    assert len(shadow(two)) == (PENDING if nth == 7 else 60)
+    assert len(shadow(two)) == (PENDING if nth == 9 else 60)
     two.audit()
 
 

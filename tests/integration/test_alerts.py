@@ -298,6 +298,20 @@ def test_what_needs_nothing_is_kept_for_a_digest_and_what_is_urgent_is_not(datab
     assert alerts.due(at_once=True) == []
 
 
+@pytest.mark.parametrize("ahead", [timedelta(days=30), timedelta(days=400)])
+def test_a_clock_that_was_ahead_mutes_nothing(database, ahead):
+    """What it set for the next try, or for the digest, is further away than anything that is set now."""
+    alerts = weekly(database)
+    alerts.write([ALERT, REFUSED])
+    deliver(alerts, [Sink("mailto", "away")], [])
+    table = alerts.tables.alert
+    alerts.db.execute(table.update().values(next_try=alerts.db.now() + ahead))
+    assert alerts.count_waiting() == 2
+    sink = Sink("mailto")
+    assert deliver(alerts, [sink], []).delivered == 2
+    assert alerts.due(at_once=True) == []
+
+
 def test_a_digest_comes_a_week_after_the_first_of_its_decisions_whatever_others_follow(database):
     alerts = weekly(database)
     alerts.write([REFUSED])

@@ -49,6 +49,13 @@ class Job:
         databases = [self.store] if self.store is self.source.db else [self.source.db, self.store]
         return retry_transient(work, *databases, tell=tell)
 
+    def is_ahead(self, moment: datetime, now: datetime) -> bool:
+        """Return whether a recorded moment lies ahead of a run's `now` and of the store's clock.
+
+        A clock wrote it that was ahead, or a run as of the future: until then it would keep work from being done.
+        """
+        return moment > now and moment > self.store.now()
+
     @property
     def pending(self) -> fetch.Pending:
         return fetch.Pending(self.rows)

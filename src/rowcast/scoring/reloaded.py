@@ -19,7 +19,7 @@ def watch_changed(run: Run, about: StepReport) -> list[RowsChanged] | None:
     Return None where nothing new can be said: the day has been looked at, or there is no row to look at.
     """
     before = run.job.profiles.find_looks(run.run_id, "changed_share", _LOOKS)
-    if before and run.now < before[0][0] + _APART:
+    if before and timedelta(0) <= run.now - before[0][0] < _APART:
         return None
     changed, rows = _count_changed(run.job)
     if not rows:

@@ -4,7 +4,7 @@ What goes wrong with them is logged and counted, and nothing else: the champion'
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import pyarrow as pa
@@ -25,18 +25,27 @@ log = structlog.get_logger("rowcast")
 
 def find_allowance(job: Job, now: datetime, decisions: Iterable[DecisionRecord]) -> gate.Allowance:
     """Return what a gate may spend by the decisions on record, beside the watch that shares it."""
-    settings = job.settings.gate
-    return gate.allowance(settings.yearly_error, now, decisions, timedelta(days=settings.watch_days))
+    settings, made = job.settings.gate, list(decisions)
+    ahead = [each for each in made if job.is_ahead(each.decided_at, now)]
+    if ahead:  # they were made after the last of the others, and nobody knows when
+        last = max((each.decided_at for each in made if each not in ahead), default=now - job.settings.retrain.every)
+        made = [replace(each, decided_at=last) if each in ahead else each for each in made]
+    return gate.allowance(settings.yearly_error, now, made, timedelta(days=settings.watch_days))
 
 
 def find_watch(job: Job, now: datetime) -> gate.Watch | None:
     """Return the watch over the champion, as long as labels may still decide it; None afterwards.
 
-    When the one before no longer scores in the shadow, its last rows may still wait for their labels.
+    When the one before no longer scores in the shadow, its last rows may still wait for their labels. Over what a clock
+    promoted that was ahead there is none: nobody knows when it would end.
     """
     settings = job.settings
     watch = gate.find_watch(job.registry.decisions(), timedelta(days=settings.gate.watch_days))
-    if watch is None or now >= watch.until + settings.source.label_delay + settings.retrain.every:
+    if (
+        watch is None
+        or job.is_ahead(watch.since, now)
+        or now >= watch.until + settings.source.label_delay + settings.retrain.every
+    ):
         return None
     return watch
 

@@ -108,14 +108,14 @@ class Alerts:
     def count_waiting(self) -> int:
         """How many alerts should have reached every sink, and have not; one kept for the next digest is not due yet."""
         table = self.tables.alert
-        is_late = sa.or_(table.c.attempts > 0, table.c.next_try <= self.db.now())
+        is_late = sa.or_(table.c.attempts > 0, self._is_due(self.db.now()))
         mine = sa.and_(table.c.job == self.job, table.c.next_try.is_not(None), is_late)
         return int(self.db.scalar(sa.select(sa.func.count().label("n")).where(mine)))
 
     def due(self, *, at_once: bool = False) -> list[Delivery]:
         """Return what waits to be delivered by nobody yet, the oldest first; `at_once`: also what is not due yet."""
         table, now = self.tables.alert, self.db.now()
-        waits = table.c.next_try.is_not(None) if at_once else table.c.next_try <= now
+        waits = table.c.next_try.is_not(None) if at_once else self._is_due(now)
         rows = self.db.rows(sa.select(table).where(table.c.job == self.job, waits).order_by(table.c.alert_id))
         return [
             Delivery(row["alert_id"], _alert(row), tuple(json.loads(row["waiting"])), row["attempts"], row["next_try"])
@@ -138,6 +138,14 @@ class Alerts:
         values |= {"next_try": now + wait} if left else {"next_try": None, "delivered_at": now}
         claimed = sa.and_(table.c.alert_id == delivery.alert_id, table.c.attempts == delivery.attempts + 1)
         self.db.execute(table.update().where(claimed).values(values))
+
+    def _is_due(self, now: datetime) -> sa.ColumnElement[bool]:
+        """Return the condition for alerts of which a try is due.
+
+        One that is further away than any which is set now was set by a clock that was ahead: it is due too.
+        """
+        next_try = self.tables.alert.c.next_try
+        return sa.or_(next_try <= now, next_try > now + 2 * max(_LONGEST_WAIT, self.digest))
 
     def _give_key(self, alert: Alert) -> None:
         table = self.tables.alert

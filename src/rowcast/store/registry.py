@@ -209,11 +209,15 @@ class Registry:
         return found
 
     def champion_as_of(self, now: datetime) -> int | None:
-        """Return the version that served at a moment before some decision of the gate; without such, that of now."""
-        made = self.decisions()
-        if not any(each.decided_at > now and each.is_by_gate for each in made):
+        """Return the version that served at a moment before some decision of the gate; without such, that of now.
+
+        What is dated ahead of the store's clock was decided before now all the same.
+        """
+        made, clock = self.decisions(), self.db.now()
+        if not any(now < each.decided_at <= clock and each.is_by_gate for each in made):
             return self.champion()
-        served = [each for each in made if each.decided_at < now and each.outcome.changes_champion]
+        there = [each for each in made if each.decided_at < now or each.decided_at > clock]
+        served = [each for each in there if each.outcome.changes_champion]
         return served[0].version if served else None
 
     def promote(

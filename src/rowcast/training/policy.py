@@ -22,16 +22,18 @@ def check_time(job: Job, now: datetime) -> Due:
     if not versions or job.registry.champion() is None:  # or the first run died before its gate
         return Due(DueCause.NO_MODEL)
     failed = job.runs.find_failed_training()
+    if failed and job.is_ahead(failed[0], now):
+        failed = None
     again = failed[0] + max(policy.every / 7, _AT_LEAST) if failed else now
     if failed and now < again:
         return Due(DueCause.FAILED_BEFORE, until=again, run_id=failed[1])
     waited = now - versions[0].created_at
-    if waited < policy.every:
+    if waited < policy.every and not job.is_ahead(versions[0].created_at, now):
         return Due(DueCause.TOO_EARLY, until=versions[0].created_at + policy.every)
     new = fetch.count_known_labels(job.source, now) - int(versions[0].metrics.get("labels_known", 0))
     if new < policy.min_new_labels:
         return Due(DueCause.FEW_LABELS, labels=new, labels_needed=policy.min_new_labels)
-    return Due(DueCause.ELAPSED, days=waited.days, labels=new, version=versions[0].version)
+    return Due(DueCause.ELAPSED, days=max(waited.days, 0), labels=new, version=versions[0].version)
 
 
 def check_figures(job: Job, now: datetime, run_id: int, due: Due) -> Due:

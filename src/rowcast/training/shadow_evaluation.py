@@ -98,11 +98,11 @@ def evaluate(job: Job, run_id: int, now: datetime, *, training: bool) -> list[Sh
 
     `training` says that a challenger is about to be trained, which takes the place of the one that waits.
     """
-    last, every = job.retry(lambda: job.runs.last_done(*STEP, now)), job.settings.retrain.every
+    last = job.retry(lambda: job.runs.last_done(*STEP, now))
     due = [
         each
         for each in job.retry(lambda: find_contenders(job, now))
-        if now - max(each.since, last or each.since) >= every and not (training and each.role == "waiting")
+        if _has_waited(job, now, each, last) and not (training and each.role == "waiting")
     ]
     made: list[ShadowDecision] = []
     if not due:
@@ -120,6 +120,12 @@ def evaluate(job: Job, run_id: int, now: datetime, *, training: bool) -> list[Sh
             if decided.outcome.changes_champion:
                 break  # the others were compared with a champion that no longer serves
     return made
+
+
+def _has_waited(job: Job, now: datetime, each: Contender, last: datetime | None) -> bool:
+    """Return whether a version has contended long enough, since it began to and since the gate last looked."""
+    begun = [] if job.is_ahead(each.since, now) else [each.since]
+    return all(now - moment >= job.settings.retrain.every for moment in (*begun, *([last] if last else [])))
 
 
 def _decide(job: Job, now: datetime, each: Contender) -> ShadowDecision:

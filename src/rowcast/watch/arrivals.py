@@ -18,7 +18,7 @@ def watch_unusable(run: Run, about: StepReport) -> list[RowsUnusable] | None:
     Return None where nothing new can be said: the day has been looked at, or no row has come since.
     """
     before = run.job.profiles.find_last_look(run.run_id, "unusable")
-    if before is not None and run.now < before[0] + _APART:
+    if before is not None and _is_same_day(before[0], run.now):
         return None
     rows, unusable = _count(run.job, run.now)
     about.metrics |= {"unusable": unusable, "source_rows": rows}
@@ -35,7 +35,7 @@ def watch_overdue(run: Run, about: StepReport) -> list[RowsOverdue] | None:
     """Return an event where rows are pending that no run looks for, since they are older than late arrivals may be."""
     job = run.job
     before = job.profiles.find_last_look(run.run_id, "overdue")
-    if before is not None and run.now < before[0] + _APART:
+    if before is not None and _is_same_day(before[0], run.now):
         return None
     state = job.ledger.state()
     since = state.search_start(job.settings.source.late_arrival, run.now)
@@ -44,6 +44,11 @@ def watch_overdue(run: Run, about: StepReport) -> list[RowsOverdue] | None:
     if overdue is None or not overdue.rows:
         return []
     return [RowsOverdue(overdue.rows, overdue.oldest, run.now, run.run_id)]
+
+
+def _is_same_day(looked: datetime, now: datetime) -> bool:
+    """Return whether a look is not a day old; one of the future, as of a clock that was ahead, is no look."""
+    return timedelta(0) <= now - looked < _APART
 
 
 def _count(job: Job, now: datetime) -> tuple[int, int]:

@@ -23,7 +23,7 @@ def watch(run: Run, about: StepReport) -> list[CostExceeded] | None:
     before = job.profiles.find_last_look(run.run_id, "watched")
     if champion is None:
         return None
-    if before is not None:
+    if before is not None and not job.is_ahead(before[0], now):
         day, version = before[0].date(), int(before[1])
         if now.date() < day or (now.date(), champion) == (day, version):
             return None
