@@ -5,7 +5,6 @@ from datetime import timedelta
 import pytest
 from odd import LABELLED, ROWS, START, Odd, empty_odd  # noqa: F401 (a fixture)
 
-from rowcast import pipeline
 from rowcast.job.opening import Job
 from rowcast.messages.retraining import DueCause
 from rowcast.scoring import shadow
