@@ -14,6 +14,7 @@ from rowcast.errors import ConfigError, SourceError, TrainingError
 from rowcast.source import open_source
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TEXT = "VARCHAR(60)"
 MOMENT = datetime(2026, 12, 1, 6, 0, tzinfo=UTC)
 READ = [
     "2026-12-01 06:00", "2026-12-01T06:00:00Z", "2026-12-01 06:00:00.000", "2026-12-01 06:00:00,000",
@@ -77,13 +78,43 @@ def test_what_leaves_doubt_is_no_time(sqlite: Place) -> None:
         ("%H h %M * %d? %m [%Y]", "06 h 00 * 01? 12 [2026]"),
     ],
 )
-def test_the_config_says_how_times_are_written(time_format: str, text: str, sqlite: Place) -> None:
-    fill(sqlite, [text, "2026-12-01 06:00", "soon"])
+def test_the_config_says_how_times_are_written(time_format: str, text: str, database: Place) -> None:
+    fill(database, [text, f"{text}  ", "2026-12-01 06:00", "soon", "", None], "text" if database.is_sqlite else TEXT)
     wanted = MOMENT if "%H" in time_format else MOMENT.replace(hour=0)
-    assert times_of(sqlite, time_format=time_format) == [wanted, None, None]
+    assert times_of(database, time_format=time_format) == [wanted, wanted, None, None, None, None]
     if "%z" not in time_format:
         local = wanted.replace(tzinfo=ZoneInfo("Europe/Berlin"))
-        assert times_of(sqlite, time_format=time_format, timezone="Europe/Berlin")[0] == local
+        assert times_of(database, time_format=time_format, timezone="Europe/Berlin")[0] == local
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("30.02.2026 06:00", "29.02.2025 06:00", "01.13.2026 06:00", "00.12.2026 06:00", "01.00.2026 06:00"),
+        *("01.12.2026 24:01", "01.12.2026 06:60", "01.12.0000 06:00", "31.04.2026 06:00", "01.12.2026 6:00", "'; --"),
+    ],
+)
+def test_a_text_that_is_no_time_of_the_format_stops_nothing(text: str, database: Place) -> None:
+    fill(database, [text, "29.02.2024 06:00"], "text" if database.is_sqlite else TEXT)
+    assert times_of(database, time_format="%d.%m.%Y %H:%M") == [None, datetime(2024, 2, 29, 6, tzinfo=UTC)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["01.12.2026 06:00:00.5Z", "01.12.2026 07:00:00.5+01", "01.12.2026 01:00:00.5-0500", "01.12.2026 07:00:00.5+01:00"],
+)
+def test_a_time_of_a_format_carries_its_zone(text: str, database: Place) -> None:
+    fill(database, [text.replace(".5", "")], "text" if database.is_sqlite else TEXT)
+    found = times_of(database, time_format="%d.%m.%Y %H:%M:%S%z", timezone="Europe/Berlin")
+    assert found == [MOMENT]
+
+
+def test_a_format_is_for_the_column_of_texts_where_the_other_time_has_a_type_of_its_own(database: Place) -> None:
+    if database.is_sqlite:
+        pytest.skip("its columns have no types of times")
+    database.run("CREATE TABLE x (id INTEGER PRIMARY KEY, t VARCHAR(40), u TIMESTAMP WITH TIME ZONE, y INTEGER)")
+    database.fill("x", id=[1], t=["01.12.2026 06:00"], u=["2026-12-02 06:00Z"], y=[0])
+    assert times_of(database, time_format="%d.%m.%Y %H:%M", label_time="u") == [MOMENT]
 
 
 def test_days_as_excel_counts_them_are_read_where_the_config_says_so(database: Place) -> None:
@@ -110,7 +141,8 @@ def test_times_that_cannot_be_read_are_named_and_never_blamed_on_the_label(value
         odd.make({"u": "text"}, {"u": [value] * ROWS})
         with pytest.raises(SourceError, match="the time column 'u' is text") as refused:
             odd.run("", "retrain", time="u")
-        assert "to_timestamp(u, 'DD.MM.YYYY HH24:MI:SS')" in refused.value.hint
+        assert "set [source] time_format" in refused.value.hint
+        assert "to_timestamp(u, 'DD.MM.YYYY HH24:MI:SS')::timestamp" in refused.value.hint
         return
     odd.make({"u": "" if odd.place.is_sqlite else "double precision"}, {"u": [value] * ROWS})
     with pytest.raises(TrainingError) as raised:

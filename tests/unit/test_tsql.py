@@ -485,6 +485,18 @@ def test_texts_are_unicode_and_columns_are_not_named_in_three_parts(fab: Fab, se
         assert statement.count("?") <= MSSQLConnection.max_parameters
 
 
+@pytest.mark.parametrize("time_format", ["%d.%m.%Y %H:%M", "%d/%m [%Y] 100_%H' %f", "%Y%m%d%H%M%S%z"])
+@pytest.mark.parametrize("timezone", ["UTC", "Europe/Berlin"])
+def test_times_in_texts_are_t_sql(time_format: str, timezone: str) -> None:
+    sql, column = MSSQLExpressions(), Column("mess]zeit", "category", "nvarchar(40)", time_format=time_format)
+    chosen = sa.select(sql.event_time(column, timezone)).where(
+        sql.has_event_time(column), sql.event_time_between(column, timezone, MORNING)
+    )
+    sent = str(chosen.compile(dialect=sql.dialect, compile_kwargs={"literal_binds": True}))
+    assert not re.search("'", re.sub(r"N'(?:[^']|'')*'", "", sent))
+    assert isinstance(sqlglot.parse_one(sent, dialect="tsql", error_level=sqlglot.ErrorLevel.RAISE), exp.Select)
+
+
 def test_rows_are_staged_before_the_transaction_that_publishes_them(fab: Fab) -> None:
     fab.server.answers("OUTPUT [inserted].[batch_id]", {"batch_id": 7})
     fab.server.sent.clear()

@@ -20,6 +20,7 @@ from rowcast.database.literals import in_parentheses
 from rowcast.database.protocols import Admin, Connection, Database, Expressions
 from rowcast.database.relation import Column, ColumnKind, RawType, Relation
 from rowcast.database.rights import Grant
+from rowcast.database.times import is_of_texts
 from rowcast.database.url import connect, is_same_database, list_ways_in, parse_url
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "connect",
     "equal",
     "in_parentheses",
+    "is_of_texts",
     "is_same_database",
     "list_ways_in",
     "parse_url",

@@ -1,5 +1,6 @@
 """Times as all systems bound them: what Python can hold, and how far an index must reach for an exact comparison."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,6 +22,7 @@ def coarse_bound(column: Column, since: datetime) -> datetime:
 
 
 EXCEL, SECONDS = "excel", "seconds"  # of `time_format`, for numbers
+WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}  # digits of each sign of a format for texts
 _EXCEL_1970 = 25569  # days: Excel counts from the end of 1899
 
 
@@ -40,6 +42,23 @@ def to_seconds(value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement
         for unit in (10**3, 10**6, 10**9)
     ]
     return sa.case(seconds, *finer)
+
+
+def is_of_texts(time_format: str | None) -> bool:
+    """Return whether a `time_format` is one for texts."""
+    return time_format is not None and "%" in time_format
+
+
+def split_format(time_format: str) -> list[tuple[str, str, int]]:
+    """Return the parts of a format for texts: the sign or the literal character, the other empty, and where it begins.
+
+    The first place is 1. A sign that is not among `WIDTHS` is the last part, and as long as the rest of the text.
+    """
+    parts, at = list[tuple[str, str, int]](), 1
+    for sign, literal in re.findall(r"%(.)|(.)", time_format, re.DOTALL):
+        parts.append((sign, literal, at))
+        at += WIDTHS.get(sign, 1)
+    return parts
 
 
 def _within(value: sa.ColumnElement[Any], low: int, high: int) -> sa.ColumnElement[bool]:

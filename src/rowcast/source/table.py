@@ -13,7 +13,17 @@ import pyarrow as pa
 import sqlalchemy as sa
 
 from rowcast import config
-from rowcast.database import Column, ColumnKind, Database, Relation, after, at_least, at_most, in_parentheses
+from rowcast.database import (
+    Column,
+    ColumnKind,
+    Database,
+    Relation,
+    after,
+    at_least,
+    at_most,
+    in_parentheses,
+    is_of_texts,
+)
 from rowcast.errors import DatabaseError, SourceError, UsageError
 from rowcast.source.keys import KeyRange
 from rowcast.source.rows import RENDERED, is_reserved
@@ -298,24 +308,33 @@ def _with_time_format(db: Database, relation: Relation, settings: config.Source)
     for column in relation.columns:
         if column.name not in named:
             continue
-        if column.kind == "category" and db.dialect.name != "sqlite":
+        if column.kind == "category" and not is_of_texts(form) and db.dialect.name != "sqlite":
             raise SourceError(
-                f"the time column '{column.name}' is text, which this database casts best itself",
-                hint=f"use a query: SELECT …, {db.sql.cast_text_to_time(column.name)} AS {column.name}_at",
+                f"the time column '{column.name}' is text, and nothing says how its times are written",
+                hint="set [source] time_format, such as '%d.%m.%Y %H:%M:%S'; or use a query: SELECT …, "
+                f"{db.sql.cast_text_to_time(column.name)} AS {column.name}_at",
             )
         if column.kind not in ("time", "number", "category"):
             raise SourceError(
                 f"the time column '{column.name}' is {column.type}, which is no point in time",
                 hint="name a column with date and time, or use a query that adds its date to it",
             )
-        if form is not None and db.dialect.name != "sqlite" and (column.kind != "number" or "%" in form):
-            raise SourceError(
-                f"[source] time_format does not go with the column '{column.name}', which is {column.type}",
-                hint="'excel' and 'seconds' are for numbers, the other formats for texts in SQLite",
-            )
+    formed = [c for c in relation.columns if c.name in named and _takes_format(db, c, form)]
+    others = [c for c in relation.columns if c.name in named and c not in formed]
+    if form is not None and others and not formed:
+        column = others[0]
+        raise SourceError(
+            f"[source] time_format does not go with the column '{column.name}', which is {column.type}",
+            hint="'excel' and 'seconds' are for numbers, the other formats for texts",
+        )
     return replace(
-        relation, columns=tuple(replace(c, time_format=form) if c.name in named else c for c in relation.columns)
+        relation, columns=tuple(replace(c, time_format=form) if c in formed else c for c in relation.columns)
     )
+
+
+def _takes_format(db: Database, column: Column, form: str | None) -> bool:
+    """Return whether a time column is written as the config may say; one of SQLite may hold anything."""
+    return db.dialect.name == "sqlite" or column.kind == ("category" if is_of_texts(form) else "number")
 
 
 def _require_names_once(relation: Relation, settings: config.Source) -> None:

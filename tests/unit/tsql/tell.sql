@@ -44,8 +44,8 @@ SELECT SYSUTCDATETIME() AS now;
 
 SELECT [alert].[alert_id], [alert].[job], [alert].[topic], [alert].[state], [alert].[severity], [alert].[what], [alert].[detail], [alert].[since], [alert].[run_id], [alert].[created_at], [alert].[waiting], [alert].[attempts], [alert].[next_try], [alert].[worker], [alert].[lease_until], [alert].[delivered_at], [alert].[dedup_key] 
 FROM [rowcast].[alert] 
-WHERE [alert].[job] = ? AND [alert].[next_try] <= ? ORDER BY [alert].[alert_id]
--- 'wafers', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
+WHERE [alert].[job] = ? AND ([alert].[next_try] <= ? OR [alert].[next_try] > ?) ORDER BY [alert].[alert_id]
+-- 'wafers', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), datetime.datetime(2026, 5, 1, 18, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
 
 SELECT SYSUTCDATETIME() AS now;
 
@@ -61,8 +61,8 @@ SELECT SYSUTCDATETIME() AS now;
 
 SELECT COUNT_BIG(*) AS [n] 
 FROM [rowcast].[alert] 
-WHERE [alert].[job] = ? AND [alert].[next_try] IS NOT NULL AND ([alert].[attempts] > ? OR [alert].[next_try] <= ?)
--- 'wafers', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
+WHERE [alert].[job] = ? AND [alert].[next_try] IS NOT NULL AND ([alert].[attempts] > ? OR [alert].[next_try] <= ? OR [alert].[next_try] > ?)
+-- 'wafers', 0, datetime.datetime(2026, 5, 1, 6, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC')), datetime.datetime(2026, 5, 1, 18, 0, tzinfo=zoneinfo.ZoneInfo(key='UTC'));
 
 SELECT TOP 1 [run].[run_id], [run].[job], [run].[pipeline], [run].[status], [run].[started_at], [run].[finished_at], [run].[as_of], [run].[error], [run].[host], [run].[rowcast_version], [run].[config_sha256], [run].[lease_until], [run].[options], [run].[end_cause] 
 FROM [rowcast].[run] 

@@ -7,8 +7,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database.mssql import tsql
+from rowcast.database.mssql.spelled_times import read_time
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, to_seconds
+from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, is_of_texts, to_seconds
 
 _DAYS = (FIRST_DAY, LAST_DAY - timedelta(days=1))
 _FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
@@ -43,6 +44,8 @@ class MSSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
             return to_seconds(value, column).is_not(None)
+        if is_of_texts(column.time_format):
+            value = self._read_text(column)
         first, last = _DAYS
         return sa.and_(value.is_not(None), value.between(self.instant(first), self.instant(last)))
 
@@ -51,13 +54,20 @@ class MSSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
             return tsql.add_to_1970(to_seconds(value, column))
-        if self._is_utc(column, timezone):
+        if is_of_texts(column.time_format):
+            value = self._read_text(column)
+            if timezone == "UTC" or "%z" in str(column.time_format):
+                return value
+        elif self._is_utc(column, timezone):
             return value
         if timezone == "UTC" or tsql.base(column.type) == "datetimeoffset":
             return sa.cast(value, tsql.MILLISECONDS)
         zone: sa.ColumnElement[Any] = sa.literal_column(tsql.quote_text(tsql.find_zone(timezone)))
         zoned = sa.cast(value, tsql.MICROSECONDS).op("AT TIME ZONE")(zone)
         return sa.cast(zoned.op("AT TIME ZONE")(sa.literal_column("N'UTC'")), tsql.MICROSECONDS)
+
+    def _read_text(self, column: Column) -> sa.ColumnElement[Any]:
+        return sa.literal_column(read_time(tsql.quote(column.name), str(column.time_format)))
 
     def _is_utc(self, column: Column, timezone: str) -> bool:
         """Return whether the column itself can be compared with UTC, so that an index on it serves.
@@ -90,7 +100,7 @@ class MSSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         time, bound = self.event_time(column, timezone), self.instant(since)
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
-        if self._is_utc(column, timezone) or column.time_format == EXCEL:
+        if is_of_texts(column.time_format) or column.time_format == EXCEL or self._is_utc(column, timezone):
             return exact
         early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]

@@ -10,8 +10,9 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 from sqlalchemy.engine.interfaces import BindTyping
 
+from rowcast.database.postgresql.spelled_times import read_time
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, to_seconds
+from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, is_of_texts, to_seconds
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 ARROW_TYPES = {
@@ -88,6 +89,8 @@ class PostgreSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         if column.kind == "number":
             return to_seconds(value, column).is_not(None)
+        if is_of_texts(column.time_format):
+            value = self._read_text(column)
         first, last = _DAYS
         return sa.and_(value.is_not(None), value.between(sa.literal_column(first), sa.literal_column(last)))
 
@@ -97,10 +100,18 @@ class PostgreSQLExpressions:
             return sa.func.to_timestamp(sa.cast(to_seconds(value, column), sa.Double))
         if column.type.endswith("with time zone"):
             return value
+        if is_of_texts(column.time_format):
+            value = self._read_text(column)
+            if "%z" in str(column.time_format):
+                return value
         return sa.func.timezone(timezone, sa.cast(value, sa.DateTime))
 
+    def _read_text(self, column: Column) -> sa.ColumnElement[Any]:
+        name = self.dialect.identifier_preparer.quote_identifier(column.name)
+        return sa.literal_column(read_time(name, str(column.time_format)))
+
     def cast_text_to_time(self, name: str) -> str:
-        return f"to_timestamp({name}, 'DD.MM.YYYY HH24:MI:SS')"
+        return f"to_timestamp({name}, 'DD.MM.YYYY HH24:MI:SS')::timestamp"
 
     def instant(self, moment: datetime) -> sa.ColumnElement[Any]:
         return sa.cast(sa.literal(moment.isoformat(), sa.Text), sa.DateTime(timezone=True))
@@ -117,7 +128,7 @@ class PostgreSQLExpressions:
         value: sa.ColumnElement[Any] = sa.column(column.name)
         time, bound = self.event_time(column, timezone), self.instant(since)
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
-        if column.type.endswith("with time zone") or column.time_format == EXCEL:
+        if column.type.endswith("with time zone") or column.time_format == EXCEL or is_of_texts(column.time_format):
             return exact
         early = coarse_bound(column, since)  # by which the index finds
         coarse: sa.ColumnElement[Any]

@@ -1,16 +1,14 @@
 """Times in texts that are not quite ISO 8601: read where they leave no doubt, or the config tells their format."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from rowcast.database.literals import quote_text
-from rowcast.database.times import LAST_SECOND
+from rowcast.database.times import LAST_SECOND, WIDTHS, is_of_texts, split_format
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIGIT = "[0-9]"
-_WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
 _DATED = _DIGIT * 4 + "-" + _DIGIT * 2 + "-" + _DIGIT * 2 + "*"
 # A day that is followed by dots is never a month; with slashes the year must come first.
 _DOTTED = ".".join((_DIGIT * 2, _DIGIT * 2, _DIGIT * 4)) + "*"
@@ -23,7 +21,8 @@ def read_time(value: str, time_format: str | None, timezone: str) -> str:
     A subquery that names the parts would be shorter, and hundreds of times slower.
     """
     text = f"rtrim({value})"
-    iso = _arrange(text, time_format) if time_format and "%" in time_format else _arrange_unambiguous(text)
+    formatted = time_format if is_of_texts(time_format) else None
+    iso = _arrange_unambiguous(text) if formatted is None else _arrange(text, formatted)
     offset = "0" if timezone == "UTC" else _search(iso, find_transitions(timezone))
     count = f"CAST({text} AS INTEGER)"
     last = str(LAST_SECOND)
@@ -39,8 +38,11 @@ def read_time(value: str, time_format: str | None, timezone: str) -> str:
         f"WHEN {iso} GLOB '*:*[+-]{_DIGIT * 2}' THEN unixepoch({iso}||':00','subsec')",
         f"WHEN {iso} GLOB '*[Zz]' OR {iso} GLOB '*[+-]{_DIGIT * 2}:{_DIGIT * 2}' THEN unixepoch({iso},'subsec')",
     )
-    if time_format and "%" in time_format:  # which digits alone may be, of another meaning
-        ways = (ways[0], f"WHEN {iso} IS NULL THEN NULL", *(ways[2:] if "%z" in time_format else ()))
+    if formatted is not None:  # which digits alone may be, of another meaning
+        day = f"substr({iso},1,10)"  # SQLite takes the 30th of February for the 2nd of March, and knows an hour 24
+        no_time = f"{iso} NOT BETWEEN '0001-01-02' AND '9999-12-31' OR date({day}) IS NOT {day}"
+        no_time += f" OR substr({iso},12,2) > '23'"
+        ways = (ways[0], f"WHEN {iso} IS NULL OR {no_time} THEN NULL", *(ways[2:] if "%z" in formatted else ()))
     return f"CASE {' '.join(ways)} ELSE unixepoch({iso},'subsec') - {offset} END"
 
 
@@ -54,13 +56,13 @@ def _arrange_unambiguous(text: str) -> str:
 def _arrange(text: str, time_format: str) -> str:
     """Return SQL that puts the parts of a text of this format in the order of ISO 8601; of another, NULL."""
     places: dict[str, str] = {}
-    pattern, at = "", 1
-    for sign, literal in re.findall(r"%(.)|(.)", time_format, re.DOTALL):
+    pattern = ""
+    for sign, literal, at in split_format(time_format):
         if literal:
-            pattern, at = pattern + (f"[{literal}]" if literal in "*?[" else literal), at + 1
-        elif sign in _WIDTHS:
-            places[sign] = f"substr({text},{at},{_WIDTHS[sign]})"
-            pattern, at = pattern + _DIGIT * _WIDTHS[sign], at + _WIDTHS[sign]
+            pattern += f"[{literal}]" if literal in "*?[" else literal
+        elif sign in WIDTHS:
+            places[sign] = f"substr({text},{at},{WIDTHS[sign]})"
+            pattern += _DIGIT * WIDTHS[sign]
         else:  # f or z, the last one
             places[sign] = f"substr({text},{at})"
             pattern += f"{_DIGIT}*" if sign == "f" else "*"
