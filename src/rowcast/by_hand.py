@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import structlog
 
-from rowcast import check, features, fetch
+from rowcast import check, features, fetch, history
 from rowcast.contract import Contract, Failure
 from rowcast.errors import RunError
 from rowcast.job.opening import Job
@@ -26,13 +26,14 @@ from rowcast.scoring.batch import read_pending, run_batch
 from rowcast.scoring.plan import plan_batches
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
-from rowcast.scoring.required_columns import check_overrides, columns_needed
+from rowcast.scoring.required_columns import check_overrides, names_checked
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.unused_columns import choose_share
 from rowcast.source import Fetched
 from rowcast.store import Batch, JobState
 from rowcast.store.records import RunRecord
 from rowcast.training import steps
+from rowcast.training.past import list_past
 from rowcast.watch import drift
 
 log = structlog.get_logger("rowcast")
@@ -90,9 +91,12 @@ def _fetch(run: Run, about: StepReport) -> None:
     needed = run.job.registry.version(champion).features if champion is not None else ()
     wanted = {*run.job.checked_columns, *needed}
     columns = [column for column in run.job.source.relation.columns if column.name in wanted]
+    past = list_past(run.job, champion)
+    columns += history.list_needed(past)
     about.rows_in = 0
     for batch_id, keys in planned:
         fetched = run.job.pending.read(keys, columns, state.scope, run.now, settings.infer.batch_rows + 1)
+        fetched = history.complete_rows(run.job.source, past, fetched)
         run.work.save_rows(f"score/{batch_id}/fetched.arrow", fetched)
         about.rows_in += fetched.rows.num_rows
     run.work.save_json("score/batches.json", [batch_id for batch_id, _ in planned])
@@ -193,7 +197,7 @@ def _read_saved(work: WorkDir, scorer: Scorer, request: ScoringRequest, batch: B
     fetched = work.rows(f"score/{batch.batch_id}/fetched.arrow")
     most_rows = job.settings.infer.batch_rows + 1
     pending = job.pending.read(batch.keys, [], job.ledger.state().scope, request.now, most_rows)
-    names = [column.name for column in columns_needed(job, model)]
+    names = names_checked(job, model)
     is_current = job.source.take_rendered_key(fetched.rows).equals(job.source.take_rendered_key(pending.rows))
     if not is_current or not set(names) <= set(fetched.rows.schema.names):
         log.info("reading again: other rows are pending than data-fetch saved", batch=batch.batch_id)

@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast import check, features
+from rowcast import check, features, history
 from rowcast.errors import DatabaseError, SourceError
 from rowcast.job.opening import Job
+from rowcast.models.artifact import Model
 from rowcast.models.top_contributions import select_top
 from rowcast.scoring.changes import Changes
 from rowcast.scoring.required_columns import check_columns
-from rowcast.source import hash_rows
+from rowcast.source import Fetched, hash_rows
 
 _TOLERANCE = 1e-9  # of a score computed again
+_OPTIONAL = ("came_from",)  # what is told only where it is there
 _SURE = ("uncertain", "possible", "low", "high")
 _UNITS = {
     "binary": "log-odds of the positive class",
@@ -66,11 +68,12 @@ class ScoredRow:
     contributions: dict[str, Any] | None  # of each column to the score, the largest first
     contributions_in: str | None  # their unit
     values: dict[str, Any] | None  # present ones of these columns
+    came_from: dict[str, list[dict[str, Any]]] | None = None  # of columns of the past: key, value and known of each row
 
     def to_dict(self) -> dict[str, Any]:
         trained_to = self.trained_to.isoformat() if self.trained_to else None
         about = {**vars(self), "trained_to": trained_to, "scored_at": self.scored_at.isoformat()}
-        return {name: value for name, value in about.items() if name not in _SURE or value is not None}
+        return {name: value for name, value in about.items() if name not in (*_SURE, *_OPTIONAL) or value is not None}
 
 
 @dataclass(frozen=True)
@@ -183,23 +186,35 @@ def _earlier(row: dict[str, Any]) -> dict[str, Any]:
     return {name: row[name] for name in names if row[name] is not None}
 
 
-def _now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> tuple[list[str], Any, Any, bool]:
-    """The columns that the row's hash is made of, its present values and misfits, and whether they have changed."""
+@dataclass(frozen=True)
+class _Present:
+    """A row as the source holds it by now."""
+
+    names: list[str]  # the columns that its hash is made of
+    fetched: Fetched  # as they were read
+    rows: pa.RecordBatch  # with the columns of the past
+    is_changed: bool
+
+
+def _read_now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> _Present:
     batch = job.tables.batch
     [of] = job.store.rows(sa.select(batch).where(batch.c.batch_id == stored["batch_id"]))
     names = Changes(job).hashed_columns(of["model_version"], of["also_read"])
     if names is None:
-        check_columns(job, job.registry.version(of["model_version"]).features)
+        check_columns(job, job.registry.load(of["model_version"]))
         raise SourceError("the source lacks a column that was read when this row was scored")
+    past = tuple(column for column in job.registry.load(of["model_version"]).past if column.name in names)
     columns = [column for column in job.source.relation.columns if column.name in names]
+    columns += history.list_needed(past)
     statement = job.source.select(*job.source.values(columns)).where(*this)
-    rows, misfits = job.source.db.read(statement, job.source.kinds(columns), 1)
-    return names, rows, misfits, int(hash_rows(rows, misfits, names)[0]) != stored["row_hash"]
+    fetched = Fetched(*job.source.db.read(statement, job.source.kinds(columns), 1))
+    rows = history.complete_rows(job.source, past, fetched).rows
+    return _Present(names, fetched, rows, int(hash_rows(rows, fetched.misfits, names)[0]) != stored["row_hash"])
 
 
 def _explain_quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> QuarantinedRow:
     try:
-        changed = _now(job, this, stored)[-1]
+        changed = _read_now(job, this, stored).is_changed
     except (DatabaseError, SourceError):  # that it cannot be read may be why it was set aside
         changed = None
     return QuarantinedRow(
@@ -214,9 +229,9 @@ def _explain_quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: d
 def _explain_scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> ScoredRow:
     version = job.registry.version(stored["model_version"])
     model = job.registry.load(version.version)
-    names, rows, misfits, changed = _now(job, this, stored)
-    contract = model.contract.select(names)
-    checked = check.check(rows, contract, misfits, job.settings.source.reading)
+    now = _read_now(job, this, stored)
+    contract = model.contract.select(now.names)
+    checked = check.check(now.rows, contract, now.fetched.misfits, job.settings.source.reading)
     again, contributions = None, None
     if len(checked.passed):
         matrix = features.process(checked.good, model.contract, model.features)
@@ -224,7 +239,7 @@ def _explain_scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[s
         found = model.contributions(matrix)
         if found is not None:
             contributions = select_top(matrix, 0, found[0], model.reference_ranges, len(model.features))
-    values = pa.RecordBatch.to_pylist(rows)[0]
+    values = pa.RecordBatch.to_pylist(now.rows)[0]
     return ScoredRow(
         score=stored["score"],
         predicted=stored["predicted"],
@@ -240,8 +255,22 @@ def _explain_scored(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[s
         scored_at=stored["scored_at"],
         again=again,
         reproduced=again is not None and bool(np.isclose(again, stored["score"], rtol=0, atol=_TOLERANCE)),
-        changed=changed,
+        changed=now.is_changed,
         contributions=contributions,
         contributions_in=_UNITS[model.kind] if contributions else None,
         values={name: values[name] for name in contributions} if contributions else None,
+        came_from=_trace(job, model, now) if model.past else None,
     )
+
+
+def _trace(job: Job, model: Model, now: _Present) -> dict[str, list[dict[str, Any]]]:
+    """The earlier rows from which columns of the past were computed, the newest first."""
+    names = [column.name for column in job.source.key]
+    found = history.trace(job.source, model.past, now.fetched)
+    return {
+        column: [
+            {"key": dict(zip(names, one.key, strict=True)), "value": one.value, "known": one.known.isoformat()}
+            for one in values
+        ]
+        for column, values in found.items()
+    }

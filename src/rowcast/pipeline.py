@@ -379,7 +379,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
             raise infer.no_champion(job)
         job.registry.verify(champion)
         serving = job.registry.version(champion)
-        check_columns(job, serving.features)
+        check_columns(job, job.registry.load(champion))
         require_same_meaning(serving, job.source, job.settings.task)
         check_overrides(job, champion)
         return champion

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import lightgbm
@@ -30,6 +31,7 @@ from rowcast.models.lightgbm_text import parse_trees, write_trees
 from rowcast.models.matrix import Matrix
 from rowcast.models.storage import check_storable
 from rowcast.models.target import Target
+from rowcast.past import HistoryColumn, LabelMeaning
 
 RANDOM = np.random.default_rng(0)
 KNOWN = ("a", "b", 'ä "quoted"', "d", "e")
@@ -305,10 +307,26 @@ def test_malformed_bytes_are_refused(broken: Callable[[dict[str, bytes]], bytes]
     assert caught.value.hint
 
 
+def test_columns_of_the_past_are_stored_with_the_model_that_uses_them() -> None:
+    model = trees()
+    name = model.features[0]
+    past = HistoryColumn("failed", ("tool",), "last", 5, "mean", 7, LabelMeaning("is", "1"))
+    renamed = replace(
+        model,
+        features=(past.name, *model.features[1:]),
+        contract=Contract(tuple(replace(r, name=past.name) if r.name == name else r for r in model.contract.rules)),
+        past=(past,),
+        reference_ranges={},
+    )
+    assert load(renamed.to_bytes()).past == (past,)
+    with pytest.raises(ModelError, match="do not fit"):
+        load(replace(model, past=(past,)).to_bytes())
+
+
 def test_a_newer_format_says_to_upgrade() -> None:
     parts = parts_of(trees().to_bytes())
-    with pytest.raises(ModelError, match="format 3") as caught:
-        load(zipped({**parts, "model.json": parts["model.json"].replace(b'"format": 2', b'"format": 3')}))
+    with pytest.raises(ModelError, match="format 4") as caught:
+        load(zipped({**parts, "model.json": parts["model.json"].replace(b'"format": 2', b'"format": 4')}))
     assert caught.value.hint == "upgrade rowcast"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
@@ -29,8 +30,10 @@ from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.mssql.expressions import MSSQLExpressions
 from rowcast.database.postgresql.expressions import PostgreSQLExpressions
 from rowcast.doctor.store import check_store
+from rowcast.history.reading import Asked, read_events, read_rows, read_values
 from rowcast.job.opening import Job, describe_tables
 from rowcast.job.rights import list_store_grants, list_table_rights, write_grants
+from rowcast.past import HistoryColumn, LabelMeaning, SinceColumn
 from rowcast.source import Days, KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
@@ -53,6 +56,7 @@ KEPT = Path(__file__).parent / "tsql"
 NOW = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 MORNING = datetime(2026, 4, 1, tzinfo=UTC)
 DAYS = Days(date(2026, 3, 1), "Europe/Berlin")
+DAY = 86_400_000_000  # microseconds
 WORKER = "fab1:1f2e:4026531836:4711:12345/c0ffee00"
 TABLE = "[Messwerte Anlage 3].[Wafer Ä]"
 SETTINGS: dict[str, Any] = {
@@ -265,6 +269,20 @@ def read(fab: Fab) -> None:
     fetch.fetch_by_key(fab.job.source, keys, features)
 
 
+def remember(fab: Fab) -> None:
+    """What became known before some rows: labels, values, events and rows of their groups."""
+    fab.server.answers("OBJECT_ID(N'dbo", {"id": 3})
+    asked = Asked(np.array([0, DAY]), {"tool": pa.array(["ETCH-02", "Ätz"])})
+    label = LabelMeaning("is", "1")
+    failed = HistoryColumn("failed", ("tool",), "last", 5, "mean", 90 * DAY, label)
+    read_values(fab.job.source, failed, failed.reach, asked, keyed=True)
+    pressure = HistoryColumn("pressure", ("tool",), "within", DAY, "max", 90 * DAY)
+    read_values(fab.job.source, pressure, pressure.reach, asked)
+    cleaned = SinceColumn("dbo.cleaned", "cleaned_at", ("tool",), ("tool",), "rows", 90 * DAY)
+    read_events(fab.job.source, cleaned, cleaned.reach, asked)
+    read_rows(fab.job.source, ("tool",), cleaned.reach, asked)
+
+
 def publish(fab: Fab) -> None:
     fab.ledger.publish(
         Batch(7, 3, 2, RANGE, WORKER),
@@ -428,6 +446,7 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         plan,
         claim,
         read,
+        remember,
         publish,
         shadow,
         judge,

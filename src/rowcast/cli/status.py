@@ -107,6 +107,15 @@ def explain(*key: str, json: Json = False, common: Common = COMMON) -> int:
     return 0 if found.is_proven else 1
 
 
+_FEW = 5  # earlier rows that are named
+
+
+def _list_rows(values: list[dict[str, Any]]) -> str:
+    """Earlier rows by their keys, with the value of each."""
+    said = [f"{', '.join(one['key'].values())}: {one['value']:g}" for one in values[:_FEW]]
+    return "; ".join(said) + (f"; and {len(values) - _FEW} more" if len(values) > _FEW else "")
+
+
 def _describe(found: dict[str, Any]) -> str:
     """What is known about a row, for people."""
     from rowcast.models import reference_range
@@ -130,6 +139,11 @@ def _describe(found: dict[str, Any]) -> str:
         ]
         heading = f"the leading contributions to the score, in {unit}"
         parts.append(f"{heading}\n{report.table(rows, ['column', 'value', 'reference range', 'contribution'])}")
+        if came_from := found.get("came_from"):
+            rows = [{"column": name, "from": _list_rows(came_from[name])} for name, _ in top if came_from.get(name)]
+            parts.append(
+                f"the earlier rows that these came from, the newest first\n{report.table(rows, ['column', 'from'])}"
+            )
     if earlier := found.get("earlier"):
         columns = ["was", "since", "until", "model_version", "score"]
         parts.append(f"before that\n{report.table(earlier, columns)}")

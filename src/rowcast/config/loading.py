@@ -6,7 +6,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
@@ -84,12 +84,19 @@ def _describe_errors(error: ValidationError) -> Iterator[str]:
             yield f"'{where}': {message}" if where else message
 
 
+def _find_section(kind: Any) -> Any:
+    """Return a section, of which a setting may be a list."""
+    return next((part for part in get_args(kind) if hasattr(part, "model_fields")), kind)
+
+
 def _find_nearest(location: tuple[int | str, ...]) -> str:
     """Return the known key of the same section that looks most like the last part of `location`."""
     section: Any = Settings
     for part in location[:-1]:
+        if isinstance(part, int):  # a place in a list of sections
+            continue
         field = getattr(section, "model_fields", {}).get(part)
-        section = ColumnCheck if field is None else field.annotation
+        section = ColumnCheck if field is None else _find_section(field.annotation)
     names = [field.alias or name for name, field in section.model_fields.items() if name != "path"]
     near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
     return f" (did you mean '{near[0]}'?)" if near else f" (known here: {', '.join(names)})"

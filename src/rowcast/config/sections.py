@@ -28,6 +28,7 @@ from rowcast.config.values import (
     check_timezone,
 )
 
+Statistic = Literal["mean", "count", "std", "min", "max", "trend", "age"]
 _SECOND_NAME = "a 'query' can give one of them a second name: SELECT *, t AS event_time FROM …"
 
 
@@ -145,6 +146,68 @@ class Model(_Section):
     max_train_rows: int = Field(default=100_000, ge=100)
     budget: Duration | None = None  # time after which no further candidate is tried
     window: Duration | None = None  # how far back training rows go; default: to the first
+
+
+class HistoryFeature(_Section):
+    """Columns made of what was known of earlier rows, of all or of those alike in `by`."""
+
+    of: str = Field(min_length=1)  # the label, or a column of numbers
+    by: tuple[str, ...] = ()
+    last: tuple[Annotated[int, Field(ge=1, le=100_000)], ...] = ()  # of so many of the latest known values
+    within: tuple[Duration, ...] = ()  # of those that became known so shortly before the row
+    decay: tuple[Duration, ...] = ()  # of all, each counting half as much this much later
+    statistics: tuple[Statistic, ...] = Field(default=("mean",), min_length=1)
+
+    @model_validator(mode="after")
+    def _has_window(self) -> "HistoryFeature":
+        windows = (*self.last, *self.within, *self.decay)
+        if not windows and set(self.statistics) != {"age"}:
+            raise ValueError('say of which values: last = [1, 5, 50], within = ["8h"] or decay = ["2d"]')
+        if any(isinstance(window, timedelta) and window <= timedelta(0) for window in windows):
+            raise ValueError("'within' and 'decay' are longer than nothing")
+        if self.decay and not {"mean", "count"} & set(self.statistics):
+            raise ValueError("'decay' goes with the statistics mean and count")
+        return self
+
+
+class SinceFeature(_Section):
+    """Hours and rows since the last event of a row's group."""
+
+    events: str = Field(min_length=1)  # a table or view in the source's database, and its columns:
+    event_time: str | None = None  # default: that of [monitor], where it names the same table
+    event_group: tuple[str, ...] | None = None  # which group an event is of; default: the columns of `by`
+    by: tuple[str, ...] = ()
+    counts: tuple[Literal["hours", "rows"], ...] = Field(default=("hours", "rows"), min_length=1)
+
+    @field_validator("event_group", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _groups_match(self) -> "SinceFeature":
+        if self.event_group is not None and len(self.event_group) != len(self.by):
+            raise ValueError("'event_group' names a column of 'events' for each column of 'by'")
+        return self
+
+
+class Features(_Section):
+    """Columns that are computed from the past, as it was known at each row's own event time."""
+
+    history: tuple[HistoryFeature, ...] = ()
+    since: tuple[SinceFeature, ...] = ()
+    look_back: Duration = timedelta(days=90)  # what became known, or happened, longer before a row does not count
+
+    @model_validator(mode="after")
+    def _looks_back(self) -> "Features":
+        if self.look_back <= timedelta(0):
+            raise ValueError("'look_back' is longer than nothing")
+        return self
+
+    @property
+    def are_declared(self) -> bool:
+        """Whether there is any."""
+        return bool(self.history or self.since)
 
 
 class Retrain(_Section):

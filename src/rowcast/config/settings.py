@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from rowcast.config.database_url import find_passwords
 from rowcast.config.sections import (
     Check,
+    Features,
     Gate,
     Infer,
     Logs,
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     store: Store = Store()
     task: Task = Task()
     check: Check = Check()
+    features: Features = Features()
     model: Model = Model()
     retrain: Retrain = Retrain()
     gate: Gate = Gate()
@@ -57,6 +59,15 @@ class Settings(BaseSettings):
     def _window_needs_time(self) -> "Settings":
         if self.model.window is not None and self.source.time is None:
             raise ValueError("'model.window' needs 'source.time'")
+        return self
+
+    @model_validator(mode="after")
+    def _past_needs_time(self) -> "Settings":
+        if self.features.are_declared and self.source.time is None:
+            raise ValueError("[features] needs 'source.time': what was known before a row depends on when it was")
+        labels = [each for each in self.features.history if each.of == self.source.label]
+        if labels and self.task.kind == "multiclass" and self.task.normal is None:
+            raise ValueError("[features] of the label needs 'task.normal': the share of other classes is computed")
         return self
 
     @model_validator(mode="before")

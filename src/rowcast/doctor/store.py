@@ -96,7 +96,8 @@ def _check_champion(source: Source, store: Database, shared: Tables, settings: S
         yield Finding("ok", "there is no champion yet: 'rowcast run' trains and promotes the first")
         return
     model = registry.load(champion)
-    gone = [name for name in model.features if name not in source.relation.names]
+    computed = {column.name for column in model.past}
+    gone = [name for name in model.features if name not in source.relation.names and name not in computed]
     if gone:
         yield Finding(
             "problem",

@@ -114,9 +114,13 @@ class TrainingRows:
 
 
 def fetch_training_rows(
-    source: Source, now: datetime, most: int, trained_to: datetime | tuple[str, ...] | None
+    source: Source,
+    now: datetime,
+    most: int,
+    trained_to: datetime | tuple[str, ...] | None,
+    beside: Sequence[Column] = (),
 ) -> TrainingRows:
-    """Return the latest labelled rows, oldest first, with every feature.
+    """Return the latest labelled rows, oldest first, with every feature, and columns beside them.
 
     Beside the features: `TIME` (int64 microseconds, or the row's place without a time column), `KNOWN` (in the same
     unit: when the label arrived), `LABEL`, `GROUP` where one is named, and `FRESH`: later than what the champion was
@@ -126,8 +130,9 @@ def fetch_training_rows(
     def read(columns: Sequence[Column], keys: Sequence[tuple[str, ...]] | None) -> Fetched:
         return _read_labelled(source, now, most, trained_to, columns, keys)
 
+    columns = [*source.features, *beside]
     try:
-        return TrainingRows(read(source.features, None))
+        return TrainingRows(read(columns, None))
     except DatabaseError as error:
         if error.reason != "other":
             raise
@@ -135,7 +140,7 @@ def fetch_training_rows(
             keys = _read_labelled_keys(source, now, most)
         except DatabaseError:  # not a feature is at fault
             raise error from None
-        parts, failing = read_around(read, source.features, keys, error)
+        parts, failing = read_around(read, columns, keys, error)
         found = join_batches(parts, 0)
         return TrainingRows(found if source.time else _number_anew(found), failing)
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
+from rowcast import past as pasts
 from rowcast.contract import ColumnRule, Contract
 from rowcast.contract import Kind as ColumnKind
 from rowcast.errors import ModelError, RowcastError
@@ -26,8 +27,10 @@ from rowcast.models.reference_range import ReferenceRanges
 from rowcast.models.storage import SUFFIX, dump_estimator, load_estimator, unzip_parts, zip_parts
 from rowcast.models.target import Kind
 from rowcast.models.validation import RETRAIN
+from rowcast.past import PastColumn
 
-FORMAT = 2
+FORMAT = 3  # of a model that computes columns from the past; others stay readable for an older rowcast
+_WITHOUT_PAST = 2
 _KEPT = 3  # models that a process holds ready: champion, challenger and one in the shadow
 
 
@@ -67,6 +70,7 @@ class Model:
     limits: tuple[float | None, float | None] = (None, None)  # a regression: a row is flagged below or above
     conformal: Conformal | None = None  # which predictions it cannot be sure of
     reference_ranges: ReferenceRanges = field(default_factory=dict)  # of the features, in the training rows
+    past: tuple[PastColumn, ...] = ()  # the features that are computed from the past
 
     def score(self, matrix: Matrix, num_threads: int = 1) -> ModelOutput:
         """Score and decide n rows; columns are found by name.
@@ -142,7 +146,7 @@ class Model:
         """Serialise; equal models give equal bytes. Raises ModelError for an estimator that could not be loaded."""
         places = [f"{place}.{SUFFIX[member.engine]}" for place, member in enumerate(self.members)]
         described = {
-            "format": FORMAT,
+            "format": FORMAT if self.past else _WITHOUT_PAST,
             "kind": self.kind,
             "features": self.features,
             "contract": json.loads(self.contract.to_json()),
@@ -164,6 +168,7 @@ class Model:
             "conformal": None if self.conformal is None else conformals.to_dict(self.conformal),
             "usual": self.reference_ranges,  # the stored key is older than the name
         }
+        described |= {"past": list(map(pasts.to_dict, self.past))} if self.past else {}
         text = json.dumps(described, ensure_ascii=False, allow_nan=False, indent=1)
         parts = {
             part: dump_estimator(member.engine, member.estimator, len(self.features), self._scores())
@@ -218,6 +223,7 @@ class Model:
             limits=(low, high),
             conformal=None if described["conformal"] is None else conformals.from_dict(described["conformal"]),
             reference_ranges=reference_range.from_dict(described["usual"]),
+            past=tuple(map(pasts.from_dict, described.get("past", ()))),
         )
         read._check()
         return read
@@ -251,6 +257,7 @@ class Model:
             and len(set(self.features)) == len(self.features)
             and len(set(names)) == len(names)
             and set(self.features) <= set(names)
+            and {column.name for column in self.past} <= set(self.features)
             and all(map(_rule_is_sound, rules))
         )
 
@@ -319,7 +326,7 @@ def _scores_of(kind: Kind, classes: int) -> int:
 
 def _upgrade(described: dict[str, Any]) -> dict[str, Any]:
     """What `model.json` says, in the present format. Raises ModelError for a later one."""
-    if described["format"] == FORMAT:
+    if described["format"] in (FORMAT, _WITHOUT_PAST):
         return described
     if described["format"] != 1:
         raise ModelError(

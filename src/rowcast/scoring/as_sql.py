@@ -26,6 +26,11 @@ def write_sql(job: Job, version: int, dialect: DialectName | None = None) -> str
     check_overrides(job, version)
     require_same_meaning(job.registry.version(version), job.source, job.settings.task)
     model = job.registry.load(version)
+    if model.past:
+        raise ModelError(
+            f"v{version} computes '{model.past[0].name}' from earlier rows, which one SELECT cannot",
+            hint="'rowcast infer' scores its rows; [features] in rowcast.toml declares such columns",
+        )
     needed = columns_needed(job, model)
     contract = check.apply_overrides(
         model.contract.select(column.name for column in needed), job.settings.check.columns

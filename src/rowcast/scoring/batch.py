@@ -16,7 +16,7 @@ from rowcast.job.opening import Job, open_job
 from rowcast.scoring import shadow
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
-from rowcast.scoring.required_columns import columns_needed
+from rowcast.scoring.required_columns import columns_needed, complete
 from rowcast.scoring.scorer import Scorer
 from rowcast.store import Batch, RowCounts, heartbeat, new_worker
 
@@ -62,12 +62,13 @@ def read_pending(scorer: Scorer, request: ScoringRequest, batch: Batch) -> Batch
     versions = [version for version in request.shadows if version != batch.model_version]
     # One row more tells whether others, which the plan did not count, have taken its rows' room.
     most_rows, scope = job.settings.infer.batch_rows + 1, job.ledger.state().scope
+    model = scorer.model(batch.model_version)
     fetched, shadows = shadow.read_rows(
         lambda chosen: job.pending.read(batch.keys, chosen, scope, request.now, most_rows),
-        columns_needed(job, scorer.model(batch.model_version)),
+        columns_needed(job, model),
         scorer.shadows.load(versions),
     )
-    return BatchRows(fetched, shadows)
+    return BatchRows(complete(job, [model, *(each.model for each in shadows)], fetched), shadows)
 
 
 def _attempt(job: Job, request: ScoringRequest, batch_id: int, worker: str, work: Work) -> Outcome:

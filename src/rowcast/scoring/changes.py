@@ -8,10 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
+from rowcast import history
 from rowcast.database import Column
+from rowcast.errors import ConfigError, ModelError, SourceError
 from rowcast.job.opening import Job
+from rowcast.past import PastColumn
 from rowcast.scoring.required_columns import also_checked
-from rowcast.source import hash_rows, take_rows
+from rowcast.source import Fetched, hash_rows, take_rows
 from rowcast.store.reading.held_rows import Stored, WalkQuery, walk
 from rowcast.store.records import BatchStatus
 
@@ -22,6 +25,7 @@ class Changes:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._names: dict[tuple[int, str | None], list[str] | None] = {}
+        self._past: tuple[PastColumn, ...] = ()  # of all versions with hashes
 
     def hashed_columns(self, model_version: int, also_read: str | None) -> list[str] | None:
         """Return the columns that a batch's hashes are made of, in the source's order; None where one is gone."""
@@ -35,8 +39,25 @@ class Changes:
             )
             wanted = {*features, *more}
             there = [name for name in self.job.source.relation.names if name in wanted]
+            there += [column.name for column in self._list_past(model_version) if column.name in wanted]
             self._names[model_version, also_read] = there if len(there) == len(wanted) else None
         return self._names[model_version, also_read]
+
+    def _list_past(self, model_version: int) -> tuple[PastColumn, ...]:
+        """Return what a version computes from the past, as far as the source still has what it takes."""
+        relation = self.job.source.relation.names
+        if all(name in relation for name in self.job.registry.version(model_version).features):
+            return ()  # which saves loading it
+        try:
+            past = self.job.registry.load(model_version).past
+            history.require_columns(self.job.source, past)
+        except (ConfigError, ModelError, SourceError):
+            return ()
+        return past
+
+    def complete(self, fetched: Fetched) -> Fetched:
+        """Return rows with what the versions of all hashes compute from the past."""
+        return history.complete_rows(self.job.source, self._past, fetched)
 
     def walk(
         self,
@@ -55,9 +76,13 @@ class Changes:
         reads what was predicted, too. Of `most` rows and no more the first in key order are read.
         """
         scope, columns = self.job.ledger.state().scope, [] if keys_alone else self._columns()
+        past: tuple[PastColumn, ...] = () if keys_alone else self._past
         scope = scope if to_score_again else replace(scope, learned=None)
+        columns = [*columns, *history.list_needed(past)]
         query = WalkQuery(own, self.job.tables.batch, scope, columns, of_own, of_source, with_results, most)
-        yield from walk(self.job.rows, query)
+        for stored in walk(self.job.rows, query):
+            is_whole = not past or not stored.is_read
+            yield stored if is_whole else replace(stored, fetched=self.complete(stored.fetched))
 
     def compare(self, stored: Stored) -> tuple[npt.NDArray[np.bool_], int]:
         """Return which rows have changed, and how many cannot be compared: a column is gone, or a value fails."""
@@ -92,4 +117,5 @@ class Changes:
         kinds = sa.select(batch.c.model_version, batch.c.also_read).where(published).distinct()
         groups = [(row["model_version"], row["also_read"]) for row in self.job.store.rows(kinds)]
         names = {name for group in groups for name in self.hashed_columns(*group) or ()}
+        self._past = tuple({c.name: c for version, _ in groups for c in self._list_past(version)}.values())
         return [column for column in self.job.source.relation.columns if column.name in names]

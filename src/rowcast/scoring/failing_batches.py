@@ -13,7 +13,7 @@ from rowcast.scoring.batch import run_batch
 from rowcast.scoring.plan import plan_halves
 from rowcast.scoring.publish import publish
 from rowcast.scoring.request import Outcome, ScoringRequest
-from rowcast.scoring.required_columns import columns_needed
+from rowcast.scoring.required_columns import columns_needed, complete, names_checked
 from rowcast.scoring.workers import Failed, Workers
 from rowcast.source import KeyRange, hash_rows
 from rowcast.store import Batch, BatchResult
@@ -78,13 +78,14 @@ def _set_aside(workers: Workers, batch_id: int, error: RowcastError) -> bool:
 
 def _publish_row_aside(job: Job, request: ScoringRequest, error: RowcastError, batch: Batch) -> Outcome:
     """Publish a claimed batch of one row: nothing scored, the row in quarantine."""
-    columns = columns_needed(job, job.registry.load(batch.model_version))
+    model = job.registry.load(batch.model_version)
+    columns = columns_needed(job, model)
     scope = job.ledger.state().scope
     try:
-        fetched = job.pending.read(batch.keys, columns, scope, request.now, 1)
+        fetched = complete(job, [model], job.pending.read(batch.keys, columns, scope, request.now, 1))
+        names = names_checked(job, model)
     except RowcastError:  # reading it may be what fails
-        columns, fetched = [], job.pending.read(batch.keys, [], scope, request.now, 1)
-    names = [column.name for column in columns]
+        names, fetched = [], job.pending.read(batch.keys, [], scope, request.now, 1)
     keys = fetched.rows.select([column.name for column in job.source.key])
     failures = {0: [Failure(0, _ROW, "error", describe(error, details=True))]} if keys.num_rows else {}
     hashes = hash_rows(fetched.rows, fetched.misfits, names)

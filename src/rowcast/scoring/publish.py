@@ -21,7 +21,7 @@ from rowcast.models.matrix import Matrix
 from rowcast.predict import Predictions
 from rowcast.scoring import shadow
 from rowcast.scoring.request import Outcome, ScoringRequest
-from rowcast.scoring.required_columns import also_checked, check_rows, columns_needed
+from rowcast.scoring.required_columns import also_checked, check_rows, names_checked
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.shadow import Shadow
 from rowcast.source import Fetched, KeyRange, hash_rows
@@ -51,13 +51,12 @@ def score_and_publish(scorer: Scorer, request: ScoringRequest, read: Reader, bat
     """
     job, outcome = scorer.job, Outcome(batches=1)
     model = scorer.model(batch.model_version)
-    names = [column.name for column in columns_needed(job, model)]
     with time_step(outcome, "data-fetch"):
         rows = read(batch)
         fetched = rows.fetched
         outcome.fetched, outcome.columns = fetched.rows.num_rows, fetched.rows.num_columns - 2 * len(job.source.key)
     with time_step(outcome, "data-check"):
-        checked = check_rows(job, model, fetched, names) if rows.checked is None else rows.checked
+        checked = check_rows(job, model, fetched, names_checked(job, model)) if rows.checked is None else rows.checked
         outcome.broken.update(count_broken(checked))
     with time_step(outcome, "data-process"):
         matrix = rows.matrix
@@ -110,7 +109,7 @@ def make_results(
     job: Job, model: Model, matrix: Matrix, checked: check.CheckResult, fetched: Fetched
 ) -> tuple[Predictions, pa.RecordBatch]:
     """Return the predictions of the rows that passed, and the quarantine entries of the bad ones."""
-    names = [column.name for column in columns_needed(job, model)]
+    names = names_checked(job, model)
     keys = fetched.rows.select([column.name for column in job.source.key])
     hashes = hash_rows(fetched.rows, fetched.misfits, names)
     passed = checked.passed

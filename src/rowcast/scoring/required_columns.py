@@ -1,9 +1,9 @@
 """What a model version needs of the source, and a batch's rows held against its contract."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from rowcast import check
+from rowcast import check, history
 from rowcast.database import Column
 from rowcast.errors import ConfigError, RunError
 from rowcast.job.opening import Job
@@ -12,10 +12,24 @@ from rowcast.source import Fetched
 
 
 def columns_needed(job: Job, model: Model) -> list[Column]:
-    """Return the columns to read: what the model uses, and what the config's checks name."""
-    check_columns(job, model.features)
+    """Return the columns to read: what the model uses or computes features from, and what the config's checks name."""
+    check_columns(job, model)
     wanted = {*model.features, *also_checked(job, model)}
-    return [column for column in job.source.relation.columns if column.name in wanted]
+    own = [column for column in job.source.relation.columns if column.name in wanted]
+    return [*own, *history.list_needed(model.past)]
+
+
+def names_checked(job: Job, model: Model) -> list[str]:
+    """Return the columns that are checked and hashed, once those of the past stand beside what was read."""
+    wanted = {*model.features, *also_checked(job, model)}
+    own = [name for name in job.source.relation.names if name in wanted]
+    return [*own, *(column.name for column in model.past)]
+
+
+def complete(job: Job, models: Iterable[Model], fetched: Fetched) -> Fetched:
+    """Return rows with what these models compute from the past, in place of what was read for it."""
+    past = {column.name: column for model in models for column in model.past}
+    return history.complete_rows(job.source, tuple(past.values()), fetched)
 
 
 def also_checked(job: Job, model: Model) -> list[str]:
@@ -24,15 +38,17 @@ def also_checked(job: Job, model: Model) -> list[str]:
     return [name for name in job.source.relation.names if name in job.settings.check.columns and name in known]
 
 
-def check_columns(job: Job, features: Sequence[str]) -> None:
-    """Raise RunError where the source lacks a column that a model needs."""
-    missing = [name for name in features if name not in job.source.relation.names]
+def check_columns(job: Job, model: Model) -> None:
+    """Raise RunError where the source lacks a column that a model needs; SourceError where it is needed of the past."""
+    computed = {column.name for column in model.past}
+    missing = [name for name in model.features if name not in job.source.relation.names and name not in computed]
     if missing:
         raise RunError(
             f"the source no longer has column '{missing[0]}', which the model needs",
             hint="give it back; or 'rowcast retrain' trains without it, and 'rowcast promote V' puts that in service",
             about=missing[0],
         )
+    history.require_columns(job.source, model.past)
 
 
 def check_overrides(job: Job, version: int) -> None:

@@ -82,7 +82,11 @@ class ServedModel:
         if absent:
             raise UsageError(
                 f"the rows lack column '{absent[0]}', which v{self.version.version} needs",
-                hint=f"it needs {len(self.features)} columns: see 'features'",
+                hint=(
+                    f"it needs {len(self.features)} columns: see 'features'"
+                    if absent[0] not in {column.name for column in self.model.past}
+                    else "'rowcast infer' computes it from earlier rows; rows from elsewhere bring it along"
+                ),
             )
         return pa.concat_tables(self._score(batch) for batch in _batches(table, self.batch_rows))
 

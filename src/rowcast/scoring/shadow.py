@@ -15,7 +15,7 @@ from rowcast.database import Column
 from rowcast.errors import DatabaseError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
-from rowcast.scoring.required_columns import check_rows, columns_needed
+from rowcast.scoring.required_columns import check_rows, columns_needed, names_checked
 from rowcast.source import Fetched, take_rows
 from rowcast.store import Batch
 from rowcast.store.records import DecisionRecord, VersionStatus
@@ -155,7 +155,7 @@ def score_batch(
 
 def score_rows(job: Job, shadow: Shadow, rows: Fetched, predictions: pa.RecordBatch) -> pa.RecordBatch:
     """Return a version's scores of the rows that keep its contract, with the champion's keys and hashes."""
-    model, names = shadow.model, [column.name for column in shadow.columns]
+    model, names = shadow.model, names_checked(job, shadow.model)
     checked = check_rows(job, model, rows, names)
     matrix = features.process(checked.good, model.contract, model.features)
     beside = predictions.select([*[column.name for column in job.source.key], "row_hash"])

@@ -12,9 +12,9 @@ from typing import Any
 import structlog
 
 from rowcast.config import Settings
-from rowcast.errors import DatabaseError, RowcastError, as_rowcast_error
+from rowcast.errors import DatabaseError, ModelError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
-from rowcast.scoring.served_model import load_served
+from rowcast.scoring.served_model import ServedModel, load_served
 from rowcast.serve.clock import clock
 from rowcast.serve.columns import list_columns
 from rowcast.serve.recording import Recorder
@@ -114,6 +114,7 @@ class ServedJob:
             return
         try:
             served = load_served(job, champion)
+            _require_columns_of_rows(served)
         except DatabaseError:
             raise
         except RowcastError as error:
@@ -147,6 +148,16 @@ class ServedJob:
             if not self._stopped.is_set():
                 self.refresh()
         self._close()
+
+
+def _require_columns_of_rows(served: ServedModel) -> None:
+    """Raise ModelError where a version computes columns from earlier rows, which the service does not read."""
+    if served.model.past:
+        raise ModelError(
+            f"v{served.version.version} computes columns from earlier rows, such as '{served.model.past[0].name}':"
+            " the service cannot do that yet",
+            hint="'rowcast infer' scores its rows; without [features] in rowcast.toml, the next version can be served",
+        )
 
 
 def _quietly(work: Callable[[], Any]) -> None:

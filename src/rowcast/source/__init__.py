@@ -5,7 +5,7 @@ from rowcast.source.hashing import hash_rows
 from rowcast.source.keys import KeyRange
 from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
-from rowcast.source.rows import FRESH, GROUP, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
+from rowcast.source.rows import FRESH, GROUP, GROUPED, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
 from rowcast.source.scope import Learned, Scope
 from rowcast.source.stored_keys import declare_key, meet_store, select_key
 from rowcast.source.table import Source, find_column, open_source
@@ -13,6 +13,7 @@ from rowcast.source.table import Source, find_column, open_source
 __all__ = [
     "FRESH",
     "GROUP",
+    "GROUPED",
     "KNOWN",
     "LABEL",
     "RENDERED",

@@ -10,6 +10,7 @@ from rowcast.contract import Misfit
 
 TIME, KNOWN, LABEL = "rowcast.time", "rowcast.known", "rowcast.label"
 GROUP, FRESH = "rowcast.group", "rowcast.fresh"
+GROUPED = "rowcast.by "  # and a column's name: its value as text, by which rows are alike
 RENDERED = "rowcast.key_"  # and the place of a key column: its value as the source renders it
 
 

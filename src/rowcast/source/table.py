@@ -26,7 +26,7 @@ from rowcast.database import (
 )
 from rowcast.errors import DatabaseError, SourceError, UsageError
 from rowcast.source.keys import KeyRange
-from rowcast.source.rows import RENDERED, is_reserved
+from rowcast.source.rows import GROUPED, RENDERED, TIME, is_reserved
 from rowcast.source.scope import Learned, Scope
 
 
@@ -62,11 +62,16 @@ class Source:
     def values(self, columns: Sequence[Column]) -> list[sa.ColumnElement[Any]]:
         """Return columns as they are read: a time as the hours that it lies before the event, else NULL.
 
-        What is written after the event was not known at it.
+        What is written after the event was not known at it. `TIME` is the event time, and what `GROUPED` begins a text
+        that is equal where rows are alike in a column.
         """
         return [self._value(column).label(column.name) for column in columns]
 
     def _value(self, column: Column) -> sa.ColumnElement[Any]:
+        if column.name == TIME:
+            return self.event_time()
+        if column.name.startswith(GROUPED):
+            return self.group_text(column.name.removeprefix(GROUPED))
         if column.kind != "time" or self.time is None:
             return self.db.sql.feature(column)
         moment, event = self.db.sql.event_time(column, self.settings.timezone), self.event_time()
@@ -74,9 +79,16 @@ class Source:
             (sa.and_(self.db.sql.has_event_time(column), moment <= event), self.db.sql.hours_between(moment, event))
         )
 
+    def group_text(self, name: str) -> sa.ColumnElement[Any]:
+        """Return the value of a column as text, which is equal where rows are alike in it."""
+        if self.db.dialect.name == "sqlite":
+            return sa.cast(sa.column(name), sa.Text)
+        return self.db.sql.key_text(self.relation[name])
+
     def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
-        """Return what each of these columns is once it is read."""
-        return {c.name: "number" if c.kind == "time" and self.time else c.kind for c in columns}
+        """Return what each of these columns is once it is read, but for what stands beside features."""
+        own = [c for c in columns if c.name != TIME and not c.name.startswith(GROUPED)]
+        return {c.name: "number" if c.kind == "time" and self.time else c.kind for c in own}
 
     def table(self, alias: str = "s") -> sa.FromClause:
         """Return the table or query as a part of FROM."""

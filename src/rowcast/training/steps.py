@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import structlog
 
-from rowcast import check, features, fetch, fit, gate, monitor
+from rowcast import check, features, fetch, fit, gate, history, monitor
 from rowcast.errors import TrainingError
 from rowcast.job.meaning import make_meaning, require_same_task
 from rowcast.job.run import Run
@@ -30,6 +30,7 @@ from rowcast.training import import_file
 from rowcast.training.comparison import blocks, find_window, groups, make_record
 from rowcast.training.evidence import CHECKED, PART, judge, refits, save_forward
 from rowcast.training.import_file import GATE, NEITHER, TRAIN
+from rowcast.training.past import add_rules, list_past, read_past, save_past, watch_past, with_past
 from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
@@ -65,8 +66,10 @@ def _fetch(run: Run, about: StepReport) -> None:
         require_same_task(serving, run.job.source, run.job.settings.task)
         until = serving.trained_until
     run.work.save_json("train/champion.json", champion)
-    found = fetch.fetch_training_rows(run.job.source, run.now, run.job.settings.model.max_train_rows, until)
-    fetched = found.fetched
+    past, most = list_past(run.job, champion), run.job.settings.model.max_train_rows
+    beside = history.list_needed(past, with_time=False)
+    found = fetch.fetch_training_rows(run.job.source, run.now, most, until, beside)
+    fetched = history.complete_rows(run.job.source, past, found.fetched, dated=True)
     tell_failing(run, found.failing, about)
     require_times(run.job, fetched.rows)
     model = import_file.load(run.work)
@@ -75,8 +78,9 @@ def _fetch(run: Run, about: StepReport) -> None:
         import_file.require_enough(fetched.rows, parts, model, run.job.settings.model.min_train_rows)
     part = pa.array(parts, pa.int8())
     run.work.save_rows(SAVED["data-fetch"], Fetched(fetched.rows.append_column(PART, part), fetched.misfits))
+    save_past(run, past)
     about.rows_in = about.rows_out = fetched.rows.num_rows
-    about.columns = len(run.job.source.features)
+    about.columns = len(run.job.source.features) + len(past)
     about.metrics["labels_known"] = fetch.count_known_labels(run.job.source, run.now)
 
 
@@ -125,6 +129,7 @@ def _check(run: Run, about: StepReport) -> None:
     learned = check.learn(trains.rows, columns, overrides, reading, trains.misfits)
     dropped = dict.fromkeys(failing, "the database cannot compute it") | learned.dropped
     learned = replace(learned, dropped=dropped, unreadable=tuple(failing))
+    learned = replace(learned, contract=add_rules(run, learned.contract))
     for part in (trains, judges):  # a column that cannot be read would cost the rows of either
         learned = check.leave_out_unreadable(learned, part.rows, part.misfits, reading)
     for name in learned.unreadable:
@@ -176,6 +181,7 @@ def _process(run: Run, about: StepReport) -> None:
     rows = rows.filter(pa.array(learnable))
     target = features.make_target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
+    names += [column.name for column in read_past(run)]
     matrix = features.process(rows, contract, names)
     columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
     columns |= {OUTCOME: pa.array(target.values), **{name: rows.column(name) for name in (TIME, KNOWN, PART)}}
@@ -217,6 +223,7 @@ def _build(run: Run, about: StepReport) -> None:
         built = fit.calibrate_imported(
             training, contract, theirs, settings.model, settings.task, settings.infer.confidence
         )
+    built = replace(built, model=with_past(run, built.model))
     for period in built.metrics.get("set_aside", []):
         log.warning("labelled rows that contradict all others are not learned from", **period)
     save_forward(run.work, trains.column(CHECKED), serves_gate, built)
@@ -240,7 +247,8 @@ def _build(run: Run, about: StepReport) -> None:
         "importance": built.features_ranked,
     }
     apart = run.job.retry(lambda: drift.cadence(run.job, run.now))
-    held_against = monitor.make_reference(built.model, built.contributions, matrix, event if is_dated else None, apart)
+    watched = watch_past(run, built.model, matrix)
+    held_against = monitor.make_reference(built.model, built.contributions, watched, event if is_dated else None, apart)
     version = run.job.retry(
         lambda: run.job.registry.save(
             built.model,

@@ -1,0 +1,182 @@
+"""What became known before some rows, read from their source: times, groups and values, as far back as columns look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import sqlalchemy as sa
+
+from rowcast.check.values import FLOAT32_MAX, convert
+from rowcast.config import Reading
+from rowcast.database import Column
+from rowcast.errors import SourceError
+from rowcast.history.exact_sums import Floats, Places
+from rowcast.models.target import canonical_label
+from rowcast.past import HistoryColumn, LabelMeaning, SinceColumn
+from rowcast.source import GROUPED, KNOWN, TIME, Source, find_column, to_microseconds
+
+_VALUE = "rowcast.value"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime(1, 1, 2, tzinfo=UTC) - _EPOCH) // _MICROSECOND  # before which no database has a time
+_MOST = 100_000_000  # rows of one read
+_MOST_NAMED = 100  # values of a group's column that a statement names
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Rows (m,), one at least, whose past is asked for."""
+
+    time: Places
+    groups: Mapping[str, pa.Array]  # by column, texts (m,) that are equal where rows are alike in it
+
+    def begin(self, reach: int) -> datetime:
+        """Return how far back they look, in microseconds before the earliest."""
+        return _moment(max(int(self.time.min()) - reach, _FIRST))
+
+    @property
+    def end(self) -> datetime:
+        """The time of the latest, before which all that counts became known."""
+        return _moment(int(self.time.max()))
+
+
+@dataclass(frozen=True)
+class ReadValues:
+    """n values as they were read."""
+
+    known: Places  # (n,) when they became known
+    event: Places  # (n,) of their rows
+    value: Floats  # (n,)
+    groups: tuple[pa.Array, ...]  # (n,) each
+    keys: pa.RecordBatch | None = None  # of their rows, as the source renders them
+
+
+@dataclass(frozen=True)
+class ReadEvents:
+    """n events of a table, or rows of the source."""
+
+    time: Places  # (n,)
+    groups: tuple[pa.Array, ...]  # (n,) each
+
+
+def read_values(source: Source, column: HistoryColumn, reach: int, asked: Asked, *, keyed: bool = False) -> ReadValues:
+    """Return the values of `column.of` that rows may see, and, where they are wanted `keyed`, whose they are.
+
+    A label counts once it is known: from `label_time` on, or `label_delay` after its event, and never before the event.
+    One whose `label_time` is longer after its event than a column looks back is left out: it would cost every read.
+    """
+    assert source.time is not None
+    settings, sql, label = source.settings, source.db.sql, column.label
+    of, begin, end, late = source.relation[column.of], asked.begin(reach), asked.end, timedelta(0)
+    chosen = [source.event_time().label(TIME), sql.feature(of).label(_VALUE), *_select_groups(source, column.by)]
+    chosen += source.render_key() if keyed else []
+    parts = name_groups(source, asked, column.by)
+    if label is None:
+        parts.append(sa.column(of.name).is_not(None))
+    else:
+        parts.append(source.has_known_label(end))
+        late = settings.label_delay
+        if settings.label_time:
+            late = column.look_back * _MICROSECOND
+            chosen.append(sql.event_time(source.relation[settings.label_time], settings.timezone).label(KNOWN))
+    parts.append(sql.event_time_between(source.time, settings.timezone, _earlier(begin, late), end))
+    rows, misfits = source.db.read(source.select(*chosen).where(*parts), {_VALUE: of.kind}, _MOST)
+    event = to_microseconds(rows, TIME).column(TIME).to_numpy()
+    value = _to_numbers(rows.column(_VALUE), {each.row: each.value for each in misfits}, label, settings.reading)
+    there = np.isfinite(value) & (np.abs(value) <= FLOAT32_MAX)
+    known = event + (0 if label is None else settings.label_delay // _MICROSECOND)
+    if KNOWN in rows.schema.names:
+        known = np.maximum(to_microseconds(rows, KNOWN).column(KNOWN).to_numpy(), event)
+        there &= known - event <= column.look_back
+    places = pa.array(np.flatnonzero(there))
+    keys = source.take_rendered_key(rows).take(places) if keyed else None
+    groups = tuple(_take_text(rows, GROUPED + name).take(places) for name in column.by)
+    return ReadValues(known[there], event[there], value[there], groups, keys)
+
+
+def read_rows(source: Source, by: Sequence[str], reach: int, asked: Asked) -> ReadEvents:
+    """Return when the source's rows were, and of which group, as far back as rows look."""
+    assert source.time is not None
+    between = source.db.sql.event_time_between(source.time, source.settings.timezone, asked.begin(reach), asked.end)
+    chosen = source.select(source.event_time().label(TIME), *_select_groups(source, by))
+    rows, _ = source.db.read(chosen.where(between, *name_groups(source, asked, by)), {}, _MOST)
+    return _to_events(rows, by)
+
+
+def read_events(source: Source, column: SinceColumn, reach: int, asked: Asked) -> ReadEvents:
+    """Return the events of a table as far back as rows look. Raise SourceError where it lacks a column."""
+    time, groups = find_event_columns(source, column)
+    db, zone = source.db, source.settings.timezone
+    schema, name = db.admin.split_name(column.events)
+    table = sa.table(name, *[sa.column(each.name) for each in {time, *groups}], schema=schema)
+    chosen = [db.sql.event_time(time, zone).label(TIME)]
+    is_sqlite = db.dialect.name == "sqlite"
+    texts = [sa.cast(sa.column(own.name), sa.Text) if is_sqlite else db.sql.key_text(own) for own in groups]
+    chosen += [text.label(GROUPED + by) for text, by in zip(texts, column.by, strict=True)]
+    between = db.sql.event_time_between(time, zone, asked.begin(reach), asked.end)
+    rows, _ = db.read(sa.select(*chosen).select_from(table).where(between), {}, _MOST)
+    return _to_events(rows, column.by)
+
+
+def find_event_columns(source: Source, column: SinceColumn) -> tuple[Column, list[Column]]:
+    """Return the time column of a table of events, and those of its groups. Raise SourceError."""
+    db, where = source.db, f"{column.events} in {source.db.safe_url}"
+    relation = db.admin.describe(column.events, None)
+    if relation is None:
+        raise SourceError(
+            f"there is no table {where} (features.since)",
+            hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
+        )
+    time = find_column(relation, column.event_time, where, "features.since.event_time")
+    if time.kind == "category" and db.dialect.name != "sqlite":
+        raise SourceError(f"the time column '{time.name}' of {column.events} is text", hint="use a view that casts it")
+    return time, [find_column(relation, name, where, "features.since.event_group") for name in column.event_group]
+
+
+def name_groups(source: Source, asked: Asked, by: Sequence[str]) -> list[sa.ColumnElement[bool]]:
+    """Return the conditions of rows that may be of the same groups as those asked for, where these are few."""
+    parts: list[sa.ColumnElement[bool]] = []
+    for name in by:
+        texts = asked.groups[name].unique().drop_null()
+        if len(texts) <= _MOST_NAMED:
+            parts.append(source.group_text(name).in_([sa.literal(text, sa.Unicode) for text in texts.to_pylist()]))
+    return parts
+
+
+def _select_groups(source: Source, by: Sequence[str]) -> list[sa.ColumnElement[Any]]:
+    return [source.group_text(name).label(GROUPED + name) for name in by]
+
+
+def _to_events(rows: pa.RecordBatch, by: Sequence[str]) -> ReadEvents:
+    time = to_microseconds(rows, TIME).column(TIME).to_numpy()
+    return ReadEvents(time, tuple(_take_text(rows, GROUPED + name) for name in by))
+
+
+def _take_text(rows: pa.RecordBatch, name: str) -> pa.Array:
+    return rows.column(name).cast(pa.string())
+
+
+def _to_numbers(column: pa.Array, texts: Mapping[int, str], label: LabelMeaning | None, reading: Reading) -> Floats:
+    """Return values (n,) as numbers, NaN where none is; `texts` are those that their column's kind cannot hold."""
+    if label is None or label.how == "value":
+        how = reading if label is None else Reading(decimal=reading.decimal)
+        numbers = convert(column, "number", how, texts)[0].cast(pa.float64(), safe=False)
+        return np.asarray(pc.fill_null(numbers, np.nan).to_numpy(zero_copy_only=False))
+    encoded = column.dictionary_encode()
+    same = np.array([*(canonical_label(each) == label.label for each in encoded.dictionary.to_pylist()), False])
+    found = same[encoded.indices.fill_null(len(same) - 1).to_numpy(zero_copy_only=False)]
+    for row, text in texts.items():
+        found[row] = canonical_label(text) == label.label
+    return np.asarray(found if label.how == "is" else ~found, np.float64)
+
+
+def _earlier(moment: datetime, duration: timedelta) -> datetime:
+    return _moment(max((moment - _EPOCH) // _MICROSECOND - duration // _MICROSECOND, _FIRST))
+
+
+def _moment(microseconds: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=microseconds)

@@ -1,0 +1,53 @@
+"""The columns of the past in a training run: which are computed, how they are checked, and what a version keeps."""
+
+from dataclasses import replace
+
+from rowcast import history, past
+from rowcast.contract import ColumnRule, Contract
+from rowcast.job.opening import Job
+from rowcast.job.run import Run
+from rowcast.models.artifact import Model
+from rowcast.models.matrix import Matrix
+from rowcast.past import PastColumn
+
+_SAVED = "train/past.json"
+
+
+def list_past(job: Job, champion: int | None) -> tuple[PastColumn, ...]:
+    """Return what rowcast.toml declares, then what the champion needs besides, so that the gate can let it score."""
+    found = {column.name: column for column in history.declare_columns(job.settings, job.source)}
+    if champion is not None and any(
+        name not in job.source.relation.names for name in job.registry.version(champion).features
+    ):
+        found = {column.name: column for column in job.registry.load(champion).past} | found
+    return tuple(found.values())
+
+
+def save_past(run: Run, columns: tuple[PastColumn, ...]) -> None:
+    """Keep which columns were computed, and which of them rowcast.toml declares."""
+    declared = {column.name for column in history.declare_columns(run.job.settings, run.job.source)}
+    run.work.save_json(_SAVED, [past.to_dict(column) for column in columns if column.name in declared])
+
+
+def read_past(run: Run) -> tuple[PastColumn, ...]:
+    """Return the declared columns that data-fetch computed."""
+    return tuple(map(past.from_dict, run.work.json(_SAVED))) if run.work.has(_SAVED) else ()
+
+
+def add_rules(run: Run, contract: Contract) -> Contract:
+    """Return the contract with rules for the declared columns.
+
+    They have no bounds: what is rare in a tool's history is no fault of the row.
+    """
+    return Contract((*contract.rules, *(ColumnRule(column.name, "number") for column in read_past(run))))
+
+
+def with_past(run: Run, model: Model) -> Model:
+    """Return a model that was just fitted, with what it computes from the past."""
+    return replace(model, past=tuple(column for column in read_past(run) if column.name in model.features))
+
+
+def watch_past(run: Run, model: Model, matrix: Matrix) -> Matrix:
+    """Return training rows without columns of the past that the model does not use: nobody computes them later."""
+    unused = {column.name for column in read_past(run)} - set(model.features)
+    return matrix.select(tuple(name for name in matrix.names if name not in unused))
