@@ -16,7 +16,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import backtests, charts, coverage, monitoring, promises, quality, retraining
+from studies import backtests, charts, coverage, history, monitoring, promises, quality, retraining, timeline
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -59,9 +59,12 @@ GAINS = (0.05, 0.1, 0.2, 0.3)
 def main() -> None:
     """Simulate and print the studies named, or all."""
     parser = argparse.ArgumentParser(prog="python -m studies")
-    parser.add_argument("study", nargs="*", choices=[*STUDIES, []], help="all where none is named")
+    parser.add_argument("study", nargs="*", choices=[*STUDIES, "timeline", []], help="all where none is named")
     parser.add_argument("--years", type=int, default=200)
     given = parser.parse_args()
+    if given.study == ["timeline"]:
+        timeline.write()
+        return
     for name in given.study or STUDIES:
         STUDIES[name](given.years)
 
@@ -206,6 +209,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "coverage": lambda _: coverage.study(),
     "builds": lambda _: coverage.builds(),
     "quality": lambda _: quality.study(),
+    "history": lambda _: history.study(),
     "columns": lambda _: quality.columns(),
     "leaks": lambda _: quality.leaks(),
     "speed": lambda _: quality.speed(),

@@ -6,7 +6,7 @@ trained for a period is trained on all rows before it; rowcast is `build` with i
 
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -30,6 +30,7 @@ from studies import sets
 from studies.sets import Dataset
 
 Floats = npt.NDArray[np.float64]
+Said = tuple[Floats, npt.NDArray[Any]]  # scores that rank, and decisions
 PERIODS, FIRST = 5, 0.35
 
 
@@ -71,20 +72,27 @@ def _rows(task: Task) -> list[dict[str, Any]]:
     if task.shuffled:
         data = data.take(np.random.default_rng(0).permutation(len(data.target)))
         data = Dataset(data.matrix, data.target, np.arange(len(data.target)), data.task)
+    return compare(task, data, models(task), "rowcast")
+
+
+def compare(
+    task: Task, data: Dataset, tried: Mapping[str, Callable[[Dataset, Dataset], Said]], ours_is: str
+) -> list[dict[str, Any]]:
+    """Return a row for each model on the later periods, and by how much `ours_is` is better than it."""
     found: dict[str, list[float]] = {}
     for before, after in _periods(task, data):
-        for name, model in _models(task).items():
+        for name, model in tried.items():
             found.setdefault(name, []).append(_figure(task, data.task, after, model(before, after)))
-    ours, sign = np.array(found["rowcast"]), 1 if task.higher_is_better else -1
+    ours, sign = np.array(found[ours_is]), 1 if task.higher_is_better else -1
     rows = []
     for name, figures in found.items():
         mean, reach = _interval(np.array(figures))
         row = {"model": name, task.figure: f"{mean:.4g}", "95 %": f"{mean - reach:.4g} to {mean + reach:.4g}"}
-        if name != "rowcast":
+        if name != ours_is:
             gain, off = _interval(sign * (ours - np.array(figures)))
             word = "better" if gain - off > 0 else "worse" if gain + off < 0 else "cannot be told"
             row |= {
-                "rowcast is better by": f"{gain:.3g}",
+                f"{ours_is} is better by": f"{gain:.3g}",
                 "95 % ": f"{gain - off:.3g} to {gain + off:.3g}",
                 "verdict": word,
             }
@@ -103,15 +111,12 @@ def _periods(task: Task, data: Dataset) -> Iterator[tuple[Dataset, Dataset]]:
         yield data.take(slice(start)), data.take(slice(start, end))
 
 
-Said = tuple[Floats, npt.NDArray[Any]]  # scores that rank, and decisions
-
-
-def _models(task: Task) -> dict[str, Callable[[Dataset, Dataset], Said]]:
+def models(task: Task) -> dict[str, Callable[[Dataset, Dataset], Said]]:
     from sklearn.ensemble import HistGradientBoostingClassifier as Histogram
     from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier, RandomForestRegressor
     from sklearn.linear_model import LogisticRegression, Ridge
 
-    models: dict[str, Callable[[Dataset, Dataset], Said]] = {"rowcast": rowcast}
+    found: dict[str, Callable[[Dataset, Dataset], Said]] = {"rowcast": rowcast}
     if task.figure == "mae":
         kinds: dict[str, Any] = {
             "ridge": Ridge,
@@ -119,8 +124,8 @@ def _models(task: Task) -> dict[str, Callable[[Dataset, Dataset], Said]]:
             "LightGBM": _plain_lightgbm("LGBMRegressor"),
             "HistGradientBoosting": lambda: HistGradientBoostingRegressor(random_state=0),
         }
-        models["the median"] = lambda before, after: _constant(np.median(before.target.values), after)
-        models["the last value"] = lambda before, after: _shifted(before.target, after.target)
+        found["the median"] = lambda before, after: _constant(np.median(before.target.values), after)
+        found["the last value"] = lambda before, after: _shifted(before.target, after.target)
     else:
         kinds = {
             "logistic regression": lambda: LogisticRegression(max_iter=1000),
@@ -129,10 +134,10 @@ def _models(task: Task) -> dict[str, Callable[[Dataset, Dataset], Said]]:
             "HistGradientBoosting": lambda: Histogram(random_state=0),
         }
         if task.figure == "accuracy":
-            models["the label before"] = lambda before, after: _shifted(before.target, after.target)
+            found["the label before"] = lambda before, after: _shifted(before.target, after.target)
     for name, make in kinds.items():
-        models[name] = _baseline(make)
-    return models
+        found[name] = _baseline(make)
+    return found
 
 
 def _plain_lightgbm(name: str) -> Callable[[], Any]:

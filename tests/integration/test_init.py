@@ -12,6 +12,7 @@ from conftest import Place, literal, quoted
 
 from rowcast import config, demo, init
 from rowcast.errors import ConfigError, SourceError
+from rowcast.history import declare_columns
 from rowcast.init import Guess
 from rowcast.simulate import Fab, simulate
 from rowcast.source import open_source
@@ -49,6 +50,7 @@ def test_every_setting_of_the_simulated_fab_is_guessed(database: Place) -> None:
     assert (guess.label_time.column, guess.group.column) == ("labelled_at", "lot_id")
     assert guess.exclude == {}
     assert guess.unknown == ()
+    assert guess.remembers.columns == ("tool",)
 
 
 def test_the_written_config_loads_and_fits_the_table(
@@ -77,13 +79,26 @@ def test_each_setting_that_is_not_in_force_would_be_accepted(
     make(sqlite, {"a": "REAL", "b": "REAL"}, [(1.5, 2.5)])
     init.write(looked(sqlite), tmp_path / "rowcast.toml")
     lines = (tmp_path / "rowcast.toml").read_text().splitlines()
-    hidden = [line[2:] for line in lines if re.match(r"# (\w+ = |\[check)", line)]
+    hidden = [line[2:] for line in lines if re.match(r"# (\w+ = |\[check|\[\[features)", line)]
     assert len(hidden) > 20
     path = tmp_path / "all.toml"
     text = "\n".join(line[2:] if line[2:] in hidden else line for line in lines)
     numbers = itertools.count()
     path.write_text(re.sub("…", lambda _: f"column{next(numbers)}", text))
     assert config.load(path).source.key == ("column0",)
+
+
+def test_the_last_outcomes_of_a_tool_are_three_lines_to_uncomment(
+    database: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, path = database.connect(), tmp_path / "rowcast.toml"
+    demo.write_simulation(db, "wafers", simulate(Fab(rows=600, sensors=20)))
+    init.write(looked(database, "wafers"), path)
+    monkeypatch.setenv("ROWCAST_SOURCE_URL", database.url)
+    path.write_text(re.sub(r"# (\[\[features.*|of = .*|by = .*|last = .*)", r"\1", path.read_text()))
+    settings = config.load(path)
+    declared = declare_columns(settings, open_source(db, settings.source))
+    assert [column.name for column in declared][:2] == ["last failed by tool", "mean of last 5 failed by tool"]
 
 
 def test_a_table_without_key_and_label_says_what_to_fill_in(database: Place, tmp_path: Path) -> None:

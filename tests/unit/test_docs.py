@@ -3,12 +3,14 @@
 import re
 from pathlib import Path
 from typing import get_args, get_origin
+from xml.etree import ElementTree
 
 import pytest
 from pydantic import BaseModel
 
 from rowcast.cli import app
 from rowcast.config import Settings
+from studies import timeline
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -96,3 +98,10 @@ def test_the_layout_of_contributing_names_every_module_and_folder() -> None:
         path.parent.name for path in package.glob("*/__init__.py")
     }
     assert {name for name in there if not re.search(rf"\b{name}\b", layout)} == set()
+
+
+def test_the_picture_of_what_was_known_before_is_the_one_that_is_drawn(tmp_path: Path) -> None:
+    made = tmp_path / "history.svg"
+    timeline.write(made)
+    assert made.read_text() == timeline.PICTURE.read_text()
+    ElementTree.fromstring(made.read_text())

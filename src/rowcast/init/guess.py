@@ -37,6 +37,8 @@ _BAD += ("bad", "fehler", "ausschuss")
 _LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
 _KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
 _GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
+_TOOL = {"tool", "machine", "equipment", "eqp", "station", "reactor", "furnace", "press", "line", "chamber", "cell"}
+_TOOL |= {"maschine", "anlage", "linie", "werkzeug"}
 _PERSON = {"operator", "employee", "worker", "user", "username", "person", "personnel", "staff", "inspector", "badge"}
 _PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
 _CODES = 12  # different numbers, up to which they may be codes of classes
@@ -79,6 +81,7 @@ class Guess:
     positive_why: str
     label_time: Pick
     group: Pick
+    remembers: Pick  # by what the last outcomes of rows alike may tell of the next
     exclude: dict[str, str]  # column -> why
     personal: tuple[str, ...]  # those of them that seem to name a person
     missing: dict[int, list[str]]  # a value that may mean "not measured" -> the columns that hold it
@@ -118,6 +121,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
         positive_why=positive_why,
         label_time=label_time,
         group=group,
+        remembers=_remembers(look, taken | set(exclude), time, label, label_time),
         exclude=exclude,
         personal=tuple(name for name, why in exclude.items() if why == _PERSONAL),
         missing=_missing(look, [c.name for c in features if c.kind == "number"]),
@@ -299,6 +303,19 @@ def _group(look: Look, taken: set[str]) -> Pick:
         if named and column.name not in taken and (look.variety(column.name) < 0.9 or not len(look.sample)):
             return Pick((column.name,), "by its name, and its values repeat")
     return Pick((), "no column looks like a lot or batch")
+
+
+def _remembers(look: Look, taken: set[str], time: Pick, label: Pick, label_time: Pick) -> Pick:
+    """Return the column by which the outcomes known so far are worth a column, where they come late."""
+    if not time.columns or label.column is None:
+        return Pick((), "needs a time and a label")
+    if not label_time.columns and not look.gaps(label.column).any():
+        return Pick((), "no label seems to come late: set label_delay first, or training sees more than scoring")
+    for column in look.columns:
+        named = set(look.words(column.name)) & _TOOL and (column.integer or column.kind == "category")
+        if named and column.name not in taken and look.different(column.name) > 1 and look.variety(column.name) < 0.2:
+            return Pick((column.name,), "by its name, and its values repeat")
+    return Pick((), "no column looks like a tool; by = [] is the last outcomes of all rows")
 
 
 def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) -> Iterator[tuple[str, str]]:

@@ -45,6 +45,7 @@ def lines(guess: Guess, url: str) -> Iterator[str]:
     yield f"{'# ' if guess.name == default else ''}name = {quote(guess.name)}"
     yield from _source_section(guess, url)
     yield from _task_section(guess)
+    yield from _features_section(guess)
     yield from _REST.rstrip("\n").splitlines()
 
 
@@ -108,6 +109,20 @@ def _task_section(guess: Guess) -> Iterator[str]:
     if guess.kind == "binary":
         yield "# Or the share of rows that may be flagged does; or min_recall, the share of failures to find."
         yield "# max_flagged = 0.05"
+
+
+def _features_section(guess: Guess) -> Iterator[str]:
+    by, label = guess.remembers, guess.label.column
+    yield from (
+        "",
+        "[features]",
+        "# What was known before each row becomes columns, as of the row's own time: take the # away",
+    )
+    yield f"# from these lines for the last outcomes of its tool. {_flat(by.why)}."
+    yield "# [[features.history]]"
+    yield f"# of = {quote(label or '…')}"
+    yield f"# by = {quote(by.columns)}"
+    yield "# last = [1, 5, 50]"
 
 
 def _flat(text: str) -> str:
