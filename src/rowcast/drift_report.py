@@ -47,7 +47,9 @@ class DriftReport:
         until = "" if self.newest is None else f", the newest as of {self.newest:%Y-%m-%d}"
         words = "none" if looked.alarm is None else describe_alarm(looked.alarm, values=True)
         if looked.provisional:
-            words += f" (provisional: {looked.runs} of {looked.needed} runs that tell what is usual)"
+            words += (
+                f" (provisional: {looked.runs} of {looked.needed} blocks and runs that it takes to know what is usual)"
+            )
         return about | {"drift": words, "looked_at": f"{looked.runs} blocks of training rows and runs{until}"}
 
     def to_dict(self, *, every: bool = False) -> dict[str, Any]:

@@ -18,6 +18,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def count(number: int, one: str, several: str | None = None) -> str:
+    """Return how many of something there are: 1 row, 1,234 rows; `several` is a plural without s."""
+    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
+
+
 def printable(text: str) -> str:
     """Return a text with each character that a terminal would act on spelled out, but for tabs and ends of lines."""
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

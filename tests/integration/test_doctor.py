@@ -113,12 +113,12 @@ def test_times_that_are_missing_late_or_shared_are_counted(table: Place, tmp_pat
     table.run("UPDATE t SET ts = '2999-01-01 00:00:00Z' WHERE id BETWEEN 4 AND 5")
     warned = told(examine(settings(table, tmp_path)), "warning")
     assert "4 of 200 rows cannot be scored: ts is NULL or no time" in warned
-    assert "2 rows lie in the future by ts" in warned
+    assert "2 rows with a ts in the future: not seen until then" in warned
     assert "196 rows hold 6 different values of ts" in warned
 
 
 def test_a_missing_index_on_a_large_table_comes_with_the_statement_that_makes_it(table: Place, tmp_path: Path) -> None:
-    assert "no index begins with the time ts; 200 rows do not need one" in told(
+    assert "no index begins with the time ts; none is needed for 200 rows" in told(
         examine(settings(table, tmp_path)), "ok"
     )
     more = 10_001
@@ -153,7 +153,7 @@ def test_few_labels_and_few_failures_are_told_with_their_number(table: Place, tm
 def test_a_label_without_its_time_does_not_count_and_is_told(table: Place, tmp_path: Path) -> None:
     table.run("ALTER TABLE t ADD COLUMN known " + ("TEXT" if table.is_sqlite else "timestamptz"))
     table.run("UPDATE t SET known = ts WHERE id < 150")
-    assert "50 rows hold a failed that does not count yet" in told(
+    assert "50 rows with a failed that does not count yet" in told(
         examine(settings(table, tmp_path, label_time="known")), "warning"
     )
 

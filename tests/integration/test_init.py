@@ -14,6 +14,7 @@ from rowcast import config, demo, init
 from rowcast.errors import ConfigError, SourceError
 from rowcast.history import declare_columns
 from rowcast.init import Guess
+from rowcast.job.opening import open_job
 from rowcast.simulate import Fab, simulate
 from rowcast.source import open_source
 
@@ -288,3 +289,17 @@ def test_rows_at_the_far_end_of_a_long_table_are_seen_where_an_index_serves(data
     failed, code = [[n % by if n < 11_700 else None for n in ids] for by in (2, 7)]
     database.fill("t", id=ids, failed=failed, defect_code=code)
     assert "defect_code" in looked(database).exclude
+
+
+def test_a_table_of_rowcasts_own_is_refused(database: Place) -> None:
+    make(database, {"id": "INTEGER PRIMARY KEY", "failed": "INTEGER"}, [(n, n % 2) for n in range(30)])
+    database.run("CREATE TABLE rowcast_notes (id INTEGER PRIMARY KEY, failed INTEGER)")
+    assert looked(database, "rowcast_notes").table == "rowcast_notes"  # before there is a store
+    named = {"url": database.url, "table": "t", "key": ["id"], "label": "failed"}
+    with open_job(config.Settings.model_validate({"name": "t", "source": named})) as job:
+        own = [*job.tables.shared, *job.own.all]
+    names = [table.name if table.schema is None else f"{table.schema}.{table.name}" for table in own]
+    for name in names:
+        with pytest.raises(SourceError, match="is one of rowcast's own tables"):
+            looked(database, name)
+    assert looked(database, "rowcast_notes").table == "rowcast_notes"

@@ -1,10 +1,12 @@
 """The rights that 'rowcast ddl' prints are enough, and the doctor names each that is missing and leads to it."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,7 +16,8 @@ from test_database import bound_by_file_modes
 
 from rowcast import config, pipeline, retention
 from rowcast.audit import audit
-from rowcast.database import connect
+from rowcast.database import Grant, connect
+from rowcast.database.sqlite import access
 from rowcast.doctor import Finding, examine
 from rowcast.errors import StoreError
 from rowcast.init import quote
@@ -198,6 +201,22 @@ def test_a_sqlite_file_that_may_not_be_used_is_named_with_the_command_that_lets_
     [line] = {line for line in done.stdout.splitlines() if lacks in line}
     assert "-> setfacl -m u:" in line
     assert str(folder) in line.partition("->")[2]
+
+
+def test_on_a_file_system_that_can_only_be_read_no_right_is_advised_but_how_to_write_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.db"
+    path.touch()
+    grant = Grant(("write",), "file", str(path))
+    assert access.write_access(grant, "ada") == f"setfacl -m u:ada:w {path}"
+    found = os.statvfs(path)
+    flags = SimpleNamespace(f_flag=found.f_flag | os.ST_RDONLY)
+    monkeypatch.setattr("rowcast.database.sqlite.access.os.statvfs", lambda _: flags)
+    command, _, place = access.write_access(grant, "ada").rpartition(" ")
+    assert command == "mount -o remount,rw"
+    assert os.path.ismount(place)
+    assert str(path).startswith(place)
 
 
 def test_a_denied_statement_is_told_with_its_grant(postgresql: Place) -> None:

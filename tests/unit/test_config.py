@@ -2,7 +2,10 @@
 
 import pickle
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from pydantic import SecretStr, ValidationError
 
 from rowcast import config
 from rowcast.config.database_url import find_fault
+from rowcast.config.settings import Settings
 from rowcast.errors import ConfigError
 
 SOURCE = """
@@ -226,7 +230,7 @@ def test_the_environment_reaches_every_section(load, monkeypatch):
 
 def test_a_wrong_value_in_the_environment_is_named(load, monkeypatch):
     monkeypatch.setenv("ROWCAST_INFER__WORKERS", "many")
-    refused(load, "infer.workers", "integer")
+    refused(load, "infer.workers", "a whole number")
 
 
 def test_a_list_in_the_environment_that_is_no_json_is_named(load, monkeypatch):
@@ -300,8 +304,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("[infer]\nworkers = 'many'", ["'infer.workers'", "integer"]),
-        ("[infer]\nworkers = 0", ["'infer.workers'", "greater than or equal to 1"]),
+        ("[infer]\nworkers = 'many'", ["'infer.workers'", "a whole number is needed, such as workers = 2"]),
+        ("[infer]\nworkers = 0", ["'infer.workers'", "at least 1 is needed"]),
         ("[infer]\nworkers = 1.5", ["'infer.workers'"]),
         ("[infer]\nengine = 'spark'", ["'infer.engine'", "'local'"]),
         ("[task]\nkind = 'ranking'", ["'task.kind'", "'binary'"]),
@@ -319,8 +323,8 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[notify]\nsns_topic = 'alarms'", ["'notify.sns_topic'", "named by its ARN"]),
         ("[notify]\nurls = ['ops-token-1234']", ["'notify.urls.0'", "begins with its service"]),
         ("[notify]\nmin_severity = 'fatal'", ["'notify.min_severity'", "'error'"]),
-        ("[task]\ncost_missed = 0", ["'task.cost_missed'", "greater than 0"]),
-        ("[check]\nmax_quarantine = 1.5", ["'check.max_quarantine'", "less than or equal to 1"]),
+        ("[task]\ncost_missed = 0", ["'task.cost_missed'", "more than 0 is needed"]),
+        ("[check]\nmax_quarantine = 1.5", ["'check.max_quarantine'", "at most 1 is needed"]),
         ("[check.columns.s001]\nmax = 'high'", ["'check.columns.s001.max'", "number"]),
         ("[check.columns.s001]\ntype = 'text'", ["'check.columns.s001.type'", "'category'"]),
         ("[retrain]\nevery = '7'", ["'retrain.every'", "a number and a unit"]),
@@ -331,10 +335,55 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[task]\nmax_flagged = true", ["'task.max_flagged'", "a number is needed"]),
         ("[check.columns.s001]\nmax = true", ["'check.columns.s001.max'", "a number is needed"]),
         ("infer = 3", ["unknown key 'source.infer'"]),
+        ("[infer]\nworkers = 10000000", ["'infer.workers'", "at most 512 is needed"]),
+        ("[model]\nwindow = '0d'", ["'model.window'", "it must be longer than 0"]),
+        ("[retrain]\nevery = '-7d'", ["'retrain.every'", "a number and a unit"]),
+        ("[task]\npositive = [1]", ["'task.positive': a text, a number, true or false is needed"]),
     ],
 )
 def test_a_wrong_value_is_refused_by_its_key(load, text, names):
     refused(lambda: load(text), *names)
+
+
+def list_settings() -> Iterator[tuple[str, str]]:
+    for section, field in Settings.model_fields.items():
+        for name, inner in getattr(field.annotation, "model_fields", {}).items():
+            yield section, inner.alias or name
+
+
+@pytest.mark.parametrize("value", ["5", "1.5", "true", "'x'", "[]", "[[1]]", "{a = 1}", "-1", "nan", "''"])
+def test_whatever_is_written_is_read_or_refused_in_plain_words(value, tmp_path):
+    """No setting answers with the words of the library that checks it, or with the value."""
+    path = tmp_path / "rowcast.toml"
+    for section, name in list_settings():
+        source = {"url": "'sqlite:///x.db'", "table": "'t'", "key": "['id']", "label": "'y'", "time": "'ts'"}
+        given = {"source": source, "task": {"kind": "'regression'" if name in ("low", "high") else "'binary'"}}
+        given.setdefault(section, {})[name] = value
+        lines = [f"[{one}]\n" + "\n".join(f"{key} = {of}" for key, of in held.items()) for one, held in given.items()]
+        path.write_text("\n".join(lines))
+        with suppress(ConfigError):
+            config.load(path)
+            continue
+        said = refused(partial(config.load, path), section)
+        assert not re.search(r"Input|\bvalid|[Tt]uple|dictionary|pars(?!e as)|instance|NoneType", said), said
+
+
+@pytest.mark.parametrize("text", ["", "\n# nothing yet\n", "name = 'x'"])
+def test_a_file_without_a_source_blames_nothing_but_that(text, tmp_path):
+    path = tmp_path / "rowcast.toml"
+    path.write_text(text)
+    refused(lambda: config.load(path), "'source' is missing")
+    with pytest.raises(ConfigError) as caught:
+        config.load(path)
+    assert "'name'" not in caught.value.what
+    assert "rowcast init" in caught.value.hint or text
+
+
+@pytest.mark.parametrize("name", ["a\\nb", "a\\u001b[31m", " wafers", "wafers ", "\\t"])
+def test_a_jobs_name_can_be_printed(name, load):
+    refused(
+        lambda: load(top=f'name = "{name}"\n'), "'name'", "no space at its ends and no character that is not printed"
+    )
 
 
 @pytest.mark.parametrize(
@@ -348,7 +397,7 @@ def test_a_wrong_value_is_refused_by_its_key(load, text, names):
         ("label_delay = '1d'", ["need 'time'"]),
         ("time = 'failed'", ["must be different columns"]),
         ("time = 'wafer_id'", ["must be different columns"]),
-        ("missing = [[]]", ["'source.missing.0", "number"]),
+        ("missing = [[]]", ["'source.missing'", "number"]),
         ("exclude = 'note'", ["'source.exclude'"]),
     ],
 )

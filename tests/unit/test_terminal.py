@@ -7,11 +7,13 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from rowcast.__main__ import entry
+from rowcast.cli import main
 from rowcast.cli.terminal import stoppable
 
 
@@ -70,3 +72,31 @@ def test_ctrl_c_while_rowcast_is_still_being_imported_shows_no_traceback(
     with pytest.raises(SystemExit) as ended:
         entry()
     assert (ended.value.code, capsys.readouterr().err) == (1, "error: interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "call", "hint"),
+    [
+        (["audit"], "audit", ""),
+        (["status"], "status", ""),
+        (["infer"], "infer", "  'rowcast resume' goes on with it\n"),
+        (["requeue", "--all"], "requeue", "  give the same command again\n"),
+        (["forget", "--before", "2026-01-01", "--yes"], "forget", "  give the same command again\n"),
+    ],
+)
+def test_who_stops_a_command_is_led_to_resume_only_where_there_is_a_run_to_resume(
+    command: list[str],
+    call: str,
+    hint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    config = tmp_path / "rowcast.toml"
+    config.write_text('[source]\nurl = "sqlite:///x.db"\ntable = "t"\nkey = ["id"]\nlabel = "y"\n')
+    monkeypatch.setattr(f"rowcast.api.Job.{call}", interrupt)
+    assert main([*command, "--config", str(config)]) == 1
+    assert capsys.readouterr().err == f"error: interrupted\n{hint}"

@@ -44,6 +44,8 @@ class Keys(Connections):
 
         if not name.strip() or len(name) > _LONGEST or not name.isprintable():
             raise UsageError(f"a key's name has 1 to {_LONGEST} printable characters", hint="name who uses it")
+        if expires is not None and expires <= timedelta(0):
+            raise UsageError("a key must be worth something for longer than 0", hint="give it 90 days, or None")
         with self.connection() as job:
             until = None if expires is None else job.store.now() + expires
             given = {"by": by or getpass.getuser(), "expires_at": until, "per_second": per_second}

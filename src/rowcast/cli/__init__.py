@@ -47,8 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except KeyboardInterrupt as stopped:
-        of_run = "'rowcast resume' goes on with a run that it stopped"
-        _say("interrupted", stopped.hint if isinstance(stopped, Stopped) else of_run)
+        _say("interrupted", stopped.hint if isinstance(stopped, Stopped) else "")
     except Exception as error:
         if debug:
             return _trace(error)

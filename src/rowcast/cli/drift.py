@@ -8,6 +8,10 @@ from rowcast import report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
 _COLUMNS = ("column", "what", "trained", "baseline", "now", "since_run", "size", "weight")
+_BLOCKS = (
+    "a block is a stretch of the training rows in time order, no longer than runs are apart: with the first runs\n"
+    "after it, blocks say how much each column varies by itself, which is no drift."
+)
 _HISTORY = ("at", "run_id", "version", "what", "sentence")
 
 
@@ -24,7 +28,7 @@ def drift(
         report.show(report.as_json(found))
         return 0
     states, history = found.pop("columns"), found.pop("history")
-    parts = [report.facts(found)]
+    parts = [report.facts(found), *([_BLOCKS] if "looked_at" in found else [])]
     if states:
         parts.append(f"{report.table(states, _COLUMNS)}\n\n{_legend()}")
     if history:

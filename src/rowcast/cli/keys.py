@@ -7,7 +7,7 @@ from cyclopts import App, Parameter, validators
 
 from rowcast import report
 from rowcast.cli.app import COMMON, By, Common, Json, app, quiet_job
-from rowcast.config import parse_duration
+from rowcast.config import parse_duration, require_time
 from rowcast.errors import UsageError
 
 keys = App(name="keys", help="Keys of the HTTP service: who may ask it for what.")
@@ -62,6 +62,6 @@ def _expiry(text: str) -> timedelta | None:
     if text == "never":
         return None
     try:
-        return parse_duration(text)
+        return require_time(parse_duration(text))
     except ValueError as error:
         raise UsageError(f"--expires: {error}", hint="'90d', or 'never'") from None

@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, Common, Json, VersionNumber, app, quiet_job, write_page
-from rowcast.cli.terminal import finish, log_to_file
+from rowcast.cli.terminal import AGAIN, finish, log_to_file
 
 if TYPE_CHECKING:
     from rowcast.store.registry import Version
@@ -187,5 +187,5 @@ def import_(
         LightGBM's text, or scikit-learn by skops. A pickle is refused.
     """
     settings = common.settings()
-    with log_to_file(settings, common):
+    with log_to_file(settings, common, AGAIN):
         return finish(Job(settings).import_model(file, trained_to=trained_to, as_of=as_of))

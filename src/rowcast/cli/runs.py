@@ -13,9 +13,10 @@ from cyclopts import Parameter, validators
 from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, AsOf, By, Common, app
-from rowcast.cli.terminal import finish, log_to_file, stoppable
+from rowcast.cli.terminal import AGAIN, finish, log_to_file, stoppable
 from rowcast.config import parse_duration
 from rowcast.errors import RowcastError, UsageError
+from rowcast.formatting import count
 
 if TYPE_CHECKING:
     from rowcast.run_result import RunResult
@@ -181,7 +182,7 @@ def requeue(
         Of one row: a value for each key column.
     """
     job = Job(common.settings())
-    with log_to_file(job.settings, common):
+    with log_to_file(job.settings, common, AGAIN):
         result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
         return finish(result, {"note": note})
@@ -200,15 +201,16 @@ def forget(
     The rows are not scored again, and 'rowcast audit' counts them as forgotten.
     """
     job = Job(common.settings())
-    with log_to_file(job.settings, common) as progress:
+    with log_to_file(job.settings, common, AGAIN) as progress:
         if not yes:
             rows = job.preview_forget(before=before).rows
             if not rows.batches:
                 report.show(f"there are no results that were published before {before}")
                 return 0
+            set_aside = count(rows.quarantined, "quarantined row")
             raise UsageError(
-                f"this deletes for ever {rows.scored:,} predictions and {rows.quarantined:,} quarantined rows"
-                f" of {rows.batches:,} batches",
+                f"this deletes for ever {count(rows.scored, 'prediction')} and {set_aside}"
+                f" of {count(rows.batches, 'batch', 'batches')}",
                 hint="add --yes to delete them; export what you need before",
             )
         done = job.forget(before=before, by=by, progress=progress)

@@ -14,7 +14,7 @@ from cyclopts import Parameter, validators
 from rowcast import report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
-from rowcast.cli.terminal import log_to_file
+from rowcast.cli.terminal import AGAIN, log_to_file
 from rowcast.config import Settings, expand_variables, load
 from rowcast.errors import UsageError
 
@@ -146,7 +146,7 @@ def demo(
     if daily:
         _day_by_day(settings, built.calls)
     else:
-        with log_to_file(settings, Common(log_level="warning")) as progress:
+        with log_to_file(settings, Common(log_level="warning"), AGAIN) as progress:
             for call in built.calls:
                 moment = f" --as-of {call.as_of:%Y-%m-%d}" if call.as_of else ""
                 report.show(f"\n$ rowcast {call.command}{moment}", flush=True)
@@ -177,7 +177,7 @@ def _day_by_day(settings: Settings, calls: "Iterable[Call]") -> None:
     report.show("\nrowcast run, as of each day; what a person would be sent:")
     told, runs, scored = 0, 0, 0
     held: list[Alert] = []  # what needs nothing waits for others, as [notify] digest says
-    with log_to_file(settings, Common(log_level="error")):
+    with log_to_file(settings, Common(log_level="error"), AGAIN):
         for moment in [call.as_of for call in calls if call.as_of]:
             done = Job(settings).run(as_of=moment)
             runs, scored = runs + 1, scored + done.scored

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from rowcast import logs, report, signals
-from rowcast.cli.app import Common
+from rowcast.cli.app import Common, Stopped
 from rowcast.config import Settings
 
 if TYPE_CHECKING:
@@ -22,13 +22,27 @@ if TYPE_CHECKING:
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 _OF_WEAK_REFERENCES = (weakref.__file__, _weakrefset.__file__)
+RESUMED = "'rowcast resume' goes on with it"
+AGAIN = "give the same command again"
 _AGAIN = 0.02  # seconds after which what came at the wrong moment is tried again
 _PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
 
 
 @contextlib.contextmanager
-def log_to_file(settings: Settings, common: Common) -> Iterator["Progress"]:
-    """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order."""
+def log_to_file(settings: Settings, common: Common, goes_on: str = RESUMED) -> Iterator["Progress"]:
+    """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order.
+
+    `goes_on` is what a person is told who stops it.
+    """
+    try:
+        with _logging(settings, common) as progress:
+            yield progress
+    except KeyboardInterrupt as stopped:
+        raise stopped if isinstance(stopped, Stopped) else Stopped(goes_on) from None
+
+
+@contextlib.contextmanager
+def _logging(settings: Settings, common: Common) -> Iterator["Progress"]:
     how: dict[str, Any] = {"secrets": settings.secrets, "values": settings.notify.values}
     how["file"] = logs.LogFile(settings.folder / "pipeline.log")
     with stoppable(), contextlib.ExitStack() as stack:

@@ -27,7 +27,7 @@ from rowcast.config.sections import (
     Task,
 )
 from rowcast.config.settings import DEFAULT_PATH, Settings
-from rowcast.config.values import Duration, Reading, Scalar, parse_duration
+from rowcast.config.values import Duration, Reading, Scalar, parse_duration, require_time
 
 __all__ = [
     "DEFAULT_PATH",
@@ -55,4 +55,5 @@ __all__ = [
     "expand_variables",
     "load",
     "parse_duration",
+    "require_time",
 ]

@@ -1,18 +1,17 @@
 """Reads rowcast.toml, and says in a line what is wrong with it."""
 
-import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from rowcast.config.sections import ColumnCheck
 from rowcast.config.settings import DEFAULT_PATH, Settings
+from rowcast.config.wrong_settings import describe_wrong
 from rowcast.errors import ConfigError
 
 
@@ -44,9 +43,10 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
             hint='lists are written as JSON: ROWCAST_SOURCE__KEY=\'["lot", "wafer"]\'',
         ) from None
     except ValidationError as error:
-        raise ConfigError(
-            f"{path}: {'; '.join(_describe_errors(error))}", hint="docs/configuration.md lists every key"
-        ) from None
+        hint = "docs/configuration.md lists every key"
+        if not file:
+            hint = "it is empty: 'rowcast init --force --url URL --table TABLE' writes one"
+        raise ConfigError(f"{path}: {'; '.join(describe_wrong(error))}", hint=hint) from None
 
 
 def expand_variables(text: str, where: str) -> str:
@@ -69,34 +69,3 @@ def _look_up_variable(name: str, where: str) -> str:
     if name not in os.environ:
         raise ConfigError(f"{where} uses ${{{name}}}, which is not set", hint=f"export {name}=… before the command")
     return os.environ[name]
-
-
-def _describe_errors(error: ValidationError) -> Iterator[str]:
-    """Yield one short sentence for each thing that is wrong, naming the key."""
-    for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(part) for part in item["loc"])
-        if item["type"] == "extra_forbidden":
-            yield f"unknown key '{where}'{_find_nearest(item['loc'])}"
-        elif item["type"] == "missing":
-            yield f"'{where}' is missing"
-        else:
-            message = item["msg"].removeprefix("Value error, ")
-            yield f"'{where}': {message}" if where else message
-
-
-def _find_section(kind: Any) -> Any:
-    """Return a section, of which a setting may be a list."""
-    return next((part for part in get_args(kind) if hasattr(part, "model_fields")), kind)
-
-
-def _find_nearest(location: tuple[int | str, ...]) -> str:
-    """Return the known key of the same section that looks most like the last part of `location`."""
-    section: Any = Settings
-    for part in location[:-1]:
-        if isinstance(part, int):  # a place in a list of sections
-            continue
-        field = getattr(section, "model_fields", {}).get(part)
-        section = ColumnCheck if field is None else _find_section(field.annotation)
-    names = [field.alias or name for name, field in section.model_fields.items() if name != "path"]
-    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
-    return f" (did you mean '{near[0]}'?)" if near else f" (known here: {', '.join(names)})"

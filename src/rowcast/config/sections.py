@@ -26,6 +26,7 @@ from rowcast.config.values import (
     check_sns_topic,
     check_time_format,
     check_timezone,
+    require_time,
 )
 
 Statistic = Literal["mean", "count", "std", "min", "max", "trend", "age"]
@@ -145,7 +146,9 @@ class Model(_Section):
     min_train_rows: int = Field(default=100, ge=20)
     max_train_rows: int = Field(default=100_000, ge=100)
     budget: Duration | None = None  # time after which no further candidate is tried
-    window: Duration | None = None  # how far back training rows go; default: to the first
+    window: Annotated[Duration | None, AfterValidator(require_time)] = (
+        None  # how far back training rows go; default: to the first
+    )
 
 
 class HistoryFeature(_Section):
@@ -237,7 +240,7 @@ class Infer(_Section):
     """How rows are scored."""
 
     batch_rows: int = Field(default=50_000, ge=1)
-    workers: int = Field(default=2, ge=1)
+    workers: int = Field(default=2, ge=1, le=512)
     engine: Literal["local"] = "local"
     since: Annotated[str | None, BeforeValidator(check_moment)] = None
     confidence: float = Field(default=0.9, gt=0, lt=1)

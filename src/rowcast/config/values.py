@@ -106,6 +106,8 @@ def split_keys(value: SecretStr) -> tuple[str, ...]:
 
 def check_job_name(value: str) -> str:
     """Return the name of a job. Raise ValueError where tables and folders cannot bear it."""
+    if value.strip(" ") and (value != value.strip() or not value.isprintable()):
+        raise ValueError("a job's name has no space at its ends and no character that is not printed")
     # The longest table made from it must fit PostgreSQL's 63 bytes.
     if not value.strip(" .") or "/" in value or "\0" in value or len(value.encode()) > 48:
         raise ValueError("a job's name has 1 to 48 bytes and no slash: it becomes part of table and folder names")
@@ -123,6 +125,13 @@ def check_time_format(value: str) -> str:
             "write 'excel', 'seconds', or a format of %Y %m %d %H %M %S, once each, at the end %f or %z,"
             " such as '%d.%m.%Y %H:%M'"
         )
+    return value
+
+
+def require_time(value: timedelta | None) -> timedelta | None:
+    """Return a duration that is longer than none. Raise ValueError."""
+    if value is not None and not value:
+        raise ValueError("it must be longer than 0")
     return value
 
 

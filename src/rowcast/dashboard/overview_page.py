@@ -8,7 +8,7 @@ from rowcast.dashboard.frame import Viewer, badge, link, moment, page
 from rowcast.dashboard.looks import Look
 from rowcast.dashboard.pictures import draw_activity
 from rowcast.drawing.markup import Markup, element
-from rowcast.formatting import number
+from rowcast.formatting import count, number
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _pending(look: Look) -> tuple[object, object]:
     about = [] if look.pending_age is None else [f"oldest {words.ago(look.pending_age)}"]
     if rows.quarantined:
         about.append(f"{rows.quarantined:,} quarantined")
-    return f"{rows.pending:,} rows", ", ".join(about) or None
+    return count(rows.pending, "row"), ", ".join(about) or None
 
 
 def _champion(look: Look) -> tuple[object, object]:

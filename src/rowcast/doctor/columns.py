@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from rowcast import check, fetch
 from rowcast.config import Settings
 from rowcast.doctor.finding import Finding, describe_whole, guard
+from rowcast.formatting import count
 from rowcast.source import Source, is_reserved
 
 _MUCH = 2e9  # bytes
@@ -21,7 +22,7 @@ def check_columns(source: Source, settings: Settings) -> Iterator[Finding]:
         yield Finding("problem", "no column is left as a feature", "name fewer columns in [source] exclude")
         return
     shown = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    yield Finding("ok", f"{len(features)} columns may become features ({shown})")
+    yield Finding("ok", f"{count(len(features), 'column')} may become features ({shown})")
     if ignored:
         yield Finding(
             "warning",

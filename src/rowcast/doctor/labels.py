@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from rowcast import features, fetch
 from rowcast.config import Settings
 from rowcast.doctor.finding import Finding, guard
+from rowcast.formatting import count
 from rowcast.source import LABEL, Source
 
 _FEW = 20  # rows of the positive class below which nothing can be learned well
@@ -34,7 +35,7 @@ def check_labels(source: Source, settings: Settings, n: dict[str, int]) -> Itera
     if settings.task.kind == "binary":
         odd = features.find_odd_labels(_repeat(classes), settings.task.positive)
         if odd:
-            shown = ", ".join(f"{value!r} in {classes[value]:,} rows" for value in odd)
+            shown = ", ".join(f"{value!r} in {count(classes[value], 'row')}" for value in odd)
             hint = "list in [source] label_missing what means 'not known', or let a query spell outcomes alike"
             yield Finding("warning", f"{label} also holds odd values, which are not learned from: {shown}", hint)
         classes = {value: n for value, n in classes.items() if value not in odd}
@@ -81,7 +82,7 @@ def _check_known(settings: Settings, label: str, n: dict[str, int]) -> Iterator[
     if n["labelled"] > n["known"] and settings.source.label_time:
         yield Finding(
             "warning",
-            f"{n['labelled'] - n['known']:,} rows hold a {label} that does not count yet: "
+            f"{count(n['labelled'] - n['known'], 'row')} with a {label} that does not count yet: "
             f"{settings.source.label_time} is NULL, no time, or later than now",
             "fill it at the source, or drop [source] label_time",
         )
@@ -93,7 +94,7 @@ def _check_classes(values: pa.Array, classes: dict[Any, int], settings: Settings
         yield Finding("problem", f"{label} has more than {_VALUES} values: {some} …", "a query can make two of them")
         return
     target = features.make_target(values, settings.task)
-    shown = ", ".join(f"{value!r} in {n:,} rows" for value, n in classes.items())
+    shown = ", ".join(f"{value!r} in {count(n, 'row')}" for value, n in classes.items())
     if target.kind == "multiclass":
         few = [f"{value!r}" for value, n in classes.items() if n < _FEW]
         if few:

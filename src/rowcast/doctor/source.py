@@ -13,6 +13,7 @@ from rowcast.doctor.finding import Finding, describe_whole, to_problem
 from rowcast.doctor.labels import check_labels
 from rowcast.doctor.rights import check_grants, tell_denied
 from rowcast.errors import DatabaseError, RowcastError, SourceError
+from rowcast.formatting import count
 from rowcast.source import Source, open_source
 
 _LARGE = 10_000  # rows from which a missing index is felt
@@ -128,7 +129,7 @@ def _check_stored_key(source: Source) -> Iterator[Finding]:
     twins = sa.and_(*[key.is_not(None) for key in keys], sa.not_(source.has_own_stored_key()))
     rows = int(source.db.scalar(source.select(sa.func.count().label("n")).where(twins)))
     if rows:
-        told = f"{rows:,} rows cannot be scored: the store cannot tell their keys from those of others"
+        told = f"{count(rows, 'row')} cannot be scored: the store cannot tell their keys from those of others"
         hint = "they differ in spaces at the end alone, or in the last digits: a query can give them keys that differ"
         yield Finding("warning", told, hint)
 
@@ -141,7 +142,10 @@ def _check_index(source: Source, what: str, columns: tuple[str, ...], rows: int)
     if any(set(index[: len(columns)]) == set(columns) for index in source.relation.indexed):
         yield Finding("ok", f"an index begins with the {what} {name}")
     elif rows < _LARGE:
-        yield Finding("ok", f"no index begins with the {what} {name}; {rows:,} rows do not need one")
+        yield Finding(
+            "ok",
+            f"no index begins with the {what} {name}; none is needed for {count(rows, 'row')}",
+        )
     else:
         schema, table = source.db.admin.split_name(str(source.settings.table))
         named = sa.Table(table, sa.MetaData(), *[sa.Column(column) for column in columns], schema=schema)
@@ -171,7 +175,7 @@ def _check_time(name: str, n: dict[str, int]) -> Iterator[Finding]:
     if n["future"]:
         yield Finding(
             "warning",
-            f"{n['future']:,} rows lie in the future by {name}: they are not seen until then",
+            f"{count(n['future'], 'row')} with a {name} in the future: not seen until then",
             "check [source] timezone and the clock of whatever writes them",
         )
     if n["timed"] > _TIED * n["times"]:

@@ -11,6 +11,7 @@ from rowcast.doctor.databases import is_together
 from rowcast.doctor.finding import Finding, to_problem
 from rowcast.doctor.rights import check_grants
 from rowcast.errors import DatabaseError
+from rowcast.formatting import count
 from rowcast.job.meaning import find_differences, make_error
 from rowcast.job.opening import describe_tables
 from rowcast.job.rights import list_store_grants
@@ -107,7 +108,7 @@ def _check_champion(source: Source, store: Database, shared: Tables, settings: S
     differences = find_differences(registry.version(champion), source, settings.task)
     yield from (to_problem(make_error(champion, difference)) for difference in differences)
     if not gone and not differences:
-        yield Finding("ok", f"champion v{champion} is whole and uses {len(model.features)} columns")
+        yield Finding("ok", f"champion v{champion} is whole and uses {count(len(model.features), 'column')}")
 
 
 def _tell_scope(source: Source, settings: Settings, kept: Scope) -> Finding:

@@ -1,19 +1,24 @@
 """Looks at a table and writes a first rowcast.toml: each guess with its reason, every other setting explained."""
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from rowcast import config, fetch
 from rowcast.database import Database, connect
-from rowcast.errors import ConfigError, RowcastError, SourceError
+from rowcast.errors import ConfigError, DatabaseError, RowcastError, SourceError
 from rowcast.fetch import ScopeCounts
 from rowcast.init.guess import Guess, Pick, guess_settings
 from rowcast.init.look import Look
 from rowcast.init.toml import URL_VARIABLE, lines, quote, written_url
 from rowcast.source import open_source
+from rowcast.store.tables import job_tables, tables
 
 __all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quote", "write", "written_url"]
+
+_STORE = "rowcast"  # the schema, or the prefix, of a store where the config names no other
 
 
 def inspect(url: str, table: str | None = None, query: str | None = None) -> Guess:
@@ -33,8 +38,22 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
             raise SourceError(
                 f"there is no table {table} in {db.safe_url}", hint="it may need its schema: schema.table"
             )
+        if table is not None and _is_own(db, table):
+            raise SourceError(f"{table} is one of rowcast's own tables", hint="name the table that holds your rows")
         guess = guess_settings(Look(db, relation, table, query), url, table, query)
         return guess if guess.unknown else replace(guess, scope=_count_scope(db, guess))
+
+
+def _is_own(db: Database, table: str) -> bool:
+    """Return whether a table is one that rowcast made, in a store under its default name."""
+    shared, place = tables(db, _STORE), db.admin.split_name(table)
+    if place[0] not in (None, _STORE) or not db.admin.has_table(shared.version):
+        return False
+    own = {each.name: each.schema for each in shared.shared}
+    with suppress(DatabaseError):  # this user may not look at them
+        for row in db.rows(sa.select(shared.job.c.job)):
+            own |= {each.name: each.schema for each in job_tables(db, shared, _STORE, row["job"], (), sa.Text).all}
+    return place[1] in own and place[0] == own[place[1]]
 
 
 def _count_scope(db: Database, guess: Guess) -> ScopeCounts | None:

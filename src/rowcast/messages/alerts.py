@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rowcast.errors import RowcastError, describe, quotes_values
+from rowcast.formatting import count
 from rowcast.logs import without
 from rowcast.messages import drift
 from rowcast.messages.cost import describe_excess
@@ -88,8 +89,8 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
         case RowsOverdue():
             since = "" if event.oldest is None else f"{event.oldest:%Y-%m-%d}"
             what = (
-                f"{event.rows:,} pending rows are older than late arrivals may be ([source] late_arrival), the"
-                f" oldest of {since}. No run looks for them by itself."
+                f"{count(event.rows, 'pending row')} {'is' if event.rows == 1 else 'are'} older than late arrivals may"
+                f" be ([source] late_arrival), the oldest of {since}. No run looks for them by itself."
             )
             return "pending rows are overdue", what, "score them once with --since", f"infer --since {since}".strip()
         case RowsChanged():

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from rowcast.formatting import count
+
 
 class FaultKind(Enum):
     """What does not hold."""
@@ -33,7 +35,7 @@ class Fault:
 
 def describe_fault(fault: Fault) -> str:
     """Return in a sentence what does not hold, and the way out where there is one; no value of a row is in it."""
-    rows, batches = _count(fault.count, "row"), _count(fault.count, "published batch", "published batches")
+    rows, batches = count(fault.count, "row"), count(fault.count, "published batch", "published batches")
     match fault.kind:
         case FaultKind.ROWS_MISSING:
             return (
@@ -41,7 +43,7 @@ def describe_fault(fault: Fault) -> str:
                 " 'rowcast forget --before DATE' deletes old results so that they are accounted for"
             )
         case FaultKind.BATCHES_WRONG:
-            return f"{_count(fault.count, 'batch', 'batches')} {_have(fault.count)} other counts than rows"
+            return f"{count(fault.count, 'batch', 'batches')} {_have(fault.count)} other counts than rows"
         case FaultKind.UNPUBLISHED:
             return f"no published batch accounts for {rows}"
         case FaultKind.BATCHES_CHANGED:
@@ -58,7 +60,7 @@ def describe_fault(fault: Fault) -> str:
                 " 'rowcast explain KEY' shows a row's"
             )
         case FaultKind.MODELS_CHANGED:
-            versions = _count(fault.count, "model version")
+            versions = count(fault.count, "model version")
             return f"{versions} {_are(fault.count)} not as saved: 'rowcast models verify' names them"
         case FaultKind.REFERENCE_BROKEN:
             return f"{rows} of the store {_have(fault.count)} a {fault.name} that names nothing, or another thing"
@@ -66,10 +68,6 @@ def describe_fault(fault: Fault) -> str:
             return f"where scoring begins was moved: it was fixed at {fault.name}"
         case FaultKind.SCOPE_FORGED:
             return "somebody without the key recorded where scoring begins"
-
-
-def _count(number: int, one: str, several: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else several or f'{one}s'}"
 
 
 def _are(number: int) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from rowcast.formatting import count
 from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 
@@ -58,13 +59,13 @@ class ShadowProgress:
     def __str__(self) -> str:
         who = "the challenger" if self.until is None else "the champion before"
         until = "" if self.until is None else f" until {self.until:%Y-%m-%d}"
-        return f"v{self.version}{until} ({who}), {self.labelled:,} labelled rows so far"
+        return f"v{self.version}{until} ({who}), {count(self.labelled, 'labelled row')} so far"
 
 
 def _first(evidence: FirstEvidence) -> str:
     costs = [(what, getattr(evidence, name)) for name, what in _SIMPLE]
     others = "".join(f", {what} {cost:.4g}" for what, cost in costs if cost is not None)
-    rows = f"{evidence.rows_out_of_fold} rows{_positive(evidence.positives_out_of_fold)}"
+    rows = f"{count(evidence.rows_out_of_fold or 0, 'row')}{_positive(evidence.positives_out_of_fold)}"
     return f"first, unproven: out of fold it costs {evidence.cost_per_row:.4g} per row{others} ({rows})"
 
 
@@ -131,7 +132,9 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
         said.append(few if evidence.rows else "There is no labelled row to compare the two on")
     else:
         off = _share(evidence.relative_error)
-        said.append(f"On {evidence.rows:,} labelled rows new to both it cost {_compare(gain)}, give or take {off}")
+        said.append(
+            f"On {count(evidence.rows or 0, 'labelled row')} new to both it cost {_compare(gain)}, give or take {off}"
+        )
     if evidence.growth is None:
         said.append("By another recipe, it is taken to cost " + (_compare(prior) if prior else "as much"))
     elif evidence.growth > 1:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from rowcast.formatting import count
 from rowcast.store.alert_record import Alert
 from rowcast.store.records import RunRecord
 
@@ -54,7 +55,10 @@ def describe_need(need: Need) -> str:
         case NothingInService():
             return "nothing is scored yet: 'rowcast retrain' trains the first model"
         case AlertsUndelivered():
-            return f"{need.count} alerts do not reach {', '.join(need.sinks)}: 'rowcast notify' tries again"
+            verb = "does" if need.count == 1 else "do"
+            return (
+                f"{count(need.count, 'alert')} {verb} not reach {', '.join(need.sinks)}: 'rowcast notify' tries again"
+            )
 
 
 class Unusual(Enum):

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from rowcast.errors import RowcastError
+from rowcast.formatting import count
 from rowcast.messages.cost import describe_excess
 from rowcast.messages.drift import describe_record
 from rowcast.monitor.track_record import CostExcess
@@ -63,7 +64,7 @@ def describe_due(due: Due, *, values: bool) -> str:
         case DueCause.NO_MODEL:
             return "there is no model yet"
         case DueCause.ELAPSED:
-            return f"{due.days} days and {due.labels} labels since v{due.version}"
+            return f"{count(due.days, 'day')} and {count(due.labels, 'label')} since v{due.version}"
         case DueCause.DRIFT:
             return describe_standing_drift(due.drift, values=values)
         case DueCause.COST:
@@ -75,7 +76,7 @@ def describe_due(due: Due, *, values: bool) -> str:
         case DueCause.TOO_EARLY:
             return f"not due before {until}"
         case DueCause.FEW_LABELS:
-            return f"not due: {due.labels} new labels of at least {due.labels_needed}"
+            return f"not due: {count(due.labels, 'new label')} of at least {due.labels_needed}"
         case DueCause.NO_DRIFT:
             return "not due: nothing drifts"
         case DueCause.NO_COST:

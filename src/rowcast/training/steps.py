@@ -16,6 +16,7 @@ import structlog
 
 from rowcast import check, features, fetch, fit, gate, history, monitor
 from rowcast.errors import TrainingError
+from rowcast.formatting import count
 from rowcast.job.meaning import make_meaning, require_same_task
 from rowcast.job.run import Run
 from rowcast.job.saved import SAVED, read_contract, read_matrix
@@ -173,7 +174,7 @@ def _process(run: Run, about: StepReport) -> None:
     learnable = features.find_learnable(rows.column(LABEL), task, fit.MIN_CLASS_ROWS)
     about.rows_in, about.detail = rows.num_rows, _list_left_out(rows.column(LABEL).filter(pa.array(~learnable)))
     left_out = int((~learnable).sum())
-    about.note = f"not learned from {left_out:,} labels: odd or rare values, or no numbers" if left_out else ""
+    about.note = f"not learned from {count(left_out, 'label')}: odd or rare values, or no numbers" if left_out else ""
     about.metrics["odd_labels"] = left_out
     if left_out:
         hint = "[source] label_missing lists values that mean 'not known'"

@@ -25,6 +25,23 @@ def find_lacking_access(grant: Grant) -> tuple[str, ...]:
 
 
 def write_access(grant: Grant, user: str) -> str:
-    """Return the command by which the owner of a file or folder gives a user these rights."""
+    """Return the command by which the owner of a file or folder gives a user these rights.
+
+    Where the file system itself can only be read, no right helps: the command mounts it anew.
+    """
+    if _is_read_only(grant.name):
+        return f"mount -o remount,rw {shlex.quote(_find_mount(grant.name))}"
     letters = "".join({"read": "r", "write": "w", "enter": "x"}[right] for right in grant.rights)
     return f"setfacl -m {shlex.quote(f'u:{user}:{letters}')} {shlex.quote(grant.name)}"
+
+
+def _is_read_only(name: str) -> bool:
+    return os.path.exists(name) and bool(os.statvfs(name).f_flag & os.ST_RDONLY)
+
+
+def _find_mount(name: str) -> str:
+    """Return the place at which the file system of a file is mounted."""
+    place = os.path.realpath(name)
+    while not os.path.ismount(place):
+        place = os.path.dirname(place)
+    return place
