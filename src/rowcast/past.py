@@ -73,20 +73,44 @@ class SinceColumn:
         return self.look_back
 
 
-PastColumn = HistoryColumn | SinceColumn
+@dataclass(frozen=True)
+class JoinedColumn:
+    """A column of the latest row of another table that is no later than a row's event."""
+
+    table: str
+    time: str
+    keys: tuple[str, ...]  # columns of `table`, for each of `by`
+    by: tuple[str, ...]
+    column: str
+    tolerance: int  # microseconds that such a row may lie before the event
+
+    @property
+    def name(self) -> str:
+        """The column's name: what it is, in words."""
+        return f"{self.column} of {self.table}{_of_groups(self.by)}"
+
+    @property
+    def reach(self) -> int:
+        """How many microseconds before a row a row that counts may be."""
+        return self.tolerance
+
+
+PastColumn = HistoryColumn | SinceColumn | JoinedColumn
+_KINDS: dict[str, type[SinceColumn] | type[JoinedColumn]] = {"since": SinceColumn, "join": JoinedColumn}
 
 
 def to_dict(column: PastColumn) -> dict[str, Any]:
     """Return a column as JSON takes it."""
-    return {"what": "since" if isinstance(column, SinceColumn) else "history", **asdict(column)}
+    what = next((name for name, kind in _KINDS.items() if isinstance(column, kind)), "history")
+    return {"what": what, **asdict(column)}
 
 
 def from_dict(stored: Mapping[str, Any]) -> PastColumn:
     """Return the column that `to_dict` described. Raise ValueError or TypeError where it describes none."""
     given: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
     what = given.pop("what")
-    if what == "since":
-        return SinceColumn(**given)
+    if what in _KINDS:
+        return _KINDS[what](**given)
     if what != "history":
         raise ValueError(f"a column of the past is of no kind {what!r}")
     label = given.pop("label")

@@ -21,6 +21,12 @@ statistics = ["mean", "count", "age"]
 events = "cleaned"
 event_time = "at"
 by = ["tool"]
+
+[[features.join]]
+table = "recipes"
+time = "at"
+by = ["tool"]
+columns = ["gas", "pressure"]
 """
 LAST = "last failed by tool"
 
@@ -44,7 +50,10 @@ def make_with_memory(make_job: MakeJob, system: str) -> Job:
         f"UPDATE wafers SET failed = CASE WHEN wafer IN ({', '.join(map(str, failing))}) THEN 1 ELSE 0 END"
         f" WHERE wafer <= {LABELLED}",
         "CREATE TABLE cleaned (at timestamp, tool TEXT)",
+        "CREATE TABLE recipes (at timestamp, tool TEXT, gas TEXT, pressure double precision)",
     )
+    days = [f"2026-01-0{day} 00:00:00" for day in (1, 2, 3)]
+    job.place.fill("recipes", at=days, tool=list("ABA"), gas=["N2", "Ar", "Ar"], pressure=[1.0, 2.0, 3.0])
     job.place.fill("cleaned", at=["2026-01-01 12:00:00", "2026-01-02 12:00:00"], tool=["A", None])
     declare(job)
     train(job)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rowcast import config
 from rowcast.errors import ConfigError, SourceError
 from rowcast.history import complete_rows, declare_columns, list_needed, trace
-from rowcast.past import HistoryColumn, PastColumn, SinceColumn
+from rowcast.past import HistoryColumn, JoinedColumn, PastColumn, SinceColumn
 from rowcast.source import Fetched, Source, open_source
 
 START = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
@@ -39,6 +39,9 @@ class Wafer:
     width: float | None
 
 
+Recipe = tuple[int, str | None, float | None, str | None]  # since when, machine, pressure, gas
+
+
 def spell(hours: float | None) -> str | None:
     return None if hours is None else (START + hours * HOUR).strftime("%Y-%m-%d %H:%M:%S")
 
@@ -52,11 +55,17 @@ class Fab:
             "CREATE TABLE wafers (id integer PRIMARY KEY, at timestamp, tool varchar(9), chamber integer,"
             " failed integer, known timestamp, width double precision)",
             "CREATE TABLE cleaned (at timestamp, tool varchar(9))",
+            "CREATE TABLE recipes (since timestamp, machine varchar(9), pressure double precision, gas varchar(9))",
         )
         self.db = place.connect()
 
-    def fill(self, wafers: Sequence[Wafer], cleaned: Sequence[tuple[int, str | None]] = ()) -> None:
-        self.place.run("DELETE FROM wafers", "DELETE FROM cleaned")
+    def fill(
+        self,
+        wafers: Sequence[Wafer],
+        cleaned: Sequence[tuple[int, str | None]] = (),
+        recipes: Sequence[Recipe] = (),
+    ) -> None:
+        self.place.run("DELETE FROM wafers", "DELETE FROM cleaned", "DELETE FROM recipes")
         rows = {"id": list(range(len(wafers))), "at": [spell(w.at) for w in wafers], "tool": [w.tool for w in wafers]}
         rows |= {"chamber": [w.chamber for w in wafers], "failed": [w.failed for w in wafers]}
         rows |= {"known": [spell(w.known) for w in wafers], "width": [w.width for w in wafers]}
@@ -64,6 +73,11 @@ class Fab:
             self.place.fill("wafers", **rows)
         if cleaned:
             self.place.fill("cleaned", at=[spell(hour) for hour, _ in cleaned], tool=[tool for _, tool in cleaned])
+
+        if recipes:
+            names = ("since", "machine", "pressure", "gas")
+            rows = dict(zip(names, map(list, zip(*recipes, strict=True)), strict=True))
+            self.place.fill("recipes", **{**rows, "since": [spell(hour) for hour in rows["since"]]})
 
     def open(self, features: dict[str, Any], **source: Any) -> tuple[Source, tuple[PastColumn, ...]]:
         given = {"url": self.place.url, "table": "wafers", "key": ["id"], "time": "at", "label": "failed", **source}
@@ -77,8 +91,8 @@ class Fab:
         statement = source.select(*source.values(needed)).order_by(source.keys()[0])
         return Fetched(source.db.read(statement, source.kinds(needed), 1000)[0].take(pa.array(ids)), [])
 
-    def compute(self, features: dict[str, Any], ids: Sequence[int], **source: Any) -> dict[str, list[float]]:
-        """The columns of wafers; NaN is missing."""
+    def compute(self, features: dict[str, Any], ids: Sequence[int], **source: Any) -> dict[str, list[Any]]:
+        """The columns of wafers; NaN is missing, of texts None."""
         opened, columns = self.open(features, **source)
         rows = complete_rows(opened, columns, self.read(opened, columns, ids)).rows
         return {name: rows.column(name).to_numpy(zero_copy_only=False).tolist() for name in rows.schema.names}
@@ -148,6 +162,15 @@ def search_since(
     return sum(w.tool == row.tool and max(last) <= w.at < row.at for w in wafers)
 
 
+def search_joined(recipes: Sequence[Recipe], row: Wafer, column: JoinedColumn) -> Any:
+    place = 2 if column.column == "pressure" else 3
+    found = [r for r in recipes if r[1] == row.tool and row.at - column.tolerance / 3.6e9 <= r[0] <= row.at]
+    values = [r[place] for r in found if r[0] == max(each[0] for each in found)]
+    if row.tool is None or not [value for value in values if value is not None]:
+        return math.nan if place == 2 else None
+    return max(value for value in values if value is not None)
+
+
 tools = st.sampled_from(["A", "B", "a", None])
 wafers = st.builds(
     Wafer,
@@ -166,17 +189,31 @@ FEATURES = {
         {"of": "failed", **WINDOWS},
     ],
     "since": [{"events": "cleaned", "event_time": "at", "by": ["tool"]}],
+    "join": [
+        {
+            "table": "recipes",
+            "time": "since",
+            "keys": ["machine"],
+            "by": ["tool"],
+            "columns": ["pressure", "gas"],
+            "tolerance": "10h",
+        }
+    ],
 }
+recipes = st.tuples(
+    st.integers(0, 30), tools, st.one_of(st.none(), st.floats(-9, 9)), st.sampled_from(["N2", "Ar", None])
+)
 
 
 @given(
     wafers=st.lists(wafers, min_size=1, max_size=12),
     cleaned=st.lists(st.tuples(st.integers(0, 30), tools), max_size=4),
+    recipes=st.lists(recipes, max_size=5),
     order=st.randoms(use_true_random=False),
 )
 @effort(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_each_value_is_what_a_search_through_all_rows_finds(fab, wafers, cleaned, order):
-    fab.fill(wafers, cleaned)
+def test_each_value_is_what_a_search_through_all_rows_finds(fab, wafers, cleaned, recipes, order):
+    fab.fill(wafers, cleaned, recipes)
     ids = list(range(len(wafers)))
     found = fab.compute(FEATURES, ids, label_time="known")
     _, columns = fab.open(FEATURES, label_time="known")
@@ -184,15 +221,22 @@ def test_each_value_is_what_a_search_through_all_rows_finds(fab, wafers, cleaned
         for place, wafer in enumerate(wafers):
             if isinstance(column, SinceColumn):
                 wanted = search_since(wafers, cleaned, wafer, column)
+            elif isinstance(column, JoinedColumn):
+                wanted = search_joined(recipes, wafer, column)
             else:
                 wanted = search(wafers, wafer, column)
-            assert found[column.name][place] == pytest.approx(wanted, rel=1e-9, abs=1e-9, nan_ok=True), column.name
+            if isinstance(wanted, float):
+                wanted = pytest.approx(wanted, rel=1e-9, abs=1e-9, nan_ok=True)
+            assert found[column.name][place] == wanted, column.name
     # And to the last bit the same, with whichever other rows it is asked for.
     order.shuffle(ids)
     cut = order.randint(0, len(ids))
     for part in filter(None, (ids[:cut], ids[cut:])):
         for name, values in fab.compute(FEATURES, part, label_time="known").items():
-            assert np.array_equal(values, np.array(found[name])[part], equal_nan=True), name
+            if name == "gas of recipes by tool":
+                assert values == [found[name][place] for place in part]
+            else:
+                assert np.array_equal(values, np.array(found[name])[part], equal_nan=True), name
 
 
 def test_what_is_planted_in_the_future_moves_nothing(fab):
@@ -200,9 +244,10 @@ def test_what_is_planted_in_the_future_moves_nothing(fab):
     past += [Wafer(10, "A", 1, None, None, None)] * 2
     row = Wafer(14, "A", 1, None, None, 1.0)
     cleaned = [(3, "A"), (4, None)]
-    fab.fill([*past, row], cleaned)
+    recipes = [(12, "A", 3.0, "Ar")]
+    fab.fill([*past, row], cleaned, recipes)
     before = fab.compute(FEATURES, [16], label_time="known")
-    assert [name for name, [value] in before.items() if math.isnan(value)] == []
+    assert [name for name, [value] in before.items() if value != value or value is None] == []
     past[-2:] = [
         Wafer(10, "A", 1, 1, 14, None),  # an earlier row, whose label comes at that moment …
         Wafer(10, "A", 1, 1, 25, None),  # … and later
@@ -211,8 +256,16 @@ def test_what_is_planted_in_the_future_moves_nothing(fab):
         Wafer(14, "A", 1, 1, 14, 1e9),  # of the very same moment
         Wafer(21, "A", 1, 1, 1, 1e9),  # a later row, whose label says that it was known before
     ]
-    fab.fill([*past, row, *planted], [*cleaned, (14, "A"), (14, None), (24, "A")])
+    fab.fill([*past, row, *planted], [*cleaned, (14, "A"), (14, None), (24, "A")], [*recipes, (15, "A", 9.0, "N2")])
     assert fab.compute(FEATURES, [16], label_time="known") == before
+
+
+def test_a_joined_row_of_the_very_moment_counts(fab):
+    fab.fill(
+        [Wafer(5, "A", 1, None, None, None)], recipes=[(4, "A", 1.0, "N2"), (5, "A", 2.0, None), (5, "B", 3.0, "Ar")]
+    )
+    found = fab.compute({"join": FEATURES["join"]}, [0])
+    assert found == {"pressure of recipes by tool": [2.0], "gas of recipes by tool": [None]}
 
 
 def test_a_label_without_a_time_of_its_own_counts_once_its_delay_is_over(fab):
@@ -249,6 +302,8 @@ def test_a_value_is_traced_to_the_rows_that_it_came_from(fab):
         ({"since": [{"events": "cleaned", "by": ["tool"]}]}, "needs 'event_time'"),
         ({"since": [{"events": "swept", "event_time": "at"}]}, "there is no table swept"),
         ({"since": [{"events": "cleaned", "event_time": "on"}]}, "has no column 'on'"),
+        ({"join": [{"table": "recipes", "time": "since", "columns": ["gass"]}]}, "has no column 'gass'"),
+        ({"join": [{"table": "recipes", "time": "since", "columns": ["since"]}]}, "no model can use"),
     ],
 )
 def test_what_cannot_be_computed_is_said_before_anything_runs(fab, features, said):

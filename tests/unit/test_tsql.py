@@ -30,10 +30,10 @@ from rowcast.database.mssql.connection import MSSQLConnection
 from rowcast.database.mssql.expressions import MSSQLExpressions
 from rowcast.database.postgresql.expressions import PostgreSQLExpressions
 from rowcast.doctor.store import check_store
-from rowcast.history.reading import Asked, read_events, read_rows, read_values
+from rowcast.history.reading import Asked, read_events, read_joined, read_rows, read_values
 from rowcast.job.opening import Job, describe_tables
 from rowcast.job.rights import list_store_grants, list_table_rights, write_grants
-from rowcast.past import HistoryColumn, LabelMeaning, SinceColumn
+from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, SinceColumn
 from rowcast.source import Days, KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
@@ -281,6 +281,8 @@ def remember(fab: Fab) -> None:
     cleaned = SinceColumn("dbo.cleaned", "cleaned_at", ("tool",), ("tool",), "rows", 90 * DAY)
     read_events(fab.job.source, cleaned, cleaned.reach, asked)
     read_rows(fab.job.source, ("tool",), cleaned.reach, asked)
+    joined = JoinedColumn("dbo.cleaned", "cleaned_at", ("tool",), ("tool",), "pressure", DAY)
+    read_joined(fab.job.source, [joined], joined.reach, asked)
 
 
 def publish(fab: Fab) -> None:

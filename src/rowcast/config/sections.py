@@ -194,11 +194,31 @@ class SinceFeature(_Section):
         return self
 
 
+class JoinFeature(_Section):
+    """Columns of the latest row of another table that is no later than a row's event."""
+
+    table: str = Field(min_length=1)  # a table or view in the source's database, and its columns:
+    time: str = Field(min_length=1)
+    columns: tuple[str, ...] = Field(min_length=1)  # that are brought
+    keys: tuple[str, ...] | None = None  # that are equal to those of `by`; default: of the same names
+    by: tuple[str, ...] = ()  # of the source
+    tolerance: Duration | None = None  # how long before an event a row may be; default: look_back
+
+    @model_validator(mode="after")
+    def _keys_match(self) -> "JoinFeature":
+        if self.keys is not None and len(self.keys) != len(self.by):
+            raise ValueError("'keys' names a column of 'table' for each column of 'by'")
+        if self.tolerance is not None and self.tolerance < timedelta(0):
+            raise ValueError("'tolerance' is not negative")
+        return self
+
+
 class Features(_Section):
     """Columns that are computed from the past, as it was known at each row's own event time."""
 
     history: tuple[HistoryFeature, ...] = ()
     since: tuple[SinceFeature, ...] = ()
+    join: tuple[JoinFeature, ...] = ()
     look_back: Duration = timedelta(days=90)  # what became known, or happened, longer before a row does not count
 
     @model_validator(mode="after")
@@ -210,7 +230,7 @@ class Features(_Section):
     @property
     def are_declared(self) -> bool:
         """Whether there is any."""
-        return bool(self.history or self.since)
+        return bool(self.history or self.since or self.join)
 
 
 class Retrain(_Section):

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from rowcast.history.exact_sums import Floats, Places
 from rowcast.history.statistics import Fading, Stretches
@@ -112,6 +114,22 @@ def compute_since(
     since = line.before(Moments(rows.group, np.where(is_there, last, rows.time)))
     count[is_there] = (line.before(rows) - since)[is_there]
     return {column.name: hours if column.counts == "hours" else count for column in columns}
+
+
+def find_joined(joined: Moments, values: pa.Array, rows: Moments, reach: int) -> pa.Array:
+    """Return the value (m,) of the latest of the joined rows (n,) that is no later than each row, NULL where none is.
+
+    Of several at one time it is the largest.
+    """
+    ranks = np.where(values.is_null().to_numpy(zero_copy_only=False), 0, pc.rank(values, tiebreaker="min").to_numpy())
+    order = np.lexsort((ranks, joined.time, joined.group))
+    order = order[joined.group[order] >= 0]
+    line = Timeline(joined.take(order))
+    end = line.before(Moments(rows.group, rows.time + 1))
+    is_there = (end > line.before(rows, reach)) & (rows.group >= 0)
+    if not len(order):
+        return pa.nulls(len(rows), values.type)
+    return values.take(pa.array(order[np.where(is_there, end - 1, 0)], mask=~is_there))
 
 
 def _order(moments: Moments) -> tuple[Timeline, Moments]:

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from rowcast.database import Column
-from rowcast.history.columns import KnownValues, compute_history, compute_since, find_stretch
+from rowcast.history.columns import KnownValues, compute_history, compute_since, find_joined, find_stretch
 from rowcast.history.exact_sums import Floats, Places
-from rowcast.history.reading import Asked, ReadValues, read_events, read_rows, read_values
+from rowcast.history.reading import Asked, ReadValues, read_events, read_joined, read_rows, read_values
 from rowcast.history.timeline import Moments, Timeline, number_groups
-from rowcast.past import HistoryColumn, PastColumn, SinceColumn
+from rowcast.past import HistoryColumn, JoinedColumn, PastColumn, SinceColumn
 from rowcast.source import GROUPED, TIME, Fetched, Source, to_microseconds
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,9 +51,13 @@ def complete_rows(source: Source, columns: Sequence[PastColumn], fetched: Fetche
     )
     found = compute(source, columns, _ask(rows, columns))
     kept = [name for name in rows.schema.names if not name.startswith(GROUPED) and (dated or name != TIME)]
-    arrays = [*(rows.column(name) for name in kept), *(pa.array(found[c.name], from_pandas=True) for c in columns)]
+    arrays = [*(rows.column(name) for name in kept), *(_to_arrow(found[c.name]) for c in columns)]
     made = pa.RecordBatch.from_arrays(arrays, names=[*kept, *(column.name for column in columns)])
     return Fetched(made, fetched.misfits)
+
+
+def _to_arrow(values: Any) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, from_pandas=True)
 
 
 def _ask(rows: pa.RecordBatch, columns: Sequence[PastColumn]) -> Asked:
@@ -61,9 +65,12 @@ def _ask(rows: pa.RecordBatch, columns: Sequence[PastColumn]) -> Asked:
     return Asked(rows.column(TIME).to_numpy(), {name: rows.column(GROUPED + name).cast(pa.string()) for name in names})
 
 
-def compute(source: Source, columns: Sequence[PastColumn], asked: Asked) -> dict[str, Floats]:
-    """Return the columns (m,) of the rows asked for, by name; NaN is missing."""
-    found: dict[str, Floats] = {column.name: np.full(len(asked.time), np.nan) for column in columns}
+def compute(source: Source, columns: Sequence[PastColumn], asked: Asked) -> dict[str, Any]:
+    """Return the columns (m,) of the rows asked for, by name: numbers, where NaN is missing, or an Arrow array."""
+    found: dict[str, Any] = {
+        column.name: pa.nulls(0) if isinstance(column, JoinedColumn) else np.full(len(asked.time), np.nan)
+        for column in columns
+    }
     if not len(asked.time):
         return found
     for own in _alike([c for c in columns if isinstance(c, HistoryColumn)], lambda c: (c.of, c.by, c.look_back)):
@@ -72,7 +79,18 @@ def compute(source: Source, columns: Sequence[PastColumn], asked: Asked) -> dict
         found |= compute_history(own, known, rows)
     for since in _alike([c for c in columns if isinstance(c, SinceColumn)], lambda c: (c.events, c.by, c.look_back)):
         found |= _compute_since(source, since, asked)
+    for joined in _alike(
+        [c for c in columns if isinstance(c, JoinedColumn)], lambda c: (c.table, c.time, c.keys, c.by, c.tolerance)
+    ):
+        found |= _join(source, joined, asked)
     return found
+
+
+def _join(source: Source, columns: Sequence[JoinedColumn], asked: Asked) -> dict[str, pa.Array]:
+    read = read_joined(source, columns, columns[0].reach, asked)
+    theirs, rows = _number(read.groups, columns[0].by, asked, len(read.time))
+    moments = Moments(theirs, read.time)
+    return {c.name: find_joined(moments, read.columns[c.column], rows, c.reach) for c in columns}
 
 
 def _alike(columns: Sequence[C], of: Callable[[C], tuple[object, ...]]) -> list[list[C]]:

@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from rowcast import config
 from rowcast.config import Settings
 from rowcast.errors import ConfigError
-from rowcast.history.reading import find_event_columns
+from rowcast.history.reading import find_event_columns, find_joined_table
 from rowcast.models.target import canonical_label
-from rowcast.past import HistoryColumn, LabelMeaning, PastColumn, SinceColumn, Window, to_microseconds
+from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, PastColumn, SinceColumn, Window, to_microseconds
 from rowcast.source import Source, find_column
+
+_SETTING: dict[type, str] = {
+    HistoryColumn: "features.history",
+    SinceColumn: "features.since",
+    JoinedColumn: "features.join",
+}
 
 
 def declare_columns(settings: Settings, source: Source) -> tuple[PastColumn, ...]:
@@ -18,6 +24,8 @@ def declare_columns(settings: Settings, source: Source) -> tuple[PastColumn, ...
         found |= {column.name: column for column in _list_history(settings, history)}
     for since in settings.features.since:
         found |= {column.name: column for column in _list_since(settings, since)}
+    for join in settings.features.join:
+        found |= {column.name: column for column in _list_joined(settings, join)}
     require_columns(source, tuple(found.values()))
     return tuple(found.values())
 
@@ -26,11 +34,13 @@ def require_columns(source: Source, columns: tuple[PastColumn, ...]) -> None:
     """Raise SourceError where the source lacks what columns are computed from, ConfigError where one takes its name."""
     where = f"{source.settings.table or 'the query'} in {source.db.safe_url}"
     for column in columns:
-        setting = "features.since" if isinstance(column, SinceColumn) else "features.history"
+        setting = _SETTING[type(column)]
         for name in column.by:
             find_column(source.relation, name, where, f"{setting}.by")
         if isinstance(column, SinceColumn):
             find_event_columns(source, column)
+        elif isinstance(column, JoinedColumn):
+            find_joined_table(source, [column])
         else:
             of = find_column(source.relation, column.of, where, f"{setting}.of")
             if column.label is None and of.kind not in ("number", "boolean"):
@@ -61,6 +71,13 @@ def _list_history(settings: Settings, given: config.HistoryFeature) -> Iterator[
             if (window, size) == ("last", 1) and statistic != "mean":  # of one value all say the same
                 continue
             yield HistoryColumn(given.of, given.by, window, size, statistic, look_back, label)
+
+
+def _list_joined(settings: Settings, given: config.JoinFeature) -> Iterator[JoinedColumn]:
+    tolerance = to_microseconds(settings.features.look_back if given.tolerance is None else given.tolerance)
+    keys = given.by if given.keys is None else given.keys
+    for column in given.columns:
+        yield JoinedColumn(given.table, given.time, keys, given.by, column, tolerance)
 
 
 def _read_label(settings: Settings) -> LabelMeaning:

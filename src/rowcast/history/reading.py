@@ -12,11 +12,11 @@ import sqlalchemy as sa
 
 from rowcast.check.values import FLOAT32_MAX, convert
 from rowcast.config import Reading
-from rowcast.database import Column
+from rowcast.database import Column, Relation
 from rowcast.errors import SourceError
 from rowcast.history.exact_sums import Floats, Places
 from rowcast.models.target import canonical_label
-from rowcast.past import HistoryColumn, LabelMeaning, SinceColumn
+from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, SinceColumn
 from rowcast.source import GROUPED, KNOWN, TIME, Source, find_column, to_microseconds
 
 _VALUE = "rowcast.value"
@@ -114,26 +114,95 @@ def read_events(source: Source, column: SinceColumn, reach: int, asked: Asked) -
     schema, name = db.admin.split_name(column.events)
     table = sa.table(name, *[sa.column(each.name) for each in {time, *groups}], schema=schema)
     chosen = [db.sql.event_time(time, zone).label(TIME)]
-    is_sqlite = db.dialect.name == "sqlite"
-    texts = [sa.cast(sa.column(own.name), sa.Text) if is_sqlite else db.sql.key_text(own) for own in groups]
+    texts = [_write_text(source, own) for own in groups]
     chosen += [text.label(GROUPED + by) for text, by in zip(texts, column.by, strict=True)]
     between = db.sql.event_time_between(time, zone, asked.begin(reach), asked.end)
     rows, _ = db.read(sa.select(*chosen).select_from(table).where(between), {}, _MOST)
     return _to_events(rows, column.by)
 
 
-def find_event_columns(source: Source, column: SinceColumn) -> tuple[Column, list[Column]]:
-    """Return the time column of a table of events, and those of its groups. Raise SourceError."""
-    db, where = source.db, f"{column.events} in {source.db.safe_url}"
-    relation = db.admin.describe(column.events, None)
+@dataclass(frozen=True)
+class ReadJoined:
+    """n rows of another table."""
+
+    time: Places  # (n,)
+    groups: tuple[pa.Array, ...]  # (n,) each
+    columns: dict[str, pa.Array]  # (n,) each: float64 or text
+
+
+def read_joined(source: Source, columns: Sequence[JoinedColumn], reach: int, asked: Asked) -> ReadJoined:
+    """Return rows of one table, as far back as rows look. Raise SourceError where it lacks a column."""
+    first, db = columns[0], source.db
+    relation = find_joined_table(source, columns)
+    schema, name = db.admin.split_name(first.table)
+    wanted = {first.time, *first.keys, *(column.column for column in columns)}
+    table = sa.table(name, *[sa.column(each) for each in wanted], schema=schema)
+    texts = [
+        _write_text(source, relation[key]).label(GROUPED + by) for key, by in zip(first.keys, first.by, strict=True)
+    ]
+    time = relation[first.time]
+    chosen = [db.sql.event_time(time, source.settings.timezone).label(TIME), *texts]
+    own = [relation[name] for name in dict.fromkeys(column.column for column in columns)]
+    chosen += [db.sql.feature(each).label(_VALUE + str(place)) for place, each in enumerate(own)]
+    between = db.sql.event_time_between(time, source.settings.timezone, asked.begin(reach), asked.end)
+    kinds = {_VALUE + str(place): each.kind for place, each in enumerate(own)}
+    rows, _ = db.read(sa.select(*chosen).select_from(table).where(between), kinds, _MOST)
+    found = _to_events(rows, first.by)
+    values = {each.name: _to_plain(rows.column(_VALUE + str(place))) for place, each in enumerate(own)}
+    return ReadJoined(found.time, found.groups, values)
+
+
+def find_joined_table(source: Source, columns: Sequence[JoinedColumn]) -> Relation:
+    """Return the table that columns are of. Raise SourceError where it, or one of the columns, is not there."""
+    first, where = columns[0], f"{columns[0].table} in {source.db.safe_url}"
+    relation = _describe(source, first.table, "features.join")
+    time = find_column(relation, first.time, where, "features.join.time")
+    _require_time(source, first.table, time)
+    for key in first.keys:
+        find_column(relation, key, where, "features.join.keys")
+    for column in columns:
+        found = find_column(relation, column.column, where, "features.join.columns")
+        if found.kind not in ("number", "category", "boolean"):
+            raise SourceError(
+                f"the column '{found.name}' of {first.table} is {found.type}, which no model can use",
+                hint="name columns of numbers, texts or booleans",
+            )
+    return relation
+
+
+def _to_plain(values: pa.Array) -> pa.Array:
+    """Return values as text, or as numbers."""
+    is_text = pa.types.is_string(values.type) or pa.types.is_large_string(values.type)
+    return values.cast(pa.string()) if is_text else values.cast(pa.float64(), safe=False)
+
+
+def _write_text(source: Source, column: Column) -> sa.ColumnElement[Any]:
+    """Return a value of another table as the source's columns are written to be compared with it."""
+    is_sqlite = source.db.dialect.name == "sqlite"
+    return sa.cast(sa.column(column.name), sa.Text) if is_sqlite else source.db.sql.key_text(column)
+
+
+def _describe(source: Source, table: str, setting: str) -> Relation:
+    relation = source.db.admin.describe(table, None)
     if relation is None:
         raise SourceError(
-            f"there is no table {where} (features.since)",
+            f"there is no table {table} in {source.db.safe_url} ({setting})",
             hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
         )
+    return relation
+
+
+def _require_time(source: Source, table: str, time: Column) -> None:
+    if time.kind == "category" and source.db.dialect.name != "sqlite":
+        raise SourceError(f"the time column '{time.name}' of {table} is text", hint="use a view that casts it")
+
+
+def find_event_columns(source: Source, column: SinceColumn) -> tuple[Column, list[Column]]:
+    """Return the time column of a table of events, and those of its groups. Raise SourceError."""
+    where = f"{column.events} in {source.db.safe_url}"
+    relation = _describe(source, column.events, "features.since")
     time = find_column(relation, column.event_time, where, "features.since.event_time")
-    if time.kind == "category" and db.dialect.name != "sqlite":
-        raise SourceError(f"the time column '{time.name}' of {column.events} is text", hint="use a view that casts it")
+    _require_time(source, column.events, time)
     return time, [find_column(relation, name, where, "features.since.event_group") for name in column.event_group]
 
 

@@ -8,7 +8,7 @@ from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.models.artifact import Model
 from rowcast.models.matrix import Matrix
-from rowcast.past import PastColumn
+from rowcast.past import JoinedColumn, PastColumn
 
 _SAVED = "train/past.json"
 
@@ -35,11 +35,17 @@ def read_past(run: Run) -> tuple[PastColumn, ...]:
 
 
 def add_rules(run: Run, contract: Contract) -> Contract:
-    """Return the contract with rules for the declared columns.
+    """Return the contract with rules for what is computed of earlier rows and events.
 
     They have no bounds: what is rare in a tool's history is no fault of the row.
     """
-    return Contract((*contract.rules, *(ColumnRule(column.name, "number") for column in read_past(run))))
+    computed = [column for column in read_past(run) if not isinstance(column, JoinedColumn)]
+    return Contract((*contract.rules, *(ColumnRule(column.name, "number") for column in computed)))
+
+
+def list_learned(run: Run) -> list[str]:
+    """Return the declared columns whose rules are learned, as those of the source are: they are of another table."""
+    return [column.name for column in read_past(run) if isinstance(column, JoinedColumn)]
 
 
 def with_past(run: Run, model: Model) -> Model:

@@ -31,7 +31,7 @@ from rowcast.training import import_file
 from rowcast.training.comparison import blocks, find_window, groups, make_record
 from rowcast.training.evidence import CHECKED, PART, judge, refits, save_forward
 from rowcast.training.import_file import GATE, NEITHER, TRAIN
-from rowcast.training.past import add_rules, list_past, read_past, save_past, watch_past, with_past
+from rowcast.training.past import add_rules, list_learned, list_past, read_past, save_past, watch_past, with_past
 from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
@@ -126,7 +126,7 @@ def _check(run: Run, about: StepReport) -> None:
     trains, judges = (take_rows(fetched, np.flatnonzero(rows)) for rows in (learned_from, parts == GATE))
     failing: list[str] = run.work.json(FAILING)
     overrides = {name: rule for name, rule in run.job.settings.check.columns.items() if name not in failing}
-    columns = [name for name in run.job.checked_columns if name not in failing]
+    columns = [name for name in run.job.checked_columns if name not in failing] + list_learned(run)
     learned = check.learn(trains.rows, columns, overrides, reading, trains.misfits)
     dropped = dict.fromkeys(failing, "the database cannot compute it") | learned.dropped
     learned = replace(learned, dropped=dropped, unreadable=tuple(failing))
@@ -182,7 +182,7 @@ def _process(run: Run, about: StepReport) -> None:
     rows = rows.filter(pa.array(learnable))
     target = features.make_target(rows.column(LABEL), task)
     names = [column.name for column in run.job.source.features if column.name in known]
-    names += [column.name for column in read_past(run)]
+    names += [column.name for column in read_past(run) if column.name in known]
     matrix = features.process(rows, contract, names)
     columns = {name: pa.array(matrix.values[:, place]) for place, name in enumerate(names)}
     columns |= {OUTCOME: pa.array(target.values), **{name: rows.column(name) for name in (TIME, KNOWN, PART)}}
