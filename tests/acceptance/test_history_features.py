@@ -150,6 +150,18 @@ def test_a_version_computes_what_it_was_trained_with_whatever_is_declared_by_now
     assert "labelled rows to compare on" in found["retrain"]
 
 
+def test_auto_keeps_last_outcomes_that_help_and_says_what_they_brought(remembering: Job) -> None:
+    remembering.configure({"source": {"label_delay": "1h"}, "gate": {"rule": "fresh"}, "features": {"history": "auto"}})
+    train(remembering)
+    tried = remembering.ok("models", "show", "2", "--json")["metrics"]["history"]
+    assert {each["name"] for each in tried} == {"of all rows", "by tool"}
+    assert any(each["is_kept"] for each in tried)
+    assert "loss saved per row" in remembering.call("models", "show", "2").out
+    remembering.sql("UPDATE wafers SET failed = 0 WHERE failed IS NULL AND wafer < 350")
+    remembering.ok("infer")
+    assert audit(remembering)["results_wrong"] == 0
+
+
 def test_a_column_that_history_needs_is_named_where_it_is_gone(remembering: Job) -> None:
     remembering.sql("DROP TABLE cleaned")
     assert "cleaned" in remembering.refused("infer")

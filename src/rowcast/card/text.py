@@ -33,6 +33,17 @@ def summary(card: Card) -> str:
     ]:
         parts.append(report.table(rows, list(rows[0])))
     parts.append(_columns(card))
+    if tried := card.metrics.get("history"):
+        rows = [
+            {
+                "last outcomes": each["name"],
+                "loss saved per row": each["gain"],
+                "standard error": each["error"],
+                "kept": "yes" if each["is_kept"] else "no",
+            }
+            for each in tried
+        ]
+        parts.append(report.table(rows, list(rows[0])))
     if card.before is not None:
         came, went = columns_changed(card)
         then, now = f"v{card.before.version}", f"v{card.version.version}"

@@ -219,7 +219,15 @@ class Features(_Section):
     history: tuple[HistoryFeature, ...] = ()
     since: tuple[SinceFeature, ...] = ()
     join: tuple[JoinFeature, ...] = ()
+    auto: bool = False  # whether columns of the label's history are tried, and kept where they help
     look_back: Duration = timedelta(days=90)  # what became known, or happened, longer before a row does not count
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_auto(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("history") == "auto":
+            return {**{name: value for name, value in values.items() if name != "history"}, "auto": True}
+        return values
 
     @model_validator(mode="after")
     def _looks_back(self) -> "Features":
@@ -230,7 +238,7 @@ class Features(_Section):
     @property
     def are_declared(self) -> bool:
         """Whether there is any."""
-        return bool(self.history or self.since or self.join)
+        return bool(self.history or self.since or self.join or self.auto)
 
 
 class Retrain(_Section):

@@ -65,8 +65,8 @@ class Settings(BaseSettings):
     def _past_needs_time(self) -> "Settings":
         if self.features.are_declared and self.source.time is None:
             raise ValueError("[features] needs 'source.time': what was known before a row depends on when it was")
-        labels = [each for each in self.features.history if each.of == self.source.label]
-        if labels and self.task.kind == "multiclass" and self.task.normal is None:
+        of_label = self.features.auto or any(each.of == self.source.label for each in self.features.history)
+        if of_label and self.task.kind == "multiclass" and self.task.normal is None:
             raise ValueError("[features] of the label needs 'task.normal': the share of other classes is computed")
         return self
 

@@ -17,6 +17,7 @@ from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
 from rowcast.fit.candidates import Candidate, default_candidates, user_candidate
+from rowcast.fit.column_sets import SetTrial, try_column_sets
 from rowcast.fit.cross_fitting import cross_fit
 from rowcast.fit.evaluation import Evaluation, evaluate
 from rowcast.fit.fold_fits import predict_gate_rows, predict_out_of_fold, reduce_features
@@ -304,6 +305,7 @@ __all__ = [
     "MIN_CLASS_ROWS",
     "CandidateResult",
     "FitResult",
+    "SetTrial",
     "SuspectPeriod",
     "TrainingData",
     "TrialLimit",
@@ -311,4 +313,5 @@ __all__ = [
     "find_latest",
     "fit_challenger",
     "share_fits",
+    "try_column_sets",
 ]

@@ -13,6 +13,6 @@ columns, so that it counts as changed then.
 """
 
 from rowcast.history.complete import PastValue, complete_rows, list_needed, trace
-from rowcast.history.declared import declare_columns, require_columns
+from rowcast.history.declared import declare_columns, list_auto, require_columns
 
-__all__ = ["PastValue", "complete_rows", "declare_columns", "list_needed", "require_columns", "trace"]
+__all__ = ["PastValue", "complete_rows", "declare_columns", "list_auto", "list_needed", "require_columns", "trace"]

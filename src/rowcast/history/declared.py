@@ -10,6 +10,7 @@ from rowcast.models.target import canonical_label
 from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, PastColumn, SinceColumn, Window, to_microseconds
 from rowcast.source import Source, find_column
 
+_MOST_GROUPS = 3
 _SETTING: dict[type, str] = {
     HistoryColumn: "features.history",
     SinceColumn: "features.since",
@@ -22,12 +23,38 @@ def declare_columns(settings: Settings, source: Source) -> tuple[PastColumn, ...
     found: dict[str, PastColumn] = {}
     for history in settings.features.history:
         found |= {column.name: column for column in _list_history(settings, history)}
+    for columns in list_auto(settings, source).values():
+        found |= {column.name: column for column in columns if column.name not in found}
     for since in settings.features.since:
         found |= {column.name: column for column in _list_since(settings, since)}
     for join in settings.features.join:
         found |= {column.name: column for column in _list_joined(settings, join)}
     require_columns(source, tuple(found.values()))
     return tuple(found.values())
+
+
+def list_auto(settings: Settings, source: Source) -> dict[str, tuple[HistoryColumn, ...]]:
+    """Return the columns that `auto` tries, in sets that are kept or left out as one, by a name for each.
+
+    The last outcomes of all rows, of [monitor] group_by, and of the first columns of texts, three at most.
+    """
+    if not settings.features.auto:
+        return {}
+    texts = [column.name for column in source.features if column.kind == "category"]
+    grouped = [name for name in (settings.monitor.group_by,) if name is not None]
+    names = list(dict.fromkeys([*grouped, *texts]))[:_MOST_GROUPS]
+    own = {column.name for given in settings.features.history for column in _list_history(settings, given)}
+    return {
+        f"by {by[0]}" if by else "of all rows": tuple(
+            column for column in _list_history(settings, _auto(settings, by)) if column.name not in own
+        )
+        for by in [(), *((name,) for name in names)]
+    }
+
+
+def _auto(settings: Settings, by: tuple[str, ...]) -> config.HistoryFeature:
+    kinds: tuple[config.Statistic, ...] = ("mean", "age", *(("trend",) if settings.task.kind == "regression" else ()))
+    return config.HistoryFeature(of=settings.source.label, by=by, last=(1, 5, 50), statistics=kinds)
 
 
 def require_columns(source: Source, columns: tuple[PastColumn, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from rowcast import history, past
+from rowcast import fit, history, past
 from rowcast.contract import ColumnRule, Contract
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
@@ -46,6 +46,18 @@ def add_rules(run: Run, contract: Contract) -> Contract:
 def list_learned(run: Run) -> list[str]:
     """Return the declared columns whose rules are learned, as those of the source are: they are of another table."""
     return [column.name for column in read_past(run) if isinstance(column, JoinedColumn)]
+
+
+def try_auto(run: Run, training: fit.TrainingData) -> tuple[fit.TrainingData, tuple[fit.SetTrial, ...]]:
+    """Return training rows without the columns that `auto` tried in vain, and what it found."""
+    sets = {
+        name: [column.name for column in columns if column.name in training.matrix.names]
+        for name, columns in history.list_auto(run.job.settings, run.job.source).items()
+    }
+    trials = fit.try_column_sets(training, {name: names for name, names in sets.items() if names})
+    useless = {column for trial in trials if not trial.is_kept for column in sets[trial.name]}
+    kept = tuple(name for name in training.matrix.names if name not in useless)
+    return (replace(training, matrix=training.matrix.select(kept)) if kept else training), trials
 
 
 def with_past(run: Run, model: Model) -> Model:

@@ -31,7 +31,16 @@ from rowcast.training import import_file
 from rowcast.training.comparison import blocks, find_window, groups, make_record
 from rowcast.training.evidence import CHECKED, PART, judge, refits, save_forward
 from rowcast.training.import_file import GATE, NEITHER, TRAIN
-from rowcast.training.past import add_rules, list_learned, list_past, read_past, save_past, watch_past, with_past
+from rowcast.training.past import (
+    add_rules,
+    list_learned,
+    list_past,
+    read_past,
+    save_past,
+    try_auto,
+    watch_past,
+    with_past,
+)
 from rowcast.training.unusable_rows import FAILING, require_times, tell_failing
 from rowcast.watch import drift
 
@@ -213,6 +222,10 @@ def _build(run: Run, about: StepReport) -> None:
     border = int(serves_gate.argmax()) if is_refit and serves_gate.any() else None
     training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated, border)
     model = import_file.load(run.work)
+    tried: tuple[fit.SetTrial, ...] = ()
+    if model is None and settings.features.auto:
+        training, tried = try_auto(run, training)
+        matrix = training.matrix
     if model is None:
         with importable(settings.folder):
             confidence = settings.infer.confidence
@@ -247,6 +260,8 @@ def _build(run: Run, about: StepReport) -> None:
         "unreadable": unlearned["unreadable"],
         "importance": built.features_ranked,
     }
+    if tried:
+        about_it["history"] = [trial.to_dict() for trial in tried]
     apart = run.job.retry(lambda: drift.cadence(run.job, run.now))
     watched = watch_past(run, built.model, matrix)
     held_against = monitor.make_reference(built.model, built.contributions, watched, event if is_dated else None, apart)
