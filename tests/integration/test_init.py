@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from conftest import Place, literal, quoted
 
 from rowcast import config, demo, init
@@ -303,3 +304,44 @@ def test_a_table_of_rowcasts_own_is_refused(database: Place) -> None:
         with pytest.raises(SourceError, match="is one of rowcast's own tables"):
             looked(database, name)
     assert looked(database, "rowcast_notes").table == "rowcast_notes"
+
+
+def test_an_export_of_german_texts_is_read_as_what_it_spells(database: Place, tmp_path: Path) -> None:
+    names = ["Teil-Nr", "Zeitstempel", "Druck [bar]", "Ergebnis", "Pruefzeit"]
+    rows = [
+        (
+            f"T{n:04d}",
+            f"{1 + n // 24:02d}.03.2026 {n % 24:02d}:00:00",
+            "---" if n % 40 == 0 else f"{n % 17},{n % 10}",
+            "NOK" if n % 9 == 0 else "OK",
+            f"{2 + n // 24:02d}.03.2026 {n % 24:02d}:30:00",
+        )
+        for n in range(120)
+    ]
+    make(database, dict.fromkeys(names, "VARCHAR(40)"), rows)
+    path = tmp_path / "rowcast.toml"
+    init.write(looked(database), path)
+    source = tomllib.loads(path.read_text())["source"]
+    assert (source["key"], source["time"], source["label"]) == (["Teil-Nr"], "Zeitstempel", "Ergebnis")
+    assert (source["label_time"], source["timezone"], source["decimal"]) == ("Pruefzeit", "UTC", ",")
+    assert source.get("time_format") == (None if database.is_sqlite else "%d.%m.%Y %H:%M:%S")
+    found = tomllib.loads(path.read_text())
+    assert found["task"]["positive"] == "NOK"
+    assert found["check"]["columns"] == {"Druck [bar]": {"type": "number"}}
+    assert '# missing = ["---"]  # looks so: "---" in Druck [bar]' in path.read_text()
+    with closing(open_source_of(database, path)) as db:
+        assert db.scalar(sa.select(sa.func.count()).select_from(sa.table("t"))) == 120
+
+
+def open_source_of(place: Place, path: Path) -> Any:
+    """Open what a written config names, which must go with the table; return its database."""
+    db = place.connect()
+    open_source(db, config.load(path, source={"url": place.url}).source)
+    return db
+
+
+def test_a_column_of_outcomes_is_the_label_whatever_it_is_called(database: Place) -> None:
+    types = {"id": "INTEGER PRIMARY KEY", "farbe": "VARCHAR(9)", "stempel": "VARCHAR(9)"}
+    make(database, types, [(n, "rot" if n % 2 else "blau", "n.i.O." if n % 5 == 0 else "i.O.") for n in range(40)])
+    guess = looked(database)
+    assert (guess.label.column, guess.positive) == ("stempel", "n.i.O.")

@@ -15,6 +15,7 @@ from rowcast.config import Scalar
 from rowcast.database import Column
 from rowcast.fetch import ScopeCounts
 from rowcast.init.look import Look
+from rowcast.init.spelled import CommaNumbers, find_comma_numbers, find_time_format
 from rowcast.job.opening import is_taken
 from rowcast.models.target import Kind
 
@@ -33,8 +34,20 @@ _BAD: tuple[str, ...] = (
     "reject",
     "rejected",
 )
-_BAD += ("bad", "fehler", "ausschuss")
+_BAD += ("bad", "fehler", "ausschuss", "schlecht", "nio", "n.i.o.", "niet ok", "ko", "ng")
+_OUTCOMES = {
+    *_BAD,
+    "ok",
+    "good",
+    "pass",
+    "passed",
+    "gut",
+    "io",
+    "i.o.",
+    "no fail",
+}  # values that say what came of a row
 _LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
+_LABEL += ("ergebnis", "befund", "urteil")
 _KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
 _GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
 _TOOL = {"tool", "machine", "equipment", "eqp", "station", "reactor", "furnace", "press", "line", "chamber", "cell"}
@@ -43,8 +56,22 @@ _PERSON = {"operator", "employee", "worker", "user", "username", "person", "pers
 _PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
 _CODES = 12  # different numbers, up to which they may be codes of classes
 _TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
-_TIME |= {"processed", "start", "started", "end", "ended", "finished", "created", "at", "zeit", "datum", "epoch"}
-_KNOWN = {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
+_TIME |= {
+    "processed",
+    "start",
+    "started",
+    "end",
+    "ended",
+    "finished",
+    "created",
+    "at",
+    "zeit",
+    "datum",
+    "zeitstempel",
+    "epoch",
+}
+_KNOWN = {"pruefzeit", "prüfzeit", "pruefdatum", "prüfdatum", "geprüft", "geprueft"}
+_KNOWN |= {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
 _WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
 _SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
 _PERSONAL = "seems to name a person: a model should judge wafers, not people"
@@ -74,6 +101,7 @@ class Guess:
     name: str
     key: Pick
     time: Pick
+    time_format: str | None  # of its texts, where the database needs to be told
     zoneless: bool  # whether the times carry no zone
     label: Pick
     kind: Kind
@@ -85,6 +113,7 @@ class Guess:
     exclude: dict[str, str]  # column -> why
     personal: tuple[str, ...]  # those of them that seem to name a person
     missing: dict[int, list[str]]  # a value that may mean "not measured" -> the columns that hold it
+    commas: dict[str, CommaNumbers]  # columns of texts that are numbers with a decimal comma
     features: int
     scope: ScopeCounts | None = None  # of the rows that a first run would score; None where it cannot be told
 
@@ -101,12 +130,14 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
     look.add_newest([*time.columns, *key.columns])
     label, counts = _label(look, {*key.columns, *times})
     positive, positive_why = _positive(counts)
-    label_time = _label_time(look, [name for name in times if name not in (*key.columns, time.column)], time, label)
+    late = [name for name in times if name not in (*key.columns, time.column) and _goes_with(look, name, time.column)]
+    label_time = _label_time(look, late, time, label)
     taken = {*key.columns, *time.columns, *label.columns, *label_time.columns}
     group = _group(look, taken)
     taken |= set(group.columns)
     exclude = dict(_excluded(look, [c for c in look.columns if c.name not in taken], times, label))
     features = [c for c in look.columns if c.name not in taken | set(exclude) and (c.kind != "time" or time.columns)]
+    commas = {c.name: read for c in features if (read := _read_commas(look, c))}
     return Guess(
         url=SecretStr(url),
         table=table,
@@ -114,6 +145,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
         name=_name(table, query),
         key=key,
         time=time,
+        time_format=_find_format(look, time.column),
         zoneless=bool(time.column) and _is_zoneless(look, str(time.column)),
         label=label,
         kind=_kind(look, label),
@@ -125,6 +157,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
         exclude=exclude,
         personal=tuple(name for name, why in exclude.items() if why == _PERSONAL),
         missing=_missing(look, [c.name for c in features if c.kind == "number"]),
+        commas=commas,
         features=len(features),
     )
 
@@ -175,11 +208,29 @@ def _is_time(look: Look, column: Column) -> bool:
             for unit in (1, 1e3, 1e6, 1e9)  # seconds and finer, 1985 to 2128
         )
     if not look.is_sqlite:
-        return column.kind == "time" and not column.type.startswith("time ")
+        is_typed = column.kind == "time" and not column.type.startswith("time ")
+        return is_typed or (column.kind == "category" and find_time_format(look.values(column.name)) is not None)
     if column.kind not in ("category", "time"):
         return False
     texts = look.values(column.name)
     return all(map(_parses, texts)) if texts else column.kind == "time"
+
+
+def _find_format(look: Look, name: str | None) -> str | None:
+    """Return the format of a time column's texts, where the database does not read them by itself."""
+    if name is None or look.is_sqlite or look.relation[name].kind != "category":
+        return None
+    return find_time_format(look.values(name))
+
+
+def _goes_with(look: Look, name: str, time: str | None) -> bool:
+    """Return whether a time can be the label's: texts have the format that the event's have, or one alone has one."""
+    forms = {form for form in (_find_format(look, name), _find_format(look, time)) if form is not None}
+    return len(forms) < 2
+
+
+def _read_commas(look: Look, column: Column) -> CommaNumbers | None:
+    return find_comma_numbers([str(value) for value in look.values(column.name)]) if column.kind == "category" else None
 
 
 def _parses(text: str) -> bool:
@@ -220,6 +271,8 @@ def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
 def _is_zoneless(look: Look, name: str) -> bool:
     column = look.relation[name]
     if not look.is_sqlite:
+        if column.kind == "category":
+            return "%z" not in (_find_format(look, name) or "%z")
         has_zone = column.type.endswith("with time zone") or column.type.startswith("datetimeoffset")
         return column.kind == "time" and not has_zone
     texts = look.values(name)
@@ -235,6 +288,10 @@ def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
         counts = look.counts(column) if look.different(column.name) <= 2 else {}
         if len(counts) <= 2 and look.different(column.name) <= 2:
             return Pick((column.name,), _seen(counts)), counts
+    for column in two:
+        counts = look.counts(column) if column.kind == "category" else {}
+        if counts and {str(value).strip().lower() for value in counts} <= _OUTCOMES:
+            return Pick((column.name,), "by its values"), counts
     gaps = [c for c in two if look.sample[c.name].null_count]
     if len(gaps) == 1:
         return Pick((gaps[0].name,), "the only column with two values, and NULL in some rows"), look.counts(gaps[0])
@@ -330,7 +387,7 @@ def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) 
             yield name, "a time"
         elif len(look.sample) > 50 and _is_key_like(look, column):
             yield name, "differs from row to row, like a key"
-        elif column.kind == "category":
+        elif column.kind == "category" and _read_commas(look, column) is None:
             texts = [str(value) for value in look.values(name)]
             long = sum(map(len, texts)) > 40 * len(texts)
             if long or (len(set(texts)) > 50 and look.variety(name) > 0.5):

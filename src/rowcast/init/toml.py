@@ -46,7 +46,10 @@ def lines(guess: Guess, url: str) -> Iterator[str]:
     yield from _source_section(guess, url)
     yield from _task_section(guess)
     yield from _features_section(guess)
-    yield from _REST.rstrip("\n").splitlines()
+    for line in _REST.rstrip("\n").splitlines():
+        if line == "[model]":
+            yield from _number_sections(guess)
+        yield line
 
 
 def _source_section(guess: Guess, url: str) -> Iterator[str]:
@@ -57,6 +60,9 @@ def _source_section(guess: Guess, url: str) -> Iterator[str]:
     yield "# where = \"status = 'COMPLETE'\""
     yield from _setting(guess, "key", "What names a row for good: columns that are never NULL and never repeat.")
     yield from _setting(guess, "time", "When the row's event happened. Training, tests and scoring go by it.")
+    if guess.time_format is not None:
+        yield "# How its texts, and those of label_time, spell a time."
+        yield f"time_format = {quote(guess.time_format)}"
     if guess.zoneless:
         yield "# The zone of those times, which carry none: name it, for example Europe/Berlin."
         yield 'timezone = "UTC"'
@@ -74,9 +80,15 @@ def _source_section(guess: Guess, url: str) -> Iterator[str]:
         yield "]"
     else:
         yield "exclude = []  # nothing looks unfit"
-    yield '# Numbers that mean "not measured".'
-    found = "; ".join(f"{value} in {', '.join(names[:5])}" for value, names in guess.missing.items())
-    yield f"# missing = {quote(list(guess.missing) or [-9999])}" + (f"  # looks so: {_flat(found)}" if found else "")
+    yield '# Numbers and texts that mean "not measured".'
+    looks = [f"{value} in {', '.join(names[:5])}" for value, names in guess.missing.items()]
+    spelled = sorted({text for each in guess.commas.values() for text in each.others})
+    looks += [f"{quote(text)} in {', '.join(_list_holding(guess, text)[:5])}" for text in spelled]
+    found = "  # looks so: " + _flat("; ".join(looks)) if looks else ""
+    yield f"# missing = {quote([*guess.missing, *spelled] or [-9999])}{found}"
+    if guess.commas:
+        yield "# The decimal sign of numbers in texts, for the columns at [check.columns] below."
+        yield 'decimal = ","'
     yield "# How far back to look for rows that arrive late or get ready late."
     yield '# late_arrival = "30d"'
 
@@ -123,6 +135,17 @@ def _features_section(guess: Guess) -> Iterator[str]:
     yield f"# of = {quote(label or '…')}"
     yield f"# by = {quote(by.columns)}"
     yield "# last = [1, 5, 50]"
+
+
+def _list_holding(guess: Guess, text: str) -> list[str]:
+    return [name for name, each in guess.commas.items() if text in each.others]
+
+
+def _number_sections(guess: Guess) -> Iterator[str]:
+    for name in guess.commas:
+        yield f"[check.columns.{quote(name)}]"
+        yield 'type = "number"  # guess: texts of numbers with a decimal comma'
+        yield ""
 
 
 def _flat(text: str) -> str:
