@@ -1,5 +1,6 @@
 """Numbers as people read them, texts that a terminal takes for nothing else, and names in plain letters alone."""
 
+import math
 import re
 import unicodedata
 
@@ -10,6 +11,16 @@ _ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202
 def number(value: float) -> str:
     """Four significant digits, in plain figures up to ten million."""
     return f"{value:,.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:,.4g}"
+
+
+def significant(value: float, digits: int) -> str:
+    """Return so many significant digits in plain figures: 210, and not 2.1e+02; what is tiny keeps its exponent."""
+    rounded = float(f"{value:.{digits}g}")
+    if not 1e-4 <= abs(rounded) < 1e15:
+        return f"{value:.{digits}g}"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(rounded))))
+    text = f"{rounded:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def percent(share: float) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowcast.formatting import ascii_only, number, percent
+from rowcast.formatting import ascii_only, count, number, percent, significant
 
 
 def test_numbers_have_four_digits_and_no_exponent_where_people_write_none() -> None:
@@ -35,3 +35,21 @@ def test_percents_are_finer_where_they_near_nothing_or_all() -> None:
 )
 def test_names_in_plain_letters(text: str, plain: str) -> None:
     assert ascii_only(text) == plain
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        *((211.4, 2, "210"), (99.96, 2, "100"), (0.0, 2, "0"), (0.951, 2, "0.95"), (-0.5, 2, "-0.5"), (3.0, 2, "3")),
+        *((12345.6, 3, "12,300"), (1e-7, 2, "1e-07"), (0.00012, 2, "0.00012"), (float("inf"), 2, "inf")),
+    ],
+)
+def test_so_many_digits_in_plain_figures(value: float, digits: int, text: str) -> None:
+    assert significant(value, digits) == text
+
+
+@pytest.mark.parametrize(("rows", "text"), [(0, "0 rows"), (1, "1 row"), (1234, "1,234 rows")])
+def test_one_is_no_plural(rows: int, text: str) -> None:
+    assert count(rows, "row") == text
+    assert count(1, "batch", "batches") == "1 batch"
+    assert count(2, "batch", "batches") == "2 batches"

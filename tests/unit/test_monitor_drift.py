@@ -9,6 +9,7 @@ import pytest
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
+from rowcast.messages.drift import describe_alarm
 from rowcast.models.matrix import Matrix
 from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.drift import SHARES, compute_costs, detect_drift, merge_small_runs, score_weights, split_blocks
@@ -462,3 +463,17 @@ def test_weights_are_the_shares_of_the_scores_sd() -> None:
     random = np.random.default_rng(11)
     contributions = random.standard_normal((20_000, 3)) * [3.0, 4.0, 0.0]
     assert score_weights(("a", "b", "c"), contributions) == pytest.approx({"a": 0.6, "b": 0.8, "c": 0.0}, abs=0.02)
+
+
+@pytest.mark.parametrize(("changed", "is_first"), [(0, True), (2, False)])
+def test_what_began_with_a_versions_first_run_may_be_older_and_says_so(changed: int, is_first: bool) -> None:
+    def shift(run: int, values: np.ndarray) -> None:
+        if run >= 60 + changed:
+            values[:, 0] += 2.0
+
+    runs = runs_of(70, shift)
+    blocks = [replace(run, run_id="") for run in runs[:60]]
+    looked = detect_drift([*blocks, *runs[60:]], FRAME, clean=60)
+    assert looked.alarm is not None
+    assert {finding.is_first for finding in looked.alarm.findings} == {is_first}
+    assert ("or before (the version's first run)" in describe_alarm(looked.alarm, values=False)) == is_first

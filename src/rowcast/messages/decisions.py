@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from rowcast.formatting import count
+from rowcast.formatting import count, number, significant
 from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 
@@ -64,9 +64,9 @@ class ShadowProgress:
 
 def _first(evidence: FirstEvidence) -> str:
     costs = [(what, getattr(evidence, name)) for name, what in _SIMPLE]
-    others = "".join(f", {what} {cost:.4g}" for what, cost in costs if cost is not None)
+    others = "".join(f", {what} {number(cost)}" for what, cost in costs if cost is not None)
     rows = f"{count(evidence.rows_out_of_fold or 0, 'row')}{_positive(evidence.positives_out_of_fold)}"
-    return f"first, unproven: out of fold it costs {evidence.cost_per_row:.4g} per row{others} ({rows})"
+    return f"first, unproven: out of fold it costs {number(evidence.cost_per_row)} per row{others} ({rows})"
 
 
 def _why(decision: Decision, evidence: Evidence) -> str:
@@ -108,16 +108,19 @@ def _why(decision: Decision, evidence: Evidence) -> str:
 def _describe_test(decision: Decision, evidence: Evidence) -> str:
     """The test, in money and chance."""
     gain, bound, asked = evidence.gain or 0.0, evidence.gain_bound or 0.0, evidence.min_gain or 0.0
-    saves = f"saves {gain:.3g}" if gain >= 0 else f"costs {-gain:.3g} more"
+    saves = f"saves {significant(gain, 3)}" if gain >= 0 else f"costs {significant(-gain, 3)} more"
+    low, high = (significant(value or 0.0, 3) for value in (evidence.gain_low, evidence.gain_high))
     risk = f"Allowing a chance of {_percent(decision.level)} to be wrong"
     if bound < 0:
-        sure = f"{risk}, it may cost up to {-bound:.3g} per row more, so that a saving is not proven"
+        sure = f"{risk}, it may cost up to {significant(-bound, 3)} per row more, so that a saving is not proven"
     else:
-        sure = f"{risk}, it saves at least {bound:.3g} per row" + (f"; {asked:.3g} must be exceeded" if asked else "")
+        sure = f"{risk}, it saves at least {significant(bound, 3)} per row" + (
+            f"; {significant(asked, 3)} must be exceeded" if asked else ""
+        )
     return (
         f"on {evidence.rows:,} rows{_positive(evidence.positives)}, the challenger costs "
-        f"{evidence.cost_challenger:.4g} per row, the champion {evidence.cost_champion:.4g}: it {saves} "
-        f"({CONFIDENCE:.0%} interval of the saving {evidence.gain_low:.3g} to {evidence.gain_high:.3g}). {sure}. "
+        f"{number(evidence.cost_challenger or 0.0)} per row, the champion {number(evidence.cost_champion or 0.0)}: it "
+        f"{saves} ({CONFIDENCE:.0%} interval of the saving {low} to {high}). {sure}. "
         f"Of the {_percent(evidence.yearly_error)} chance of a wrong promotion allowed for a year, "
         f"{_percent(evidence.left)} is left"
     )
@@ -139,7 +142,8 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
         said.append("By another recipe, it is taken to cost " + (_compare(prior) if prior else "as much"))
     elif evidence.growth > 1:
         said.append(
-            f"It learned from {evidence.growth:.2g} times as many rows: that alone is taken to save {_share(prior)}"
+            f"It learned from {significant(evidence.growth, 2)} times as many rows: that alone is taken to save "
+            f"{_share(prior)}"
         )
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
         harm = "under 0.01 %" if evidence.harm < _TINY else _percent(evidence.harm)
@@ -161,7 +165,7 @@ def _compare(gain: float) -> str:
 
 
 def _share(share: float) -> str:
-    return f"{share * 100:.2g} %"
+    return f"{significant(share * 100, 2)} %"
 
 
 def _positive(positives: int | None) -> str:
@@ -169,7 +173,7 @@ def _positive(positives: int | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return f"{(share or 0.0) * 100:.3g} %"
+    return f"{significant((share or 0.0) * 100, 3)} %"
 
 
 def _name(version: int | None) -> str:

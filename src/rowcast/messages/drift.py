@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from rowcast.formatting import number, significant
 from rowcast.monitor import Event, Finding, Series
 from rowcast.store.records import DriftRecord
 
@@ -18,7 +19,8 @@ def describe_alarm(alarm: Event, *, values: bool) -> str:
         text += f". Flagged are {now:.2%} of the rows, were {was:.2%}"
     if alarm.cost is not None:
         was, now = alarm.cost
-        text += f". A row is expected to cost {now:.3g}, was {was:.3g}, if the scores are still calibrated"
+        text += f". A row is expected to cost {significant(now, 3)}, was {significant(was, 3)}"
+        text += ", if the scores are still calibrated"
     return text
 
 
@@ -46,9 +48,10 @@ def describe_finding(one: Finding, *, values: bool) -> str:
     name, was, now = one.series.column, one.was, one.now
     match one.series.kind:
         case "location":
-            return f"{name} is {_further(one.change)} ({was:.4g}, now {now:.4g})"
+            return f"{name} is {_further(one.change)} ({number(was)}, now {number(now)})"
         case "scale":
-            return f"{name} spreads {one.change:.2g} times as wide (SD {was:.3g}, now {now:.3g})"
+            sds = f"SD {significant(was, 3)}, now {significant(now, 3)}"
+            return f"{name} spreads {significant(one.change, 2)} times as wide ({sds})"
         case "missing":
             return f"{name} is missing in {now:.1%} of the rows (was {was:.1%})"
         case "range":
@@ -63,23 +66,25 @@ def describe_finding(one: Finding, *, values: bool) -> str:
         case "score":
             return f"the score is {_further(one.change)}"
         case "spread":
-            return f"the score spreads {one.change:.2g} times as wide"
+            return f"the score spreads {significant(one.change, 2)} times as wide"
         case "flagged":
             return f"{now:.2%} of the rows are flagged (was {was:.2%})"
         case "quarantined":
             return f"{now:.2%} of the rows are quarantined (was {was:.2%})"
         case "rows":
-            return f"{now:,.3g} rows come in an hour (was {was:,.3g})"
+            return f"{significant(now, 3)} rows come in an hour (was {significant(was, 3)})"
         case "age":
-            return f"the newest row is {now:.3g} h old (was {was:.3g})"
+            return f"the newest row is {significant(now, 3)} h old (was {significant(was, 3)})"
 
 
 def _describe(findings: Sequence[Finding], further: int, *, values: bool) -> str:
     named = findings[:NAMED]
     parts = []
-    for since in sorted({one.since_at for one in named}):
-        of_then = [describe_finding(one, values=values) for one in named if one.since_at == since]
-        parts.append(f"since {since:%Y-%m-%d %H:%M} UTC {'; '.join(of_then)}")
+    for since, is_first in sorted({(one.since_at, one.is_first) for one in named}):
+        those = [one for one in named if (one.since_at, one.is_first) == (since, is_first)]
+        or_before = " or before (the version's first run)" if is_first else ""
+        said = "; ".join(describe_finding(one, values=values) for one in those)
+        parts.append(f"since {since:%Y-%m-%d %H:%M} UTC{or_before} {said}")
     more = len(findings) + further - len(named)
     return "; ".join(parts + ([f"and {more} more"] if more > 0 else []))
 
@@ -89,7 +94,7 @@ def _quotes(one: Finding) -> bool:
 
 
 def _further(sds: float) -> str:
-    return f"{abs(sds):.2g} SD {'higher' if sds > 0 else 'lower'}"
+    return f"{significant(abs(sds), 2)} SD {'higher' if sds > 0 else 'lower'}"
 
 
 def _read_finding(found: Mapping[str, Any]) -> Finding:
@@ -97,4 +102,6 @@ def _read_finding(found: Mapping[str, Any]) -> Finding:
     series = Series(found["kind"], found["column"], found["category"])
     since = datetime.fromisoformat(found["since"])
     unseen = tuple(found.get("unseen", ()))
-    return Finding(series, str(found["since_run"]), since, was, now, change, size, 0.0, unseen)
+    return Finding(
+        series, str(found["since_run"]), since, was, now, change, size, 0.0, unseen, bool(found.get("is_first"))
+    )

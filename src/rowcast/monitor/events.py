@@ -40,6 +40,7 @@ class Finding:
     size: float  # how much it moves what the model says; 1 is what matters
     weight: float  # the column's
     unseen: tuple[str, ...] = ()  # categories that training had not seen, the most frequent; where they were looked up
+    is_first: bool = False  # whether it began with the version's first run: then nobody knows whether it is older
 
 
 @dataclass(frozen=True)
@@ -234,6 +235,7 @@ class EventLog:
             change,
             size,
             weight,
+            is_first=bool(shift.since) and not self.runs[shift.since - 1].run_id,
         )
 
     @cached_property

@@ -211,6 +211,7 @@ def _make_record(version: int, event: monitor.Event) -> DriftRecord:
             "column": one.series.column,
             "category": one.series.category,
             "unseen": list(one.unseen),
+            "is_first": one.is_first,
             "since_run": int(one.since),
             "since": one.since_at.isoformat(),
             **{name: _finite(getattr(one, name)) for name in ("was", "now", "change", "size")},
