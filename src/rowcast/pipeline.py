@@ -14,6 +14,8 @@ import structlog
 from rowcast import by_hand
 from rowcast.alerts import raising
 from rowcast.config import Settings
+from rowcast.engines import Engine
+from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
 from rowcast.job.meaning import require_same_meaning
@@ -392,7 +394,8 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
             run = Run(job, result.run_id, request.now, _work(job, result.run_id))
             result.requeued = job.retry(lambda: requeue_changed(run))
             log.info("changed rows are scored once more", rows=result.requeued)
-        outcome = result.outcome = infer.score_pending(job, request, Local(job.settings.infer.workers), progress)
+        with _open_engine(request) as engine:
+            outcome = result.outcome = infer.score_pending(job, request, engine, progress)
     if outcome.shadow_failed:
         what = f"{outcome.shadow_failed} rows could not be scored in the shadow; the champion scored them"
         result.failures["shadow"] = RunError(what, hint="the log names the version and what it lacks")
@@ -405,6 +408,16 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
     topics = _DECIDING if request.is_replay else tuple(topic for topic, _ in _WATCHED)
     _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result, topics)
+
+
+@contextmanager
+def _open_engine(request: ScoringRequest) -> Iterator[Engine]:
+    about = request.settings.infer
+    if about.engine == "local" or request.is_replay:
+        yield Local(about.workers)
+        return
+    with open_dask(about.scheduler, about.workers, ("rowcast", "lightgbm")) as engine:
+        yield engine
 
 
 def _watch(run: Run, result: Result, topics: Sequence[str]) -> None:

@@ -98,7 +98,7 @@ def living(death: Death | None) -> Iterator[None]:
     The ledger tells by their names which processes are there, so it has a name that no other one ever had.
     """
     pid, mortal, started = next(_PIDS), _Process(death), process._start_of
-    name = f"{process._place()}:{pid}:{_BEGUN}"
+    name = f"{process.place_name()}:{pid}:{_BEGUN}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(process, "_start_of", lambda other: _BEGUN if other == pid else started(other))
         for module in (runs, claims, alerts):

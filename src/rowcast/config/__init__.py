@@ -28,6 +28,7 @@ from rowcast.config.sections import (
     Task,
 )
 from rowcast.config.settings import DEFAULT_PATH, Settings
+from rowcast.config.template import Template, fingerprint, make_template
 from rowcast.config.values import Duration, Reading, Scalar, parse_duration, require_time
 
 __all__ = [
@@ -54,8 +55,11 @@ __all__ = [
     "Statistic",
     "Store",
     "Task",
+    "Template",
     "expand_variables",
+    "fingerprint",
     "load",
+    "make_template",
     "parse_duration",
     "require_time",
 ]

@@ -20,6 +20,11 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
 
     `overrides` are sections of flags, such as `infer={"workers": 4}`; they win over environment and file.
     """
+    return make_settings(read_file(path), path, **overrides)
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Return what the file at `path` says, its ${VAR} as they are written. Raise ConfigError."""
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors begin a file with a mark
     except FileNotFoundError:
@@ -30,11 +35,16 @@ def load(path: Path = DEFAULT_PATH, **overrides: Mapping[str, Any]) -> Settings:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}", hint="it must be a readable UTF-8 text file") from None
     try:
-        file = _expand(tomllib.loads(text), path)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(
             f"{path} is not valid TOML: {error}", hint="strings need quotes, sections [brackets]"
         ) from None
+
+
+def make_settings(written: Mapping[str, Any], path: Path, **overrides: Mapping[str, Any]) -> Settings:
+    """Return the settings that a file says which was read from `path`. Raise ConfigError."""
+    file = _expand(dict(written), path)
     try:
         return Settings(_file=file, path=path, **overrides)  # type: ignore[arg-type, call-arg]
     except SettingsError as error:  # it names the section, not the value

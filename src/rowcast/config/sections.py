@@ -269,9 +269,16 @@ class Infer(_Section):
 
     batch_rows: int = Field(default=50_000, ge=1)
     workers: int = Field(default=2, ge=1, le=512)
-    engine: Literal["local"] = "local"
+    engine: Literal["local", "dask"] = "local"
+    scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")] | None = None  # of a Dask cluster
     since: Annotated[str | None, BeforeValidator(check_moment)] = None
     confidence: float = Field(default=0.9, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _scheduler_is_of_dask(self) -> "Infer":
+        if self.scheduler is not None and self.engine != "dask":
+            raise ValueError("'scheduler' needs engine = \"dask\"")
+        return self
 
 
 class Monitor(_Section):

@@ -10,6 +10,8 @@ Result = TypeVar("Result")
 class Engine(Protocol):
     """Where batches are worked on. Functions, items and results travel between processes, so all are picklable."""
 
+    is_remote: bool  # whether they may travel to other machines: no secret goes along, and what returns may be lost
+
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:

@@ -33,6 +33,8 @@ class Local:
     take longer still.
     """
 
+    is_remote: bool = False
+
     def __init__(self, workers: int, *, always_spawns: bool = False) -> None:
         self.workers = workers
         self.always_spawns = always_spawns

@@ -28,7 +28,7 @@ Work = Callable[[Batch], Outcome]
 def score_batch(request: ScoringRequest, batch_id: int) -> Outcome:
     """Score one batch of the source's rows in this process, whose connections stay open for the next one."""
     opening = Outcome()
-    scorer = retry_transient(lambda: _open_scorer(request), tell=opening.count_retry)
+    scorer = retry_transient(lambda: open_scorer(request), tell=opening.count_retry)
     read = partial(read_pending, scorer, request)
     outcome = run_batch(scorer.job, request, batch_id, partial(score_and_publish, scorer, request, read))
     outcome.add(opening)
@@ -116,7 +116,8 @@ class _OpenScorer:
 _open: list[_OpenScorer] = []  # at most one in each process
 
 
-def _open_scorer(request: ScoringRequest) -> Scorer:
+def open_scorer(request: ScoringRequest) -> Scorer:
+    """Return the scorer that this process keeps open for a request's job; another job's is closed."""
     if _open and _open[0].settings != request.settings:
         close_worker()
     if not _open:

@@ -11,6 +11,7 @@ from rowcast.engines import Engine
 from rowcast.errors import DeadWorkerError, RowcastError
 from rowcast.job.opening import Job
 from rowcast.scoring.batch import close_worker, score_batch
+from rowcast.scoring.remote import make_order, score_remotely
 from rowcast.scoring.request import Outcome, ScoringRequest
 
 log = structlog.get_logger("rowcast")
@@ -66,13 +67,19 @@ class Workers:
 
     def _map(self, batches: Sequence[int], progress: Callable[[], None], *, apart: bool) -> Failed:
         failed: Failed = {}
+        work: Callable[[int], Outcome] = partial(score_batch, self.request)
+        if self.engine.is_remote:
+            work = partial(score_remotely, make_order(self.request))
         try:
             # Closed here and now: workers must have ended before what they held is given back.
-            with closing(self.engine.map(partial(score_batch, self.request), batches, apart=apart)) as outcomes:
+            with closing(self.engine.map(work, batches, apart=apart)) as outcomes:
                 for outcome in outcomes:
                     self.total.add(outcome)
                     failed |= outcome.failed
                     progress()
+            if self.engine.is_remote:  # a task may be done twice, and be heard only where it found nothing to do
+                self._count_unheard()
+                progress()
         finally:
             if not self.request.is_replay:
                 close_worker()
@@ -108,10 +115,15 @@ class Workers:
         job, run_id = self.job, self.request.run_id
         dead = job.retry(lambda: job.ledger.give_back(run_id))
         log.warning(error.what, batches=dead or None)
+        self._count_unheard()
+        progress()
+        return dead
+
+    def _count_unheard(self) -> None:
+        """Count what workers of this run published without being heard."""
+        job, run_id = self.job, self.request.run_id
         now, before, heard = job.retry(lambda: job.ledger.count_published(run_id)), self._before, self.total
         scored = now.scored - before.scored - heard.scored
         quarantined = now.quarantined - before.quarantined - heard.quarantined
         batches = now.batches - before.batches - heard.batches
         self.total.add(Outcome(batches, fetched=scored + quarantined, scored=scored, quarantined=quarantined))
-        progress()
-        return dead

@@ -9,23 +9,24 @@ from pathlib import Path
 @cache
 def process_name() -> str:
     """This process as host:boot:pid namespace:pid:start."""
-    return f"{_place()}:{os.getpid()}:{_start_of(os.getpid())}"
+    return f"{place_name()}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def is_gone(name: str | None) -> bool:
     """Whether a process named by `process_name` ran on this machine and is no longer there."""
-    if not name or not name.startswith(_place() + ":"):
+    if not name or not name.startswith(place_name() + ":"):
         return False
-    pid, _, started = name.split("/")[0][len(_place()) + 1 :].partition(":")
+    pid, _, started = name.split("/")[0][len(place_name()) + 1 :].partition(":")
     return _start_of(int(pid)) != started
 
 
 def is_alive(name: str | None) -> bool:
     """Whether a process named by `process_name` is known to run on this machine."""
-    return bool(name) and str(name).startswith(_place() + ":") and not is_gone(name)
+    return bool(name) and str(name).startswith(place_name() + ":") and not is_gone(name)
 
 
-def _place() -> str:
+def place_name() -> str:
+    """Return this machine, since when it runs, and its name space of processes."""
     try:
         space = os.readlink("/proc/self/ns/pid")[5:-1]
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]

@@ -1,0 +1,174 @@
+"""Batches on the workers of a Dask cluster: one that a scheduler has, or one of this machine made for the run."""
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from typing import Any, TypeVar
+
+from rowcast.errors import ConfigError, DeadWorkerError, RowcastError, RunError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+GRACE = 6.0  # seconds that workers have to finish what they are at when the run is stopped
+_PATIENCE = 30.0  # seconds that a scheduler has to answer, and to have a worker
+_START = "[infer] scheduler names it, such as tcp://host:8786; 'dask worker tcp://host:8786' starts a worker"
+_ENGINE = '[infer] engine = "dask"'
+
+
+class Dask:
+    """The workers of a cluster. A task is given to a thread that is free, so that none waits where it cannot be seen.
+
+    `client` is a `distributed.Client`.
+    """
+
+    is_remote: bool = True
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def map(
+        self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
+    ) -> Generator[Result]:
+        from distributed import wait
+
+        waiting: set[Any] = set()
+        left, dead = iter(items), False
+        try:
+            while True:
+                most = 0 if dead else 1 if apart else self._threads()
+                waiting |= {self.client.submit(function, item, pure=False) for item in _take(left, most - len(waiting))}
+                if not waiting:
+                    break
+                with _scheduler_is_there(), self.client.as_current():
+                    done, waiting = wait(waiting, return_when="FIRST_COMPLETED")
+                for future in done:
+                    result, died = _outcome(future)
+                    dead |= died
+                    yield from result
+        finally:
+            self._end(waiting)
+        if dead:  # the others have come to their end first: what they published has been counted
+            raise DeadWorkerError(
+                "a Dask worker died",
+                hint="often its memory limit: lower [infer] batch_rows, or give workers more; then 'rowcast resume'",
+            )
+
+    def _threads(self) -> int:
+        with _scheduler_is_there():
+            threads: int = sum(self.client.nthreads().values())
+            return max(1, threads)
+
+    def _end(self, waiting: set[Any]) -> None:
+        """Let what is under way come to its end for a moment; nobody waits for what takes longer."""
+        if not waiting:
+            return
+        from distributed import wait
+
+        with suppress(Exception), self.client.as_current():  # also a scheduler that is gone
+            wait(waiting, timeout=GRACE)
+        with suppress(Exception):
+            self.client.cancel(list(waiting), force=True)
+
+
+@contextmanager
+def open_dask(scheduler: str | None, workers: int, packages: Iterable[str]) -> Iterator[Dask]:
+    """Connect to the scheduler's cluster, or make one of so many processes on this machine where none is named.
+
+    Raise ConfigError where Dask is not installed, RunError where the scheduler or its workers are away, or where a
+    worker has another version of Python or of one of these packages.
+    """
+    try:
+        import dask
+        from distributed import Client, LocalCluster
+    except ModuleNotFoundError:
+        raise ConfigError(f"{_ENGINE} needs Dask", hint="pip install 'rowcast[dask]'") from None
+    # What Dask has to say of workers that come and go is said by the run.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    with ExitStack() as stack:
+        address: Any = scheduler
+        if scheduler is None:
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+            address = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
+            )
+        named = f"the Dask scheduler {scheduler}" if scheduler else "the Dask cluster of this machine"
+        try:
+            client = stack.enter_context(Client(address, timeout=_PATIENCE, set_as_default=False))
+        except (OSError, TimeoutError) as error:
+            raise RunError(f"{named} does not answer", hint=_START, detail=str(error)) from None
+        try:
+            client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError:
+            raise RunError(f"{named} has no worker", hint=_START) from None
+        _require_same_versions(client, packages)
+        yield Dask(client)
+
+
+def _require_same_versions(client: Any, packages: Iterable[str]) -> None:
+    """Raise RunError, naming the worker, where one has another version than this process."""
+    found = client.get_versions(check=False, packages=list(packages))
+    own = _list_versions(found["client"])
+    for worker, about in found["workers"].items():
+        theirs = _list_versions(about)
+        for name, version in own.items():
+            if theirs.get(name) != version:
+                has = f"has {name} {theirs[name]}" if theirs.get(name) else f"lacks {name}"
+                raise RunError(
+                    f"the Dask worker {worker} {has}, and the run has {version}",
+                    hint="install the same versions on all workers: rowcast, Python and LightGBM",
+                    about=name,
+                )
+
+
+def _list_versions(about: Any) -> dict[str, str | None]:
+    python = ".".join(str(about["host"]["python"]).split(".")[:2])
+    packages = {name: version for name, version in about["packages"].items() if name in ("rowcast", "lightgbm")}
+    return {"Python": python, **packages}
+
+
+def _take(items: Iterator[Item], most: int) -> Iterator[Item]:
+    for _ in range(most):
+        try:
+            yield next(items)
+        except StopIteration:
+            return
+
+
+def _outcome(future: Any) -> tuple[list[Any], bool]:
+    """What a task returned, and whether its worker died. Raise what it raised."""
+    from distributed.scheduler import KilledWorker
+
+    if future.status in ("cancelled", "lost"):
+        raise _gone()
+    error = future.exception() if future.status == "error" else None
+    if isinstance(error, KilledWorker):
+        return [], True
+    if error is None:
+        return [future.result()], False
+    if isinstance(error, RowcastError):
+        raise error
+    raise RunError(
+        "a Dask worker failed over a batch", hint="its log says more", detail=f"{type(error).__name__}: {error}"
+    ) from error
+
+
+@contextmanager
+def _scheduler_is_there() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, TimeoutError) as error:
+        raise _gone() from error
+
+
+def _gone() -> RunError:
+    return RunError(
+        "the Dask scheduler is gone", hint="start it again, then 'rowcast resume': what was published stays published"
+    )
