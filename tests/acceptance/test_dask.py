@@ -101,6 +101,7 @@ def test_workers_that_die_between_commit_and_report_lose_and_double_nothing(
         assert done.json["scored"] == PENDING + len(more)  # those that nobody heard of are counted
 
 
+@pytest.mark.long
 def test_a_run_that_is_stopped_gives_back_in_time(lite: Job, cluster: Start) -> None:
     configure(lite, cluster(**url(lite)), batch_rows=1)
     process = lite._popen(lite.command("infer"), {**lite.environment(), **url(lite)})
@@ -115,6 +116,7 @@ def test_a_run_that_is_stopped_gives_back_in_time(lite: Job, cluster: Start) -> 
     is_exactly_once(lite.place, SCORED)
 
 
+@pytest.mark.long
 def test_a_scheduler_that_dies_fails_the_run_and_the_next_takes_up(lite: Job, cluster: Start) -> None:
     configure(lite, cluster(**url(lite)), batch_rows=1)
     process = lite._popen(lite.command("infer"), {**lite.environment(), **url(lite)})
@@ -130,6 +132,7 @@ def test_a_scheduler_that_dies_fails_the_run_and_the_next_takes_up(lite: Job, cl
     is_exactly_once(lite.place, SCORED)
 
 
+@pytest.mark.long
 def test_a_worker_with_another_version_is_refused_by_name(lite: Job, cluster: Start) -> None:
     configure(lite, cluster(1, **url(lite), VERSION="0.0.1"))
     error = lite.refused("infer", done=lite.run("infer", environment=url(lite)))

@@ -162,9 +162,11 @@ def _outcome(future: Any) -> tuple[list[Any], bool]:
 
 @contextmanager
 def _scheduler_is_there() -> Iterator[None]:
+    from distributed.client import FuturesCancelledError
+
     try:
         yield
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, FuturesCancelledError) as error:
         raise _gone() from error
 
 
