@@ -11,7 +11,7 @@ from typing import Literal
 
 import structlog
 
-from rowcast import by_hand
+from rowcast import by_hand, retention
 from rowcast.alerts import raising
 from rowcast.config import Settings
 from rowcast.engines import Engine
@@ -138,6 +138,8 @@ def _run(job: Job, result: Result, request: ScoringRequest, options: RunOptions,
         if pipeline is not PipelineName.RETRAIN:
             scoring = replace(request, run_id=result.run_id)
             _score(job, result, scoring, progress, rescore=options.rescore)
+        if not request.is_replay:
+            _prune(job)
     return result
 
 
@@ -408,6 +410,17 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
     topics = _DECIDING if request.is_replay else tuple(topic for topic, _ in _WATCHED)
     _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result, topics)
+
+
+def _prune(job: Job) -> None:
+    """Delete what `[store] keep` says was kept long enough; a run whose work is done does not fail over it."""
+    try:
+        pruned = retention.prune(job)
+    except RowcastError as error:  # the next run does it
+        log.warning("what is old could not be pruned", error=error)
+        return
+    if pruned.rows:
+        log.info("what was kept long enough is pruned", **vars(pruned))
 
 
 @contextmanager

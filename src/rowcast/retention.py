@@ -12,6 +12,7 @@ from rowcast.config import Settings
 from rowcast.errors import RowcastError, UsageError, describe
 from rowcast.job.opening import Job, open_job, parse_moment
 from rowcast.store import ForgottenRows, OldBatch, heartbeat
+from rowcast.store.pruning import Pruned, Pruning
 from rowcast.store.records import EndCause, PipelineName, RunOptions, RunStatus
 
 log = structlog.get_logger("rowcast")
@@ -57,6 +58,15 @@ def forget(
             raise
         job.retry(lambda: job.runs.finish(run_id, RunStatus.DONE, EndCause.COMPLETED))
         return Forgotten(run_id, moment, found)
+
+
+def prune(job: Job) -> Pruned:
+    """Delete what rowcast noted about runs longer ago than `[store] keep`; nothing where that is not set."""
+    keep = job.settings.store.keep
+    if keep is None:
+        return Pruned()
+    pruning = Pruning(job.store, job.tables, job.settings.name)
+    return job.retry(lambda: pruning.prune(job.store.now() - keep))
 
 
 def _parse(job: Job, before: str) -> datetime:

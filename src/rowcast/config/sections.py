@@ -91,6 +91,13 @@ class Store(_Section):
 
     url: Annotated[SecretStr, AfterValidator(check_database_url)] | None = None
     schema_: str = Field(default="rowcast", alias="schema", min_length=1)
+    keep: Duration | None = None  # what rowcast noted about older runs is pruned; None: never
+
+    @model_validator(mode="after")
+    def _drift_looks_back(self) -> "Store":
+        if self.keep is not None and self.keep < timedelta(days=180):
+            raise ValueError("'keep' is 180d at least: drift looks back so far")
+        return self
 
 
 class Task(_Section):

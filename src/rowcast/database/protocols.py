@@ -222,6 +222,10 @@ class Admin(Protocol):
         """Return whether the table exists, as far as this user can see."""
         ...
 
+    def count_bytes(self, table: sa.Table) -> int:
+        """Return how much room a table takes, its indexes included; 0 where it is not there."""
+        ...
+
     def prepare_store(self, schema: str) -> None:
         """Make what the database needs before the store's tables can be created in it."""
         ...

@@ -9,6 +9,7 @@ from rowcast.config import Settings
 from rowcast.database import Database
 from rowcast.doctor.databases import is_together
 from rowcast.doctor.finding import Finding, to_problem
+from rowcast.doctor.growth import check_growth
 from rowcast.doctor.rights import check_grants
 from rowcast.errors import DatabaseError
 from rowcast.formatting import count
@@ -77,6 +78,7 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     if found == migrations.VERSION and not missing:
         ledger = Ledger(store, shared, own, settings.name)
         yield _tell_scope(source, settings, ledger.state().scope if ledger.is_registered() else Scope())
+        yield from check_growth(store, shared, own, settings)
 
 
 def _check_owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:

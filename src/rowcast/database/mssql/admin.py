@@ -101,6 +101,14 @@ class MSSQLAdmin:
 
     # The store's tables
 
+    def count_bytes(self, table: sa.Table) -> int:
+        found = self._db.query(
+            "SELECT COALESCE(SUM(a.total_pages), 0) * 8192 AS bytes FROM sys.partitions AS p"  # noqa: S608
+            " JOIN sys.allocation_units AS a ON a.container_id = p.partition_id"
+            f" WHERE p.object_id = OBJECT_ID({tsql.quote_text(tsql.quote_table(table))})"
+        )
+        return int(found.column(0)[0].as_py())
+
     def prepare_store(self, schema: str) -> None:
         for statement in self.schema_ddl(schema):
             self._db.run_sql(statement)

@@ -96,6 +96,12 @@ class PostgreSQLAdmin:
     def _quote(self, name: str) -> str:
         return self._db.dialect.identifier_preparer.quote_identifier(name)
 
+    def count_bytes(self, table: sa.Table) -> int:
+        oid = self._find_oid(table.schema, table.name)
+        if oid is None:
+            return 0
+        return int(self._db.query(f"SELECT pg_total_relation_size({oid}::oid) AS bytes").column(0)[0].as_py() or 0)
+
     def prepare_store(self, schema: str) -> None:
         if not self._db.query(f"SELECT 1 FROM pg_namespace WHERE nspname = {quote_text(schema)}").num_rows:  # noqa: S608
             for statement in self.schema_ddl(schema):

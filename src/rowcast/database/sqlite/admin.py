@@ -102,6 +102,13 @@ class SQLiteAdmin:
     def _quote(self, name: str) -> str:
         return self._db.dialect.identifier_preparer.quote_identifier(name)
 
+    def count_bytes(self, table: sa.Table) -> int:
+        found = self._db.query(
+            "SELECT COALESCE(SUM(pgsize), 0) AS bytes FROM dbstat WHERE aggregate AND name IN"  # noqa: S608
+            f" (SELECT name FROM sqlite_schema WHERE tbl_name = {quote_text(table.name)})"
+        )
+        return int(found.column(0)[0].as_py())
+
     def prepare_store(self, schema: str) -> None:
         # Write-ahead logging: reading a batch never blocks publishing one. The file keeps the setting.
         self._db.query("PRAGMA journal_mode = WAL")
