@@ -20,7 +20,7 @@ from rowcast.database.literals import in_parentheses
 from rowcast.database.protocols import Admin, Connection, Database, Expressions
 from rowcast.database.relation import Column, ColumnKind, RawType, Relation
 from rowcast.database.rights import Grant
-from rowcast.database.times import is_of_texts
+from rowcast.database.times import OrderedPart, is_of_texts
 from rowcast.database.url import connect, is_same_database, list_ways_in, parse_url
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "Database",
     "Expressions",
     "Grant",
+    "OrderedPart",
     "RawType",
     "Relation",
     "after",

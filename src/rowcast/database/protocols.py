@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from rowcast.contract import Misfit
 from rowcast.database.relation import Column, ColumnKind, Relation
 from rowcast.database.rights import Grant
+from rowcast.database.times import OrderedPart
 
 
 class Connection(Protocol):
@@ -154,6 +155,13 @@ class Expressions(Protocol):
         """Return since <= event_time, and event_time <= until where that is given; an index on the column can serve it.
 
         What is no point in time is not in it.
+        """
+        ...
+
+    def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
+        """Return parts of a time column by whose own order an index on it finds the newest time.
+
+        None where an index serves `event_time` itself, or where values are in no order of time.
         """
         ...
 

@@ -1,7 +1,10 @@
 """Times as all systems bound them: what Python can hold, and how far an index must reach for an exact comparison."""
 
+import math
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,6 +45,36 @@ def to_seconds(value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement
         for unit in (10**3, 10**6, 10**9)
     ]
     return sa.case(seconds, *finer)
+
+
+@dataclass(frozen=True)
+class OrderedPart:
+    """Values of a time column that stand in the order of the times that they tell, give or take `slack`."""
+
+    values: sa.ColumnElement[bool]  # the condition of these values
+    slack: timedelta
+
+
+def list_ordered_numbers(column: Column) -> list[OrderedPart]:
+    """Return the parts of a number column that tells times: its seconds, milliseconds and so on."""
+    value: sa.ColumnElement[Any] = sa.column(column.name)
+    if column.time_format is not None:
+        return [OrderedPart(value.is_not(None), timedelta(0))]
+    bounds = [FIRST_SECOND, *(min(LAST_SECOND * unit, 2**63 - 1) for unit in (1, 10**3, 10**6, 10**9))]
+    return [OrderedPart(_within(value, low, high), timedelta(0)) for low, high in pairwise(bounds)]
+
+
+def is_coarsely_since(column: Column, since: datetime) -> sa.ColumnElement[bool]:
+    """Return the condition of numbers that may tell a time at or after a moment, by which an index finds them.
+
+    Whole numbers, so that a column of integers is compared in its own type.
+    """
+    value: sa.ColumnElement[Any] = sa.column(column.name)
+    first = math.floor(coarse_bound(column, since).timestamp())
+    if column.time_format is not None:
+        return value >= sa.literal_column(str(first))
+    units = [(1, first)] + [(unit, max(first * unit, LAST_SECOND)) for unit in (10**3, 10**6, 10**9)]
+    return sa.or_(*[_within(value, low, min(LAST_SECOND * unit, 2**63 - 1)) for unit, low in units])
 
 
 def is_of_texts(time_format: str | None) -> bool:

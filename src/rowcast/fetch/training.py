@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast.database import Column, at_least
+from rowcast.database import Column, OrderedPart, at_least
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.fetch.by_key import select_keys
 from rowcast.fetch.failing import Failing, read_around
@@ -37,10 +37,27 @@ def find_newest_event(source: Source, now: datetime) -> datetime | None:
     """Return the newest event time that is visible, None without a time column or rows."""
     if source.time is None:
         return None
+    is_indexed = any(index[0] == source.time.name for index in source.relation.indexed)
+    ordered = source.db.sql.list_ordered_parts(source.time) if is_indexed else []
+    parts: list[OrderedPart | None] = [*ordered] or [None]
+    found = [_find_newest(source, now, part) for part in parts]
+    return max((newest for newest in found if newest is not None), default=None)
+
+
+def _find_newest(source: Source, now: datetime, part: OrderedPart | None) -> datetime | None:
+    """Return the newest event time of a part of the column, near its largest value, which an index finds; or of all."""
+    assert source.time is not None
+    visible = [source.visible(now), source.db.sql.has_event_time(source.time)]
+    if part is not None:
+        visible.append(part.values)
+        value: sa.ColumnElement[Any] = sa.column(source.time.name)
+        largest: sa.ColumnElement[Any] = (
+            source.select(sa.func.max(value), table=source.table("n")).where(*visible).scalar_subquery()
+        )
+        near = source.db.sql.add_duration(largest, -part.slack) if part.slack else largest
+        visible.append(value.between(near, largest))
     newest = sa.func.max(source.event_time()).label("newest")
-    return _moment(
-        source.db.scalar(source.select(newest).where(source.visible(now), source.db.sql.has_event_time(source.time)))
-    )
+    return _moment(source.db.scalar(source.select(newest).where(*visible)))
 
 
 def find_oldest_event(source: Source, now: datetime) -> datetime | None:

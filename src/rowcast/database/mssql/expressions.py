@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from rowcast.database.mssql import tsql
 from rowcast.database.mssql.spelled_times import read_time
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, is_of_texts, to_seconds
+from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, OrderedPart, coarse_bound, is_of_texts, to_seconds
 
 _DAYS = (FIRST_DAY, LAST_DAY - timedelta(days=1))
 _FIRST_YEARS = {"smalldatetime": 1900, "datetime": 1753}
@@ -76,6 +76,9 @@ class MSSQLExpressions:
         """
         base = tsql.base(column.type)
         return base == "datetimeoffset" or (timezone == "UTC" and base not in ("datetime", *tsql.NUMBERS))
+
+    def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
+        return []
 
     def cast_text_to_time(self, name: str) -> str:
         return f"TRY_CONVERT(datetime2, {name}, 104)"

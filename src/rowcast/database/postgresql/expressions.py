@@ -12,7 +12,17 @@ from sqlalchemy.engine.interfaces import BindTyping
 
 from rowcast.database.postgresql.spelled_times import read_time
 from rowcast.database.relation import FLOAT32_MAX, Column, RawType
-from rowcast.database.times import EXCEL, FIRST_DAY, LAST_DAY, coarse_bound, is_of_texts, to_seconds
+from rowcast.database.times import (
+    EXCEL,
+    FIRST_DAY,
+    LAST_DAY,
+    OrderedPart,
+    coarse_bound,
+    is_coarsely_since,
+    is_of_texts,
+    list_ordered_numbers,
+    to_seconds,
+)
 
 # Types that the driver reads and writes as they are; others travel as text or float.
 ARROW_TYPES = {
@@ -110,6 +120,13 @@ class PostgreSQLExpressions:
         name = self.dialect.identifier_preparer.quote_identifier(column.name)
         return sa.literal_column(read_time(name, str(column.time_format)))
 
+    def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
+        if column.kind == "number":
+            return list_ordered_numbers(column)
+        if column.type.endswith("with time zone") or is_of_texts(column.time_format):
+            return []
+        return [OrderedPart(sa.true(), timedelta(days=1))]  # a wall clock goes back in autumn
+
     def cast_text_to_time(self, name: str) -> str:
         return f"to_timestamp({name}, 'DD.MM.YYYY HH24:MI:SS')::timestamp"
 
@@ -130,13 +147,9 @@ class PostgreSQLExpressions:
         exact = time >= bound if until is None else time.between(bound, self.instant(until))
         if column.type.endswith("with time zone") or column.time_format == EXCEL or is_of_texts(column.time_format):
             return exact
-        early = coarse_bound(column, since)  # by which the index finds
-        coarse: sa.ColumnElement[Any]
         if column.kind == "number":
-            coarse = sa.literal(early.timestamp(), sa.Double)
-        else:
-            coarse = sa.func.timezone(timezone, self.instant(early))
-        return sa.and_(value >= coarse, exact)
+            return sa.and_(is_coarsely_since(column, since), exact)
+        return sa.and_(value >= sa.func.timezone(timezone, self.instant(coarse_bound(column, since))), exact)
 
     def render_key(self, value: sa.ColumnElement[Any], column: Column) -> sa.ColumnElement[Any]:
         return sa.cast(value, sa.Text)

@@ -11,7 +11,7 @@ from rowcast.database.literals import quote_text
 from rowcast.database.relation import FLOAT32_MAX, Column
 from rowcast.database.sqlite.mixed import Key
 from rowcast.database.sqlite.spelled_times import find_transitions, read_time
-from rowcast.database.times import EXCEL, SECONDS, to_seconds
+from rowcast.database.times import EXCEL, SECONDS, OrderedPart, to_seconds
 from rowcast.errors import DatabaseError
 
 _RENDERED = re.compile(
@@ -64,6 +64,9 @@ class SQLiteExpressions:
             iso = sa.case((dated, sa.func.coalesce(of_text, spelled)), else_=spelled)
             seconds = sa.case((counted, to_seconds(value, column)), else_=iso)
         return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
+
+    def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
+        return []  # a column may hold texts of several forms
 
     def cast_text_to_time(self, name: str) -> str:
         return f"datetime({name})"
