@@ -8,13 +8,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from rowcast.engines import local
+from rowcast.engines import Engine, local
+from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
 from rowcast.errors import DeadWorkerError, EstimatorError
 
@@ -96,17 +98,26 @@ class Marking:
         return marking(self.folder, item)
 
 
-@pytest.fixture(params=[1, 2, pytest.param(3, marks=pytest.mark.long)])
-def engine(request: pytest.FixtureRequest) -> Local:
-    return Local(request.param)
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Engine]:
+    """A Dask cluster of two processes."""
+    pytest.importorskip("distributed")
+    with open_dask(None, 2, ("rowcast", "lightgbm")) as engine:
+        yield engine
+
+
+@pytest.fixture(params=[1, 2, pytest.param(3, marks=pytest.mark.long), "dask"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    found: Engine = request.getfixturevalue("cluster") if request.param == "dask" else Local(request.param)
+    return found
 
 
 @pytest.mark.parametrize("count", [0, 1, 7])
-def test_every_item_is_worked_on_once(engine: Local, count: int) -> None:
+def test_every_item_is_worked_on_once(engine: Engine, count: int) -> None:
     assert sorted(engine.map(doubled, range(count))) == [2 * item for item in range(count)]
 
 
-def test_an_error_comes_out_as_it_was_raised(engine: Local) -> None:
+def test_an_error_comes_out_as_it_was_raised(engine: Engine) -> None:
     with pytest.raises(EstimatorError, match="three is too many"):
         list(engine.map(failing, range(6)))
 
@@ -127,10 +138,18 @@ def test_a_worker_that_is_stuck_is_ended_and_hangs_nothing(monkeypatch: pytest.M
     assert set(multiprocessing.active_children()) == before
 
 
-def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Local) -> None:
+def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Engine) -> None:
     found = set(engine.map(process_of, range(3), apart=True))
-    assert len(found) == 1
+    assert len(found) == 1 or engine.is_remote
     assert os.getpid() not in found
+
+
+def test_a_worker_of_a_cluster_that_is_killed_ends_the_work_once_the_others_are_done(cluster: Engine) -> None:
+    found: list[int] = []
+    with pytest.raises(DeadWorkerError, match="a Dask worker died"):
+        found.extend(cluster.map(dying, range(2)))
+    assert found == [0]
+    assert sorted(cluster.map(doubled, range(4))) == [0, 2, 4, 6]
 
 
 @pytest.mark.long
@@ -156,8 +175,12 @@ def test_a_worker_that_is_told_to_leave_while_it_is_being_told_leaves() -> None:
     assert ended.wait(60)
 
 
-def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(tmp_path: Path) -> None:
-    results = Local(2).map(Marking(tmp_path), range(20))
+@pytest.mark.parametrize("kind", ["local", "dask"])
+def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    workers: Engine = request.getfixturevalue("cluster") if kind == "dask" else Local(2)
+    results = workers.map(Marking(tmp_path), range(20))
     next(results)
     results.close()
     begun, done = (len(list(tmp_path.glob(f"{what}*"))) for what in ("begun", "done"))
