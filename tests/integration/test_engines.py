@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from rowcast.engines import Engine, local
+from rowcast.engines import Engine, dask, local
 from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
-from rowcast.errors import DeadWorkerError, EstimatorError
+from rowcast.errors import DeadWorkerError, EstimatorError, RunError
 
 
 def doubled(item: int) -> int:
@@ -173,6 +173,16 @@ def test_a_worker_that_is_told_to_leave_while_it_is_being_told_leaves() -> None:
 
     threading.Thread(target=work, daemon=True).start()
     assert ended.wait(60)
+
+
+def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(dask, "LOOK", 0.2)
+    with open_dask(None, 1, ("rowcast", "lightgbm")) as engine:
+        monkeypatch.setattr(dask, "_PATIENCE", 1.0)
+        engine.client.retire_workers()
+        with pytest.raises(RunError, match="has lost all its workers"):
+            list(engine.map(doubled, range(2)))
 
 
 @pytest.mark.parametrize("kind", ["local", "dask"])

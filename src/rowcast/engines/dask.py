@@ -1,6 +1,7 @@
 """Batches on the workers of a Dask cluster: one that a scheduler has, or one of this machine made for the run."""
 
 import logging
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 GRACE = 6.0  # seconds that workers have to finish what they are at when the run is stopped
+LOOK = 5.0  # seconds between two looks whether there is still a worker
 _PATIENCE = 30.0  # seconds that a scheduler has to answer, and to have a worker
 _START = "[infer] scheduler names it, such as tcp://host:8786; 'dask worker tcp://host:8786' starts a worker"
 _ENGINE = '[infer] engine = "dask"'
@@ -30,19 +32,16 @@ class Dask:
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:
-        from distributed import wait
-
         waiting: set[Any] = set()
         left, dead = iter(items), False
         try:
             while True:
-                most = 0 if dead else 1 if apart else self._threads()
+                most = 0 if dead else 1 if apart else max(1, self._threads())
                 waiting |= {self.client.submit(function, item, pure=False) for item in _take(left, most - len(waiting))}
                 if not waiting:
                     break
-                with _scheduler_is_there(), self.client.as_current():
-                    done, waiting = wait(waiting, return_when="FIRST_COMPLETED")
-                for future in done:
+                for future in self._wait(waiting):
+                    waiting.remove(future)
                     result, died = _outcome(future)
                     dead |= died
                     yield from result
@@ -54,10 +53,33 @@ class Dask:
                 hint="often its memory limit: lower [infer] batch_rows, or give workers more; then 'rowcast resume'",
             )
 
+    def _wait(self, waiting: set[Any]) -> set[Any]:
+        """Return what is done of the tasks. Raise RunError where nobody is left to do them."""
+        from distributed import wait
+        from distributed.client import FuturesCancelledError
+
+        seen = time.monotonic()
+        while time.monotonic() < seen + _PATIENCE:
+            try:
+                with self.client.as_current():
+                    found: set[Any] = wait(waiting, timeout=LOOK, return_when="FIRST_COMPLETED").done
+                return found
+            except TimeoutError:
+                if self._threads():
+                    seen = time.monotonic()
+            except (OSError, FuturesCancelledError) as error:
+                raise _gone() from error
+        raise RunError(
+            "the Dask cluster has lost all its workers, and no other came",
+            hint="their logs say why; start some, then 'rowcast resume'",
+        )
+
     def _threads(self) -> int:
-        with _scheduler_is_there():
-            threads: int = sum(self.client.nthreads().values())
-            return max(1, threads)
+        """How many tasks the workers do at a time; 0 where there is no worker."""
+        try:
+            return sum(self.client.nthreads().values())
+        except OSError as error:  # a TimeoutError is one
+            raise _gone() from error
 
     def _end(self, waiting: set[Any]) -> None:
         """Let what is under way come to its end for a moment; nobody waits for what takes longer."""
@@ -159,16 +181,6 @@ def _outcome(future: Any) -> tuple[list[Any], bool]:
     raise RunError(
         "a Dask worker failed over a batch", hint="its log says more", detail=f"{type(error).__name__}: {error}"
     ) from error
-
-
-@contextmanager
-def _scheduler_is_there() -> Iterator[None]:
-    from distributed.client import FuturesCancelledError
-
-    try:
-        yield
-    except (OSError, TimeoutError, FuturesCancelledError) as error:
-        raise _gone() from error
 
 
 def _gone() -> RunError:
