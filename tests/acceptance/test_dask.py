@@ -73,30 +73,30 @@ def url(job: Job) -> dict[str, str]:
     return {"FAB_URL": job.place.url}
 
 
-def test_a_cluster_of_this_machine_scores_every_row_once(lite: Job) -> None:
-    configure(lite)
-    done = lite.run("infer", environment=url(lite))
+def test_a_cluster_of_this_machine_scores_every_row_once(trained: Job) -> None:
+    configure(trained)
+    done = trained.run("infer", environment=url(trained))
     assert done.code == 0, done.err
     assert done.json["scored"] == PENDING
-    is_exactly_once(lite.place, SCORED)
-    lite.shows_no_secret(done)
+    is_exactly_once(trained.place, SCORED)
+    trained.shows_no_secret(done)
 
 
 @pytest.mark.parametrize("deaths", [3, pytest.param(100, marks=pytest.mark.long)])
 def test_workers_that_die_between_commit_and_report_lose_and_double_nothing(
-    lite: Job, cluster: Start, tmp_path: Path, deaths: int
+    trained: Job, cluster: Start, tmp_path: Path, deaths: int
 ) -> None:
     more = wafers(LABELLED + PENDING + 1, 3 * deaths, False)
-    lite.add(more)
-    scheduler = cluster(**url(lite), DIES=f"{tmp_path}:{deaths}")
-    configure(lite, scheduler, batch_rows=9 if deaths < 10 else 3)
+    trained.add(more)
+    scheduler = cluster(**url(trained), DIES=f"{tmp_path}:{deaths}")
+    configure(trained, scheduler, batch_rows=9 if deaths < 10 else 3)
     for _ in range(deaths):
-        done = lite.run("infer", environment=url(lite))
+        done = trained.run("infer", environment=url(trained))
         if done.code == 0:
             break
     assert done.code == 0, done.err
     assert len(list(tmp_path.glob("death*"))) == deaths
-    is_exactly_once(lite.place, [*SCORED, *(row["wafer"] for row in more)])
+    is_exactly_once(trained.place, [*SCORED, *(row["wafer"] for row in more)])
     if deaths == 3:
         assert done.json["scored"] == PENDING + len(more)  # those that nobody heard of are counted
 
