@@ -6,6 +6,11 @@
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make test-clients  the HTTP service with clients that others wrote, and held against its OpenAPI document
 # make test-browser  the dashboard in Chromium: every page at two widths, light and dark, held against axe-core
+# make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
+# make test-aws  the CloudFormation templates: cfn-lint, checkov, and against moto, with the figures that rowcast really writes
+# make test-mlflow  an exported model version, loaded by MLflow itself
+# make lock   the hashed lock files of the images, from pyproject.toml and constraints.txt
+# make licences  whether each locked package has a licence of the allow-list
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
 # make dist   the source archive and the wheel under dist/, checked
 # make sbom   which packages an installation with every extra for users holds, as CycloneDX under sbom/
@@ -20,7 +25,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-images test-aws test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -52,6 +57,51 @@ test-browser: .venv/installed-browser .venv/chromium
 
 test-clients: .venv/installed-clients
 	$(BIN)/python -m pytest -rs tests/acceptance/test_serve_clients.py
+
+test-images: .venv-images/installed
+	deploy/build-for-tests
+	.venv-images/bin/python -m pytest --noconftest -rs tests/images
+
+.venv-images/installed:
+	$(PYTHON) -m venv .venv-images
+	.venv-images/bin/pip install -q --no-compile -c constraints.txt pytest
+	@touch $@
+
+test-aws: .venv-aws/installed .venv-checkov/installed
+	.venv-aws/bin/cfn-lint deploy/aws/*.yaml
+	.venv-checkov/bin/checkov -d deploy/aws --framework cloudformation --compact --quiet --skip-download
+	.venv-aws/bin/python -m pytest --noconftest -rs tests/aws
+
+.venv-aws/installed: pyproject.toml constraints.txt .venv/openmp
+	$(PYTHON) -m venv .venv-aws
+	.venv-aws/bin/pip install -q --no-compile -c constraints.txt -e '.[serve]' cfn-lint==1.58.0 \
+	  'moto[cloudformation,cloudwatch,ecs,scheduler,sagemaker,server]' boto3 pytest
+	@touch $@
+
+# checkov wants a boto3 of its own.
+.venv-checkov/installed:
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/pip install -q --no-compile checkov==3.3.30
+	@touch $@
+
+test-mlflow: .venv-mlflow/installed
+	.venv-mlflow/bin/python -m pytest --noconftest -rs tests/mlflow
+
+.venv-mlflow/installed: pyproject.toml .venv/openmp
+	$(PYTHON) -m venv .venv-mlflow
+	.venv-mlflow/bin/pip install -q --no-compile -e '.[mlflow]' pytest
+	@touch $@
+
+lock: .venv-lock/installed
+	.venv-lock/bin/python deploy/lock.py
+
+licences: .venv-lock/installed
+	.venv-lock/bin/python deploy/licences.py
+
+.venv-lock/installed:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install -q --no-compile uv==0.13.8
+	@touch $@
 
 .venv-orchestrators/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-orchestrators
@@ -170,4 +220,4 @@ study: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sbom .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .venv-images .venv-lock .images .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -216,16 +216,24 @@ def without(secrets: Iterable[str], text: str) -> str:
 
 
 def figures(dimensions: Mapping[str, str], values: Mapping[str, tuple[float | None, str]], **beside: Any) -> None:
-    """Write figures with their units as one line of CloudWatch's embedded metric format, where it was asked for.
+    """Write figures with their units as one line of CloudWatch's embedded metric format, where it was asked for."""
+    lines = logging.getLogger("rowcast.figures")
+    if lines.handlers and (line := render_figures(dimensions, values, **beside)):
+        lines.info(line)
+
+
+def render_figures(
+    dimensions: Mapping[str, str], values: Mapping[str, tuple[float | None, str]], **beside: Any
+) -> str | None:
+    """Return figures with their units as one line of CloudWatch's embedded metric format; None where there are none.
 
     docs.aws.amazon.com, CloudWatch user guide: "Specification: Embedded metric format". CloudWatch takes dimensions in
     ASCII alone. What is no finite number is left out.
     """
-    lines = logging.getLogger("rowcast.figures")
     given = {name: value for name, (value, _) in values.items()}
     found = {name: value for name, value in given.items() if value is not None and math.isfinite(value)}
-    if not lines.handlers or not found:
-        return
+    if not found:
+        return None
     directive = {
         "Namespace": "rowcast",
         "Dimensions": [list(dimensions)],
@@ -237,7 +245,7 @@ def figures(dimensions: Mapping[str, str], values: Mapping[str, tuple[float | No
         **beside,
         **found,
     }
-    lines.info(json.dumps(line, ensure_ascii=False))
+    return json.dumps(line, ensure_ascii=False)
 
 
 def _for_people(_: Any, __: str, event: Any) -> str:

@@ -1,6 +1,7 @@
-"""A job's figures in Prometheus' text exposition format, version 0.0.4: how its newest runs went, and what waits.
+"""A job's figures for other systems: how its newest runs went, and what waits.
 
-prometheus.io/docs/instrumenting/exposition_formats
+Prometheus' text exposition format, version 0.0.4 (prometheus.io/docs/instrumenting/exposition_formats), and a line for
+CloudWatch.
 """
 
 import math
@@ -11,6 +12,7 @@ from typing import Any
 from rowcast.audit import audit
 from rowcast.formatting import printable
 from rowcast.job.opening import Job
+from rowcast.logs import render_figures
 from rowcast.store.records import RunStatus, StepStatus
 
 Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
@@ -41,6 +43,29 @@ FAMILIES: dict[str, Family] = {
 def format_metrics(job: Job) -> str:
     """Return every figure as text. Counting the rows reads the keys of the whole table, as `rowcast status` does."""
     return format_samples(collect_samples(job), FAMILIES)
+
+
+def format_for_cloudwatch(job: Job) -> str:
+    """Return what waits, and what is in service, as a line of CloudWatch's embedded metric format, step `job`.
+
+    The newest runs are left out: each run writes its own figures when it ends. Counting reads the keys of the table.
+    """
+    samples = collect_samples(job)
+    rows = {labels["place"]: value for name, labels, value in samples if name == "rowcast_rows"}
+    found = {name.removeprefix("rowcast_"): value for name, _, value in samples if name in _FOR_CLOUDWATCH}
+    seconds = {name: (value, "Seconds") for name, value in found.items() if name.endswith("_seconds")}
+    counts = {name: (value, "Count") for name, value in {**rows, **found}.items() if name not in seconds}
+    line = render_figures({"job": job.settings.name, "step": "job"}, {**counts, **seconds})
+    assert line is not None  # counts are always there
+    return line
+
+
+_FOR_CLOUDWATCH = (
+    "rowcast_pending_oldest_age_seconds",
+    "rowcast_champion_age_seconds",
+    "rowcast_alerts_waiting",
+    "rowcast_troubles",
+)
 
 
 def collect_samples(job: Job) -> list[Sample]:

@@ -162,3 +162,16 @@ def test_a_failed_run_and_its_step_count_as_failed(lite: Job) -> None:
 
 def test_without_the_setting_the_log_has_no_such_line(lite: Job) -> None:
     assert not [event for event in lite.call("infer").events if "_aws" in event]
+
+
+def test_what_waits_is_a_line_for_cloudwatch_too(lite: Job) -> None:
+    done = lite.call("metrics", "--cloudwatch")
+    [text] = done.out.splitlines()
+    line = json.loads(text)
+    [directive] = line["_aws"]["CloudWatchMetrics"]
+    units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+    assert (line["job"], line["step"], line["pending"], line["scored"]) == ("wafers", "job", PENDING, 0)
+    assert line["pending_oldest_age_seconds"] > 0
+    assert units["pending_oldest_age_seconds"] == "Seconds"
+    assert units["pending"] == "Count"
+    assert {"alerts_waiting", "troubles", "champion_age_seconds"} <= set(units)

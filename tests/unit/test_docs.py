@@ -13,10 +13,9 @@ from rowcast.config import Settings
 from studies import timeline
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted(
-    path for folder in (".", "docs", "examples", "examples/*") for path in ROOT.glob(f"{folder}/*.md") if path.is_file()
-)
-FOLDERS = ("src", "tests", "examples", "studies", "benchmarks")
+_PLACES = (".", "docs", "deploy", "deploy/*", "examples", "examples/*")
+PAGES = sorted(path for folder in _PLACES for path in ROOT.glob(f"{folder}/*.md") if path.is_file())
+FOLDERS = ("src", "tests", "examples", "studies", "benchmarks", "deploy")
 _FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 

@@ -30,9 +30,12 @@ class Alerting(Connections):
 
         return test_sinks(self.settings)
 
-    def metrics(self) -> str:
-        """Return the newest runs' figures in Prometheus' text format, as `rowcast metrics` prints them."""
-        from rowcast.metrics import format_metrics
+    def metrics(self, *, cloudwatch: bool = False) -> str:
+        """Return the newest runs' figures in Prometheus' text format, as `rowcast metrics` prints them.
+
+        With `cloudwatch` return what waits as a line of CloudWatch's embedded metric format instead.
+        """
+        from rowcast.metrics import format_for_cloudwatch, format_metrics
 
         with self.connection() as job:
-            return format_metrics(job)
+            return f"{format_for_cloudwatch(job)}\n" if cloudwatch else format_metrics(job)

@@ -1,7 +1,9 @@
 """Calls that look: they write nothing about rows."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rowcast.api.connections import Connections
@@ -211,6 +213,21 @@ class Reports(Connections):
 
         with self.connection() as job:
             return load_served(job, _or_champion(job, version))
+
+    def export_model(self, folder: str | os.PathLike[str], version: int | None = None) -> int:
+        """Write a version, by default the champion, as an MLflow model into a folder that is not there yet.
+
+        `mlflow.pyfunc.load_model` reads it where rowcast and pandas are installed. Return the version's number. Raise
+        UsageError where the folder is there, ModelError where the version is missing or was changed.
+        """
+        from rowcast.mlflow_model import export_model
+        from rowcast.scoring.served_model import load_served
+
+        with self.connection() as job:
+            number = _or_champion(job, version)
+            stored = job.registry.read_stored(number)
+            export_model(load_served(job, number), stored, job.settings.name, Path(folder))
+            return number
 
 
 def _or_champion(job: "OpenJob", version: int | None) -> int:

@@ -7,7 +7,21 @@ from itertools import pairwise
 from cyclopts import CycloptsError
 
 from rowcast import logs, report
-from rowcast.cli import alerts, backtest, charts, drift, keys, models, promotion, quality, runs, serve, setup, status
+from rowcast.cli import (
+    alerts,
+    backtest,
+    charts,
+    drift,
+    keys,
+    models,
+    promotion,
+    quality,
+    runs,
+    serve,
+    service,
+    setup,
+    status,
+)
 from rowcast.cli.app import Stopped, app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
@@ -24,6 +38,7 @@ __all__ = [
     "quality",
     "runs",
     "serve",
+    "service",
     "setup",
     "status",
 ]

@@ -36,7 +36,13 @@ def notify(
 
 
 @app.command
-def metrics(*, common: Common = COMMON) -> int:
+def metrics(
+    *,
+    cloudwatch: Annotated[
+        bool, Parameter(negative="", help="One line of CloudWatch's embedded metric format: what waits, how old it is.")
+    ] = False,
+    common: Common = COMMON,
+) -> int:
     """Print the newest runs' figures in Prometheus' text format, for its textfile collector for example."""
-    report.show(quiet_job(common).metrics(), end="")
+    report.show(quiet_job(common).metrics(cloudwatch=cloudwatch), end="")
     return 0

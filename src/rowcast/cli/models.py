@@ -1,4 +1,4 @@
-"""Commands about model versions: models, models show, models sql, models verify, models sign, models import."""
+"""Commands about model versions: models, models show, sql, verify, sign, export and import."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -165,6 +165,23 @@ def sign(version: VersionNumber, /, *, common: Common = COMMON) -> int:
     """Sign a version that you trust, as it is stored, by the first key of ROWCAST_SIGNING_KEY."""
     quiet_job(common).sign_model(version)
     report.show(f"v{version} is signed")
+    return 0
+
+
+@versions.command
+def export(
+    version: VersionNumber | None = None,
+    /,
+    *,
+    mlflow: Annotated[Path, Parameter(help="The folder to write, which is not there yet.")],
+    common: Common = COMMON,
+) -> int:
+    """Write a version, by default the champion, as an MLflow model, without pickle.
+
+    Example: rowcast models export v3 --mlflow model
+    """
+    number = quiet_job(common).export_model(mlflow, version)
+    report.show(f"wrote v{number} to {mlflow}: mlflow.pyfunc.load_model('{mlflow}')")
     return 0
 
 

@@ -57,6 +57,15 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A version's bytes, as they are kept."""
+
+    artifact: bytes
+    sha256: str
+    signature: str | None
+
+
+@dataclass(frozen=True)
 class Integrity:
     """Whether a stored version is what was saved."""
 
@@ -149,6 +158,11 @@ class Registry:
         table = self.tables.model
         this = sa.and_(table.c.job == self.job, table.c.version == version, table.c.artifact_sha256 == sha256)
         self.db.execute(table.update().where(this).values(signature=signature))
+
+    def read_stored(self, version: int) -> Stored:
+        """Return a version's bytes. Raise ModelError where they are missing, or a signature is needed in vain."""
+        self.verify(version)
+        return Stored(*self._stored(version))
 
     def _artifact(self, version: int) -> tuple[bytes, str]:
         """Return a version's bytes and their recorded digest. Raise ModelError where a signature is needed in vain."""

@@ -1,0 +1,58 @@
+"""What stands under deploy/ fits the project: locks, images, templates."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+EXTRAS = {"core": [], "notify": ["notify"], "estimator": ["estimator"], "serve": ["serve"]}
+PIN = re.compile(r"^([\w.-]+)==([^\s;]+)", re.MULTILINE)
+
+
+def plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(path: Path) -> dict[str, str]:
+    return {plain(name): version for name, version in PIN.findall(path.read_text())}
+
+
+@pytest.mark.parametrize("name", EXTRAS)
+def test_a_lock_holds_what_its_image_needs_in_the_versions_that_were_tested_together(name: str) -> None:
+    """Where this fails, `make lock` writes the locks anew."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [*EXTRAS[name], "postgresql", "mssql"]
+    needed = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    locked = pins(DEPLOY / f"requirements-{name}.txt")
+    assert {plain(re.split(r"[\[><=]", requirement)[0]) for requirement in needed} <= set(locked)
+    assert locked.items() <= pins(ROOT / "constraints.txt").items()
+
+
+@pytest.mark.parametrize("path", sorted(DEPLOY.glob("requirements-*.txt")), ids=lambda path: path.stem)
+def test_each_package_of_a_lock_has_digests(path: Path) -> None:
+    blocks = re.split(r"^(?=\w)", path.read_text(), flags=re.MULTILINE)[1:]
+    assert blocks
+    assert [block.splitlines()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+def test_the_dockerfile_adds_locks_that_are_there() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    added = {name for names in re.findall(r"deploy/add ([a-z ]+)", text) for name in names.split()}
+    assert added == set(EXTRAS) - {"core"}
+
+
+def test_platforms_start_what_the_package_and_the_image_have() -> None:
+    job = json.loads((DEPLOY / "databricks" / "job.json").read_text())
+    [task] = job["tasks"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert task["python_wheel_task"]["package_name"] == project["name"]
+    assert task["python_wheel_task"]["entry_point"] in project["scripts"]
+    container = json.loads((DEPLOY / "vertex" / "model.json").read_text())["model"]["containerSpec"]
+    entry = (DEPLOY / "entry").read_text()
+    for variable in ("ROWCAST_BEHIND", "ROWCAST_TOML"):
+        assert variable in {one["name"] for one in container["env"]}
+        assert variable in entry
