@@ -340,6 +340,14 @@ def open_source_of(place: Place, path: Path) -> Any:
     return db
 
 
+def test_leading_columns_are_the_key_where_only_together_they_do_not_repeat(database: Place) -> None:
+    types = {"auftrag": "VARCHAR(9)", "pos": "INTEGER", "ts": stamp(database), "f1": "REAL", "failed": "INTEGER"}
+    make(database, types, [(f"A{n // 4}", n % 4, moment(n), n / 7, n % 2) for n in range(80)])
+    assert looked(database).key.columns == ("auftrag", "pos")
+    database.run("INSERT INTO t SELECT * FROM t WHERE pos = 1")
+    assert "key" in looked(database).unknown
+
+
 def test_a_column_of_outcomes_is_the_label_whatever_it_is_called(database: Place) -> None:
     types = {"id": "INTEGER PRIMARY KEY", "farbe": "VARCHAR(9)", "stempel": "VARCHAR(9)"}
     make(database, types, [(n, "rot" if n % 2 else "blau", "n.i.O." if n % 5 == 0 else "i.O.") for n in range(40)])

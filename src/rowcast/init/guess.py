@@ -54,6 +54,7 @@ _TOOL = {"tool", "machine", "equipment", "eqp", "station", "reactor", "furnace",
 _TOOL |= {"maschine", "anlage", "linie", "werkzeug"}
 _PERSON = {"operator", "employee", "worker", "user", "username", "person", "personnel", "staff", "inspector", "badge"}
 _PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
+_MOST_KEYS, _FEW_ROWS = 3, 50  # leading columns that may be a key together, and rows that must tell so
 _CODES = 12  # different numbers, up to which they may be codes of classes
 _TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
 _TIME |= {
@@ -186,7 +187,24 @@ def _key(look: Look) -> Pick:
     first = look.columns[0] if look.columns else None
     if first and len(look.sample) and _is_whole_or_text(first) and look.variety(first.name) == 1:
         return Pick((first.name,), "the first column, and no value in a sample repeats")
+    together = _leading_key(look)
+    if together:
+        return Pick(together, "the first columns, which together do not repeat in a sample; no constraint says so")
     return Pick((), "no column is unique or named like a key; it must name each row for good")
+
+
+def _leading_key(look: Look) -> tuple[str, ...]:
+    """Return the first columns that together tell the rows of a sample apart; () where two or three do not."""
+    leading: list[str] = []
+    for column in look.columns[:_MOST_KEYS]:
+        is_other = _is_time(look, column) or _named_like_label(look, column.name)
+        if is_other or not _is_whole_or_text(column) or look.sample[column.name].null_count:
+            return ()
+        leading.append(column.name)
+        different = look.sample.select(leading).group_by(leading).aggregate([]).num_rows
+        if len(leading) > 1 and different == len(look.sample) > _FEW_ROWS:
+            return tuple(leading)
+    return ()
 
 
 def _is_key_like(look: Look, column: Column) -> bool:
