@@ -29,6 +29,7 @@ from rowcast.messages.events import (
     CHANGED_TOPIC,
     COST_TOPIC,
     DRIFT_TOPIC,
+    GONE_TOPIC,
     OVERDUE_TOPIC,
     SET_ASIDE_TOPIC,
     UNUSABLE_TOPIC,
@@ -60,6 +61,7 @@ log = structlog.get_logger("rowcast")
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
 _WATCHED: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]], ...] = (
     (UNUSABLE_TOPIC, arrivals.watch_unusable),
+    (GONE_TOPIC, arrivals.watch_gone),
     (OVERDUE_TOPIC, arrivals.watch_overdue),
     (CHANGED_TOPIC, reloaded.watch_changed),
     (DRIFT_TOPIC, drift.watch),

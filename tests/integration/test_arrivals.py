@@ -55,6 +55,19 @@ def test_new_rows_that_are_all_unusable_need_a_person_until_usable_ones_come(sco
     assert standing(scored) == {}
 
 
+def test_a_source_that_lost_its_rows_overnight_is_told_until_they_are_back(scored: Odd) -> None:
+    kept = ", ".join(["id", "t", "s0", "failed"])
+    scored.place.run(f"CREATE TABLE kept AS SELECT {kept} FROM wafers", "DELETE FROM wafers")
+    infer(scored, 9)
+    what, since = standing(scored)["gone"]
+    assert what.startswith(f"The source has 0 rows, and had {ROWS} within")
+    assert since == START + timedelta(days=9)
+    assert not scored.with_job(read_status).ok
+    scored.place.run(f"INSERT INTO wafers ({kept}) SELECT {kept} FROM kept WHERE id > 40")
+    infer(scored, 11)  # a quarter was archived meanwhile
+    assert standing(scored) == {}
+
+
 def test_a_few_unusable_rows_among_many_are_counted_and_told_to_nobody(scored: Odd) -> None:
     arrive(scored, ROWS + 1, 8, 20)
     arrive(scored, ROWS + 100, None, 1)

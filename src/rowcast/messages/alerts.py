@@ -11,11 +11,13 @@ from rowcast.messages import drift
 from rowcast.messages.cost import describe_excess
 from rowcast.messages.events import (
     BY_HAND,
+    LOOKS,
     CostExceeded,
     Event,
     LabelsSetAside,
     RowsChanged,
     RowsDrifted,
+    RowsGone,
     RowsOverdue,
     RowsUnusable,
     RunDied,
@@ -86,6 +88,13 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             )
             hint = "did the export, a unit of time or a key change? 'rowcast doctor' counts them by reason"
             return "new rows are unusable", what, hint, "doctor"
+        case RowsGone():
+            what = (
+                f"The source has {count(event.rows, 'row')}, and had {event.before:,} within the last"
+                f" {LOOKS} days on which it was looked at. What was scored is kept."
+            )
+            hint = "did a load fail, or a view, a query or [source] where change? It ends when rows are back"
+            return "rows of the source are gone", what, hint, "audit"
         case RowsOverdue():
             since = "" if event.oldest is None else f"{event.oldest:%Y-%m-%d}"
             what = (

@@ -16,6 +16,8 @@ DRIFT_TOPIC = "drift"
 COST_TOPIC = "cost"
 UNUSABLE_TOPIC = "unusable"
 OVERDUE_TOPIC = "overdue"
+GONE_TOPIC = "gone"
+LOOKS = 30  # back to which it is known how many rows there were
 CHANGED_TOPIC = "changed"
 SET_ASIDE_TOPIC = "set aside"
 
@@ -168,6 +170,21 @@ class RowsUnusable:
 
 
 @dataclass(frozen=True)
+class RowsGone:
+    """The source has lost more than half of its rows."""
+
+    rows: int
+    before: int  # the most within the last looks
+    at: datetime
+    run_id: int
+
+    topic: str = GONE_TOPIC
+    severity: Severity = "error"
+    state: State = "begins"
+    dedup_key: str = "gone"
+
+
+@dataclass(frozen=True)
 class RowsOverdue:
     """Rows are pending that no run looks for, since they are older than late arrivals may be."""
 
@@ -253,6 +270,7 @@ Event = (
     | RowsDrifted
     | CostExceeded
     | RowsUnusable
+    | RowsGone
     | RowsOverdue
     | RowsChanged
     | LabelsSetAside

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.step_record import StepReport
-from rowcast.messages.events import RowsOverdue, RowsUnusable
+from rowcast.messages.events import LOOKS, RowsGone, RowsOverdue, RowsUnusable
 
 _APART = timedelta(days=1)  # between two looks, which read the keys of the whole table
 
@@ -29,6 +29,19 @@ def watch_unusable(run: Run, about: StepReport) -> list[RowsUnusable] | None:
         return None
     most = run.job.settings.check.max_quarantine
     return [RowsUnusable(bad, max(new, bad), most, run.now, run.run_id)] if bad > most * max(new, bad) else []
+
+
+def watch_gone(run: Run, about: StepReport) -> list[RowsGone] | None:
+    """Return an event where the source has lost more than half of its rows; None where they were not counted now.
+
+    `watch_unusable` counts them. Rows that a plant archives go little by little.
+    """
+    rows = about.metrics.get("source_rows")
+    if rows is None:
+        return None
+    looks = run.job.profiles.find_looks(run.run_id, "source_rows", LOOKS)
+    before = max((int(value) for at, value in looks if at <= run.now), default=0)
+    return [RowsGone(int(rows), before, run.now, run.run_id)] if rows < before / 2 else []
 
 
 def watch_overdue(run: Run, about: StepReport) -> list[RowsOverdue] | None:
