@@ -210,6 +210,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "builds": lambda _: coverage.builds(),
     "quality": lambda _: quality.study(),
     "history": lambda _: history.study(),
+    "memory": lambda _: history.memory(),
     "columns": lambda _: quality.columns(),
     "leaks": lambda _: quality.leaks(),
     "speed": lambda _: quality.speed(),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from rowcast import config
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
-from rowcast.simulate import Fab, Truth, simulate
+from rowcast.simulate import Fab, Simulation, Truth, simulate
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 AI4I_CAUSES = ("TWF", "HDF", "PWF", "OSF", "RNF")  # they are told with the failure: each is a part of the label
@@ -129,7 +129,12 @@ def truth(rows: int, sensors: int, seed: int) -> Truth:
 
 def fab(rows: int, sensors: int, seed: int = 7, drift: bool = False) -> Dataset:
     """The fab simulator's wafers with their true outcomes; tool, chamber and recipe are categories."""
-    simulation = simulate(Fab(rows=rows, sensors=sensors, seed=seed, drift=drift, bad_kinds=()))
+    return read_fab(simulate(Fab(rows=rows, sensors=sensors, seed=seed, drift=drift, bad_kinds=())))
+
+
+def read_fab(simulation: Simulation) -> Dataset:
+    """All rows of a simulation."""
+    rows, sensors = simulation.fab.rows, simulation.fab.sensors
     values = np.empty((rows, sensors + 3), np.float32)
     names = ("tool", "chamber", "recipe", *simulation.schema.names[6 : 6 + sensors])
     texts: dict[str, list[Any]] = {name: [] for name in names[:3]}

@@ -17,10 +17,12 @@ import sqlalchemy as sa
 from rowcast.database import Database, connect
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.init import quote, written_url
-from rowcast.simulate import Drift, Fab, Simulation, simulate
+from rowcast.simulate import Drift, Fab, Maintenance, Simulation, simulate
 from rowcast.store.tables import job_tables, tables
 
 WAFERS, SECOM = "wafers", "secom"
+MAINTENANCE = "wafers_maintenance"
+_MEMORY = 2.0  # log-odds by which wafers of a damaged tool fail more often
 HIDDEN = 0.3  # share of SECOM whose labels the demo hides, so that there is something to score
 _MARK = "# Written by 'rowcast demo'"  # begins every rowcast.toml that a demo may write anew
 _CHUNK = 25_000  # rows
@@ -62,13 +64,23 @@ class Demo:
     calls: tuple[Call, ...] = (Call(),)  # one after another
 
 
-def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, daily: bool = False, seed: int = 7) -> Demo:
+def build(
+    folder: Path,
+    rows: int,
+    sensors: int,
+    url: str | None = None,
+    *,
+    daily: bool = False,
+    memory: bool = False,
+    seed: int = 7,
+) -> Demo:
     """A simulated fab: `folder`/rowcast.toml and table wafers, in `folder`/fab.db or the database at `url`.
 
-    `daily` is for a run of each day, and retraining when the rows drift. What an earlier demo wrote there is replaced;
+    `daily` is for a run of each day, and retraining when the rows drift; with `memory` a defect can damage its tool
+    until maintenance, and the config declares columns of the past. What an earlier demo wrote there is replaced;
     ConfigError where anything else is in the way.
     """
-    fab = Fab(rows=rows, sensors=sensors, seed=seed)
+    fab = Fab(rows=rows, sensors=sensors, seed=seed, memory=_MEMORY if memory else 0.0)
     simulation = simulate(fab, _CHUNK)
     first = fab.start + timedelta(days=int(fab.days / 3))
     days = int((fab.end - first) / timedelta(days=1))
@@ -77,9 +89,12 @@ def build(folder: Path, rows: int, sensors: int, url: str | None = None, *, dail
     if not daily:  # what the first version scored has its labels when the next is trained
         calls = [calls[0], Call("infer", moments[-7]), calls[-1]]
     template = _WAFERS_TOML.replace('policy = "every"', f'policy = "{"on-drift" if daily else "every"}"')
+    template += _FEATURES_TOML if memory else ""
     with closing(_prepare(folder, WAFERS, "fab.db", url, template)) as db:
         write_simulation(db, WAFERS, simulation)
         truth = simulation.truth
+        if memory:
+            _write_maintenance(db, truth.maintenance)
         facts = _facts(db, WAFERS, "failed")
         return Demo(
             folder / "rowcast.toml",
@@ -133,6 +148,14 @@ def write_simulation(db: Database, table: str, simulation: Simulation) -> int:
     if db.dialect.name == "mssql":  # it has no infinity: the largest number that fits the column stands for it
         batches = (_finite(batch, 3e38 if number is sa.REAL else 1e308) for batch in batches)
     return _write(db, table, columns, batches, ("measured_at", "wafer_id"))
+
+
+def _write_maintenance(db: Database, done: Iterable[Maintenance]) -> None:
+    columns: list[sa.Column[Any]] = [sa.Column("tool", _NAME), sa.Column("done_at", _TIME)]
+    rows = pa.RecordBatch.from_pylist(
+        [vars(each) for each in done], schema=pa.schema([("tool", pa.string()), ("done_at", pa.timestamp("us", "UTC"))])
+    )
+    _write(db, MAINTENANCE, columns, [rows], ("done_at",))
 
 
 def _finite(rows: pa.RecordBatch, most: float) -> pa.RecordBatch:
@@ -275,8 +298,9 @@ def _empty(url: str, table: str, schema: str) -> Database:
         prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
         sign = sa.Table(f"{prefix}demo", shared.metadata, sa.Column("written", sa.Text))
         named = sa.Table(table, sa.MetaData())
+        beside = sa.Table(MAINTENANCE, sa.MetaData())
         if db.admin.has_table(sign):
-            for found in filter(db.admin.has_table, chain((named,), shared.shared, own.all)):
+            for found in filter(db.admin.has_table, chain((named, beside), shared.shared, own.all)):
                 db.execute(sa.schema.DropTable(found))
         elif db.admin.has_table(named):
             raise ConfigError(
@@ -318,6 +342,18 @@ cost_false_alarm = 1.0       # … costs as much as 20 good ones looked at in va
 [retrain]
 policy = "every"
 every = "7d"
+"""
+
+_FEATURES_TOML = """
+[[features.history]]         # what was known of the tool's wafers before each wafer
+of = "failed"
+by = ["tool"]
+last = [25, 100]
+
+[[features.since]]           # hours and wafers since its last maintenance
+events = "wafers_maintenance"
+event_time = "done_at"
+by = ["tool"]
 """
 
 _SECOM_TOML = """\

@@ -15,6 +15,7 @@ from conftest import Place
 from rowcast import config, demo, fetch
 from rowcast.database import Database
 from rowcast.errors import ConfigError
+from rowcast.history import declare_columns
 from rowcast.job.opening import open_job
 from rowcast.simulate import Fab, simulate
 from rowcast.store.records import PipelineName
@@ -227,3 +228,15 @@ def test_the_real_secom_is_loaded_whole(database: Place) -> None:
     assert demo.load_secom(db, "secom", SECOM) == 1096
     [row] = database.run("SELECT sum(label) AS s, count(label) AS n, count(s001) AS one FROM secom")
     assert (int(row["s"]), row["n"], row["one"]) == (78 - 1018, 1096, 1090)
+
+
+def test_a_fab_whose_tools_remember_declares_columns_of_the_past(tmp_path: Path) -> None:
+    settings = config.load(demo.build(tmp_path, rows=500, sensors=20, memory=True).config)
+    with open_job(settings) as job:
+        names = [column.name for column in declare_columns(settings, job.source)]
+    assert names == [
+        "mean of last 25 failed by tool",
+        "mean of last 100 failed by tool",
+        "hours since wafers_maintenance by tool",
+        "rows since wafers_maintenance by tool",
+    ]

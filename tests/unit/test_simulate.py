@@ -384,5 +384,25 @@ def test_a_fab_that_cannot_be_is_refused_by_name(wrong: dict[str, Any]) -> None:
         simulate(SMALL, 0)
 
 
+def test_a_defect_can_damage_its_tool_until_maintenance() -> None:
+    fab = Fab(rows=6_000, sensors=20, bad_rows=0, missing_rate=0, drift=False, memory=3.0)
+    simulation, usual = simulate(fab), simulate(replace(fab, memory=0.0)).truth
+    truth, tool = simulation.truth, np.array(pa.Table.from_batches(simulation.batches())["tool"].to_pylist())
+    damaged = truth.probability > usual.probability
+    assert 0.05 < damaged.mean() < 0.8
+    assert (truth.probability[~damaged] == usual.probability[~damaged]).all()
+    for name in set(tool):
+        times = np.array([each.done_at.replace(tzinfo=None) for each in truth.maintenance if each.tool == name])
+        span = np.searchsorted(times.astype("datetime64[us]"), truth.measured_at[tool == name], side="right")
+        for part in set(span):
+            mine = np.flatnonzero(tool == name)[span == part]
+            if not damaged[mine].any():
+                continue
+            first = int(damaged[mine].argmax())  # a defect was before it, and nothing ends it but maintenance
+            assert damaged[mine][first:].all()
+            assert first > 0
+            assert truth.outcome[mine[first - 1]] == 1
+
+
 def test_the_end_is_the_start_and_the_days() -> None:
     assert Fab(days=2).end - Fab().start == timedelta(days=2)

@@ -120,6 +120,10 @@ def demo(
     daily: Annotated[
         bool, Parameter(negative="", help="Run each day of the simulated history; retrain when the rows drift.")
     ] = False,
+    memory: Annotated[
+        bool,
+        Parameter(negative="", help="A defect can damage its tool until maintenance; the model looks at its past."),
+    ] = False,
 ) -> int:
     """Build a fab with a history, train, promote and score on it, and say what happened."""
     import sqlalchemy as sa
@@ -128,11 +132,13 @@ def demo(
     from rowcast.audit import audit
     from rowcast.job.opening import open_job
 
+    if memory and secom is not None:
+        raise UsageError("--memory is of the simulated fab: it cannot be combined with --secom")
     if daily and secom is not None:
         raise UsageError("--daily runs the simulated history: it cannot be combined with --secom")
     url = None if url is None else expand_variables(url, "--url")
     if secom is None:
-        built = fab.build(directory, rows, sensors, url, daily=daily)
+        built = fab.build(directory, rows, sensors, url, daily=daily, memory=memory)
     else:
         built = fab.build_secom(directory, secom, url)
     report.show(

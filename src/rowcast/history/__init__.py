@@ -14,5 +14,15 @@ columns, so that it counts as changed then.
 
 from rowcast.history.complete import PastValue, complete_rows, list_needed, trace
 from rowcast.history.declared import declare_columns, list_auto, require_columns
+from rowcast.history.reading import Reader
 
-__all__ = ["PastValue", "complete_rows", "declare_columns", "list_auto", "list_needed", "require_columns", "trace"]
+__all__ = [
+    "PastValue",
+    "Reader",
+    "complete_rows",
+    "declare_columns",
+    "list_auto",
+    "list_needed",
+    "require_columns",
+    "trace",
+]

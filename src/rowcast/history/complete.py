@@ -11,7 +11,7 @@ import pyarrow as pa
 from rowcast.database import Column
 from rowcast.history.columns import KnownValues, compute_history, compute_since, find_joined, find_stretch
 from rowcast.history.exact_sums import Floats, Places
-from rowcast.history.reading import Asked, ReadValues, read_events, read_joined, read_rows, read_values
+from rowcast.history.reading import Asked, Reader, ReadValues, read_events, read_joined, read_rows, read_values
 from rowcast.history.timeline import Moments, Timeline, number_groups
 from rowcast.past import HistoryColumn, JoinedColumn, PastColumn, SinceColumn
 from rowcast.source import GROUPED, TIME, Fetched, Source, to_microseconds
@@ -37,10 +37,12 @@ def list_needed(columns: Iterable[PastColumn], *, with_time: bool = True) -> lis
     return [Column(TIME, "other", ""), *grouped] if with_time and columns else grouped
 
 
-def complete_rows(source: Source, columns: Sequence[PastColumn], fetched: Fetched, *, dated: bool = False) -> Fetched:
+def complete_rows(
+    source: Source | Reader, columns: Sequence[PastColumn], fetched: Fetched, *, dated: bool = False
+) -> Fetched:
     """Return rows with these columns, float64, in place of what was read of them for that.
 
-    `dated` keeps their event times, as microseconds.
+    `dated` keeps their event times, as microseconds. A reader keeps what it read for rows that are completed later.
     """
     if not columns:
         return fetched
@@ -49,7 +51,7 @@ def complete_rows(source: Source, columns: Sequence[PastColumn], fetched: Fetche
         if not pa.types.is_int64(fetched.rows.schema.field(TIME).type)
         else fetched.rows
     )
-    found = compute(source, columns, _ask(rows, columns))
+    found = compute(source if isinstance(source, Reader) else Reader(source), columns, _ask(rows, columns))
     kept = [name for name in rows.schema.names if not name.startswith(GROUPED) and (dated or name != TIME)]
     arrays = [*(rows.column(name) for name in kept), *(_to_arrow(found[c.name]) for c in columns)]
     made = pa.RecordBatch.from_arrays(arrays, names=[*kept, *(column.name for column in columns)])
@@ -65,7 +67,7 @@ def _ask(rows: pa.RecordBatch, columns: Sequence[PastColumn]) -> Asked:
     return Asked(rows.column(TIME).to_numpy(), {name: rows.column(GROUPED + name).cast(pa.string()) for name in names})
 
 
-def compute(source: Source, columns: Sequence[PastColumn], asked: Asked) -> dict[str, Any]:
+def compute(reader: Reader, columns: Sequence[PastColumn], asked: Asked) -> dict[str, Any]:
     """Return the columns (m,) of the rows asked for, by name: numbers, where NaN is missing, or an Arrow array."""
     found: dict[str, Any] = {
         column.name: pa.nulls(0) if isinstance(column, JoinedColumn) else np.full(len(asked.time), np.nan)
@@ -73,10 +75,13 @@ def compute(source: Source, columns: Sequence[PastColumn], asked: Asked) -> dict
     }
     if not len(asked.time):
         return found
-    for own in _alike([c for c in columns if isinstance(c, HistoryColumn)], lambda c: (c.of, c.by, c.look_back)):
-        read = read_values(source, own[0], max(column.reach for column in own), asked)
-        known, rows = _group_values(read, own[0].by, asked)
-        found |= compute_history(own, known, rows)
+    source = reader.source
+    for together in _alike([c for c in columns if isinstance(c, HistoryColumn)], lambda c: (c.of, c.look_back)):
+        by = tuple(dict.fromkeys(name for column in together for name in column.by))
+        read = reader.read(together, by, asked)
+        for own in _alike(together, lambda c: c.by):
+            known, rows = _group_values(read, own[0].by, asked)
+            found |= compute_history(own, known, rows)
     for since in _alike([c for c in columns if isinstance(c, SinceColumn)], lambda c: (c.events, c.by, c.look_back)):
         found |= _compute_since(source, since, asked)
     for joined in _alike(
@@ -102,7 +107,7 @@ def _alike(columns: Sequence[C], of: Callable[[C], tuple[object, ...]]) -> list[
 
 
 def _group_values(read: ReadValues, by: Sequence[str], asked: Asked) -> tuple[KnownValues, Moments]:
-    theirs, rows = _number(read.groups, by, asked, len(read.known))
+    theirs, rows = _number([read.groups[name] for name in by], by, asked, len(read.known))
     return KnownValues(Moments(theirs, read.known), read.event, read.value), rows
 
 
@@ -146,7 +151,7 @@ def trace(source: Source, columns: Sequence[PastColumn], fetched: Fetched) -> di
     asked = _ask(rows, columns)
     found: dict[str, list[PastValue]] = {}
     for own in _alike([c for c in columns if isinstance(c, HistoryColumn)], lambda c: (c.of, c.by, c.look_back)):
-        read = read_values(source, own[0], max(column.reach for column in own), asked, keyed=True)
+        read = read_values(source, own[0], own[0].by, max(column.reach for column in own), asked, keyed=True)
         known, row = _group_values(read, own[0].by, asked)
         order = known.in_order()
         order = order[known.moments.group[order] >= 0]

@@ -51,7 +51,7 @@ class ReadValues:
     known: Places  # (n,) when they became known
     event: Places  # (n,) of their rows
     value: Floats  # (n,)
-    groups: tuple[pa.Array, ...]  # (n,) each
+    groups: Mapping[str, pa.Array]  # by column, texts (n,)
     keys: pa.RecordBatch | None = None  # of their rows, as the source renders them
 
 
@@ -63,8 +63,34 @@ class ReadEvents:
     groups: tuple[pa.Array, ...]  # (n,) each
 
 
-def read_values(source: Source, column: HistoryColumn, reach: int, asked: Asked, *, keyed: bool = False) -> ReadValues:
+class Reader:
+    """Reads what became known. With a moment `until`, what was read is kept for rows of the same stretch up to it."""
+
+    def __init__(self, source: Source, until: datetime | None = None) -> None:
+        self.source = source
+        self._until = until
+        self._kept: dict[tuple[object, ...], tuple[datetime, ReadValues]] = {}
+
+    def read(self, columns: Sequence[HistoryColumn], by: Sequence[str], asked: Asked) -> ReadValues:
+        """Return the values that rows may see by columns of one `of`, with the texts of what these go `by`."""
+        column, reach = columns[0], max(each.reach for each in columns)
+        if self._until is None or asked.end > self._until:
+            common = {name: asked.groups[name] for name in by if all(name in each.by for each in columns)}
+            return read_values(self.source, column, by, reach, Asked(asked.time, common))
+        key, begin = (column.of, column.label, column.look_back, *by), asked.begin(reach)
+        kept = self._kept.get(key)
+        if kept is None or kept[0] > begin:
+            whole = Asked(np.array([asked.time.min(), (self._until - _EPOCH) // _MICROSECOND]), {})
+            kept = self._kept[key] = (begin, read_values(self.source, column, by, reach, whole))
+        return kept[1]
+
+
+def read_values(
+    source: Source, column: HistoryColumn, by: Sequence[str], reach: int, asked: Asked, *, keyed: bool = False
+) -> ReadValues:
     """Return the values of `column.of` that rows may see, and, where they are wanted `keyed`, whose they are.
+
+    Where few groups are asked for, values of others are left out.
 
     A label counts once it is known: from `label_time` on, or `label_delay` after its event, and never before the event.
     One whose `label_time` is longer after its event than a column looks back is left out: it would cost every read.
@@ -72,9 +98,9 @@ def read_values(source: Source, column: HistoryColumn, reach: int, asked: Asked,
     assert source.time is not None
     settings, sql, label = source.settings, source.db.sql, column.label
     of, begin, end, late = source.relation[column.of], asked.begin(reach), asked.end, timedelta(0)
-    chosen = [source.event_time().label(TIME), sql.feature(of).label(_VALUE), *_select_groups(source, column.by)]
+    chosen = [source.event_time().label(TIME), sql.feature(of).label(_VALUE), *_select_groups(source, by)]
     chosen += source.render_key() if keyed else []
-    parts = name_groups(source, asked, column.by)
+    parts = name_groups(source, asked, by)
     if label is None:
         parts.append(sa.column(of.name).is_not(None))
     else:
@@ -94,7 +120,7 @@ def read_values(source: Source, column: HistoryColumn, reach: int, asked: Asked,
         there &= known - event <= column.look_back
     places = pa.array(np.flatnonzero(there))
     keys = source.take_rendered_key(rows).take(places) if keyed else None
-    groups = tuple(_take_text(rows, GROUPED + name).take(places) for name in column.by)
+    groups = {name: _take_text(rows, GROUPED + name).take(places) for name in by}
     return ReadValues(known[there], event[there], value[there], groups, keys)
 
 
@@ -209,7 +235,7 @@ def find_event_columns(source: Source, column: SinceColumn) -> tuple[Column, lis
 def name_groups(source: Source, asked: Asked, by: Sequence[str]) -> list[sa.ColumnElement[bool]]:
     """Return the conditions of rows that may be of the same groups as those asked for, where these are few."""
     parts: list[sa.ColumnElement[bool]] = []
-    for name in by:
+    for name in [name for name in by if name in asked.groups]:
         texts = asked.groups[name].unique().drop_null()
         if len(texts) <= _MOST_NAMED:
             parts.append(source.group_text(name).in_([sa.literal(text, sa.Unicode) for text in texts.to_pylist()]))

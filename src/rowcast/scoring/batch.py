@@ -68,7 +68,8 @@ def read_pending(scorer: Scorer, request: ScoringRequest, batch: Batch) -> Batch
         columns_needed(job, model),
         scorer.shadows.load(versions),
     )
-    return BatchRows(complete(job, [model, *(each.model for each in shadows)], fetched), shadows)
+    models = [model, *(each.model for each in shadows)]
+    return BatchRows(complete(job, models, fetched, scorer.past(request)), shadows)
 
 
 def _attempt(job: Job, request: ScoringRequest, batch_id: int, worker: str, work: Work) -> Outcome:

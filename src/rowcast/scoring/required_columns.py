@@ -26,10 +26,10 @@ def names_checked(job: Job, model: Model) -> list[str]:
     return [*own, *(column.name for column in model.past)]
 
 
-def complete(job: Job, models: Iterable[Model], fetched: Fetched) -> Fetched:
+def complete(job: Job, models: Iterable[Model], fetched: Fetched, reader: history.Reader | None = None) -> Fetched:
     """Return rows with what these models compute from the past, in place of what was read for it."""
     past = {column.name: column for model in models for column in model.past}
-    return history.complete_rows(job.source, tuple(past.values()), fetched)
+    return history.complete_rows(reader or job.source, tuple(past.values()), fetched)
 
 
 def also_checked(job: Job, model: Model) -> list[str]:

@@ -1,9 +1,11 @@
 """What a process keeps open between batches: a job, and the model versions that score its rows."""
 
+from rowcast import history
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
 from rowcast.scoring.profiler import Profiler, make_profiler
+from rowcast.scoring.request import ScoringRequest
 from rowcast.scoring.shadow import Shadows
 
 
@@ -15,6 +17,13 @@ class Scorer:
         self._models: dict[int, Model] = {}
         self._profilers: dict[int, Profiler | None] = {}
         self.shadows = Shadows(job, self.model)
+        self._reader: tuple[int, history.Reader] | None = None
+
+    def past(self, request: ScoringRequest) -> history.Reader:
+        """Return what reads the past for the batches of a run: each stretch of it once."""
+        if self._reader is None or self._reader[0] != request.run_id:
+            self._reader = (request.run_id, history.Reader(self.job.source, request.now))
+        return self._reader[1]
 
     def model(self, version: int) -> Model:
         """Return a version's model.

@@ -32,6 +32,7 @@ class Fab:
     bad_rows: float = 0.002  # share of rows
     bad_kinds: tuple[BadKind, ...] = BAD_KINDS  # fewer for a table that refuses some: a primary key, no infinity
     drift: bool = True  # False: the same fab, undrifted
+    memory: float = 0.0  # log-odds by which wafers of a damaged tool fail more often; 0: no defect damages a tool
 
     def __post_init__(self) -> None:
         shortest, longest = self.label_delay_days
@@ -45,6 +46,7 @@ class Fab:
             "missing_rate": not 0 <= self.missing_rate <= 0.3,
             "label_delay_days": not 0 < shortest <= longest,
             "label_until": self.label_until is not None and self.label_until.tzinfo is None,
+            "memory": not 0 <= self.memory <= 10,
             "bad_rows": not 0 <= self.bad_rows <= 0.4,
             "bad_kinds": not set(self.bad_kinds) <= set(BAD_KINDS),
         }
@@ -72,6 +74,14 @@ class Drift:
 
 
 @dataclass(frozen=True)
+class Maintenance:
+    """When a tool was put right."""
+
+    tool: str
+    done_at: datetime
+
+
+@dataclass(frozen=True)
 class BadRow:
     """A row that must not be scored, and why. Of two rows with one key, both are bad."""
 
@@ -92,4 +102,5 @@ class Truth:
     matters: dict[str, Role]  # the columns that the probability depends on
     twins: dict[str, str]  # sensor -> the sensor that it nearly repeats
     drifts: tuple[Drift, ...]
+    maintenance: tuple[Maintenance, ...]  # that ends what a defect did to a tool; none where no tool remembers
     bad: tuple[BadRow, ...]  # in row order

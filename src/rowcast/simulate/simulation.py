@@ -14,6 +14,7 @@ from scipy.special import expit
 from rowcast.errors import ConfigError
 from rowcast.simulate.fab import BAD_KINDS, BadRow, Fab, Floats, Integers, Role, Truth
 from rowcast.simulate.lots import CHAMBERS, RECIPES, TOOLS, Lots, draw_incidents
+from rowcast.simulate.memory import Memory
 from rowcast.simulate.physics import AGEING_FROM, AGEING_TOOL, STEP_FROM, Physics, list_drifts
 from rowcast.simulate.streams import BLOCK, DAY, LOT, list_blocks, open_stream, to_microseconds
 
@@ -77,6 +78,7 @@ class Simulation:
             matters={**sensors, "tool": "category", "chamber": "category"},
             twins={names[twin]: names[source] for twin, source in self._physics.twins.items()},
             drifts=list_drifts(self.fab, self._physics),
+            maintenance=Memory(self.fab, lots).list_maintenance() if self.fab.memory else (),
             bad=tuple(self._bad_row(*bad) for bad in self._bad.tolist()),
         )
 
@@ -105,10 +107,27 @@ class Simulation:
     def _draw(self, rows: Integers) -> tuple[Floats, Floats, Integers]:
         """Readings, true probability and outcome of one block."""
         readings, station = self._readings(rows)
+        log_odds = self._log_odds(readings, station)
+        if self.fab.memory:
+            log_odds = log_odds + self.fab.memory * self._damaged[rows]
+        probability: Floats = expit(log_odds)
+        return readings, probability, (self._draw_luck(rows) < probability).astype(np.int64)
+
+    def _log_odds(self, readings: Floats, station: Integers) -> Floats:
+        """Log-odds of failure where no tool is damaged."""
         intercept, slope = self._relation
-        probability: Floats = expit(intercept + slope * self._physics.log_odds(readings, station))
-        failed = open_stream(self.fab.seed, "outcome", rows).random(len(rows)) < probability
-        return readings, probability, failed.astype(np.int64)
+        return intercept + slope * self._physics.log_odds(readings, station)
+
+    def _draw_luck(self, rows: Integers) -> Floats:
+        return open_stream(self.fab.seed, "outcome", rows).random(len(rows))
+
+    @cached_property
+    def _damaged(self) -> npt.NDArray[np.bool_]:
+        """Which rows a damaged tool made, found in a pass of its own over the rows, then kept."""
+        blocks = list(list_blocks(self.fab.rows))
+        log_odds = np.concatenate([self._log_odds(*self._readings(rows)) for rows in blocks])
+        luck = np.concatenate([self._draw_luck(rows) for rows in blocks])
+        return Memory(self.fab, self._lots).find_damaged(log_odds, luck)
 
     def _batch(self, rows: Integers) -> pa.RecordBatch:
         readings, _, failed = self._draw(rows)
