@@ -82,6 +82,34 @@ def test_the_look_back_reads_the_late_rows_alone(postgresql: Place, kind: str) -
     assert "Seq Scan on wafers" not in explained.plans[0]
 
 
+@pytest.mark.parametrize("unit", [1, 1000])
+def test_the_newest_of_numbers_is_found_by_sqlites_index(
+    sqlite: Place, unit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = int(NOW.timestamp())
+    sqlite.run("CREATE TABLE wafers (wafer INTEGER PRIMARY KEY, measured_at INTEGER, failed INTEGER)")
+    sqlite.fill("wafers", wafer=[*range(900)], measured_at=[unit * (first + 600 - 60 * n) for n in range(900)])
+    sqlite.run("CREATE INDEX of_time ON wafers (measured_at)")
+    named = {"table": "wafers", "key": ["wafer"], "time": "measured_at", "label": "failed"}
+    source = open_source(sqlite.connect(), config.Source(url="sqlite:///unused.db", **named))
+    asked: list[str] = []
+    scalar = source.db.scalar
+
+    def recorded(statement: sa.Select[Any]) -> Any:
+        asked.append(source.db.compile_literal(statement))  # type: ignore[attr-defined]
+        return scalar(statement)
+
+    monkeypatch.setattr(source.db, "scalar", recorded)
+    assert fetch.find_newest_event(source, NOW) == NOW
+    steps = [step for each in asked for step in source.db.query(f"EXPLAIN QUERY PLAN {each}")["detail"].to_pylist()]
+    assert steps
+    assert [step for step in steps if step.startswith("SCAN")] == []
+    sqlite.run(
+        f"INSERT INTO wafers VALUES (5000, '{NOW:%Y-%m-%d} 11:59:30', NULL)", "DELETE FROM wafers WHERE wafer < 30"
+    )
+    assert fetch.find_newest_event(source, NOW) == NOW - timedelta(seconds=30)
+
+
 @pytest.mark.parametrize("moment", ["2025-10-26T00:30", "2025-10-26T01:30", "2026-03-29T01:30"])
 def test_the_newest_event_is_exact_where_a_wall_clock_goes_back(postgresql: Place, moment: str) -> None:
     local = "timezone('Europe/Berlin', timestamptz '2025-10-20 00:00Z' + n * interval '7 minutes')"

@@ -52,7 +52,7 @@ class OrderedPart:
     """Values of a time column that stand in the order of the times that they tell, give or take `slack`."""
 
     values: sa.ColumnElement[bool]  # the condition of these values
-    slack: timedelta
+    slack: timedelta | None  # None: they stand in no order, and are few
 
 
 def list_ordered_numbers(column: Column) -> list[OrderedPart]:

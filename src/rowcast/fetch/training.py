@@ -50,6 +50,7 @@ def _find_newest(source: Source, now: datetime, part: OrderedPart | None) -> dat
     visible = [source.visible(now), source.db.sql.has_event_time(source.time)]
     if part is not None:
         visible.append(part.values)
+    if part is not None and part.slack is not None:
         value: sa.ColumnElement[Any] = sa.column(source.time.name)
         largest: sa.ColumnElement[Any] = (
             source.select(sa.func.max(value), table=source.table("n")).where(*visible).scalar_subquery()

@@ -11,7 +11,7 @@ from rowcast.database.literals import quote_text
 from rowcast.database.relation import FLOAT32_MAX, Column
 from rowcast.database.sqlite.mixed import Key
 from rowcast.database.sqlite.spelled_times import find_transitions, read_time
-from rowcast.database.times import EXCEL, SECONDS, OrderedPart, to_seconds
+from rowcast.database.times import EXCEL, SECONDS, OrderedPart, list_ordered_numbers, to_seconds
 from rowcast.errors import DatabaseError
 
 _RENDERED = re.compile(
@@ -66,7 +66,12 @@ class SQLiteExpressions:
         return sa.cast(sa.func.round(seconds * 1000.0), sa.Integer) * 1000
 
     def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
-        return []  # a column may hold texts of several forms
+        if column.kind != "number":
+            return []  # texts may be of several forms
+        value: sa.ColumnElement[Any] = sa.column(column.name)
+        text: sa.ColumnElement[Any] = sa.literal_column("''")  # every number comes before it
+        numbers = [OrderedPart(sa.and_(part.values, value < text), part.slack) for part in list_ordered_numbers(column)]
+        return [*numbers, OrderedPart(value >= text, None)]
 
     def cast_text_to_time(self, name: str) -> str:
         return f"datetime({name})"
