@@ -634,3 +634,8 @@ def test_explain_says_that_a_row_of_the_future_waits_for_its_time(trained: Job) 
     found = trained.ok("explain", "500", "--json")
     assert (found["state"], found["why"]) == ("pending", "its time is later than now: it is scored once that has come")
     assert trained.ok("explain", "501", "--json")["why"] == "the next 'rowcast infer' scores it"
+
+
+def test_a_table_without_a_primary_key_and_without_an_index_is_scored(lite: Job) -> None:
+    lite.sql("CREATE TABLE bare AS SELECT * FROM wafers", "DROP TABLE wafers", "ALTER TABLE bare RENAME TO wafers")
+    assert lite.ok("infer")["scored"] == PENDING

@@ -37,7 +37,7 @@ def find_newest_event(source: Source, now: datetime) -> datetime | None:
     """Return the newest event time that is visible, None without a time column or rows."""
     if source.time is None:
         return None
-    is_indexed = any(index[0] == source.time.name for index in source.relation.indexed)
+    is_indexed = any(index[:1] == (source.time.name,) for index in source.relation.indexed)
     ordered = source.db.sql.list_ordered_parts(source.time) if is_indexed else []
     parts: list[OrderedPart | None] = [*ordered] or [None]
     found = [_find_newest(source, now, part) for part in parts]
