@@ -16,7 +16,7 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import backtests, charts, coverage, history, monitoring, promises, quality, retraining, timeline
+from studies import backtests, charts, coverage, estimates, history, monitoring, promises, quality, retraining, timeline
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -204,6 +204,17 @@ def _retraining() -> None:
         print(table(rows, list(rows[0])))
 
 
+def _estimates() -> None:
+    with Pool(2) as pool:
+        print(
+            "The first model goes on serving: windows of 30 days, looked at each week; alarms are looked for each day\n"
+        )
+        rows = pool.map(
+            estimates.study, [case for case in retraining.CASES if case.name not in ("SECOM", "APS", "AI4I")]
+        )
+        print(table(rows, list(rows[0])))
+
+
 STUDIES: dict[str, Callable[[int], None]] = {
     "gates": _gates,
     "coverage": lambda _: coverage.study(),
@@ -216,6 +227,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "speed": lambda _: quality.speed(),
     "monitoring": monitoring.study,
     "promises": promises.study,
+    "estimates": lambda _: _estimates(),
     "charts": lambda _: charts.study(),
     "retraining": lambda _: _retraining(),
     "backtests": lambda fabs: backtests.study(fabs, lambda rows: print(table(rows, list(rows[0])))),

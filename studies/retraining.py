@@ -61,10 +61,13 @@ def _moved(name: str, load: Callable[[], Dataset], days: int) -> list[Case]:
     return [Case(name, load, days * DAY), Case(f"{name}, shuffled", load, days * DAY, is_shuffled=True)]
 
 
-CASES = (
+DATED = (
     *_moved("elec2", sets.elec2, 1),
     *_moved("flights", sets.flights, 1),
     *_moved("housing", sets.housing, 7),
+)
+CASES = (
+    *DATED,
     Case("SECOM", sets.secom, DAY),
     Case("APS", sets.aps, DAY, is_shuffled=True),
     Case("AI4I", sets.ai4i, DAY, is_shuffled=True),
@@ -148,6 +151,7 @@ class Moment:
     at: int
     data: Dataset
     known: Places  # (m,), when each label came
+    newest: Matrix | None = None  # rows whose labels have not come yet, as they will be charged
 
 
 def operate(case: Case, policy: str, fault: str | None = None) -> tuple[Floats, npt.NDArray[np.int64], int]:
@@ -161,7 +165,8 @@ def operate(case: Case, policy: str, fault: str | None = None) -> tuple[Floats, 
         seen, there = FAULTS[fault](data, np.flatnonzero((data.time >= middle) & (data.time < middle + FAULTY)))
     for at in range(begin, end, EVERY):
         rows = np.flatnonzero((data.time + case.late <= at) & there)
-        moment = Moment(at, seen.take(rows), data.time[rows] + case.late)
+        waiting = np.flatnonzero((data.time <= at) & (data.time + case.late > at))
+        moment = Moment(at, seen.take(rows), data.time[rows] + case.late, data.matrix.take(waiting))
         if serving is None or policy != "never":
             newer = _retrain(moment, serving, policy)
             models += newer is not serving
@@ -181,8 +186,8 @@ def _retrain(moment: Moment, serving: Service | None, policy: str) -> Service:
     if policy == "refit":
         return _refit(moment)
     if serving is None or policy == "always":
-        first, known = _record(moment, None, DecisionOutcome.PROMOTED, {}), (moment.data, moment.known, None)
-        return _serve(moment, _build_unchecked(moment) if policy == "always" else _build(*known), [first])
+        first = _record(moment, None, DecisionOutcome.PROMOTED, {})
+        return _serve(moment, _build_unchecked(moment) if policy == "always" else build_known(moment), [first])
     fresh = np.flatnonzero(moment.data.time > serving.until)
     if len(fresh) < 2:
         return serving
@@ -193,7 +198,7 @@ def _retrain(moment: Moment, serving: Service | None, policy: str) -> Service:
 def _weigh(moment: Moment, serving: Service, border: int, policy: str) -> Service:
     """The rules "fresh" and "better"."""
     data, settings = moment.data, config.Gate()
-    built = _build(data, moment.known, border)
+    built = _build(moment, border)
     rows = np.empty(0, np.int64) if built.forward is None else built.forward.rows
     said = np.empty(0, dtype=bool) if built.forward is None else built.forward.predicted.astype(bool)
     new = data.time > serving.until
@@ -211,12 +216,13 @@ def _prove(moment: Moment, serving: Service, border: int, _: str) -> Service:
     """The rule "proven": what came after the border judges, and trains nobody."""
     data, settings = moment.data, config.Gate()
     trains = np.flatnonzero(moment.known[:border] <= data.time[border])
-    built = _build(data.take(trains), moment.known[trains], None)
+    learned = replace(moment, data=data.take(trains), known=moment.known[trains])
+    built = build_known(learned)
     later = data.take(slice(border, None))
     said = built.model.score(later.matrix.select(built.model.features)).flagged
     allowed = gate.allowance(settings.yearly_error, _moment(moment.at), serving.made)
     found = gate.decide(_pair(later, serving, said), gate.Rule(), allowed)
-    return _settle(replace(moment, data=data.take(trains)), serving, built, found)
+    return _settle(learned, serving, built, found)
 
 
 def _pair(data: Dataset, serving: Service, said: npt.NDArray[np.bool_]) -> gate.PairedCosts:
@@ -256,14 +262,23 @@ def _serve(moment: Moment, built: FitResult, made: list[DecisionRecord]) -> Serv
 
 
 def _build_unchecked(moment: Moment) -> FitResult:
-    """Learn from all labels, whatever they say."""
-    with mock.patch("rowcast.fit.find_suspect_periods", return_value=()):
-        return _build(moment.data, moment.known, None)
+    """Learn from all rows, whatever they say."""
+    found = [
+        mock.patch(f"rowcast.fit.{name}", return_value=()) for name in ("find_suspect_periods", "find_changed_scales")
+    ]
+    with found[0], found[1]:
+        return build_known(moment)
 
 
-def _build(data: Dataset, known: Places, border: int | None) -> FitResult:
-    time, arrived = data.time * 1_000_000, known * 1_000_000
-    training = TrainingData(data.matrix, data.target, time, arrived, None, data.time // DAY, True, border)
+def build_known(moment: Moment) -> FitResult:
+    """Return a first model of what is known at a moment."""
+    return _build(moment, None)
+
+
+def _build(moment: Moment, border: int | None) -> FitResult:
+    data, time, arrived = moment.data, moment.data.time * 1_000_000, moment.known * 1_000_000
+    of_day = data.time // DAY
+    training = TrainingData(data.matrix, data.target, time, arrived, None, of_day, True, border, moment.newest)
     return fit_challenger(training, contract(data.matrix), config.Model(), data.task)
 
 

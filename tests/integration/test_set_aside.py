@@ -52,8 +52,26 @@ def test_a_person_is_told_of_labels_that_were_set_aside_until_they_are_mended(da
     assert (rows, standing) == (25 * EACH + 1, [])
     rows, [alert] = retrain(found, 36 * EACH)
     assert rows < 36 * EACH - 200
-    assert alert.title.startswith("labels of 2026-01-2")
+    assert alert.title.startswith("rows of 2026-01-2")
     assert "contradict what every model from before predicts" in alert.what
     database.run(f"UPDATE t SET failed = truth WHERE id >= {SHUFFLED[0]} AND id < {SHUFFLED[1]}")
     rows, standing = retrain(found, 40 * EACH)
     assert (rows, standing) == (40 * EACH + 1, [])
+
+
+def test_a_unit_that_is_wrong_up_to_the_newest_label_shows_in_the_rows_that_wait_for_theirs(
+    database: Place, tmp_path: Path
+) -> None:
+    fill(database)
+    database.run("UPDATE t SET failed = truth")
+    wrong, now = (30 * EACH, 36 * EACH), 38 * EACH
+    database.run(f"UPDATE t SET s2 = 1000 * s2 WHERE id >= {wrong[0]} AND id < {wrong[1]}")
+    database.run(f"UPDATE t SET failed = NULL WHERE id >= {wrong[1]}")
+    found = settings(database, tmp_path)
+    found = config.load(found.path, source={**found.source.model_dump(exclude_defaults=True), "exclude": ["truth"]})
+    rows, [alert] = retrain(found, now)
+    assert rows == wrong[0]
+    assert "hold values of 's2' on another scale than the rows before and after" in alert.what
+    database.run(f"UPDATE t SET s2 = 1000 * s2 WHERE id >= {wrong[1]}")  # it stays so
+    rows, standing = retrain(found, now + 1)
+    assert (rows, standing) == (wrong[1], [])

@@ -45,11 +45,11 @@ from rowcast.messages.events import (
     EVENT_TYPES,
     CostExceeded,
     Event,
-    LabelsSetAside,
     RowsChanged,
     RowsDrifted,
     RowsGone,
     RowsOverdue,
+    RowsSetAside,
     RowsUnusable,
     RunDied,
     RunFailed,
@@ -62,7 +62,7 @@ from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
 from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
-from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, LabelFault, PipelineName
+from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, PeriodFault, PipelineName
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 CANARIES = {
@@ -274,7 +274,7 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     RowsUnusable: lambda _: [RowsUnusable(30, 40, 0.1, AT, 7)],
     RowsChanged: lambda _: [RowsChanged(30, 40, 0.0, AT, 7)],
     RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
-    LabelsSetAside: lambda _: [LabelsSetAside(fault, "s1", 40, AT, AT, 0.5, 0.8, 2, AT, 7) for fault in LabelFault],
+    RowsSetAside: lambda _: [RowsSetAside(fault, "s1", 40, AT, AT, 0.5, 0.8, 2, AT, 7) for fault in PeriodFault],
     SinkTested: lambda _: [SinkTested(AT)],
 }
 

@@ -10,7 +10,7 @@ from rowcast.contract import ColumnRule, Contract
 from rowcast.fit import FitResult, TrainingData, fit_challenger
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
-from rowcast.store.records import LabelFault
+from rowcast.store.records import PeriodFault
 
 DAY = 86_400_000_000
 DAYS, EACH = 60, 50
@@ -50,14 +50,14 @@ def test_rows_that_are_as_ever_are_all_learned_from() -> None:
 @pytest.mark.parametrize(
     ("fault", "labels"),
     [
-        (LabelFault.LABELS_CONTRADICT, RANDOM.permutation(OUTCOME[BAD])),
-        (LabelFault.LABELS_CONTRADICT, np.roll(OUTCOME[BAD], 1)),  # joined to the row before
-        (LabelFault.LABELS_CONSTANT, False),
-        (LabelFault.LABELS_CONSTANT, True),
+        (PeriodFault.LABELS_CONTRADICT, RANDOM.permutation(OUTCOME[BAD])),
+        (PeriodFault.LABELS_CONTRADICT, np.roll(OUTCOME[BAD], 1)),  # joined to the row before
+        (PeriodFault.LABELS_CONSTANT, False),
+        (PeriodFault.LABELS_CONSTANT, True),
     ],
     ids=["shuffled", "of the row before", "all good", "all bad"],
 )
-def test_labels_that_contradict_what_every_model_said_before_are_set_aside(fault: LabelFault, labels: Any) -> None:
+def test_labels_that_contradict_what_every_model_said_before_are_set_aside(fault: PeriodFault, labels: Any) -> None:
     built = fitted(changed(BAD, labels))
     [(found, first, last)] = days(built)
     assert found is fault
@@ -79,10 +79,23 @@ def test_a_column_that_knows_the_outcome_for_a_while_is_found_and_named() -> Non
     values[BAD, 2] = OUTCOME[BAD] * 3.0
     built = fitted(OUTCOME, values)
     [found] = built.suspect_periods
-    assert (found.fault, found.column) == (LabelFault.COLUMN_KNOWS, "c")
+    assert (found.fault, found.column) == (PeriodFault.COLUMN_KNOWS, "c")
     assert found.auc is not None
     assert found.auc > 0.95 > 0.85 > found.usual_auc
     assert abs(found.first // EACH - 40) <= 3
+
+
+def test_the_column_that_usually_tells_most_is_found_to_know_the_outcome_to_the_row() -> None:
+    values, leak = VALUES.copy(), slice(40 * EACH + 20, 50 * EACH + 20)
+    outcome = values[:, 0] + 0.7 * values[:, 1] + 0.7 * np.random.default_rng(3).normal(size=ROWS) > 0.8
+    low, high = np.quantile(values[:, 0], (0.25, 0.75))
+    values[leak, 0] = np.where(outcome[leak], high, low)
+    [found] = fitted(outcome, values).suspect_periods
+    assert (found.fault, found.column) == (PeriodFault.COLUMN_KNOWS, "a")
+    assert found.usual_auc is not None
+    assert found.usual_auc > 0.8  # in a hundred rows, as many as a period has, close to knowing it
+    assert abs(found.first - leak.start) <= 20
+    assert abs(found.last + 1 - leak.stop) <= 20
 
 
 def test_a_relation_that_really_changed_is_learned_from() -> None:

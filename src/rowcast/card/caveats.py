@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from rowcast.card.figures import format_interval
 from rowcast.card.record import Card
 from rowcast.formatting import number, percent
-from rowcast.store.records import DecisionOutcome, LabelFault
+from rowcast.store.records import DecisionOutcome, PeriodFault
 
 FEW = 50  # rows of the rarer class out of fold, below which an interval says little
 _Z = 1.959964  # of a two-sided 95 % interval
@@ -147,8 +147,9 @@ def _suspects(card: Card) -> Iterator[str]:
 def _set_aside(card: Card) -> Iterator[str]:
     for each in card.metrics.get("set_aside") or []:
         why = {
-            LabelFault.LABELS_CONTRADICT: "their labels contradict what every model from before predicts",
-            LabelFault.LABELS_CONSTANT: "they hold one outcome alone",
-            LabelFault.COLUMN_KNOWS: f"column {each['column']} tells the outcome by itself, as if written after it",
-        }[LabelFault(each["fault"])]
+            PeriodFault.LABELS_CONTRADICT: "their labels contradict what every model from before predicts",
+            PeriodFault.LABELS_CONSTANT: "they hold one outcome alone",
+            PeriodFault.COLUMN_KNOWS: f"column {each['column']} tells the outcome by itself, as if written after it",
+            PeriodFault.SCALE_CHANGED: f"column {each['column']} was on another scale than before and after",
+        }[PeriodFault(each["fault"])]
         yield f"{each['rows']:,} labelled rows of {each['from'][:10]} to {each['to'][:10]} were set aside: {why}."

@@ -9,6 +9,7 @@ from rowcast.fetch.scope_counts import ScopeCounts, count_scope
 from rowcast.fetch.training import (
     TrainingRows,
     count_known_labels,
+    fetch_newest_rows,
     fetch_training_rows,
     find_initial_scope,
     find_newest_event,
@@ -26,6 +27,7 @@ __all__ = [
     "count_known_labels",
     "count_scope",
     "fetch_by_key",
+    "fetch_newest_rows",
     "fetch_training_rows",
     "find_initial_scope",
     "find_newest_event",

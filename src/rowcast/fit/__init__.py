@@ -17,6 +17,7 @@ from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
 from rowcast.fit.candidates import Candidate, default_candidates, user_candidate
+from rowcast.fit.changed_scales import find_changed_scales
 from rowcast.fit.column_sets import SetTrial, try_column_sets
 from rowcast.fit.cross_fitting import cross_fit
 from rowcast.fit.evaluation import Evaluation, evaluate
@@ -25,10 +26,11 @@ from rowcast.fit.folds import FOLDS
 from rowcast.fit.forward import ForwardPredictions, predict_forward
 from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.periods import SuspectPeriod, find_others, replace_rows
 from rowcast.fit.quality import measure_quality
 from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candidate
 from rowcast.fit.sharing import fit_candidate, share_fits
-from rowcast.fit.suspect_periods import SuspectPeriod, find_others, find_suspect_periods
+from rowcast.fit.suspect_periods import find_suspect_periods
 from rowcast.fit.training_data import TrainingData
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
@@ -103,13 +105,15 @@ def fit_challenger(
         if model.estimator == "default"
         else [user_candidate(model.estimator, seed)]
     )
+    suspects = find_changed_scales(training)
+    learned = find_others(suspects, len(given.target))
+    training = _take_enough(given, learned, model) if suspects else given
     scores, place = predict_out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
     tried = tried[: len(scores.raw)]
-    suspects = find_suspect_periods(training, scores, place)
-    learned = find_others(suspects, len(training.target))
-    if suspects:
-        training = training.take(learned)
-        _check_enough(training.target, model)
+    if more_suspects := find_suspect_periods(training, scores, place):
+        suspects = (*suspects, *(replace_rows(each, learned) for each in more_suspects))
+        learned = find_others(suspects, len(given.target))
+        training = _take_enough(given, learned, model)
         scores, place = predict_out_of_fold(training, tried, model, seed, lambda: 0.0)
     rows, later = predict_gate_rows(training, tried, model, seed)
     before = scores.take(place < (training.judged_from or 0))
@@ -146,6 +150,13 @@ def fit_challenger(
         forward=forward,
         suspect_periods=suspects,
     )
+
+
+def _take_enough(training: TrainingData, rows: npt.NDArray[np.int64], model: config.Model) -> TrainingData:
+    """The rows that are learned from. Raise TrainingError where they do not allow a model."""
+    taken = training.take(rows)
+    _check_enough(taken.target, model)
+    return taken
 
 
 def find_latest(time: npt.NDArray[np.int64], window: timedelta | None) -> slice:

@@ -18,11 +18,12 @@ import numpy.typing as npt
 
 from rowcast.fit.candidates.boosted_trees import train_booster
 from rowcast.fit.out_of_fold import OutOfFold
+from rowcast.fit.periods import SuspectPeriod, fit_ends, list_runs
 from rowcast.fit.selection import AVERAGE, add_average
 from rowcast.fit.training_data import TrainingData
 from rowcast.models import calibration
 from rowcast.models.target import Target
-from rowcast.store.records import LabelFault
+from rowcast.store.records import PeriodFault
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -36,23 +37,12 @@ _NEIGHBOUR_ERRORS, _NEIGHBOUR_LITTLE = 3.0, 0.6  # of a period beside one: it ma
 _EXPECTED = 30.0  # rows of a class, of which none came
 _AS_USUAL = 0.9  # of the chance of that class in all rows: less, and the models say that the period is another one
 _KNOWS, _KNEW = 0.995, 0.93  # area under the ROC curve of one column: in the period, and usually at most
-_TELLS, _SURER = 0.97, 4.0  # what models from before reach in the period at most; how many times their error is larger
+_FEW = 15  # rows of the rarer class, that ranking all of them first be no luck
+_TELLS, _SURER = 0.995, 4.0  # what models from before reach in the period at most; how many times their error is larger
 _UNLIKE = 0.95  # area under the ROC curve by which rows are told from all others: more is another population
 _OTHERS = 5_000  # rows that they are told from, at most about
 _QUICK = {"num_leaves": 8, "learning_rate": 0.1, "min_data_in_leaf": 10, "lambda_l2": 1.0, "seed": 0}
 _DAY = 86_400_000_000  # microseconds
-
-
-@dataclass(frozen=True)
-class SuspectPeriod:
-    """Training rows in time order that are not to be learned from."""
-
-    first: int  # place among the training rows
-    last: int
-    fault: LabelFault
-    auc: float | None  # in the period, of the models from before, or of the column; None where labels are constant
-    usual_auc: float  # the median of the periods
-    column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,14 +86,6 @@ def find_suspect_periods(training: TrainingData, scores: OutOfFold, place: Place
     return tuple(sorted(found, key=lambda each: each.first))
 
 
-def find_others(suspects: tuple[SuspectPeriod, ...], rows: int) -> Places:
-    """Return the places of the training rows that are in no suspect period."""
-    good = np.ones(rows, dtype=bool)
-    for each in suspects:
-        good[each.first : each.last + 1] = False
-    return np.flatnonzero(good)
-
-
 def _cut(time: Places, outcome: Bools) -> Places:
     share = min(outcome.mean(), 1 - outcome.mean())
     least = max(_ROWS, _RARER / max(share, 1e-9))
@@ -125,11 +107,11 @@ def _contradicting(training: TrainingData, periods: _Periods) -> Iterator[Suspec
     constant = _constant(periods)
     wrong |= constant
     wrong |= touched & (np.append(wrong[1:], False) | np.append(False, wrong[:-1]))
-    for first, last in _runs(wrong):
+    for first, last in list_runs(wrong):
         rows = periods.place[periods.bounds[first] : periods.bounds[last]]
         if not _is_new_relation(training, rows, usual) and not _is_another_population(training, rows):
             is_constant = bool(constant[first:last].any())
-            fault = LabelFault.LABELS_CONSTANT if is_constant else LabelFault.LABELS_CONTRADICT
+            fault = PeriodFault.LABELS_CONSTANT if is_constant else PeriodFault.LABELS_CONTRADICT
             shown = None if is_constant else float(np.nanmean(auc[first:last]))
             yield SuspectPeriod(int(rows[0]), int(rows[-1]), fault, shown, usual)
 
@@ -138,17 +120,11 @@ def _constant(periods: _Periods) -> Bools:
     """Which periods belong to a time in which none of a class came, of which as many were to come as ever, (p,)."""
     wrong = np.zeros(len(periods.bounds) - 1, dtype=bool)
     for outcome, chance in ((periods.outcome, periods.chance), (~periods.outcome, 1 - periods.chance)):
-        for first, last in _runs(np.array([not outcome[part].any() for part in periods.slices()])):
+        for first, last in list_runs(np.array([not outcome[part].any() for part in periods.slices()])):
             expected = chance[periods.bounds[first] : periods.bounds[last]]
             if expected.sum() > _EXPECTED and expected.mean() > _AS_USUAL * chance.mean():
                 wrong[first:last] = True
     return wrong
-
-
-def _runs(holds: Bools) -> Iterator[tuple[int, int]]:
-    """From where to before where it holds without a break."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], holds, [False]]).astype(int)))
-    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _is_new_relation(training: TrainingData, rows: Places, usual: float) -> bool:
@@ -186,23 +162,54 @@ def _knowing(training: TrainingData, periods: _Periods) -> Iterator[SuspectPerio
     ranked, models = [], np.array([_rank(*periods.of(part))[0] for part in periods.slices()])
     for part in periods.slices():
         values = matrix.values[periods.place[part]][:, numbers]
-        auc, error_here = _rank(periods.outcome[part], np.nan_to_num(values, nan=-np.inf))
+        auc = _rank(periods.outcome[part], np.nan_to_num(values, nan=-np.inf))[0]
         varies = np.fmax.reduce(values, axis=0) > np.fmin.reduce(values, axis=0)
-        ranked.append((np.where(varies, auc, np.nan), error_here))
-    strength = np.array([0.5 + np.abs(auc - 0.5) for auc, _ in ranked])  # (p, columns)
+        ranked.append(np.where(varies, auc, np.nan))
+    strength = 0.5 + np.abs(np.array(ranked) - 0.5)  # (p, columns)
     strength[:, np.isnan(strength).mean(axis=0) > 0.5] = np.nan  # one that is new has no usual strength
     with np.errstate(invalid="ignore"), warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of columns without any
         usual = np.nanmedian(strength, axis=0)
-        error = np.array([error for _, error in ranked])[:, None]
-        knows = (strength > _KNOWS) & (usual < _KNEW) & (strength - usual > _ERRORS * error)
+        surprise = _surprise(strength, usual, [periods.outcome[part] for part in periods.slices()])
+        rarer = np.array(
+            [min(periods.outcome[part].sum(), (~periods.outcome[part]).sum()) for part in periods.slices()]
+        )
+        knows = (strength > _KNOWS) & (usual < _KNEW) & (surprise > _ERRORS) & (rarer >= _FEW)[:, None]
         knows &= (models < _TELLS) & (1 - models > _SURER * (1 - strength))
     for column in np.flatnonzero(knows.any(axis=0)).tolist():
-        for first, last in _runs(knows[:, column]):
+        after = -1
+        for first, last in list_runs(knows[:, column]):
             rows = periods.place[periods.bounds[first] : periods.bounds[last]]
-            shown = float(strength[first:last, column].mean())
-            name = matrix.names[numbers[column]]
-            yield SuspectPeriod(int(rows[0]), int(rows[-1]), LabelFault.COLUMN_KNOWS, shown, float(usual[column]), name)
+            if rows[-1] <= after:
+                continue
+            begin, after = _extend(matrix.values[:, numbers[column]], training.target.values, rows)
+            shown, name = float(strength[first:last, column].mean()), matrix.names[numbers[column]]
+            yield SuspectPeriod(begin, after, PeriodFault.COLUMN_KNOWS, shown, float(usual[column]), name)
+
+
+def _extend(values: npt.NDArray[np.floating], outcome: Bools, rows: Places) -> tuple[int, int]:
+    """The first and the last row up to which a column that knows the outcome of `rows` knows it without a break."""
+    here, there = values[rows][~outcome[rows]], values[rows][outcome[rows]]
+    rises = np.nanmedian(there) > np.nanmedian(here)
+    border = np.nanmean([np.nanmax(here), np.nanmin(there)] if rises else [np.nanmin(here), np.nanmax(there)])
+    wrong = ((values > border) == rises) != outcome
+
+    return fit_ends(wrong, int(rows[0]), int(rows[-1]))
+
+
+def _surprise(strength: Floats, usual: Floats, outcomes: list[Bools]) -> Floats:
+    """By how many standard errors columns rank better than usual, in log odds, (p, columns).
+
+    The error is that of the usual area under the ROC curve in as many rows (Hanley and McNeil 1982, Radiology 143(1)).
+    """
+    positives = np.array([outcome.sum() for outcome in outcomes])[:, None]
+    negatives = np.array([len(outcome) for outcome in outcomes])[:, None] - positives
+    pairs = np.maximum(positives * negatives, 1)
+    both, above = usual / (2 - usual), 2 * usual**2 / (1 + usual)
+    spread = (positives - 1) * (both - usual**2) + (negatives - 1) * (above - usual**2)
+    error = np.sqrt(np.maximum(usual * (1 - usual) + spread, 0) / pairs) / (usual * (1 - usual))
+    shown = np.minimum(strength, 1 - 0.5 / pairs)
+    return np.asarray((np.log(shown / (1 - shown)) - np.log(usual / (1 - usual))) / error)
 
 
 def _rank(outcome: Bools, values: npt.NDArray[np.floating]) -> tuple[Floats, float]:

@@ -21,6 +21,7 @@ class TrainingData:
     block: npt.NDArray[np.int64] | None = None  # (n,), rows that share luck: of a group, else of a day; None: none do
     is_dated: bool = False  # whether `time` is microseconds since 1970, and not the row's place
     judged_from: int | None = None  # the first row that the gate judges the recipe by; None: it judges by other rows
+    newest: Matrix | None = None  # of the same columns: the newest rows without a label
 
     def take(self, rows: npt.NDArray[np.int64]) -> "TrainingData":
         """Return just these rows, which ascend; the gate's begin with the first of them that did."""

@@ -14,11 +14,11 @@ from rowcast.messages.events import (
     LOOKS,
     CostExceeded,
     Event,
-    LabelsSetAside,
     RowsChanged,
     RowsDrifted,
     RowsGone,
     RowsOverdue,
+    RowsSetAside,
     RowsUnusable,
     RunDied,
     RunFailed,
@@ -26,7 +26,7 @@ from rowcast.messages.events import (
     VersionDecided,
 )
 from rowcast.store.alert_record import Alert
-from rowcast.store.records import DecisionOutcome, EndCause, LabelFault
+from rowcast.store.records import DecisionOutcome, EndCause, PeriodFault
 
 _COMMANDS = {"full-pipeline": "run"}  # where it is not the pipeline's name
 _ADDRESS = re.compile(r"\b(?:sqlite|postgresql|mssql)[+\w]*://[^\s,;'\"]*[^\s,;:.'\"]")
@@ -112,35 +112,38 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
                 " --rescore scores these rows again; if not, mend the source"
             )
             return "scored rows have changed at the source", what, hint, "infer --rescore"
-        case LabelsSetAside():
+        case RowsSetAside():
             return _describe_set_aside(event)
         case SinkTested():
             what = "This is a test: whoever reads it gets messages about trouble and about decisions."
             return "test message", what, _NOTHING, "notify --test"
 
 
-def _describe_set_aside(event: LabelsSetAside) -> tuple[str, str, str, str]:
+def _describe_set_aside(event: RowsSetAside) -> tuple[str, str, str, str]:
     when = f"{event.begin:%Y-%m-%d} to {event.end:%Y-%m-%d}"
     rows = f"{event.rows:,} labelled rows of {when}"
-    match event.fault:
-        case LabelFault.LABELS_CONSTANT:
-            why = "hold one outcome alone, where every model says that both must have come"
-        case LabelFault.LABELS_CONTRADICT:
-            why = (
-                f"contradict what every model from before predicts (AUC {event.auc:.2f}, {event.usual_auc:.2f} is"
-                " usual), and cannot be predicted from one another either"
-            )
-        case LabelFault.COLUMN_KNOWS:
-            why = (
-                f"hold values of '{event.column}' that tell the outcome by themselves (AUC {event.auc:.2f},"
-                f" {event.usual_auc:.2f} is usual), as if written after it"
-            )
     hint = (
         "were they joined to the wrong rows, or filled in afterwards? Mend the source: the next 'rowcast retrain' looks"
         " again. If they are right, later rows will show it"
     )
+    match event.fault:
+        case PeriodFault.LABELS_CONSTANT:
+            why = "hold one outcome alone, where every model says that both must have come"
+        case PeriodFault.LABELS_CONTRADICT:
+            why = (
+                f"contradict what every model from before predicts (AUC {event.auc:.2f}, {event.usual_auc:.2f} is"
+                " usual), and cannot be predicted from one another either"
+            )
+        case PeriodFault.COLUMN_KNOWS:
+            why = (
+                f"hold values of '{event.column}' that tell the outcome by themselves (AUC {event.auc:.2f},"
+                f" {event.usual_auc:.2f} is usual), as if written after it"
+            )
+        case PeriodFault.SCALE_CHANGED:
+            why = f"hold values of '{event.column}' on another scale than the rows before and after"
+            hint = "did its unit change for a while? Mend the source: the next 'rowcast retrain' looks again"
     what = f"{rows} {why}. v{event.version} was trained and judged without them."
-    return f"labels of {when} were set aside", what, hint, f"models show {event.version}"
+    return f"rows of {when} were set aside", what, hint, f"models show {event.version}"
 
 
 def _as_sentence(text: str) -> str:

@@ -8,7 +8,7 @@ from rowcast.errors import dedup_key
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
 from rowcast.store.alert_record import Severity, State, join_topic
-from rowcast.store.records import DecisionOutcome, EndCause, LabelFault
+from rowcast.store.records import DecisionOutcome, EndCause, PeriodFault
 
 BY_HAND = ("step", "requeue", "import")  # pipelines that a person triggers, and that do not come again by themselves
 
@@ -216,16 +216,16 @@ class RowsChanged:
 
 
 @dataclass(frozen=True)
-class LabelsSetAside:
-    """Labelled rows of a period contradict all others, and were not learned from."""
+class RowsSetAside:
+    """Labelled rows of a period contradict all others, or hold a column on another scale: not learned from."""
 
-    fault: LabelFault
-    column: str | None  # that knows the outcome
+    fault: PeriodFault
+    column: str | None  # that knows the outcome, or whose scale changed
     rows: int
     begin: datetime  # event times
     end: datetime
-    auc: float | None  # in the period; None where labels are constant
-    usual_auc: float
+    auc: float | None  # in the period; None where it does not tell
+    usual_auc: float | None
     version: int  # that was trained without them
     at: datetime
     run_id: int
@@ -273,7 +273,7 @@ Event = (
     | RowsGone
     | RowsOverdue
     | RowsChanged
-    | LabelsSetAside
+    | RowsSetAside
     | SinkTested
 )
 EVENT_TYPES: tuple[type, ...] = get_args(Event)

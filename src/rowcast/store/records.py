@@ -93,12 +93,13 @@ class EndCause(StrEnum):
         return self not in (EndCause.DIED, EndCause.UNRECORDED)
 
 
-class LabelFault(StrEnum):
+class PeriodFault(StrEnum):
     """Why labelled rows of a period are not learned from."""
 
     LABELS_CONTRADICT = "labels contradict"  # what models from before predict
     LABELS_CONSTANT = "labels constant"  # where both outcomes must have come
     COLUMN_KNOWS = "column knows"  # the outcome, as if written after it
+    SCALE_CHANGED = "scale changed"  # of a column, and was back afterwards
 
 
 @dataclass(frozen=True)

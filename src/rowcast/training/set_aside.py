@@ -3,16 +3,16 @@
 from datetime import datetime
 
 from rowcast.job.run import Run
-from rowcast.messages.events import LabelsSetAside
-from rowcast.store.records import LabelFault
+from rowcast.messages.events import RowsSetAside
+from rowcast.store.records import PeriodFault
 
 
-def list_set_aside(run: Run, version: int) -> list[LabelsSetAside]:
+def list_set_aside(run: Run, version: int) -> list[RowsSetAside]:
     """Return an event for each period that a version was trained without."""
     periods = run.job.registry.version(version).metrics.get("set_aside") or []
     return [
-        LabelsSetAside(
-            fault=LabelFault(each["fault"]),
+        RowsSetAside(
+            fault=PeriodFault(each["fault"]),
             column=each["column"],
             rows=each["rows"],
             begin=datetime.fromisoformat(each["from"]),

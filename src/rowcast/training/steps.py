@@ -15,7 +15,8 @@ import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, features, fetch, fit, gate, history, monitor
-from rowcast.errors import TrainingError
+from rowcast.contract import Contract
+from rowcast.errors import DatabaseError, TrainingError
 from rowcast.formatting import count
 from rowcast.job.meaning import make_meaning, require_same_task
 from rowcast.job.run import Run
@@ -24,6 +25,7 @@ from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir, importable
 from rowcast.messages.decisions import describe_record
 from rowcast.models import imported
+from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.store.records import DecisionOutcome, DecisionRecord
@@ -49,6 +51,7 @@ log = structlog.get_logger("rowcast")
 OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
 _EXAMPLES = 20
+_NEWEST = 1_000  # rows without a label
 
 STEPS = tuple(SAVED)
 
@@ -220,7 +223,9 @@ def _build(run: Run, about: StepReport) -> None:
     is_dated = run.job.source.time is not None
     serves_gate = trains.column(PART).to_numpy() == GATE
     border = int(serves_gate.argmax()) if is_refit and serves_gate.any() else None
-    training = fit.TrainingData(matrix, target, event, known, groups(trains), blocks(run.job, trains), is_dated, border)
+    newest = _read_newest(run, contract, matrix.names)
+    alike = groups(trains), blocks(run.job, trains)
+    training = fit.TrainingData(matrix, target, event, known, *alike, is_dated, border, newest)
     model = import_file.load(run.work)
     tried: tuple[fit.SetTrial, ...] = ()
     if model is None and settings.features.auto:
@@ -284,6 +289,20 @@ def _build(run: Run, about: StepReport) -> None:
     about.rows_in, about.rows_out, about.columns = len(matrix), built.metrics["rows"], len(built.model.features)
     about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
     about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
+
+
+def _read_newest(run: Run, contract: Contract, names: tuple[str, ...]) -> Matrix | None:
+    """The newest rows without a label; None where the database cannot compute them, or nobody knows which are new."""
+    try:
+        found = run.job.retry(lambda: fetch.fetch_newest_rows(run.job.source, run.now, _NEWEST, names))
+    except DatabaseError as error:
+        if error.reason != "other":
+            raise
+        found = None
+    if found is None:
+        return None
+    good = check.check(found.rows, contract, found.misfits, run.job.settings.source.reading).good
+    return features.process(good, contract, names)
 
 
 def _quality(figures: dict[str, Any]) -> str:
