@@ -209,7 +209,29 @@ def _weigh(moment: Moment, serving: Service, border: int, policy: str) -> Servic
     allowed = gate.find_harm_allowance(settings.yearly_error, now, serving.made) if policy == "fresh" else None
     costs = _pair(data.take(rows), serving, said)
     found = gate.decide_by_expectation(costs, prior, allowed, max_harm=settings.max_harm)
+    if (
+        found.promote
+        and moment.newest is not None
+        and (held := _find_jump(data.take(rows), moment.newest, serving, built))
+    ):
+        found = gate.hold_back(found, held)
     return _settle(moment, serving, built, found)
+
+
+def _find_jump(judged: Dataset, newest: Matrix, serving: Service, built: FitResult) -> gate.HeldBack | None:
+    """Whether the newer model flags another share of the newest rows than the one that serves."""
+    if built.forward is None:
+        return None
+    said = built.forward.predicted.astype(bool)
+    later = built.model.score(newest.select(built.model.features)).flagged
+    return gate.find_jump(_share(serving.flag(newest), later), _share(serving.flag(judged.matrix), said))
+
+
+def _share(champion: npt.NDArray[np.bool_], challenger: npt.NDArray[np.bool_]) -> gate.Flagged:
+    if not len(champion):
+        return gate.Flagged(0, 0.0, 0.0, 0.0)
+    differing = float((champion != challenger).mean())
+    return gate.Flagged(len(champion), float(champion.mean()), float(challenger.mean()), differing)
 
 
 def _prove(moment: Moment, serving: Service, border: int, _: str) -> Service:

@@ -30,6 +30,7 @@ from rowcast.messages.events import (
     COST_TOPIC,
     DRIFT_TOPIC,
     GONE_TOPIC,
+    HELD_BACK_TOPIC,
     OVERDUE_TOPIC,
     SET_ASIDE_TOPIC,
     UNUSABLE_TOPIC,
@@ -52,6 +53,7 @@ from rowcast.store.records import (
     StepStatus,
 )
 from rowcast.training import import_file, policy, shadow_evaluation, steps
+from rowcast.training.guards import list_held_back
 from rowcast.training.set_aside import list_set_aside
 from rowcast.training.shadow_evaluation import ShadowDecision
 from rowcast.watch import arrivals, cost_alarm, drift
@@ -363,6 +365,7 @@ def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, st
     result.decision = steps.read_decision(run)
     result.retrain = f"v{result.decision.version} {describe_record(result.decision)}"
     raising.alert_watched(job, SET_ASIDE_TOPIC, list_set_aside(run, result.decision.version))
+    raising.alert_watched(job, HELD_BACK_TOPIC, list_held_back(run, result.decision))
 
 
 def _due(job: Job, now: datetime, result: Result) -> Due:

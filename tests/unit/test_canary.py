@@ -40,6 +40,7 @@ from rowcast.errors import (
     describe,
 )
 from rowcast.fit.candidates.user import user_candidate
+from rowcast.gate import Guard, HeldBack
 from rowcast.messages.alerts import render_alert
 from rowcast.messages.events import (
     EVENT_TYPES,
@@ -55,6 +56,7 @@ from rowcast.messages.events import (
     RunFailed,
     SinkTested,
     VersionDecided,
+    VersionHeldBack,
 )
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models.artifact import Model
@@ -275,6 +277,9 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     RowsChanged: lambda _: [RowsChanged(30, 40, 0.0, AT, 7)],
     RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
     RowsSetAside: lambda _: [RowsSetAside(fault, "s1", 40, AT, AT, 0.5, 0.8, 2, AT, 7) for fault in PeriodFault],
+    VersionHeldBack: lambda canary: [
+        VersionHeldBack(3, 2, HeldBack(guard, 80, 20, 100, "tool", canary), AT, 7) for guard in Guard
+    ],
     SinkTested: lambda _: [SinkTested(AT)],
 }
 

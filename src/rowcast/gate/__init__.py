@@ -5,6 +5,7 @@ is expected.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from rowcast.gate.expected_gain import (
     learn_curve,
     make_prior,
 )
+from rowcast.gate.guards import Flagged, Guard, HeldBack, find_jump, find_lost_group, find_lost_labels
 from rowcast.gate.paired_costs import PairedCosts
 from rowcast.gate.proven import CONFIDENCE, Rule, decide
 from rowcast.gate.watch import Watch, find_watch
@@ -36,7 +38,10 @@ __all__ = [
     "DecisionOutcome",
     "Evidence",
     "FirstEvidence",
+    "Flagged",
     "Growth",
+    "Guard",
+    "HeldBack",
     "LearningCurve",
     "PairedCosts",
     "Prior",
@@ -48,8 +53,12 @@ __all__ = [
     "decide",
     "decide_by_expectation",
     "find_harm_allowance",
+    "find_jump",
+    "find_lost_group",
+    "find_lost_labels",
     "find_watch",
     "first",
+    "hold_back",
     "learn_curve",
     "make_prior",
 ]
@@ -58,6 +67,13 @@ __all__ = [
 def first(metrics: Mapping[str, Any]) -> Decision:
     """Return the decision on the first version, which has nobody to beat; `metrics` are those of its build."""
     return Decision(DecisionOutcome.PROMOTED, Cause.FIRST, FirstEvidence.of(metrics))
+
+
+def hold_back(decision: Decision, why: HeldBack) -> Decision:
+    """Return a decision by which the version does not serve, since something is suspect."""
+    assert isinstance(decision.evidence, Evidence)
+    evidence = replace(decision.evidence, held_back=why, level=0.0)
+    return replace(decision, outcome=DecisionOutcome.UNDECIDED, cause=Cause.HELD_BACK, evidence=evidence)
 
 
 def auc(outcome: npt.NDArray[np.bool_], score: npt.NDArray[np.float64]) -> float | None:

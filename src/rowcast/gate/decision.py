@@ -6,12 +6,13 @@ from enum import StrEnum
 from typing import Any, Literal, Self
 
 from rowcast.errors import RowcastError
+from rowcast.gate.guards import HeldBack
 from rowcast.store.records import DecisionOutcome
 
 _LATER = ("judged_to", "auc_champion", "auc_challenger", "shadow")  # are added by whoever knows them
 _WEIGHED = ("relative_gain", "relative_error", "prior_gain", "prior_error", "expected_gain", "needed_gain", "max_harm")
 _EXPECTED = (*_WEIGHED, "growth", "growth_judged")
-_SOME = (*_LATER, *_EXPECTED, "harm")  # are left out where they are not known
+_SOME = (*_LATER, *_EXPECTED, "harm", "held_back")  # are left out where they are not known
 
 
 class Cause(StrEnum):
@@ -31,6 +32,7 @@ class Cause(StrEnum):
     NOTHING_NEW = "nothing new"  # no label has come since the champion was trained
     NOT_COMPARABLE = "not comparable"  # one of the versions cannot score
     CHAMPION_CHANGED = "champion changed"  # since the rows were fetched
+    HELD_BACK = "held back"  # it would serve, but what it learned from, or does, is suspect
     OVERTAKEN = "overtaken"  # another version was decided on meanwhile
 
 
@@ -67,6 +69,7 @@ class Evidence:
     needed_gain: float | None = None  # on the rows, at which the decision would turn
     max_harm: float | None = None
     harm: float | None = None  # the chance of more than `max_harm`
+    held_back: HeldBack | None = None  # HELD_BACK: why
 
     def to_dict(self) -> dict[str, Any]:
         """Return the evidence as it is kept in JSON."""

@@ -24,7 +24,9 @@ from rowcast.messages.events import (
     RunFailed,
     SinkTested,
     VersionDecided,
+    VersionHeldBack,
 )
+from rowcast.messages.held_back import describe_held_back
 from rowcast.store.alert_record import Alert
 from rowcast.store.records import DecisionOutcome, EndCause, PeriodFault
 
@@ -114,6 +116,13 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
             return "scored rows have changed at the source", what, hint, "infer --rescore"
         case RowsSetAside():
             return _describe_set_aside(event)
+        case VersionHeldBack():
+            what = f"v{event.version} would serve, but {describe_held_back(event.held, values=values)}."
+            hint = (
+                f"v{event.champion} goes on. Is the source whole, and are its units as before? If so,"
+                f" 'rowcast promote {event.version}' puts it in service; the next 'rowcast retrain' looks again"
+            )
+            return f"v{event.version} was held back", what, hint, f"models show {event.version}"
         case SinkTested():
             what = "This is a test: whoever reads it gets messages about trouble and about decisions."
             return "test message", what, _NOTHING, "notify --test"

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from rowcast.formatting import count, number, significant
 from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
+from rowcast.messages.held_back import describe_held_back
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 _SIMPLE = (
@@ -99,6 +100,8 @@ def _why(decision: Decision, evidence: Evidence) -> str:
             return f"the champion changed since data-fetch, {changed}; 'rowcast retrain' judges anew"
         case Cause.OVERTAKEN:
             return "another version was decided on while this one was judged; 'rowcast retrain' judges anew"
+        case Cause.HELD_BACK if evidence.held_back is not None:
+            return f"held back: {describe_held_back(evidence.held_back)}; 'rowcast promote' can decide"
         case Cause.EXPECTED | Cause.RISKY:
             return _describe_expectation(decision, evidence)
         case _:

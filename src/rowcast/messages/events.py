@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, get_args
 
 from rowcast.errors import dedup_key
+from rowcast.gate import HeldBack
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor.track_record import CostExcess
 from rowcast.store.alert_record import Severity, State, join_topic
@@ -20,6 +21,7 @@ GONE_TOPIC = "gone"
 LOOKS = 30  # back to which it is known how many rows there were
 CHANGED_TOPIC = "changed"
 SET_ASIDE_TOPIC = "set aside"
+HELD_BACK_TOPIC = "held back"
 
 
 @dataclass(frozen=True)
@@ -245,6 +247,26 @@ class RowsSetAside:
         return self.topic
 
 
+@dataclass(frozen=True)
+class VersionHeldBack:
+    """A version would serve, but what it learned from, or does, is suspect: a person decides."""
+
+    version: int
+    champion: int
+    held: HeldBack
+    at: datetime
+    run_id: int
+
+    topic: str = HELD_BACK_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+
+    @property
+    def dedup_key(self) -> str:
+        """The same trouble, whichever version shows it."""
+        return f"{self.held.guard} {self.held.column or ''}".strip()
+
+
 def cost_key(version: int, kind: str) -> str:
     """Return the `dedup_key` of a version that costs too much by one kind of figure."""
     return f"v{version}:{kind}"
@@ -274,6 +296,7 @@ Event = (
     | RowsOverdue
     | RowsChanged
     | RowsSetAside
+    | VersionHeldBack
     | SinkTested
 )
 EVENT_TYPES: tuple[type, ...] = get_args(Event)

@@ -22,6 +22,7 @@ from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.store.registry import Version
 from rowcast.training import import_file
 from rowcast.training.comparison import decide, find_window, pair_costs, tell_recipe
+from rowcast.training.guards import find_held_back
 from rowcast.training.import_file import GATE
 
 PART = "rowcast.part"  # beside each training row: what it serves
@@ -71,6 +72,10 @@ def judge(
         evidence, cause = gate.Evidence(rows=rows.num_rows), gate.Cause.NOT_COMPARABLE
         return gate.Decision(DecisionOutcome.UNDECIDED, cause, evidence, champion=champion.version, error=error)
     decision = decide(job, costs, run.now, decisions, tell_recipe(champion, challenger), growth)
+    if decision.promote:
+        pair = said[0], said[1] if predicted is None else predicted
+        held = find_held_back(run, (champion, challenger), models, pair)
+        decision = decision if held is None else gate.hold_back(decision, held)
     about.rows_in = about.rows_out = rows.num_rows
     added: dict[str, Any] = {"judged_to": _newest(job, rows)}
     if models[0].kind == "binary" and predicted is None:

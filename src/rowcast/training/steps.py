@@ -15,8 +15,7 @@ import pyarrow.compute as pc
 import structlog
 
 from rowcast import check, features, fetch, fit, gate, history, monitor
-from rowcast.contract import Contract
-from rowcast.errors import DatabaseError, TrainingError
+from rowcast.errors import TrainingError
 from rowcast.formatting import count
 from rowcast.job.meaning import make_meaning, require_same_task
 from rowcast.job.run import Run
@@ -25,14 +24,15 @@ from rowcast.job.step_record import StepReport, record_step
 from rowcast.job.workdir import WorkDir, importable
 from rowcast.messages.decisions import describe_record
 from rowcast.models import imported
-from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.source import FRESH, GROUP, KNOWN, LABEL, TIME, Fetched, take_rows
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 from rowcast.training import import_file
 from rowcast.training.comparison import blocks, find_window, groups, make_record
 from rowcast.training.evidence import CHECKED, PART, judge, refits, save_forward
+from rowcast.training.guards import count_categories
 from rowcast.training.import_file import GATE, NEITHER, TRAIN
+from rowcast.training.newest_rows import read_newest_rows
 from rowcast.training.past import (
     add_rules,
     list_learned,
@@ -51,7 +51,6 @@ log = structlog.get_logger("rowcast")
 OUTCOME = "rowcast.outcome"
 UNDECIDED = DecisionOutcome.UNDECIDED
 _EXAMPLES = 20
-_NEWEST = 1_000  # rows without a label
 
 STEPS = tuple(SAVED)
 
@@ -223,7 +222,7 @@ def _build(run: Run, about: StepReport) -> None:
     is_dated = run.job.source.time is not None
     serves_gate = trains.column(PART).to_numpy() == GATE
     border = int(serves_gate.argmax()) if is_refit and serves_gate.any() else None
-    newest = _read_newest(run, contract, matrix.names)
+    newest = read_newest_rows(run, contract, matrix.names)
     alike = groups(trains), blocks(run.job, trains)
     training = fit.TrainingData(matrix, target, event, known, *alike, is_dated, border, newest)
     model = import_file.load(run.work)
@@ -264,6 +263,7 @@ def _build(run: Run, about: StepReport) -> None:
         "dropped": {**unlearned["dropped"], **built.dropped},
         "unreadable": unlearned["unreadable"],
         "importance": built.features_ranked,
+        "categories": count_categories(matrix),
     }
     if tried:
         about_it["history"] = [trial.to_dict() for trial in tried]
@@ -289,20 +289,6 @@ def _build(run: Run, about: StepReport) -> None:
     about.rows_in, about.rows_out, about.columns = len(matrix), built.metrics["rows"], len(built.model.features)
     about.metrics = {name: value for name, value in built.metrics.items() if not isinstance(value, list)}
     about.note = f"v{version}: {built.metrics['candidate']}, out of fold {_quality(built.metrics)}"
-
-
-def _read_newest(run: Run, contract: Contract, names: tuple[str, ...]) -> Matrix | None:
-    """The newest rows without a label; None where the database cannot compute them, or nobody knows which are new."""
-    try:
-        found = run.job.retry(lambda: fetch.fetch_newest_rows(run.job.source, run.now, _NEWEST, names))
-    except DatabaseError as error:
-        if error.reason != "other":
-            raise
-        found = None
-    if found is None:
-        return None
-    good = check.check(found.rows, contract, found.misfits, run.job.settings.source.reading).good
-    return features.process(good, contract, names)
 
 
 def _quality(figures: dict[str, Any]) -> str:
