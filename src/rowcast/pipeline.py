@@ -1,11 +1,9 @@
 """retrain, infer and full-pipeline: the only place that knows the order of steps."""
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -17,35 +15,25 @@ from rowcast.config import Settings
 from rowcast.engines import Engine
 from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
-from rowcast.errors import BusyError, RowcastError, RunError, UsageError, as_rowcast_error, describe
+from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
 from rowcast.job.run import Run
-from rowcast.job.step_record import StepReport, emit_run_figures, record_step
-from rowcast.job.workdir import WorkDir
 from rowcast.job.workdir import work_root as work_root
 from rowcast.messages.decisions import describe_record
 from rowcast.messages.events import (
-    CHANGED_TOPIC,
-    COST_TOPIC,
-    DRIFT_TOPIC,
-    GONE_TOPIC,
     HELD_BACK_TOPIC,
-    OVERDUE_TOPIC,
     SET_ASIDE_TOPIC,
-    UNUSABLE_TOPIC,
-    Event,
 )
 from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models import imported
-from rowcast.scoring import infer, reloaded, shadow
-from rowcast.scoring.request import Outcome, ScoringRequest
+from rowcast.monitor_step import watch_rows
+from rowcast.recorded_run import Result, begin_run, go_on_after, open_work
+from rowcast.scoring import infer, shadow
+from rowcast.scoring.request import ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.scoring.required_columns import check_columns, check_overrides
-from rowcast.store import heartbeat
 from rowcast.store.records import (
-    DecisionRecord,
-    EndCause,
     PipelineName,
     RunOptions,
     RunRecord,
@@ -55,44 +43,16 @@ from rowcast.store.records import (
 from rowcast.training import import_file, policy, shadow_evaluation, steps
 from rowcast.training.guards import list_held_back
 from rowcast.training.set_aside import list_set_aside
-from rowcast.training.shadow_evaluation import ShadowDecision
-from rowcast.watch import arrivals, cost_alarm, drift
 
 log = structlog.get_logger("rowcast")
 
 Pipeline = Literal["retrain", "infer", "full-pipeline"]
-_WATCHED: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]], ...] = (
-    (UNUSABLE_TOPIC, arrivals.watch_unusable),
-    (GONE_TOPIC, arrivals.watch_gone),
-    (OVERDUE_TOPIC, arrivals.watch_overdue),
-    (CHANGED_TOPIC, reloaded.watch_changed),
-    (DRIFT_TOPIC, drift.watch),
-    (COST_TOPIC, cost_alarm.watch),
-)
-_DECIDING = (DRIFT_TOPIC, COST_TOPIC)  # on which a retraining policy may act
 _TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
 
 def ignore_progress(_done: int, _total: int) -> None:
     """Do nothing with the progress of a run that nobody watches."""
-
-
-@dataclass
-class Result:
-    """What a run came to."""
-
-    pipeline: PipelineName
-    run_id: int = 0  # given when it has begun
-    status: RunStatus = RunStatus.DONE
-    retrain: str = ""  # what became of retraining, or why it was not due
-    decision: DecisionRecord | None = None  # the gate's, where it decided
-    shadow_evaluation: list[ShadowDecision] = field(default_factory=list)
-    requeued: int | None = None  # rows that are scored once more
-    outcome: Outcome | None = None  # of scoring
-    champion: int | None = None
-    error: RowcastError | None = None
-    failures: raising.Failures = field(default_factory=dict)  # what was tried, and why it failed where it did
 
 
 def run(
@@ -134,7 +94,7 @@ def _run(job: Job, result: Result, request: ScoringRequest, options: RunOptions,
     pipeline, now = result.pipeline, request.now
     if pipeline is PipelineName.INFER and job.registry.champion() is None:
         raise infer.no_champion(job)
-    with _begin(job, result, now, options=options):
+    with begin_run(job, result, now, options=options):
         as_of = now.isoformat(timespec="seconds")
         log.info(f"{pipeline} begins", run=result.run_id, job=job.settings.name, as_of=as_of)
         if pipeline is not PipelineName.INFER:
@@ -165,15 +125,15 @@ def resume(settings: Settings, run_id: int | None = None, *, progress: Progress 
         result, now = Result(found.pipeline), found.as_of
         recorded_steps = job.runs.steps(found.run_id)
         done = {(step.name, step.row_set) for step in recorded_steps if step.status is StepStatus.DONE}
-        with _begin(job, result, now, found):
+        with begin_run(job, result, now, found):
             as_of = now.isoformat(timespec="seconds")
             log.info("resume begins", run=result.run_id, pipeline=result.pipeline, as_of=as_of)
             if result.pipeline is PipelineName.STEP:
-                by_hand.resume(Run(job, result.run_id, now, _work(job, result.run_id)), done)
+                by_hand.resume(Run(job, result.run_id, now, open_work(job, result.run_id)), done)
                 return result
             begun = [step for step in recorded_steps if step.row_set != "score"]
             if result.pipeline is not PipelineName.INFER and ("gate", "-") not in done:
-                if result.pipeline is PipelineName.IMPORT and import_file.load(_work(job, result.run_id)) is None:
+                if result.pipeline is PipelineName.IMPORT and import_file.load(open_work(job, result.run_id)) is None:
                     raise RunError("the model's file is no longer kept", hint="'rowcast models import' takes it again")
                 if begun or result.pipeline in _TRAINS:
                     _train_or_go_on(job, result, now, done, result.pipeline in _TRAINS)
@@ -198,8 +158,8 @@ def import_model(settings: Settings, path: Path, trained_to: str, *, as_of: str 
         imported.check_file(path.name, data)  # before anything is recorded or copied
         now = resolve_now(settings, as_of, job.store)
         result = Result(PipelineName.IMPORT)
-        with _begin(job, result, now):
-            import_file.keep(_work(job, result.run_id), import_file.ImportedFile(path.name, data, seen))
+        with begin_run(job, result, now):
+            import_file.keep(open_work(job, result.run_id), import_file.ImportedFile(path.name, data, seen))
             _train_or_go_on(job, result, now, set(), forced=True)
         return result
 
@@ -231,8 +191,8 @@ def step(
                     f"{name} works as of its run's data-fetch", hint="give --as-of to 'rowcast step data-fetch'"
                 )
             result, now = Result(found.pipeline), found.as_of
-        with _begin(job, result, now, found):
-            work = _work(job, result.run_id)
+        with begin_run(job, result, now, found):
+            work = open_work(job, result.run_id)
             by_hand.step(Run(job, result.run_id, now, work), name, accept_quarantine=accept_quarantine)
             if name == "gate":
                 result.decision = steps.read_decision(Run(job, result.run_id, now, work))
@@ -246,16 +206,10 @@ def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
             job.source.interpret_key(chosen.key)  # a mistyped one is no run
         now = job.store.now()
         result = Result(PipelineName.REQUEUE)
-        with _begin(job, result, now):
-            run = Run(job, result.run_id, now, _work(job, result.run_id))
+        with begin_run(job, result, now):
+            run = Run(job, result.run_id, now, open_work(job, result.run_id))
             result.requeued = job.retry(lambda: requeue_quarantined(run, chosen))
         return result
-
-
-def _work(job: Job, run_id: int) -> WorkDir:
-    work = WorkDir(work_root(job.settings), run_id)
-    work.prune()
-    return work
 
 
 def _find_unfinished(job: Job) -> RunRecord:
@@ -263,52 +217,6 @@ def _find_unfinished(job: Job) -> RunRecord:
         if found.status is not RunStatus.DONE and found.pipeline.is_pipeline:
             return found
     raise RunError(f"every run of job '{job.settings.name}' is done", hint="'rowcast run' starts another")
-
-
-@contextmanager
-def _begin(
-    job: Job,
-    result: Result,
-    now: datetime,
-    found: RunRecord | None = None,
-    options: RunOptions | None = None,
-) -> Iterator[None]:
-    """Begin a run, or go on with the one found; keep its lease while it lasts, and close its record in any case."""
-    begun = time.perf_counter()
-    try:
-        if found is None:
-            result.run_id = job.retry(lambda: job.runs.start(result.pipeline, now, job.settings.sha256(), options))
-        else:
-            job.runs.reopen(found)
-            result.run_id = found.run_id
-        with heartbeat(job.store, partial(job.runs.renewal, result.run_id)):
-            raising.alert_death_before(job, result.run_id, now)
-            yield
-    except BaseException as error:
-        if isinstance(error, BusyError) and not result.run_id:
-            raise
-        failed = isinstance(error, Exception)
-        result.status = RunStatus.FAILED if failed else RunStatus.INTERRUPTED
-        written = bool(result.run_id) and raising.alert_end(job, result, now, error)
-        with suppress(RowcastError):  # a database that is away cannot be told so
-            job.store.reconnect()  # an interruption can leave a transaction open
-            if result.run_id:
-                cause = EndCause.ERROR if failed else EndCause.STOPPED
-                job.runs.finish(result.run_id, result.status, cause, describe(error, details=True))
-            else:
-                job.runs.settle()  # it may have begun unheard
-        log.error(f"{result.pipeline} {result.status}", run=result.run_id or None, error=error)
-        emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
-        if written:
-            raising.deliver(job)
-        raise
-    result.champion = job.retry(job.registry.champion)
-    what = describe(result.error, details=True) if result.error else None
-    raising.alert_end(job, result, now)
-    job.retry(lambda: job.runs.finish(result.run_id, result.status, EndCause.COMPLETED, what))
-    log.info(f"{result.pipeline} {result.status}", run=result.run_id)
-    emit_run_figures(job.settings.name, result.pipeline, result.status, time.perf_counter() - begun, result.outcome)
-    raising.deliver(job)
 
 
 def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
@@ -329,16 +237,7 @@ def _evaluate_shadow(job: Job, result: Result, now: datetime, *, training: bool)
         with raising.note_failure(result.failures, "gate"):
             result.shadow_evaluation = shadow_evaluation.evaluate(job, result.run_id, now, training=training)
     except Exception as error:
-        _goes_on(result, error, "what was scored in the shadow could not be judged")
-
-
-def _goes_on(result: Result, error: Exception, what: str) -> RowcastError:
-    """Say what failed: whatever it is, the champion can still score, and if it cannot it says so itself."""
-    known = as_rowcast_error(error)
-    result.status, result.error = RunStatus.PARTIAL, result.error or known
-    log.error(what, error=known)
-    log.debug("where it failed", exc_info=True)
-    return known
+        go_on_after(result, error, "what was scored in the shadow could not be judged")
 
 
 def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str, str]], forced: bool) -> None:
@@ -355,12 +254,12 @@ def _train_or_go_on(job: Job, result: Result, now: datetime, done: set[tuple[str
     except Exception as error:
         if forced or job.registry.champion() is None:
             raise
-        result.retrain = f"failed: {_goes_on(result, error, 'retraining failed, the champion goes on scoring').what}"
+        result.retrain = f"failed: {go_on_after(result, error, 'retraining failed, the champion goes on scoring').what}"
 
 
 def _train_from(job: Job, result: Result, now: datetime, done: set[tuple[str, str]]) -> None:
     """Train from the first step that is not done, or whose input is gone."""
-    run = Run(job, result.run_id, now, _work(job, result.run_id))
+    run = Run(job, result.run_id, now, open_work(job, result.run_id))
     steps.train(run, steps.first_unfinished(done, run.work))
     result.decision = steps.read_decision(run)
     result.retrain = f"v{result.decision.version} {describe_record(result.decision)}"
@@ -376,7 +275,7 @@ def _due(job: Job, now: datetime, result: Result) -> Due:
         with raising.note_failure(result.failures, "quality"):
             return policy.check_figures(job, now, result.run_id, due)
     except Exception as error:
-        known = _goes_on(result, error, "quality could not be measured")
+        known = go_on_after(result, error, "quality could not be measured")
         return Due(DueCause.UNMEASURED, error=known)
 
 
@@ -398,7 +297,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         request = replace(request, shadows=job.retry(lambda: shadow.find_versions(job, request.now)))
         shadow.forget(job, request.now)
         if rescore:
-            run = Run(job, result.run_id, request.now, _work(job, result.run_id))
+            run = Run(job, result.run_id, request.now, open_work(job, result.run_id))
             result.requeued = job.retry(lambda: requeue_changed(run))
             log.info("changed rows are scored once more", rows=result.requeued)
         with _open_engine(request) as engine:
@@ -413,8 +312,8 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         result.failures["infer"] = first
         what = f"{batches} batch{'es' if batches > 1 else ''} could not be scored and stay pending: {first.what}"
         result.status, result.error = RunStatus.PARTIAL, RunError(what, hint=first.hint, detail=first.detail)
-    topics = _DECIDING if request.is_replay else tuple(topic for topic, _ in _WATCHED)
-    _watch(Run(job, result.run_id, request.now, _work(job, result.run_id)), result, topics)
+    run = Run(job, result.run_id, request.now, open_work(job, result.run_id))
+    watch_rows(run, result, is_replay=request.is_replay)
 
 
 def _prune(job: Job) -> None:
@@ -436,19 +335,3 @@ def _open_engine(request: ScoringRequest) -> Iterator[Engine]:
         return
     with open_dask(about.scheduler, about.workers, ("rowcast", "lightgbm")) as engine:
         yield engine
-
-
-def _watch(run: Run, result: Result, topics: Sequence[str]) -> None:
-    """Look whether the rows have changed, and write down what a person should know. They are scored in any case."""
-    job = run.job
-    try:
-        with (
-            raising.note_failure(result.failures, "monitor"),
-            record_step(job.runs, run.run_id, "monitor", "score") as about,
-        ):
-            for topic, watch in [each for each in _WATCHED if each[0] in topics]:
-                found = job.retry(partial(watch, run, about))
-                if found is not None:
-                    raising.alert_watched(job, topic, found)
-    except Exception as error:
-        _goes_on(result, error, "the rows could not be watched")

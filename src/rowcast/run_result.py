@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from rowcast.errors import RowcastError, RunError, describe
-from rowcast.pipeline import Result
+from rowcast.recorded_run import Result
 from rowcast.store.records import DecisionRecord, PipelineName, RunStatus
 from rowcast.training.shadow_evaluation import ShadowDecision
 

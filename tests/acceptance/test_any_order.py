@@ -36,6 +36,7 @@ from rowcast import config, pipeline, promotion
 from rowcast.audit import audit
 from rowcast.errors import QuarantineError
 from rowcast.job.opening import open_job
+from rowcast.recorded_run import Result
 from rowcast.scoring.requeue import RequeueFilter
 
 pytest_plugins = ("job_fixtures",)
@@ -448,7 +449,7 @@ class Life(RuleBasedStateMachine):
 
     # What they must have come to
 
-    def lived(self, death: Death | None, work: Callable[[], pipeline.Result]) -> pipeline.Result | None:
+    def lived(self, death: Death | None, work: Callable[[], Result]) -> Result | None:
         """What a process came to; None where it died, or was stopped by too many bad rows."""
         self.is_sound = False
         try:
@@ -467,7 +468,7 @@ class Life(RuleBasedStateMachine):
         self.look_at_scoring(result, since, moved)
 
     def look_at_scoring(
-        self, result: pipeline.Result | None, since: int | None = None, moved: set[int] | frozenset[int] = frozenset()
+        self, result: Result | None, since: int | None = None, moved: set[int] | frozenset[int] = frozenset()
     ) -> None:
         """All rows that were looked for are placed once; an unfinished run may have got to any part of them."""
         model, store = self.model, self.fab.store()
@@ -496,7 +497,7 @@ class Life(RuleBasedStateMachine):
         model.complete_to = store.complete_to
         self.look_at_plans(store, left)
 
-    def look_at_history(self, result: pipeline.Result | None, store: Store, moved: set[int]) -> None:
+    def look_at_history(self, result: Result | None, store: Store, moved: set[int]) -> None:
         if result is not None or store.history != self.model.history:
             self.model.move_to_history(moved)
         assert store.history == self.model.history

@@ -14,6 +14,7 @@ from conftest import Place
 from rowcast import config, pipeline
 from rowcast.init import quote
 from rowcast.job.opening import open_job
+from rowcast.recorded_run import Result
 
 ROWS, LABELLED = 160, 120
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ class Odd:
         path.write_text("\n".join(['name = "wafers"', "[source]", *lines, QUICK, text]), encoding="utf-8")
         return config.load(path)
 
-    def run(self, text: str = "", pipeline_name: pipeline.Pipeline = "full-pipeline", **source: Any) -> pipeline.Result:
+    def run(self, text: str = "", pipeline_name: pipeline.Pipeline = "full-pipeline", **source: Any) -> Result:
         """Train and score, and return what the run came to."""
         return pipeline.run(self.settings(text, **source), pipeline_name)
 

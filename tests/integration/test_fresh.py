@@ -11,6 +11,7 @@ from rowcast import config, gate, pipeline
 from rowcast.gate.expected_gain import DEFAULT
 from rowcast.init import quote
 from rowcast.job.opening import open_job
+from rowcast.recorded_run import Result
 from rowcast.store.records import DecisionOutcome
 from rowcast.training.comparison import decide
 from rowcast.watch import quality
@@ -48,7 +49,7 @@ def moment(row: int) -> str:
     return f"{START + timedelta(hours=row):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def retrain(found: config.Settings, row: int) -> pipeline.Result:
+def retrain(found: config.Settings, row: int) -> Result:
     return pipeline.run(found, "retrain", as_of=moment(row))
 
 

@@ -10,6 +10,7 @@ from test_fresh import settings
 
 from rowcast import config, pipeline, promotion
 from rowcast.job.opening import open_job
+from rowcast.recorded_run import Result
 from rowcast.store.alert_record import Alert
 from rowcast.store.records import DecisionOutcome
 
@@ -34,7 +35,7 @@ def moment(row: int) -> str:
     return f"{START + timedelta(hours=row):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def retrain(found: config.Settings, row: int) -> tuple[pipeline.Result, list[Alert]]:
+def retrain(found: config.Settings, row: int) -> tuple[Result, list[Alert]]:
     done = pipeline.run(found, "retrain", as_of=moment(row))
     with open_job(found) as job:
         return done, [each for each in job.alerts.list_standing() if each.topic == "held back"]

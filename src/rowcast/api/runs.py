@@ -11,7 +11,8 @@ from rowcast.api.connections import Connections
 from rowcast.api.moments import Moment, to_text
 
 if TYPE_CHECKING:
-    from rowcast.pipeline import Pipeline, Progress, Result
+    from rowcast.pipeline import Pipeline, Progress
+    from rowcast.recorded_run import Result
     from rowcast.retention import Forgotten
     from rowcast.run_result import RunResult
 
