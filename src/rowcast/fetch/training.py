@@ -1,6 +1,6 @@
 """Labelled rows for training, and what their labels and times say: where scoring begins, how much is known."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -163,14 +163,14 @@ def fetch_training_rows(
         return TrainingRows(found if source.time else _number_anew(found), failing)
 
 
-def fetch_newest_rows(source: Source, now: datetime, most: int, names: Collection[str]) -> Fetched | None:
-    """Return the latest rows whose label is not known, oldest first, with these features; None without a time column.
+def fetch_newest_rows(source: Source, now: datetime, most: int, columns: Sequence[Column]) -> Fetched | None:
+    """Return the latest rows whose label is not known, oldest first, with these columns; None without a time column.
 
     Raise DatabaseError.
     """
     if source.time is None:
         return None
-    table, columns = source.table(), [column for column in source.features if column.name in names]
+    table = source.table()
     waiting = [source.usable(table), source.visible(now), sa.not_(_true(source.has_known_label(now)))]
     wanted = source.select(*source.values(columns), table=table).where(*waiting)
     return read_in_time_order(source, wanted, table, source.kinds(columns), most)

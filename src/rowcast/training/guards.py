@@ -66,7 +66,7 @@ def _find_jump(run: Run, models: Sequence[Model], said: tuple[pa.Array, pa.Array
         return None
     flagged = []
     for model in models:
-        newest = read_newest_rows(run, model.contract, model.features)
+        newest = read_newest_rows(run, model.contract, model.features, model.past)
         if newest is None or not len(newest):
             return None
         flagged.append(model.score(newest).flagged)

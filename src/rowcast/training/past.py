@@ -57,7 +57,10 @@ def try_auto(run: Run, training: fit.TrainingData) -> tuple[fit.TrainingData, tu
     trials = fit.try_column_sets(training, {name: names for name, names in sets.items() if names})
     useless = {column for trial in trials if not trial.is_kept for column in sets[trial.name]}
     kept = tuple(name for name in training.matrix.names if name not in useless)
-    return (replace(training, matrix=training.matrix.select(kept)) if kept else training), trials
+    if not kept:
+        return training, trials
+    newest = None if training.newest is None else training.newest.select(kept)
+    return replace(training, matrix=training.matrix.select(kept), newest=newest), trials
 
 
 def with_past(run: Run, model: Model) -> Model:
