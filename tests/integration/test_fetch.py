@@ -371,7 +371,7 @@ def test_keys_of_every_type_are_scored_once(make_place, system, spelled, apart):
     assert fab.count("prediction") == count
     assert fab.plan(scope=scope) == []
     # What is read back has the checksums that were published.
-    assert check_batches(JobRows(fab.source, fab.store, fab.own), fab.ledger) == BatchCounts()
+    assert check_batches(fab.ledger) == BatchCounts()
 
 
 def test_numbers_in_a_key_that_are_not_integers_are_scored_in_sqlite(make_place):
