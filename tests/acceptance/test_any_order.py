@@ -51,7 +51,7 @@ BATCH_ROWS = 4
 READ = {1: ("s01", "s12"), 2: ("s01",), 3: ("s01", "s12")}
 RULES = {1e6: "max", -1e6: "min"}  # values that break the contract, and how
 
-TABLES = ("job", "run", "step", "batch", "metric", "model", "promotion", "profile", "drift", "alert")
+TABLES = ("job", "run", "step", "batch", "shadow_batch", "metric", "model", "promotion", "profile", "drift", "alert")
 TABLES_OF_JOB = ("wafers_prediction", "wafers_quarantine", "wafers_history", "wafers_shadow")
 
 SUMS = """
