@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / ".images"
 UID = 10001
+pytestmark = pytest.mark.skipif(not (IMAGES / "storage").is_dir(), reason="make test-images builds the images")
 TARGETS = ["job", "train", "serve"]
 MOST_MB = {"job": 510, "train": 560, "serve": 490}  # above the base
 
