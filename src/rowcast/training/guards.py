@@ -64,14 +64,11 @@ def _find_jump(run: Run, models: Sequence[Model], said: tuple[pa.Array, pa.Array
     task = run.job.settings.task
     if task.kind == "regression":
         return None
-    flagged = []
-    for model in models:
-        newest = read_newest_rows(run, model.contract, model.features, model.past)
-        if newest is None or not len(newest):
-            return None
-        flagged.append(model.score(newest).flagged)
-    if len(flagged[0]) != len(flagged[1]):  # rows that keep the contract of one of the two alone
+    past = {column.name: column for model in models for column in model.past}
+    newest = read_newest_rows(run, [(model.contract, model.features) for model in models], tuple(past.values()))
+    if newest is None or not len(newest[0]):
         return None
+    flagged = [model.score(rows).flagged for model, rows in zip(models, newest, strict=True)]
     normal = canonical_label(models[0].classes[0])
     return gate.find_jump(_share(*flagged), _share(*(_flag(labels, task, normal) for labels in said)))
 

@@ -222,9 +222,9 @@ def _build(run: Run, about: StepReport) -> None:
     is_dated = run.job.source.time is not None
     serves_gate = trains.column(PART).to_numpy() == GATE
     border = int(serves_gate.argmax()) if is_refit and serves_gate.any() else None
-    newest = read_newest_rows(run, contract, matrix.names, read_past(run))
+    newest = read_newest_rows(run, [(contract, matrix.names)], read_past(run))
     alike = groups(trains), blocks(run.job, trains)
-    training = fit.TrainingData(matrix, target, event, known, *alike, is_dated, border, newest)
+    training = fit.TrainingData(matrix, target, event, known, *alike, is_dated, border, newest[0] if newest else None)
     model = import_file.load(run.work)
     tried: tuple[fit.SetTrial, ...] = ()
     if model is None and settings.features.auto:

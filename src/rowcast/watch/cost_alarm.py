@@ -18,7 +18,7 @@ _KINDS: tuple[_Kind, ...] = ("realised", "contradicted")
 
 
 def watch(run: Run, about: StepReport) -> list[CostExceeded] | None:
-    """What labels say of the champion as of now. None where the day has been looked at already, or a later one."""
+    """Return what labels say of the champion as of now; None where the day has been looked at, or a later one."""
     job, now, champion = run.job, run.now, run.job.registry.champion()
     before = job.profiles.find_last_look(run.run_id, "watched")
     if champion is None:

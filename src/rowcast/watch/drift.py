@@ -76,7 +76,7 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
 
 
 def state(job: Job, version: int | None) -> str | None:
-    """What is known of drift in the champion's rows, in a few words."""
+    """Return what is known of drift in the champion's rows, in a few words; None without a champion."""
     if version is None:
         return None
     found = job.profiles.last_look()
@@ -98,7 +98,7 @@ def look(job: Job, version: int) -> monitor.DriftResult | None:
 
 
 def measure_unused(job: Job, version: int) -> tuple[monitor.State, ...]:
-    """The same of the columns that the version does not use."""
+    """Return the state of drift of each column that the version does not use, as of the last run."""
     found = job.registry.reference(version)
     edges = None if found is None else monitor.find_unused_edges(found)
     if found is None or edges is None:
