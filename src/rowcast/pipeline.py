@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -51,6 +51,18 @@ _TRAINS = (PipelineName.RETRAIN, PipelineName.IMPORT)  # and nothing else
 Progress = Callable[[int, int], None]
 
 
+@dataclass(frozen=True)
+class Extra:
+    """What a run scores beside rows that are pending and keep the contract."""
+
+    since: str | None = None  # the event time back to which rows older than `late_arrival` are looked for
+    rescore: bool = False  # whether rows are scored once more whose values at the source have changed
+    accept_quarantine: bool = False  # whether batches are published however many of their rows break the contract
+
+
+NOTHING_EXTRA = Extra()
+
+
 def ignore_progress(_done: int, _total: int) -> None:
     """Do nothing with the progress of a run that nobody watches."""
 
@@ -60,23 +72,20 @@ def run(
     pipeline: Pipeline,
     *,
     as_of: str | None = None,
-    since: str | None = None,
-    rescore: bool = False,
-    accept_quarantine: bool = False,
+    extra: Extra = NOTHING_EXTRA,
+    by: str | None = None,
     progress: Progress = ignore_progress,
 ) -> Result:
-    """Execute a pipeline.
-
-    `since` is the event time back to which rows older than `late_arrival` are looked for; `rescore` scores those once
-    more whose values at the source have changed.
+    """Execute a pipeline; `by` is whoever wants it, for the record.
 
     What stops it is raised once the run has been recorded as failed; what did not stop it is in the result.
     """
     result = Result(PipelineName(pipeline))
     with raising.alert_unbegun(settings, result), open_job(settings) as job:
         now = resolve_now(settings, as_of, job.store)
-        options = RunOptions(None if since is None else _event_time(job, since), rescore)
-        request = ScoringRequest(settings, 0, now, accept_quarantine=accept_quarantine, since=options.since)
+        since = None if extra.since is None else _event_time(job, extra.since)
+        options = RunOptions(since, extra.rescore, by=by)
+        request = ScoringRequest(settings, 0, now, accept_quarantine=extra.accept_quarantine, since=since)
         return _run(job, result, request, options, progress)
 
 
@@ -199,14 +208,17 @@ def step(
         return result
 
 
-def requeue(settings: Settings, chosen: RequeueFilter) -> Result:
-    """Give quarantined rows another chance: they are pending again, and planned however old they are."""
+def requeue(settings: Settings, chosen: RequeueFilter, *, by: str | None = None) -> Result:
+    """Give quarantined rows another chance: they are pending again, and planned however old they are.
+
+    `by` is whoever wants it, for the record.
+    """
     with open_job(settings) as job:
         if chosen.key:
             job.source.interpret_key(chosen.key)  # a mistyped one is no run
         now = job.store.now()
         result = Result(PipelineName.REQUEUE)
-        with begin_run(job, result, now):
+        with begin_run(job, result, now, options=RunOptions(by=by)):
             run = Run(job, result.run_id, now, open_work(job, result.run_id))
             result.requeued = job.retry(lambda: requeue_quarantined(run, chosen))
         return result

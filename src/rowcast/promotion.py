@@ -5,7 +5,7 @@ from rowcast.alerts import raising
 from rowcast.config import Settings
 from rowcast.errors import RunError
 from rowcast.job.meaning import require_same_task
-from rowcast.job.opening import open_job
+from rowcast.job.opening import Job, open_job
 from rowcast.store.records import DecisionOutcome, NewDecision
 
 
@@ -28,13 +28,17 @@ def promote(settings: Settings, version: int, *, by: str, reason: str) -> None:
 def rollback(settings: Settings, *, by: str, reason: str) -> int:
     """Put the champion before this one back in service; returns its version."""
     with open_job(settings) as job:
-        champion = job.registry.champion()
-        made = [each for each in job.registry.decisions() if each.version == champion]
-        before = [each for each in made if each.outcome is DecisionOutcome.PROMOTED]
-        if champion is None or not before or before[-1].previous in (None, champion):
-            raise RunError(
-                "no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'"
-            )
-        previous = int(before[-1].previous)  # the one before it first came into service: a second rollback goes on
+        previous = find_previous(job)
     promote(settings, previous, by=by, reason=reason)
     return previous
+
+
+def find_previous(job: Job) -> int:
+    """Return the champion before this one: a second rollback goes on from there. Raise RunError for none."""
+    champion = job.registry.champion()
+    made = [each for each in job.registry.decisions() if each.version == champion]
+    before = [each for each in made if each.outcome is DecisionOutcome.PROMOTED]
+    previous = before[-1].previous if before else None  # the one before it first came into service
+    if champion is None or previous in (None, champion):
+        raise RunError("no champion before this one is known", hint="'rowcast promote V' names one of 'rowcast models'")
+    return int(previous)

@@ -463,8 +463,8 @@ class Life(RuleBasedStateMachine):
 
     def scored(self, death: Death | None, accept: bool, since: int | None = None, *, rescore: bool = False) -> None:
         moved = self.model.changed("scored") if rescore else set()
-        options = {"since": at(since), "rescore": rescore, "accept_quarantine": accept}
-        result = self.lived(death, lambda: pipeline.run(self.fab.settings, "infer", **options))
+        extra = pipeline.Extra(at(since), rescore, accept)
+        result = self.lived(death, lambda: pipeline.run(self.fab.settings, "infer", extra=extra))
         self.look_at_scoring(result, since, moved)
 
     def look_at_scoring(

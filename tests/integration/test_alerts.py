@@ -11,7 +11,7 @@ from conftest import Place
 from test_ledger import opened
 
 from rowcast.alerts.delivery import SinkAnswer, deliver
-from rowcast.errors import DatabaseError, NotifyError
+from rowcast.errors import DatabaseError, NotifyError, UsageError
 from rowcast.notify import Message, message
 from rowcast.store.alert_record import Alert, Severity
 from rowcast.store.alerts import Alerts
@@ -56,6 +56,35 @@ class Sink:
         if self.refuses:
             raise NotifyError(self.refuses)
         self.taken.append(message.subject)
+
+
+# ---- what a person has seen
+
+
+def test_an_acknowledgement_stays_with_the_alert_and_what_was_first_written_stays(alerts):
+    alerts.write([ALERT], ["infer"])
+    [standing] = alerts.list_standing()
+    made = alerts.acknowledge(standing.alert_id, by="mia", note="the tool is stopped")
+    assert (made.by, made.note) == ("mia", "the tool is stopped")
+    assert alerts.acknowledge(standing.alert_id, by="ines", note="me too") == made
+    assert alerts.list_standing()[0].acknowledged == made
+    alerts.write([ALERT], ["infer"])
+    assert alerts.list_standing()[0].acknowledged == made
+    assert standing.to_json() == alerts.list_standing()[0].to_json()
+
+
+def test_an_alert_that_changed_or_is_over_has_to_be_looked_at_anew(alerts):
+    alerts.write([replace(ALERT, severity="warning")], ["infer"])
+    [seen] = alerts.list_standing()
+    alerts.acknowledge(seen.alert_id, by="mia", note="known")
+    alerts.write([ALERT], ["infer"])
+    [worse] = alerts.list_standing()
+    assert worse.acknowledged is None
+    with pytest.raises(UsageError, match="the alert is over, or has changed"):
+        alerts.acknowledge(seen.alert_id, by="mia", note="still known")
+    alerts.write([], ["infer"])
+    with pytest.raises(UsageError, match="the alert is over, or has changed"):
+        alerts.acknowledge(worse.alert_id, by="mia", note="known")
 
 
 # ---- what is news

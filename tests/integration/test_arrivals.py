@@ -86,9 +86,8 @@ def test_pending_rows_that_no_run_looks_for_are_told_with_the_command_that_score
     since = f"{START + timedelta(days=10):%Y-%m-%d}"
     [command] = scored.with_job(lambda job: [alert.command for alert in job.alerts.list_standing()])
     assert command == f"rowcast infer --since {since}"
-    pipeline.run(
-        scored.settings(late_arrival="2d"), "infer", as_of=(START + timedelta(days=25)).isoformat(), since=since
-    )
+    at = (START + timedelta(days=25)).isoformat()
+    pipeline.run(scored.settings(late_arrival="2d"), "infer", as_of=at, extra=pipeline.Extra(since=since))
     assert scored.with_job(read_status).rows.pending == 0
     assert standing(scored) == {}
 
@@ -109,7 +108,7 @@ def test_a_source_that_was_loaded_again_with_other_values_is_told_until_its_rows
     infer(scored, 15)
     assert "changed" in standing(scored)
     at = (START + timedelta(days=17)).isoformat()
-    pipeline.run(scored.settings(late_arrival="2d"), "infer", as_of=at, rescore=True)
+    pipeline.run(scored.settings(late_arrival="2d"), "infer", as_of=at, extra=pipeline.Extra(rescore=True))
     assert "changed" not in standing(scored)
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from rowcast.dashboard.kept import Kept
 from rowcast.dashboard.sessions import Sessions
+from rowcast.serve.request import Person
+from rowcast.store.api_keys import KeyScope
 
 
 class Clock:
@@ -41,6 +43,22 @@ def test_what_was_read_lasts_the_longer_the_longer_it_took(took: float, lasts: f
     assert len(times) == 2
 
 
+def test_what_was_done_to_one_job_is_read_anew_even_where_reading_was_under_way() -> None:
+    clock = Clock()
+    kept = Kept(clock=clock)
+
+    def read_while_something_is_done() -> int:
+        kept.forget("job")
+        return 1
+
+    assert kept.get(("job", "look"), read_while_something_is_done) == 1
+    assert kept.get(("job", "look"), lambda: 2) == 2
+    assert kept.get(("other", "look"), lambda: 3) == 3
+    kept.forget("job")
+    assert kept.get(("job", "look"), lambda: 4) == 4
+    assert kept.get(("other", "look"), lambda: 5) == 3
+
+
 def test_an_error_is_not_kept() -> None:
     kept = Kept()
 
@@ -57,11 +75,13 @@ def test_a_session_stands_for_its_key_until_it_ends_and_the_token_says_nothing_o
     token, other = sessions.begin("rc_key"), sessions.begin("rc_key")
     assert token != other
     assert "rc_key" not in token
-    assert sessions.find_key(token) == "rc_key"
-    assert sessions.find_key("guess") is None
+    assert sessions.find(token) == "rc_key"
+    assert sessions.find("guess") is None
+    person = Person("mia", KeyScope.OPERATE)
+    assert sessions.find(sessions.begin(person)) == person
     sessions.end(token)
-    assert sessions.find_key(token) is None
-    assert sessions.find_key(other) == "rc_key"
+    assert sessions.find(token) is None
+    assert sessions.find(other) == "rc_key"
 
 
 def test_ten_failed_logins_make_one_client_wait_and_no_other() -> None:

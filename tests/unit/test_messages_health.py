@@ -1,5 +1,6 @@
 """What needs a person, in words that quote no row."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from rowcast.messages.health import (
@@ -11,7 +12,7 @@ from rowcast.messages.health import (
     describe_need,
     describe_unusual,
 )
-from rowcast.store.alert_record import Alert
+from rowcast.store.alert_record import Acknowledgement, Alert
 from rowcast.store.records import EndCause, PipelineName, RunOptions, RunRecord, RunStatus
 
 AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
@@ -20,6 +21,9 @@ AT = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
 def test_each_need_is_a_sentence_with_what_to_do() -> None:
     alert = Alert("wafers", "infer", "infer failed", "3 rows", "error", AT, "mend them", "rowcast runs", "key", 7)
     assert describe_need(TroubleStands(alert)) == "infer failed since 2026-05-01 06:00: mend them"
+    seen = replace(alert, acknowledged=Acknowledgement("mia", AT, "'SCRAP' was known"))
+    text = "infer failed since 2026-05-01 06:00 (acknowledged by mia): mend them"
+    assert describe_need(TroubleStands(seen)) == text
     assert describe_need(NothingInService()) == "nothing is scored yet: 'rowcast retrain' trains the first model"
     undelivered = describe_need(AlertsUndelivered(2, ("sns", "mailto")))
     assert undelivered == "2 alerts do not reach sns, mailto: 'rowcast notify' tries again"

@@ -1,15 +1,44 @@
 """Calls by which people and other systems hear of a job."""
 
+import getpass
 from typing import TYPE_CHECKING
 
 from rowcast.api.connections import Connections
 
 if TYPE_CHECKING:
     from rowcast.alerts.delivery import DeliveryResult, SinkAnswer
+    from rowcast.store.alert_record import Acknowledgement, Alert
 
 
 class Alerting(Connections):
     """Calls that deliver alerts and figures."""
+
+    def alerts(self) -> "tuple[Alert, ...]":
+        """Return the alerts that stand, the oldest first, as `rowcast acknowledge` lists them."""
+        with self.connection() as job:
+            return tuple(job.alerts.list_standing())
+
+    def acknowledge(self, alert_id: int, *, note: str, by: str | None = None) -> "Acknowledgement":
+        """Write down that a person has seen an alert that stands, and return what is on record.
+
+        What was first written stays. An alert that changes later is a new one.
+
+        Parameters
+        ----------
+        alert_id
+            `Alert.alert_id`.
+        note
+            What is done about it, in a sentence or two.
+        by
+            Who has seen it; by default this computer's user.
+
+        Raises
+        ------
+        UsageError
+            Where the alert is over, or has changed.
+        """
+        with self.connection() as job:
+            return job.alerts.acknowledge(alert_id, by=by or getpass.getuser(), note=note)
 
     def notify(self) -> "DeliveryResult":
         """Deliver the alerts that wait, also those whose delivery failed a short while ago, as `rowcast notify`.

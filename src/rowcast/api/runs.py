@@ -11,7 +11,7 @@ from rowcast.api.connections import Connections
 from rowcast.api.moments import Moment, to_text
 
 if TYPE_CHECKING:
-    from rowcast.pipeline import Pipeline, Progress
+    from rowcast.pipeline import Extra, Pipeline, Progress
     from rowcast.recorded_run import Result
     from rowcast.retention import Forgotten
     from rowcast.run_result import RunResult
@@ -29,6 +29,7 @@ class Runs(Connections):
         since: Moment | None = None,
         rescore: bool = False,
         accept_quarantine: bool = False,
+        by: str | None = None,
         progress: "Progress | None" = None,
     ) -> "RunResult":
         """Retrain when due, then score what is pending, as `rowcast run`.
@@ -44,6 +45,8 @@ class Runs(Connections):
             Score rows once more whose values at the source have changed.
         accept_quarantine
             Publish batches however many of their rows break the contract.
+        by
+            Who wants it, for the record.
         progress
             Called with rows done and rows in all while rows are scored.
 
@@ -53,11 +56,14 @@ class Runs(Connections):
             Where the run fails: it is recorded as failed, and what was published stays so. What did not stop it is in
             the result, whose `raise_for_status` raises it.
         """
-        return self._pipeline("full-pipeline", as_of, progress, since, rescore, accept_quarantine)
+        from rowcast.pipeline import Extra
 
-    def retrain(self, *, as_of: Moment | None = None) -> "RunResult":
+        extra = Extra(to_text(since), rescore, accept_quarantine)
+        return self._pipeline("full-pipeline", as_of, by, progress, extra)
+
+    def retrain(self, *, as_of: Moment | None = None, by: str | None = None) -> "RunResult":
         """Train a challenger on all rows with a known label and let the gate decide on it, as `rowcast retrain`."""
-        return self._pipeline("retrain", as_of)
+        return self._pipeline("retrain", as_of, by)
 
     def infer(
         self,
@@ -66,10 +72,13 @@ class Runs(Connections):
         since: Moment | None = None,
         rescore: bool = False,
         accept_quarantine: bool = False,
+        by: str | None = None,
         progress: "Progress | None" = None,
     ) -> "RunResult":
         """Score what is pending, each row exactly once, as `rowcast infer`; parameters as for `run`."""
-        return self._pipeline("infer", as_of, progress, since, rescore, accept_quarantine)
+        from rowcast.pipeline import Extra
+
+        return self._pipeline("infer", as_of, by, progress, Extra(to_text(since), rescore, accept_quarantine))
 
     def step(
         self,
@@ -99,6 +108,7 @@ class Runs(Connections):
         run_id: int | None = None,
         changed: bool = False,
         all: bool = False,
+        by: str | None = None,
     ) -> "RunResult":
         """Make quarantined rows pending again; what is given narrows down which.
 
@@ -114,6 +124,8 @@ class Runs(Connections):
             Those whose values at the source have changed since.
         all
             All of them; nothing else may be given then.
+        by
+            Who wants it, for the record.
         """
         from rowcast import pipeline
         from rowcast.errors import UsageError
@@ -122,7 +134,7 @@ class Runs(Connections):
         chosen = RequeueFilter(tuple(map(str, key)), reason, run_id, changed)
         if all == (chosen != RequeueFilter()):
             raise UsageError("name a KEY, --reason, --run or --changed, or else --all", hint="'rowcast requeue --help'")
-        return self._execute(lambda: pipeline.requeue(self.settings, chosen))
+        return self._execute(lambda: pipeline.requeue(self.settings, chosen, by=by))
 
     def forget(self, *, before: Moment, by: str | None = None, progress: "Progress | None" = None) -> "Forgotten":
         """Delete results that were published before a moment, for ever, as `rowcast forget --yes`.
@@ -197,24 +209,15 @@ class Runs(Connections):
         self,
         name: "Pipeline",
         as_of: Moment | None,
+        by: str | None,
         progress: "Progress | None" = None,
-        since: Moment | None = None,
-        rescore: bool = False,
-        accept_quarantine: bool = False,
+        extra: "Extra | None" = None,
     ) -> "RunResult":
         from rowcast import pipeline
 
-        return self._execute(
-            lambda: pipeline.run(
-                self.settings,
-                name,
-                as_of=to_text(as_of),
-                since=to_text(since),
-                rescore=rescore,
-                accept_quarantine=accept_quarantine,
-                progress=progress or pipeline.ignore_progress,
-            )
-        )
+        given: dict[str, Any] = {"as_of": to_text(as_of), "by": by, "extra": extra or pipeline.NOTHING_EXTRA}
+        watch = progress or pipeline.ignore_progress
+        return self._execute(lambda: pipeline.run(self.settings, name, progress=watch, **given))
 
     def _execute(self, work: "Callable[[], Result]") -> "RunResult":
         from rowcast.run_result import RunResult

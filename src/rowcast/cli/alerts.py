@@ -1,4 +1,4 @@
-"""Commands by which people and other systems hear of a job: notify, metrics."""
+"""Commands by which people and other systems hear of a job: notify, acknowledge, metrics."""
 
 from typing import Annotated
 
@@ -6,7 +6,8 @@ from cyclopts import Parameter
 
 from rowcast import logs, report
 from rowcast.api import Job
-from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
+from rowcast.cli.app import COMMON, By, Common, Json, app, quiet_job
+from rowcast.errors import UsageError
 
 
 @app.command
@@ -33,6 +34,35 @@ def notify(
     about |= {each.sink: each.error for each in result.failed}
     report.show(report.as_json(about) if json else report.facts(about))
     return 0 if result.ok else 1
+
+
+@app.command
+def acknowledge(
+    alert: int | None = None,
+    /,
+    *,
+    note: Annotated[str | None, Parameter(help="What is done about it, in a sentence or two.")] = None,
+    by: By = None,
+    json: Json = False,
+    common: Common = COMMON,
+) -> int:
+    """Write down that somebody has seen an alert that stands; without its number list those that do."""
+    job = quiet_job(common)
+    if alert is None:
+        found = [
+            {"alert": each.alert_id, "since": each.since, "severity": each.severity, "title": each.title}
+            | ({"acknowledged_by": each.acknowledged.by, "note": each.acknowledged.note} if each.acknowledged else {})
+            for each in job.alerts()
+        ]
+        columns = ["alert", "since", "severity", "title", "acknowledged_by", "note"]
+        report.show(report.as_json(found) if json else report.table(found, columns))
+        return 0
+    if note is None or not note.strip():
+        raise UsageError("an acknowledgement needs a note", hint='--note "the tool is stopped until Friday"')
+    made = job.acknowledge(alert, note=note.strip(), by=by)
+    about = {"alert": alert, "acknowledged_by": made.by, "at": made.at, "note": made.note}
+    report.show(report.as_json(about) if json else report.facts(about))
+    return 0
 
 
 @app.command

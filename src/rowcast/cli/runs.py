@@ -27,6 +27,7 @@ Workers = Annotated[
     int | None,
     Parameter(help="Processes to score with; default: [infer] workers.", validator=validators.Number(gte=1)),
 ]
+Wanting = Annotated[str | None, Parameter(help="Who wants it, for the record.")]
 Accept = Annotated[bool, Parameter(negative="", help="Set bad rows aside even where max_quarantine allows fewer.")]
 
 
@@ -36,6 +37,7 @@ def run(
     as_of: AsOf = None,
     workers: Workers = None,
     accept_quarantine: Accept = False,
+    by: Wanting = None,
     common: Common = COMMON,
 ) -> int:
     """Retrain when due, then score every pending row once: the full pipeline.
@@ -50,18 +52,18 @@ def run(
     if configs:
         from rowcast.cli.several import run_several
 
-        given: dict[str, Any] = {"as_of": as_of, "accept_quarantine": accept_quarantine}
+        given: dict[str, Any] = {"as_of": as_of, "accept_quarantine": accept_quarantine, "by": by}
         overrides: dict[str, Any] = {"infer": {"workers": workers}} if workers is not None else {}
         return run_several(configs, common, lambda job, progress: job.run(progress=progress, **given), **overrides)
-    return _score(Job.run, common, workers, as_of=as_of, accept_quarantine=accept_quarantine)
+    return _score(Job.run, common, workers, as_of=as_of, accept_quarantine=accept_quarantine, by=by)
 
 
 @app.command
-def retrain(*, as_of: AsOf = None, common: Common = COMMON) -> int:
+def retrain(*, as_of: AsOf = None, by: Wanting = None, common: Common = COMMON) -> int:
     """Train a challenger now, and let the gate decide."""
     job = Job(common.settings())
     with log_to_file(job.settings, common):
-        return finish(job.retrain(as_of=as_of))
+        return finish(job.retrain(as_of=as_of, by=by))
 
 
 @app.command
@@ -74,11 +76,12 @@ def infer(
     ] = False,
     workers: Workers = None,
     accept_quarantine: Accept = False,
+    by: Wanting = None,
     common: Common = COMMON,
 ) -> int:
     """Score every pending row once with the champion."""
     given = {"as_of": as_of, "since": since, "rescore": rescore, "accept_quarantine": accept_quarantine}
-    return _score(Job.infer, common, workers, **given)
+    return _score(Job.infer, common, workers, by=by, **given)
 
 
 @app.command
@@ -172,6 +175,7 @@ def requeue(
         bool, Parameter(negative="", help="Those whose values at the source have changed since.")
     ] = False,
     every: Annotated[bool, Parameter(name="--all", negative="", help="All of them.")] = False,
+    by: Wanting = None,
     common: Common = COMMON,
 ) -> int:
     """Make quarantined rows pending again; what is given narrows down which.
@@ -183,7 +187,7 @@ def requeue(
     """
     job = Job(common.settings())
     with log_to_file(job.settings, common, AGAIN):
-        result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every)
+        result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every, by=by)
         note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
         return finish(result, {"note": note})
 

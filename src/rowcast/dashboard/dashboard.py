@@ -3,15 +3,20 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, quote
+from typing import TypeVar
+from urllib.parse import quote
 
 import structlog
 
 from rowcast.card.html import content as card_content
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
+from rowcast.dashboard.act_page import Waiting
+from rowcast.dashboard.acting import Acting, FormTokens, read_act
+from rowcast.dashboard.answers import CSS, SAFE, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, style
 from rowcast.dashboard.job_page import job_page
 from rowcast.dashboard.kept import SECONDS, Kept
@@ -23,27 +28,17 @@ from rowcast.dashboard.run_page import charts_page, drift_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
 from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error
 from rowcast.serve.guard import Guard, Scope
-from rowcast.serve.http import Header, Request, Response, read_body
+from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal
+from rowcast.serve.request import Person
 from rowcast.serve.served_job import ServedJob
 
 log = structlog.get_logger("rowcast")
 
+Result = TypeVar("Result")
+
 COOKIE = "rowcast_session"
-_HTML, _CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
-_POLICY = (
-    b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
-    b"frame-ancestors 'none'"
-)
-_SAFE: Sequence[Header] = (
-    (b"content-security-policy", _POLICY),
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"same-origin"),
-)
-_KEPT_NOWHERE: Header = (b"cache-control", b"no-store")
 _STATUSES = {UsageError: 400, RunError: 404, ModelError: 404}  # all else is the store's or the source's trouble
-_LONGEST = 8192  # bytes of a form
 _AWAY = "the service's log says more; the page comes back once the database does"
 
 
@@ -57,11 +52,14 @@ class Dashboard:
         self._is_secure = is_secure  # whether browsers come by TLS
         self._jobs = {job.name: job for job in jobs}
         self._sessions = Sessions()
+        self._tokens = FormTokens()
         self._kept = Kept(seconds)
+        self._acting = Acting(self._kept.forget, self._count_waiting)
         self._readers = ThreadPoolExecutor(2, "dashboard")
 
     def close(self) -> None:
         """Let go of the threads that read."""
+        self._acting.background.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, guard: Guard) -> Response:
@@ -70,48 +68,81 @@ class Dashboard:
         try:
             return await self._route(request, guard, viewer)
         except Refusal as refusal:
-            if refusal.status == 401 and request.method in ("GET", "HEAD"):
-                return _redirect(f"{ROOT}/login?next={quote(_come_back(request), safe='')}")
+            is_act = request.path.startswith(f"{ROOT}/jobs/")  # a form of a session that has ended: it is shown again
+            if refusal.status == 401 and (is_act or request.method in ("GET", "HEAD")):
+                return redirect(f"{ROOT}/login?next={quote(name_page(request), safe='')}")
             headings = {403: "Not allowed", 404: "Not found", 429: "Too many requests"}
             heading = headings.get(refusal.status, "That did not work")
             text = problem_page(heading, f"{refusal.what}.", refusal.hint, viewer)
-            return _html(text, refusal.status, refusal.headers)
+            return as_html(text, refusal.status, refusal.headers)
         except RowcastError as error:
             what, hint = _describe(error)
             status = next((found for kind, found in _STATUSES.items() if isinstance(error, kind)), 503)
             heading = "Not found" if status == 404 else "This cannot be read"
-            return _html(problem_page(heading, what, hint, viewer), status)
+            return as_html(problem_page(heading, what, hint, viewer), status)
 
     async def _route(self, request: Request, guard: Guard, viewer: Viewer) -> Response:
         match request.method, request.path.rstrip("/"):
             case (("GET" | "HEAD"), "/dashboard/style.css"):
-                return Response(200, style().encode(), _CSS, [*_SAFE, (b"cache-control", b"max-age=300")])
+                return Response(200, style().encode(), CSS, [*SAFE, (b"cache-control", b"max-age=300")])
             case (("GET" | "HEAD"), ""):
-                return _redirect(ROOT)
+                return redirect(ROOT)
             case (("GET" | "HEAD"), "/dashboard/login"):
-                return _html(login_page(_safe_next(_query(request).get("next", [""])[0])))
+                return as_html(login_page(_safe_next(read_query(request).get("next", [""])[0])))
             case "POST", "/dashboard/login":
                 return await self._log_in(request, guard)
             case "POST", "/dashboard/logout":
-                return self._log_out(request)
+                return await self._log_out(request)
             case (("GET" | "HEAD"), _):
                 return await self._show(request, guard, viewer)
+            case "POST", path if path.startswith(f"{ROOT}/jobs/"):
+                return await self._act(request, guard, viewer)
         raise Refusal(405, f"{request.method[:20]} is not allowed here", headers=[(b"allow", b"GET, HEAD")])
 
     async def _show(self, request: Request, guard: Guard, viewer: Viewer) -> Response:
         seen = {job.name: job for job in guard.admit(request, Scope.READ, list(self._jobs.values()))}
-        viewer = Viewer(request.key, viewer.has_session)
+        viewer = replace(viewer, name=request.key)
         if request.path.rstrip("/") == ROOT:
-            return _html(await self._read(partial(self._overview, list(seen.values()), viewer)))
+            return as_html(await self._read(partial(self._overview, list(seen.values()), viewer)))
         name, rest = self._split(request.path)
         if name is None:
             raise Refusal(404, "there is no such page")
         if name not in seen:
             guard.admit(request, Scope.READ, [self._jobs[name]])  # which refuses
-        make = self._find(self._jobs[name], rest, _query(request), viewer)
+        job = self._jobs[name]
+        viewer = replace(viewer, may_act=guard.names(request, Scope.OPERATE, job))
+        if rest[:1] in (["act"], ["acts"]):
+            return await self._show_act(request, guard, job, rest, viewer)
+        make = self._find(job, rest, read_query(request), viewer)
         if make is None:
             raise Refusal(404, "there is no such page", hint=f"{link(name)} is the job's page")
-        return _html(await self._read(make))
+        return as_html(await self._read(make))
+
+    async def _show_act(
+        self, request: Request, guard: Guard, job: ServedJob, rest: Sequence[str], viewer: Viewer
+    ) -> Response:
+        match rest:
+            case ["act", kind]:
+                act = read_act(request, kind)
+                _require_actor(request, guard, job)
+                return await self._read(lambda: self._acting.show(job, act, viewer))
+            case ["acts", number] if number.isdecimal() and len(number) < 9:
+                work = self._acting.background.find(int(number), job.name)
+                if work is not None:
+                    is_still = "still" in read_query(request)
+                    return await self._read(lambda: self._acting.follow(job, work, viewer, is_still=is_still))
+        raise Refusal(404, "there is no such act", hint="the job's page has its runs and decisions on record")
+
+    async def _act(self, request: Request, guard: Guard, viewer: Viewer) -> Response:
+        form = await read_form(request)
+        name, rest = self._split(request.path)
+        if name is None or rest[:1] != ["act"] or len(rest) != 2:
+            raise Refusal(405, f"{request.method[:20]} is not allowed here", headers=[(b"allow", b"GET, HEAD")])
+        job, act = self._jobs[name], read_act(request, rest[1])
+        guard.admit(request, Scope.OPERATE, [job])
+        _require_actor(request, guard, job)
+        viewer = replace(viewer, name=request.key, may_act=True)
+        return await self._read(lambda: self._acting.confirm(job, act, viewer, form))
 
     def _split(self, path: str) -> tuple[str | None, list[str]]:
         """The job of a path and what comes after; a job's name has no slash in it."""
@@ -147,6 +178,10 @@ class Dashboard:
         read = partial(looks.look_at_charts, job.settings, columns)
         return self._kept.get((job.name, "charts", columns), read)
 
+    def _count_waiting(self, job: ServedJob) -> Waiting | None:
+        look = self._look(job)
+        return Waiting(look.status.rows.pending, look.read_at)
+
     def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer) -> str:
         found: list[Look] = []
         unread: list[Unread] = []
@@ -157,8 +192,8 @@ class Dashboard:
                 unread.append(Unread(job.name, *_describe(as_rowcast_error(error))))
         return overview_page(found, unread, viewer)
 
-    async def _read(self, make: Callable[[], str]) -> str:
-        def known() -> str:
+    async def _read(self, make: Callable[[], Result]) -> Result:
+        def known() -> Result:
             try:
                 return make()
             except RowcastError:
@@ -173,23 +208,27 @@ class Dashboard:
 
     def _recognise(self, request: Request) -> Viewer:
         """Put the key of a session where the guard looks for it."""
+        sent = request.headers.get(b"x-api-key", request.headers.get(b"authorization"))
+        if sent is not None:
+            return Viewer(form_token=self._tokens.make(f"key {sent!r}"))
         token = _token(request)
-        key = None if token is None else self._sessions.find_key(token)
-        if key is None or b"x-api-key" in request.headers or b"authorization" in request.headers:
+        login = None if token is None else self._sessions.find(token)
+        if token is None or login is None:
             return Viewer()
-        request.headers[b"x-api-key"] = key.encode("latin-1")
-        return Viewer(has_session=True)
+        if isinstance(login, Person):
+            request.person = login
+        else:
+            request.headers[b"x-api-key"] = login.encode("latin-1")
+        return Viewer(has_session=True, form_token=self._tokens.make(f"session {token}"))
 
     async def _log_in(self, request: Request, guard: Guard) -> Response:
-        _require_own_origin(request)
+        form = await read_form(request)
         wait = self._sessions.seconds_to_wait(request.client)
         if wait:
             retry = b"%d" % (int(wait) + 1)
             raise Refusal(429, "too many logins have failed", hint="try again in a minute",
                           headers=[(b"retry-after", retry)])  # fmt: skip
-        body = await read_body(request, _LONGEST, 10, lambda _: None)
-        form = parse_qs(body.decode("utf-8", "replace"), max_num_fields=5)
-        key, after = form.get("key", [""])[0].strip(), _safe_next(form.get("next", [""])[0])
+        key, after = form.get("key", ""), _safe_next(form.get("next", ""))
         try:
             request.headers.pop(b"authorization", None)
             request.headers[b"x-api-key"] = key.encode("latin-1", "replace")
@@ -197,16 +236,16 @@ class Dashboard:
         except Refusal as refusal:
             self._sessions.note_failure(request.client)
             log.warning("a login failed", client=request.client, status=refusal.status)
-            return _html(login_page(after, f"{refusal.what}."), refusal.status)
+            return as_html(login_page(after, f"{refusal.what}."), refusal.status)
         log.info("logged in", key=request.key, client=request.client)
-        return _redirect(after, [self._cookie(request, self._sessions.begin(key), int(HOURS * 3600))])
+        return redirect(after, [self._cookie(request, self._sessions.begin(key), int(HOURS * 3600))])
 
-    def _log_out(self, request: Request) -> Response:
-        _require_own_origin(request)
+    async def _log_out(self, request: Request) -> Response:
+        await read_form(request)
         token = _token(request)
         if token is not None:
             self._sessions.end(token)
-        return _redirect(f"{ROOT}/login", [self._cookie(request, "", 0)])
+        return redirect(f"{ROOT}/login", [self._cookie(request, "", 0)])
 
     def _cookie(self, request: Request, token: str, seconds: int) -> Header:
         is_secure = self._is_secure or request.headers.get(b"x-forwarded-proto") == b"https"
@@ -215,18 +254,17 @@ class Dashboard:
         return b"set-cookie", text.encode()
 
 
+def _require_actor(request: Request, guard: Guard, job: ServedJob) -> None:
+    """Raise Refusal, 403, for whoever may not act, or has no name for the record."""
+    if not guard.names(request, Scope.OPERATE, job):
+        hint = "log in with a key of that scope: 'rowcast keys create NAME --scope operate'"
+        raise Refusal(403, "acting needs a name, and the scope operate", hint=hint)
+
+
 def _version_page(job: ServedJob, version: int, viewer: Viewer) -> str:
     card = looks.look_at_version(job.settings, version)
     crumbs = [(job.name, link(job.name)), (f"v{version}", None)]
     return page(f"v{version}, {job.name}", viewer, *card_content(card), crumbs=crumbs)
-
-
-def _html(text: str, status: int = 200, headers: Sequence[Header] = ()) -> Response:
-    return Response(status, text.encode(), _HTML, [*_SAFE, _KEPT_NOWHERE, *headers])
-
-
-def _redirect(where: str, headers: Sequence[Header] = ()) -> Response:
-    return Response(303, b"", _HTML, [(b"location", where.encode()), *_SAFE, _KEPT_NOWHERE, *headers])
 
 
 def _describe(error: RowcastError) -> tuple[str, str]:
@@ -237,13 +275,6 @@ def _describe(error: RowcastError) -> tuple[str, str]:
     return f"{error.what[:1].upper()}{error.what[1:]}.", error.hint
 
 
-def _query(request: Request) -> dict[str, list[str]]:
-    try:
-        return parse_qs(request.query.decode("ascii"), keep_blank_values=True, max_num_fields=50)
-    except ValueError:
-        raise Refusal(400, "the query cannot be read") from None
-
-
 def _token(request: Request) -> str | None:
     try:
         found = SimpleCookie(request.headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
@@ -252,22 +283,8 @@ def _token(request: Request) -> str | None:
     return None if found is None else found.value
 
 
-def _come_back(request: Request) -> str:
-    query = f"?{request.query.decode('latin-1')}" if request.query else ""
-    return quote(request.path, safe="/") + query
-
-
 def _safe_next(where: str) -> str:
     """Where a login leads: to a page of the dashboard, and nowhere else."""
     is_own = where == ROOT or where.startswith((f"{ROOT}/", f"{ROOT}?"))
     is_plain = where.isascii() and where.isprintable() and "\\" not in where
     return where if is_own and is_plain and not where.startswith(f"{ROOT}/log") else ROOT
-
-
-def _require_own_origin(request: Request) -> None:
-    """Raise Refusal, 403, for a form that another site sends."""
-    origin, host = request.headers.get(b"origin"), request.headers.get(b"host", b"")
-    if origin is not None and origin.partition(b"://")[2].lower() != host.lower():
-        raise Refusal(403, "the form comes from another site")
-    if request.headers.get(b"sec-fetch-site", b"same-origin") not in (b"same-origin", b"none"):
-        raise Refusal(403, "the form comes from another site")

@@ -20,6 +20,8 @@ class Viewer:
 
     name: str = ""  # of the key; empty where none is asked for
     has_session: bool = False
+    form_token: str = ""  # that forms carry
+    may_act: bool = False  # on the job of the page
 
 
 def page(title: str, viewer: Viewer, *content: Markup | None, crumbs: Sequence[Crumb] = ()) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from rowcast.charts.page import excerpt
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
+from rowcast.dashboard.act_page import link_act
+from rowcast.dashboard.acts import Kind
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look
 from rowcast.dashboard.pictures import draw_cost
@@ -14,7 +16,8 @@ from rowcast.formatting import number, percent
 from rowcast.messages.decisions import name_outcome
 from rowcast.report import equation
 from rowcast.store.alert_record import Alert
-from rowcast.store.records import DecisionRecord, RunRecord
+from rowcast.store.records import DecisionRecord, RunRecord, VersionStatus
+from rowcast.store.registry import Version
 
 _STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
 _SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
@@ -24,12 +27,12 @@ _FIRST = 5  # decisions and versions that are not folded away
 def job_page(look: Look, charts: ChartsReport | None, viewer: Viewer) -> str:
     """Return the page; `charts` is None where the job names no time."""
     parts = [
-        section("now", "What to look at now", *_now(look)),
+        section("now", "What to look at now", *_now(look, viewer)),
         section("working", "Is it working?", *_working(look)),
-        section("rows", "Highest-scoring rows", *_leading(look)),
+        section("rows", "Highest-scoring rows", *_leading(look, viewer)),
         section("cost", "Cost and quality", *_cost(look)),
         section("charts", "Control charts", *_charts(look, charts)),
-        section("versions", "Versions and decisions", *_versions(look)),
+        section("versions", "Versions and decisions", *_versions(look, viewer)),
         section("runs", "Runs", *_runs(look)),
     ]
     links = [("now", "Now"), ("working", "Working"), ("rows", "Rows"), ("cost", "Cost")]
@@ -42,14 +45,14 @@ def job_page(look: Look, charts: ChartsReport | None, viewer: Viewer) -> str:
     return page(
         look.name,
         viewer,
-        _opening(look),
+        _opening(look, viewer),
         element("nav", *inner, *further, aria_label="Sections", class_="sections"),
         *parts,
         crumbs=[(look.name, None)],
     )
 
 
-def _opening(look: Look) -> Markup:
+def _opening(look: Look, viewer: Viewer) -> Markup:
     status, found = look.status, words.costs(look)
     text, state = words.state_of(look)
     champion, service, run = status.champion, status.service, status.last_run
@@ -87,6 +90,7 @@ def _opening(look: Look) -> Markup:
                 "Last run",
                 str(run.status) if run else "none",
                 element("span", f"{run.pipeline}, ", words.age(run.started_at, look.read_at)) if run else None,
+                link_act(look.name, Kind.RUN, "Start a run") if viewer.may_act else None,
                 state=_STATES.get(str(run.status), "") if run else "",
             ),
             class_="tiles",
@@ -100,8 +104,8 @@ def _age(look: Look) -> list[str]:
     return ["rows wait to be scored"] if look.status.rows.pending else ["every row in scope has its result"]
 
 
-def _now(look: Look) -> list[Markup]:
-    found = [_alert(alert, look) for alert in look.standing]
+def _now(look: Look, viewer: Viewer) -> list[Markup]:
+    found = [_alert(alert, look, viewer) for alert in look.standing]
     if look.other_needs:
         found.append(element("ul", *(element("li", need) for need in look.other_needs), class_="needs"))
     if not found:
@@ -118,7 +122,7 @@ def _now(look: Look) -> list[Markup]:
     return found
 
 
-def _alert(alert: Alert, look: Look) -> Markup:
+def _alert(alert: Alert, look: Look, viewer: Viewer) -> Markup:
     return element(
         "article",
         element("h3", badge(alert.severity, _SEVERITIES[alert.severity]), " ", alert.title),
@@ -126,8 +130,20 @@ def _alert(alert: Alert, look: Look) -> Markup:
         element("p", "Since ", moment(alert.since), f", {words.age(alert.since, look.read_at)}", class_="soft"),
         element("p", element("strong", "Next: "), alert.hint) if alert.hint else None,
         element("p", element("code", alert.command), class_="soft") if alert.command else None,
+        _seen(alert, look, viewer),
         class_=f"alert {_SEVERITIES[alert.severity]}",
     )
+
+
+def _seen(alert: Alert, look: Look, viewer: Viewer) -> Markup | None:
+    made = alert.acknowledged
+    if made is not None:
+        by = element("p", badge("acknowledged", "quiet"), f" by {made.by}, ", moment(made.at),
+                     f", {words.age(made.at, look.read_at)}", class_="soft")  # fmt: skip
+        return element("div", by, element("blockquote", made.note))
+    if not viewer.may_act:
+        return None
+    return element("p", link_act(look.name, Kind.ACKNOWLEDGE, "Acknowledge", str(alert.alert_id)))
 
 
 def _working(look: Look) -> list[Markup | None]:
@@ -165,10 +181,10 @@ def _working(look: Look) -> list[Markup | None]:
     ]
 
 
-def _leading(look: Look) -> list[Markup]:
+def _leading(look: Look, viewer: Viewer) -> list[Markup]:
     if not look.leading:
         found = [element("p", "No row has been scored yet.", class_="soft")]
-        return [*found, *_set_aside(look), _search(look)]
+        return [*found, *_set_aside(look, viewer), _search(look)]
     about = (
         f"Of runs in the {LEADING_DAYS} days to {look.quality.as_of:%Y-%m-%d}. A reason is a column that moved the "
         "score, with its value and what is usual: the middle nine in ten of the training rows."
@@ -180,7 +196,7 @@ def _leading(look: Look) -> list[Markup]:
             element("p", "Of these the model says too little to decide on; a label teaches it most.", class_="soft"),
             _row_table(look, look.uncertain),
         ]
-    return [*found, *_set_aside(look)]
+    return [*found, *_set_aside(look, viewer)]
 
 
 def _row_table(look: Look, rows: Sequence[LeadingRow]) -> Markup:
@@ -188,7 +204,7 @@ def _row_table(look: Look, rows: Sequence[LeadingRow]) -> Markup:
     return table(headings, [_leading_row(look, row) for row in rows], (1,))
 
 
-def _set_aside(look: Look) -> list[Markup]:
+def _set_aside(look: Look, viewer: Viewer) -> list[Markup]:
     if not look.set_aside:
         return []
     rows = [
@@ -197,13 +213,14 @@ def _set_aside(look: Look) -> list[Markup]:
             each.rule,
             f"{each.rows:,}",
             element("a", ", ".join(each.example), href=link(look.name, "row", key=each.example)),
+            *([link_act(look.name, Kind.REQUEUE, "Requeue", f"{each.column}: {each.rule}")] if viewer.may_act else []),
         ]
         for each in look.set_aside
     ]
     way_out = "Once the values are right at the source, or the rule in rowcast.toml: "
     return [
         element("h3", "Quarantined rows, by the rule they broke"),
-        table(["column", "rule", "rows", "the newest"], rows, (2,)),
+        table(["column", "rule", "rows", "the newest", *([""] if viewer.may_act else [])], rows, (2,)),
         element("p", way_out, element("code", "rowcast requeue"), " scores them.", class_="soft"),
     ]
 
@@ -272,7 +289,7 @@ def _share(figure: object) -> str:
     return "-" if value is None else percent(value)
 
 
-def _versions(look: Look) -> list[Markup]:
+def _versions(look: Look, viewer: Viewer) -> list[Markup]:
     if not look.versions:
         return [element("p", "There is no version yet: 'rowcast run' trains the first.", class_="soft")]
     rows = [
@@ -282,10 +299,11 @@ def _versions(look: Look) -> list[Markup]:
             moment(each.created_at),
             f"{each.rows:,}",
             each.estimator,
+            *([_decide(look, each)] if viewer.may_act else []),
         ]
         for each in look.versions
     ]
-    headings = ["version", "state", "trained", "rows", "estimator"]
+    headings = ["version", "state", "trained", "rows", "estimator", *([""] if viewer.may_act else [])]
     found = [table(headings, rows[:_FIRST], (3,))]
     if rows[_FIRST:]:
         found.append(fold(f"{len(rows) - _FIRST} more", table(headings, rows[_FIRST:], (3,))))
@@ -296,6 +314,14 @@ def _versions(look: Look) -> list[Markup]:
     if made[_FIRST:]:
         found.append(fold(f"{len(made) - _FIRST} earlier", element("ol", *made[_FIRST:], class_="decisions")))
     return found
+
+
+def _decide(look: Look, version: Version) -> Markup | str:
+    if version.status is not VersionStatus.CHAMPION:
+        return link_act(look.name, Kind.PROMOTE, "Promote", str(version.version))
+    has_before = any(made.previous not in (None, version.version) for made in look.decisions
+                     if made.version == version.version and made.outcome.changes_champion)  # fmt: skip
+    return link_act(look.name, Kind.ROLL_BACK, "Roll back") if has_before else ""
 
 
 def _decision(made: DecisionRecord) -> Markup:

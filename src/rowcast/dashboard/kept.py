@@ -22,7 +22,14 @@ class Kept:
     seconds: float = SECONDS
     clock: Callable[[], float] = time.monotonic
     _found: dict[Hashable, tuple[float, Any]] = field(default_factory=dict)
+    _times: int = 0  # that something was forgotten
     _locks: dict[Hashable, threading.Lock] = field(default_factory=dict)
+
+    def forget(self, job: str) -> None:
+        """Read anew what is asked about a job: something has been done to it."""
+        self._times += 1
+        for asked in [each for each in self._found if isinstance(each, tuple) and each[0] == job]:
+            self._found.pop(asked, None)
 
     def get(self, asked: Hashable, read: Callable[[], Result]) -> Result:
         """Return what `read` returns, or returned a moment ago; two that ask for the same at once read it once."""
@@ -31,9 +38,10 @@ class Kept:
             self._locks = {}
         with self._locks.setdefault(asked, threading.Lock()):
             until, result = self._found.get(asked, (0.0, None))
-            begun = self.clock()
+            begun, times = self.clock(), self._times
             if asked not in self._found or begun >= until:
                 result = read()
                 read_at = self.clock()
-                self._found[asked] = (read_at + self.seconds * max(1.0, read_at - begun), result)
+                if times == self._times:
+                    self._found[asked] = (read_at + self.seconds * max(1.0, read_at - begun), result)
             return result  # type: ignore[no-any-return]

@@ -20,6 +20,7 @@ from rowcast.messages.health import TroubleStands, describe_need
 from rowcast.quality_report import QualityReport, report_quality
 from rowcast.status import Status, read_status
 from rowcast.store.alert_record import Alert
+from rowcast.store.process import names_process
 from rowcast.store.reading.leading_rows import SetAside, count_set_aside, read_leading
 from rowcast.store.records import DecisionRecord, RunRecord, ScoringRun, StepRecord
 from rowcast.store.registry import Version
@@ -28,6 +29,7 @@ DAYS = 60  # of cost and activity
 LEADING_DAYS = 7
 _LEADING, _UNCERTAIN = 10, 5  # rows
 _RUNS = 15
+_CLOCKS = timedelta(minutes=10)  # that a database's may differ from this computer's
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class RunLook:
 
     run: RunRecord
     steps: tuple[StepRecord, ...]
+    published: int = 0  # rows of the batches that it planned
+    planned: int = 0
 
 
 @contextmanager
@@ -148,7 +152,20 @@ def look_at_version(settings: Settings, version: int) -> Card:
 def look_at_run(settings: Settings, run_id: int) -> RunLook:
     """Read a run and its steps."""
     with open_looking(settings) as job:
-        return RunLook(job.runs.get(run_id), tuple(job.runs.steps(run_id)))
+        return _run(job, job.runs.get(run_id))
+
+
+def find_run_of(settings: Settings, pid: int, since: datetime) -> RunLook | None:
+    """Return the run of a process of this machine that began at `since`; None where it has begun none yet."""
+    with open_looking(settings) as job:
+        runs = [run for run in job.runs.newest() if names_process(run.host, pid)]
+        begun = [run for run in runs if run.started_at > since - _CLOCKS]
+        return _run(job, begun[0]) if begun else None
+
+
+def _run(job: Job, run: RunRecord) -> RunLook:
+    published, planned = job.ledger.measure_progress(run.run_id)
+    return RunLook(run, tuple(job.runs.steps(run.run_id)), published, planned)
 
 
 def _quality(job: Job, now: datetime) -> QualityReport:

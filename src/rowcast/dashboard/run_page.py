@@ -3,12 +3,14 @@
 from rowcast.charts.page import sections as chart_sections
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
+from rowcast.dashboard.act_page import progress
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
 from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import element
 from rowcast.drawing.parts import compact_table
 from rowcast.drift_report import DriftReport, describe_series
 from rowcast.formatting import number
+from rowcast.store.records import RunStatus
 
 _STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
 _MOST = 100  # series
@@ -39,8 +41,9 @@ def run_page(found: RunLook, viewer: Viewer) -> str:
             element("p", str(run.pipeline), class_="kicker"),
             element("h1", f"Run {run.run_id} ", badge(str(run.status), _STATES.get(str(run.status), "quiet"))),
             element("p", "Started ", moment(run.started_at), ", as of ", moment(run.as_of), by, "."),
-            element("p", f"{run.seconds:,.1f} seconds on {run.host or 'an unknown host'}, rowcast "
+            element("p", f"{run.seconds:,.1f} seconds on {(run.host or 'an unknown host').partition(':')[0]}, rowcast "
                          f"{run.rowcast_version}.", class_="soft") if run.seconds is not None else None,
+            progress(found) if run.status is RunStatus.RUNNING else None,
             element("p", run.error, class_="alert bad") if run.error else None,
         ),
         section("steps", "Steps", compact_table(headings, rows, range(3, 8)) if rows else element("p", "None.")),

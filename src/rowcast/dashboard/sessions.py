@@ -9,6 +9,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
+from rowcast.serve.request import Person
+
 HOURS = 12.0
 _MOST = 1000  # sessions; the oldest makes room
 _FAILED, _WITHIN = 10, 60.0  # logins that may fail within so many seconds, client by client
@@ -18,27 +20,27 @@ _FAILED, _WITHIN = 10, 60.0  # logins that may fail within so many seconds, clie
 class Sessions:
     """Sessions in this process."""
 
-    _keys: dict[bytes, tuple[str, float]] = field(default_factory=dict)  # by a digest of the token: key, and its end
+    _logins: dict[bytes, tuple[str | Person, float]] = field(default_factory=dict)  # by a digest of the token, to when
     _failed: dict[str, deque[float]] = field(default_factory=dict)
 
-    def begin(self, key: str) -> str:
-        """Return the token of a new session."""
+    def begin(self, login: str | Person) -> str:
+        """Return the token of a new session, which stands for a key or for a person."""
         now = time.monotonic()
-        self._keys = {each: kept for each, kept in self._keys.items() if kept[1] > now}
-        while len(self._keys) >= _MOST:
-            del self._keys[next(iter(self._keys))]
+        self._logins = {each: kept for each, kept in self._logins.items() if kept[1] > now}
+        while len(self._logins) >= _MOST:
+            del self._logins[next(iter(self._logins))]
         token = secrets.token_urlsafe(32)
-        self._keys[_digest(token)] = (key, now + HOURS * 3600)
+        self._logins[_digest(token)] = (login, now + HOURS * 3600)
         return token
 
-    def find_key(self, token: str) -> str | None:
-        """Return the key that a token stands for; None where its session has ended."""
-        key, end = self._keys.get(_digest(token), (None, 0.0))
-        return key if end > time.monotonic() else None
+    def find(self, token: str) -> str | Person | None:
+        """Return the key or the person that a token stands for; None where its session has ended."""
+        login, end = self._logins.get(_digest(token), (None, 0.0))
+        return login if end > time.monotonic() else None
 
     def end(self, token: str) -> None:
         """End a session."""
-        self._keys.pop(_digest(token), None)
+        self._logins.pop(_digest(token), None)
 
     def note_failure(self, client: str) -> None:
         """Remember that a login failed."""

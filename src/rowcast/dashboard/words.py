@@ -22,6 +22,11 @@ def ago(span: timedelta) -> str:
     return "less than a minute"
 
 
+def seconds(many: float) -> str:
+    """Return how long something took."""
+    return f"{number(many)} s" if many < 120 else ago(timedelta(seconds=many))
+
+
 def count(many: int, one: str, several: str | None = None) -> str:
     """Return a number with its noun."""
     return f"{many:,} {one if many == 1 else several or one + 's'}"
@@ -34,7 +39,7 @@ def failed_runs(look: Look) -> list[RunRecord]:
 
 def rank(look: Look) -> tuple[int, int, int, str]:
     """Return what jobs are sorted by: what needs a person first."""
-    errors = sum(alert.severity == "error" for alert in look.standing)
+    errors = sum(alert.severity == "error" and alert.acknowledged is None for alert in look.standing)
     return (-errors, -len(look.status.needs_a_person), -look.status.rows.pending, look.name)
 
 
@@ -45,7 +50,10 @@ def state_of(look: Look) -> tuple[str, str]:
         return "the audit does not hold", "bad"
     if not needs:
         return "all well", "good"
-    is_bad = any(alert.severity == "error" for alert in look.standing) or look.status.champion is None
+    is_bad = (
+        any(alert.severity == "error" and alert.acknowledged is None for alert in look.standing)
+        or look.status.champion is None
+    )
     run = look.status.last_run
     is_bad = is_bad or (run is not None and run.status in _BAD_RUNS)
     return f"{needs} to look at", "bad" if is_bad else "warn"

@@ -43,7 +43,8 @@ def describe_need(need: Need) -> str:
     """Return in a sentence what does not mend itself; no value of a row is in it."""
     match need:
         case TroubleStands():
-            return f"{need.alert.title} since {need.alert.since:%Y-%m-%d %H:%M}: {need.alert.hint}"
+            seen = "" if need.alert.acknowledged is None else f" (acknowledged by {need.alert.acknowledged.by})"
+            return f"{need.alert.title} since {need.alert.since:%Y-%m-%d %H:%M}{seen}: {need.alert.hint}"
         case RunNotDone():
             run = need.run
             if run.is_dead:

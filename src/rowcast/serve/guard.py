@@ -55,6 +55,11 @@ class Guard:
         """
         if scope is Scope.HEALTH or self.asks is Asks.NEVER:
             return list(jobs)
+        if request.person is not None:
+            request.key = request.person.name
+            if scope not in _MAY[request.person.scope]:
+                raise Refusal(403, f"'{request.person.name}' may not do what needs '{scope}'")
+            return list(jobs)
         key = _find_key(request)
         admitted, other_scope = [], False
         for job in jobs:
@@ -75,6 +80,14 @@ class Guard:
         if not admitted and jobs:
             raise _too_small(scope) if other_scope else _unknown(key)
         return admitted
+
+    def names(self, request: Request, scope: Scope, job: ServedJob) -> bool:
+        """Return whether it is known who asks, and that they may do what needs this scope."""
+        if request.person is not None:
+            return scope in _MAY[request.person.scope]
+        key = _find_key(request)
+        found = None if key is None else _match(job.keys, key, request.begun)
+        return found is not None and scope in _MAY[found.scope]
 
     def _spend(self, job: ServedJob, key: ApiKey) -> None:
         if key.per_second is None:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from rowcast.serve.refusal import Refusal, bad_request
-from rowcast.serve.request import Options
+from rowcast.serve.request import Options, Person
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -34,6 +34,7 @@ class Request:
     receive: Receive
     begun: float  # by time.perf_counter
     client: str = ""
+    person: Person | None = None  # in place of a key
     # What is found out about it, for the log.
     key: str = ""
     job: str = ""

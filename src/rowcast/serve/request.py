@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from rowcast.serve.refusal import RowFault
+from rowcast.store.api_keys import KeyScope
 
 # Of one column: values as JSON has them, or an Arrow array.
 Values: TypeAlias = Sequence[Any]
@@ -27,3 +28,11 @@ class SentRows:
     count: int
     columns: Mapping[str, Values]  # `count` values each, by name
     faults: Sequence[RowFault] = ()  # rows that lack a column which others have
+
+
+@dataclass(frozen=True)
+class Person:
+    """Whoever asks without a key of their own, as somebody vouches for whom the service trusts."""
+
+    name: str
+    scope: KeyScope

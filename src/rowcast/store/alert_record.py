@@ -1,7 +1,7 @@
 """An alert as it is kept and sent: the text that a person reads, and the fields by which it is kept apart."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,6 +9,15 @@ Severity = Literal["info", "warning", "error"]
 State = Literal["once", "begins", "changed", "ended"]
 
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "error")
+
+
+@dataclass(frozen=True)
+class Acknowledgement:
+    """A person has seen an alert, and says what is done about it."""
+
+    by: str
+    at: datetime
+    note: str
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,14 @@ class Alert:
     digest: bool = False  # it needs nothing, and is sent with others of its kind
     version: int | None = None  # of the model, where it is about one
     replaced_by: int | None = None  # it ended since this version serves now
+    # What the store alone knows:
+    alert_id: int | None = field(default=None, compare=False)
+    acknowledged: Acknowledgement | None = field(default=None, compare=False)  # an alert that changes is a new one
 
     def to_json(self) -> str:
         """Return the alert as JSON, as `alert_from_json` reads it."""
-        return json.dumps({**asdict(self), "since": self.since.isoformat()}, ensure_ascii=False)
+        about = {name: value for name, value in asdict(self).items() if name not in ("alert_id", "acknowledged")}
+        return json.dumps({**about, "since": self.since.isoformat()}, ensure_ascii=False)
 
     def is_same_trouble(self, other: "Alert") -> bool:
         """Return whether both tell of the same trouble; of one from an older store that is taken for granted."""

@@ -9,7 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.alert_record import SEVERITIES, Alert, Severity, is_topic_of
+from rowcast.errors import UsageError
+from rowcast.store.alert_record import SEVERITIES, Acknowledgement, Alert, Severity, is_topic_of
 from rowcast.store.lease import stands
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.tables import Tables
@@ -17,6 +18,7 @@ from rowcast.store.tables import Tables
 _LEASE = timedelta(minutes=5)  # that a process has for one alert; on this machine it is seen earlier that it died
 _FIRST_WAIT, _LONGEST_WAIT = timedelta(minutes=2), timedelta(hours=6)  # between two tries; each is four times the last
 _COLUMNS = ("topic", "state", "severity", "what", "since", "run_id", "dedup_key")
+_SEEN = "acknowledged"  # in the detail too
 _DETAIL = ("title", "hint", "command", "digest", "version", "replaced_by")
 
 
@@ -94,6 +96,26 @@ class Alerts:
         newest = sa.select(sa.func.max(table.c.alert_id)).where(lasting).group_by(table.c.topic)
         statement = sa.select(table).where(table.c.alert_id.in_(newest), table.c.state != "ended")
         return [_alert(row) for row in self.db.rows(statement.order_by(table.c.alert_id))]
+
+    def acknowledge(self, alert_id: int, *, by: str, note: str) -> Acknowledgement:
+        """Write down that a person has seen an alert, and return what is on record: what was first written stays.
+
+        Raise UsageError where it no longer stands, or has changed since it was read.
+        """
+        with self.db.transaction("write"):
+            self.db.lock(self.tables.job, self.job)
+            found = next((alert for alert in self.list_standing() if alert.alert_id == alert_id), None)
+            if found is None:
+                raise UsageError("the alert is over, or has changed", hint="'rowcast acknowledge' lists what stands")
+            if found.acknowledged is not None:
+                return found.acknowledged
+            made = Acknowledgement(by, self.db.now(), note)
+            table = self.tables.alert
+            mine = table.c.alert_id == alert_id
+            [row] = self.db.rows(sa.select(table.c.detail).where(mine))
+            detail = json.loads(row["detail"]) | {_SEEN: {**asdict(made), "at": made.at.isoformat()}}
+            self.db.execute(table.update().where(mine).values(detail=json.dumps(detail, ensure_ascii=False)))
+            return made
 
     def list_standing_topics(self, main: str) -> set[str]:
         """Return the topic and its parts of which trouble stands."""
@@ -204,4 +226,6 @@ def _alert(row: Mapping[str, Any]) -> Alert:
     hint = detail["hint"] if "hint" in detail else detail["todo"]  # as it was called before version 9 of the store
     columns = {name: row[name] for name in _COLUMNS}
     about = {name: detail[name] for name in _DETAIL if name in detail and name != "hint"}
-    return Alert(job=row["job"], hint=hint, **about, **columns)
+    seen = detail.get(_SEEN)
+    made = None if seen is None else Acknowledgement(seen["by"], datetime.fromisoformat(seen["at"]), seen["note"])
+    return Alert(job=row["job"], hint=hint, **about, **columns, alert_id=row["alert_id"], acknowledged=made)

@@ -25,6 +25,11 @@ def is_alive(name: str | None) -> bool:
     return bool(name) and str(name).startswith(place_name() + ":") and not is_gone(name)
 
 
+def names_process(name: str | None, pid: int) -> bool:
+    """Whether a name is that of the process of this number on this machine."""
+    return str(name).startswith(f"{place_name()}:{pid}:")
+
+
 def place_name() -> str:
     """Return this machine, since when it runs, and its name space of processes."""
     try:

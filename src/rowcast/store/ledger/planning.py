@@ -63,6 +63,14 @@ class Planning(LedgerPart):
         now = self.db.now()
         return [row.batch_id for row in found if row.is_free(now)]
 
+    def measure_progress(self, run_id: int) -> tuple[int, int]:
+        """Return how many rows of the batches that a run planned are published, and how many it planned."""
+        table = self.tables.batch
+        mine = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status != BatchStatus.HALVED)
+        counted = sa.select(table.c.status, sa.func.sum(table.c.row_count).label("n")).where(mine)
+        rows = {row["status"]: int(row["n"] or 0) for row in self.db.rows(counted.group_by(table.c.status))}
+        return rows.get(BatchStatus.PUBLISHED, 0), sum(rows.values())
+
     def later_batches(self, as_of: datetime) -> list[tuple[int, KeyRange]]:
         """Return the batches that nobody alive holds and that `open_batches` leaves out `as_of` a moment."""
         table, run, now = self.tables.batch, self.tables.run, self.db.now()
