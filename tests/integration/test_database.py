@@ -225,6 +225,38 @@ def test_a_column_that_is_null_at_first_and_then_has_floats_is_read_whole(databa
     assert misfits == []
 
 
+def test_columns_that_are_null_in_the_first_rows_are_streamed_whole(database):
+    columns = {"x": sa.Double, "s": sa.Text, "b": sa.LargeBinary, "at": Instant, "n": sa.BigInteger}
+    table = sa.Table(
+        "t", sa.MetaData(), sa.Column("id", sa.BigInteger), *(sa.Column(*each) for each in columns.items())
+    )
+    db = database.connect()
+    db.execute(sa.schema.CreateTable(table))
+    last = {"id": 30, "x": 0.5, "s": "a", "b": b"0", "at": datetime(2026, 5, 1, tzinfo=UTC), "n": 2**60}
+    for number in range(30):
+        db.execute(table.insert().values(id=number))
+    db.execute(table.insert().values(last))
+    chosen = sa.select(table.c.id, *[table.c[name].label(name) for name in columns]).order_by(table.c.id)
+    rows = [row for batch in db.stream(chosen, 10) for row in batch.to_pylist()]
+    assert [row[name] for row in rows[:30] for name in columns] == [None] * 30 * len(columns)
+    assert {name: rows[30][name] for name in ("id", "x", "s", "b", "n")} == {k: v for k, v in last.items() if k != "at"}
+
+
+def test_numbers_that_are_reserved_are_given_to_nobody_else(database):
+    name = sa.Column("n", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), sa.Identity(), primary_key=True)
+    table = sa.Table("t", sa.MetaData(), name, sa.Column("s", sa.Text))
+    db = database.connect()
+    db.execute(sa.schema.CreateTable(table))
+    for first in (0, 5):
+        with db.transaction("write"):
+            assert db.admin.reserve_numbers(table, 3) == first
+            with db.admin.take_numbers(table):
+                db.ingest(table, pa.table({"n": [first + 1, first + 3], "s": ["a", "b"]}))
+        for _ in range(2):
+            db.execute(table.insert().values(s="c"))
+    assert [row["n"] for row in db.rows(sa.select(table.c.n).order_by(table.c.n))] == [1, 3, 4, 5, 6, 8, 9, 10]
+
+
 def test_huge_integers_survive_as_integers(database):
     db = database.connect()
     database.run("CREATE TABLE t (id integer, n bigint)")
@@ -928,6 +960,23 @@ def test_a_key_copied_to_a_column_of_its_type_is_found_again(make_place, system,
     for batch in list(db.stream(statement, 2, exact=spelled == "")):
         db.ingest(staged, batch)
     assert db.scalar(sa.select(sa.func.count()).select_from(staged.join(own, staged.c.k == own.c.k))) == count
+
+
+@pytest.mark.parametrize(("system", "spelled"), [case for case in key_cases() if case.values[0] != "sqlite"])
+def test_a_key_that_came_as_text_is_written_as_what_it_was(make_place, system, spelled):
+    """As a store comes back from a database that does not know the type."""
+    place = make_place(system)
+    count = filled_with_keys(place, spelled)
+    db = place.connect()
+    column = db.admin.describe("t", None)["k"]
+    source = sa.table("t", sa.column("k"))
+    own = sa.Table("own", sa.MetaData(), sa.Column("k", RawType(column.type), primary_key=True, autoincrement=False))
+    db.execute(sa.schema.CreateTable(own))
+    texts, _ = db.read(sa.select(db.sql.key_text(column).label("k")).select_from(source), {}, 1000)
+    with db.transaction("write"):
+        db.ingest(own, texts)
+    joined = sa.select(sa.func.count()).select_from(source.join(own, source.c.k == own.c.k))
+    assert db.scalar(joined) == count
 
 
 def test_a_stream_of_keys_of_several_types_is_refused_unless_it_is_to_be_exact(sqlite):

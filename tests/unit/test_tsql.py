@@ -435,6 +435,16 @@ def models(fab: Fab) -> None:
     fab.job.registry.promote(2, decision)
 
 
+def number(fab: Fab) -> None:
+    """Of a store that is copied here."""
+    store, run = fab.job.store, fab.job.tables.run
+    fab.server.answers("WITH (TABLOCKX", {"n": 7})
+    with store.transaction("write"):
+        first = store.admin.reserve_numbers(run, 5)
+        with store.admin.take_numbers(run):
+            store.ingest(run, pa.table({"run_id": [first + 1], "job": ["wafers"], "as_of": [NOW]}))
+
+
 SECTIONS: dict[str, Callable[[Fab], None]] = {
     section.__name__: section
     for section in (
@@ -462,13 +472,14 @@ SECTIONS: dict[str, Callable[[Fab], None]] = {
         tell,
         watch,
         models,
+        number,
     )
 }
 # What sqlglot does not look into: settings, transactions, procedures.
 OPAQUE = re.compile(
     r"SET |BEGIN TRANSACTION$|COMMIT$|ROLLBACK$|SAVE TRANSACTION |EXEC sp_describe_first_result_set |"
     r"DECLARE @held int; EXEC @held = sp_getapplock |IF SCHEMA_ID\(|-- bulk copy|"
-    r"ALTER TABLE \S+ SET \(LOCK_ESCALATION = DISABLE\)$|GRANT "
+    r"ALTER TABLE \S+ SET \(LOCK_ESCALATION = DISABLE\)$|GRANT |DBCC CHECKIDENT "
 )
 
 

@@ -20,6 +20,7 @@ from rowcast.api.keys import Keys
 from rowcast.api.moments import Moment
 from rowcast.api.reports import Reports
 from rowcast.api.runs import Runs
+from rowcast.api.stores import Stores
 from rowcast.config import DEFAULT_PATH, load
 
 __all__ = ["Job", "Moment", "open"]
@@ -59,7 +60,7 @@ def open(
     return Job(settings)
 
 
-class Job(Runs, Reports, Alerting, Backtests, Keys):
+class Job(Runs, Reports, Alerting, Backtests, Keys, Stores):
     """One rowcast.toml: a source, a task, a champion.
 
     Each call connects to the databases and lets go of them again, so that a job may be kept for as long as a process

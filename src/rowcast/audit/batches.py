@@ -30,39 +30,67 @@ class BatchCounts:
 
 def check_batches(ledger: Ledger) -> BatchCounts:
     """Return how many published batches are not what was published, and of how many that cannot be told."""
-    batch, counts = ledger.tables.batch, BatchCounts()
-    columns = [batch.c[name] for name in ("batch_id", "checksum", "signature")]
-    count = (sa.func.coalesce(batch.c.scored, 0) + sa.func.coalesce(batch.c.quarantined, 0)).label("row_count")
-    published = sa.and_(batch.c.job == ledger.job, batch.c.status == BatchStatus.PUBLISHED)
-    found = ledger.db.rows(sa.select(*columns, count).where(published).order_by(batch.c.batch_id))
+    counts, found = BatchCounts(), _list_published(ledger)
     _check_signatures(ledger, found, Signed.BATCH, counts)
-    for batches in _split(found):
-        digests = _read_published(ledger, batches[0]["batch_id"], batches[-1]["batch_id"])
-        for row in batches:
-            if row["checksum"] is None:
-                counts.unchecked += 1
-            elif seal(digests.get((row["batch_id"],), ())) != row["checksum"]:
-                counts.changed += 1
+    for row, checksum in _seal_published(ledger, found):
+        counts.unchecked += row["checksum"] is None
+        counts.changed += row["checksum"] not in (None, checksum)
     return counts
+
+
+def seal_batches(ledger: Ledger) -> Iterator[tuple[Row, str]]:
+    """Yield each published batch, with what is recorded of it, and the checksum that its rows have now."""
+    yield from _seal_published(ledger, _list_published(ledger))
 
 
 def check_shadows(ledger: Ledger) -> BatchCounts:
     """Return the same of what versions in the shadow scored: each version's rows of a batch count for themselves."""
     record, own, counts = ledger.tables.shadow_batch, ledger.own.shadow, BatchCounts()
-    mine = sa.select(record).where(record.c.job == ledger.job).order_by(record.c.batch_id, record.c.model_version)
-    found = ledger.db.rows(mine)
+    found = _list_shadows(ledger)
     _check_signatures(ledger, found, Signed.SHADOW, counts)
-    for batches in _split(found):
-        within = own.c.batch_id.between(batches[0]["batch_id"], batches[-1]["batch_id"])
-        digests = read_digests(ledger.db, own, select_stored(ledger.db, own, ledger.own.key).where(within), _BY_VERSION)
-        for row in batches:
-            present = digests.get((row["batch_id"], row["model_version"]), [])
-            counts.changed += seal([*present, *split_digests(row["removed"])]) != row["checksum"]
+    for row, checksum in _seal_shadows(ledger, found):
+        counts.changed += checksum != row["checksum"]
     of = sa.select(own.c.batch_id, own.c.model_version).distinct().subquery()
     same = sa.and_(*[of.c[name] == record.c[name] for name in _BY_VERSION])
     alone = sa.select(sa.func.count()).select_from(of.outerjoin(record, same)).where(record.c.batch_id.is_(None))
     counts.unchecked = ledger.db.scalar(alone)
     return counts
+
+
+def seal_shadows(ledger: Ledger) -> Iterator[tuple[Row, str]]:
+    """Yield the same of what versions in the shadow scored."""
+    yield from _seal_shadows(ledger, _list_shadows(ledger))
+
+
+def _list_published(ledger: Ledger) -> list[Row]:
+    batch = ledger.tables.batch
+    columns = [batch.c[name] for name in ("batch_id", "checksum", "signature")]
+    count = (sa.func.coalesce(batch.c.scored, 0) + sa.func.coalesce(batch.c.quarantined, 0)).label("row_count")
+    published = sa.and_(batch.c.job == ledger.job, batch.c.status == BatchStatus.PUBLISHED)
+    return list(ledger.db.rows(sa.select(*columns, count).where(published).order_by(batch.c.batch_id)))
+
+
+def _list_shadows(ledger: Ledger) -> list[Row]:
+    record = ledger.tables.shadow_batch
+    mine = sa.select(record).where(record.c.job == ledger.job).order_by(record.c.batch_id, record.c.model_version)
+    return list(ledger.db.rows(mine))
+
+
+def _seal_published(ledger: Ledger, found: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    for batches in _split(found):
+        digests = _read_published(ledger, batches[0]["batch_id"], batches[-1]["batch_id"])
+        for row in batches:
+            yield row, seal(digests.get((row["batch_id"],), ()))
+
+
+def _seal_shadows(ledger: Ledger, found: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    own = ledger.own.shadow
+    for batches in _split(found):
+        within = own.c.batch_id.between(batches[0]["batch_id"], batches[-1]["batch_id"])
+        digests = read_digests(ledger.db, own, select_stored(ledger.db, own, ledger.own.key).where(within), _BY_VERSION)
+        for row in batches:
+            present = digests.get((row["batch_id"], row["model_version"]), [])
+            yield row, seal([*present, *split_digests(row["removed"])])
 
 
 def _check_signatures(ledger: Ledger, batches: Sequence[Row], what: Signed, counts: BatchCounts) -> None:

@@ -21,6 +21,7 @@ from rowcast.cli import (
     service,
     setup,
     status,
+    store,
 )
 from rowcast.cli.app import Stopped, app
 from rowcast.errors import MORE, RowcastError, UsageError, describe
@@ -41,6 +42,7 @@ __all__ = [
     "service",
     "setup",
     "status",
+    "store",
 ]
 
 

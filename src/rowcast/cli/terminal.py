@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +29,24 @@ _PATIENCE = 3.0  # seconds for the statement under way, once the command is told
 
 
 @contextlib.contextmanager
-def log_to_file(settings: Settings, common: Common, goes_on: str = RESUMED) -> Iterator["Progress"]:
+def log_to_file(
+    settings: Settings, common: Common, goes_on: str = RESUMED, *, doing: str = "scoring", secrets: Iterable[str] = ()
+) -> Iterator["Progress"]:
     """Logs on the terminal and in pipeline.log beside the config, a progress bar on a terminal; stopped in order.
 
-    `goes_on` is what a person is told who stops it.
+    `goes_on` is what a person is told who stops it, `doing` what the bar says; `secrets` are shown to nobody, as those
+    of the settings are.
     """
     try:
-        with _logging(settings, common) as progress:
+        with _logging(settings, common, doing, secrets) as progress:
             yield progress
     except KeyboardInterrupt as stopped:
         raise stopped if isinstance(stopped, Stopped) else Stopped(goes_on) from None
 
 
 @contextlib.contextmanager
-def _logging(settings: Settings, common: Common) -> Iterator["Progress"]:
-    how: dict[str, Any] = {"secrets": settings.secrets, "values": settings.notify.values}
+def _logging(settings: Settings, common: Common, doing: str, secrets: Iterable[str]) -> Iterator["Progress"]:
+    how: dict[str, Any] = {"secrets": (*secrets, *settings.secrets), "values": settings.notify.values}
     how["file"] = logs.LogFile(settings.folder / "pipeline.log")
     with stoppable(), contextlib.ExitStack() as stack:
         if not sys.stderr.isatty():
@@ -54,11 +57,11 @@ def _logging(settings: Settings, common: Common) -> Iterator["Progress"]:
 
         console = Console(stderr=True)
         logs.configure(common.log_level, **how, console=console)
-        yield _bar(console, stack)
+        yield _bar(console, stack, doing)
 
 
-def _bar(console: Any, stack: contextlib.ExitStack) -> "Progress":
-    """A progress bar that is there only while rows are scored."""
+def _bar(console: Any, stack: contextlib.ExitStack, doing: str) -> "Progress":
+    """A progress bar that is there only while there are rows to go."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     bars: list[Progress] = []
@@ -71,7 +74,7 @@ def _bar(console: Any, stack: contextlib.ExitStack) -> "Progress":
                 TextColumn("{task.fields[rate]} rows/s"),
                 TimeRemainingColumn(),
             )
-            bar = Progress("scoring", *columns, console=console, transient=True, redirect_stdout=False)
+            bar = Progress(doing, *columns, console=console, transient=True, redirect_stdout=False)
             bars.append(stack.enter_context(bar))
             bar.add_task("", total=total, completed=done, rate="-")
         if bars:

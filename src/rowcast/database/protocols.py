@@ -246,6 +246,17 @@ class Admin(Protocol):
         """Return the statements that follow a table's creation."""
         ...
 
+    def reserve_numbers(self, table: sa.Table, count: int) -> int:
+        """Return a number after which `count` are given to no row that comes without one; 0 where none was given yet.
+
+        Within a transaction, and for a table whose primary key is a number that the database gives.
+        """
+        ...
+
+    def take_numbers(self, table: sa.Table) -> AbstractContextManager[None]:
+        """Let rows that bring their number be written to such a table."""
+        ...
+
     def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
         """Declare the table through which `stage` brings rows into another; None where it needs none."""
         ...

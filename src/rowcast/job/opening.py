@@ -114,13 +114,18 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
         ledger = Ledger(store, shared, own, settings.name, keys)
         if prepare:
             migrations.upgrade(store, shared, own, settings.store.schema_)
-            _check_key(store, own, settings, declare_key(source, store))
-            ledger.register(source.identity if store is source_db else f"{source.identity} in {source_db.safe_url}")
+            check_key(store, own, settings, declare_key(source, store))
+            ledger.register(name_owner(source, store))
         runs, registry = (
             Runs(store, shared, settings.name),
             Registry(store, shared, settings.name, keys),
         )
         yield Job(settings, source, store, shared, own, ledger, runs, registry)
+
+
+def name_owner(source: Source, store: Database) -> str:
+    """Return which source a job's name belongs to, as the store records it."""
+    return source.identity if store is source.db else f"{source.identity} in {source.db.safe_url}"
 
 
 def _check_overrides(settings: Settings) -> None:
@@ -133,7 +138,7 @@ def _check_overrides(settings: Settings) -> None:
         )
 
 
-def _check_key(store: Database, own: JobTables, settings: Settings, key: Sequence[Column]) -> None:
+def check_key(store: Database, own: JobTables, settings: Settings, key: Sequence[Column]) -> None:
     """Raise StoreError where the job's own tables were made with another key: its columns come first in them."""
     table = own.quarantine
     found = store.admin.describe(f"{table.schema}.{table.name}" if table.schema else table.name, None)

@@ -7,7 +7,7 @@ from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
 from rowcast.source.rows import FRESH, GROUP, GROUPED, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
 from rowcast.source.scope import Learned, Scope
-from rowcast.source.stored_keys import declare_key, meet_store, select_key
+from rowcast.source.stored_keys import declare_key, is_known, meet_store, select_key
 from rowcast.source.table import Source, find_column, open_source
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "declare_key",
     "find_column",
     "hash_rows",
+    "is_known",
     "is_reserved",
     "meet_store",
     "open_source",

@@ -18,7 +18,7 @@ def declare_key(source: Source, store: Database) -> tuple[Column, ...]:
     """Return the key columns as the store declares them: alike where it knows their types, else integers or text."""
 
     def declare(c: Column) -> Column:
-        if _is_known(c, source, store):
+        if is_known(c, source, store):
             # In a STRICT table ANY keeps each value as it is; in another one it makes numbers of texts.
             return replace(c, type="") if store.dialect.name == "sqlite" and c.type.upper() == "ANY" else c
         if c.integer:
@@ -32,7 +32,7 @@ def select_key(source: Source, store: Database) -> list[sa.ColumnElement[Any]]:
     """Return the key as it is read, in a form that the store's key columns take."""
     found: list[sa.ColumnElement[Any]] = []
     for c in source.key:
-        if _is_known(c, source, store):
+        if is_known(c, source, store):
             found.append(source.db.sql.key_value(c))
         else:
             found.append(source.db.sql.key_value(c) if c.integer else source.db.sql.key_text(c))
@@ -48,7 +48,7 @@ def meet_store(source: Source, store: Database) -> Source:
     found: list[sa.ColumnElement[Any]] = []
     is_exact = True
     for c in source.key:
-        if c.integer or _is_known(c, source, store):
+        if c.integer or is_known(c, source, store):
             found.append(sa.column(c.name))
             continue
         text = source.db.sql.key_text(c)
@@ -57,8 +57,8 @@ def meet_store(source: Source, store: Database) -> Source:
     return source if is_exact else replace(source, stored_key=tuple(found))
 
 
-def _is_known(column: Column, source: Source, store: Database) -> bool:
-    """Return whether the store can declare a column of this type: types and collations can be one database's own."""
+def is_known(column: Column, source: Source, store: Database) -> bool:
+    """Return whether the store can declare a key column as the source does: a type can be one database's own."""
     if store is source.db:
         return True
     if store.dialect.name != source.db.dialect.name:

@@ -16,14 +16,15 @@ import sqlalchemy as sa
 
 from rowcast.database import RawType
 from rowcast.database.mixed_keys import MixedType, split_mixed
-from rowcast.store.tables import Instant
+from rowcast.store.tables import Choice, Instant
 
 _DIGEST = 16  # bytes of a row
 _MICROSECONDS = pa.timestamp("us", "UTC")
+_AS_KEYS = (RawType, sa.LargeBinary)  # columns that count by type and value, as keys do
 
 
 def digest_rows(own: sa.Table, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
-    """Return a digest of each row, which has the columns of `own`: the prediction or the quarantine table.
+    """Return a digest of each row, which has columns of `own`: of batches the prediction or the quarantine table.
 
     Floats count by their bits, but for the sign of zero, which SQLite drops; times as microseconds in UTC; keys by
     type and value; NULL not at all, so that a column that is added to the table changes no digest.
@@ -38,9 +39,9 @@ def digest_rows(own: sa.Table, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
         column = own.c[name]
         if name not in there or there[name].null_count == table.num_rows:
             continue
-        if column.primary_key:
+        if column.primary_key or isinstance(column.type, _AS_KEYS):
             texts.append(_name(name, _key_texts(there[name], is_decimal=_is_decimal(column))))
-        elif isinstance(column.type, sa.Text):
+        elif isinstance(column.type, sa.Text | Choice):
             texts.append(_name(name, there[name].cast(pa.large_string())))
         else:
             numbers = _numbers(column, there[name])

@@ -164,6 +164,12 @@ class Runs:
         mine = sa.select(table).where(table.c.job == self.job)
         return self._as_seen(self._runs(mine.order_by(table.c.run_id.desc()).limit(most)))
 
+    def list_under_way(self) -> list[RunRecord]:
+        """Return the runs that other processes execute just now."""
+        table, now = self.tables.run, self.db.now()
+        running = sa.select(table).where(table.c.job == self.job, table.c.status == RunStatus.RUNNING)
+        return [run for run in self._runs(running.order_by(table.c.run_id)) if _is_under_way(run, now)]
+
     def counts(self) -> dict[tuple[PipelineName, RunStatus], int]:
         """Return how many runs there have been, by pipeline and status."""
         table = self.tables.run

@@ -1,7 +1,8 @@
 """What SQL Server's catalog says of tables, rights and how the database is set up, and how a store is made in it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -122,6 +123,27 @@ class MSSQLAdmin:
             return []
         # A batch's rows are locked one by one: the server must not lock the whole table instead.
         return [f"ALTER TABLE {tsql.quote_table(table)} SET (LOCK_ESCALATION = DISABLE)"]
+
+    def reserve_numbers(self, table: sa.Table, count: int) -> int:
+        [key] = table.primary_key.columns
+        name = tsql.quote_table(table)
+        # On a connection of its own: others wait for the lock, and what was reserved stays so in any case.
+        with closing(self._db.clone()) as other, other.transaction("write"):
+            sql = f"SELECT COALESCE(MAX({tsql.quote(key.name)}), 0) AS n FROM {name} WITH (TABLOCKX, HOLDLOCK)"  # noqa: S608
+            last = int(other.query(sql).column(0)[0].as_py())
+            if count:
+                other.run_sql(f"DBCC CHECKIDENT ({tsql.quote_text(name)}, RESEED, {last + count}) WITH NO_INFOMSGS")
+        return last
+
+    @contextmanager
+    def take_numbers(self, table: sa.Table) -> Iterator[None]:
+        switch = f"SET IDENTITY_INSERT {tsql.quote_table(table)}"
+        self._db.run_sql(f"{switch} ON")  # for this session, and one table at a time
+        try:
+            yield
+        finally:
+            with suppress(DatabaseError):  # the first error tells more, and a broken connection is made anew
+                self._db.run_sql(f"{switch} OFF")
 
     def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
         """Declare the table for bulk copies into another; keys that cannot travel as they are come as text."""

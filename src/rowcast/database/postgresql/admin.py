@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 
 import sqlalchemy as sa
 
@@ -181,6 +182,22 @@ class PostgreSQLAdmin:
 
     def table_ddl(self, table: sa.Table) -> list[str]:
         return []
+
+    def reserve_numbers(self, table: sa.Table, count: int) -> int:
+        [key] = table.primary_key.columns
+        name = self._db.dialect.identifier_preparer.format_table(table)
+        sequence = f"pg_get_serial_sequence({quote_text(name)}, {quote_text(key.name)})"
+        # On a connection of its own: others wait for the lock, and what was reserved stays so in any case.
+        with closing(self._db.clone()) as other, other.transaction("write"):
+            other.run_sql(f"LOCK TABLE {name} IN SHARE ROW EXCLUSIVE MODE")
+            largest = int(other.scalar(sa.select(sa.func.max(key))) or 0)
+            given = int(other.query(f"SELECT nextval({sequence}) AS n").column(0)[0].as_py()) - 1
+            last = max(largest, given)
+            other.query(f"SELECT setval({sequence}, {max(last + count, 1)}, {str(last + count > 0).lower()})")
+        return last
+
+    def take_numbers(self, table: sa.Table) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
         return None  # a bulk write is part of the transaction

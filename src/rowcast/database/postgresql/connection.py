@@ -19,9 +19,12 @@ from rowcast.database.postgresql.expressions import ARROW_TYPES, PostgreSQLExpre
 from rowcast.database.postgresql.known_errors import KNOWN_ERRORS
 from rowcast.database.postgresql.pooler import refuse_pooler
 from rowcast.database.protocols import Admin
-from rowcast.database.relation import ColumnKind
+from rowcast.database.relation import ColumnKind, RawType
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.signals import is_stopping
+
+# Types whose values may come as texts, of which a binary copy would make something else.
+_NO_TEXTS = frozenset({"boolean", "bytea", "cidr", "date", "inet", "macaddr", "money", "uuid"})
 
 
 class PostgreSQLConnection(AdbcConnection):
@@ -89,17 +92,26 @@ class PostgreSQLConnection(AdbcConnection):
             return
         refuse_mixed(rows)
         refuse_no_text(rows)
-        data = pa.table(
-            {
-                name: _cast_for_copy(column, str(table.c[name].type.compile(dialect=self.dialect)))
-                for name, column in zip(rows.schema.names, rows.columns, strict=True)
-            }
-        )
+        spelled = {name: str(table.c[name].type.compile(dialect=self.dialect)) for name in rows.schema.names}
+        if any(_is_text_of_another(rows.schema.field(name).type, spelled[name]) for name in spelled):
+            self._ingest_texts(table, rows, spelled)
+            return
+        columns = zip(rows.schema.names, rows.columns, strict=True)
+        data = pa.table({name: _cast_for_copy(column, spelled[name]) for name, column in columns})
         self._guard(
             lambda: self._cursor.adbc_ingest(
                 table.name, data, mode="append", db_schema_name=table.schema, temporary="temporary" in table.info
             )
         )
+
+    def _ingest_texts(self, table: sa.Table, rows: pa.RecordBatch | pa.Table, spelled: Mapping[str, str]) -> None:
+        """By way of a table with texts, since a binary copy converts nothing."""
+        is_text = {name: _is_text_of_another(rows.schema.field(name).type, spelled[name]) for name in spelled}
+        columns = [sa.Column(name, sa.Text() if is_text[name] else RawType(spelled[name])) for name in spelled]
+        between = self.create_temporary("rowcast_texts", *columns)
+        self.ingest(between, rows)
+        chosen = [sa.cast(c, RawType(spelled[c.name])) if is_text[c.name] else c for c in between.c]
+        self.execute(table.insert().from_select(list(spelled), sa.select(*chosen)))
 
     def now(self) -> datetime:
         moment: datetime = self.query("SELECT clock_timestamp() AS now").column(0)[0].as_py()
@@ -122,6 +134,13 @@ def make_uri(url: sa.URL) -> str:
     options = {"connect_timeout": "10", "application_name": "rowcast", **url.query}
     asked = urlencode(options, doseq=True, quote_via=quote, safe="")
     return f"postgresql://{f'{user}@' if user else ''}{place}/{quote(url.database or '', safe='')}?{asked}"
+
+
+def _is_text_of_another(given: pa.DataType, spelled: str) -> bool:
+    """Return whether texts are given for a type whose binary form is no text."""
+    base = spelled.split(" COLLATE")[0].split("(")[0].lower()
+    is_text = pa.types.is_string(given) or pa.types.is_large_string(given)
+    return is_text and (base in _NO_TEXTS or base.startswith(("time", "interval")))
 
 
 def _cast_for_copy(column: pa.ChunkedArray | pa.Array, spelled: str) -> pa.ChunkedArray | pa.Array:

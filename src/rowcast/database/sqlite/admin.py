@@ -2,7 +2,7 @@
 
 import getpass
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -157,6 +157,13 @@ class SQLiteAdmin:
 
     def table_ddl(self, table: sa.Table) -> list[str]:
         return []
+
+    def reserve_numbers(self, table: sa.Table, count: int) -> int:
+        [key] = table.primary_key.columns
+        return int(self._db.scalar(sa.select(sa.func.max(key))) or 0)  # nobody else writes before the transaction ends
+
+    def take_numbers(self, table: sa.Table) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def declare_staging(self, table: sa.Table, key: Sequence[Column]) -> sa.Table | None:
         return None  # a bulk write is part of the transaction

@@ -37,6 +37,7 @@ from rowcast.database.sqlite.mixed import (
     select_parts,
     take_classes,
 )
+from rowcast.database.sqlite.nulls import fill_nulls, restore_nulls
 from rowcast.errors import ConfigError, DatabaseError
 from rowcast.signals import is_stopping
 
@@ -174,13 +175,13 @@ class SQLiteConnection(AdbcConnection):
             raise
 
     def _read_batches(self, statement: sa.Select[Any], chunk: int) -> Iterator[pa.RecordBatch]:
-        sql = self.compile_literal(statement)
+        sql = self.compile_literal(fill_nulls(statement, self.dialect))
         cursor = self._guard(lambda: self._connection.cursor(adbc_stmt_kwargs={_BATCH_ROWS: str(chunk)}))
         try:
             self._guard(lambda: cursor.execute(sql))
             reader = self._guard(cursor.fetch_record_batch)
             while (batch := self._next(reader)) is not None:
-                yield batch
+                yield to_batch(restore_nulls(pa.Table.from_batches([batch])))
         finally:
             self._guard(cursor.close)
 
