@@ -254,7 +254,7 @@ def test_without_keys_only_this_computer_by_its_own_name_sees_it(browser: Browse
         (["serve"], 200, 200),
         (["serve", "--no-dashboard"], 404, 200),
         (["serve", "--behind", "vertex", "--host", "127.0.0.1"], 404, 200),
-        (["dashboard"], 200, 404),
+        (["dashboard"], 303, 401),
     ],
     ids=["beside", "left out", "behind a platform", "alone"],
 )

@@ -1,6 +1,10 @@
 """The HTTP service and the dashboard: serve, dashboard."""
 
+import getpass
 import os
+import sys
+import threading
+import webbrowser
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -8,7 +12,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from rowcast import logs
+from rowcast import logs, report
 from rowcast.cli.app import Level, app
 from rowcast.config import DEFAULT_PATH, Settings, load
 from rowcast.errors import UsageError
@@ -54,15 +58,33 @@ def _port(given: int | None) -> int | None:
 def dashboard(
     *configs: Path,
     port: Annotated[int, Parameter(help="0 takes a free one.")] = 8081,
+    open_browser: Annotated[
+        bool | None, Parameter(name="--open", help="Open the browser. Default: where it is started at a terminal.")
+    ] = None,
     log_level: Annotated[Level, Parameter(help="debug also shows tracebacks.")] = "info",
 ) -> int:
-    """Show jobs in the browser, on this computer alone: rowcast dashboard jobs/*.toml."""
+    """Show jobs in the browser, on this computer alone: rowcast dashboard jobs/*.toml.
+
+    It prints a link that logs you in once, and opens it.
+    """
     _require_installed()
     from rowcast.dashboard.dashboard import Dashboard
+    from rowcast.dashboard.frame import ROOT
+    from rowcast.dashboard.sessions import Sessions
+    from rowcast.serve.request import Person
     from rowcast.serve.service import Plan, start
+    from rowcast.store.api_keys import KeyScope
 
-    settings = _load(configs, log_level)
-    start(settings, Plan(port=_port(port), logs_access=False), lambda jobs: Dashboard(jobs, is_alone=True))
+    settings, sessions = _load(configs, log_level), Sessions()
+
+    def announce(url: str) -> None:
+        link = f"{url}{ROOT}/login/{sessions.make_link(Person(getpass.getuser(), KeyScope.OPERATE))}"
+        report.show(f"open {link}", flush=True)
+        if sys.stdout.isatty() if open_browser is None else open_browser:
+            threading.Thread(target=webbrowser.open, args=[link], daemon=True).start()  # some wait for their end
+
+    plan = Plan(port=_port(port), logs_access=False, asks_always=True)
+    start(settings, plan, partial(Dashboard, is_alone=True, sessions=sessions), announce)
     return 0
 
 

@@ -29,6 +29,7 @@ from rowcast.config.values import (
     require_time,
 )
 
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]+$")]
 Statistic = Literal["mean", "count", "std", "min", "max", "trend", "age"]
 _SECOND_NAME = "a 'query' can give one of them a second name: SELECT *, t AS event_time FROM …"
 
@@ -328,6 +329,22 @@ class Serve(_Section):
     record: bool = False  # whether answers are written to the job's table of online predictions
     max_body_mb: float = Field(default=6.0, gt=0, le=1000)
     max_rows: int = Field(default=50_000, ge=1)  # of one request
+    # Who asks, behind a proxy that logs people in; `*` is everybody.
+    user_header: HeaderName | None = None
+    groups_header: HeaderName | None = None
+    read_groups: tuple[str, ...] = ()
+    operate_groups: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _groups_need_headers(self) -> "Serve":
+        named = {*self.read_groups, *self.operate_groups}
+        if self.user_header is None and (named or self.groups_header is not None):
+            raise ValueError("'groups_header', 'read_groups' and 'operate_groups' need 'user_header'")
+        if self.user_header is not None and not named:
+            raise ValueError("'user_header' needs 'read_groups' or 'operate_groups': else nobody may see anything")
+        if named - {"*"} and self.groups_header is None:
+            raise ValueError("'read_groups' and 'operate_groups' need 'groups_header'")
+        return self
 
 
 class Logs(_Section):

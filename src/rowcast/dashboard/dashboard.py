@@ -46,12 +46,18 @@ class Dashboard:
     """The pages of one or more jobs; `is_alone` where nothing is scored beside them."""
 
     def __init__(
-        self, jobs: Sequence[ServedJob], *, is_alone: bool = False, is_secure: bool = False, seconds: float = SECONDS
+        self,
+        jobs: Sequence[ServedJob],
+        *,
+        is_alone: bool = False,
+        is_secure: bool = False,
+        seconds: float = SECONDS,
+        sessions: Sessions | None = None,
     ) -> None:
         self.is_alone = is_alone
         self._is_secure = is_secure  # whether browsers come by TLS
         self._jobs = {job.name: job for job in jobs}
-        self._sessions = Sessions()
+        self._sessions = sessions or Sessions()
         self._tokens = FormTokens()
         self._kept = Kept(seconds)
         self._acting = Acting(self._kept.forget, self._count_waiting)
@@ -88,7 +94,9 @@ class Dashboard:
             case (("GET" | "HEAD"), ""):
                 return redirect(ROOT)
             case (("GET" | "HEAD"), "/dashboard/login"):
-                return as_html(login_page(_safe_next(read_query(request).get("next", [""])[0])))
+                return as_html(login_page(_safe_next(read_query(request).get("next", [""])[0]), is_alone=self.is_alone))
+            case "GET", path if path.startswith(f"{ROOT}/login/"):
+                return self._use_link(request, path.rpartition("/")[2])
             case "POST", "/dashboard/login":
                 return await self._log_in(request, guard)
             case "POST", "/dashboard/logout":
@@ -101,7 +109,7 @@ class Dashboard:
 
     async def _show(self, request: Request, guard: Guard, viewer: Viewer) -> Response:
         seen = {job.name: job for job in guard.admit(request, Scope.READ, list(self._jobs.values()))}
-        viewer = replace(viewer, name=request.key)
+        viewer = self._name(request, viewer)
         if request.path.rstrip("/") == ROOT:
             return as_html(await self._read(partial(self._overview, list(seen.values()), viewer)))
         name, rest = self._split(request.path)
@@ -141,7 +149,7 @@ class Dashboard:
         job, act = self._jobs[name], read_act(request, rest[1])
         guard.admit(request, Scope.OPERATE, [job])
         _require_actor(request, guard, job)
-        viewer = replace(viewer, name=request.key, may_act=True)
+        viewer = replace(self._name(request, viewer), may_act=True)
         return await self._read(lambda: self._acting.confirm(job, act, viewer, form))
 
     def _split(self, path: str) -> tuple[str | None, list[str]]:
@@ -221,6 +229,11 @@ class Dashboard:
             request.headers[b"x-api-key"] = login.encode("latin-1")
         return Viewer(has_session=True, form_token=self._tokens.make(f"session {token}"))
 
+    def _name(self, request: Request, viewer: Viewer) -> Viewer:
+        """Whoever was admitted; a person whom a proxy names has no session, and forms all the same."""
+        token = viewer.form_token or (self._tokens.make(f"person {request.key}") if request.key else "")
+        return replace(viewer, name=request.key, form_token=token)
+
     async def _log_in(self, request: Request, guard: Guard) -> Response:
         form = await read_form(request)
         wait = self._sessions.seconds_to_wait(request.client)
@@ -236,9 +249,17 @@ class Dashboard:
         except Refusal as refusal:
             self._sessions.note_failure(request.client)
             log.warning("a login failed", client=request.client, status=refusal.status)
-            return as_html(login_page(after, f"{refusal.what}."), refusal.status)
+            return as_html(login_page(after, f"{refusal.what}.", is_alone=self.is_alone), refusal.status)
         log.info("logged in", key=request.key, client=request.client)
         return redirect(after, [self._cookie(request, self._sessions.begin(key), int(HOURS * 3600))])
+
+    def _use_link(self, request: Request, token: str) -> Response:
+        person = self._sessions.use_link(token)
+        if person is None:
+            log.warning("a login link was not good", client=request.client)
+            return as_html(login_page(ROOT, "This link has been used, or is too old.", is_alone=self.is_alone), 401)
+        log.info("logged in", person=person.name, client=request.client)
+        return redirect(ROOT, [self._cookie(request, self._sessions.begin(person), int(HOURS * 3600))])
 
     async def _log_out(self, request: Request) -> Response:
         await read_form(request)

@@ -4,8 +4,8 @@ from rowcast.dashboard.frame import ROOT, Viewer, page
 from rowcast.drawing.markup import element
 
 
-def login_page(after: str, problem: str = "") -> str:
-    """Return the page that asks for a key; `after` is where a login leads."""
+def login_page(after: str, problem: str = "", *, is_alone: bool = False) -> str:
+    """Return the page that asks for a key; `after` is where a login leads, `is_alone` says where links come from."""
     return page(
         "Log in",
         Viewer(),
@@ -25,6 +25,8 @@ def login_page(after: str, problem: str = "") -> str:
             ),
             element("p", "A key with the scope read or operate: ",
                     element("code", "rowcast keys create NAME --scope read"), class_="soft"),
+            element("p", "Or the link that ", element("code", "rowcast dashboard"), " prints: it is good once, for a "
+                    "quarter of an hour.", class_="soft") if is_alone else None,
             class_="narrow",
         ),
         crumbs=[("Log in", None)],

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from rowcast.serve.request import Person
 
 HOURS = 12.0
+_LINK = 900.0  # seconds
 _MOST = 1000  # sessions; the oldest makes room
 _FAILED, _WITHIN = 10, 60.0  # logins that may fail within so many seconds, client by client
 
@@ -21,6 +22,7 @@ class Sessions:
     """Sessions in this process."""
 
     _logins: dict[bytes, tuple[str | Person, float]] = field(default_factory=dict)  # by a digest of the token, to when
+    _links: dict[bytes, tuple[Person, float]] = field(default_factory=dict)  # by a digest of the token, to when
     _failed: dict[str, deque[float]] = field(default_factory=dict)
 
     def begin(self, login: str | Person) -> str:
@@ -37,6 +39,17 @@ class Sessions:
         """Return the key or the person that a token stands for; None where its session has ended."""
         login, end = self._logins.get(_digest(token), (None, 0.0))
         return login if end > time.monotonic() else None
+
+    def make_link(self, person: Person) -> str:
+        """Return a token by which whoever comes first is logged in as this person, within a quarter of an hour."""
+        token = secrets.token_urlsafe(32)
+        self._links[_digest(token)] = (person, time.monotonic() + _LINK)
+        return token
+
+    def use_link(self, token: str) -> Person | None:
+        """Return whom a link logs in; None where it was used, is too old or never was."""
+        person, end = self._links.pop(_digest(token), (None, 0.0))
+        return person if end > time.monotonic() else None
 
     def end(self, token: str) -> None:
         """End a session."""

@@ -8,7 +8,9 @@ from enum import StrEnum
 
 from rowcast.serve.clock import clock
 from rowcast.serve.http import Request
+from rowcast.serve.proxied import find_proxied
 from rowcast.serve.refusal import Refusal
+from rowcast.serve.request import Person
 from rowcast.serve.served_job import ServedJob
 from rowcast.store.api_keys import ApiKey, KeyScope, digest, find_prefix
 
@@ -46,6 +48,7 @@ class Guard:
 
     asks: Asks = Asks.WHERE_THERE_ARE
     is_local: bool = True  # without keys, whoever asks must have asked for this computer by its own name
+    trusts_proxy: bool = False  # whether headers of [serve] say who asks
     _spent: dict[tuple[str, int], "_Bucket"] = field(default_factory=dict)
 
     def admit(self, request: Request, scope: Scope, jobs: Sequence[ServedJob]) -> list[ServedJob]:
@@ -55,15 +58,23 @@ class Guard:
         """
         if scope is Scope.HEALTH or self.asks is Asks.NEVER:
             return list(jobs)
-        if request.person is not None:
-            request.key = request.person.name
-            if scope not in _MAY[request.person.scope]:
-                raise Refusal(403, f"'{request.person.name}' may not do what needs '{scope}'")
-            return list(jobs)
         key = _find_key(request)
-        admitted, other_scope = [], False
+        admitted, other_scope, stranger = [], False, None
         for job in jobs:
-            if self.asks is Asks.WHERE_THERE_ARE and not job.has_keys:
+            try:
+                person = self._find_person(request, job)
+            except Refusal as refusal:
+                stranger = refusal
+                continue
+            if person is not None:
+                request.key = person.name
+                if scope in _MAY[person.scope]:
+                    admitted.append(job)
+                else:
+                    other_scope = True
+                continue
+            is_named = self.trusts_proxy and job.settings.serve.user_header is not None
+            if self.asks is Asks.WHERE_THERE_ARE and not job.has_keys and not is_named:
                 if self.is_local:
                     require_local_host(request)
                 admitted.append(job)
@@ -77,17 +88,25 @@ class Guard:
                 admitted.append(job)
             else:
                 other_scope = True
+        if not admitted and stranger is not None:
+            raise stranger
         if not admitted and jobs:
             raise _too_small(scope) if other_scope else _unknown(key)
         return admitted
 
     def names(self, request: Request, scope: Scope, job: ServedJob) -> bool:
         """Return whether it is known who asks, and that they may do what needs this scope."""
-        if request.person is not None:
-            return scope in _MAY[request.person.scope]
+        person = self._find_person(request, job)
+        if person is not None:
+            return scope in _MAY[person.scope]
         key = _find_key(request)
         found = None if key is None else _match(job.keys, key, request.begun)
         return found is not None and scope in _MAY[found.scope]
+
+    def _find_person(self, request: Request, job: ServedJob) -> Person | None:
+        if request.person is not None or not self.trusts_proxy:
+            return request.person
+        return find_proxied(request, job.settings.serve)
 
     def _spend(self, job: ServedJob, key: ApiKey) -> None:
         if key.per_second is None:

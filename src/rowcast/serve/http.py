@@ -35,6 +35,7 @@ class Request:
     begun: float  # by time.perf_counter
     client: str = ""
     person: Person | None = None  # in place of a key
+    repeated: frozenset[bytes] = frozenset()  # headers that came more than once
     # What is found out about it, for the log.
     key: str = ""
     job: str = ""
@@ -54,7 +55,8 @@ class Request:
         request = cls(scope["method"], scope["path"], scope["query_string"], found, receive, begun, who)
         if len(found) != len(scope["headers"]):
             names = [name for name, _ in scope["headers"]]
-            twice = [name for name in _ONCE if names.count(name) > 1]
+            request.repeated = frozenset(name for name in names if names.count(name) > 1)
+            twice = [name for name in _ONCE if name in request.repeated]
             if twice:
                 request.headers = {}
                 raise bad_request(f"the header {twice[0].decode()} comes twice")

@@ -133,11 +133,16 @@ def make_server(
     return Server(config, application, drain, given)
 
 
+def describe_place(address: Address, bound: socket.socket) -> str:
+    """Return the URL of what is bound."""
+    host, port = bound.getsockname()[:2]
+    return f"{address.scheme}://{host}:{port}"
+
+
 def run(application: Application, address: Address, bound: socket.socket) -> None:
     """Serve until a signal ends it."""
     server = make_server(application, address)
-    host, port = bound.getsockname()[:2]
-    log.info("serving", url=f"{address.scheme}://{host}:{port}", jobs=list(application.jobs))
+    log.info("serving", url=describe_place(address, bound), jobs=list(application.jobs))
     try:
         asyncio.run(server.serve(sockets=[bound]))
     finally:

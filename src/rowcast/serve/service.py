@@ -11,7 +11,7 @@ from rowcast.serve.guard import Asks, Guard
 from rowcast.serve.limits import Limits
 from rowcast.serve.observed import Observer, open_access_log
 from rowcast.serve.served_job import ServedJob
-from rowcast.serve.server import LOOPBACK, Address, bind, check_certificate, run
+from rowcast.serve.server import LOOPBACK, Address, bind, check_certificate, describe_place, run
 
 PORT = 8080  # SageMaker's too
 _STRIPS_HEADERS = ("sagemaker", "vertex")  # no key arrives there: the platform authenticates
@@ -27,15 +27,20 @@ class Plan:
     certificate: Path | None = None
     key: Path | None = None
     logs_access: bool = True  # a line for each request
+    asks_always: bool = False  # for a login or a key, also on this computer
     environment: Mapping[str, str] = field(default_factory=dict)  # of which Vertex AI's variables count
 
 
 def start(
-    settings: Sequence[Settings], plan: Plan, make_pages: Callable[[Sequence[ServedJob]], Pages] | None = None
+    settings: Sequence[Settings],
+    plan: Plan,
+    make_pages: Callable[[Sequence[ServedJob]], Pages] | None = None,
+    announce: Callable[[str], None] = lambda _url: None,
 ) -> None:
     """Serve the jobs until a signal ends it. Raise UsageError or ConfigError where that cannot be.
 
     `make_pages` gives the pages for people; where a platform strips headers there are none, since no session arrives.
+    `announce` is told the service's URL once it can be asked.
     """
     names = [each.name for each in settings]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -57,6 +62,7 @@ def start(
             platform=list_platform_routes(plan.environment),
             pages=None if make_pages is None or plan.behind in _STRIPS_HEADERS else make_pages(jobs),
         )
+        announce(describe_place(address, bound))
         run(application, address, bound)
     finally:
         bound.close()
@@ -75,8 +81,14 @@ def choose_guard(plan: Plan, address: Address) -> Guard:
     """Return who is asked for a key."""
     if plan.behind in _STRIPS_HEADERS:
         return Guard(Asks.NEVER, is_local=False)
+    if plan.asks_always:
+        return Guard(Asks.ALWAYS, is_local=address.is_local)
     if plan.behind is not None or address.is_local:
-        return Guard(Asks.WHERE_THERE_ARE, is_local=address.is_local and plan.behind is None)
+        return Guard(
+            Asks.WHERE_THERE_ARE,
+            is_local=address.is_local and plan.behind is None,
+            trusts_proxy=plan.behind is not None,
+        )
     return Guard(Asks.ALWAYS, is_local=False)
 
 
