@@ -6,6 +6,7 @@
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make test-clients  the HTTP service with clients that others wrote, and held against its OpenAPI document
 # make test-browser  the dashboard in Chromium: every page at two widths, light and dark, held against axe-core
+# make test-spark  the engines' suite on Spark: a local one and a master with workers; installs PySpark, and Java where it may
 # make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
 # make test-aws  the CloudFormation templates: cfn-lint, checkov, and against moto, with the figures that rowcast really writes
 # make test-mlflow  an exported model version, loaded by MLflow itself
@@ -25,7 +26,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-images test-aws test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -54,6 +55,9 @@ test-orchestrators: .venv-orchestrators/installed .venv-airflow/installed
 
 test-browser: .venv/installed-browser .venv/chromium
 	$(BIN)/python -m pytest -rs tests/acceptance/test_dashboard_browser.py
+
+test-spark: .venv/installed-spark .venv/java
+	$(BIN)/python -m pytest -rs -n 2 -k "spark or executor" tests/acceptance/test_clusters.py tests/integration/test_engines.py
 
 test-clients: .venv/installed-clients
 	$(BIN)/python -m pytest -rs tests/acceptance/test_serve_clients.py
@@ -185,6 +189,13 @@ study: .venv/installed
 	  || { echo "needs Chromium: install chromium (Debian, Red Hat) or chromium-browser"; exit 1; }
 	@touch $@
 
+# Spark runs on Java 17.
+.venv/java: .venv/bin/python
+	@command -v $${JAVA_HOME:+$$JAVA_HOME/bin/}java >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -y -qq openjdk-17-jre-headless; } \
+	  || { echo "needs Java 17: install openjdk-17-jre-headless (Debian, Ubuntu) or java-17-openjdk-headless (Red Hat)"; exit 1; }
+	@touch $@
+
 # Compiled is what is imported, when it is: most modules of the libraries never are, which saves a minute.
 .venv/installed: pyproject.toml constraints.txt .venv/openmp
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e .
@@ -196,6 +207,10 @@ study: .venv/installed
 
 .venv/installed-browser: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
 	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[browser]'
+	@touch $@ .venv/installed .venv/installed-test
+
+.venv/installed-spark: pyproject.toml constraints.txt .venv/openmp .venv/ltdl
+	$(BIN)/python -m pip install -q --no-compile -c constraints.txt -e '.[test,spark]'
 	@touch $@ .venv/installed .venv/installed-test
 
 .venv/installed-docs: pyproject.toml constraints.txt .venv/openmp

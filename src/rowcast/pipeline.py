@@ -15,6 +15,7 @@ from rowcast.config import Settings
 from rowcast.engines import Engine
 from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
+from rowcast.engines.spark import open_spark
 from rowcast.errors import BusyError, RowcastError, RunError, UsageError
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job, open_job, parse_moment, resolve_now
@@ -345,5 +346,10 @@ def _open_engine(request: ScoringRequest) -> Iterator[Engine]:
     if about.engine == "local" or request.is_replay:
         yield Local(about.workers)
         return
-    with open_dask(about.scheduler, about.workers, ("rowcast", "lightgbm")) as engine:
+    opening = (
+        open_spark(about.master, about.workers)
+        if about.engine == "spark"
+        else open_dask(about.scheduler, about.workers, ("rowcast", "lightgbm"))
+    )
+    with opening as engine:
         yield engine

@@ -1,33 +1,78 @@
-"""What a Dask worker of the tests loads first: it ends between a commit and its report, or is not fit for the run.
+"""What a worker of a cluster loads first in the tests: somebody ends between a commit and its report, or is not fit.
 
-DIES names a folder and how often: each death leaves a file there. VERSION is what it says of rowcast's version.
+DIES names a folder, how often, and who: this "worker", the "executor" around it (the Java process of Spark), or the
+"run", whose process id is in the folder's file `run`. Each death leaves a file there. DEADLY is a value of the first
+sensor over which the worker ends as by a segmentation fault, SHADOW is set where it ends when it scores in the shadow.
+SLOW names a folder: the first task to be scored there leaves a file and takes its time. VERSION is what the worker says
+of rowcast's version.
 """
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import rowcast
+from rowcast import features
+from rowcast.scoring import shadow
 from rowcast.store import Ledger
 
 # A worker may load this twice.
 _publish = vars(Ledger).get("honest", Ledger.publish)
 Ledger.honest = _publish  # type: ignore[attr-defined]
+_process = vars(features).get("honest", features.process)
+features.honest = _process  # type: ignore[attr-defined]
 
 
 def _publish_and_die(self: Ledger, *given: Any, **options: Any) -> bool:
     done = _publish(self, *given, **options)
-    folder, most = os.environ["DIES"].rsplit(":", 1)
+    folder, most, who = os.environ["DIES"].split(":")
     for number in range(int(most)):
-        try:
-            os.close(os.open(Path(folder) / f"death{number}", os.O_CREAT | os.O_EXCL))
-        except FileExistsError:
-            continue
-        os.kill(os.getpid(), signal.SIGKILL)
+        if _is_first(Path(folder) / f"death{number}"):
+            os.kill(_find(who, Path(folder)), signal.SIGKILL)
+            if who != "worker":  # who goes on, unheard, until it notices
+                time.sleep(60)
     return done
+
+
+def _find(who: str, folder: Path) -> int:
+    if who == "run":
+        file = folder / "run"
+        while not file.exists():
+            time.sleep(0.01)
+        return int(file.read_text())
+    return os.getpid() if who == "worker" else _parent(_parent(os.getpid()))
+
+
+def _parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def _is_first(file: Path) -> bool:
+    try:
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
+
+
+def _process_or_die(rows: Any, *others: Any) -> Any:
+    if "DEADLY" in os.environ and float(os.environ["DEADLY"]) in rows.column("s01").to_pylist():
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "SLOW" in os.environ and _is_first(Path(os.environ["SLOW"]) / "slow"):
+        time.sleep(20)
+    return _process(rows, *others)
+
+
+def _die(*_: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 if "DIES" in os.environ:
     Ledger.publish = _publish_and_die  # type: ignore[method-assign]
+if "DEADLY" in os.environ or "SLOW" in os.environ:
+    features.process = _process_or_die  # type: ignore[assignment]
+if "SHADOW" in os.environ:
+    shadow.score_rows = _die
 rowcast.__version__ = os.environ.get("VERSION", rowcast.__version__)

@@ -9,16 +9,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
-from rowcast.engines import Engine, dask, local
+from rowcast.engines import Engine, dask, local, spark
 from rowcast.engines.dask import open_dask
 from rowcast.engines.local import Local
-from rowcast.errors import DeadWorkerError, EstimatorError, RunError
+from rowcast.engines.spark import open_spark
+from rowcast.errors import ConfigError, DeadWorkerError, EstimatorError, RunError
 
 
 def doubled(item: int) -> int:
@@ -90,6 +92,21 @@ def marking(folder: Path, item: int) -> int:
     return item
 
 
+def mistaken(item: int) -> int:
+    return item // 0
+
+
+def _fail_to_read() -> None:
+    raise ImportError("no rowcast here")
+
+
+class Unreadable:
+    """What a process without the right packages cannot make of its order."""
+
+    def __reduce__(self) -> Any:
+        return _fail_to_read, ()
+
+
 class Marking:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -106,9 +123,27 @@ def cluster() -> Iterator[Engine]:
         yield engine
 
 
-@pytest.fixture(params=[1, 2, pytest.param(3, marks=pytest.mark.long), "dask"])
+@pytest.fixture(scope="module")
+def executors() -> Iterator[Engine]:
+    """Spark with two tasks at a time in a process of this machine."""
+    pytest.importorskip("pyspark", reason="make test-spark installs it")
+    with open_spark(None, 2) as engine:
+        yield engine
+
+
+CLUSTERS = {"dask": "cluster", "spark": "executors"}
+
+
+@pytest.fixture(params=[1, 2, pytest.param(3, marks=pytest.mark.long), *CLUSTERS])
 def engine(request: pytest.FixtureRequest) -> Engine:
-    found: Engine = request.getfixturevalue("cluster") if request.param == "dask" else Local(request.param)
+    name = CLUSTERS.get(request.param)
+    found: Engine = Local(request.param) if name is None else request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture(params=list(CLUSTERS))
+def remote(request: pytest.FixtureRequest) -> Engine:
+    found: Engine = request.getfixturevalue(CLUSTERS[request.param])
     return found
 
 
@@ -144,12 +179,12 @@ def test_items_that_are_worked_on_apart_are_never_in_this_process(engine: Engine
     assert os.getpid() not in found
 
 
-def test_a_worker_of_a_cluster_that_is_killed_ends_the_work_once_the_others_are_done(cluster: Engine) -> None:
+def test_a_worker_of_a_cluster_that_is_killed_ends_the_work_once_the_others_are_done(remote: Engine) -> None:
     found: list[int] = []
-    with pytest.raises(DeadWorkerError, match="a Dask worker died"):
-        found.extend(cluster.map(dying, range(2)))
+    with pytest.raises(DeadWorkerError, match=r"a (Dask worker|Spark executor or its Python process) died"):
+        found.extend(remote.map(dying, range(2)))
     assert found == [0]
-    assert sorted(cluster.map(doubled, range(4))) == [0, 2, 4, 6]
+    assert sorted(remote.map(doubled, range(4))) == [0, 2, 4, 6]
 
 
 @pytest.mark.long
@@ -185,11 +220,11 @@ def test_a_cluster_that_has_lost_all_its_workers_is_not_waited_for(monkeypatch: 
             list(engine.map(doubled, range(2)))
 
 
-@pytest.mark.parametrize("kind", ["local", "dask"])
+@pytest.mark.parametrize("kind", ["local", *CLUSTERS])
 def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    workers: Engine = request.getfixturevalue("cluster") if kind == "dask" else Local(2)
+    workers: Engine = request.getfixturevalue(CLUSTERS[kind]) if kind in CLUSTERS else Local(2)
     results = workers.map(Marking(tmp_path), range(20))
     next(results)
     results.close()
@@ -197,3 +232,35 @@ def test_who_stops_listening_waits_for_items_under_way_and_no_other_is_begun(
     assert begun == done < 20
     time.sleep(0.6)
     assert len(list(tmp_path.glob("begun*"))) == begun
+
+
+def test_what_python_raises_in_an_executor_is_no_death_of_it(executors: Engine) -> None:
+    with pytest.raises(RunError, match="cannot work for the run") as raised:
+        list(executors.map(Unreadable(), range(2)))
+    assert "no rowcast here" in raised.value.detail
+
+
+def test_what_a_function_raises_by_mistake_is_named(remote: Engine) -> None:
+    with pytest.raises(RunError, match="failed over a batch") as raised:
+        list(remote.map(mistaken, range(2)))
+    assert raised.value.detail == "ZeroDivisionError: integer division or modulo by zero"
+
+
+def test_spark_leaves_what_hears_an_interruption(executors: Engine) -> None:
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_session_that_is_there_is_worked_with(executors: Any) -> None:
+    with open_spark(None, 1) as engine:
+        assert engine.context is executors.context
+    assert sorted(executors.map(doubled, range(2))) == [0, 2]
+    with pytest.raises(ConfigError, match="has a Spark session of local"), open_spark("spark://127.0.0.1:1", 1):
+        pass
+
+
+def test_a_cluster_that_has_no_executor_is_not_waited_for(executors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spark, "_PATIENCE", 0.2)
+    monkeypatch.setattr(spark, "LOOK", 0.1)
+    monkeypatch.setattr(spark.Spark, "begin", lambda *_: Future())
+    with pytest.raises(RunError, match="has no executor"):
+        list(executors.map(doubled, range(2)))

@@ -277,15 +277,19 @@ class Infer(_Section):
 
     batch_rows: int = Field(default=50_000, ge=1)
     workers: int = Field(default=2, ge=1, le=512)
-    engine: Literal["local", "dask"] = "local"
+    engine: Literal["local", "dask", "spark"] = "local"
     scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")] | None = None  # of a Dask cluster
+    master: Annotated[str, Field(pattern=r"^(local(\[\S+\])?|spark://\S+:\d+|k8s://\S+|yarn)$")] | None = (
+        None  # of Spark
+    )
     since: Annotated[str | None, BeforeValidator(check_moment)] = None
     confidence: float = Field(default=0.9, gt=0, lt=1)
 
     @model_validator(mode="after")
-    def _scheduler_is_of_dask(self) -> "Infer":
-        if self.scheduler is not None and self.engine != "dask":
-            raise ValueError("'scheduler' needs engine = \"dask\"")
+    def _address_is_of_the_engine(self) -> "Infer":
+        for name, engine in (("scheduler", "dask"), ("master", "spark")):
+            if getattr(self, name) is not None and self.engine != engine:
+                raise ValueError(f"'{name}' needs engine = \"{engine}\"")
         return self
 
 

@@ -6,23 +6,19 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, TypeVar
 
+from rowcast.engines.cluster import GRACE, LOOK, map_items
 from rowcast.errors import ConfigError, DeadWorkerError, RowcastError, RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-GRACE = 6.0  # seconds that workers have to finish what they are at when the run is stopped
-LOOK = 5.0  # seconds between two looks whether there is still a worker
 _PATIENCE = 30.0  # seconds that a scheduler has to answer, and to have a worker
 _START = "[infer] scheduler names it, such as tcp://host:8786; 'dask worker tcp://host:8786' starts a worker"
 _ENGINE = '[infer] engine = "dask"'
 
 
 class Dask:
-    """The workers of a cluster. A task is given to a thread that is free, so that none waits where it cannot be seen.
-
-    `client` is a `distributed.Client`.
-    """
+    """The workers of a cluster, by a `distributed.Client`; a task is a future of its."""
 
     is_remote: bool = True
 
@@ -32,29 +28,16 @@ class Dask:
     def map(
         self, function: Callable[[Item], Result], items: Sequence[Item], *, apart: bool = False
     ) -> Generator[Result]:
-        waiting: set[Any] = set()
-        left, dead = iter(items), False
-        try:
-            while True:
-                most = 0 if dead else 1 if apart else max(1, self._threads())
-                waiting |= {self.client.submit(function, item, pure=False) for item in _take(left, most - len(waiting))}
-                if not waiting:
-                    break
-                for future in self._wait(waiting):
-                    waiting.remove(future)
-                    result, died = _outcome(future)
-                    dead |= died
-                    yield from result
-        finally:
-            self._end(waiting)
-        if dead:  # the others have come to their end first: what they published has been counted
-            raise DeadWorkerError(
-                "a Dask worker died",
-                hint="often its memory limit: lower [infer] batch_rows, or give workers more; then 'rowcast resume'",
-            )
+        died = DeadWorkerError(
+            "a Dask worker died",
+            hint="often its memory limit: lower [infer] batch_rows, or give workers more; then 'rowcast resume'",
+        )
+        return map_items(self, function, items, apart=apart, died=died)
 
-    def _wait(self, waiting: set[Any]) -> set[Any]:
-        """Return what is done of the tasks. Raise RunError where nobody is left to do them."""
+    def begin(self, function: Callable[[Item], Result], item: Item) -> Any:
+        return self.client.submit(function, item, pure=False)
+
+    def wait(self, tasks: set[Any]) -> set[Any]:
         from distributed import wait
         from distributed.client import FuturesCancelledError
 
@@ -62,10 +45,10 @@ class Dask:
         while time.monotonic() < seen + _PATIENCE:
             try:
                 with self.client.as_current():
-                    found: set[Any] = wait(waiting, timeout=LOOK, return_when="FIRST_COMPLETED").done
+                    found: set[Any] = wait(tasks, timeout=LOOK, return_when="FIRST_COMPLETED").done
                 return found
             except TimeoutError:
-                if self._threads():
+                if self.count_slots():
                     seen = time.monotonic()
             except (OSError, FuturesCancelledError) as error:
                 raise _gone() from error
@@ -74,23 +57,35 @@ class Dask:
             hint="their logs say why; start some, then 'rowcast resume'",
         )
 
-    def _threads(self) -> int:
-        """How many tasks the workers do at a time; 0 where there is no worker."""
+    def count_slots(self) -> int:
         try:
             return sum(self.client.nthreads().values())
         except OSError as error:  # a TimeoutError is one
             raise _gone() from error
 
-    def _end(self, waiting: set[Any]) -> None:
-        """Let what is under way come to its end for a moment; nobody waits for what takes longer."""
-        if not waiting:
-            return
+    def read(self, task: Any) -> tuple[list[Any], str]:
+        from distributed.scheduler import KilledWorker
+
+        if task.status in ("cancelled", "lost"):
+            raise _gone()
+        error = task.exception() if task.status == "error" else None
+        if isinstance(error, KilledWorker):
+            return [], str(error)
+        if error is None:
+            return [task.result()], ""
+        if isinstance(error, RowcastError):
+            raise error
+        raise RunError(
+            "a Dask worker failed over a batch", hint="its log says more", detail=f"{type(error).__name__}: {error}"
+        ) from error
+
+    def end(self, tasks: set[Any]) -> None:
         from distributed import wait
 
         with suppress(Exception), self.client.as_current():  # also a scheduler that is gone
-            wait(waiting, timeout=GRACE)
+            wait(tasks, timeout=GRACE)
         with suppress(Exception):
-            self.client.cancel(list(waiting), force=True)
+            self.client.cancel(list(tasks), force=True)
 
 
 @contextmanager
@@ -155,32 +150,6 @@ def _list_versions(about: Any) -> dict[str, str | None]:
     python = ".".join(str(about["host"]["python"]).split(".")[:2])
     packages = {name: version for name, version in about["packages"].items() if name in ("rowcast", "lightgbm")}
     return {"Python": python, **packages}
-
-
-def _take(items: Iterator[Item], most: int) -> Iterator[Item]:
-    for _ in range(most):
-        try:
-            yield next(items)
-        except StopIteration:
-            return
-
-
-def _outcome(future: Any) -> tuple[list[Any], bool]:
-    """What a task returned, and whether its worker died. Raise what it raised."""
-    from distributed.scheduler import KilledWorker
-
-    if future.status in ("cancelled", "lost"):
-        raise _gone()
-    error = future.exception() if future.status == "error" else None
-    if isinstance(error, KilledWorker):
-        return [], True
-    if error is None:
-        return [future.result()], False
-    if isinstance(error, RowcastError):
-        raise error
-    raise RunError(
-        "a Dask worker failed over a batch", hint="its log says more", detail=f"{type(error).__name__}: {error}"
-    ) from error
 
 
 def _gone() -> RunError:

@@ -6,6 +6,7 @@ The worker opens the job by its own environment, claims the batch, and publishes
 import platform
 import socket
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,14 +18,18 @@ from typing import TypeVar
 from rowcast import __version__, logs
 from rowcast.config import Settings, Template, fingerprint, make_template
 from rowcast.errors import ConfigError, RowcastError, RunError
+from rowcast.job.opening import Job
 from rowcast.scoring.batch import open_scorer, score_batch
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.store.process import place_name
+from rowcast.store.records import RunStatus
 
 Result = TypeVar("Result")
 
+LOOK = 1.0  # seconds between two looks at a batch that another worker has
+
 _one_at_a_time = threading.Lock()  # a worker's process has one set of connections, whatever its threads
-_filled: dict[str, Settings] = {}  # by fingerprint, at most one
+_filled: list[tuple[Template, Settings]] = []  # at most one
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,30 @@ def list_versions() -> tuple[tuple[str, str], ...]:
 
 
 def _score(order: Order, batch_id: int) -> Outcome:
+    """Score a batch. Where another worker of the run has it, wait: a cluster may believe this one, and end that one."""
     request = _prepare(order)
-    outcome = score_batch(request, batch_id)
-    if not outcome.batches and not outcome.failed:
-        _require_same_store(order, request)
-    return outcome
+    while True:
+        outcome = score_batch(request, batch_id)
+        if outcome.batches or outcome.failed:
+            return outcome
+        if not _wait_for_other(open_scorer(request).job, order, batch_id):
+            return outcome
+
+
+def _wait_for_other(job: Job, order: Order, batch_id: int) -> bool:
+    """Wait while another worker of the run holds a batch; return whether it was given back, or is free again.
+
+    Raise RunError where this worker's store does not know the run: then it is another one.
+    """
+    while True:
+        run = job.retry(lambda: job.runs.get(order.run_id))
+        if run.as_of != order.now:
+            raise RunError("it works on another store than the run", hint="set the same database URL for all workers")
+        if run.status is not RunStatus.RUNNING:
+            return False
+        if not job.retry(lambda: job.ledger.is_held(batch_id, order.run_id)):
+            return batch_id in job.retry(lambda: job.ledger.open_batches(order.run_id))
+        time.sleep(LOOK)
 
 
 def _prepare(order: Order) -> ScoringRequest:
@@ -97,7 +121,7 @@ def _prepare(order: Order) -> ScoringRequest:
             "it is on another machine than the SQLite file, which is not shared",
             hint="use PostgreSQL or SQL Server with a cluster of several machines",
         )
-    if order.meaning not in _filled:
+    if not _filled or _filled[0][0] != order.template:
         settings = order.template.fill()
         if fingerprint(settings) != order.meaning:
             raise ConfigError(
@@ -105,9 +129,9 @@ def _prepare(order: Order) -> ScoringRequest:
             )
         logs.configure(order.level, secrets=settings.secrets)
         _filled.clear()
-        _filled[order.meaning] = settings
+        _filled.append((order.template, settings))
     return ScoringRequest(
-        settings=_filled[order.meaning],
+        settings=_filled[0][1],
         run_id=order.run_id,
         now=order.now,
         champion=order.champion,
@@ -117,13 +141,6 @@ def _prepare(order: Order) -> ScoringRequest:
         since=order.since,
         logging=None,
     )
-
-
-def _require_same_store(order: Order, request: ScoringRequest) -> None:
-    """Raise RunError where this worker's store does not know the run: then it is another one."""
-    job = open_scorer(request).job
-    if job.runs.get(order.run_id).as_of != order.now:
-        raise RunError("it works on another store than the run", hint="set the same database URL for all workers")
 
 
 def _named(work: Callable[[], Result]) -> Result:

@@ -81,6 +81,16 @@ class Claims(Planning):
                 given.append(row.batch_id)
         return given
 
+    def is_held(self, batch_id: int, run_id: int) -> bool:
+        """Return whether a worker of a run holds a batch under a lease that stands, as far as anyone here can tell."""
+        table = self.tables.batch
+        this = sa.and_(table.c.batch_id == batch_id, table.c.job == self.job, table.c.run_id == run_id)
+        now = self.db.now()
+        return any(
+            row.status is BatchStatus.CLAIMED and not row.is_free(now)
+            for row in self._batch_rows(sa.select(table).where(this))
+        )
+
     def find_versions(self, batch_ids: Collection[int]) -> list[int]:
         """Return the model versions that batches were claimed for, in their order."""
         table = self.tables.batch
