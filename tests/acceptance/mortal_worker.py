@@ -3,8 +3,8 @@
 DIES names a folder, how often, and who: this "worker", the "executor" around it (the Java process of Spark), or the
 "run", whose process id is in the folder's file `run`. Each death leaves a file there. DEADLY is a value of the first
 sensor over which the worker ends as by a segmentation fault, SHADOW is set where it ends when it scores in the shadow.
-SLOW names a folder: the first task to be scored there leaves a file and takes its time. VERSION is what the worker says
-of rowcast's version.
+SLOW names a folder: the first task to be scored leaves a file there and takes its time, and a twin that waits leaves
+the file `twin`. VERSION is what the worker says of rowcast's version.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import Any
 
 import rowcast
 from rowcast import features
-from rowcast.scoring import shadow
+from rowcast.scoring import remote, shadow
 from rowcast.store import Ledger
 
 # A worker may load this twice.
@@ -23,6 +23,8 @@ _publish = vars(Ledger).get("honest", Ledger.publish)
 Ledger.honest = _publish  # type: ignore[attr-defined]
 _process = vars(features).get("honest", features.process)
 features.honest = _process  # type: ignore[attr-defined]
+_wait = vars(remote).get("honest", remote._wait_for_other)
+remote.honest = _wait  # type: ignore[attr-defined]
 
 
 def _publish_and_die(self: Ledger, *given: Any, **options: Any) -> bool:
@@ -65,6 +67,11 @@ def _process_or_die(rows: Any, *others: Any) -> Any:
     return _process(rows, *others)
 
 
+def _wait_and_tell(*given: Any) -> bool:
+    (Path(os.environ["SLOW"]) / "twin").touch()
+    return _wait(*given)
+
+
 def _die(*_: Any) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -73,6 +80,8 @@ if "DIES" in os.environ:
     Ledger.publish = _publish_and_die  # type: ignore[method-assign]
 if "DEADLY" in os.environ or "SLOW" in os.environ:
     features.process = _process_or_die  # type: ignore[assignment]
+if "SLOW" in os.environ:
+    remote._wait_for_other = _wait_and_tell
 if "SHADOW" in os.environ:
     shadow.score_rows = _die
 rowcast.__version__ = os.environ.get("VERSION", rowcast.__version__)

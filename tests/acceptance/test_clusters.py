@@ -3,14 +3,17 @@
 import contextlib
 import signal
 import socket
+import sqlite3
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import plain
 import pytest
 from clusters import CLUSTERS, Cluster
-from jobs import LABELLED, PENDING, Job, train, wafers
+from jobs import LABELLED, PENDING, Job, environment, train, wafers
 from proof import batches, eventually, is_exactly_once, statuses
 
 from rowcast.engines import dask
@@ -98,6 +101,16 @@ def dies(job: Job, cluster: Cluster, folder: Path, deaths: int, who: str) -> Non
     assert heard == (deaths + 1 if who == "run" else 1) or deaths >= 10
 
 
+@long
+def test_the_plain_way_doubles_what_the_same_deaths_leave_unheard(engine: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(Path(plain.__file__)), engine, str(tmp_path), "3"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=600)
+    assert done.stdout.split() == [str(plain.BATCHES * plain.ROWS)], done.stderr  # what the cluster believes
+    with contextlib.closing(sqlite3.connect(tmp_path / "plain.db")) as db:
+        [found] = db.execute("SELECT count(*), count(DISTINCT wafer) FROM prediction")
+    assert found == ((plain.BATCHES + 3) * plain.ROWS, plain.BATCHES * plain.ROWS)
+
+
 @pytest.mark.parametrize("cluster", [pytest.param("dask", marks=long), "spark-here"], indirect=True)
 def test_a_row_over_which_workers_die_is_set_aside_alone(lite: Job, cluster: Cluster) -> None:
     deadly = {**wafers(LABELLED + PENDING + 1, 1, False)[0], "s01": 1.25}
@@ -179,6 +192,7 @@ def test_a_twin_of_a_slow_task_waits_for_it(lite: Job, cluster: Cluster, tmp_pat
     done = lite.run("infer", environment=cluster.environment(lite))
     assert done.code == 0, done.err
     assert done.json["scored"] == PENDING
+    assert (tmp_path / "twin").exists()
     is_exactly_once(lite.place, SCORED)
 
 
@@ -217,13 +231,13 @@ def test_a_scheduler_that_is_away_is_named(lite: Job, monkeypatch: pytest.Monkey
     assert "the Dask scheduler tcp://127.0.0.1:1 does not answer" in lite.refused("infer")
 
 
-def test_a_master_that_is_away_is_named(lite: Job) -> None:
+def test_a_spark_master_that_is_away_is_named(lite: Job) -> None:
     _skip_without("spark")
     lite.configure({"infer": {"engine": "spark", "master": "spark://127.0.0.1:1"}})
     assert "the Spark master spark://127.0.0.1:1 does not answer" in lite.refused("infer")
 
 
-def test_java_that_is_missing_is_named(lite: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_spark_without_java_names_it(lite: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     _skip_without("spark")
     monkeypatch.setenv("JAVA_HOME", str(tmp_path))
     lite.configure({"infer": {"engine": "spark"}})

@@ -250,7 +250,7 @@ def test_spark_leaves_what_hears_an_interruption(executors: Engine) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_session_that_is_there_is_worked_with(executors: Any) -> None:
+def test_a_spark_session_that_is_there_is_worked_with(executors: Any) -> None:
     with open_spark(None, 1) as engine:
         assert engine.context is executors.context
     assert sorted(executors.map(doubled, range(2))) == [0, 2]
