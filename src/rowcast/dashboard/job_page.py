@@ -19,7 +19,6 @@ from rowcast.store.alert_record import Alert
 from rowcast.store.records import DecisionRecord, RunRecord, VersionStatus
 from rowcast.store.registry import Version
 
-_STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
 _SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
 _FIRST = 5  # decisions and versions that are not folded away
 
@@ -91,7 +90,7 @@ def _opening(look: Look, viewer: Viewer) -> Markup:
                 str(run.status) if run else "none",
                 element("span", f"{run.pipeline}, ", words.age(run.started_at, look.read_at)) if run else None,
                 link_act(look.name, Kind.RUN, "Start a run") if viewer.may_act else None,
-                state=_STATES.get(str(run.status), "") if run else "",
+                state=words.state_of_status(run.status) if run else "",
             ),
             class_="tiles",
         ),
@@ -238,7 +237,8 @@ def _charts(look: Look, charts: ChartsReport | None) -> list[Markup]:
 
 def _leading_row(look: Look, row: LeadingRow) -> list[object]:
     reasons = [
-        element("li", element("code", column), element("span", f" {value}"),
+        element("li", element("a", element("code", column), href=link(look.name, "column", name=column)),
+                element("span", f" {value}"),
                 element("span", f" usual {usual}", class_="soft"),
                 element("span", f" {'raises' if moved > 0 else 'lowers'} it by {number(abs(moved))}", class_="soft"))
         for column, value, usual, moved in words.describe_reasons(row, 3)
@@ -346,5 +346,5 @@ def _runs(look: Look) -> Sequence[Markup]:
 def run_cells(run: RunRecord) -> list[object]:
     """Return what a table says of a run."""
     seconds = "-" if run.seconds is None else number(run.seconds)
-    state = badge(str(run.status), _STATES.get(str(run.status), "quiet"))
+    state = badge(str(run.status), words.state_of_status(run.status))
     return [str(run.pipeline), state, moment(run.as_of), moment(run.started_at), seconds]

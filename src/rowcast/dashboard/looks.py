@@ -1,7 +1,7 @@
 """What the pages show of a job, read from its store and its source. Nothing is written, not even a missing table."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from rowcast.status import Status, read_status
 from rowcast.store.alert_record import Alert
 from rowcast.store.process import names_process
 from rowcast.store.reading.leading_rows import SetAside, count_set_aside, read_leading
+from rowcast.store.reading.other_jobs import OtherJob, list_other_jobs
 from rowcast.store.records import DecisionRecord, RunRecord, ScoringRun, StepRecord
 from rowcast.store.registry import Version
 
@@ -121,6 +122,12 @@ def look_at(settings: Settings) -> Look:
             tuple(job.registry.decisions()),
             tuple(job.registry.versions()),
         )
+
+
+def look_at_others(settings: Settings, named: Collection[str]) -> tuple[OtherJob, ...]:
+    """Read the jobs of a job's store that are not named."""
+    with open_looking(settings) as job:
+        return tuple(list_other_jobs(job.store, job.tables, named))
 
 
 def look_at_charts(settings: Settings, columns: Sequence[str] = ()) -> ChartsReport:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rowcast.dashboard import words
-from rowcast.dashboard.frame import Viewer, badge, link, moment, page
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
 from rowcast.dashboard.looks import Look
 from rowcast.dashboard.pictures import draw_activity
-from rowcast.drawing.markup import Markup, element
+from rowcast.drawing.markup import Markup, element, join
+from rowcast.drawing.parts import table
 from rowcast.formatting import count, number
+from rowcast.store.reading.other_jobs import OtherJob
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Unread:
     hint: str
 
 
-def overview_page(looks: Sequence[Look], unread: Sequence[Unread], viewer: Viewer) -> str:
+def overview_page(looks: Sequence[Look], unread: Sequence[Unread], others: Sequence[OtherJob], viewer: Viewer) -> str:
     """Return the page."""
     needing = [look for look in looks if words.state_of(look)[1] != "good"]
     total = len(looks) + len(unread)
@@ -34,6 +36,30 @@ def overview_page(looks: Sequence[Look], unread: Sequence[Unread], viewer: Viewe
         viewer,
         element("div", element("h1", "Jobs"), element("p", said, class_="lead"), class_="opening"),
         element("ul", *(element("li", card) for card in cards), class_="jobs") if cards else None,
+        _others(others) if others else None,
+    )
+
+
+def _others(others: Sequence[OtherJob]) -> Markup:
+    rows = [
+        [
+            each.name,
+            each.source,
+            "none" if each.champion is None else f"v{each.champion}",
+            badge(str(each.last_run.status), words.state_of_status(each.last_run.status)) if each.last_run else "none",
+            moment(each.last_run.started_at) if each.last_run else "",
+            join([badge(f"{len(each.standing)} to look at", "warn"), f" {each.standing[0].title}"])
+            if each.standing
+            else "",
+        ]
+        for each in others
+    ]
+    said = "Their rows cannot be counted here: name their rowcast.toml too, as in "
+    return section(
+        "others",
+        "Other jobs in the same store",
+        element("p", said, element("code", "rowcast dashboard jobs/*.toml"), ".", class_="soft"),
+        table(["job", "rows of", "champion", "last run", "started", "alerts"], rows),
     )
 
 
@@ -99,8 +125,7 @@ def _last_run(look: Look) -> tuple[object, object]:
     about = [words.age(run.started_at, look.read_at)]
     if failed:
         about.append(f"{len(failed)} of {len(look.runs)} not done")
-    state = "good" if run.status == "done" else "quiet" if run.status == "running" else "bad"
-    return badge(str(run.status), state), ", ".join(about)
+    return badge(str(run.status), words.state_of_status(run.status)), ", ".join(about)
 
 
 def _pending(look: Look) -> tuple[object, object]:

@@ -12,7 +12,6 @@ from rowcast.drift_report import DriftReport, describe_series
 from rowcast.formatting import number
 from rowcast.store.records import RunStatus
 
-_STATES = {"done": "good", "running": "quiet", "partial": "warn", "failed": "bad", "interrupted": "bad"}
 _MOST = 100  # series
 
 
@@ -23,7 +22,7 @@ def run_page(found: RunLook, viewer: Viewer) -> str:
         [
             step.name,
             step.row_set,
-            badge(str(step.status), _STATES.get(str(step.status), "quiet")),
+            badge(str(step.status), words.state_of_status(step.status)),
             *("-" if value is None else f"{value:,}" for value in (step.rows_in, step.rows_out, step.columns)),
             "-" if step.duration_s is None else number(step.duration_s),
             "-" if step.peak_rss_mb is None else number(step.peak_rss_mb),
@@ -39,7 +38,7 @@ def run_page(found: RunLook, viewer: Viewer) -> str:
         element(
             "header",
             element("p", str(run.pipeline), class_="kicker"),
-            element("h1", f"Run {run.run_id} ", badge(str(run.status), _STATES.get(str(run.status), "quiet"))),
+            element("h1", f"Run {run.run_id} ", badge(str(run.status), words.state_of_status(run.status))),
             element("p", "Started ", moment(run.started_at), ", as of ", moment(run.as_of), by, "."),
             element("p", f"{run.seconds:,.1f} seconds on {(run.host or 'an unknown host').partition(':')[0]}, rowcast "
                          f"{run.rowcast_version}.", class_="soft") if run.seconds is not None else None,
@@ -86,7 +85,7 @@ def drift_page(found: DriftReport, viewer: Viewer) -> str:
 
 def _cell(job: str, name: str, value: object) -> object:
     if name == "column" and value != "(all)":
-        return element("a", element("code", value), href=link(job, "charts", column=str(value)))
+        return element("a", element("code", value), href=link(job, "column", name=str(value)))
     return "-" if value is None else words.describe_value(value)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 from rowcast.dashboard.looks import LeadingRow, Look
 from rowcast.formatting import number, percent
 from rowcast.models.reference_range import format_range
-from rowcast.store.records import RunRecord, RunStatus
+from rowcast.store.records import RunRecord, RunStatus, StepStatus
 
+_STATES = {"done": "good", "running": "quiet", "partial": "warn"}
 _BAD_RUNS = (RunStatus.FAILED, RunStatus.INTERRUPTED, RunStatus.PARTIAL)
 
 
@@ -35,6 +36,11 @@ def count(many: int, one: str, several: str | None = None) -> str:
 def failed_runs(look: Look) -> list[RunRecord]:
     """Return those of the newest runs that did not do all."""
     return [run for run in look.runs if run.status in _BAD_RUNS]
+
+
+def state_of_status(status: RunStatus | StepStatus) -> str:
+    """Return how a run or a step is, as good, warn, bad or quiet."""
+    return _STATES.get(str(status), "bad")
 
 
 def rank(look: Look) -> tuple[int, int, int, str]:
