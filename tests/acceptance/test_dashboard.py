@@ -209,6 +209,48 @@ def test_where_values_lie_now_is_counted_from_the_rows_that_were_scored(job: Job
     assert 0.3 < sum(value < half for value in values) / len(values) < 0.7
 
 
+def test_a_row_s_value_is_shown_among_those_of_training(job: Job, browser: Browser) -> None:
+    opened = rowcast.open(job.folder / "rowcast.toml")
+    found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
+    assert found
+    where = re.search(r"/dashboard/jobs/wafers/column\?name=\w+&amp;value=[^\"]+", browser.page(found[0]))
+    assert where
+    page = browser.page(where[0].replace("&amp;", "&"))
+    assert re.search(r"The row&#x27;s value, [\d.,]+: [\d.]+ % of the training rows lie below it\.", page)
+    assert 'class="served"' in page
+    name = where[0].partition("name=")[2].partition("&")[0]
+    edges = look_at_column(opened.settings, name).edges
+    assert isinstance(edges, Numbers)
+    low, high = float(edges.bounds[0]), float(edges.bounds[-1])
+    here = f"/dashboard/jobs/wafers/column?name={name}"
+    assert "0 % of the training rows lie below it" in browser.page(f"{here}&value={low - 1}")
+    assert "100 % of the training rows lie below it" in browser.page(f"{here}&value={high + 1}")
+    for nonsense in ("nan", "inf", "x", ""):
+        assert "rows lie below it" not in browser.page(f"{here}&value={nonsense}")
+
+
+def test_a_run_s_page_has_what_it_published_and_what_it_said(job: Job, browser: Browser) -> None:
+    [run] = [each for each in rowcast.open(job.folder / "rowcast.toml").runs() if each.pipeline == "infer"]
+    evil = {
+        "run": run.run_id,
+        "event": "<script>alert(1)</script>",
+        "level": "warning",
+        "timestamp": "2026-05-01T06:00Z",
+    }
+    other = {"run": run.run_id + 1, "event": "another's", "level": "info", "timestamp": "2026-05-01T06:00Z"}
+    lines = [{**evil, "event": "begins", "rows_in": 1234}, other, {**evil, "run": None}, {"half": 1}, evil]
+    with (job.folder / "pipeline.log").open("a", encoding="utf-8") as log:
+        log.write("".join(f"{json.dumps({k: v for k, v in line.items() if v is not None})}\n" for line in lines) + "{")
+    page = browser.page(f"/dashboard/jobs/wafers/runs/{run.run_id}")
+    scored = rowcast.open(job.folder / "rowcast.toml").status().rows.scored
+    assert f'<p class="tile-value">{scored:,}</p>' in page
+    assert "rows_in 1,234" in page
+    assert page.count("&lt;script&gt;alert(1)") == 2  # one names no run, but stands between
+    assert "another&#x27;s" not in page
+    (job.folder / "pipeline.log").unlink()
+    assert "are not in pipeline.log here" in browser.page(f"/dashboard/jobs/wafers/runs/{run.run_id}")
+
+
 def test_other_jobs_of_the_store_are_listed_for_whoever_started_the_command(
     job: Job, browse: Callable[..., Browser]
 ) -> None:

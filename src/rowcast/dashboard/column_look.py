@@ -107,6 +107,17 @@ def find_quantile(edges: monitor.Numbers, spread: Spread, share: float) -> float
     return float(np.interp(share, behind, edges.bounds))
 
 
+def find_share_below(edges: monitor.Numbers, spread: Spread, value: float) -> float | None:
+    """Return the share of the known values that lie below a value; None where none is known."""
+    known = 1 - spread.missing
+    if known <= 0 or not len(edges.bounds):
+        return None
+    behind = np.concatenate([[spread.below], spread.below + np.cumsum(spread.within)]) / known
+    if value < edges.bounds[0] or value >= edges.bounds[-1]:
+        return 0.0 if value < edges.bounds[0] else 1 - spread.above / known
+    return float(np.interp(value, edges.bounds, behind))
+
+
 def share_out(edges: monitor.Numbers, spread: Spread, limits: Shares) -> Shares:
     """Return the share of rows between each two limits, taken to be even inside each bin."""
     behind = np.concatenate([[0.0], np.cumsum(spread.within)])

@@ -11,7 +11,7 @@ from rowcast.charts import words as chart_words
 from rowcast.charts.page import draw_charts
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
-from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, share_out
+from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, find_share_below, share_out
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
@@ -24,8 +24,10 @@ _MOST = 20  # categories
 _HEIGHT, _TOP, _BOTTOM = 240.0, 20.0, 205.0
 
 
-def column_page(found: ColumnLook, drift: DriftReport, charts: ChartsReport | None, viewer: Viewer) -> str:
-    """Return the page; `charts` is None where the job names no time."""
+def column_page(
+    found: ColumnLook, drift: DriftReport, charts: ChartsReport | None, viewer: Viewer, marked: float | None = None
+) -> str:
+    """Return the page; `charts` is None where the job names no time. `marked` is a row's value, to be shown in it."""
     mine = [describe_series(state) for state in drift.series if state.series.column == found.name]
     return page(
         f"{found.name}, {found.job}",
@@ -37,7 +39,7 @@ def column_page(found: ColumnLook, drift: DriftReport, charts: ChartsReport | No
             _when(found),
             _tiles(found, mine),
         ),
-        section("spread", "Then and now", *_spread(found)),
+        section("spread", "Then and now", *_spread(found, marked)),
         section("groups", _by(charts), *_groups(found, charts)),
         section("drift", "Drift", *_drift(mine)),
         crumbs=[(found.job, link(found.job)), ("Drift", link(found.job, "drift")), (found.name, None)],
@@ -83,18 +85,21 @@ def _between(edges: monitor.Numbers, spread: Spread | None, low: float, high: fl
     return "–" if None in ends else " to ".join(number(end) for end in ends if end is not None)
 
 
-def _spread(found: ColumnLook) -> list[Markup | None]:
+def _spread(found: ColumnLook, marked: float | None) -> list[Markup | None]:
     legend = "Blue: in training. Orange: now. Shares are of all rows."
     if isinstance(found.edges, monitor.Categories):
         return [_categories(found.edges, found.trained, found.now)]
-    drawn = _draw(found.edges, found)
+    drawn = _draw(found.edges, found, marked)
+    below = None if marked is None else find_share_below(found.edges, found.trained, marked)
+    said = f"The row's value, {number(marked or 0.0)}: {percent(below or 0.0)} of the training rows lie below it."
     return [
+        element("p", said) if below is not None else None,
         element(
             "div",
             element("div", picture(drawn, legend)) if drawn is not None else None,
             element("div", _numbers(found.edges, found.trained, found.now)),
             class_="pair",
-        )
+        ),
     ]
 
 
@@ -142,15 +147,16 @@ def _categories(edges: monitor.Categories, trained: Spread, now: Spread | None) 
     return table(["category", "in training", "now"], rows, (1, 2))
 
 
-def _draw(edges: monitor.Numbers, found: ColumnLook) -> Markup | None:
+def _draw(edges: monitor.Numbers, found: ColumnLook, marked: float | None) -> Markup | None:
     """Draw the share of rows by value: training as bars, now as a line. None where no value is known."""
     spreads = [found.trained, *([found.now] if found.now is not None else [])]
     ends = [find_quantile(edges, spread, share) for spread in spreads for share in (0.04, 0.96)]
-    known = [end for end in ends if end is not None]
+    known = [end for end in (*ends, marked) if end is not None]
     if not known or max(known) <= min(known):
         return None
     reach = (max(known) - min(known)) / 3  # the outermost bins may be wide
-    low_end, high_end = max(min(known) - reach, edges.bounds[0]), min(max(known) + reach, edges.bounds[-1])
+    outermost = [edges.bounds[0], edges.bounds[-1], *([] if marked is None else [marked])]
+    low_end, high_end = max(min(known) - reach, min(outermost)), min(max(known) + reach, max(outermost))
     limits = np.linspace(low_end, high_end, _BINS + 1)
     trained, now = share_out(edges, found.trained, limits), None
     if found.now is not None:
@@ -178,7 +184,14 @@ def _draw(edges: monitor.Numbers, found: ColumnLook) -> Markup | None:
         *bars,
         axes.draw_axes(frame, values, shares, "", "share of rows"),
         line,
+        _mark(frame, marked) if marked is not None else None,
     )
+
+
+def _mark(frame: axes.Frame, value: float) -> Markup:
+    x = frame.x(value)
+    said = element("title", f"the row: {number(value)}")
+    return element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top, class_="served")
 
 
 def _by(charts: ChartsReport | None) -> str:

@@ -1,6 +1,7 @@
 """The dashboard's requests: who may see which page, and what is read for it."""
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -178,7 +179,8 @@ class Dashboard:
             case ["drift"]:
                 return lambda: drift_page(self._drift(job), viewer)
             case ["column"]:
-                return lambda: self._column_page(job, query.get("name", [""])[0], viewer)
+                name, value = query.get("name", [""])[0], _read_number(query.get("value", [""])[0])
+                return lambda: self._column_page(job, name, viewer, value)
             case ["row"]:
                 key = tuple(each.strip() for each in query.get("key", ()))
                 return lambda: row_page(looks.look_at_row(settings, key), viewer)
@@ -198,11 +200,11 @@ class Dashboard:
     def _drift(self, job: ServedJob) -> DriftReport:
         return self._kept.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
 
-    def _column_page(self, job: ServedJob, name: str, viewer: Viewer) -> str:
+    def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> str:
         found = self._kept.get((job.name, "column", name), partial(look_at_column, job.settings, name))
         has_charts = job.settings.source.time is not None and isinstance(found.edges, Numbers)
         charts = self._charts(job, (name,)) if has_charts else None
-        return column_page(found, self._drift(job), charts, viewer)
+        return column_page(found, self._drift(job), charts, viewer, value)
 
     def _count_waiting(self, job: ServedJob) -> Waiting | None:
         look = self._look(job)
@@ -318,6 +320,14 @@ def _describe(error: RowcastError) -> tuple[str, str]:
         log.warning("a page could not be read", error=error)
         return "The database does not answer as it should.", _AWAY
     return f"{error.what[:1].upper()}{error.what[1:]}.", error.hint
+
+
+def _read_number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _token(request: Request) -> str | None:

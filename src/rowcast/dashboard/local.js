@@ -1,9 +1,11 @@
 // Times in the reader's zone and language, numbers in their format. Without it pages show UTC and English numbers.
 "use strict";
 for (const time of document.querySelectorAll("time[datetime]")) {
-  const form = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+  const day = { year: "numeric", month: "2-digit", day: "2-digit", hour: "2-digit", minute: "2-digit" };
+  const clock = { hour: "2-digit", minute: "2-digit", second: "2-digit" };
   time.title = time.textContent + " UTC";
-  time.textContent = new Date(time.dateTime).toLocaleString(navigator.languages, form);
+  time.textContent = new Date(time.dateTime).toLocaleString(
+    navigator.languages, time.classList.contains("seconds") ? clock : day);
 }
 for (const zone of document.querySelectorAll("footer .zone")) {
   zone.textContent = new Intl.DateTimeFormat().resolvedOptions().timeZone + ", UTC where the pointer rests";

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from rowcast.card import gather
 from rowcast.card.record import Card
 from rowcast.charts_report import ChartsReport, report_charts
 from rowcast.config import Settings
+from rowcast.dashboard.run_log import LogLine, read_log
 from rowcast.drift_report import DriftReport, report_drift
 from rowcast.errors import RowcastError
 from rowcast.explain import Explanation, explain
@@ -20,10 +21,11 @@ from rowcast.messages.health import TroubleStands, describe_need
 from rowcast.quality_report import QualityReport, report_quality
 from rowcast.status import Status, read_status
 from rowcast.store.alert_record import Alert
+from rowcast.store.ledger.records import RowCounts
 from rowcast.store.process import names_process
 from rowcast.store.reading.leading_rows import SetAside, count_set_aside, read_leading
 from rowcast.store.reading.other_jobs import OtherJob, list_other_jobs
-from rowcast.store.records import DecisionRecord, RunRecord, ScoringRun, StepRecord
+from rowcast.store.records import DecisionRecord, Figure, RunRecord, ScoringRun, StepRecord
 from rowcast.store.registry import Version
 
 DAYS = 60  # of cost and activity
@@ -84,8 +86,11 @@ class RunLook:
 
     run: RunRecord
     steps: tuple[StepRecord, ...]
-    published: int = 0  # rows of the batches that it planned
-    planned: int = 0
+    published: int  # rows of the batches that it planned
+    planned: int
+    counts: RowCounts  # of what it published
+    figures: tuple[Figure, ...]  # that its steps kept
+    log: tuple[LogLine, ...] = ()
 
 
 @contextmanager
@@ -159,7 +164,7 @@ def look_at_version(settings: Settings, version: int) -> Card:
 def look_at_run(settings: Settings, run_id: int) -> RunLook:
     """Read a run and its steps."""
     with open_looking(settings) as job:
-        return _run(job, job.runs.get(run_id))
+        return replace(_run(job, job.runs.get(run_id)), log=read_log(settings.folder, run_id))
 
 
 def find_run_of(settings: Settings, pid: int, since: datetime) -> RunLook | None:
@@ -172,7 +177,8 @@ def find_run_of(settings: Settings, pid: int, since: datetime) -> RunLook | None
 
 def _run(job: Job, run: RunRecord) -> RunLook:
     published, planned = job.ledger.measure_progress(run.run_id)
-    return RunLook(run, tuple(job.runs.steps(run.run_id)), published, planned)
+    figures, counts = job.runs.figures(run.run_id), job.ledger.count_published(run.run_id)
+    return RunLook(run, tuple(job.runs.steps(run.run_id)), published, planned, counts, tuple(figures))
 
 
 def _quality(job: Job, now: datetime) -> QualityReport:

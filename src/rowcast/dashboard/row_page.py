@@ -92,12 +92,17 @@ def _column(job: str, name: str, each: Mapping[str, Any], value: Any, largest: f
     usual = each.get("reference_range")
     is_odd = isinstance(usual, list) and isinstance(value, int | float) and not usual[0] <= value <= usual[1]
     return [
-        element("a", element("code", name), href=link(job, "column", name=name)),
+        element("a", element("code", name), href=_link_column(job, name, value)),
         element("strong", words.describe_value(value)) if is_odd else words.describe_value(value),
         words.describe_usual(usual),
         element("span", share_bar(abs(moved) / largest), class_="up" if moved > 0 else "down"),
         f"{'+' if moved > 0 else '−'}{number(abs(moved))}",
     ]
+
+
+def _link_column(job: str, name: str, value: Any) -> str:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return link(job, "column", name=name, value=str(value)) if is_number else link(job, "column", name=name)
 
 
 def _quarantined(row: QuarantinedRow) -> Markup:

@@ -4,15 +4,16 @@ from rowcast.charts.page import sections as chart_sections
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import progress
-from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
+from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.dashboard.looks import RunLook
-from rowcast.drawing.markup import element
-from rowcast.drawing.parts import compact_table
+from rowcast.drawing.markup import Markup, element
+from rowcast.drawing.parts import compact_table, table
 from rowcast.drift_report import DriftReport, describe_series
-from rowcast.formatting import number
+from rowcast.formatting import number, percent
 from rowcast.store.records import RunStatus
 
 _MOST = 100  # series
+_LEVELS = {"warning": "warn", "error": "bad"}
 
 
 def run_page(found: RunLook, viewer: Viewer) -> str:
@@ -44,10 +45,41 @@ def run_page(found: RunLook, viewer: Viewer) -> str:
                          f"{run.rowcast_version}.", class_="soft") if run.seconds is not None else None,
             progress(found) if run.status is RunStatus.RUNNING else None,
             element("p", run.error, class_="alert bad") if run.error else None,
+            _published(found) if found.counts.batches else None,
         ),
         section("steps", "Steps", compact_table(headings, rows, range(3, 8)) if rows else element("p", "None.")),
+        section("log", "What it said", *_log(found)),
         crumbs=[(run.job, link(run.job)), (f"Run {run.run_id}", None)],
     )  # fmt: skip
+
+
+def _published(found: RunLook) -> Markup:
+    counts = found.counts
+    flagged = next((each.value for each in found.figures if (each.step, each.name) == ("inference", "flagged")), None)
+    return element(
+        "div",
+        tile("Scored", f"{counts.scored:,}", f"in {words.count(counts.batches, 'batch', 'batches')}"),
+        tile("Flagged", "–" if flagged is None else f"{flagged:,.0f}",
+             "" if flagged is None or not counts.scored else f"{percent(flagged / counts.scored)} of them"),
+        tile("Quarantined", f"{counts.quarantined:,}", state="warn" if counts.quarantined else ""),
+        class_="tiles",
+    )  # fmt: skip
+
+
+def _log(found: RunLook) -> list[Markup]:
+    if not found.log:
+        said = "Its lines are not in pipeline.log here: it ran elsewhere, or the file was begun anew since."
+        return [element("p", said, class_="soft")]
+    rows = [
+        [
+            element("time", f"{line.at:%H:%M:%S}", datetime=line.at.isoformat(timespec="seconds"), class_="seconds"),
+            badge(line.level, _LEVELS.get(line.level, "quiet")),
+            line.event,
+            ", ".join(f"{name} {words.describe_value(value)}" for name, value in line.about.items()),
+        ]
+        for line in found.log
+    ]
+    return [table(["time", "", "what", ""], rows)]
 
 
 def drift_page(found: DriftReport, viewer: Viewer) -> str:
