@@ -84,7 +84,7 @@ def test_every_file_that_contributing_names_exists() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text()
     table = page[page.index("## Which file to change") : page.index("## Layout")]
     named = set(re.findall(r"`([a-z_/]+(?:\.py|/))`", table))
-    missing = {name for name in named if not (ROOT / "src" / "rowcast" / name).exists()}
+    missing = {name for name in named if not (ROOT / "src" / "rowcast" / name).exists() and not (ROOT / name).exists()}
     assert len(named) > 10
     assert missing - {"connection.py", "expressions.py", "admin.py"} == set()
 
