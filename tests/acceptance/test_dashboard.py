@@ -17,7 +17,7 @@ from test_kinds import filled
 from test_serve_stays_up import away
 
 import rowcast
-from rowcast.dashboard.column_look import find_quantile, look_at_column
+from rowcast.dashboard.column_look import find_quantile, find_share_below, look_at_column
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
 from rowcast.formatting import number
 from rowcast.job.opening import open_job
@@ -206,6 +206,9 @@ def test_where_values_lie_now_is_counted_from_the_rows_that_were_scored(job: Job
     values = [row[name] for row in job.sql(f'SELECT "{name}" FROM wafers WHERE "{name}" IS NOT NULL')]
     half = find_quantile(found.edges, found.trained, 0.5)
     assert half is not None
+    between = find_share_below(found.edges, found.trained, half)
+    assert between is not None
+    assert between[0] <= 0.5 <= between[1] < between[0] + 0.1
     assert 0.3 < sum(value < half for value in values) / len(values) < 0.7
 
 
@@ -216,7 +219,9 @@ def test_a_row_s_value_is_shown_among_those_of_training(job: Job, browser: Brows
     where = re.search(r"/dashboard/jobs/wafers/column\?name=\w+&amp;value=[^\"]+", browser.page(found[0]))
     assert where
     page = browser.page(where[0].replace("&amp;", "&"))
-    assert re.search(r"The row&#x27;s value, [\d.,]+: [\d.]+ % of the training rows lie below it\.", page)
+    assert re.search(
+        r"The row&#x27;s value is [\d.,]+: [\d.]+ %( to [\d.]+ %)? of the training rows lie below it\.", page
+    )
     assert 'class="served"' in page
     name = where[0].partition("name=")[2].partition("&")[0]
     edges = look_at_column(opened.settings, name).edges

@@ -107,15 +107,19 @@ def find_quantile(edges: monitor.Numbers, spread: Spread, share: float) -> float
     return float(np.interp(share, behind, edges.bounds))
 
 
-def find_share_below(edges: monitor.Numbers, spread: Spread, value: float) -> float | None:
-    """Return the share of the known values that lie below a value; None where none is known."""
+def find_share_below(edges: monitor.Numbers, spread: Spread, value: float) -> tuple[float, float] | None:
+    """Return between which shares of the known values lie below a value; None where none is known.
+
+    How the values of its own bin lie is not known.
+    """
     known = 1 - spread.missing
     if known <= 0 or not len(edges.bounds):
         return None
     behind = np.concatenate([[spread.below], spread.below + np.cumsum(spread.within)]) / known
-    if value < edges.bounds[0] or value >= edges.bounds[-1]:
-        return 0.0 if value < edges.bounds[0] else 1 - spread.above / known
-    return float(np.interp(value, edges.bounds, behind))
+    if value >= edges.bounds[-1]:
+        return 1 - spread.above / known, 1.0
+    place = int(np.searchsorted(edges.bounds, value, "right"))
+    return (0.0, float(behind[0])) if place == 0 else (float(behind[place - 1]), float(behind[place]))
 
 
 def share_out(edges: monitor.Numbers, spread: Spread, limits: Shares) -> Shares:

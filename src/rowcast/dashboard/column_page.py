@@ -90,10 +90,8 @@ def _spread(found: ColumnLook, marked: float | None) -> list[Markup | None]:
     if isinstance(found.edges, monitor.Categories):
         return [_categories(found.edges, found.trained, found.now)]
     drawn = _draw(found.edges, found, marked)
-    below = None if marked is None else find_share_below(found.edges, found.trained, marked)
-    said = f"The row's value, {number(marked or 0.0)}: {percent(below or 0.0)} of the training rows lie below it."
     return [
-        element("p", said) if below is not None else None,
+        None if marked is None else _place(found.edges, found.trained, marked),
         element(
             "div",
             element("div", picture(drawn, legend)) if drawn is not None else None,
@@ -101,6 +99,15 @@ def _spread(found: ColumnLook, marked: float | None) -> list[Markup | None]:
             class_="pair",
         ),
     ]
+
+
+def _place(edges: monitor.Numbers, trained: Spread, value: float) -> Markup | None:
+    """Say where a row's value lies among those of training."""
+    below = find_share_below(edges, trained, value)
+    if below is None:
+        return None
+    share = " to ".join(dict.fromkeys(percent(end) for end in below))
+    return element("p", f"The row's value is {number(value)}: {share} of the training rows lie below it.")
 
 
 def _numbers(edges: monitor.Numbers, trained: Spread, now: Spread | None) -> Markup:
