@@ -116,6 +116,7 @@ def find_share_below(edges: monitor.Numbers, spread: Spread, value: float) -> tu
     if known <= 0 or not len(edges.bounds):
         return None
     behind = np.concatenate([[spread.below], spread.below + np.cumsum(spread.within)]) / known
+    behind = np.round(behind, 9)  # sums of shares come to 1 but for their last bits
     if value >= edges.bounds[-1]:
         return 1 - spread.above / known, 1.0
     place = int(np.searchsorted(edges.bounds, value, "right"))
