@@ -9,7 +9,7 @@
 # make test-spark  the engines' suite on Spark: a local one and a master with workers; installs PySpark, and Java where it may
 # make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
 # make test-aws  the CloudFormation templates: cfn-lint, checkov, and against moto, with the figures that rowcast really writes
-# make test-mlflow  an exported model version, loaded by MLflow itself
+# make test-mlflow  an exported model version, loaded by MLflow itself; runs and versions on a real tracking server
 # make lock   the hashed lock files of the images, from pyproject.toml and constraints.txt
 # make licences  whether each locked package has a licence of the allow-list
 # make docs   this documentation as a site under site/, with search that works offline; a dead link fails
@@ -88,12 +88,19 @@ test-aws: .venv-aws/installed .venv-checkov/installed
 	.venv-checkov/bin/pip install -q --no-compile checkov==3.3.30
 	@touch $@
 
-test-mlflow: .venv-mlflow/installed
-	.venv-mlflow/bin/python -m pytest --noconftest -rs tests/mlflow
+# The client has rowcast's environment, the server one of its own, which is ten times as large.
+test-mlflow: .venv-mlflow/installed .venv-mlflow-server/installed
+	ROWCAST_MLFLOW_SERVER=$(CURDIR)/.venv-mlflow-server/bin/mlflow \
+	  .venv-mlflow/bin/python -m pytest --noconftest -rs tests/mlflow
 
 .venv-mlflow/installed: pyproject.toml .venv/openmp
 	$(PYTHON) -m venv .venv-mlflow
 	.venv-mlflow/bin/pip install -q --no-compile -e '.[mlflow]' pytest
+	@touch $@
+
+.venv-mlflow-server/installed:
+	$(PYTHON) -m venv .venv-mlflow-server
+	.venv-mlflow-server/bin/pip install -q --no-compile 'mlflow>=3.17'
 	@touch $@
 
 lock: .venv-lock/installed

@@ -8,6 +8,7 @@ from rowcast.api.connections import Connections
 if TYPE_CHECKING:
     from rowcast.alerts.delivery import DeliveryResult, SinkAnswer
     from rowcast.store.alert_record import Acknowledgement, Alert
+    from rowcast.tracking import MirrorResult
 
 
 class Alerting(Connections):
@@ -58,6 +59,18 @@ class Alerting(Connections):
         from rowcast.alerts.delivery import test_sinks
 
         return test_sinks(self.settings)
+
+    def mirror(self) -> "MirrorResult":
+        """Send runs, figures, versions and decisions that wait to the MLflow server, as `rowcast mlflow`.
+
+        Raises
+        ------
+        ConfigError
+            Where `[mlflow]` names no server.
+        """
+        from rowcast import tracking
+
+        return tracking.mirror(self.settings)
 
     def metrics(self, *, cloudwatch: bool = False) -> str:
         """Return the newest runs' figures in Prometheus' text format, as `rowcast metrics` prints them.

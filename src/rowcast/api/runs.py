@@ -186,6 +186,7 @@ class Runs(Connections):
 
         with _running:
             promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
+            self._mirror()
 
     def sign_model(self, version: int) -> None:
         """Sign a version as it is stored, by the first key of ROWCAST_SIGNING_KEY, as `rowcast models sign`.
@@ -203,7 +204,9 @@ class Runs(Connections):
         from rowcast import promotion
 
         with _running:
-            return promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
+            version = promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
+            self._mirror()
+            return version
 
     def _pipeline(
         self,
@@ -223,4 +226,16 @@ class Runs(Connections):
         from rowcast.run_result import RunResult
 
         with _running:
-            return RunResult.of(work())
+            try:
+                result = work()
+            except Exception:
+                self._mirror()
+                raise
+            self._mirror()
+            return RunResult.of(result)
+
+    def _mirror(self) -> None:
+        if self.settings.mlflow.tracking_uri is not None:
+            from rowcast import tracking
+
+            tracking.mirror_after_run(self.settings)

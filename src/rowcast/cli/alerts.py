@@ -1,5 +1,6 @@
-"""Commands by which people and other systems hear of a job: notify, acknowledge, metrics."""
+"""Commands by which people and other systems hear of a job: notify, acknowledge, mlflow, metrics."""
 
+import sys
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -7,7 +8,7 @@ from cyclopts import Parameter
 from rowcast import logs, report
 from rowcast.api import Job
 from rowcast.cli.app import COMMON, By, Common, Json, app, quiet_job
-from rowcast.errors import UsageError
+from rowcast.errors import UsageError, describe
 
 
 @app.command
@@ -63,6 +64,19 @@ def acknowledge(
     about = {"alert": alert, "acknowledged_by": made.by, "at": made.at, "note": made.note}
     report.show(report.as_json(about) if json else report.facts(about))
     return 0
+
+
+@app.command
+def mlflow(*, json: Json = False, common: Common = COMMON) -> int:
+    """Send runs, figures and versions that wait to the MLflow server; exit 1 where it does not take them."""
+    job = Job(common.settings())
+    logs.configure("error", secrets=job.settings.secrets, values=job.settings.notify.values)
+    result = job.mirror()
+    about: dict[str, int | str] = {"sent": result.sent, "waiting": result.waiting}
+    if result.error is not None:
+        about["error"] = describe(result.error, details=logs.shows_details(sys.stdout))
+    report.show(report.as_json(about) if json else report.facts(about))
+    return 0 if result.ok else 1
 
 
 @app.command

@@ -26,6 +26,7 @@ from rowcast.config.values import (
     check_sns_topic,
     check_time_format,
     check_timezone,
+    check_tracking_uri,
     require_time,
 )
 
@@ -349,6 +350,15 @@ class Serve(_Section):
         if named - {"*"} and self.groups_header is None:
             raise ValueError("'read_groups' and 'operate_groups' need 'groups_header'")
         return self
+
+
+class Mlflow(_Section):
+    """Where runs, figures and versions are mirrored to."""
+
+    tracking_uri: Annotated[SecretStr, AfterValidator(check_tracking_uri)] | None = None
+    experiment: str | None = Field(default=None, min_length=1)  # default: the job's name
+    model: str | None = Field(default=None, pattern=r"^[^/:.%\"'\s][^/:.%\"']*$")  # default: the job's name
+    cards: bool = False  # whether each version's card is put into the experiment's artifact store
 
 
 class Logs(_Section):

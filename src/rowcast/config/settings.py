@@ -17,6 +17,7 @@ from rowcast.config.sections import (
     Gate,
     Infer,
     Logs,
+    Mlflow,
     Model,
     Monitor,
     Notify,
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     notify: Notify = Notify()
     logs: Logs = Logs()
     serve: Serve = Serve()
+    mlflow: Mlflow = Mlflow()
     signing_key: Annotated[SecretStr, AfterValidator(check_signing_key)] | None = Field(default=None, exclude=True)
     path: Path = Field(default=DEFAULT_PATH, exclude=True)
 
@@ -127,7 +129,8 @@ class Settings(BaseSettings):
         found = {password for url in databases for password in find_passwords(url)}
         sinks = [url.get_secret_value() for url in self.notify.urls]
         found |= {*self.signing_keys, *sinks, *(part for url in sinks for part in _find_tokens(url))}
-        found |= {match[1] for url in sinks if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
+        tracked = [self.mlflow.tracking_uri.get_secret_value()] if self.mlflow.tracking_uri else []
+        found |= {match[1] for url in (*sinks, *tracked) if (match := re.match(r"[^:]+://[^:/@]*:([^@]+)@", url))}
         return tuple(sorted({*found, *map(unquote, found)}, key=len, reverse=True))
 
     def _locate(self, secret: SecretStr) -> str:

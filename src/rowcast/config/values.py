@@ -88,6 +88,13 @@ def check_apprise_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def check_tracking_uri(value: SecretStr) -> SecretStr:
+    """Return the address of an MLflow tracking server. Raise ValueError, which does not show it."""
+    if not re.fullmatch(r"https?://[^\s/]\S*|databricks(://\S+)?", value.get_secret_value()):
+        raise ValueError("an MLflow tracking server is named by http:// or https://, or is 'databricks'")
+    return value
+
+
 def check_signing_key(value: SecretStr) -> SecretStr:
     """Return keys that sign model versions, parted by commas. Raise ValueError, which does not show them."""
     keys = split_keys(value)

@@ -26,6 +26,8 @@ def check_installed(settings: Settings) -> Iterator[Finding]:
                 "problem", f"{package} is not installed", "pip install 'rowcast[postgresql]' or 'rowcast[mssql]'"
             )
     yield Finding("ok", f"Python {platform.python_version()}, {', '.join(found)}")
+    if settings.mlflow.tracking_uri is not None and find_spec("mlflow") is None:
+        yield Finding("problem", "runs are not mirrored: mlflow-skinny not installed", "pip install 'rowcast[mlflow]'")
     if settings.model.estimator != "default":
         from rowcast.fit.candidates import user_candidate
 

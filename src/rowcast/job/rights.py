@@ -84,6 +84,7 @@ def list_table_rights(shared: Tables, own: JobTables) -> Mapping[sa.Table, Seque
         shared.alert: _CHANGE,
         shared.api_key: _CHANGE,
         shared.shadow_batch: _ALL,
+        shared.mirror: _CHANGE,
         own.prediction: _REPLACE,
         own.quarantine: _REPLACE,
         own.history: _REPLACE,

@@ -145,6 +145,11 @@ def _shadow_batches(_db: Database, _tables: Tables) -> list[str]:
     return []
 
 
+def _mirrors(_db: Database, _tables: Tables) -> list[str]:
+    """To version 18: the table of what a tracking server was sent."""
+    return []
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -195,6 +200,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _checksums,
     _online,
     _shadow_batches,
+    _mirrors,
 )
 VERSION = 1 + len(STEPS)
 

@@ -12,6 +12,7 @@ import rowcast
 from rowcast.database import Database
 from rowcast.errors import BusyError, RunError
 from rowcast.store.lease import LEASE, stands
+from rowcast.store.mirror import rewind
 from rowcast.store.process import is_gone, process_name
 from rowcast.store.records import (
     BatchStatus,
@@ -86,6 +87,7 @@ class Runs:
                 f"run {run.run_id} is under way as {self.get(run.run_id).host}",
                 hint="wait for it, or stop its process",
             )
+        self.db.execute(rewind(self.tables, self.job, run.run_id))
 
     def finish(self, run_id: int, status: RunStatus, cause: EndCause, error: str | None = None) -> None:
         """Close a run's record; it trains no longer."""

@@ -74,12 +74,13 @@ class Tables:
     alert: sa.Table
     api_key: sa.Table
     shadow_batch: sa.Table
+    mirror: sa.Table
 
     @property
     def shared(self) -> tuple[sa.Table, ...]:
         about_runs = (self.version, self.job, self.run, self.step, self.batch, self.metric)
         about_models = (self.model, self.profile, self.drift, self.promotion, self.shadow_batch)
-        return (*about_runs, *about_models, self.alert, self.api_key)
+        return (*about_runs, *about_models, self.alert, self.api_key, self.mirror)
 
 
 @dataclass(frozen=True)
@@ -308,6 +309,17 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("checksum", name, nullable=False),  # of what the version scored of the batch in the shadow
             sa.Column("signature", text),  # over its checksum, by a key that is not in the store
             sa.Column("removed", text),  # digests, one after the other, of those of its rows that are not kept
+        ),
+        mirror=table(
+            "mirror",
+            sa.Column("job", name, primary_key=True),
+            sa.Column("store_id", name, nullable=False),  # by which a tracking server knows this store
+            sa.Column("run_id", big, nullable=False),  # the last run that the server was sent
+            sa.Column("promotion_id", big, nullable=False),  # the last decision that it was
+            sa.Column("attempts", integer, nullable=False),  # in vain, since it last took something
+            sa.Column("next_try", Instant),
+            sa.Column("worker", text),  # the process that is sending just now …
+            sa.Column("lease_until", Instant),  # … unless this has passed
         ),
     )
 

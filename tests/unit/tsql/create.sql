@@ -220,6 +220,18 @@ CREATE TABLE [rowcast].[api_key] (
 
 CREATE INDEX [ix_rowcast_api_key_job] ON [rowcast].[api_key] ([job]);
 
+CREATE TABLE [rowcast].[mirror] (
+	[job] NVARCHAR(128) NOT NULL, 
+	[store_id] NVARCHAR(128) NOT NULL, 
+	[run_id] BIGINT NOT NULL, 
+	[promotion_id] BIGINT NOT NULL, 
+	[attempts] INTEGER NOT NULL, 
+	[next_try] DATETIMEOFFSET(6) NULL, 
+	[worker] NVARCHAR(max) NULL, 
+	[lease_until] DATETIMEOFFSET(6) NULL, 
+	CONSTRAINT [pk_mirror] PRIMARY KEY ([job])
+);
+
 CREATE TABLE [rowcast].[wafers_prediction] (
 	[lot] nvarchar(20) COLLATE Latin1_General_CI_AS NOT NULL, 
 	[slot] tinyint NOT NULL, 
@@ -388,4 +400,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (17, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (18, SYSDATETIMEOFFSET());
