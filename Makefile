@@ -9,6 +9,7 @@
 # make test-spark  the engines' suite on Spark: a local one and a master with workers; installs PySpark, and Java where it may
 # make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
 # make test-aws  the CloudFormation templates: cfn-lint, checkov, and against moto, with the figures that rowcast really writes
+# make aws-package  the CloudFormation templates of this version, with its tag, as one archive under dist/
 # make test-mlflow  an exported model version, loaded by MLflow itself; runs and versions on a real tracking server
 # make lock   the hashed lock files of the images, from pyproject.toml and constraints.txt
 # make licences  whether each locked package has a licence of the allow-list
@@ -26,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws aws-package test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -75,6 +76,9 @@ test-aws: .venv-aws/installed .venv-checkov/installed
 	.venv-aws/bin/cfn-lint deploy/aws/*.yaml
 	.venv-checkov/bin/checkov -d deploy/aws --framework cloudformation --compact --quiet --skip-download
 	.venv-aws/bin/python -m pytest --noconftest -rs tests/aws
+
+aws-package:
+	$(PYTHON) deploy/aws/package.py dist
 
 .venv-aws/installed: pyproject.toml constraints.txt .venv/openmp
 	$(PYTHON) -m venv .venv-aws

@@ -35,6 +35,7 @@ FAMILIES: dict[str, Family] = {
     "rowcast_pending_oldest_age_seconds": ("gauge", "Age of the oldest pending row by its event time; 0 without one."),
     "rowcast_champion_version": ("gauge", "The model version in service."),
     "rowcast_champion_age_seconds": ("gauge", "Time since it came into service."),
+    "rowcast_training_age_seconds": ("gauge", "Time since a run last built a model, in service or not."),
     "rowcast_alerts_waiting": ("gauge", "Alerts that have not reached every sink."),
     "rowcast_troubles": ("gauge", "Troubles that have begun and not ended."),
 }
@@ -63,6 +64,7 @@ def format_for_cloudwatch(job: Job) -> str:
 _FOR_CLOUDWATCH = (
     "rowcast_pending_oldest_age_seconds",
     "rowcast_champion_age_seconds",
+    "rowcast_training_age_seconds",
     "rowcast_alerts_waiting",
     "rowcast_troubles",
 )
@@ -127,6 +129,8 @@ def _champion(job: Job, now: datetime) -> Iterator[Sample]:
     made = job.registry.find_promotion()
     yield "rowcast_champion_version", {}, job.registry.champion()
     yield "rowcast_champion_age_seconds", {}, None if made is None else (now - made.decided_at).total_seconds()
+    trained_at = job.runs.last_done("model-build", "-", now)
+    yield "rowcast_training_age_seconds", {}, None if trained_at is None else (now - trained_at).total_seconds()
 
 
 def _line(name: str, labels: Mapping[str, Any], value: float) -> str:

@@ -221,6 +221,27 @@ def test_two_full_pipelines_at_once_share_the_work(trained: Job, start: Start) -
     assert trained.counts() == (0, LABELLED, PENDING, 0, 0)
 
 
+@pytest.mark.everywhere
+def test_a_run_that_is_started_twice_from_two_places_scores_once_and_has_one_champion(
+    make_job: Callable[[str, str], Job], start: Start
+) -> None:
+    """As by a scheduler that delivers at least once: two containers, each with its own work directory, from nothing."""
+    job = make_job("postgresql", "untrained")
+    job.configure({"infer": {"batch_rows": 4}})
+    twin = Job(job.folder.parent / "twin", job.place)
+    twin.configure({"infer": {"batch_rows": 4}})
+    both = [ended(process) for process in [start(job, "run"), start(twin, "run")]]
+    # Where one trains when the other wants to, that one leaves; there is nothing yet that it could score with.
+    assert sorted(done.code for done in both) in ([0, 0], [0, 1]), both
+    has_one_champion(job, versions=len(job.sql(f"SELECT version FROM {job.table('model')}")))
+    job.audit()
+    job.add(wafers(LABELLED + PENDING + 1, 40, False))
+    again = [ended(process) for process in [start(job, "run"), start(twin, "run")]]
+    assert [done.code for done in again] == [0, 0], again
+    is_exactly_once(job.place, range(LABELLED + 1, LABELLED + PENDING + 41))
+    assert job.ok("audit", "--full", "--json")["scored"] == PENDING + 40
+
+
 # Training
 
 

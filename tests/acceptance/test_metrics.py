@@ -80,6 +80,7 @@ def test_the_newest_runs_and_what_waits_are_in_the_figures(trained: Job) -> None
     assert value(after, "rowcast_step_figure", pipeline="retrain", step="model-build", name="auc") > 0.8
     assert value(after, "rowcast_champion_version") == 1
     assert value(after, "rowcast_champion_age_seconds") > 0
+    assert value(after, "rowcast_training_age_seconds") > 0
     assert (value(after, "rowcast_alerts_waiting"), value(after, "rowcast_troubles")) == (0, 0)
 
 
@@ -174,4 +175,4 @@ def test_what_waits_is_a_line_for_cloudwatch_too(lite: Job) -> None:
     assert line["pending_oldest_age_seconds"] > 0
     assert units["pending_oldest_age_seconds"] == "Seconds"
     assert units["pending"] == "Count"
-    assert {"alerts_waiting", "troubles", "champion_age_seconds"} <= set(units)
+    assert {"alerts_waiting", "troubles", "champion_age_seconds", "training_age_seconds"} <= set(units)

@@ -255,7 +255,7 @@ def test_each_alarm_of_runs_looks_at_a_metric_that_the_log_carries(
     carried = set().union(*map(metrics_of, lines))
     watched = [metric for name in ALARMS for metric in watched_by(resolver.resolve(RESOURCES[name]["Properties"]))]
     ours = [metric for metric in watched if metric[0] == "rowcast"]
-    assert len(ours) == 6
+    assert len(ours) == 7
     assert [metric for metric in ours if metric not in carried] == []
 
 

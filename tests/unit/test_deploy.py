@@ -2,10 +2,15 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
+
+import rowcast
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -56,3 +61,18 @@ def test_platforms_start_what_the_package_and_the_image_have() -> None:
     for variable in ("ROWCAST_BEHIND", "ROWCAST_TOML"):
         assert variable in {one["name"] for one in container["env"]}
         assert variable in entry
+
+
+def test_the_package_for_aws_names_the_images_of_its_version_and_comes_out_alike(tmp_path: Path) -> None:
+    script = DEPLOY / "aws" / "package.py"
+    for folder in ("one", "other"):
+        subprocess.run([sys.executable, str(script), str(tmp_path / folder)], check=True, capture_output=True)
+    name = f"rowcast-aws-{rowcast.__version__}"
+    one, other = (tmp_path / folder / f"{name}.zip" for folder in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        assert archive.namelist() == [f"{name}/{file}" for file in ("README.md", "registry.yaml", "rowcast.yaml")]
+        template = archive.read(f"{name}/rowcast.yaml").decode()
+    assert f'  ImageTag:\n    Type: String\n    Default: "{rowcast.__version__}"\n' in template
+    changed = set(template.splitlines()) ^ set((DEPLOY / "aws" / "rowcast.yaml").read_text().splitlines())
+    assert changed == {f'    Default: "{rowcast.__version__}"'}
