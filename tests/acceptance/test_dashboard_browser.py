@@ -30,9 +30,9 @@ ACTS = ["/act/promote?about=1", "/act/promote?about=2", "/act/run", "/act/run?ab
 WIDTHS = [360, 1440]
 
 
-def scored(make: Callable[..., Job]) -> Job:
+def scored(make: Callable[..., Job], system: str) -> Job:
     """A job that has scored what waited, and whose names try to be more than text."""
-    job = make("sqlite", "trained")
+    job = make(system, "trained")
     job.ok("infer")
     job.ok("retrain")
     evil = "<script>window.ran = 1</script><img src=http://evil.example/x onerror=window.ran=1>"
@@ -63,12 +63,14 @@ def serving(job: Job) -> Iterator[str]:
 
 @pytest.fixture
 def job(prepared: Callable[..., Job]) -> Job:
-    return prepared(scored)
+    return prepared(scored, "sqlite")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_each_page_is_sound_at_each_width(job: Job, chromium: Any, scheme: str) -> None:
-    with serving(job) as url:
+@pytest.mark.parametrize(("scheme", "system"), [("light", "sqlite"), ("dark", "postgresql")])
+def test_each_page_is_sound_at_each_width(
+    prepared: Callable[..., Job], chromium: Any, scheme: str, system: str
+) -> None:
+    with serving(prepared(scored, system)) as url:
         context = chromium.new_context(color_scheme=scheme, bypass_csp=True)  # axe-core is a script
         page, asked, faults = context.new_page(), [], []
         page.on("request", lambda request: asked.append(request.url))
