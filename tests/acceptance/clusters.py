@@ -74,12 +74,15 @@ class Cluster:
 
 
 class SparkHere(Cluster):
-    """Spark in the command's own Java process, with Python processes beside it: whose environment is the command's."""
+    """Spark in the command's own Java process, with Python processes beside it: whose environment is the command's.
+
+    It does a task four times at most, as a cluster does.
+    """
 
     engine = "spark"
 
     def start(self, workers: int = 2, **more: str) -> None:
-        self.address = {"master": f"local[{workers}]"}
+        self.address = {"master": f"local[{workers},4]"}
         self.run_in = {**_of_workers(), **more}
 
 
