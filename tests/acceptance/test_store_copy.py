@@ -19,7 +19,7 @@ pytestmark = pytest.mark.everywhere
 
 MakeJob = Callable[[str, str], Job]
 SHARED = ["job", "run", "step", "batch", "metric", "model", "profile", "drift", "promotion", "shadow_batch", "alert"]
-SHARED += ["api_key"]
+SHARED += ["api_key", "mirror"]
 OWN = ["prediction", "quarantine", "history", "shadow", "forgotten", "online"]
 KEY = "k" * 40
 WAITS = {"retrain": {"policy": "never", "every": "7d"}}
@@ -43,6 +43,8 @@ def fill(job: Job) -> None:
     job.ok("infer", "--rescore")
     assert job.call("keys", "create", "line-3").code == 0
     assert job.call("promote", "7").code == 1
+    sent = "INSERT INTO {} (job, store_id, run_id, promotion_id, attempts) VALUES ('wafers', 'a1', 2, 1, 0)"
+    job.stored(sent.format(job.table("mirror")))
     columns = "wafer, online_request, online_client, place, model_version, online_at, row_hash, score, flagged"
     values = f"401, 'a', '', 0, 1, '2026-05-01 00:00:00.000000Z', 5, 0.25, {'0' if job.store.is_sqlite else 'false'}"
     job.stored(f"INSERT INTO {job.table('wafers_online')} ({columns}) VALUES ({values})")
