@@ -1,5 +1,7 @@
 """`[store] keep` prunes what rowcast noted about old runs; results and their proof stay. Doctor tells the growth."""
 
+import re
+
 import pytest
 from jobs import LABELLED, PENDING, Job, wafers
 
@@ -69,7 +71,9 @@ def test_doctor_tells_how_fast_the_store_grows(aged: Job) -> None:
     job = aged.table("job")
     aged.sql(f"UPDATE {job} SET created_at = '2020-01-01 00:00:00.000000Z'")
     done = aged.call("doctor")
-    assert "the store holds" in done.out
+    held = re.search(r"the store holds ([\d.]+) [kM]B of this job's rows, and ([\d.]+) [kM]B about", done.out)
+    assert held is not None
+    assert all(float(size) > 0 for size in held.groups())
     assert "at the pace of the last 28 days a year takes" in done.out
     aged.configure({"store": {"keep": "90d"}})
     assert "'keep' is 180d at least" in aged.refused("status")

@@ -104,7 +104,7 @@ class SQLiteAdmin:
 
     def count_bytes(self, table: sa.Table) -> int:
         found = self._db.query(
-            "SELECT COALESCE(SUM(pgsize), 0) AS bytes FROM dbstat WHERE aggregate AND name IN"  # noqa: S608
+            "SELECT COALESCE(SUM(pgsize), 0) AS bytes FROM dbstat WHERE aggregate = TRUE AND name IN"  # noqa: S608
             f" (SELECT name FROM sqlite_schema WHERE tbl_name = {quote_text(table.name)})"
         )
         return int(found.column(0)[0].as_py())
