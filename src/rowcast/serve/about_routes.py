@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -74,10 +75,13 @@ def make_example(serving: Serving) -> dict[str, Any]:
     ranges, columns = serving.served.model.reference_ranges, serving.columns
     row: dict[str, Any] = {} if not columns.times else {str(columns.event_time): None}
     for name in columns.features:
+        if columns.past and name == columns.event_time:
+            row[name] = datetime.now(UTC).isoformat(timespec="seconds")
+            continue
         usual = None if name in columns.times else ranges.get(name)
         if isinstance(usual, dict):
             row[name] = next(iter(usual), None)
-        elif usual is None or columns.kinds[name] != "number":
+        elif usual is None or columns.kinds.get(name) != "number":
             row[name] = None
         else:
             row[name] = float(f"{sum(usual) / len(usual):.6g}")

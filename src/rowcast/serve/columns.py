@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from rowcast.contract import Kind
 from rowcast.formatting import printable
 from rowcast.job.opening import Job
+from rowcast.past import PastColumn
 from rowcast.scoring.served_model import ServedModel
 from rowcast.serve.refusal import refuse_columns
 
@@ -18,7 +19,7 @@ _MOST = 5  # unknown columns that are named
 class KnownColumns:
     """The columns that a request may name."""
 
-    features: tuple[str, ...]  # which the model needs, in its order
+    features: tuple[str, ...]  # which a row must bring: those of the model in its order, then what the past needs
     kinds: Mapping[str, Kind]  # of what the contract checks
     key: Mapping[str, str]  # kinds of the job's key columns, as the source has them
     times: frozenset[str]  # features that a source holds as moments: the model takes hours before the event
@@ -26,6 +27,7 @@ class KnownColumns:
     timezone: str
     hashed: tuple[str, ...]  # of what a row's hash is made, in the source's order
     others: frozenset[str]  # every other column of the source, and of the contract
+    past: tuple[PastColumn, ...] = ()  # which the service computes from earlier rows
 
     def require_known(self, names: Iterable[str]) -> None:
         """Raise Refusal for a column that neither the source nor the contract has, with the nearest one that is."""
@@ -68,16 +70,23 @@ def shorten(name: str) -> str:
 
 def list_columns(job: Job, served: ServedModel) -> KnownColumns:
     """Return what rows of a job may hold, for the version in memory."""
-    source, kinds = job.source, {rule.name: rule.kind for rule in served.checked.rules}
+    source, past = job.source, served.model.past
+    computed = {column.name for column in past}
+    kinds = {rule.name: rule.kind for rule in served.checked.rules if rule.name not in computed}
+    own = [name for name in served.features if name not in computed]
+    beside = [name for column in past for name in column.by]
+    if past and source.time is not None:
+        beside.append(source.time.name)
     times = {column.name for column in source.relation.columns if column.kind == "time"} if source.time else set()
-    known = {name for name in source.relation.names if name} | set(served.model.contract.names)
+    known = {name for name in source.relation.names if name} | set(served.model.contract.names) - computed
     return KnownColumns(
-        features=served.features,
+        features=tuple(dict.fromkeys([*own, *beside])),
         kinds=kinds,
         key={column.name: "integer" if column.integer else column.kind for column in source.key},
         times=frozenset(times & set(kinds)),
         event_time=None if source.time is None else source.time.name,
         timezone=job.settings.source.timezone,
-        hashed=tuple(name for name in source.relation.names if name in kinds),
+        hashed=(*(name for name in source.relation.names if name in kinds), *(column.name for column in past)),
         others=frozenset(known - set(kinds)),
+        past=past,
     )

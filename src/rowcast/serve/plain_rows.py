@@ -48,7 +48,7 @@ class PlainRows:
         rules = {rule.name: rule for rule in served.checked.rules}
         own = [rules[name] for name in served.features]
         scorer = SingleRows.of(served.model)
-        if scorer is None or known.times or served.reading.missing:
+        if scorer is None or known.times or known.past or served.reading.missing:
             return None
         if any(rule.closed or not rule.nullable for rule in own):
             return None

@@ -3,8 +3,7 @@
 import json
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +14,12 @@ import structlog
 from rowcast.check.values import to_text
 from rowcast.config import Settings
 from rowcast.errors import DatabaseError, RowcastError
-from rowcast.job.opening import Job, open_job
 from rowcast.models.target import canonical_label
 from rowcast.serve.columns import KnownColumns
+from rowcast.serve.opened_job import OpenedJob
 from rowcast.serve.refusal import Refusal, RowFault, bad_request, refuse_columns, refuse_rows
 from rowcast.serve.request import Options, SentRows
-from rowcast.serve.rows import to_batch
+from rowcast.serve.rows import ReadRows, read_rows
 from rowcast.serve.scoring import Answer, Serving, score
 from rowcast.source import hash_rows
 from rowcast.store.online import LONGEST_ID, RequestId
@@ -42,20 +41,22 @@ class Recorder:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._job: Job | None = None
-        self._stack = ExitStack()
+        self._opened = OpenedJob(settings, prepare=True)
 
-    def answer(self, serving: Serving, sent: SentRows, options: Options, client: str) -> Answer:
+    def answer(
+        self, serving: Serving, sent: SentRows, options: Options, client: str, completed: ReadRows | None = None
+    ) -> Answer:
         """Score rows and record the answer, or return the one that was recorded of the same request.
 
         Raise Refusal: 422 for rows without a key of their own, or where the id is that of another request; 503 where
         the store does not take it, and then nothing was recorded.
         """
-        asked = _Asked(_make_id(options, client), _read_keys(sent, serving.columns), _hash(serving, sent))
+        rows = completed or read_rows(sent, serving.columns)
+        asked = _Asked(_make_id(options, client), _read_keys(sent, serving.columns), _hash(serving, rows))
         try:
             found = self._read(serving, asked)
             if found is None:
-                made = score(serving, sent, options)
+                made = score(serving, sent, options, completed)
                 if self._write(serving, asked, made):
                     return made
                 found = self._read(serving, asked)
@@ -67,10 +68,10 @@ class Recorder:
         return found if options.explain else replace(found, contributions=None)
 
     def _read(self, serving: Serving, asked: _Asked) -> Answer | None:
-        rows = self._try_twice(lambda job: job.online.find(asked.id))
+        rows = self._opened.run(lambda job: job.online.find(asked.id))
         if not rows:
             return None
-        if [row["row_hash"] for row in rows] != asked.hashes.tolist():
+        if not _is_same(serving, asked, rows):
             raise Refusal(
                 422, "another request was recorded under this id", hint="an id stands for one request: send a new one"
             )
@@ -78,27 +79,20 @@ class Recorder:
 
     def _write(self, serving: Serving, asked: _Asked, answer: Answer) -> bool:
         rows = _to_table(serving, asked, answer)
-        return bool(self._try_twice(lambda job: job.online.record(asked.id, answer.version, rows)))
-
-    def _try_twice(self, work: Callable[[Job], Any]) -> Any:
-        """What work returns; tried once more where a connection was lost. Others wait for this thread."""
-        for last_try in (False, True):
-            try:
-                if self._job is None:
-                    self._job = self._stack.enter_context(open_job(self.settings))
-                return work(self._job)
-            except DatabaseError as error:
-                self.close()
-                if last_try or not error.is_transient:
-                    raise
-        raise AssertionError
+        return bool(self._opened.run(lambda job: job.online.record(asked.id, answer.version, rows)))
 
     def close(self) -> None:
         """Let go of the connection."""
-        self._job = None
-        stack, self._stack = self._stack, ExitStack()
-        with suppress(Exception):  # one that is lost need not close well
-            stack.close()
+        self._opened.close()
+
+
+def _is_same(serving: Serving, asked: _Asked, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether rows that were recorded are those asked for."""
+    if serving.columns.past:  # which may have moved since, and hashes with them
+        keys = [tuple(row[name] for name in asked.keys) for row in rows]
+        sent = zip(*(column.to_pylist() for column in asked.keys.values()), strict=True)
+        return keys == list(sent)
+    return bool([row["row_hash"] for row in rows] == asked.hashes.tolist())
 
 
 def _make_refusal(error: RowcastError) -> Refusal:
@@ -121,10 +115,10 @@ def _make_id(options: Options, client: str) -> RequestId:
     return RequestId(uuid.uuid4().hex if given is None else given, client)
 
 
-def _hash(serving: Serving, sent: SentRows) -> npt.NDArray[Any]:
+def _hash(serving: Serving, rows: ReadRows) -> npt.NDArray[Any]:
     """As a batch would of these rows: where the source holds the same values, it is the same."""
-    batch, misfits = to_batch(sent, serving.columns)
-    return hash_rows(batch, misfits, [name for name in serving.columns.hashed if name in batch.schema.names])
+    names = [name for name in serving.columns.hashed if name in rows.batch.schema.names]
+    return hash_rows(rows.batch, rows.misfits, names)
 
 
 def _read_keys(sent: SentRows, known: KnownColumns) -> dict[str, pa.Array]:

@@ -1,6 +1,7 @@
 """Rows as they were sent, brought to the types in which a source's rows come to data-check."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +11,7 @@ from rowcast.check.values import is_number, is_readable, is_text, to_text
 from rowcast.contract import Kind, Misfit
 from rowcast.errors import ConfigError
 from rowcast.serve.columns import KnownColumns
-from rowcast.serve.refusal import refuse_columns
+from rowcast.serve.refusal import RowFault, refuse_columns
 from rowcast.serve.request import SentRows, Values
 from rowcast.source import parse_instant
 
@@ -19,8 +20,17 @@ _NESTED = "[…]"  # stands for a list or an object where one value is wanted
 _Built = tuple[pa.Array, dict[int, str]]  # values, and by row the texts of those that do not fit
 
 
-def to_batch(sent: SentRows, known: KnownColumns) -> tuple[pa.RecordBatch, list[Misfit]]:
-    """Return the columns that the contract checks, and what in them does not fit its column's kind.
+@dataclass(frozen=True)
+class ReadRows:
+    """Rows of a request as data-check takes them."""
+
+    batch: pa.RecordBatch  # of the columns that the contract checks
+    misfits: Sequence[Misfit]  # what in them does not fit its column's kind
+    faults: Sequence[RowFault]  # rows that lack a column, or the time that they need
+
+
+def read_rows(sent: SentRows, known: KnownColumns) -> ReadRows:
+    """Return the columns of a request that the contract checks.
 
     Raise Refusal for an unknown column, and for one that is missing.
     """
@@ -35,7 +45,7 @@ def to_batch(sent: SentRows, known: KnownColumns) -> tuple[pa.RecordBatch, list[
         names.append(name)
         arrays.append(array)
         misfits += [Misfit(row, name, text) for row, text in texts.items()]
-    return pa.RecordBatch.from_arrays(arrays, names=names), misfits
+    return ReadRows(pa.RecordBatch.from_arrays(arrays, names=names), misfits, sent.faults)
 
 
 def build(values: Sequence[Any], kind: Kind) -> _Built:
@@ -100,10 +110,10 @@ def _to_hours(name: str, sent: SentRows, known: KnownColumns) -> list[Any]:
     if event_time not in sent.columns:
         what = f"column '{event_time}' is missing: '{name}' is read as the hours before it"
         raise refuse_columns(what, "missing", [event_time])
-    events = _to_list(sent.columns[event_time])
+    events = to_list(sent.columns[event_time])
     found: list[Any] = []
-    for value, event in zip(_to_list(sent.columns[name]), events, strict=True):
-        moment, at = _parse(value, known.timezone), _parse(event, known.timezone)
+    for value, event in zip(to_list(sent.columns[name]), events, strict=True):
+        moment, at = parse_moment(value, known.timezone), parse_moment(event, known.timezone)
         if value is not None and moment is None:
             found.append(_NESTED)  # no number either: the rule `type` is broken
         else:
@@ -112,11 +122,13 @@ def _to_hours(name: str, sent: SentRows, known: KnownColumns) -> list[Any]:
     return found
 
 
-def _to_list(values: Values) -> list[Any]:
+def to_list(values: Values) -> list[Any]:
+    """Return the values of a column as Python has them."""
     return values.to_pylist() if isinstance(values, pa.Array) else list(values)
 
 
-def _parse(value: Any, timezone: str) -> datetime | None:
+def parse_moment(value: Any, timezone: str) -> datetime | None:
+    """Return a moment as it was sent; None where it is none."""
     if isinstance(value, datetime):
         value = value.isoformat()
     if not isinstance(value, str):

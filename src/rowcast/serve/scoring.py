@@ -17,7 +17,7 @@ from rowcast.serve.columns import KnownColumns
 from rowcast.serve.plain_rows import MOST, PlainRows, SetTexts
 from rowcast.serve.refusal import RowFault, refuse_rows
 from rowcast.serve.request import Options, SentRows
-from rowcast.serve.rows import to_batch
+from rowcast.serve.rows import ReadRows, read_rows
 
 
 @dataclass(frozen=True)
@@ -62,18 +62,21 @@ class Answer:
     faults: Sequence[RowFault] = ()  # of the rows that were not
 
 
-def score(serving: Serving, sent: SentRows, options: Options) -> Answer:
-    """Check and score the rows of a request. Raise Refusal where some break the contract, unless it asks for a part."""
+def score(serving: Serving, sent: SentRows, options: Options, completed: ReadRows | None = None) -> Answer:
+    """Check and score the rows of a request, `completed` by columns of the past where the version has some.
+
+    Raise Refusal where some rows break the contract, unless the request asks for a part.
+    """
     if serving.plain is not None and sent.count <= MOST and not options.explain:
         found = serving.plain.score(sent)
         if found is not None:
             return _answer(serving, sent, range(sent.count), found)
-    batch, misfits = to_batch(sent, serving.columns)
-    prepared = serving.served.prepare(batch, misfits)
-    faults = sorted([*sent.faults, *_faults(prepared)], key=lambda fault: fault.row)
+    rows = completed or read_rows(sent, serving.columns)
+    prepared = serving.served.prepare(rows.batch, rows.misfits)
+    faults = sorted([*rows.faults, *_faults(prepared)], key=lambda fault: fault.row)
     if faults and not options.partial:
         raise refuse_rows(faults, sent.count)
-    matrix, places = _without(prepared, {fault.row for fault in sent.faults})
+    matrix, places = _without(prepared, {fault.row for fault in rows.faults})
     answer = _answer(serving, sent, places.tolist(), serving.served.model.score(matrix), faults)
     return replace(answer, contributions=_explain(serving, matrix)) if options.explain else answer
 

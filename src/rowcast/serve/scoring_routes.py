@@ -80,7 +80,7 @@ class ScoringRoutes:
             if len(body) > limits.inline:
                 return await self.gate.run(lambda: _finish(job, request, serving, limits, read(body, serving)))
             asked = read(body, serving)
-            if not _is_recorded(job, asked.options):
+            if not _is_recorded(job, asked.options) and not serving.columns.past:
                 return _finish(job, request, serving, limits, asked)
             return await self.gate.run(lambda: _finish(job, request, serving, limits, asked))
 
@@ -96,10 +96,11 @@ def _finish(job: ServedJob, request: Request, serving: Serving, limits: Limits, 
     if asked.options.explain and asked.rows.count > MOST_EXPLAINED:
         raise Refusal(413, f"explain=true is for at most {MOST_EXPLAINED} rows", hint="send them in parts")
     try:
+        completed = job.past.complete(asked.rows, serving.columns) if serving.columns.past else None
         if _is_recorded(job, asked.options):
-            answer = job.recorder.answer(serving, asked.rows, asked.options, request.key)
+            answer = job.recorder.answer(serving, asked.rows, asked.options, request.key, completed)
         else:
-            answer = score(serving, asked.rows, asked.options)
+            answer = score(serving, asked.rows, asked.options, completed)
     except Refusal as refusal:
         request.refused = asked.rows.count if refusal.rules else 0
         raise

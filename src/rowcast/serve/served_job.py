@@ -12,11 +12,12 @@ from typing import Any
 import structlog
 
 from rowcast.config import Settings
-from rowcast.errors import DatabaseError, ModelError, RowcastError, as_rowcast_error
+from rowcast.errors import DatabaseError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
-from rowcast.scoring.served_model import ServedModel, load_served
+from rowcast.scoring.served_model import load_served
 from rowcast.serve.clock import clock
 from rowcast.serve.columns import list_columns
+from rowcast.serve.past_columns import PastReader, require_readable
 from rowcast.serve.recording import Recorder
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.scoring import Serving
@@ -39,6 +40,7 @@ class ServedJob:
         self.problem: RowcastError | None = None  # why the newest look did not end with the champion in memory
         self.is_store_away = False
         self.recorder = Recorder(settings)
+        self.past = PastReader(settings)
         self.keys: Sequence[ApiKey] = ()
         self.has_keys = False  # it had at some time: whoever deletes them does not open the service
         self._refused: tuple[int, float] | None = None  # a version that could not be loaded, and when
@@ -60,6 +62,7 @@ class ServedJob:
         if self._thread is not None:
             self._thread.join(timeout=2 * self.poll + 1)
         self.recorder.close()
+        self.past.close()
 
     def require_serving(self) -> Serving:
         """Return the version in memory. Raise Refusal, 503, where there is none, with what to do."""
@@ -114,7 +117,7 @@ class ServedJob:
             return
         try:
             served = load_served(job, champion)
-            _require_columns_of_rows(served)
+            require_readable(job.source, served)
         except DatabaseError:
             raise
         except RowcastError as error:
@@ -148,16 +151,6 @@ class ServedJob:
             if not self._stopped.is_set():
                 self.refresh()
         self._close()
-
-
-def _require_columns_of_rows(served: ServedModel) -> None:
-    """Raise ModelError where a version computes columns from earlier rows, which the service does not read."""
-    if served.model.past:
-        raise ModelError(
-            f"v{served.version.version} computes columns from earlier rows, such as '{served.model.past[0].name}':"
-            " the service cannot do that yet",
-            hint="'rowcast infer' scores its rows; without [features] in rowcast.toml, the next version can be served",
-        )
 
 
 def _quietly(work: Callable[[], Any]) -> None:

@@ -251,4 +251,4 @@ def describe_model(serving: Serving) -> dict[str, Any]:
 
 
 def _datatype(name: str, known: KnownColumns) -> str:
-    return "BYTES" if name in known.times else _DATATYPES[known.kinds[name]]
+    return "BYTES" if name in known.times or name not in known.kinds else _DATATYPES[known.kinds[name]]
