@@ -577,7 +577,7 @@ USUAL = effort(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
 )
-LONG = effort(USUAL, max_examples=300, stateful_step_count=40, derandomize=False)
+LONG = effort(USUAL, max_examples=30, stateful_step_count=40, derandomize=False)
 
 
 def test_every_row_is_in_its_place_whatever_happens_in_whatever_order(
