@@ -38,6 +38,7 @@ from rowcast.errors import QuarantineError
 from rowcast.job.opening import open_job
 from rowcast.recorded_run import Result
 from rowcast.scoring.requeue import RequeueFilter
+from rowcast.store.records import RunOptions
 
 pytest_plugins = ("job_fixtures",)
 
@@ -220,10 +221,11 @@ class Fab:
             job["champion"],
         )
 
-    def unfinished(self) -> bool:
-        """Whether there is a run to be resumed."""
-        found = self.ask("SELECT 1 FROM {run} WHERE status <> 'done' AND pipeline <> 'requeue'")
-        return bool(found)
+    def unfinished(self) -> RunOptions | None:
+        """What the run was asked for that would be resumed; None where there is none."""
+        unfinished = "status <> 'done' AND pipeline <> 'requeue'"
+        found = self.ask(f"SELECT options FROM {{run}} WHERE {unfinished} ORDER BY run_id DESC")
+        return RunOptions.from_json(found[0]["options"]) if found else None
 
 
 def at(time: int | None) -> str | None:
@@ -422,7 +424,12 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda life: life.is_unfinished)
     @rule(death=dying(SCORING))
     def resume(self, death: Death | None) -> None:
-        self.look_at_scoring(self.lived(death, lambda: pipeline.resume(self.fab.settings)))
+        """A run goes on with what it was asked for: one that rescores finds what has changed since, too."""
+        asked = self.fab.unfinished()
+        assert asked is not None
+        moved = self.model.changed("scored") if asked.rescore else set()
+        result = self.lived(death, lambda: pipeline.resume(self.fab.settings))
+        self.look_at_scoring(result, _time(asked.since), moved)
 
     @precondition(lambda life: life.model.keys("quarantined"))
     @rule(chosen=CHOSEN, death=dying(REQUEUEING))
@@ -542,7 +549,7 @@ class Life(RuleBasedStateMachine):
         if not self.is_sound:  # it reads every row, so not after each change at the source
             changed = {place: len(model.changed(place)) for place in ("scored", "quarantined")}
             assert {"scored": found.contents.changed, "quarantined": found.contents.changed_quarantined} == changed
-        self.is_unfinished = self.fab.unfinished()
+        self.is_unfinished = self.fab.unfinished() is not None
         self.is_sound = True
 
     def teardown(self) -> None:
@@ -585,3 +592,20 @@ def test_every_row_is_in_its_place_whatever_happens_in_whatever_order(
 ) -> None:
     fab = fabs(system)
     run_state_machine_as_test(lambda: Life(fab), settings=LONG if request.config.getoption("--long") else USUAL)
+
+
+@pytest.mark.parametrize("statement", [3, 5, 10])
+def test_a_rescore_that_died_goes_on_with_what_has_changed_since(
+    system: str, fabs: Callable[[str], Fab], statement: int
+) -> None:
+    life = Life(fabs(system))
+    life.begin(death=None)
+    life.every_row_is_where_it_must_be()
+    life.rescore(accept=False, death=Death(statement, executed=True), since=None)
+    life.every_row_is_where_it_must_be()
+    life.change(key=FIRST_KEY, values={"s01": 0.0, "s12": 1.0})
+    life.every_row_is_where_it_must_be()
+    assert life.is_unfinished
+    life.resume(death=None)
+    life.every_row_is_where_it_must_be()
+    assert life.model.history == Counter({FIRST_KEY: 1})
