@@ -3,13 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from conftest import Place, literal
 
-from rowcast import config, fetch
+from rowcast import config, fetch, history
 from rowcast.database import Database
-from rowcast.source import Scope, Source, open_source
+from rowcast.past import HistoryColumn, LabelMeaning
+from rowcast.source import GROUPED, TIME, Fetched, Scope, Source, open_source
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 ROWS = 20_000
@@ -123,3 +125,32 @@ def test_the_newest_event_is_exact_where_a_wall_clock_goes_back(postgresql: Plac
     source = open_source(postgresql.connect(), config.Source(url="sqlite:///unused.db", **named))
     newest = source.db.scalar(source.select(sa.func.max(source.event_time())).where(source.visible(now)))
     assert fetch.find_newest_event(source, now) == newest
+
+
+def test_the_past_of_a_few_groups_is_read_by_sqlites_index(sqlite: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite.run("CREATE TABLE wafers (wafer INTEGER PRIMARY KEY, measured_at TEXT, tool TEXT, failed INTEGER)")
+    moments = [f"{NOW - timedelta(hours=1 + n):%Y-%m-%d %H:%M:%S}" for n in range(900)]
+    sqlite.fill("wafers", wafer=[*range(900)], measured_at=moments, tool=[f"T{n % 300}" for n in range(900)])
+    sqlite.run(
+        "UPDATE wafers SET failed = 1",
+        "UPDATE wafers SET tool = CAST(tool AS BLOB) WHERE wafer = 301",
+        "CREATE INDEX of_tool ON wafers (tool, measured_at)",
+    )
+    named = {"table": "wafers", "key": ["wafer"], "time": "measured_at", "label": "failed"}
+    source = open_source(sqlite.connect(), config.Source(url="sqlite:///unused.db", **named))
+    asked: list[str] = []
+    read = source.db.read
+
+    def recorded(statement: sa.Select[Any], *more: Any) -> Any:
+        asked.append(source.db.compile_literal(statement))  # type: ignore[attr-defined]
+        return read(statement, *more)
+
+    monkeypatch.setattr(source.db, "read", recorded)
+    year = 365 * 86_400_000_000
+    column = HistoryColumn("failed", ("tool",), "last", 5, "count", year, LabelMeaning())
+    rows = pa.RecordBatch.from_pydict({TIME: pa.array([NOW], pa.timestamp("us", "UTC")), GROUPED + "tool": ["T1"]})
+    found = history.complete_rows(source, [column], Fetched(rows, []))
+    assert found.rows.column(column.name).to_pylist() == [3.0]
+    [statement] = asked
+    [step] = source.db.query(f"EXPLAIN QUERY PLAN {statement}")["detail"].to_pylist()
+    assert step.startswith("SEARCH s USING INDEX of_tool (tool=?")

@@ -238,7 +238,7 @@ def name_groups(source: Source, asked: Asked, by: Sequence[str]) -> list[sa.Colu
     for name in [name for name in by if name in asked.groups]:
         texts = asked.groups[name].unique().drop_null()
         if len(texts) <= _MOST_NAMED:
-            parts.append(source.group_text(name).in_([sa.literal(text, sa.Unicode) for text in texts.to_pylist()]))
+            parts.append(source.may_be_of_group(name, texts.to_pylist()))
     return parts
 
 

@@ -85,6 +85,14 @@ class Source:
             return sa.cast(sa.column(name), sa.Text)
         return self.db.sql.key_text(self.relation[name])
 
+    def may_be_of_group(self, name: str, texts: Sequence[str]) -> sa.ColumnElement[bool]:
+        """Return whether a row may be of one of these groups of a column, so that an index on it can serve."""
+        wanted, column = [sa.literal(text, sa.Unicode) for text in texts], self.relation[name]
+        if self.db.dialect.name == "sqlite" and column.kind == "category" and column.type:
+            # A column declared so holds texts and bytes alone. Some collations find more rows, none finds fewer.
+            return sa.column(name).in_([*wanted, *(sa.cast(each, sa.LargeBinary) for each in wanted)])
+        return self.group_text(name).in_(wanted)
+
     def kinds(self, columns: Sequence[Column]) -> dict[str, ColumnKind]:
         """Return what each of these columns is once it is read, but for what stands beside features."""
         own = [c for c in columns if c.name != TIME and not c.name.startswith(GROUPED)]
