@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 
 import sqlalchemy as sa
 from pydantic import SecretStr
@@ -14,14 +13,6 @@ from rowcast.job.opening import Job, check_key, describe_tables, open_job
 from rowcast.source import declare_key, meet_store, open_source
 from rowcast.store import Ledger, Runs, migrations
 from rowcast.store.registry import Registry
-
-
-@dataclass(frozen=True)
-class Stores:
-    """A job as its store has it, and as the copy will."""
-
-    origin: Job
-    copy: Job
 
 
 def _with_store(settings: Settings, url: str) -> Settings:
