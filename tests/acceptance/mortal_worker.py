@@ -84,4 +84,6 @@ if "SLOW" in os.environ:
     remote._wait_for_other = _wait_and_tell
 if "SHADOW" in os.environ:
     shadow.score_rows = _die
-rowcast.__version__ = os.environ.get("VERSION", rowcast.__version__)
+if "VERSION" in os.environ:
+    rowcast.__version__ = os.environ["VERSION"]
+    vars(remote)["__version__"] = os.environ["VERSION"]

@@ -18,7 +18,7 @@ from rowcast.serve.protocols.json_text import require_unique_keys
 from rowcast.serve.protocols.open_inference import read_tensors
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.request import Options, SentRows
-from rowcast.serve.rows import to_batch
+from rowcast.serve.rows import read_rows
 
 KNOWN = KnownColumns(
     features=("s1", "tool", "on"),
@@ -99,9 +99,9 @@ def decide(decode: Callable[[], SentRows]) -> None:
 
     def work() -> None:
         sent = decode()
-        batch, misfits = to_batch(sent, KNOWN)
-        assert batch.num_rows == sent.count
-        assert all(0 <= misfit.row < sent.count for misfit in misfits)
+        rows = read_rows(sent, KNOWN)
+        assert rows.batch.num_rows == sent.count
+        assert all(0 <= misfit.row < sent.count for misfit in rows.misfits)
 
     refusal = refusal_of(work)
     if refusal is not None:
