@@ -428,7 +428,7 @@ class Life(RuleBasedStateMachine):
         asked = self.fab.unfinished()
         assert asked is not None
         moved = self.model.changed("scored") if asked.rescore else set()
-        result = self.lived(death, lambda: pipeline.resume(self.fab.settings))
+        result = self.lived(death, lambda: pipeline.resume(self.fab.settings), moved)
         self.look_at_scoring(result, _time(asked.since), moved)
 
     @precondition(lambda life: life.model.keys("quarantined"))
@@ -456,8 +456,8 @@ class Life(RuleBasedStateMachine):
 
     # What they must have come to
 
-    def lived(self, death: Death | None, work: Callable[[], Result]) -> Result | None:
-        """What a process came to; None where it died, or was stopped by too many bad rows."""
+    def lived(self, death: Death | None, work: Callable[[], Result], moved: Iterable[int] = ()) -> Result | None:
+        """What a process came to; None where it died, or was stopped by too many bad rows: pending ones, or `moved`."""
         self.is_sound = False
         try:
             with living(death):
@@ -465,13 +465,13 @@ class Life(RuleBasedStateMachine):
         except Dead:
             return None
         except QuarantineError:
-            assert any(breaks(self.model.rows[key].read_by(1)) for key in self.model.keys("pending"))
+            assert any(breaks(self.model.rows[key].read_by(1)) for key in self.model.keys("pending").union(moved))
             return None
 
     def scored(self, death: Death | None, accept: bool, since: int | None = None, *, rescore: bool = False) -> None:
         moved = self.model.changed("scored") if rescore else set()
         extra = pipeline.Extra(at(since), rescore, accept)
-        result = self.lived(death, lambda: pipeline.run(self.fab.settings, "infer", extra=extra))
+        result = self.lived(death, lambda: pipeline.run(self.fab.settings, "infer", extra=extra), moved)
         self.look_at_scoring(result, since, moved)
 
     def look_at_scoring(
@@ -609,3 +609,16 @@ def test_a_rescore_that_died_goes_on_with_what_has_changed_since(
     life.resume(death=None)
     life.every_row_is_where_it_must_be()
     assert life.model.history == Counter({FIRST_KEY: 1})
+
+
+def test_a_rescore_stops_where_what_has_changed_breaks_the_contract(system: str, fabs: Callable[[str], Fab]) -> None:
+    life = Life(fabs(system))
+    life.begin(death=None)
+    life.every_row_is_where_it_must_be()
+    life.change(key=FIRST_KEY, values={"s01": 1e6, "s12": 0.0})
+    life.rescore(accept=False, death=None, since=None)
+    life.every_row_is_where_it_must_be()
+    assert life.model.place(FIRST_KEY) == "pending"
+    life.rescore(accept=True, death=None, since=None)
+    life.every_row_is_where_it_must_be()
+    assert life.model.place(FIRST_KEY) == "quarantined"
