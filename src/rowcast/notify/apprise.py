@@ -4,6 +4,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 from pydantic import SecretStr
@@ -39,10 +40,18 @@ class Apprise:
             # The text keeps its lines and signs where a service sends HTML or Markdown.
             plain = apprise.NotifyFormat.TEXT
             sent_as = service.resolve_format(plain)
-            body = convert_between(plain, sent_as, message.text)  # type: ignore[no-untyped-call]
+            if sent_as == apprise.NotifyFormat.HTML:
+                body = _as_html(message.text)
+            else:
+                body = convert_between(plain, sent_as, message.text)  # type: ignore[no-untyped-call]
             taken = service.notify(title=message.subject, body=body, notify_type=kind, body_format=sent_as)
         if not taken:
             raise NotifyError(" ".join("; ".join(said).split()) or "the service did not take the message")
+
+
+def _as_html(text: str) -> str:
+    """Return the text in its lines and columns, which wrap where a window is narrow; Apprise's own never do."""
+    return f'<pre style="white-space: pre-wrap">{escape(text, quote=False)}</pre>'
 
 
 @contextlib.contextmanager
