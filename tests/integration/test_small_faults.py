@@ -31,7 +31,7 @@ def test_what_is_no_model_file_is_refused_without_being_read(
         with path.open("wb") as file:
             file.truncate(300 << 20)
     monkeypatch.setattr(Path, "read_bytes", lambda _: pytest.fail("it was read"))
-    with pytest.raises(UsageError, match=r"is no file|cannot be read|has 300 MiB"):
+    with pytest.raises(UsageError, match=r"is no plain file|cannot be read|has 300 MiB"):
         import_file.read(path)
 
 
@@ -39,6 +39,14 @@ def test_what_is_no_model_file_is_refused_without_being_read(
 def test_a_file_that_holds_no_model_is_refused_before_anything_is_recorded(data: bytes) -> None:
     with pytest.raises(ModelError):
         check_file("model.txt", data)
+
+
+@pytest.mark.parametrize("begins", [b"tree\n", b"tree\r\n", b"\xef\xbb\xbftree\n", b"tree\n\xff"])
+def test_a_models_file_that_was_changed_is_to_be_written_anew_and_no_version_is_blamed(begins: bytes) -> None:
+    with pytest.raises(ModelError, match=r"^model\.txt: ") as refused:
+        check_file("model.txt", begins + b"version=v4\n")
+    assert "write it anew where the model was fitted" in refused.value.hint
+    assert "promote" not in refused.value.hint
 
 
 def test_a_long_value_is_shown_by_its_beginning() -> None:

@@ -24,6 +24,10 @@ BROKEN = ModelError("model v1 cannot be read", detail="RECIPE-X77-SCRAP")
             "the champion changed since data-fetch, from none to v2; 'rowcast retrain' judges anew",
         ),
         (
+            Decision(UNDECIDED, Cause.FEW_POSITIVES, Evidence(rows=0, positives=0), needed=5),
+            "no labelled row is new to both: each is among those that one of them learned or was calibrated by",
+        ),
+        (
             Decision(UNDECIDED, Cause.OVERTAKEN),
             "another version was decided on while this one was judged; 'rowcast retrain' judges anew",
         ),

@@ -76,6 +76,8 @@ def _why(decision: Decision, evidence: Evidence) -> str:
     match decision.cause:
         case Cause.ALIKE:
             return f"both decide alike on all {evidence.rows} rows"
+        case Cause.FEW_POSITIVES if not evidence.rows:
+            return "no labelled row is new to both: each is among those that one of them learned or was calibrated by"
         case Cause.FEW_POSITIVES:
             return f"{evidence.positives} of {evidence.rows} rows are positive, {decision.needed} are needed"
         case Cause.FEW_BLOCKS:

@@ -10,10 +10,15 @@ from rowcast.models.estimators import Engine
 from rowcast.models.lightgbm_text import parse_trees
 from rowcast.models.storage import load_lightgbm, load_sklearn
 from rowcast.models.target import Kind, canonical_label
+from rowcast.models.validation import RETRAIN
 
 _CONVERT = (
     "convert it where you trust it: skops.io.dump(estimator, 'model.skops') for scikit-learn, "
     "booster.save_model('model.txt') for LightGBM (LGBMClassifier has it as .booster_)"
+)
+_WRITE_ANEW = (
+    "the file was changed or cut off since it was written: write it anew where the model was fitted, by "
+    "skops.io.dump(estimator, 'model.skops') or booster.save_model('model.txt'), and copy it byte by byte"
 )
 _NO_ROWS = (
     "such a model carries its training rows, which no file may: fit one that does not, such as LogisticRegression, "
@@ -75,10 +80,16 @@ def read_estimator(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...])
 def check_file(name: str, data: bytes) -> None:
     """Raise ModelError for a file that holds no model which could be imported, whatever its columns and classes are."""
     refuse_pickle(name, data)
-    if _is_text(data):
-        parse_trees(data.decode())
-    else:
-        load_sklearn(data)
+    try:
+        if _is_text(data):
+            parse_trees(_decode(data))
+        else:
+            load_sklearn(data)
+    except ModelError as error:
+        if error.hint != RETRAIN:
+            raise
+        # No version is broken: the way out is where the file came from.
+        raise ModelError(f"{name}: {error.what}", hint=_WRITE_ANEW, detail=error.detail) from error
 
 
 def refuse_pickle(name: str, data: bytes) -> None:
@@ -92,11 +103,18 @@ def refuse_pickle(name: str, data: bytes) -> None:
 
 
 def _is_text(data: bytes) -> bool:
-    return data.startswith(b"tree\n")
+    return data.startswith((b"tree\n", b"tree\r\n", b"\xef\xbb\xbftree"))
+
+
+def _decode(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ModelError("the model's LightGBM text is no UTF-8", hint=RETRAIN) from None
 
 
 def _lightgbm(name: str, data: bytes, kind: Kind, classes: tuple[Any, ...]) -> ImportedEstimator:
-    trees = parse_trees(data.decode())
+    trees = parse_trees(_decode(data))
     if trees.objective not in _OBJECTIVES[kind]:
         raise ModelError(
             f"{name} was trained for {trees.objective!r}, and [task] kind is {kind}",

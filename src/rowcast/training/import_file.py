@@ -41,7 +41,7 @@ def read(path: Path) -> bytes:
     try:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode):
-            raise UsageError(f"{path} is no file", hint="name a file of LightGBM's text or of skops")
+            raise UsageError(f"{path} is no plain file", hint="name a file of LightGBM's text or of skops")
         if found.st_size > MOST_BYTES:
             raise UsageError(
                 f"{path} has {found.st_size >> 20} MiB, and a model at most {MOST_BYTES >> 20}",
