@@ -19,8 +19,8 @@ from rowcast.audit import audit
 from rowcast.database import Grant, connect
 from rowcast.database.sqlite import access
 from rowcast.doctor import Finding, examine
-from rowcast.errors import StoreError
-from rowcast.init import quote
+from rowcast.errors import DatabaseError, StoreError
+from rowcast.init import inspect, quote
 from rowcast.job.opening import open_job
 from rowcast.job.rights import write_grants
 from rowcast.store import migrations
@@ -114,6 +114,18 @@ def test_whoever_runs_what_the_doctor_says_ends_with_a_job_that_runs(begin: str,
     assert pipeline.run(plant.settings(), "retrain").status == "done"
 
 
+def test_init_names_each_grant_that_is_missing_since_there_is_no_file_yet_for_the_doctor(plant: Plant) -> None:
+    told: list[str] = []
+    for _ in range(3):
+        with pytest.raises(DatabaseError) as caught:
+            inspect(plant.url, "mes.wafers")
+        assert "doctor" not in caught.value.hint
+        told.append(caught.value.hint.partition(": ")[2].rstrip(";"))
+        plant.place.run(told[-1])
+    assert [" ".join(grant.split()[:2]) for grant in told] == ["GRANT CONNECT", "GRANT USAGE", "GRANT SELECT"]
+    assert inspect(plant.url, "mes.wafers").key.columns == ("id",)
+
+
 def test_a_run_without_rights_on_tables_that_are_there_is_not_told_to_create_them(plant: Plant) -> None:
     for grant in plant.administer(grant=False):
         if "CONNECT" in grant or " mes" in grant:
@@ -139,7 +151,7 @@ def test_a_query_that_reads_what_may_not_be_read_names_the_table(plant: Plant) -
     plant.administer()
     plant.place.run("CREATE TABLE mes.lots (id integer)")
     problems = plant.problems(table=None, query="SELECT w.* FROM mes.wafers w LEFT JOIN mes.lots l ON l.id = w.id")
-    assert any(finding.statement.startswith("GRANT SELECT ON lots TO") for finding in problems)
+    assert any(finding.statement.startswith("GRANT SELECT ON mes.lots TO") for finding in problems)
 
 
 def test_ddl_printed_by_who_may_not_look_at_the_tables_has_the_grants_alone(plant: Plant) -> None:

@@ -1,13 +1,14 @@
 """Looks at a table and writes a first rowcast.toml: each guess with its reason, every other setting explained."""
 
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from rowcast import config, fetch
-from rowcast.database import Database, connect
+from rowcast.database import Database, connect, list_ways_in
 from rowcast.errors import ConfigError, DatabaseError, RowcastError, SourceError
 from rowcast.fetch import ScopeCounts
 from rowcast.init.guess import Guess, Pick, guess_settings
@@ -32,7 +33,7 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
     if (table is None) == (query is None):
         raise ConfigError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
     query = query.strip().rstrip("; \n") if query is not None else None
-    with closing(connect(url)) as db:
+    with closing(_let_in(url)) as db, _naming_grants(db):
         relation = db.admin.describe(table, query)
         if relation is None:
             raise SourceError(
@@ -42,6 +43,32 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
             raise SourceError(f"{table} is one of rowcast's own tables", hint="name the table that holds your rows")
         guess = guess_settings(Look(db, relation, table, query), url, table, query)
         return guess if guess.unknown else replace(guess, scope=_count_scope(db, guess))
+
+
+def _let_in(url: str) -> Database:
+    try:
+        return connect(url)
+    except DatabaseError as error:
+        if error.reason != "rights" or not (ways := list_ways_in(url)):
+            raise
+        raise _name_statement(error, ways[0][1]) from None
+
+
+@contextmanager
+def _naming_grants(db: Database) -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        denied = db.admin.name_denied(error.what) if error.reason == "rights" else None
+        if denied is None:
+            raise
+        raise _name_statement(error, db.admin.write_grant(denied, db.admin.user())) from None
+
+
+def _name_statement(error: DatabaseError, statement: str) -> DatabaseError:
+    """Return the error with the statement as its way out: there is no rowcast.toml yet with which the doctor could."""
+    hint = f"an administrator gives this user the right to it: {statement};"
+    return DatabaseError(error.what, hint=hint, detail=error.detail, reason=error.reason)
 
 
 def _is_own(db: Database, table: str) -> bool:

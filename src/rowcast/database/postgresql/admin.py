@@ -166,7 +166,19 @@ class PostgreSQLAdmin:
         found = re.search(f'permission denied for ({kinds}) "?(.+?)"?$', said)
         if found is None:
             return None
-        return Grant(("USAGE",), "schema", found[2]) if found[1] == "schema" else Grant(("SELECT",), "table", found[2])
+        if found[1] == "schema":
+            return Grant(("USAGE",), "schema", found[2])
+        return Grant(("SELECT",), "table", found[2], self._find_unreadable(found[2]))
+
+    def _find_unreadable(self, name: str) -> str | None:
+        """Return the schema of the one table of this name that the user may not read; the server names no schema."""
+        sql = (
+            "SELECT n.nspname::text AS schema FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace"  # noqa: S608
+            f" WHERE c.relname = {quote_text(name)} AND c.relkind IN ('r', 'v', 'm', 'f', 'p')"
+            " AND NOT has_table_privilege(c.oid, 'SELECT')"
+        )
+        schemas: list[str] = self._db.query(sql).column(0).to_pylist()
+        return schemas[0] if len(schemas) == 1 else None
 
     def write_grant(self, grant: Grant, user: str) -> str:
         quote = self._db.dialect.identifier_preparer.quote

@@ -8,6 +8,16 @@ KNOWN_ERRORS = (
     KnownError('FATAL:  database "', "missing", "check the database's name in the url"),
     KnownError("permission denied for database", "rights", "'rowcast doctor' has the statement that lets this user in"),
     KnownError(
+        "unsupported startup parameter",
+        "login",
+        "a pooler stands in between and takes no such option: leave it out of the url, or name the server itself",
+    ),
+    KnownError(
+        "query_wait_timeout",
+        "unreachable",
+        "a pooler stands in between and has no session free: rowcast needs one for each worker, and two more",
+    ),
+    KnownError(
         "Failed to connect", "unreachable", "check host, port and database in the url, and that the server is up"
     ),
     KnownError("42501", "rights", "'rowcast doctor' names the right that is missing, and the statement that gives it"),

@@ -14,7 +14,11 @@ import sqlalchemy as sa
 from rowcast.database.driver import DriverConnection
 from rowcast.errors import ConfigError, DatabaseError
 
-_MIXED = ("bind message supplies", 'prepared statement ""', "unnamed prepared statement", "Expected field with")
+# What is said where statements of two clients meet, or by PgBouncer where each statement has a session of its own.
+_MIXED = (
+    *("bind message supplies", 'prepared statement ""', "unnamed prepared statement", "Expected field with"),
+    "not allowed in statement pooling mode",
+)
 
 
 def refuse_pooler(db: DriverConnection, url: sa.URL) -> None:
