@@ -167,6 +167,35 @@ def test_texts_are_numbers_where_the_config_says_so():
     assert rule([" 1", "2.0 ", "3e0", "", "abc"], type="number") == rule([1.0, 2.0, 3.0])
 
 
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1.234,56", 1234.56),
+        (" -12.345.678,9 ", -12345678.9),
+        ("1.234.567", 1234567.0),
+        ("1234,56", 1234.56),
+        ("999", 999.0),
+        ("1.234", None),  # the point may be a decimal one
+        ("1.23,4", None),
+        ("0.123,4", None),
+        ("1.234,", None),
+        ("1.2345,6", None),
+        ("12345.678,9", None),
+        ("1,234.56", None),
+    ],
+)
+def test_points_between_thousands_are_skipped_where_the_decimal_comma_leaves_no_doubt(
+    text: str, number: float | None
+) -> None:
+    rows = batch(x=[text, "2,5"] * 30)
+    contract = Contract((ColumnRule("x", "number"),))
+    checked = check(rows, contract, (), Reading((), ","))
+    if number is None:
+        assert {each[2] for each in broken(checked)} == {"type"}
+    else:
+        assert (broken(checked), checked.good.column("x")[0].as_py()) == ([], number)
+
+
 def test_numbers_are_categories_without_a_decimal_point_where_the_config_says_so():
     assert rule([3.0, 10.0, None, -0.0, 2.5], type="category").categories == ("0", "10", "2.5", "3")
     assert rule(pa.array([0.1, 7], pa.float32()), type="category").categories == ("0.1", "7")

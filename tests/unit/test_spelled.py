@@ -33,7 +33,8 @@ def test_a_format_is_found_where_all_texts_have_it_and_no_part_is_in_doubt(texts
     [
         (["3,14", "2", "-0,5", " 7,0 "], CommaNumbers(())),
         (["3,14"] * 20 + ["---"], CommaNumbers(("---",))),
-        (["3,14"] * 20 + ["1.234,56"], CommaNumbers(())),  # what cannot be read is no word for "not measured"
+        (["1.234,56", "987,65", "-12.345.678,9"], CommaNumbers(())),
+        (["3,14"] * 20 + ["1.234"], CommaNumbers(())),  # what cannot be read is no word for "not measured"
         (["3", "4"], None),
         (["3,14", "a", "b"], None),
         (["A,1", "B,2"], None),

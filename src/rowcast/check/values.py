@@ -19,6 +19,7 @@ Column: TypeAlias = pa.Array
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 ARROW: dict[Kind, Any] = {"number": pa.float64(), "category": pa.string(), "boolean": pa.bool_()}
 _BLOB = re.compile(r"X'(?:[0-9A-F]{2})*'")  # how a blob comes among texts
+_GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:\.[0-9]{3})+,[0-9]+|(?:\.[0-9]{3}){2,})")  # 1.234,5 and 1.234.567
 _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
     **dict.fromkeys(("false", "f", "no", "n", "0"), False),
@@ -145,10 +146,21 @@ def has_meaning(text: str, kind: Kind, reading: Reading) -> bool:
 
 
 def parse_number(text: str, decimal: str = ".") -> float | None:
-    """Return the number that a text spells with this decimal sign, None for blank text. Raise ValueError."""
+    """Return the number that a text spells with this decimal sign, None for blank text. Raise ValueError.
+
+    With a decimal comma, points between groups of three digits are skipped, but in '1.234', where one may be a decimal
+    point all the same.
+    """
+    if decimal == "," and is_grouped(text):
+        text = text.replace(".", "")
     if "_" in text or (decimal != "." and "." in text):  # Python reads 1_000; nobody else does
         raise ValueError(text)
     return float(text.replace(decimal, ".")) if text.strip() else None
+
+
+def is_grouped(text: str) -> bool:
+    """Return whether a text spells a number with a decimal comma and points between thousands: 1.234,56."""
+    return _GROUPED.fullmatch(text.strip()) is not None
 
 
 def _parse_boolean(value: object) -> bool | None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
 
+from rowcast.check.values import is_grouped
+
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%Y%m%d")  # of which no part can be taken for another
 _CLOCKS = ("", "%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%S%z")
 _NUMBER = re.compile(r"[+-]?\d+(,\d+)?")
@@ -28,12 +30,16 @@ def find_time_format(texts: Sequence[str]) -> str | None:
 def find_comma_numbers(texts: Sequence[str]) -> CommaNumbers | None:
     """Return what texts hold that are numbers with a decimal comma, but for a few that mean something else."""
     stripped = [text.strip() for text in texts]
-    others = sorted({text for text in stripped if not _NUMBER.fullmatch(text)})
-    numbers = [text for text in stripped if _NUMBER.fullmatch(text)]
+    others = sorted({text for text in stripped if not _is_number(text)})
+    numbers = [text for text in stripped if _is_number(text)]
     if not any("," in text for text in numbers) or len(numbers) < _MOST_NUMBERS * len(texts):
         return None
-    alone = tuple(text for text in others if not re.search(r"\d", text))  # 1.234,56 is a number that is not read
+    alone = tuple(text for text in others if not re.search(r"\d", text))  # 1.234 is a number that is not read
     return CommaNumbers(alone) if len(alone) <= _FEW else None
+
+
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text) is not None or is_grouped(text)
 
 
 def _list_formats() -> Iterator[str]:

@@ -178,7 +178,7 @@ class ColumnWriter:
             raise ModelError(
                 f"column '{column.name}' may hold numbers as texts with a decimal '{self.reading.decimal}',"
                 " which SQL cannot be told to read",
-                hint=f"cast it in [source] query: CAST(REPLACE({column.name}, ',', '.') AS REAL)",
+                hint=f"cast it in [source] query: CAST(REPLACE(REPLACE({column.name}, '.', ''), ',', '.') AS REAL)",
                 about=column.name,
             )
 
