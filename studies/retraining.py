@@ -219,12 +219,14 @@ def _weigh(moment: Moment, serving: Service, border: int, policy: str) -> Servic
 
 
 def _find_jump(judged: Dataset, newest: Matrix, serving: Service, built: FitResult) -> gate.HeldBack | None:
-    """Whether the newer model flags another share of the newest rows than the one that serves."""
+    """Whether the newer model flags another share of the newest rows than it did, and its recipe, of the judged ones."""
     if built.forward is None:
         return None
-    said = built.forward.predicted.astype(bool)
-    later = built.model.score(newest.select(built.model.features)).flagged
-    return gate.find_jump(_share(serving.flag(newest), later), _share(serving.flag(judged.matrix), said))
+    model, said = built.model, built.forward.predicted.astype(bool)
+    later, own = (model.score(matrix.select(model.features)).flagged for matrix in (newest, judged.matrix))
+    champion, newest_shares = serving.flag(judged.matrix), _share(serving.flag(newest), later)
+    found = [gate.find_jump(newest_shares, _share(champion, each)) for each in (said, own)]
+    return found[0] if all(found) else None
 
 
 def _share(champion: npt.NDArray[np.bool_], challenger: npt.NDArray[np.bool_]) -> gate.Flagged:

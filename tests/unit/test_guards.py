@@ -44,6 +44,11 @@ def test_categories_are_counted_but_of_columns_with_many() -> None:
         (Flagged(1_000, 0.60, 0.10, 0.55), Flagged(500, 0.20, 0.22, 0.05), True),
         (Flagged(1_000, 0.20, 0.30, 0.15), Flagged(500, 0.20, 0.22, 0.05), False),  # no jump
         (Flagged(1_000, 0.20, 0.60, 0.40), Flagged(500, 0.20, 0.58, 0.40), False),  # labels showed it
+        (Flagged(1_000, 0.20, 0.00, 0.20), Flagged(500, 0.20, 0.20, 0.05), True),  # none any more
+        (Flagged(1_000, 0.04, 0.00, 0.04), Flagged(500, 0.04, 0.04, 0.01), False),  # of few rows
+        (Flagged(1_000, 0.97, 0.61, 0.38), Flagged(500, 0.97, 0.96, 0.01), False),  # most rows were bad, fewer are now
+        (Flagged(1_000, 0.50, 0.80, 0.30), Flagged(500, 0.20, 0.22, 0.05), False),  # the rows are others for both
+        (Flagged(1_000, 0.01, 0.10, 0.11), Flagged(500, 0.30, 0.35, 0.05), False),  # likewise, fewer
         (Flagged(40, 0.20, 0.60, 0.40), Flagged(500, 0.20, 0.22, 0.05), False),  # luck
         (Flagged(20, 0.00, 1.00, 1.00), Flagged(500, 0.20, 0.22, 0.05), False),  # too few
     ],

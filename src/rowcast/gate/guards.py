@@ -12,7 +12,8 @@ from typing import Any
 _KNOWN, _LEFT = 100, 0.8  # labels at the champion's training; the share of them that must be there
 _GROUP, _SHARE, _STAYS = 50, 0.05, 0.5  # rows of a category; of all rows; the share of them that must be there
 _ROWS = 30  # without a label, to tell anything
-_JUMP, _ERRORS = 0.15, 4.5  # of the newest rows, beyond what the labelled ones show; standard errors
+_TIMES, _STEADY = 2.0, 1.5  # as many of the newest rows, or as few: of a jump; of a champion that stays as it was
+_LEAST, _ERRORS = 0.05, 4.5  # of the newest rows; standard errors
 
 
 class Guard(StrEnum):
@@ -76,14 +77,24 @@ def find_lost_group(before: Mapping[str, Mapping[str, int]], now: Mapping[str, M
     return max(lost, key=lambda one: (one.was - one.now, one.column, one.category), default=None)
 
 
-def find_jump(newest: Flagged, judged: Flagged) -> HeldBack | None:
-    """Return what is wrong where a version flags another share of the newest rows than the champion.
+def find_jump(newest: Flagged, labelled: Flagged) -> HeldBack | None:
+    """Return what is wrong where a version flags another share of the newest rows than of those with a label.
 
-    By more than on the rows whose labels are known, beyond luck, and by 15 % of the rows: there it was judged.
+    Twice as many or half as many, where the champion does not, so that other rows are not the reason; beyond luck, and
+    5 % of the rows more or less than the champion.
     """
-    if newest.rows < _ROWS or judged.rows < _ROWS:
+    if newest.rows < _ROWS or labelled.rows < _ROWS:
         return None
-    error = (newest.differing / newest.rows + judged.differing / judged.rows) ** 0.5
-    if abs(newest.jump - judged.jump) <= max(_JUMP, _ERRORS * error) or abs(newest.jump) <= _JUMP:
+    error = (newest.differing / newest.rows + labelled.differing / labelled.rows) ** 0.5
+    if abs(newest.jump - labelled.jump) <= _ERRORS * error or abs(newest.jump) <= _LEAST:
         return None
-    return HeldBack(Guard.FLAGS_JUMP, newest.champion, newest.challenger, newest.rows)
+    version = _count_times(newest.challenger, newest.rows, labelled.challenger, labelled.rows)
+    champion = _count_times(newest.champion, newest.rows, labelled.champion, labelled.rows)
+    more = version >= _TIMES and champion < _STEADY
+    fewer = version <= 1 / _TIMES and champion > 1 / _STEADY
+    return HeldBack(Guard.FLAGS_JUMP, newest.champion, newest.challenger, newest.rows) if more or fewer else None
+
+
+def _count_times(share: float, rows: int, before: float, rows_before: int) -> float:
+    """Return how many times as large a share is as another one; half a row more is counted in each."""
+    return (share * rows + 0.5) / rows / ((before * rows_before + 0.5) / rows_before)

@@ -17,5 +17,6 @@ def describe_held_back(held: HeldBack, *, values: bool = False) -> str:
         case Guard.FLAGS_JUMP:
             return (
                 f"it flags {held.now:.0%} of the {held.rows:,} newest rows without a label, the champion"
-                f" {held.was:.0%}; on the labelled rows the two are closer to each other"
+                f" {held.was:.0%}; for it that is twice as many as of the labelled rows, or half as many, for the"
+                " champion it is not"
             )

@@ -74,7 +74,7 @@ def judge(
     decision = decide(job, costs, run.now, decisions, tell_recipe(champion, challenger), growth)
     if decision.promote:
         pair = said[0], said[1] if predicted is None else predicted
-        held = find_held_back(run, (champion, challenger), models, pair)
+        held = find_held_back(run, (champion, challenger), models, rows, pair)
         decision = decision if held is None else gate.hold_back(decision, held)
     about.rows_in = about.rows_out = rows.num_rows
     added: dict[str, Any] = {"judged_to": _newest(job, rows)}

@@ -40,18 +40,23 @@ def _count(matrix: Matrix, name: str, categories: int) -> list[int]:
 
 
 def find_held_back(
-    run: Run, versions: tuple[Version, Version], models: Sequence[Model], said: tuple[pa.Array, pa.Array]
+    run: Run,
+    versions: tuple[Version, Version],
+    models: Sequence[Model],
+    judged: pa.RecordBatch,
+    said: tuple[pa.Array, pa.Array],
 ) -> gate.HeldBack | None:
     """Return why the newer of two versions should not serve without a person's word; None where nothing is suspect.
 
-    `models` are those of the champion and the newer version, `said` what they predict of the same labelled rows.
+    `models` are those of the champion and the newer version, `judged` rows with a label, `said` what was predicted of
+    them: by the champion, and by the newer version or by a fit of its recipe that had not seen them.
     """
     champion, challenger = versions
     known = [int(version.metrics.get("labels_known") or 0) for version in versions]
     lost = gate.find_lost_labels(*known)
     if lost is None and _learns_from_all(run, challenger):
         lost = gate.find_lost_group(*(version.metrics.get("categories") or {} for version in (champion, challenger)))
-    return lost or _find_jump(run, models, said)
+    return lost or _find_jump(run, models, judged, said)
 
 
 def _learns_from_all(run: Run, version: Version) -> bool:
@@ -60,7 +65,13 @@ def _learns_from_all(run: Run, version: Version) -> bool:
     return model.window is None and int(version.metrics.get("labels_known") or 0) < model.max_train_rows
 
 
-def _find_jump(run: Run, models: Sequence[Model], said: tuple[pa.Array, pa.Array]) -> gate.HeldBack | None:
+def _find_jump(
+    run: Run, models: Sequence[Model], judged: pa.RecordBatch, said: tuple[pa.Array, pa.Array]
+) -> gate.HeldBack | None:
+    """Return a jump of the share that is flagged, by what was predicted of the labelled rows and by what is now.
+
+    The newer version has learned from rows that the fit of its recipe had not seen: what they taught it is no fault.
+    """
     task = run.job.settings.task
     if task.kind == "regression":
         return None
@@ -70,7 +81,13 @@ def _find_jump(run: Run, models: Sequence[Model], said: tuple[pa.Array, pa.Array
         return None
     flagged = [model.score(rows).flagged for model, rows in zip(models, newest, strict=True)]
     normal = canonical_label(models[0].classes[0])
-    return gate.find_jump(_share(*flagged), _share(*(_flag(labels, task, normal) for labels in said)))
+    champion, challenger = (_flag(labels, task, normal) for labels in said)
+    found = gate.find_jump(_share(*flagged), _share(champion, challenger))
+    if found is None:
+        return None
+    model = models[1]
+    own = model.score(features.process(judged, model.contract, model.features)).flagged
+    return gate.find_jump(_share(*flagged), _share(champion, own))
 
 
 def _share(champion: Bools, challenger: Bools) -> gate.Flagged:
