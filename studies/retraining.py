@@ -219,7 +219,7 @@ def _weigh(moment: Moment, serving: Service, border: int, policy: str) -> Servic
 
 
 def _find_jump(judged: Dataset, newest: Matrix, serving: Service, built: FitResult) -> gate.HeldBack | None:
-    """Whether the newer model flags another share of the newest rows than it did, and its recipe, of the judged ones."""
+    """Whether the newer model flags another share of the newest rows than of the judged ones, as its recipe does."""
     if built.forward is None:
         return None
     model, said = built.model, built.forward.predicted.astype(bool)
