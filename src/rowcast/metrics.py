@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from rowcast.audit import audit
 from rowcast.formatting import printable
 from rowcast.job.opening import Job
 from rowcast.logs import render_figures
+from rowcast.row_places import count_places
 from rowcast.store.records import RunStatus, StepStatus
 
 Sample = tuple[str, Mapping[str, Any], float | int | None]  # name, labels, value; None is left out
@@ -73,7 +73,7 @@ _FOR_CLOUDWATCH = (
 def collect_samples(job: Job) -> list[Sample]:
     """Return every figure of a job; counting the rows reads the keys of the whole table."""
     now = job.store.now()
-    samples = [*_runs(job), *_rows(job, now), *_champion(job, now)]
+    samples = [*_runs(job), *_rows(job), *_champion(job, now)]
     samples += [
         ("rowcast_alerts_waiting", {}, job.alerts.count_waiting()),
         ("rowcast_troubles", {}, len(job.alerts.list_standing())),
@@ -116,13 +116,13 @@ def _runs(job: Job) -> Iterator[Sample]:
             yield "rowcast_step_figure", {**labels, "step": figure.step, "name": figure.name}, figure.value
 
 
-def _rows(job: Job, now: datetime) -> Iterator[Sample]:
-    counts = audit(job)
+def _rows(job: Job) -> Iterator[Sample]:
+    counts = count_places(job)
     for place in ("scored", "quarantined", "forgotten", "pending", "out_of_scope", "unusable"):
         yield "rowcast_rows", {"place": place}, getattr(counts, place)
     if job.source.time is not None:
-        hours = job.pending.find_oldest_age(job.ledger.state().scope, now)
-        yield "rowcast_pending_oldest_age_seconds", {}, 0 if hours is None else hours * 3600
+        oldest = counts.oldest
+        yield "rowcast_pending_oldest_age_seconds", {}, 0 if oldest is None else oldest.total_seconds()
 
 
 def _champion(job: Job, now: datetime) -> Iterator[Sample]:

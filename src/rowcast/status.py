@@ -2,14 +2,14 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from rowcast import health, report
-from rowcast.audit import Audit, audit
 from rowcast.job.opening import Job
 from rowcast.messages.decisions import ShadowProgress
+from rowcast.row_places import RowPlaces, count_places
 from rowcast.source import Scope
-from rowcast.store.records import DecisionOutcome, RunRecord
+from rowcast.store.records import DecisionOutcome, DecisionRecord, RunRecord
 from rowcast.store.registry import Version
 from rowcast.training import shadow_evaluation
 from rowcast.watch import drift
@@ -22,6 +22,11 @@ class Service:
     since: datetime
     outcome: DecisionOutcome
     decided_by: str
+
+    @classmethod
+    def of(cls, made: DecisionRecord) -> Self:
+        """Return it as a decision made it."""
+        return cls(made.decided_at, made.outcome, made.decided_by)
 
     def __str__(self) -> str:
         return f"since {self.since:%Y-%m-%d %H:%M}, {self.outcome} by {self.decided_by}"
@@ -37,7 +42,7 @@ class Status:
     service: Service | None
     shadow: tuple[ShadowProgress, ...]  # versions that may take its place
     scope: Scope  # which rows are scored at all
-    rows: Audit  # by where they are
+    rows: RowPlaces
     last_run: RunRecord | None
     drift: str | None  # what is known of it, in a few words
     alerts_waiting: int  # that have not reached every sink
@@ -89,10 +94,10 @@ def read_status(job: Job) -> Status:
         job=job.settings.name,
         source=f"{job.source.identity} in {job.source.db.safe_url}",
         champion=job.registry.version(champion) if champion is not None else None,
-        service=None if made is None else Service(made.decided_at, made.outcome, made.decided_by),
+        service=None if made is None else Service.of(made),
         shadow=shadow_evaluation.measure_progress(job, job.store.now()),
         scope=job.ledger.state().scope,
-        rows=audit(job),
+        rows=count_places(job),
         last_run=runs[0] if runs else None,
         drift=drift.state(job, champion),
         alerts_waiting=job.alerts.count_waiting(),

@@ -37,6 +37,7 @@ from rowcast.audit import audit
 from rowcast.errors import QuarantineError
 from rowcast.job.opening import open_job
 from rowcast.recorded_run import Result
+from rowcast.row_places import count_places
 from rowcast.scoring.requeue import RequeueFilter
 from rowcast.store.records import RunOptions
 
@@ -541,7 +542,12 @@ class Life(RuleBasedStateMachine):
         assert sums["source"] == sum(sums[place] for place in places)
         with open_job(self.fab.settings, prepare=False) as job:
             found = audit(job, full=not self.is_sound)
+            counted = count_places(job)
         assert found.holds
+        for place in ("source", "unusable", "out_of_scope", "pending"):
+            assert getattr(counted, place) == sums[place], place
+        stored = [sum(placed.place == place for placed in model.placed.values()) for place in ("scored", "quarantined")]
+        assert [counted.scored, counted.quarantined] == stored
         assert {place: getattr(found, place) for place in sums} == sums
         usable = {key for key in model.rows if model.place(key) != "unusable"}
         assert found.deleted == len(model.placed.keys() - usable)

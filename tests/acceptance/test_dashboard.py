@@ -4,6 +4,8 @@ import http.client
 import json
 import re
 import signal
+import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -17,11 +19,14 @@ from test_kinds import filled
 from test_serve_stays_up import away
 
 import rowcast
+from rowcast.config import Settings
+from rowcast.dashboard import looks
 from rowcast.dashboard.column_look import find_quantile, find_share_below, look_at_column
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
 from rowcast.formatting import number
 from rowcast.job.opening import open_job
 from rowcast.monitor import Numbers
+from rowcast.row_places import RowPlaces
 from rowcast.serve.application import Application
 from rowcast.serve.guard import Asks, Guard
 from rowcast.serve.request import Person
@@ -37,10 +42,10 @@ SAME = {"origin": "http://127.0.0.1:8080"}
 class Browser:
     """Asks for pages, and keeps the cookie."""
 
-    def __init__(self, *jobs: Job, is_alone: bool = False, **options: bool) -> None:
+    def __init__(self, *jobs: Job, is_alone: bool = False, **options: Any) -> None:
         self.asked = Asked(*jobs)
         self.asked.application.close()
-        pages = Dashboard(self.asked.jobs, is_alone=is_alone, seconds=0.0, **options)
+        pages = Dashboard(self.asked.jobs, is_alone=is_alone, **{"seconds": 0.0, "patience": 60.0, **options})
         self.asked.application = Application(self.asked.jobs, pages=pages)
         self.cookie = ""
 
@@ -98,7 +103,7 @@ def scored_then(make: Callable[..., Job]) -> Job:
 def browse() -> Iterator[Callable[..., Browser]]:
     made: list[Browser] = []
 
-    def begin(*jobs: Job, **options: bool) -> Browser:
+    def begin(*jobs: Job, **options: Any) -> Browser:
         made.append(Browser(*jobs, **options))
         return made[-1]
 
@@ -129,17 +134,56 @@ def test_the_overview_names_each_job_and_what_needs_a_person_first(
     assert "all well" in page
 
 
-def test_a_job_s_page_has_the_audit_s_numbers_rows_with_reasons_decisions_and_runs(job: Job, browser: Browser) -> None:
+def test_a_job_s_page_counts_its_rows_and_has_rows_with_reasons_decisions_and_runs(job: Job, browser: Browser) -> None:
     page = browser.page("/dashboard/jobs/wafers")
-    status = rowcast.open(job.folder / "rowcast.toml").status()
-    assert f"{status.rows.scored:,} scored" in page
-    assert "it holds" in page
+    rows = rowcast.open(job.folder / "rowcast.toml").status().rows
+    for place in ("scored", "quarantined", "pending", "out of scope"):
+        many = getattr(rows, place.replace(" ", "_"))
+        assert re.search(rf"<td>{place}</td><td class=\"num\">{many:,}</td>", page)
     assert "promoted" in page
     assert page.count("/dashboard/jobs/wafers/row?key=") >= 10
     assert page.count('<ul class="reasons">') > 0
     assert 'href="/dashboard/jobs/wafers/runs/1"' in page
     assert "No row whose event lies in the 60 days to" in page  # the fab is of another year
     assert 'href="/dashboard/jobs/wafers/charts"' in page
+
+
+def test_a_job_is_proven_when_somebody_asks_and_its_page_says_since_when(job: Job, browser: Browser) -> None:
+    assert "has not been proven since the service began" in browser.page("/dashboard/jobs/wafers")
+    proof = browser.page("/dashboard/jobs/wafers/audit")
+    counted = rowcast.open(job.folder / "rowcast.toml").audit()
+    assert f"{counted.source:,} source = " in proof
+    assert f"{counted.scored:,} scored" in proof
+    assert "it holds" in proof
+    page = browser.page("/dashboard/jobs/wafers")
+    assert "Every row of the source is in just one place: " in page
+    assert "it holds" in page
+    job.stored(f"DELETE FROM {job.table('wafers_prediction')}")
+    assert "it does not hold" in browser.page("/dashboard/jobs/wafers/audit")
+    assert "the audit does not hold" in browser.page("/dashboard")
+
+
+def test_what_takes_long_is_said_to_be_read_and_the_page_renews_itself_until_it_is_there(
+    job: Job, browse: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, real = threading.Event(), looks.count_rows
+
+    def count_rows(settings: Settings) -> RowPlaces:
+        may_go_on.wait()
+        return real(settings)
+
+    monkeypatch.setattr(looks, "count_rows", count_rows)
+    browser = browse(job, seconds=3600.0, patience=0.0)
+    for path in ("/dashboard", "/dashboard/jobs/wafers"):
+        reply = browser.get(path)
+        assert reply.headers["refresh"] == "2"
+        assert b"Being read for " in reply.body
+        assert b"v1" in reply.body  # what the store says is there at once
+    may_go_on.set()
+    for path in ("/dashboard", "/dashboard/jobs/wafers"):
+        while "refresh" in (reply := browser.get(path)).headers:
+            time.sleep(0.02)
+        assert b"Being read for " not in reply.body
 
 
 def test_charts_of_the_newest_days_are_on_a_job_s_page(

@@ -53,7 +53,7 @@ def chromium() -> Iterator[Any]:
 def serving(job: Job) -> Iterator[str]:
     asked = Asked(job)
     asked.application.close()
-    asked.application = Application(asked.jobs, pages=Dashboard(asked.jobs))
+    asked.application = Application(asked.jobs, pages=Dashboard(asked.jobs, patience=60.0))
     try:
         with listening(asked) as port:
             yield f"http://127.0.0.1:{port}"

@@ -48,7 +48,7 @@ def visit(job: Job, guard: Guard, sessions: Sessions | None = None) -> Browser:
     """A browser at a service that admits by this guard."""
     browser = Browser(job)
     browser.asked.application.close()
-    pages = Dashboard(browser.asked.jobs, is_alone=True, seconds=0.0, sessions=sessions)
+    pages = Dashboard(browser.asked.jobs, is_alone=True, seconds=0.0, patience=60.0, sessions=sessions)
     browser.asked.application = Application(browser.asked.jobs, guard, pages=pages)
     return browser
 

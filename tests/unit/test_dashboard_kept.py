@@ -1,10 +1,11 @@
 """What the dashboard has read is shown again for a while; sessions end; failed logins are bounded."""
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from rowcast.dashboard.kept import Kept
+from rowcast.dashboard.kept import BeingRead, Kept
 from rowcast.dashboard.sessions import Sessions
 from rowcast.serve.request import Person
 from rowcast.store.api_keys import KeyScope
@@ -68,6 +69,80 @@ def test_an_error_is_not_kept() -> None:
     with pytest.raises(OSError, match="away"):
         kept.get("job", fail)
     assert kept.get("job", lambda: 1) == 1
+
+
+@pytest.fixture
+def kept() -> Iterator[Kept]:
+    kept = Kept()
+    yield kept
+    kept.close()
+
+
+class Slow:
+    """Something that is read, or fails to be, once it may go on."""
+
+    def __init__(self, *found: int | Exception) -> None:
+        self.found = list(found)
+        self.may_go_on = threading.Semaphore(0)
+
+    def __call__(self) -> int:
+        self.may_go_on.acquire()
+        found = self.found.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def test_what_is_not_there_yet_is_being_read_and_read_once_for_all_who_ask(kept: Kept) -> None:
+    slow = Slow(1)
+    for _ in range(3):
+        found = kept.begin("rows", slow).take(0.0)
+        assert isinstance(found, BeingRead)
+        assert found.seconds >= 0.0
+    part = kept.begin("rows", slow)
+    slow.may_go_on.release()
+    assert part.take(60.0) == 1
+    assert kept.begin("rows", slow).take(0.0) == 1
+    assert kept.look("rows") == 1
+
+
+def test_what_is_too_old_is_shown_while_it_is_read_anew(kept: Kept) -> None:
+    kept.seconds = 0.0
+    assert kept.begin("rows", lambda: 1).take(60.0) == 1
+    slow = Slow(2)
+    assert kept.begin("rows", slow).take(0.0) == 1
+    part = kept.begin("rows", slow)
+    slow.may_go_on.release()
+    assert part.take(60.0) == 2
+
+
+def test_what_cannot_be_read_is_told_once_to_who_was_kept_waiting_and_then_tried_again(kept: Kept) -> None:
+    slow = Slow(OSError("away"), 2)
+    assert isinstance(kept.begin("rows", slow).take(0.0), BeingRead)
+    part = kept.begin("rows", slow)
+    slow.may_go_on.release()
+    assert isinstance(part.reading.exception(60.0), OSError)
+    with pytest.raises(OSError, match="away"):
+        kept.begin("rows", slow).take(0.0)
+    slow.may_go_on.release()
+    assert kept.begin("rows", slow).take(60.0) == 2
+
+
+def test_what_could_not_be_read_is_not_told_to_who_did_not_wait_for_it(kept: Kept) -> None:
+    slow = Slow(OSError("away"), 2)
+    part = kept.begin("rows", slow)
+    slow.may_go_on.release(2)
+    assert isinstance(part.reading.exception(60.0), OSError)
+    assert kept.begin("rows", slow).take(60.0) == 2
+
+
+def test_what_is_being_read_while_something_is_done_to_the_job_is_read_anew(kept: Kept) -> None:
+    slow = Slow(1, 2)
+    assert isinstance(kept.begin(("job", "rows"), slow).take(0.0), BeingRead)
+    kept.forget("job")
+    part = kept.begin(("job", "rows"), slow)
+    slow.may_go_on.release(2)
+    assert part.take(60.0) == 2
 
 
 def test_a_session_stands_for_its_key_until_it_ends_and_the_token_says_nothing_of_it() -> None:

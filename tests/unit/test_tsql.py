@@ -34,6 +34,7 @@ from rowcast.history.reading import Asked, read_events, read_joined, read_rows, 
 from rowcast.job.opening import Job, describe_tables
 from rowcast.job.rights import list_store_grants, list_table_rights, write_grants
 from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, SinceColumn
+from rowcast.row_places import count_places
 from rowcast.source import Days, KeyRange, Scope, Source, declare_key, meet_store, open_source
 from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Runs, alerts, migrations, runs
 from rowcast.store.alert_record import Alert
@@ -340,6 +341,13 @@ def count(fab: Fab) -> None:
     """The audit."""
     fab.server.answers("COUNT_BIG", {ANY: 0})
     audit(fab.job)
+    fab.server.answers("[rowcast.age]", {"n": 3, "pending": 2, "oldest": 1.5})
+    fab.server.answers("[unusable]", {"n": 3, "unusable": 0})
+    fab.server.answers(
+        "GROUP BY [rowcast].[batch].[status]", {"status": "published", "scored": 2, "quarantined": 0, "forgotten": 0}
+    )
+    fab.server.answers("[was]", {"was": "scored", "n": 1})
+    count_places(fab.job)
 
 
 def contents(fab: Fab) -> None:
@@ -393,7 +401,6 @@ def tell(fab: Fab) -> None:
     fab.job.runs.counts()
     fab.job.runs.newest_ended()
     fab.job.runs.figures(3)
-    fab.job.pending.find_oldest_age(fab.state.scope, NOW)
 
 
 def watch(fab: Fab) -> None:

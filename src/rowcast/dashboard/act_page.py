@@ -1,8 +1,6 @@
 """The pages on which a person acts: what will happen, and what has become of it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from statistics import median
 
 from rowcast.dashboard import words
@@ -13,16 +11,9 @@ from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import Markup, element
 from rowcast.formatting import count
 from rowcast.messages.decisions import name_outcome
+from rowcast.row_places import RowPlaces
 
 _WHAT = {"full-pipeline": "Retrain when due, then score", "infer": "Score what waits", "retrain": "Train a challenger"}
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """How many rows waited to be scored when they were counted last."""
-
-    rows: int
-    at: datetime
 
 
 def name_act(act: Act) -> str:
@@ -46,7 +37,7 @@ def link_act(job: str, kind: Kind, text: str, about: str = "") -> Markup:
     return element("a", text, href=where, class_="act")
 
 
-def confirm_page(job: str, found: Outlook, viewer: Viewer, waiting: Waiting | None, note: str = "") -> str:
+def confirm_page(job: str, found: Outlook, viewer: Viewer, rows: RowPlaces | None, note: str = "") -> str:
     """Return the page that says what will happen; `note` why it is shown once more."""
     name = name_act(found.act)
     content: list[Markup | None] = [element("h1", name)]
@@ -55,7 +46,7 @@ def confirm_page(job: str, found: Outlook, viewer: Viewer, waiting: Waiting | No
     if found.done is not None:
         content += [element("p", badge("done already", "good"), " ", *_say_done(job, found.act, found.done))]
     else:
-        content += [*_will(found, waiting), _form(job, found, viewer)]
+        content += [*_will(found, rows), _form(job, found, viewer)]
     return _narrow(name, job, content, viewer)
 
 
@@ -155,7 +146,7 @@ def _say_after(act: Act) -> str:
             return "The run has ended."
 
 
-def _will(found: Outlook, waiting: Waiting | None) -> list[Markup | None]:
+def _will(found: Outlook, rows: RowPlaces | None) -> list[Markup | None]:
     match found.act.kind:
         case Kind.PROMOTE | Kind.ROLL_BACK:
             return _will_serve(found)
@@ -175,7 +166,7 @@ def _will(found: Outlook, waiting: Waiting | None) -> list[Markup | None]:
                              "until what it tells of is over; if it changes, it has to be acknowledged anew."),
             ]  # fmt: skip
         case Kind.RUN:
-            return _will_run(found, waiting)
+            return _will_run(found, rows)
 
 
 def _will_serve(found: Outlook) -> list[Markup | None]:
@@ -193,7 +184,7 @@ def _will_serve(found: Outlook) -> list[Markup | None]:
     ]  # fmt: skip
 
 
-def _will_run(found: Outlook, waiting: Waiting | None) -> list[Markup | None]:
+def _will_run(found: Outlook, rows: RowPlaces | None) -> list[Markup | None]:
     others = [element("li", element("a", _WHAT[each], href=link_of_run)) for each in STARTED
               if each != found.act.about and (link_of_run := f"?about={each}")]  # fmt: skip
     does = {
@@ -203,9 +194,9 @@ def _will_run(found: Outlook, waiting: Waiting | None) -> list[Markup | None]:
         "retrain": "A challenger is trained on every row with a known label, due or not, and the gate decides whether "
         "it serves. Nothing is scored.",
     }[found.act.about]
-    rows = None
-    if waiting is not None and found.act.about != "retrain":
-        rows = element("p", f"{count(waiting.rows, 'row')} waited, ", moment(waiting.at), ".")
+    waited = None
+    if rows is not None and found.act.about != "retrain":
+        waited = element("p", f"{count(rows.pending, 'row')} waited, ", moment(rows.counted_at), ".")
     took = f" The last such runs took {words.seconds(median(found.seconds))}." if found.seconds else ""
     busy = None
     if found.running is not None:
@@ -215,7 +206,7 @@ def _will_run(found: Outlook, waiting: Waiting | None) -> list[Markup | None]:
     return [
         busy,
         element("p", does),
-        rows,
+        waited,
         element("p", f"It goes on in the background, on the computer of this service, and is recorded with your name."
                      f"{took}"),
         element("p", "Or:", class_="soft"),

@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import structlog
 
-from rowcast.dashboard.act_page import Waiting, confirm_page, done_page, work_page
+from rowcast.dashboard.act_page import confirm_page, done_page, work_page
 from rowcast.dashboard.acts import Act, Kind, Outlook, find_begun, look_ahead
 from rowcast.dashboard.answers import as_html, read_query, redirect
 from rowcast.dashboard.background import Background, Work
 from rowcast.dashboard.frame import Viewer, link
 from rowcast.dashboard.looks import RunLook, find_run_of
+from rowcast.row_places import RowPlaces
 from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.served_job import ServedJob
@@ -22,10 +23,10 @@ from rowcast.serve.served_job import ServedJob
 log = structlog.get_logger("rowcast")
 
 _SHORT = 3.0  # seconds that an act may take without a page that follows it
-_RENEWED: Header = (b"refresh", b"2")  # in seconds; without a script
+RENEWED: Header = (b"refresh", b"2")  # in seconds; without a script
 _LONGEST = 1000  # letters of what a person says
 
-CountWaiting = Callable[[ServedJob], Waiting | None]
+CountWaiting = Callable[[ServedJob], RowPlaces | None]
 
 
 class FormTokens:
@@ -74,7 +75,7 @@ class Acting:
         run: RunLook | None = None
         if work.pid is not None:
             run = find_run_of(job.settings, work.pid, work.begun_at)
-        renewed = [] if is_still or work.ended.is_set() else [_RENEWED]
+        renewed = [] if is_still or work.ended.is_set() else [RENEWED]
         return as_html(work_page(work, run, viewer, is_still=is_still), 200, renewed)
 
     def _show(self, job: ServedJob, outlook: Outlook, viewer: Viewer, note: str, status: int) -> Response:

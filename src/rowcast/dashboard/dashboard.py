@@ -2,9 +2,10 @@
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import TypeVar
@@ -15,15 +16,15 @@ import structlog
 from rowcast.card.html import content as card_content
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
-from rowcast.dashboard.act_page import Waiting
-from rowcast.dashboard.acting import Acting, FormTokens, read_act
+from rowcast.dashboard.acting import RENEWED, Acting, FormTokens, read_act
 from rowcast.dashboard.answers import CSS, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
+from rowcast.dashboard.audit_page import audit_page
 from rowcast.dashboard.column_look import look_at_column
 from rowcast.dashboard.column_page import column_page
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
 from rowcast.dashboard.job_page import job_page
-from rowcast.dashboard.kept import SECONDS, Kept
-from rowcast.dashboard.looks import Look, look_at
+from rowcast.dashboard.kept import SECONDS, BeingRead, Kept, Part
+from rowcast.dashboard.looks import Look, Parts, look_at
 from rowcast.dashboard.overview_page import Unread, overview_page
 from rowcast.dashboard.plain_pages import login_page, problem_page
 from rowcast.dashboard.row_page import row_page
@@ -32,6 +33,8 @@ from rowcast.dashboard.sessions import HOURS, Sessions
 from rowcast.drift_report import DriftReport
 from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error
 from rowcast.monitor import Numbers
+from rowcast.quality_report import QualityReport
+from rowcast.row_places import RowPlaces
 from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal
@@ -44,8 +47,18 @@ log = structlog.get_logger("rowcast")
 Result = TypeVar("Result")
 
 COOKIE = "rowcast_session"
+PATIENCE = 0.5  # seconds that a page waits for what takes long to read
 _STATUSES = {UsageError: 400, RunError: 404, ModelError: 404}  # all else is the store's or the source's trouble
 _AWAY = "the service's log says more; the page comes back once the database does"
+
+
+@dataclass(frozen=True)
+class Begun:
+    """What takes long of a job, while it is being read."""
+
+    rows: Part[RowPlaces]
+    quality: Part[QualityReport]
+    charts: Part[ChartsReport] | None  # None where the page has none, or the job names no time
 
 
 class Dashboard:
@@ -58,6 +71,7 @@ class Dashboard:
         is_alone: bool = False,
         is_secure: bool = False,
         seconds: float = SECONDS,
+        patience: float = PATIENCE,
         sessions: Sessions | None = None,
     ) -> None:
         self.is_alone = is_alone
@@ -65,6 +79,7 @@ class Dashboard:
         self._jobs = {job.name: job for job in jobs}
         self._sessions = sessions or Sessions()
         self._tokens = FormTokens()
+        self._patience = patience
         self._kept = Kept(seconds)
         self._acting = Acting(self._kept.forget, self._count_waiting)
         self._readers = ThreadPoolExecutor(2, "dashboard")
@@ -72,6 +87,7 @@ class Dashboard:
     def close(self) -> None:
         """Let go of the threads that read."""
         self._acting.background.close()
+        self._kept.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, guard: Guard) -> Response:
@@ -120,7 +136,7 @@ class Dashboard:
         viewer = self._name(request, viewer)
         if request.path.rstrip("/") == ROOT:
             is_owner = self.is_alone and request.person is not None  # who has the store at hand, whatever its keys
-            return as_html(await self._read(partial(self._overview, list(seen.values()), viewer, with_others=is_owner)))
+            return await self._read(partial(self._overview, list(seen.values()), viewer, with_others=is_owner))
         name, rest = self._split(request.path)
         if name is None:
             raise Refusal(404, "there is no such page")
@@ -133,7 +149,7 @@ class Dashboard:
         make = self._find(job, rest, read_query(request), viewer)
         if make is None:
             raise Refusal(404, "there is no such page", hint=f"{link(name)} is the job's page")
-        return as_html(await self._read(make))
+        return await self._read(make)
 
     async def _show_act(
         self, request: Request, guard: Guard, job: ServedJob, rest: Sequence[str], viewer: Viewer
@@ -169,33 +185,62 @@ class Dashboard:
 
     def _find(
         self, job: ServedJob, rest: Sequence[str], query: dict[str, list[str]], viewer: Viewer
-    ) -> Callable[[], str] | None:
+    ) -> Callable[[], Response] | None:
         settings = job.settings
         match list(rest):
             case []:
-                return lambda: job_page(self._look(job), self._charts(job) if settings.source.time else None, viewer)
+                return lambda: self._job_page(job, viewer)
+            case ["audit"]:
+                return lambda: self._audit_page(job, viewer)
             case ["charts"]:
-                return lambda: charts_page(self._charts(job, tuple(query.get("column", ()))), viewer)
+                columns = tuple(query.get("column", ()))
+                return lambda: as_html(charts_page(self._charts(job, columns), viewer))
             case ["drift"]:
-                return lambda: drift_page(self._drift(job), viewer)
+                return lambda: as_html(drift_page(self._drift(job), viewer))
             case ["column"]:
                 name, value = query.get("name", [""])[0], _read_number(query.get("value", [""])[0])
-                return lambda: self._column_page(job, name, viewer, value)
+                return lambda: as_html(self._column_page(job, name, viewer, value))
             case ["row"]:
                 key = tuple(each.strip() for each in query.get("key", ()))
-                return lambda: row_page(looks.look_at_row(settings, key), viewer)
+                return lambda: as_html(row_page(looks.look_at_row(settings, key), viewer))
             case ["runs", number] if number.isdecimal() and len(number) < 18:
-                return lambda: run_page(looks.look_at_run(settings, int(number)), viewer)
+                return lambda: as_html(run_page(looks.look_at_run(settings, int(number)), viewer))
             case ["versions", number] if number.isdecimal() and len(number) < 9:
-                return lambda: _version_page(job, int(number), viewer)
+                return lambda: as_html(_version_page(job, int(number), viewer))
         return None
+
+    def _job_page(self, job: ServedJob, viewer: Viewer) -> Response:
+        begun = self._begin(job, with_charts=job.settings.source.time is not None)
+        parts = self._take(job, begun, time.monotonic() + self._patience)
+        look = self._look(job)
+        return as_html(job_page(look, parts, viewer), 200, [] if parts.are_complete else [RENEWED])
+
+    def _audit_page(self, job: ServedJob, viewer: Viewer) -> Response:
+        found = self._kept.begin((job.name, "audit"), partial(looks.look_at_audit, job.settings)).take(self._patience)
+        return as_html(audit_page(job.name, found, viewer), 200, [RENEWED] if isinstance(found, BeingRead) else [])
+
+    def _begin(self, job: ServedJob, *, with_charts: bool) -> Begun:
+        """Begin to read what takes long of a job."""
+        name, settings = job.name, job.settings
+        charts = self._kept.begin((name, "charts"), partial(looks.look_at_charts, settings)) if with_charts else None
+        return Begun(
+            self._kept.begin((name, "rows"), partial(looks.count_rows, settings)),
+            self._kept.begin((name, "quality"), partial(looks.look_at_quality, settings)),
+            charts,
+        )
+
+    def _take(self, job: ServedJob, begun: Begun, until: float) -> Parts:
+        """Return what has been read of a job by a moment."""
+        charts = None if begun.charts is None else begun.charts.take(until - time.monotonic())
+        rows, quality = begun.rows.take(until - time.monotonic()), begun.quality.take(until - time.monotonic())
+        return Parts(rows, quality, charts, self._kept.look((job.name, "audit")))
 
     def _look(self, job: ServedJob) -> Look:
         return self._kept.get((job.name, "look"), partial(look_at, job.settings))
 
     def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> ChartsReport:
-        read = partial(looks.look_at_charts, job.settings, columns)
-        return self._kept.get((job.name, "charts", columns), read)
+        asked = (job.name, "charts", columns) if columns else (job.name, "charts")
+        return self._kept.get(asked, partial(looks.look_at_charts, job.settings, columns))
 
     def _drift(self, job: ServedJob) -> DriftReport:
         return self._kept.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
@@ -206,21 +251,24 @@ class Dashboard:
         charts = self._charts(job, (name,)) if has_charts else None
         return column_page(found, self._drift(job), charts, viewer, value)
 
-    def _count_waiting(self, job: ServedJob) -> Waiting | None:
-        look = self._look(job)
-        return Waiting(look.status.rows.pending, look.read_at)
+    def _count_waiting(self, job: ServedJob) -> RowPlaces | None:
+        rows = self._kept.begin((job.name, "rows"), partial(looks.count_rows, job.settings)).take(self._patience)
+        return None if isinstance(rows, BeingRead) else rows
 
-    def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> str:
-        found: list[Look] = []
+    def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> Response:
+        found: list[tuple[Look, Parts]] = []
         unread: list[Unread] = []
+        begun = {job.name: self._begin(job, with_charts=False) for job in jobs}
+        until = time.monotonic() + self._patience
         for job in jobs:
             try:
-                found.append(self._look(job))
+                found.append((self._look(job), self._take(job, begun[job.name], until)))
             except Exception as error:  # one job's trouble does not hide the others
                 unread.append(Unread(job.name, *_describe(as_rowcast_error(error))))
-        read = [look.name for look in found] if with_others else []
+        read = [look.name for look, _ in found] if with_others else []
         others = [other for name in read for other in self._others(self._jobs[name])]
-        return overview_page(found, unread, list({(each.name, each.source): each for each in others}.values()), viewer)
+        text = overview_page(found, unread, list({(each.name, each.source): each for each in others}.values()), viewer)
+        return as_html(text, 200, [] if all(parts.are_complete for _, parts in found) else [RENEWED])
 
     def _others(self, job: ServedJob) -> tuple[OtherJob, ...]:
         read = partial(looks.look_at_others, job.settings, list(self._jobs))

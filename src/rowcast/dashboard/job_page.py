@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from rowcast.charts.page import excerpt
-from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import link_act
 from rowcast.dashboard.acts import Kind
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
-from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look
+from rowcast.dashboard.kept import BeingRead
+from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look, Parts
 from rowcast.dashboard.pictures import draw_cost
 from rowcast.drawing.markup import Markup, element, join
 from rowcast.drawing.parts import compact_table, fold, picture, table
 from rowcast.formatting import number, percent
 from rowcast.messages.decisions import name_outcome
-from rowcast.report import equation
+from rowcast.row_places import RowPlaces
 from rowcast.store.alert_record import Alert
 from rowcast.store.records import DecisionRecord, RunRecord, VersionStatus
 from rowcast.store.registry import Version
@@ -23,14 +23,14 @@ _SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
 _FIRST = 5  # decisions and versions that are not folded away
 
 
-def job_page(look: Look, charts: ChartsReport | None, viewer: Viewer) -> str:
-    """Return the page; `charts` is None where the job names no time."""
+def job_page(look: Look, read: Parts, viewer: Viewer) -> str:
+    """Return the page."""
     parts = [
         section("now", "What to look at now", *_now(look, viewer)),
-        section("working", "Is it working?", *_working(look)),
+        section("working", "Is it working?", *_working(look, read)),
         section("rows", "Highest-scoring rows", *_leading(look, viewer)),
-        section("cost", "Cost and quality", *_cost(look)),
-        section("charts", "Control charts", *_charts(look, charts)),
+        section("cost", "Cost and quality", *_cost(look, read)),
+        section("charts", "Control charts", *_charts(look, read)),
         section("versions", "Versions and decisions", *_versions(look, viewer)),
         section("runs", "Runs", *_runs(look)),
     ]
@@ -44,25 +44,23 @@ def job_page(look: Look, charts: ChartsReport | None, viewer: Viewer) -> str:
     return page(
         look.name,
         viewer,
-        _opening(look, viewer),
+        _opening(look, read, viewer),
         element("nav", *inner, *further, aria_label="Sections", class_="sections"),
         *parts,
         crumbs=[(look.name, None)],
     )
 
 
-def _opening(look: Look, viewer: Viewer) -> Markup:
-    status, found = look.status, words.costs(look)
-    text, state = words.state_of(look)
-    champion, service, run = status.champion, status.service, status.last_run
-    how, cost, beside = found or ("", None, {})
+def _opening(look: Look, read: Parts, viewer: Viewer) -> Markup:
+    text, state = words.state_of(look, read)
+    champion, service, run = look.champion, look.service, look.last_run
     return element(
         "header",
         element("h1", look.name, " ", badge(text, state)),
         element("p", f"Rows of {look.source}, as of ", moment(look.read_at), class_="soft"),
         element(
             "div",
-            tile("Pending", f"{status.rows.pending:,}", *_age(look), state="" if look.pending_age is None else "warn"),
+            _pending_tile(read),
             tile(
                 "Champion",
                 f"v{champion.version}" if champion else "none",
@@ -76,15 +74,7 @@ def _opening(look: Look, viewer: Viewer) -> Markup:
                 else "'rowcast run' trains the first",
                 state="" if champion else "bad",
             ),
-            tile(
-                "Cost per row" + (f", {how}" if how else ""),
-                "–" if cost is None else number(cost),
-                *(
-                    f"{number(value)} if {'no row' if name == 'none' else 'every row'} were flagged"
-                    for name, value in beside.items()
-                ),
-                "not known until labels come" if cost is None else f"{words.describe_window(look)}",
-            ),
+            _cost_tile(read),
             tile(
                 "Last run",
                 str(run.status) if run else "none",
@@ -97,10 +87,30 @@ def _opening(look: Look, viewer: Viewer) -> Markup:
     )
 
 
-def _age(look: Look) -> list[str]:
-    if look.pending_age is not None:
-        return [f"the oldest for {words.ago(look.pending_age)}"]
-    return ["rows wait to be scored"] if look.status.rows.pending else ["every row in scope has its result"]
+def _pending_tile(read: Parts) -> Markup:
+    rows = read.rows
+    if isinstance(rows, BeingRead):
+        return tile("Pending", "…", words.describe_reading(rows))
+    if rows.oldest is not None:
+        about = f"the oldest for {words.ago(rows.oldest)}"
+    else:
+        about = "rows wait to be scored" if rows.pending else "every row in scope has its result"
+    return tile("Pending", f"{rows.pending:,}", about, state="" if rows.oldest is None else "warn")
+
+
+def _cost_tile(read: Parts) -> Markup:
+    if isinstance(read.quality, BeingRead):
+        return tile("Cost per row", "…", words.describe_reading(read.quality))
+    found = words.costs(read.quality)
+    if found is None:
+        return tile("Cost per row", "–", "not known until labels come")
+    how, cost, beside = found
+    flagged = [
+        f"{number(value)} if {'no row' if name == 'none' else 'every row'} were flagged"
+        for name, value in beside.items()
+    ]
+    window = words.describe_window(read.quality.as_of, read.quality.days)
+    return tile(f"Cost per row, {how}", number(cost), *flagged, window)
 
 
 def _now(look: Look, viewer: Viewer) -> list[Markup]:
@@ -109,11 +119,11 @@ def _now(look: Look, viewer: Viewer) -> list[Markup]:
         found.append(element("ul", *(element("li", need) for need in look.other_needs), class_="needs"))
     if not found:
         found.append(element("p", badge("all well", "good"), " No alert stands and nothing needs a person."))
-    if look.status.drift:
+    if look.drift:
         found.append(
             element(
                 "p",
-                f"Drift: {look.status.drift}. ",
+                f"Drift: {look.drift}. ",
                 element("a", "Drift by column", href=link(look.name, "drift")),
                 class_="soft",
             )
@@ -145,8 +155,35 @@ def _seen(alert: Alert, look: Look, viewer: Viewer) -> Markup | None:
     return element("p", link_act(look.name, Kind.ACKNOWLEDGE, "Acknowledge", str(alert.alert_id)))
 
 
-def _working(look: Look) -> list[Markup | None]:
-    rows = look.status.rows
+def _working(look: Look, read: Parts) -> list[Markup | None]:
+    failed = words.failed_runs(look)
+    unusual = [step for step in look.steps if step.unusual]
+    said = "All of the newest runs did all that they had to." if look.runs else "Nothing has run yet."
+    if failed:
+        said = f"{len(failed)} of the newest {len(look.runs)} runs did not do all."
+    return [
+        element("p", said),
+        element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in unusual), class_="needs")
+        if unusual
+        else None,
+        element("div", element("div", *_proof(look, read)), element("div", _places(read.rows)), class_="pair"),
+    ]
+
+
+def _proof(look: Look, read: Parts) -> list[Markup]:
+    where = link(look.name, "audit")
+    if read.audit is None:
+        said = "Whether every row of the source is in just one place has not been proven since the service began. "
+        return [element("p", said, element("a", "Prove it now", href=where))]
+    at, found = read.audit
+    sign = badge("it holds", "good") if found.holds else badge("it does not hold", "bad")
+    when = ["Proven ", moment(at), f", {words.age(at, look.read_at)}. ", element("a", "The proof", href=where)]
+    return [element("p", "Every row of the source is in just one place: ", sign), element("p", *when, class_="soft")]
+
+
+def _places(rows: RowPlaces | BeingRead) -> Markup:
+    if isinstance(rows, BeingRead):
+        return element("p", f"The rows. {words.describe_reading(rows)}", class_="soft")
     named = [
         ("rows in the source", rows.source),
         ("unusable: key or time missing or repeated", rows.unusable),
@@ -156,28 +193,9 @@ def _working(look: Look) -> list[Markup | None]:
         *([("forgotten", rows.forgotten)] if rows.forgotten else []),
         ("pending", rows.pending),
     ]
-    sign = badge("it holds", "good") if rows.holds else badge("it does not hold", "bad")
-    failed = words.failed_runs(look)
-    unusual = [step for step in look.status.steps if step.unusual]
-    said = "All of the newest runs did all that they had to." if look.runs else "Nothing has run yet."
-    if failed:
-        said = f"{len(failed)} of the newest {len(look.runs)} runs did not do all."
-    counted = table(
-        ["", "rows", "share"],
-        [[name, f"{many:,}", percent(many / max(rows.source, 1))] for name, many in named],
-        (1, 2),
-    )
-    proven = element("p", "Every row of the source is in just one place: ", sign)
-    when = element(
-        "p", equation(rows.to_dict()).replace("_", " "), ". Counted ", moment(look.read_at), ".", class_="soft"
-    )
-    return [
-        element("p", said),
-        element("ul", *(element("li", f"{each.name}: {each.unusual}") for each in unusual), class_="needs")
-        if unusual
-        else None,
-        element("div", element("div", proven, when), element("div", counted), class_="pair"),
-    ]
+    shares = [[name, f"{many:,}", percent(many / max(rows.source, 1))] for name, many in named]
+    when = element("p", "Counted ", moment(rows.counted_at), ".", class_="soft")
+    return join([table(["", "rows", "share"], shares, (1, 2)), when])
 
 
 def _leading(look: Look, viewer: Viewer) -> list[Markup]:
@@ -185,7 +203,7 @@ def _leading(look: Look, viewer: Viewer) -> list[Markup]:
         found = [element("p", "No row has been scored yet.", class_="soft")]
         return [*found, *_set_aside(look, viewer), _search(look)]
     about = (
-        f"Of runs in the {LEADING_DAYS} days to {look.quality.as_of:%Y-%m-%d}. A reason is a column that moved the "
+        f"Of runs in the {LEADING_DAYS} days to {look.until:%Y-%m-%d}. A reason is a column that moved the "
         "score, with its value and what is usual: the middle nine in ten of the training rows."
     )
     found = [element("p", about, class_="soft"), _row_table(look, look.leading), _search(look)]
@@ -224,9 +242,12 @@ def _set_aside(look: Look, viewer: Viewer) -> list[Markup]:
     ]
 
 
-def _charts(look: Look, charts: ChartsReport | None) -> list[Markup]:
+def _charts(look: Look, read: Parts) -> list[Markup]:
+    charts = read.charts
     if charts is None:
         return [element("p", "There are none, since [source] names no time.", class_="soft")]
+    if isinstance(charts, BeingRead):
+        return [element("p", words.describe_reading(charts), class_="soft")]
     where = link(look.name, "charts")
     if not charts.charts:
         said = f"No row whose event lies in the {charts.days} days to {charts.as_of:%Y-%m-%d} has been scored. "
@@ -260,14 +281,16 @@ def _search(look: Look) -> Markup:
     return element("form", *fields, button, action=link(look.name, "row"), method="get", class_="search")
 
 
-def _cost(look: Look) -> list[Markup]:
-    drawn = draw_cost(look)
+def _cost(look: Look, read: Parts) -> list[Markup]:
+    if isinstance(read.quality, BeingRead):
+        return [element("p", words.describe_reading(read.quality), class_="soft")]
+    drawn = draw_cost(read.quality, look.decisions)
     found = []
     if drawn is not None:
         legend = "Blue: what was estimated without labels, with its 95 % interval. Orange: what labels showed. "
         found.append(picture(drawn, legend + "Green lines: another version came into service."))
     rows = []
-    for each in look.quality.versions:
+    for each in read.quality.versions:
         part, names = each.whole, ("precision", "recall", "accuracy", "cost_per_row")
         for side, figures in (("estimated", part.estimated), ("realised", part.realised)):
             known = {name: figure for name, figure in figures.items() if name in names}

@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from rowcast import health
+from rowcast.audit import Audit, audit
 from rowcast.card import gather
 from rowcast.card.record import Card
 from rowcast.charts_report import ChartsReport, report_charts
 from rowcast.config import Settings
+from rowcast.dashboard.kept import BeingRead
 from rowcast.dashboard.run_log import LogLine, read_log
 from rowcast.drift_report import DriftReport, report_drift
 from rowcast.errors import RowcastError
@@ -19,7 +22,8 @@ from rowcast.health import find_needs
 from rowcast.job.opening import Job, open_job
 from rowcast.messages.health import TroubleStands, describe_need
 from rowcast.quality_report import QualityReport, report_quality
-from rowcast.status import Status, read_status
+from rowcast.row_places import RowPlaces, count_places
+from rowcast.status import Service
 from rowcast.store.alert_record import Alert
 from rowcast.store.ledger.records import RowCounts
 from rowcast.store.process import names_process
@@ -27,6 +31,7 @@ from rowcast.store.reading.leading_rows import SetAside, count_set_aside, read_l
 from rowcast.store.reading.other_jobs import OtherJob, list_other_jobs
 from rowcast.store.records import DecisionRecord, Figure, RunRecord, ScoringRun, StepRecord
 from rowcast.store.registry import Version
+from rowcast.watch import drift
 
 DAYS = 60  # of cost and activity
 LEADING_DAYS = 7
@@ -60,24 +65,47 @@ class LeadingRow:
 
 @dataclass(frozen=True)
 class Look:
-    """A job as it stood when it was read."""
+    """A job as its store told of it; no row of the source was read."""
 
     name: str
     read_at: datetime
-    status: Status
     key: tuple[str, ...]  # names of the key's columns
     source: str  # which table or query
+    champion: Version | None
+    service: Service | None
+    drift: str | None  # what is known of it, in a few words
     standing: tuple[Alert, ...]
-    other_needs: tuple[str, ...]  # of a person, but for the alerts that stand
+    needs: tuple[str, ...]  # of a person
+    other_needs: tuple[str, ...]  # those of them that are no alert that stands
     runs: tuple[RunRecord, ...]  # the newest first
-    pending_age: timedelta | None  # of the oldest pending row; None where none waits
-    quality: QualityReport
-    activity: tuple[ScoringRun, ...]  # runs of the days of `quality`
+    steps: tuple[health.Step, ...]  # of the newest run that ended, beside the runs before it
+    until: datetime  # the end of the days that are shown: now, or the newest run where nothing was scored lately
+    activity: tuple[ScoringRun, ...]  # runs of these days
     leading: tuple[LeadingRow, ...]
     uncertain: tuple[LeadingRow, ...]  # of which the model says too little
     set_aside: tuple[SetAside, ...]  # quarantined rows by why
     decisions: tuple[DecisionRecord, ...]
     versions: tuple[Version, ...]
+
+    @property
+    def last_run(self) -> RunRecord | None:
+        """The newest run."""
+        return self.runs[0] if self.runs else None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What takes long on a large table: rows are counted in the source, or read by the thousand."""
+
+    rows: RowPlaces | BeingRead
+    quality: QualityReport | BeingRead
+    charts: ChartsReport | BeingRead | None = None  # None where the page has none, or the job names no time
+    audit: tuple[datetime, Audit] | None = None  # as it was proven last, while the service has run
+
+    @property
+    def are_complete(self) -> bool:
+        """Whether nothing is still being read."""
+        return not any(isinstance(each, BeingRead) for each in (self.rows, self.quality, self.charts))
 
 
 @dataclass(frozen=True)
@@ -104,29 +132,53 @@ def open_looking(settings: Settings) -> Iterator[Job]:
 
 
 def look_at(settings: Settings) -> Look:
-    """Read what the overview and the job's page show; counting its rows reads the keys of the whole table."""
+    """Read what the store says of a job."""
     with open_looking(settings) as job:
-        now = job.store.now()
-        found, status = _quality(job, now), read_status(job)
-        age = job.pending.find_oldest_age(job.ledger.state().scope, now) if status.rows.pending else None
+        now, needs = job.store.now(), find_needs(job)
+        champion, made = job.registry.champion(), job.registry.find_promotion()
+        until, activity = _activity(job, now)
         return Look(
             settings.name,
             now,
-            status,
             tuple(column.name for column in job.source.key),
             job.source.identity,
+            None if champion is None else job.registry.version(champion),
+            None if made is None else Service.of(made),
+            drift.state(job, champion),
             tuple(job.alerts.list_standing()),
-            tuple(describe_need(need) for need in find_needs(job) if not isinstance(need, TroubleStands)),
+            tuple(describe_need(need) for need in needs),
+            tuple(describe_need(need) for need in needs if not isinstance(need, TroubleStands)),
             tuple(job.runs.newest(_RUNS)),
-            None if age is None else timedelta(hours=age),
-            found,
-            _activity(job, found),
-            _leading(job, found.as_of, _LEADING),
-            _leading(job, found.as_of, _UNCERTAIN, uncertain=True),
-            tuple(count_set_aside(job.store, job.own)) if status.rows.quarantined else (),
+            tuple(health.steps(job)),
+            until,
+            activity,
+            _leading(job, until, _LEADING),
+            _leading(job, until, _UNCERTAIN, uncertain=True),
+            tuple(count_set_aside(job.store, job.own)),
             tuple(job.registry.decisions()),
             tuple(job.registry.versions()),
         )
+
+
+def count_rows(settings: Settings) -> RowPlaces:
+    """Count the job's rows by where they are; the keys of the whole table are read."""
+    with open_looking(settings) as job:
+        return count_places(job)
+
+
+def look_at_quality(settings: Settings) -> QualityReport:
+    """Read the quality of the last days, or of those before the newest rows."""
+    with open_looking(settings) as job:
+        now = job.store.now()
+        found = report_quality(job, now, DAYS)
+        newest = None if found.versions else job.runs.newest_that_scored()
+        return found if newest is None else report_quality(job, newest, DAYS)
+
+
+def look_at_audit(settings: Settings) -> tuple[datetime, Audit]:
+    """Count every part of the job's rows by itself, and return as of when."""
+    with open_looking(settings) as job:
+        return job.store.now(), audit(job)
 
 
 def look_at_others(settings: Settings, named: Collection[str]) -> tuple[OtherJob, ...]:
@@ -181,14 +233,15 @@ def _run(job: Job, run: RunRecord) -> RunLook:
     return RunLook(run, tuple(job.runs.steps(run.run_id)), published, planned, counts, tuple(figures))
 
 
-def _quality(job: Job, now: datetime) -> QualityReport:
-    found = report_quality(job, now, DAYS)
-    newest = None if found.versions else job.runs.newest_that_scored()
-    return found if newest is None else report_quality(job, newest, DAYS)
+def _activity(job: Job, now: datetime) -> tuple[datetime, tuple[ScoringRun, ...]]:
+    """The runs of the last days, or where those scored nothing of the days before the newest rows, and their end."""
+    found = _list_runs(job, now)
+    newest = None if any(run.scored for run in found) else job.runs.newest_that_scored()
+    return (now, found) if newest is None else (newest, _list_runs(job, newest))
 
 
-def _activity(job: Job, found: QualityReport) -> tuple[ScoringRun, ...]:
-    meant = job.runs.as_of(found.as_of - timedelta(days=found.days), found.as_of)
+def _list_runs(job: Job, until: datetime) -> tuple[ScoringRun, ...]:
+    meant = job.runs.as_of(until - timedelta(days=DAYS), until)
     return tuple(each for each in job.profiles.runs(min(meant)) if each.run_id in meant) if meant else ()
 
 

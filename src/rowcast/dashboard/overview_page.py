@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from rowcast.dashboard import words
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
-from rowcast.dashboard.looks import Look
+from rowcast.dashboard.kept import BeingRead
+from rowcast.dashboard.looks import DAYS, Look, Parts
 from rowcast.dashboard.pictures import draw_activity
 from rowcast.drawing.markup import Markup, element, join
 from rowcast.drawing.parts import table
@@ -22,15 +23,18 @@ class Unread:
     hint: str
 
 
-def overview_page(looks: Sequence[Look], unread: Sequence[Unread], others: Sequence[OtherJob], viewer: Viewer) -> str:
+def overview_page(
+    looks: Sequence[tuple[Look, Parts]], unread: Sequence[Unread], others: Sequence[OtherJob], viewer: Viewer
+) -> str:
     """Return the page."""
-    needing = [look for look in looks if words.state_of(look)[1] != "good"]
+    needing = [each for each in looks if words.state_of(*each)[1] != "good"]
     total = len(looks) + len(unread)
     said = f"{len(needing) + len(unread)} of {words.count(total, 'job')} to look at." if total else ""
     if total and not needing and not unread:
         said = "All is well: nothing needs a person."
     cards = [_unread(each) for each in unread]
-    cards += [_job(look, f"activity-{place}") for place, look in enumerate(sorted(looks, key=words.rank))]
+    ranked = sorted(looks, key=lambda each: words.rank(*each))
+    cards += [_job(look, parts, f"activity-{place}") for place, (look, parts) in enumerate(ranked)]
     return page(
         "Jobs",
         viewer,
@@ -73,9 +77,9 @@ def _unread(job: Unread) -> Markup:
     )
 
 
-def _job(look: Look, name: str) -> Markup:
-    text, state = words.state_of(look)
-    needs = [element("li", need) for need in look.status.needs_a_person]
+def _job(look: Look, parts: Parts, name: str) -> Markup:
+    text, state = words.state_of(look, parts)
+    needs = [element("li", need) for need in look.needs]
     return element(
         "article",
         element(
@@ -85,7 +89,7 @@ def _job(look: Look, name: str) -> Markup:
             element("ul", *needs, class_="needs") if needs else None,
             class_="job-head",
         ),
-        element("dl", *_facts(look), class_="job-facts"),
+        element("dl", *_facts(look, parts), class_="job-facts"),
         element(
             "figure",
             draw_activity(look, name) if look.activity else None,
@@ -98,15 +102,15 @@ def _job(look: Look, name: str) -> Markup:
 def _describe_activity(look: Look) -> str:
     if not look.activity:
         return "No row has been scored yet."
-    return f"Rows scored each day, {words.describe_window(look)}"
+    return f"Rows scored each day, {words.describe_window(look.until, DAYS)}"
 
 
-def _facts(look: Look) -> list[Markup]:
+def _facts(look: Look, parts: Parts) -> list[Markup]:
     found = [
         ("Last run", *_last_run(look)),
-        ("Pending", *_pending(look)),
+        ("Pending", *_pending(parts)),
         ("Champion", *_champion(look)),
-        ("Cost per row", *_cost(look)),
+        ("Cost per row", *_cost(parts)),
     ]
     return [
         element(
@@ -119,7 +123,7 @@ def _facts(look: Look) -> list[Markup]:
 
 
 def _last_run(look: Look) -> tuple[object, object]:
-    run, failed = look.status.last_run, words.failed_runs(look)
+    run, failed = look.last_run, words.failed_runs(look)
     if run is None:
         return "none yet", None
     about = [words.age(run.started_at, look.read_at)]
@@ -128,23 +132,27 @@ def _last_run(look: Look) -> tuple[object, object]:
     return badge(str(run.status), words.state_of_status(run.status)), ", ".join(about)
 
 
-def _pending(look: Look) -> tuple[object, object]:
-    rows = look.status.rows
-    about = [] if look.pending_age is None else [f"oldest {words.ago(look.pending_age)}"]
+def _pending(parts: Parts) -> tuple[object, object]:
+    rows = parts.rows
+    if isinstance(rows, BeingRead):
+        return "…", words.describe_reading(rows)
+    about = [] if rows.oldest is None else [f"oldest {words.ago(rows.oldest)}"]
     if rows.quarantined:
         about.append(f"{rows.quarantined:,} quarantined")
     return count(rows.pending, "row"), ", ".join(about) or None
 
 
 def _champion(look: Look) -> tuple[object, object]:
-    champion, service = look.status.champion, look.status.service
+    champion, service = look.champion, look.service
     if champion is None:
         return "none yet", "'rowcast run' trains the first"
     return f"v{champion.version}", None if service is None else element("span", "since ", moment(service.since))
 
 
-def _cost(look: Look) -> tuple[object, object]:
-    found = words.costs(look)
+def _cost(parts: Parts) -> tuple[object, object]:
+    if isinstance(parts.quality, BeingRead):
+        return "…", words.describe_reading(parts.quality)
+    found = words.costs(parts.quality)
     if found is None:
         return "not known", "until labels come"
     how, cost, beside = found

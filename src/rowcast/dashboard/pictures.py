@@ -4,10 +4,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 
-from rowcast.dashboard.looks import Look
+from rowcast.dashboard.looks import DAYS, Look
 from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
 from rowcast.formatting import number
+from rowcast.quality_report import QualityReport
+from rowcast.store.records import DecisionRecord
 from rowcast.watch.quality import Part
 
 _WIDE, _HIGH = 240.0, 40.0
@@ -19,7 +21,7 @@ def draw_activity(look: Look, name: str) -> Markup:
     scored: dict[date, int] = defaultdict(int)
     for run in look.activity:
         scored[run.as_of.date()] += run.scored or 0
-    days, last = look.quality.days, look.quality.as_of.date()
+    days, last = DAYS, look.until.date()
     most = max([*scored.values(), 1])
     step = _WIDE / days
     bars = []
@@ -45,9 +47,9 @@ def draw_activity(look: Look, name: str) -> Markup:
     )
 
 
-def draw_cost(look: Look) -> Markup | None:
+def draw_cost(found: QualityReport, decisions: Sequence[DecisionRecord]) -> Markup | None:
     """Draw what a row cost by day: estimated as a band, realised as points, promotions marked; None if not known."""
-    parts = [part for version in look.quality.versions for part in version.days if part.day is not None]
+    parts = [part for version in found.versions for part in version.days if part.day is not None]
     told = [part for part in parts if "cost_per_row" in part.estimated]
     known = [part for part in parts if "cost_per_row" in part.realised]
     if not told and not known:
@@ -55,18 +57,19 @@ def draw_cost(look: Look) -> Markup | None:
     values = [value for part in told for value in _bounds(part)]
     values += [part.realised["cost_per_row"].value for part in known]
     span = axes.domain(sorted(values), zero=True)
-    window = (look.quality.as_of - timedelta(days=look.quality.days), look.quality.as_of)
+    window = (found.as_of - timedelta(days=found.days), found.as_of)
     frame = axes.make_frame(
         (window[0].timestamp(), window[1].timestamp() + 43200), span, axes.ticks(*span), _BOTTOM, _TOP
     )
+    made = _list_promotions(decisions, window)
     dates = [(at.timestamp(), text) for at, text in axes.moments(*window)]
     return axes.svg(
         "cost-by-day",
         "Cost per row by day",
-        f"{len(told)} days with an estimate, {len(known)} with labels, {len(_promotions(look))} promotions",
+        f"{len(told)} days with an estimate, {len(known)} with labels, {len(made)} promotions",
         _HEIGHT,
         axes.draw_axes(frame, dates, axes.ticks(*span), "", "cost per row"),
-        *_promotion_marks(frame, look),
+        *_promotion_marks(frame, made),
         *(_interval(frame, part) for part in told),
         *(_realised(frame, part) for part in known),
     )
@@ -102,19 +105,19 @@ def _realised(frame: axes.Frame, part: Part) -> Markup:
     return element("circle", said, cx=frame.x(_at(part)), cy=frame.y(value), r=3.0, class_="mark-point")
 
 
-def _promotions(look: Look) -> Sequence[tuple[datetime, str]]:
-    since = look.quality.as_of - timedelta(days=look.quality.days)
-    made = [
+def _list_promotions(
+    decisions: Sequence[DecisionRecord], window: tuple[datetime, datetime]
+) -> Sequence[tuple[datetime, str]]:
+    return [
         (each.decided_at, f"v{each.version}")
-        for each in reversed(look.decisions)
-        if each.outcome.changes_champion and since <= each.decided_at <= look.quality.as_of
+        for each in reversed(decisions)
+        if each.outcome.changes_champion and window[0] <= each.decided_at <= window[1]
     ]
-    return made
 
 
-def _promotion_marks(frame: axes.Frame, look: Look) -> list[Markup]:
+def _promotion_marks(frame: axes.Frame, made: Sequence[tuple[datetime, str]]) -> list[Markup]:
     marks, taken = [], -1e9
-    for at, text in _promotions(look):
+    for at, text in made:
         x = frame.x(at.timestamp())
         marks.append(element("line", element("title", f"{at:%Y-%m-%d}: {text} came into service"), x1=x,
                              y1=frame.bottom, x2=x, y2=frame.top - 4, class_="served"))  # fmt: skip

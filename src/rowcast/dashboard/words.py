@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rowcast.dashboard.looks import LeadingRow, Look
+from rowcast.dashboard.kept import BeingRead
+from rowcast.dashboard.looks import LeadingRow, Look, Parts
 from rowcast.formatting import number, percent
 from rowcast.models.reference_range import format_range
+from rowcast.quality_report import QualityReport
 from rowcast.store.records import RunRecord, RunStatus, StepStatus
 
 _STATES = {"done": "good", "running": "quiet", "partial": "warn"}
@@ -43,31 +45,32 @@ def state_of_status(status: RunStatus | StepStatus) -> str:
     return _STATES.get(str(status), "bad")
 
 
-def rank(look: Look) -> tuple[int, int, int, str]:
+def rank(look: Look, parts: Parts) -> tuple[int, int, int, str]:
     """Return what jobs are sorted by: what needs a person first."""
     errors = sum(alert.severity == "error" and alert.acknowledged is None for alert in look.standing)
-    return (-errors, -len(look.status.needs_a_person), -look.status.rows.pending, look.name)
+    pending = 0 if isinstance(parts.rows, BeingRead) else parts.rows.pending
+    return (-errors, -len(look.needs), -pending, look.name)
 
 
-def state_of(look: Look) -> tuple[str, str]:
+def state_of(look: Look, parts: Parts) -> tuple[str, str]:
     """Return how a job is in a few words, and as good, warn or bad."""
-    needs = len(look.status.needs_a_person)
-    if not look.status.rows.holds:
+    needs = len(look.needs)
+    if parts.audit is not None and not parts.audit[1].holds:
         return "the audit does not hold", "bad"
     if not needs:
         return "all well", "good"
     is_bad = (
         any(alert.severity == "error" and alert.acknowledged is None for alert in look.standing)
-        or look.status.champion is None
+        or look.champion is None
     )
-    run = look.status.last_run
+    run = look.last_run
     is_bad = is_bad or (run is not None and run.status in _BAD_RUNS)
     return f"{needs} to look at", "bad" if is_bad else "warn"
 
 
-def costs(look: Look) -> tuple[str, float, dict[str, float]] | None:
+def costs(found: QualityReport) -> tuple[str, float, dict[str, float]] | None:
     """Return realised or else estimated, the cost of a row in the window, and what it is beside; None if not known."""
-    labelled = [(each.whole, each.whole.labelled) for each in look.quality.versions if each.whole.labelled]
+    labelled = [(each.whole, each.whole.labelled) for each in found.versions if each.whole.labelled]
     known = [(part, rows) for part, rows in labelled if "cost_per_row" in part.realised]
     if known:
         total = sum(rows for _, rows in known)
@@ -77,17 +80,21 @@ def costs(look: Look) -> tuple[str, float, dict[str, float]] | None:
             if all(name in part.trivial for part, _ in known)
         }
         return "realised", sum(part.realised["cost_per_row"].value * rows for part, rows in known) / total, beside
-    told = [each.whole for each in look.quality.versions if "cost_per_row" in each.whole.estimated]
+    told = [each.whole for each in found.versions if "cost_per_row" in each.whole.estimated]
     if not told:
         return None
     rows = sum(part.rows for part in told)
     return "estimated", sum(part.estimated["cost_per_row"].value * part.rows for part in told) / rows, {}
 
 
-def describe_window(look: Look) -> str:
+def describe_window(until: datetime, days: int) -> str:
     """Return which days figures are of."""
-    first = look.quality.as_of - timedelta(days=look.quality.days)
-    return f"{first:%Y-%m-%d} to {look.quality.as_of:%Y-%m-%d}"
+    return f"{until - timedelta(days=days):%Y-%m-%d} to {until:%Y-%m-%d}"
+
+
+def describe_reading(part: BeingRead) -> str:
+    """Return what a page says in place of what is not there yet."""
+    return f"Being read for {seconds(round(part.seconds, 1))}. The page renews itself."
 
 
 def describe_value(value: Any) -> str:

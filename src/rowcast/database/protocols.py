@@ -230,6 +230,10 @@ class Admin(Protocol):
         """Return whether the table exists, as far as this user can see."""
         ...
 
+    def has_index(self, table: sa.Table, column: str) -> bool:
+        """Return whether an index of a table that is there begins with a column."""
+        ...
+
     def count_bytes(self, table: sa.Table) -> int:
         """Return how much room a table takes, its indexes included; 0 where it is not there."""
         ...

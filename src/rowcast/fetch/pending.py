@@ -30,6 +30,15 @@ class Overdue:
     oldest: datetime | None  # the event of the oldest
 
 
+@dataclass(frozen=True)
+class Waiting:
+    """Usable rows that the store holds nothing of."""
+
+    pending: int  # in scope
+    out_of_scope: int
+    oldest_h: float | None  # hours since the event of the oldest pending row; None where none has begun, or has a time
+
+
 class Pending:
     """Rows that the store holds neither a prediction nor a quarantined row for, and whose results it did not forget."""
 
@@ -112,21 +121,24 @@ class Pending:
         found = sa.select(*bounds, staged.c.gap, *numbers).where(*self._absent(staged)).subquery("numbered")
         return found, [column for column in found.c if column.name.startswith(RENDERED)]
 
-    def find_oldest_age(self, scope: Scope, now: datetime) -> float | None:
-        """Return the hours since the oldest event that is pending at a moment; None without such a row or a time."""
+    def count_waiting(self, scope: Scope, now: datetime) -> Waiting:
+        """Return how many usable rows the store holds nothing of, and how old the oldest pending one is at a moment."""
         source, table = self.source, self.source.table()
-        if source.time is None or not scope.is_fixed:
-            return None
-        age = source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)).label("age")
-        parts = [source.has_unique_key(table), source.is_due(scope, now)]
-        if self.rows.together:
-            statement = source.select(sa.func.max(age).label("oldest"), table=table)
-            found = self.store.scalar(statement.where(*parts, *self._absent(table)))
-        else:
-            chosen = source.select(*select_key(source, self.store), age, table=table).where(*parts)
-            staged = self.rows.stage(chosen, {"age": sa.Double})
-            found = self.store.scalar(sa.select(sa.func.max(staged.c.age).label("oldest")).where(*self._absent(staged)))
-        return None if found is None else float(found)
+        in_scope = source.in_scope(scope) if scope.is_fixed else sa.false()
+        age: sa.ColumnElement[Any] = sa.cast(sa.null(), sa.Double)
+        if source.time is not None:
+            age = sa.cast(source.db.sql.hours_between(source.event_time(), source.db.sql.instant(now)), sa.Double)
+        beside = [sa.case((in_scope, 1), else_=0).label("rowcast.in_scope"), age.label("rowcast.age")]
+        rows = self.rows.select_keys([source.usable(table)], table, *beside)
+        waits = rows.c["rowcast.in_scope"] == 1
+        pending = sa.cast(sa.func.coalesce(sa.func.sum(sa.case((waits, 1), else_=0)), 0), sa.BigInteger)
+        oldest = sa.func.max(sa.case((waits, rows.c["rowcast.age"])))
+        figures: list[sa.ColumnElement[Any]] = [sa.func.count().label("n"), pending.label("pending")]
+        counted = sa.select(*figures, oldest.label("oldest")).select_from(rows)
+        [found] = self.store.rows(counted.where(*self._absent(rows)))
+        oldest_h = found["oldest"]
+        is_there = oldest_h is not None and oldest_h >= 0  # a row of the future waits for its time
+        return Waiting(found["pending"], found["n"] - found["pending"], float(oldest_h) if is_there else None)
 
     def count_before(self, scope: Scope, now: datetime, before: datetime) -> Overdue:
         """Return how many rows in scope are pending whose event is before a moment, and when the oldest of them was."""

@@ -165,7 +165,7 @@ def _later(db: Database, statement: sa.Update) -> str:
 
 
 def _list_lacking(db: Database, tables: Iterable[sa.Table]) -> list[str]:
-    """The statements that add the columns which tables were made without; all of them may be NULL."""
+    """The statements that add what tables were made without: columns that may be NULL, and indexes."""
     found = []
     for table in tables:
         everything: sa.Select[Any] = sa.select(sa.literal_column("*")).select_from(table)
@@ -173,6 +173,8 @@ def _list_lacking(db: Database, tables: Iterable[sa.Table]) -> list[str]:
         found += [
             _add_column(db, table, column.name) for column in table.c if column.nullable and column.name not in there
         ]
+        lacking = [each for each in _indexes(table) if not db.admin.has_index(table, each.columns[0].name)]
+        found += [_add_index(db, index) for index in lacking]
     return found
 
 
@@ -180,6 +182,10 @@ def _add_column(db: Database, table: sa.Table, column: str) -> str:
     """The statement that adds a column as tables.py declares it; it must still do so in later versions."""
     name = db.dialect.identifier_preparer.format_table(table)
     return f"ALTER TABLE {name} ADD {sa.schema.CreateColumn(table.c[column]).compile(dialect=db.dialect)}"
+
+
+def _add_index(db: Database, index: sa.Index) -> str:
+    return str(sa.schema.CreateIndex(index).compile(dialect=db.dialect))
 
 
 # From each version to the next, the statements that lead there; the tables that are missing are made afterwards.
@@ -290,7 +296,7 @@ def ddl(db: Database, tables: Tables, own: JobTables, schema: str) -> list[str]:
         missing = [table for table in (*tables.shared, *own.all) if not db.admin.has_table(table)]
     for table in missing:
         statements.append(str(sa.schema.CreateTable(table).compile(dialect=db.dialect)).strip())
-        statements += [str(sa.schema.CreateIndex(index).compile(dialect=db.dialect)) for index in _indexes(table)]
+        statements += [_add_index(db, index) for index in _indexes(table)]
         statements += db.admin.table_ddl(table)
     if found != VERSION:
         insert = tables.version.insert().values(version=VERSION, created_at=sa.func.current_timestamp())

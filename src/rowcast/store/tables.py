@@ -328,7 +328,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
     """A job's own tables; `key` are the source's key columns as this store declares them."""
     prefix = f"{schema}_" if db.dialect.name == "sqlite" else ""
 
-    def table(name: str, *columns: sa.Column[Any] | sa.PrimaryKeyConstraint) -> sa.Table:
+    def table(name: str, *columns: sa.Column[Any] | sa.PrimaryKeyConstraint | sa.Index) -> sa.Table:
         keys = [sa.Column(column.name, RawType(column.type), primary_key=True, autoincrement=False) for column in key]
         # With a rowid, SQLite would let nothing but integers into a key that the source declares INTEGER.
         options: dict[str, Any] = {"extend_existing": True, "sqlite_with_rowid": False, "info": {"many_rows": True}}
@@ -353,6 +353,7 @@ def job_tables(db: Database, shared: Tables, schema: str, job: str, key: Sequenc
                 {"model_version": sa.Integer, **lineage, "scored_at": Instant, "row_hash": big, **scored, **explained},
                 nullable=["threshold", *explained],
             ),
+            sa.Index(None, "run_id"),  # what the newest runs scored is found without reading all of it
         ),
         quarantine=table("quarantine", *columns({**lineage, "quarantined_at": Instant, "row_hash": big, **set_aside})),
         history=table(

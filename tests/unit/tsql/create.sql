@@ -251,6 +251,8 @@ CREATE TABLE [rowcast].[wafers_prediction] (
 	CONSTRAINT [pk_wafers_prediction] PRIMARY KEY ([lot], [slot])
 );
 
+CREATE INDEX [ix_rowcast_wafers_prediction_run_id] ON [rowcast].[wafers_prediction] ([run_id]);
+
 ALTER TABLE [rowcast].[wafers_prediction] SET (LOCK_ESCALATION = DISABLE);
 
 CREATE TABLE [rowcast].[wafers_quarantine] (

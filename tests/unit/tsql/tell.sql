@@ -85,18 +85,3 @@ SELECT [metric].[step], [metric].[name], [metric].[value]
 FROM [rowcast].[metric] 
 WHERE [metric].[run_id] = ? ORDER BY [metric].[step], [metric].[name]
 -- 3;
-
-SELECT max(DATEDIFF_BIG(microsecond, CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)), CAST(N'2026-05-01T06:00:00.000000' AS DATETIME2(6))) / (3.6e9 + 0.0)) AS [oldest] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
-WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
-FROM (SELECT [lot], [slot] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
-HAVING COUNT_BIG(*) > ?) AS [d] 
-WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) BETWEEN CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'2026-05-01T06:00:00.000000' AS DATETIME2(6)) AND NOT (EXISTS (SELECT ? AS [anon_2] 
-FROM [rowcast].[wafers_prediction] 
-WHERE [s].[lot] = [wafers_prediction].[lot] AND [s].[slot] = [wafers_prediction].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_3] 
-FROM [rowcast].[wafers_quarantine] 
-WHERE [s].[lot] = [wafers_quarantine].[lot] AND [s].[slot] = [wafers_quarantine].[slot])) AND NOT (EXISTS (SELECT ? AS [anon_4] 
-FROM [rowcast].[wafers_forgotten] 
-WHERE [s].[lot] = [wafers_forgotten].[lot] AND [s].[slot] = [wafers_forgotten].[slot]))
--- 1, 1, 1, 1, 1;

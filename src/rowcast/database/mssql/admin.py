@@ -102,6 +102,15 @@ class MSSQLAdmin:
 
     # The store's tables
 
+    def has_index(self, table: sa.Table, column: str) -> bool:
+        found = self._db.query(
+            "SELECT TOP 1 1 AS one FROM sys.index_columns AS ic"  # noqa: S608
+            " JOIN sys.columns AS c ON c.object_id = ic.object_id AND c.column_id = ic.column_id"
+            f" WHERE ic.object_id = OBJECT_ID({tsql.quote_text(tsql.quote_table(table))})"
+            f" AND ic.key_ordinal = 1 AND c.name = {tsql.quote_text(column)}"
+        )
+        return bool(found.num_rows)
+
     def count_bytes(self, table: sa.Table) -> int:
         found = self._db.query(
             "SELECT COALESCE(SUM(a.total_pages), 0) * 8192 AS bytes FROM sys.partitions AS p"  # noqa: S608

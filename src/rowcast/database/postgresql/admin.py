@@ -97,6 +97,14 @@ class PostgreSQLAdmin:
     def _quote(self, name: str) -> str:
         return self._db.dialect.identifier_preparer.quote_identifier(name)
 
+    def has_index(self, table: sa.Table, column: str) -> bool:
+        found = self._db.query(
+            "SELECT 1 AS one FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"  # noqa: S608
+            f" WHERE i.indrelid = {self._find_oid(table.schema, table.name)} AND i.indisvalid"
+            f" AND a.attname = {quote_text(column)} LIMIT 1"
+        )
+        return bool(found.num_rows)
+
     def count_bytes(self, table: sa.Table) -> int:
         oid = self._find_oid(table.schema, table.name)
         if oid is None:

@@ -102,6 +102,9 @@ class SQLiteAdmin:
     def _quote(self, name: str) -> str:
         return self._db.dialect.identifier_preparer.quote_identifier(name)
 
+    def has_index(self, table: sa.Table, column: str) -> bool:
+        return any(names[0] == column for names, _ in self._read_indexes(table.name))
+
     def count_bytes(self, table: sa.Table) -> int:
         found = self._db.query(
             "SELECT COALESCE(SUM(pgsize), 0) AS bytes FROM dbstat WHERE aggregate = TRUE AND name IN"  # noqa: S608

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -9,7 +10,7 @@ from rowcast.errors import QuarantineError
 from rowcast.source import KeyRange
 from rowcast.store.checksums import digest_rows, seal
 from rowcast.store.ledger.claims import Claims
-from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts
+from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts, StoredRows
 from rowcast.store.records import BatchStatus
 from rowcast.store.signing import Signed
 from rowcast.store.tables import with_constants
@@ -72,6 +73,19 @@ class Publishing(Claims):
         this = sa.and_(table.c.job == self.job, table.c.run_id == run_id, table.c.status == BatchStatus.PUBLISHED)
         found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
         return RowCounts(len(found), sum(row["scored"] for row in found), sum(row["quarantined"] for row in found))
+
+    def count_stored(self) -> StoredRows:
+        """Return how many rows the results are of, by what the batches published and what was moved away since."""
+        batch, history, counts = self.tables.batch, self.own.history, ("scored", "quarantined", "forgotten")
+        sums = [sa.cast(sa.func.coalesce(sa.func.sum(batch.c[name]), 0), sa.BigInteger).label(name) for name in counts]
+        mine = sa.and_(batch.c.job == self.job, batch.c.status.in_((BatchStatus.PUBLISHED, BatchStatus.FORGOTTEN)))
+        by_status = self.db.rows(sa.select(batch.c.status, *sums).where(mine).group_by(batch.c.status))
+        n: sa.Label[Any] = sa.func.count().label("n")
+        moved = {row["was"]: row["n"] for row in self.db.rows(sa.select(history.c.was, n).group_by(history.c.was))}
+        found = {row["status"]: row for row in by_status}
+        published, forgotten = (found.get(each, {}) for each in (BatchStatus.PUBLISHED, BatchStatus.FORGOTTEN))
+        scored, quarantined = (published.get(name, 0) - moved.get(name, 0) for name in ("scored", "quarantined"))
+        return StoredRows(scored, quarantined, forgotten.get("forgotten", 0))
 
     def find_published(self, batch_id: int, worker: str) -> RowCounts | None:
         """Return the counts of a batch that this worker published and did not hear of; None where it did not."""

@@ -73,6 +73,15 @@ class RowCounts:
 
 
 @dataclass(frozen=True)
+class StoredRows:
+    """Rows that the store holds a result of, or held one."""
+
+    scored: int
+    quarantined: int
+    forgotten: int
+
+
+@dataclass(frozen=True)
 class OldBatch:
     """A published batch whose results are to be forgotten."""
 

@@ -1,0 +1,176 @@
+"""python -m benchmarks.pages [--rows 5000000] [--sensors 20]: how long the dashboard's pages take on PostgreSQL.
+
+A job of two years that has run each day, and 100 tools. The model and the first run are rowcast's own work; the later
+days are copied from it by SQL. Each page is asked for as the first after a start, and once more at once.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from postgres import Server
+
+from benchmarks.serve import free_port
+from rowcast.config import load
+from rowcast.database import connect
+from rowcast.job.opening import Job, open_job
+from rowcast.report import table
+
+DAYS, TOOLS = 730, 100
+TRAINED, SCORED = 90, 91  # days after the first on which the model is trained, and the first run scores
+CONFIG = """
+[source]
+url = "{url}"
+table = "wafers"
+key = ["wafer"]
+time = "measured_at"
+label = "failed"
+label_delay = "7d"
+[model]
+max_train_rows = 5000
+[infer]
+batch_rows = 1000000
+[monitor]
+group_by = "tool"
+"""
+JOB = "/dashboard/jobs/wafers"
+PAGES = ("/dashboard", JOB, f"{JOB}/charts", f"{JOB}/drift", f"{JOB}/column?name=s1", f"{JOB}/row?key=4000000")
+COMMANDS = ("status", "quality", "audit")
+
+
+def main() -> None:
+    """Build the store, and ask for each page and command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument("--sensors", type=int, default=20)
+    asked = parser.parse_args()
+    server = Server()
+    server.start()
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            (folder / "rowcast.toml").write_text(CONFIG.format(url=server.url("postgres")))
+            _build(folder, asked.rows, asked.sensors)
+            print(f"{asked.rows:,} rows of {asked.sensors} sensors and {TOOLS} tools, {DAYS} daily runs")
+            print(table(list(_ask(folder)), ["page", "first s", "again s", "kB"]))
+            print(table([_time(folder, command) for command in COMMANDS], ["command", "seconds"]))
+    finally:
+        server.stop()
+
+
+def _build(folder: Path, rows: int, sensors: int) -> None:
+    """Fill the source, train, score the first day, and copy it to the others."""
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(days=DAYS)
+    settings = load(folder / "rowcast.toml")
+    db = connect(settings.source_url)
+    names = [f"s{number}" for number in range(1, sensors + 1)]
+    values = ", ".join(f"(random() + {number} * 0.01)::float8 AS {name}" for number, name in enumerate(names))
+    moment = f"timestamptz '{start.isoformat()}' + i * interval '{DAYS * 86_400 / rows} seconds'"
+    label = f"CASE WHEN i < {rows * (1 - 7 / DAYS)} THEN (s1 + 0.2 * random() > 1.0)::int END"
+    sql = (
+        f"CREATE TABLE wafers AS SELECT i::int AS wafer, {moment} AS measured_at, 'T' || i % {TOOLS} AS tool, "
+        f"{', '.join(names)}, {label} AS failed FROM (SELECT i, {values} FROM generate_series(1, {rows}) i) made"
+    )
+    for statement in (sql, "ALTER TABLE wafers ADD PRIMARY KEY (wafer)", "ANALYZE wafers"):
+        db.execute(sa.text(statement))
+    db.close()
+    for command, day in (("retrain", TRAINED), ("infer", SCORED)):
+        as_of = (start + timedelta(days=day)).isoformat()
+        subprocess.run(
+            [sys.executable, "-m", "rowcast", command, "--as-of", as_of],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+    with open_job(settings) as job:
+        [first] = job.runs.newest(1)
+        _copy_runs(job, first.run_id, start)
+
+
+def _copy_runs(job: Job, first: int, start: datetime) -> None:
+    """A run each day after the first: rows with scores of chance; steps, figures and profiles as they were."""
+    tables, own, days = job.tables, job.own, DAYS - SCORED
+    day = sa.select(sa.func.generate_series(1, days).label("number")).subquery("day")
+    later = day.c.number
+    moved = {"run_id": lambda column: column + later, "batch_id": lambda column: column + later}
+    as_of = sa.literal(start + timedelta(days=SCORED)) + later * sa.text("interval '1 day'")
+    moved |= dict.fromkeys(("started_at", "finished_at", "as_of", "recorded_at"), lambda _: as_of)
+    moved["lease_until"] = lambda _: sa.null()
+    for each in (tables.run, tables.step, tables.metric, tables.profile, tables.batch):
+        values = [moved.get(column.name, lambda same: same)(column).label(column.name) for column in each.c]
+        chosen = sa.select(*values).select_from(each.join(day, sa.true())).where(each.c.run_id == first)
+        _insert(job, each, chosen)
+    table, source = own.prediction, sa.table("wafers", sa.column("wafer"), sa.column("measured_at"))
+    passed = sa.extract("epoch", source.c.measured_at - sa.literal(start)) / 86_400
+    number = sa.cast(sa.func.ceil(passed), sa.BigInteger) - SCORED
+    like = sa.select(table).limit(1).subquery("like")
+    score = sa.func.random()
+    own_values: dict[str, Any] = {column.name: like.c[column.name] for column in table.c}
+    batch = sa.select(sa.func.min(tables.batch.c.batch_id)).where(tables.batch.c.run_id == first).scalar_subquery()
+    own_values |= {"wafer": source.c.wafer, "run_id": first + number, "batch_id": batch + number, "score": score}
+    own_values |= {"predicted": sa.cast(score > 0.8, sa.Integer), "scored_at": source.c.measured_at}
+    chosen = sa.select(*[value.label(name) for name, value in own_values.items()]).select_from(
+        source.join(like, sa.true())
+    )
+    _insert(job, table, chosen.where(number > 0).order_by(source.c.wafer))
+    counted = sa.select(sa.func.count()).where(table.c.batch_id == tables.batch.c.batch_id).scalar_subquery()
+    job.store.execute(tables.batch.update().values(scored=counted, quarantined=0).where(tables.batch.c.run_id > first))
+    job.store.execute(sa.text("ANALYZE"))
+
+
+def _insert(job: Job, into: sa.Table, chosen: sa.Select[Any]) -> None:
+    job.store.execute(into.insert().from_select([column.name for column in into.c], chosen))
+
+
+def _ask(folder: Path) -> Iterator[dict[str, str]]:
+    for path in PAGES:
+        with _dashboard(folder) as (connection, cookie):
+            found = {"page": path}
+            for name in ("first s", "again s"):
+                began = time.perf_counter()
+                connection.request("GET", path, headers={"cookie": cookie})
+                answer = connection.getresponse()
+                body = answer.read()
+                found[name] = f"{time.perf_counter() - began:.2f}"
+                assert answer.status == 200, body
+            yield {**found, "kB": f"{len(body) / 1000:.0f}"}
+
+
+@contextmanager
+def _dashboard(folder: Path) -> Iterator[tuple[HTTPConnection, str]]:
+    """A dashboard that has just started, and a session of it."""
+    port = free_port()
+    command = [sys.executable, "-m", "rowcast", "dashboard", "--no-open", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert process.stdout is not None
+        said = re.search(r"(/dashboard/login/\S+)", process.stdout.readline())
+        assert said is not None
+        connection = HTTPConnection("127.0.0.1", port, timeout=600)
+        connection.request("GET", said.group(1))
+        answer = connection.getresponse()
+        answer.read()
+        yield connection, answer.headers["set-cookie"].split(";")[0]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _time(folder: Path, command: str) -> dict[str, str]:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "rowcast", command], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return {"command": f"rowcast {command}", "seconds": f"{time.perf_counter() - began:.1f}"}
+
+
+if __name__ == "__main__":
+    main()
