@@ -35,7 +35,7 @@ table = "wafers"
 key = ["wafer"]
 time = "measured_at"
 label = "failed"
-label_delay = "7d"
+label_delay = "10m"
 [model]
 max_train_rows = 5000
 [infer]

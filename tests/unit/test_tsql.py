@@ -342,7 +342,6 @@ def count(fab: Fab) -> None:
     fab.server.answers("COUNT_BIG", {ANY: 0})
     audit(fab.job)
     fab.server.answers("[rowcast.age]", {"n": 3, "pending": 2, "oldest": 1.5})
-    fab.server.answers("[unusable]", {"n": 3, "unusable": 0})
     fab.server.answers(
         "GROUP BY [rowcast].[batch].[status]", {"status": "published", "scored": 2, "quarantined": 0, "forgotten": 0}
     )

@@ -24,23 +24,46 @@ def page(report: ChartsReport) -> str:
 
 def sections(report: ChartsReport) -> list[Markup | None]:
     """Return the header and the sections, for a file or for a page that has others too."""
-    charts, group_by = report.charts, report.group_by
-    window = _window(report)
-    named = {id(chart): f"chart-{place}" for place, chart in enumerate(charts)}
-    figures = list(dict.fromkeys((chart.what, chart.is_column) for chart in charts))
+    named = {id(chart): f"chart-{place}" for place, chart in enumerate(report.charts)}
+    broken = _list_broken(report, {chart: f"#{name}" for chart, name in named.items()})
+    return [_header(report), broken, *_by_figure(report, report.charts, named)]
+
+
+def leaf(report: ChartsReport, place: int, most: int, where: str) -> list[Markup | None]:
+    """Return one of several pages of at most so many charts: those that break a rule come first.
+
+    `where` is what the addresses of these pages begin with; `place` counts from 1.
+    """
+    ranked = sorted(report.charts, key=lambda chart: not chart.points[-1].broken)
+    named = {id(chart): f"chart-{number}" for number, chart in enumerate(ranked)}
+    links = {id(chart): f"{where}page={number // most + 1}#chart-{number}" for number, chart in enumerate(ranked)}
+    begin, shown = (place - 1) * most, ranked[(place - 1) * most : place * most]
+    turned = [(place - 1, "Previous")] if place > 1 else []
+    turned += [(place + 1, "Next")] if begin + most < len(ranked) else []
+    said = f"Charts {begin + 1:,} to {begin + len(shown):,} of {len(ranked):,}, those that break a rule first."
+    inner = [element("a", text, href=f"{where}page={other}") for other, text in turned]
+    turn = element("nav", element("p", said), *inner, aria_label="Pages", class_="sections") if turned else None
+    broken = _list_broken(report, links) if place == 1 else None
+    return [_header(report), broken, turn, *_by_figure(report, shown, named), turn if shown else None]
+
+
+def _by_figure(report: ChartsReport, charts: Sequence[Chart], named: dict[int, str]) -> list[Markup]:
+    """Return a section for each figure that is charted, or one where rows are not grouped."""
+    window, group_by = _window(report), report.group_by
+    sections: dict[tuple[str, bool] | None, list[Chart]] = {}
+    for chart in charts:
+        sections.setdefault((chart.what, chart.is_column) if group_by else None, []).append(chart)
     found = []
-    for what, is_column in figures if group_by else []:
-        drawn = [
-            _draw(each, window, named[id(each)]) for each in charts if (each.what, each.is_column) == (what, is_column)
-        ]
-        heading = (
-            [element("code", what), f", mean by {group_by}"] if is_column else [f"{what} by {group_by}".capitalize()]
-        )
+    for figure, these in sections.items():
+        heading: list[object] = ["All rows"]
+        if figure is not None:
+            what, is_column = figure
+            heading = [f"{what} by {group_by}".capitalize()]
+            if is_column:
+                heading = [element("code", what), f", mean by {group_by}"]
+        drawn = [_draw(each, window, named[id(each)]) for each in these]
         found.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
-    if charts and not group_by:
-        drawn = [_draw(each, window, named[id(each)]) for each in charts]
-        found.append(element("section", element("h2", "All rows"), element("div", *drawn, class_="pair")))
-    return [_header(report, window), _list_broken(charts, named, group_by), *found]
+    return found
 
 
 def excerpt(report: ChartsReport, where: str, most: int = 2) -> list[Markup]:
@@ -64,8 +87,8 @@ def _window(report: ChartsReport) -> tuple[date, date]:
     return (counted.first, counted.date(report.days - 1))
 
 
-def _header(report: ChartsReport, window: tuple[date, date]) -> Markup:
-    charts = report.charts
+def _header(report: ChartsReport) -> Markup:
+    charts, window = report.charts, _window(report)
     broken = sum(bool(chart.points[-1].broken) for chart in charts)
     said = f"{broken} of {len(charts)} charts break a rule on their last day." if charts else "No row has been scored."
     learning = sum(chart.points[-1].limits is None for chart in charts)
@@ -116,12 +139,12 @@ def _legend() -> Markup:
     )
 
 
-def _list_broken(charts: Sequence[Chart], named: dict[int, str], group_by: str | None) -> Markup | None:
+def _list_broken(report: ChartsReport, links: dict[int, str]) -> Markup | None:
     """What is so now, at a glance."""
-    rows = _broken_rows(charts, {chart: f"#{name}" for chart, name in named.items()})
+    rows = _broken_rows(report.charts, links)
     if not rows:
         return None
-    broken = parts.compact_table(_broken_headings(group_by), rows, numbers=(2, 3))
+    broken = parts.compact_table(_broken_headings(report.group_by), rows, numbers=(2, 3))
     return element("section", element("h2", "Broken now"), broken)
 
 

@@ -13,6 +13,7 @@ from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, find_share_below, share_out
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.dashboard.kept import BeingRead
 from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import picture, table
@@ -21,11 +22,16 @@ from rowcast.formatting import number, percent
 
 _BINS = 30
 _MOST = 20  # categories
+_DRAWN = 12  # charts
 _HEIGHT, _TOP, _BOTTOM = 240.0, 20.0, 205.0
 
 
 def column_page(
-    found: ColumnLook, drift: DriftReport, charts: ChartsReport | None, viewer: Viewer, marked: float | None = None
+    found: ColumnLook,
+    drift: DriftReport,
+    charts: ChartsReport | BeingRead | None,
+    viewer: Viewer,
+    marked: float | None = None,
 ) -> str:
     """Return the page; `charts` is None where the job names no time. `marked` is a row's value, to be shown in it."""
     mine = [describe_series(state) for state in drift.series if state.series.column == found.name]
@@ -201,11 +207,13 @@ def _mark(frame: axes.Frame, value: float) -> Markup:
     return element("line", said, x1=x, y1=frame.bottom, x2=x, y2=frame.top, class_="served")
 
 
-def _by(charts: ChartsReport | None) -> str:
-    return "By day" if charts is None or charts.group_by is None else f"By day and {charts.group_by}"
+def _by(charts: ChartsReport | BeingRead | None) -> str:
+    return f"By day and {charts.group_by}" if isinstance(charts, ChartsReport) and charts.group_by else "By day"
 
 
-def _groups(found: ColumnLook, charts: ChartsReport | None) -> list[Markup | None]:
+def _groups(found: ColumnLook, charts: ChartsReport | BeingRead | None) -> list[Markup | None]:
+    if isinstance(charts, BeingRead):
+        return [element("p", words.describe_reading(charts), class_="soft")]
     if charts is None:
         said = "There are no control charts: they are of numbers, and need [source] time."
         return [element("p", said, class_="soft")]
@@ -223,7 +231,11 @@ def _groups(found: ColumnLook, charts: ChartsReport | None) -> list[Markup | Non
         for each in mine
     ]
     headings = [charts.group_by or "", "rows", "last day", "between 3 sigma", "rule broken"]
-    return [table(headings, rows, (1, 2, 3)), *draw_charts(replace(charts, charts=mine))]
+    drawn = sorted(mine, key=lambda each: not each.points[-1].broken)[:_DRAWN]
+    all_of_it = element("a", f"All {len(mine):,} charts", href=link(found.job, "charts", column=found.name))
+    more = element("p", f"{_DRAWN} of them are drawn, those that break a rule first. ", all_of_it)
+    listed = table(headings, rows, (1, 2, 3))
+    return [listed, more if len(mine) > _DRAWN else None, *draw_charts(replace(charts, charts=tuple(drawn)))]
 
 
 def _drift(found: Sequence[dict[str, object]]) -> list[Markup]:

@@ -193,13 +193,12 @@ class Dashboard:
             case ["audit"]:
                 return lambda: self._audit_page(job, viewer)
             case ["charts"]:
-                columns = tuple(query.get("column", ()))
-                return lambda: as_html(charts_page(self._charts(job, columns), viewer))
+                return lambda: self._charts_page(job, query, viewer)
             case ["drift"]:
                 return lambda: as_html(drift_page(self._drift(job), viewer))
             case ["column"]:
                 name, value = query.get("name", [""])[0], _read_number(query.get("value", [""])[0])
-                return lambda: as_html(self._column_page(job, name, viewer, value))
+                return lambda: self._column_page(job, name, viewer, value)
             case ["row"]:
                 key = tuple(each.strip() for each in query.get("key", ()))
                 return lambda: as_html(row_page(looks.look_at_row(settings, key), viewer))
@@ -222,11 +221,10 @@ class Dashboard:
     def _begin(self, job: ServedJob, *, with_charts: bool) -> Begun:
         """Begin to read what takes long of a job."""
         name, settings = job.name, job.settings
-        charts = self._kept.begin((name, "charts"), partial(looks.look_at_charts, settings)) if with_charts else None
         return Begun(
             self._kept.begin((name, "rows"), partial(looks.count_rows, settings)),
             self._kept.begin((name, "quality"), partial(looks.look_at_quality, settings)),
-            charts,
+            self._charts(job) if with_charts else None,
         )
 
     def _take(self, job: ServedJob, begun: Begun, until: float) -> Parts:
@@ -238,18 +236,24 @@ class Dashboard:
     def _look(self, job: ServedJob) -> Look:
         return self._kept.get((job.name, "look"), partial(look_at, job.settings))
 
-    def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> ChartsReport:
+    def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> Part[ChartsReport]:
         asked = (job.name, "charts", columns) if columns else (job.name, "charts")
-        return self._kept.get(asked, partial(looks.look_at_charts, job.settings, columns))
+        return self._kept.begin(asked, partial(looks.look_at_charts, job.settings, columns))
+
+    def _charts_page(self, job: ServedJob, query: dict[str, list[str]], viewer: Viewer) -> Response:
+        found = self._charts(job, tuple(query.get("column", ()))).take(self._patience)
+        text = charts_page(job.name, found, query, viewer)
+        return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
     def _drift(self, job: ServedJob) -> DriftReport:
         return self._kept.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
 
-    def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> str:
+    def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> Response:
         found = self._kept.get((job.name, "column", name), partial(look_at_column, job.settings, name))
         has_charts = job.settings.source.time is not None and isinstance(found.edges, Numbers)
-        charts = self._charts(job, (name,)) if has_charts else None
-        return column_page(found, self._drift(job), charts, viewer, value)
+        charts = self._charts(job, (name,)).take(self._patience) if has_charts else None
+        text = column_page(found, self._drift(job), charts, viewer, value)
+        return as_html(text, 200, [RENEWED] if isinstance(charts, BeingRead) else [])
 
     def _count_waiting(self, job: ServedJob) -> RowPlaces | None:
         rows = self._kept.begin((job.name, "rows"), partial(looks.count_rows, job.settings)).take(self._patience)

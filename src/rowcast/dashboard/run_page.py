@@ -1,10 +1,14 @@
 """The pages of a run, of drift and of charts."""
 
-from rowcast.charts.page import sections as chart_sections
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from rowcast.charts.page import leaf
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import progress
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.dashboard.kept import BeingRead
 from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, table
@@ -13,6 +17,7 @@ from rowcast.formatting import number, percent
 from rowcast.store.records import RunStatus
 
 _MOST = 100  # series
+_CHARTS = 40  # on a page
 _LEVELS = {"warning": "warn", "error": "bad"}
 
 
@@ -121,9 +126,19 @@ def _cell(job: str, name: str, value: object) -> object:
     return "-" if value is None else words.describe_value(value)
 
 
-def charts_page(found: ChartsReport, viewer: Viewer) -> str:
-    """Return the page of control charts."""
-    content = chart_sections(found)
-    return page(
-        f"Control charts, {found.job}", viewer, *content, crumbs=[(found.job, link(found.job)), ("Charts", None)]
-    )
+def charts_page(job: str, found: ChartsReport | BeingRead, query: Mapping[str, Sequence[str]], viewer: Viewer) -> str:
+    """Return one page of the control charts that a query asks for."""
+    if isinstance(found, BeingRead):
+        content: Sequence[Markup | None] = [
+            element("h1", "Control charts"),
+            element("p", words.describe_reading(found)),
+        ]
+    else:
+        asked = urlencode([("column", each) for each in query.get("column", ())])
+        content = leaf(found, _read_place(query), _CHARTS, f"{link(job, 'charts')}?{f'{asked}&' if asked else ''}")
+    return page(f"Control charts, {job}", viewer, *content, crumbs=[(job, link(job)), ("Charts", None)])
+
+
+def _read_place(query: Mapping[str, Sequence[str]]) -> int:
+    text = next(iter(query.get("page", ())), "1")
+    return max(1, int(text)) if text.isdecimal() and len(text) < 7 else 1
