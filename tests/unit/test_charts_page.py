@@ -1,5 +1,6 @@
 """The page of control charts: every picture inside its frame, well-formed, and told in words."""
 
+import re
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pictures import is_sound, parsed, texts
 
 from rowcast.charts import words
-from rowcast.charts.page import page
+from rowcast.charts.page import leaf, page
 from rowcast.charts.picture import list_numbered, picture
 from rowcast.charts_report import ChartsReport
 from rowcast.drawing import axes
@@ -170,6 +171,21 @@ def test_the_page_leads_with_what_is_broken_now(group_by: str | None) -> None:
     [link] = root.iter("a")
     assert [each for each in root.iter("div") if f"#{each.get('id')}" == link.get("href")]
     assert len({each.get("id") for each in root.iter() if each.get("id")}) == 2 * 3
+
+
+def test_many_charts_are_several_pages_and_those_that_break_a_rule_come_first() -> None:
+    charts = [made([*QUIET, 10.0], group=f"T{number:02}") for number in range(9)]
+    charts += [made([*QUIET, 30.0], group="T99")]
+    report = ChartsReport("wafers", NOW, DAYS, "UTC", "tool", tuple(charts))
+    pages = ["".join(str(each) for each in leaf(report, place, 4, "charts?") if each) for place in (1, 2, 3, 4)]
+    shown = [re.findall(r"<h3[^>]*>(T\d\d)", text) for text in pages]
+    assert shown == [["T99", "T00", "T01", "T02"], ["T03", "T04", "T05", "T06"], ["T07", "T08"], []]
+    for text, turned in zip(pages, (["2"], ["1", "3"], ["2"], ["3"]), strict=True):
+        assert list(dict.fromkeys(re.findall(r'href="charts\?page=(\d)">', text))) == turned
+    assert "Charts 5 to 8 of 10" in pages[1]
+    assert 'href="charts?page=1#chart-0-figure"' in pages[0]
+    assert 'id="chart-0-figure"' in pages[0]
+    assert "Broken now" not in pages[1]
 
 
 def test_a_page_without_charts_says_why() -> None:

@@ -209,9 +209,9 @@ class Dashboard:
         return None
 
     def _job_page(self, job: ServedJob, viewer: Viewer) -> Response:
-        begun = self._begin(job, with_charts=job.settings.source.time is not None)
-        parts = self._take(job, begun, time.monotonic() + self._patience)
-        look = self._look(job)
+        until = time.monotonic() + self._patience
+        begun, look = self._begin(job, with_charts=job.settings.source.time is not None), self._look(job)
+        parts = self._take(job, begun, until)
         return as_html(job_page(look, parts, viewer), 200, [] if parts.are_complete else [RENEWED])
 
     def _audit_page(self, job: ServedJob, viewer: Viewer) -> Response:
