@@ -242,14 +242,17 @@ WHERE [batch].[job] = ? AND [batch].[status] IN (?, ?) GROUP BY [batch].[status]
 SELECT [wafers_history].[was], COUNT_BIG(*) AS [n] 
 FROM [rowcast].[wafers_history] GROUP BY [wafers_history].[was];
 
-SELECT COUNT_BIG(*) AS [n], CAST(coalesce(sum([each].[unusable]), ?) AS BIGINT) AS [unusable] 
-FROM (SELECT CASE WHEN ([s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s];
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
 FROM (SELECT [lot], [slot] 
 FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
 HAVING COUNT_BIG(*) > ?) AS [d] 
-WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [unusable] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [s]) AS [each]
--- 0, 1, 1, 0, 1;
+WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))
+-- 1, 1;
 
 SELECT COUNT_BIG(*) AS [n], CAST(coalesce(sum(CASE WHEN ([keyed].[rowcast.in_scope] = ?) THEN ? ELSE ? END), ?) AS BIGINT) AS [pending], max(CASE WHEN ([keyed].[rowcast.in_scope] = ?) THEN [keyed].[rowcast.age] END) AS [oldest] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CAST(DATEDIFF_BIG(microsecond, CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)), CAST(N'2026-05-01T06:00:00.000000' AS DATETIME2(6))) / (3.6e9 + 0.0) AS DOUBLE PRECISION) AS [rowcast.age] 
