@@ -42,6 +42,7 @@ class Status:
     service: Service | None
     shadow: tuple[ShadowProgress, ...]  # versions that may take its place
     scope: Scope  # which rows are scored at all
+    predictions: str  # the table that holds the scores, as a query of the store names it
     rows: RowPlaces
     last_run: RunRecord | None
     drift: str | None  # what is known of it, in a few words
@@ -68,6 +69,7 @@ class Status:
             "trained_to": _text(champion.trained_until) if champion else None,
             **{each.role: str(each) for each in self.shadow},
             "scoring_since": self.scope.since or (f"after {_text(self.scope.after)}" if self.scope.is_fixed else None),
+            "predictions": self.predictions,
             "scored": self.rows.scored,
             "quarantined": self.rows.quarantined,
             "pending": self.rows.pending,
@@ -97,6 +99,7 @@ def read_status(job: Job) -> Status:
         service=None if made is None else Service.of(made),
         shadow=shadow_evaluation.measure_progress(job, job.store.now()),
         scope=job.ledger.state().scope,
+        predictions=job.store.dialect.identifier_preparer.format_table(job.own.prediction),
         rows=count_places(job),
         last_run=runs[0] if runs else None,
         drift=drift.state(job, champion),

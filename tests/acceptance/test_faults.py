@@ -111,7 +111,7 @@ def test_wrong_usage_ends_with_2(make_job: MakeJob, arguments: list[str]) -> Non
         (["run", "--as-of", "9999-12-31T23:59:59-01:00"], ["--as-of", "years 1 to 9999"]),
         (["step", "gate", "--as-of", "2026-01-01"], ["data-fetch"]),
         (["runs", "--last", "0"], ["--last"]),
-        (["explain"], ["the key has 1 column(s): wafer"]),
+        (["explain"], ["the key has 1 column: wafer"]),
         (["requeue", "--all", "--changed"], ["or else --all"]),
         (["init", "--url", "sqlite:///x.db"], ["either a table or a query"]),
         (["demo", "--sensors", "5"], ["--sensors"]),

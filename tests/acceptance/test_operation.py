@@ -385,6 +385,7 @@ def test_status_tells_what_is_in_service_and_pending(trained: Job) -> None:
     assert found["last_run"] == "1: retrain done"
     assert found["drift"] == "not looked at yet"
     trained.ok("infer")
+    assert trained.stored(f"SELECT count(*) AS n FROM {found['predictions']}") == [{"n": PENDING}]
     assert trained.ok("status", "--json")["drift"].startswith("told once 40 blocks and runs say what is usual: ")
     trained.shows_no_secret(trained.call("status"), trained.call("status", "--json"))
 
@@ -416,7 +417,7 @@ def test_explain_knows_where_any_row_is(trained: Job) -> None:
 
 
 def test_explain_wants_a_value_for_each_key_column(lite: Job) -> None:
-    assert "the key has 1 column(s): wafer" in lite.refused("explain", "1", "2", code=2)
+    assert "the key has 1 column: wafer" in lite.refused("explain", "1", "2", code=2)
     assert lite.refused("explain", code=2)
 
 

@@ -229,7 +229,7 @@ def test_a_row_that_is_still_bad_is_set_aside_again(scored: Job) -> None:
 def test_what_is_meant_must_be_said(lite: Job) -> None:
     for arguments in ([], ["--all", "--changed"]):
         assert "--all" in lite.refused("requeue", *arguments, code=2)
-    assert "the key has 1 column(s): wafer" in lite.refused("requeue", "1", "2", code=2)
+    assert "the key has 1 column: wafer" in lite.refused("requeue", "1", "2", code=2)
 
 
 def test_requeueing_is_a_run_of_its_own_that_is_not_resumed(lite: Job) -> None:

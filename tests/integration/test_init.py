@@ -278,8 +278,10 @@ def test_names_with_quotes_brackets_line_breaks_and_umlauts_survive(database: Pl
 
 def test_a_missing_table_and_a_look_at_nothing_are_refused(database: Place) -> None:
     database.run("CREATE TABLE t (a INTEGER)")
-    with pytest.raises(SourceError, match="there is no table wafers"):
-        looked(database, "wafers")
+    for name, hint in {"wafers": "it may need its schema", "mes.wafers": "capital letters and spaces count"}.items():
+        with pytest.raises(SourceError, match=f"there is no table {name} in") as caught:
+            looked(database, name)
+        assert hint in caught.value.hint
     with pytest.raises(ConfigError, match="either a table or a query"):
         init.inspect(database.url)
 

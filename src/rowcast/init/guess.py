@@ -75,7 +75,7 @@ _KNOWN = {"pruefzeit", "prüfzeit", "pruefdatum", "prüfdatum", "geprüft", "gep
 _KNOWN |= {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
 _WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
 _SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
-_PERSONAL = "seems to name a person: a model should judge wafers, not people"
+_PERSONAL = "seems to name a person: a model should judge rows, not people"
 _DATED = re.compile(r"(\d{4}([-/])\d\d\2\d\d|\d\d\.\d\d\.\d{4})([ T]\d\d:\d\d|$)")
 _ZONED = re.compile(r"(Z|UTC|GMT|[+-]\d\d(:?\d\d)?)$")
 
@@ -283,7 +283,8 @@ def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
         why = "the only time is part of the key: a query can give it a second name" if inside else ""
         return Pick((), why or "no column looks like a time; without one key order is time order")
     others = [name for name in candidates if name != min(ranked)[3]]
-    return Pick((min(ranked)[3],), "holds times" + (f"; so do {', '.join(others)}" if others else ""))
+    also = f"; so {'does' if len(others) == 1 else 'do'} {', '.join(others)}" if others else ""
+    return Pick((min(ranked)[3],), f"holds times{also}")
 
 
 def _is_zoneless(look: Look, name: str) -> bool:

@@ -25,6 +25,7 @@ from rowcast.database import (
     is_of_texts,
 )
 from rowcast.errors import DatabaseError, SourceError, UsageError
+from rowcast.formatting import count
 from rowcast.source.keys import KeyRange
 from rowcast.source.rows import GROUPED, RENDERED, TIME, is_reserved
 from rowcast.source.scope import Learned, Scope
@@ -214,9 +215,8 @@ class Source:
         """Return a key that a person typed, a text for each column, as the source renders it. Raise UsageError."""
         if len(key) != len(self.key):
             names = ", ".join(column.name for column in self.key)
-            raise UsageError(
-                f"the key has {len(self.key)} column(s): {names}", hint="give one value for each, in this order"
-            )
+            told = f"the key has {count(len(self.key), 'column')}: {names}"
+            raise UsageError(told, hint="give a value for each, in this order")
         ways = list(
             product(*[self.db.sql.interpret_key(text, column) for text, column in zip(key, self.key, strict=True)])
         )

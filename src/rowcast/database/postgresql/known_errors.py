@@ -31,7 +31,7 @@ KNOWN_ERRORS = (
     KnownError("3F000", "missing"),
     KnownError("42601", "syntax", CHECK_QUERY),
     KnownError("42702", "syntax", "name the query's columns, each once: SELECT a.lot, b.x, …"),
-    KnownError("25006", "unreachable", "the server only reads: it is a standby, or is becoming one"),
+    KnownError("25006", "unreachable", "it is a standby, or this user is set to default_transaction_read_only"),
     KnownError("40001", "conflict", "another transaction was in the way; try again"),
     KnownError("40P01", "conflict", "another transaction was in the way; try again"),
     KnownError("53100", "full", "free some space; nothing of the unfinished batch was kept"),
