@@ -26,12 +26,10 @@ _ABOUT = "Each part is counted by a query of its own, all in one snapshot, as 'r
 
 def audit_page(job: str, found: tuple[datetime, Audit] | BeingRead, viewer: Viewer) -> str:
     """Return the page."""
-    content: list[Markup | None] = [
-        element("h1", "Is every row in just one place?"),
-        element("p", _ABOUT, class_="lead"),
-    ]
-    content += [element("p", words.describe_reading(found))] if isinstance(found, BeingRead) else _prove(*found)
-    return page(f"Audit, {job}", viewer, *content, crumbs=[(job, link(job)), ("Audit", None)])
+    opening = element("header", element("h1", "Is every row in just one place?"), element("p", _ABOUT))
+    proof = [element("p", words.describe_reading(found))] if isinstance(found, BeingRead) else _prove(*found)
+    crumbs = [(job, link(job)), ("Audit", None)]
+    return page(f"Audit, {job}", viewer, opening, element("section", *proof), crumbs=crumbs)
 
 
 def _prove(at: datetime, found: Audit) -> list[Markup | None]:
