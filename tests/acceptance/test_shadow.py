@@ -414,7 +414,7 @@ def test_a_promotion_that_holds_is_left_alone_and_the_test_is_on_record(prepared
     levels = [each["evidence"]["level"] for each in job.ok("models", "--json")["promotions"][:2]]
     share = (20 / 28) ** 2  # of the watch's time, of what comes in for it
     assert levels == pytest.approx([0.5 / 2 * 28 / 364 * (1 - share), 0.5 / 2 * 28 / 364 * share], rel=0.01)
-    assert told(job)[2:] == ["info: v2 stays in service, v1 before it was no better, once"] * 2
+    assert told(job)[2:] == ["info: v2 stays in service, v1 before it is not proven better, once"] * 2
     assert job.ok("run", "--as-of", at(LATER + 17 * DAY))["champion"] == "v2"
     assert shadow(job) == {}  # the watch is over
 

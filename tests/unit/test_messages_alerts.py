@@ -142,7 +142,7 @@ DECIDED: list[tuple[int, int | None, str, dict[str, Any], str, str, int]] = [
         "kept",
         {"shadow": "watched"},
         "info",
-        "v2 stays in service, v1 before it was no better",
+        "v2 stays in service, v1 before it is not proven better",
         2,
     ),
     (1, 2, "rolled back", {"shadow": "watched"}, "warning", "v2 rolled back to v1", 2),

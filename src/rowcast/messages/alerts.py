@@ -192,7 +192,7 @@ def _interpret(event: VersionDecided) -> tuple[str, str, int]:
         return f"v{version} waits for more labels", hint, version
     if event.outcome is DecisionOutcome.KEPT:
         if event.role == "watched" and champion is not None:  # the version that served before this champion
-            return f"v{champion} stays in service, v{version} before it was no better", _NOTHING, champion
+            return f"v{champion} stays in service, v{version} before it is not proven better", _NOTHING, champion
         stays = "" if champion is None else f", v{champion} stays in service"
         return f"v{version} not promoted{stays}", _NOTHING, version
     if champion is None:
