@@ -11,10 +11,10 @@ import structlog
 
 from rowcast.dashboard.act_page import confirm_page, done_page, work_page
 from rowcast.dashboard.acts import Act, Kind, Outlook, find_begun, look_ahead
-from rowcast.dashboard.answers import as_html, read_query, redirect
 from rowcast.dashboard.background import Background, Work
 from rowcast.dashboard.frame import Viewer, link
 from rowcast.dashboard.looks import RunLook, find_run_of
+from rowcast.dashboard.responses import as_html, read_query, redirect
 from rowcast.row_places import RowPlaces
 from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal

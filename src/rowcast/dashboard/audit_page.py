@@ -5,8 +5,8 @@ from datetime import datetime
 from rowcast.audit import Audit
 from rowcast.audit.faults import list_faults
 from rowcast.dashboard import words
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page
-from rowcast.dashboard.kept import BeingRead
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import table
 from rowcast.formatting import percent

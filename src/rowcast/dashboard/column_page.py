@@ -11,9 +11,9 @@ from rowcast.charts import words as chart_words
 from rowcast.charts.page import draw_charts
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, find_share_below, share_out
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
-from rowcast.dashboard.kept import BeingRead
 from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import picture, table

@@ -17,16 +17,16 @@ from rowcast.card.html import content as card_content
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
 from rowcast.dashboard.acting import RENEWED, Acting, FormTokens, read_act
-from rowcast.dashboard.answers import CSS, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.audit_page import audit_page
+from rowcast.dashboard.cache import SECONDS, BeingRead, Cache, Part
 from rowcast.dashboard.column_look import look_at_column
 from rowcast.dashboard.column_page import column_page
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
 from rowcast.dashboard.job_page import job_page
-from rowcast.dashboard.kept import SECONDS, BeingRead, Kept, Part
 from rowcast.dashboard.looks import Look, Parts, look_at
 from rowcast.dashboard.overview_page import Unread, overview_page
 from rowcast.dashboard.plain_pages import login_page, problem_page
+from rowcast.dashboard.responses import CSS, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.row_page import row_page
 from rowcast.dashboard.run_page import charts_page, drift_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
@@ -80,14 +80,14 @@ class Dashboard:
         self._sessions = sessions or Sessions()
         self._tokens = FormTokens()
         self._patience = patience
-        self._kept = Kept(seconds)
-        self._acting = Acting(self._kept.forget, self._count_waiting)
+        self._cache = Cache(seconds)
+        self._acting = Acting(self._cache.forget, self._count_waiting)
         self._readers = ThreadPoolExecutor(2, "dashboard")
 
     def close(self) -> None:
         """Let go of the threads that read."""
         self._acting.background.close()
-        self._kept.close()
+        self._cache.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, guard: Guard) -> Response:
@@ -215,15 +215,15 @@ class Dashboard:
         return as_html(job_page(look, parts, viewer), 200, [] if parts.are_complete else [RENEWED])
 
     def _audit_page(self, job: ServedJob, viewer: Viewer) -> Response:
-        found = self._kept.begin((job.name, "audit"), partial(looks.look_at_audit, job.settings)).take(self._patience)
+        found = self._cache.begin((job.name, "audit"), partial(looks.look_at_audit, job.settings)).take(self._patience)
         return as_html(audit_page(job.name, found, viewer), 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
     def _begin(self, job: ServedJob, *, with_charts: bool) -> Begun:
         """Begin to read what takes long of a job."""
         name, settings = job.name, job.settings
         return Begun(
-            self._kept.begin((name, "rows"), partial(looks.count_rows, settings)),
-            self._kept.begin((name, "quality"), partial(looks.look_at_quality, settings)),
+            self._cache.begin((name, "rows"), partial(looks.count_rows, settings)),
+            self._cache.begin((name, "quality"), partial(looks.look_at_quality, settings)),
             self._charts(job) if with_charts else None,
         )
 
@@ -231,14 +231,14 @@ class Dashboard:
         """Return what has been read of a job by a moment."""
         charts = None if begun.charts is None else begun.charts.take(until - time.monotonic())
         rows, quality = begun.rows.take(until - time.monotonic()), begun.quality.take(until - time.monotonic())
-        return Parts(rows, quality, charts, self._kept.look((job.name, "audit")))
+        return Parts(rows, quality, charts, self._cache.look((job.name, "audit")))
 
     def _look(self, job: ServedJob) -> Look:
-        return self._kept.get((job.name, "look"), partial(look_at, job.settings))
+        return self._cache.get((job.name, "look"), partial(look_at, job.settings))
 
     def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> Part[ChartsReport]:
         asked = (job.name, "charts", columns) if columns else (job.name, "charts")
-        return self._kept.begin(asked, partial(looks.look_at_charts, job.settings, columns))
+        return self._cache.begin(asked, partial(looks.look_at_charts, job.settings, columns))
 
     def _charts_page(self, job: ServedJob, query: dict[str, list[str]], viewer: Viewer) -> Response:
         found = self._charts(job, tuple(query.get("column", ()))).take(self._patience)
@@ -246,17 +246,17 @@ class Dashboard:
         return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
     def _drift(self, job: ServedJob) -> DriftReport:
-        return self._kept.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
+        return self._cache.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
 
     def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> Response:
-        found = self._kept.get((job.name, "column", name), partial(look_at_column, job.settings, name))
+        found = self._cache.get((job.name, "column", name), partial(look_at_column, job.settings, name))
         has_charts = job.settings.source.time is not None and isinstance(found.edges, Numbers)
         charts = self._charts(job, (name,)).take(self._patience) if has_charts else None
         text = column_page(found, self._drift(job), charts, viewer, value)
         return as_html(text, 200, [RENEWED] if isinstance(charts, BeingRead) else [])
 
     def _count_waiting(self, job: ServedJob) -> RowPlaces | None:
-        rows = self._kept.begin((job.name, "rows"), partial(looks.count_rows, job.settings)).take(self._patience)
+        rows = self._cache.begin((job.name, "rows"), partial(looks.count_rows, job.settings)).take(self._patience)
         return None if isinstance(rows, BeingRead) else rows
 
     def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> Response:
@@ -276,7 +276,7 @@ class Dashboard:
 
     def _others(self, job: ServedJob) -> tuple[OtherJob, ...]:
         read = partial(looks.look_at_others, job.settings, list(self._jobs))
-        return self._kept.get((job.name, "others"), read)
+        return self._cache.get((job.name, "others"), read)
 
     async def _read(self, make: Callable[[], Result]) -> Result:
         def known() -> Result:

@@ -6,8 +6,8 @@ from rowcast.charts.page import excerpt
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import link_act
 from rowcast.dashboard.acts import Kind
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
-from rowcast.dashboard.kept import BeingRead
 from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look, Parts
 from rowcast.dashboard.pictures import draw_cost
 from rowcast.drawing.markup import Markup, element, join

@@ -13,7 +13,7 @@ from rowcast.card import gather
 from rowcast.card.record import Card
 from rowcast.charts_report import ChartsReport, report_charts
 from rowcast.config import Settings
-from rowcast.dashboard.kept import BeingRead
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.run_log import LogLine, read_log
 from rowcast.drift_report import DriftReport, report_drift
 from rowcast.errors import RowcastError

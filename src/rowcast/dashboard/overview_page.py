@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rowcast.dashboard import words
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
-from rowcast.dashboard.kept import BeingRead
 from rowcast.dashboard.looks import DAYS, Look, Parts
 from rowcast.dashboard.pictures import draw_activity
 from rowcast.drawing.markup import Markup, element, join

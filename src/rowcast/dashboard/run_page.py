@@ -7,8 +7,8 @@ from rowcast.charts.page import leaf
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import progress
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
-from rowcast.dashboard.kept import BeingRead
 from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, table

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from rowcast.dashboard.kept import BeingRead
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.looks import LeadingRow, Look, Parts
 from rowcast.formatting import number, percent
 from rowcast.models.reference_range import format_range

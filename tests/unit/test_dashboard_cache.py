@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from rowcast.dashboard.kept import BeingRead, Kept
+from rowcast.dashboard.cache import BeingRead, Cache
 from rowcast.dashboard.sessions import Sessions
 from rowcast.serve.request import Person
 from rowcast.store.api_keys import KeyScope
@@ -35,47 +35,47 @@ def reading(clock: Clock, took: float) -> tuple[list[int], Callable[[], int]]:
 @pytest.mark.parametrize(("took", "lasts"), [(0.2, 30.0), (1.0, 30.0), (10.0, 300.0)])
 def test_what_was_read_lasts_the_longer_the_longer_it_took(took: float, lasts: float) -> None:
     clock = Clock()
-    kept, (times, read) = Kept(clock=clock), reading(clock, took)
-    assert kept.get("job", read) == 1
+    cache, (times, read) = Cache(clock=clock), reading(clock, took)
+    assert cache.get("job", read) == 1
     clock.now += lasts - 0.01
-    assert kept.get("job", read) == 1
+    assert cache.get("job", read) == 1
     clock.now += 0.02
-    assert kept.get("job", read) == 2
+    assert cache.get("job", read) == 2
     assert len(times) == 2
 
 
 def test_what_was_done_to_one_job_is_read_anew_even_where_reading_was_under_way() -> None:
     clock = Clock()
-    kept = Kept(clock=clock)
+    cache = Cache(clock=clock)
 
     def read_while_something_is_done() -> int:
-        kept.forget("job")
+        cache.forget("job")
         return 1
 
-    assert kept.get(("job", "look"), read_while_something_is_done) == 1
-    assert kept.get(("job", "look"), lambda: 2) == 2
-    assert kept.get(("other", "look"), lambda: 3) == 3
-    kept.forget("job")
-    assert kept.get(("job", "look"), lambda: 4) == 4
-    assert kept.get(("other", "look"), lambda: 5) == 3
+    assert cache.get(("job", "look"), read_while_something_is_done) == 1
+    assert cache.get(("job", "look"), lambda: 2) == 2
+    assert cache.get(("other", "look"), lambda: 3) == 3
+    cache.forget("job")
+    assert cache.get(("job", "look"), lambda: 4) == 4
+    assert cache.get(("other", "look"), lambda: 5) == 3
 
 
 def test_an_error_is_not_kept() -> None:
-    kept = Kept()
+    cache = Cache()
 
     def fail() -> int:
         raise OSError("away")
 
     with pytest.raises(OSError, match="away"):
-        kept.get("job", fail)
-    assert kept.get("job", lambda: 1) == 1
+        cache.get("job", fail)
+    assert cache.get("job", lambda: 1) == 1
 
 
 @pytest.fixture
-def kept() -> Iterator[Kept]:
-    kept = Kept()
-    yield kept
-    kept.close()
+def cache() -> Iterator[Cache]:
+    cache = Cache()
+    yield cache
+    cache.close()
 
 
 class Slow:
@@ -93,54 +93,54 @@ class Slow:
         return found
 
 
-def test_what_is_not_there_yet_is_being_read_and_read_once_for_all_who_ask(kept: Kept) -> None:
+def test_what_is_not_there_yet_is_being_read_and_read_once_for_all_who_ask(cache: Cache) -> None:
     slow = Slow(1)
     for _ in range(3):
-        found = kept.begin("rows", slow).take(0.0)
+        found = cache.begin("rows", slow).take(0.0)
         assert isinstance(found, BeingRead)
         assert found.seconds >= 0.0
-    part = kept.begin("rows", slow)
+    part = cache.begin("rows", slow)
     slow.may_go_on.release()
     assert part.take(60.0) == 1
-    assert kept.begin("rows", slow).take(0.0) == 1
-    assert kept.look("rows") == 1
+    assert cache.begin("rows", slow).take(0.0) == 1
+    assert cache.look("rows") == 1
 
 
-def test_what_is_too_old_is_shown_while_it_is_read_anew(kept: Kept) -> None:
-    kept.seconds = 0.0
-    assert kept.begin("rows", lambda: 1).take(60.0) == 1
+def test_what_is_too_old_is_shown_while_it_is_read_anew(cache: Cache) -> None:
+    cache.seconds = 0.0
+    assert cache.begin("rows", lambda: 1).take(60.0) == 1
     slow = Slow(2)
-    assert kept.begin("rows", slow).take(0.0) == 1
-    part = kept.begin("rows", slow)
+    assert cache.begin("rows", slow).take(0.0) == 1
+    part = cache.begin("rows", slow)
     slow.may_go_on.release()
     assert part.take(60.0) == 2
 
 
-def test_what_cannot_be_read_is_told_once_to_who_was_kept_waiting_and_then_tried_again(kept: Kept) -> None:
+def test_what_cannot_be_read_is_told_once_to_who_was_kept_waiting_and_then_tried_again(cache: Cache) -> None:
     slow = Slow(OSError("away"), 2)
-    assert isinstance(kept.begin("rows", slow).take(0.0), BeingRead)
-    part = kept.begin("rows", slow)
+    assert isinstance(cache.begin("rows", slow).take(0.0), BeingRead)
+    part = cache.begin("rows", slow)
     slow.may_go_on.release()
     assert isinstance(part.reading.exception(60.0), OSError)
     with pytest.raises(OSError, match="away"):
-        kept.begin("rows", slow).take(0.0)
+        cache.begin("rows", slow).take(0.0)
     slow.may_go_on.release()
-    assert kept.begin("rows", slow).take(60.0) == 2
+    assert cache.begin("rows", slow).take(60.0) == 2
 
 
-def test_what_could_not_be_read_is_not_told_to_who_did_not_wait_for_it(kept: Kept) -> None:
+def test_what_could_not_be_read_is_not_told_to_who_did_not_wait_for_it(cache: Cache) -> None:
     slow = Slow(OSError("away"), 2)
-    part = kept.begin("rows", slow)
+    part = cache.begin("rows", slow)
     slow.may_go_on.release(2)
     assert isinstance(part.reading.exception(60.0), OSError)
-    assert kept.begin("rows", slow).take(60.0) == 2
+    assert cache.begin("rows", slow).take(60.0) == 2
 
 
-def test_what_is_being_read_while_something_is_done_to_the_job_is_read_anew(kept: Kept) -> None:
+def test_what_is_being_read_while_something_is_done_to_the_job_is_read_anew(cache: Cache) -> None:
     slow = Slow(1, 2)
-    assert isinstance(kept.begin(("job", "rows"), slow).take(0.0), BeingRead)
-    kept.forget("job")
-    part = kept.begin(("job", "rows"), slow)
+    assert isinstance(cache.begin(("job", "rows"), slow).take(0.0), BeingRead)
+    cache.forget("job")
+    part = cache.begin(("job", "rows"), slow)
     slow.may_go_on.release(2)
     assert part.take(60.0) == 2
 

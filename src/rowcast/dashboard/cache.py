@@ -49,7 +49,7 @@ class Part(Generic[Result]):
 
 
 @dataclass
-class Kept:
+class Cache:
     """Results by what was asked; an error is not kept.
 
     What took longer than a second to read is kept as many times longer, so that pages cost a database little.
