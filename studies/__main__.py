@@ -22,20 +22,23 @@ from studies.gates import (
     YEARLY,
     Gate,
     Rule,
-    WatchRule,
     bonferroni,
     budgeted,
     evenly,
     judged,
-    late,
     unbudgeted,
     watch,
+    watch_by_regret,
     year,
     year_of_two,
     year_watched,
 )
 
-WATCHES: dict[str, WatchRule] = {"late": late, "evenly": evenly}
+WATCHES: dict[str, Callable[[Fab, int], int | None]] = {
+    "fresh": watch_by_regret,
+    "proven, late": watch,
+    "proven, evenly": partial(watch, rule=evenly),
+}
 RULES: dict[str, Rule] = {"budget": budgeted, "Bonferroni": bonferroni, "5 % each": unbudgeted}
 SMALL, MIDDLE, LARGE = Fab(rows=70), Fab(rows=350), Fab(rows=1_400)
 BETTER = 0.3
@@ -87,9 +90,10 @@ def _gates(years: int) -> None:
         found = [_first(run, fab, weeks, years) for fab in (SMALL, MIDDLE, LARGE) for weeks in (4, 9, 26)]
         print(table(found, list(found[0])))
         print("\nWatch: share of promotions taken back within 4 weeks, by what the champion before saves\n")
-        found = [_watch(run, fab, spent, years) for fab in (SMALL, MIDDLE, LARGE) for spent in WATCHES]
+        found = [_watch(run, fab, rule, years) for fab in (SMALL, MIDDLE, LARGE) for rule in WATCHES]
         print(table(found, list(found[0])))
-        print(f"\nNull: years of {years} with gates and, each quarter, a watch, all over versions alike, in which …\n")
+        print(f"\nNull: years of {years} with gates and, each quarter, a watch by 'proven', all over versions alike,")
+        print("in which …\n")
         found = [_null_watched(run, fab, years) for fab in (SMALL, MIDDLE, LARGE)]
         print(table(found, list(found[0])))
         print("\nTail: how often a gate errs at a level, over that level, where nothing is gained\n")
@@ -137,10 +141,10 @@ def _first(run: Callable[..., Any], fab: Fab, weeks: int, years: int) -> dict[st
     return row
 
 
-def _watch(run: Callable[..., Any], fab: Fab, spent: str, years: int) -> dict[str, Any]:
-    row: dict[str, Any] = {"rows a week": fab.rows, "spent": spent}
-    for gain in (0.0, 0.2, 0.3, 0.5, 0.7):
-        found = run(partial(watch, replace(fab, gain=gain), rule=WATCHES[spent]), range(3_000, 3_000 + years))
+def _watch(run: Callable[..., Any], fab: Fab, rule: str, years: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"rows a week": fab.rows, "rule": rule}
+    for gain in (0.0, 0.05, 0.2, 0.3, 0.5, 0.7):
+        found = run(partial(WATCHES[rule], replace(fab, gain=gain)), range(3_000, 3_000 + years))
         weeks = [week for week in found if week is not None]
         row[f"{gain:.0%}"] = f"{len(weeks) / years:.0%}" + (f" (week {np.mean(weeks):.1f})" if weeks else "")
     return row

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rowcast.gate import Allowance, Watch, allowance, allowance_of_watch, find_watch
+from rowcast.gate import Allowance, PairedCosts, Watch, allowance, allowance_of_watch, decide_by_regret, find_watch
 from rowcast.gate.bound import Blocks, doubt, least_doubt
 from rowcast.gate.budget import WATCH, YEAR, is_of_watch
 from rowcast.store.records import DecisionOutcome, DecisionRecord
@@ -15,6 +15,7 @@ from studies.fab import MISSED, Fab, Floats, Year
 
 YEARLY = 0.05
 WATCHED = 4  # weeks after a promotion
+MAX_HARM = 0.05  # of the champion's cost: the config's default
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 Decisions = list[DecisionRecord]
 Rule = Callable[[datetime, Decisions], Allowance]
@@ -94,6 +95,20 @@ def watch(fab: Fab, seed: int, rule: WatchRule = late) -> int | None:
     simulated, decisions = Year(fab, WATCHED, seed), [_promotion(BEGIN)]
     for week in range(1, WATCHED + 1):
         if _watched(simulated, decisions, week, week, rule):
+            return week
+    return None
+
+
+def watch_by_regret(fab: Fab, seed: int) -> int | None:
+    """As `watch`, by the rules "fresh" and "better"."""
+    simulated = Year(fab, WATCHED, seed)
+    former = simulated.champion - simulated.gain(0, fab.rows * WATCHED)
+    for week in range(1, WATCHED + 1):
+        seen = slice(fab.rows * week)
+        costs = PairedCosts(
+            simulated.champion[seen], former[seen], simulated.outcome[seen], MISSED, simulated.block[seen]
+        )
+        if decide_by_regret(costs, max_harm=MAX_HARM).promote:
             return week
     return None
 

@@ -49,6 +49,25 @@ BROKEN = ModelError("model v1 cannot be read", detail="RECIPE-X77-SCRAP")
             Decision(UNDECIDED, Cause.OVERTAKEN, Evidence(rows=9, shadow="watched"), challenger=1),
             "another version was decided on while v1 was judged",
         ),
+        (
+            Decision(
+                UNDECIDED, Cause.REGRET, Evidence(rows=9, positives=1, shadow="watched"), champion=2, challenger=1
+            ),
+            "v1 as challenger of v2, on rows that it scored in the shadow: 9 labelled rows, 1 positive, are of"
+            " too few days or lots to tell",
+        ),
+        (
+            Decision(
+                DecisionOutcome.ROLLED_BACK,
+                Cause.REGRET,
+                Evidence(rows=700, relative_gain=0.4, relative_error=0.1, max_harm=0.05, regret=0.93, shadow="watched"),
+                champion=2,
+                challenger=1,
+            ),
+            "v1 as challenger of v2, on rows that it scored in the shadow: on 700 labelled rows, it cost 40 % less than"
+            " the champion, give or take 10 %. The chance that the champion costs over 5 % more than that is 93 %; from"
+            " 50% on the version before serves again",
+        ),
     ],
 )
 def test_a_decision_is_put_into_words(decision: Decision, sentence: str) -> None:

@@ -26,11 +26,13 @@ from rowcast.gate.expected_gain import (
 from rowcast.gate.guards import Flagged, Guard, HeldBack, find_jump, find_lost_group, find_lost_labels
 from rowcast.gate.paired_costs import PairedCosts
 from rowcast.gate.proven import CONFIDENCE, Rule, decide
+from rowcast.gate.regret import LIKELY, decide_by_regret
 from rowcast.gate.watch import Watch, find_watch
 from rowcast.store.records import DecisionOutcome
 
 __all__ = [
     "CONFIDENCE",
+    "LIKELY",
     "UNLIKE",
     "Allowance",
     "Cause",
@@ -52,6 +54,7 @@ __all__ = [
     "auc",
     "decide",
     "decide_by_expectation",
+    "decide_by_regret",
     "find_harm_allowance",
     "find_jump",
     "find_lost_group",

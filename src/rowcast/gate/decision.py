@@ -12,7 +12,7 @@ from rowcast.store.records import DecisionOutcome
 _LATER = ("judged_to", "auc_champion", "auc_challenger", "shadow")  # are added by whoever knows them
 _WEIGHED = ("relative_gain", "relative_error", "prior_gain", "prior_error", "expected_gain", "needed_gain", "max_harm")
 _EXPECTED = (*_WEIGHED, "growth", "growth_judged")
-_SOME = (*_LATER, *_EXPECTED, "harm", "held_back")  # are left out where they are not known
+_SOME = (*_LATER, *_EXPECTED, "harm", "regret", "held_back")  # are left out where they are not known
 
 
 class Cause(StrEnum):
@@ -22,6 +22,7 @@ class Cause(StrEnum):
     TESTED = "tested"  # the bound of the gain
     EXPECTED = "expected"  # what the newer version is expected to save
     RISKY = "risky"  # the chance of harm is more than may be spent
+    REGRET = "regret"  # how likely the champion costs more than the version before it
     ALIKE = "alike"  # both decide alike on every row
     FEW_POSITIVES = "few positives"
     FEW_BLOCKS = "few blocks"
@@ -69,6 +70,7 @@ class Evidence:
     needed_gain: float | None = None  # on the rows, at which the decision would turn
     max_harm: float | None = None
     harm: float | None = None  # the chance of more than `max_harm`
+    regret: float | None = None  # the chance that the champion costs more than `max_harm` beyond the version before
     held_back: HeldBack | None = None  # HELD_BACK: why
 
     def to_dict(self) -> dict[str, Any]:

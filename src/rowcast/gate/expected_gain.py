@@ -121,7 +121,7 @@ def decide_by_expectation(
     yearly, left = (None, None) if allowed is None else (allowed.yearly, allowed.left)
     evidence = describe_costs(costs, blocks, yearly, left, min_gain)
     base = evidence.cost_champion or 0.0
-    gain, error = _measure(costs, blocks, base)
+    gain, error = measure_gain(costs, blocks, base)
     precision = prior.deviation**-2 + (0.0 if error is None else error**-2)
     shown = (prior.mean / prior.deviation**2 + (0.0 if error is None else (gain or 0.0) / error**2)) / precision
     mean = shown + prior.later
@@ -154,8 +154,11 @@ def decide_by_expectation(
     return Decision(DecisionOutcome.PROMOTED, Cause.EXPECTED, spent, level=None if allowed is None else allowed.level)
 
 
-def _measure(costs: PairedCosts, blocks: BlockGains, base: float) -> tuple[float | None, float | None]:
-    """The gain as a share of the champion's cost, and its standard error; None where the rows say nothing."""
+def measure_gain(costs: PairedCosts, blocks: BlockGains, base: float) -> tuple[float | None, float | None]:
+    """Return the gain as a share of the champion's cost, and its standard error; None where the rows say nothing.
+
+    The error is that of whole blocks, and allows for one loss more than was seen, as large as a row can cost.
+    """
     count, rows = len(blocks.rows), int(blocks.rows.sum())
     if count < _FEW_BLOCKS or not base:
         return None, None

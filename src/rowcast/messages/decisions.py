@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from rowcast.formatting import count, number, significant
-from rowcast.gate import CONFIDENCE, Cause, Decision, Evidence, FirstEvidence
+from rowcast.gate import CONFIDENCE, LIKELY, Cause, Decision, Evidence, FirstEvidence
 from rowcast.messages.held_back import describe_held_back
 from rowcast.store.records import DecisionOutcome, DecisionRecord
 
@@ -104,6 +104,8 @@ def _why(decision: Decision, evidence: Evidence) -> str:
             return "another version was decided on while this one was judged; 'rowcast retrain' judges anew"
         case Cause.HELD_BACK if evidence.held_back is not None:
             return f"held back: {describe_held_back(evidence.held_back)}; 'rowcast promote' can decide"
+        case Cause.REGRET:
+            return _describe_regret(evidence)
         case Cause.EXPECTED | Cause.RISKY:
             return _describe_expectation(decision, evidence)
         case _:
@@ -162,6 +164,20 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
         turned = "the champion would have stayed" if decision.promote else "it would serve"
         said.append(f"Had it cost {_compare(evidence.needed_gain)} on these rows, {turned}")
     return ". ".join(said)
+
+
+def _describe_regret(evidence: Evidence) -> str:
+    """How likely the champion was a mistake, and what would be done from which chance on."""
+    rows = f"{count(evidence.rows or 0, 'labelled row')}{_positive(evidence.positives)}"
+    if evidence.regret is None or evidence.relative_gain is None or evidence.relative_error is None:
+        return f"{rows}, are of too few days or lots to tell"
+    chance = "under 0.01 %" if evidence.regret < _TINY else _percent(evidence.regret)
+    return (
+        f"on {rows}, it cost {_compare(evidence.relative_gain)} than the champion, give or take"
+        f" {_share(evidence.relative_error)}. The chance that the champion costs over"
+        f" {_share(evidence.max_harm or 0.0)} more than that is {chance}; from {LIKELY:.0%} on the version"
+        " before serves again"
+    )
 
 
 def _compare(gain: float) -> str:

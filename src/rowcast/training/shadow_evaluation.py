@@ -159,7 +159,10 @@ def _find_standing(decisions: Sequence[DecisionRecord], now: datetime, each: Con
 
 
 def _compare(job: Job, now: datetime, decisions: Sequence[DecisionRecord], each: Contender) -> gate.Decision:
-    """Both versions by what they made of the same rows; the one before must be proven better to come back."""
+    """Both versions by what they made of the same rows.
+
+    The one before comes back where the champion was likely a mistake; by the rule "proven", where it is proven better.
+    """
     rows = read_labelled(job, now, each)
     if not rows.num_rows:
         return gate.Decision(DecisionOutcome.UNDECIDED, gate.Cause.NO_LABELS, gate.Evidence(rows=0))
@@ -174,6 +177,8 @@ def _compare(job: Job, now: datetime, decisions: Sequence[DecisionRecord], each:
     if each.watch is None:
         ratio = max(1.0, versions[1].rows / max(1, versions[0].rows))
         return decide(job, costs, now, decisions, tell_recipe(*versions), gate.Growth(ratio, ratio))
+    if settings.rule != "proven":
+        return gate.decide_by_regret(costs, max_harm=settings.max_harm)
     allowed = gate.allowance_of_watch(settings.yearly_error, now, decisions, each.watch)
     return gate.decide(costs, gate.Rule(min_gain=settings.min_gain), allowed)
 
