@@ -19,7 +19,7 @@ from test_kinds import filled
 from test_serve_stays_up import away
 
 import rowcast
-from rowcast.config import Settings
+from rowcast.config import Settings, load
 from rowcast.dashboard import looks
 from rowcast.dashboard.column_look import find_quantile, find_share_below, look_at_column
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
@@ -32,6 +32,7 @@ from rowcast.serve.guard import Asks, Guard
 from rowcast.serve.request import Person
 from rowcast.store.alert_record import Alert
 from rowcast.store.api_keys import KeyScope
+from rowcast.store.records import DriftRecord
 
 pytest_plugins = ("job_fixtures",)
 
@@ -192,6 +193,44 @@ def test_charts_of_the_newest_days_are_on_a_job_s_page(
     page = browse(prepared(scored_then)).page("/dashboard/jobs/wafers")
     assert re.search(r"\d of \d+ charts break a rule on their last day", page)
     assert 'aria-labelledby="chart-0-title chart-0-desc"' in page
+
+
+def test_a_column_that_drifts_is_charted_and_the_job_s_page_leads_to_it(
+    prepared: Callable[..., Job], browse: Callable[..., Browser]
+) -> None:
+    job = prepared(scored_then)
+    browser = browse(job)
+    charted = re.findall(r"<h3[^>]*>(s\d\d)", browser.page("/dashboard/jobs/wafers/charts"))
+    other = next(name for name in SENSORS if name not in charted)
+    with open_job(load(job.folder / "rowcast.toml")) as opened:
+        [run] = opened.runs.newest(1)
+        found = {"kind": "location", "column": other, "category": None, "unseen": [], "is_first": False}
+        found |= {
+            "since_run": run.run_id,
+            "since": run.as_of.isoformat(),
+            "was": 1.0,
+            "now": 2.0,
+            "change": 1.5,
+            "size": 1.5,
+        }
+        opened.profiles.record_drift(
+            1, [DriftRecord(run.run_id, run.run_id, 1, "started", run.as_of, 1.5, "it is higher", (found,))], 0
+        )
+    assert f'href="/dashboard/jobs/wafers/column?name={other}"><code>{other}</code>' in browser.page(
+        "/dashboard/jobs/wafers"
+    )
+    found_now = re.findall(r"<h3[^>]*>(s\d\d)", browser.page("/dashboard/jobs/wafers/charts"))
+    assert set(found_now) == {other, *charted}
+
+
+def test_a_flagged_row_and_a_run_that_found_nothing_new_say_so(job: Job, browser: Browser) -> None:
+    found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
+    assert found
+    assert '<span class="badge warn">flagged</span>' in browser.page(found[0])
+    job.ok("infer")
+    [newest] = [row["run_id"] for row in job.sql(f"SELECT MAX(run_id) AS run_id FROM {job.table('run')}")]
+    assert "Nothing was new to score." in browser.page(f"/dashboard/jobs/wafers/runs/{newest}")
+    assert "Nothing was new to score." not in browser.page(f"/dashboard/jobs/wafers/runs/{newest - 1}")
 
 
 def test_rows_that_were_set_aside_are_counted_by_the_rule_that_they_broke(job: Job, browser: Browser) -> None:

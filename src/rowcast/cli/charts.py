@@ -21,7 +21,8 @@ def charts(
         int, Parameter(help="How many days to look at.", validator=validators.Number(gte=1, lte=3660))
     ] = 60,
     column: Annotated[
-        tuple[str, ...], Parameter(help="A column to chart; default: those that matter most.", negative="")
+        tuple[str, ...],
+        Parameter(help="A column to chart; default: those that drift, and those that matter most.", negative=""),
     ] = (),
     as_of: AsOf = None,
     html: Annotated[Path | None, Parameter(help="Write the charts as one HTML file, with pictures.")] = None,

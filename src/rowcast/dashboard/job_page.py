@@ -119,15 +119,17 @@ def _now(look: Look, viewer: Viewer) -> list[Markup]:
         found.append(element("ul", *(element("li", need) for need in look.other_needs), class_="needs"))
     if not found:
         found.append(element("p", badge("all well", "good"), " No alert stands and nothing needs a person."))
-    if look.drift:
+    by_column = element("a", "Drift by column", href=link(look.name, "drift"))
+    if look.drifting:
+        columns = [
+            [element("a", element("code", name), href=link(look.name, "column", name=name)), " "]
+            for name in look.drifting
+        ]
         found.append(
-            element(
-                "p",
-                f"Drift: {look.drift}. ",
-                element("a", "Drift by column", href=link(look.name, "drift")),
-                class_="soft",
-            )
+            element("p", "What drifts, by day and group: ", *(part for each in columns for part in each), by_column)
         )
+    elif look.drift:
+        found.append(element("p", f"Drift: {look.drift}. ", by_column, class_="soft"))
     return found
 
 
@@ -209,8 +211,8 @@ def _leading(look: Look, viewer: Viewer) -> list[Markup]:
     found = [element("p", about, class_="soft"), _row_table(look, look.leading), _search(look)]
     if look.uncertain:
         found += [
-            element("h3", "Uncertain rows, worth measuring next"),
-            element("p", "Of these the model says too little to decide on; a label teaches it most.", class_="soft"),
+            element("h3", "Uncertain rows: their labels teach the model most"),
+            element("p", "The model says too little of these to decide on.", class_="soft"),
             _row_table(look, look.uncertain),
         ]
     return [*found, *_set_aside(look, viewer)]
@@ -349,7 +351,8 @@ def _decide(look: Look, version: Version) -> Markup | str:
 
 def _decision(made: DecisionRecord) -> Markup:
     state = "good" if made.outcome.changes_champion else "quiet"
-    against = f", then v{made.previous} served" if made.previous is not None else ""
+    before = f", in place of v{made.previous}" if made.outcome.changes_champion else f", v{made.previous} stayed"
+    against = "" if made.previous is None else before
     return element(
         "li",
         element("p", badge(name_outcome(made.outcome), state), f" v{made.version} ",

@@ -8,7 +8,8 @@ for (const time of document.querySelectorAll("time[datetime]")) {
     navigator.languages, time.classList.contains("seconds") ? clock : day);
 }
 for (const zone of document.querySelectorAll("footer .zone")) {
-  zone.textContent = new Intl.DateTimeFormat().resolvedOptions().timeZone + ", UTC where the pointer rests";
+  const name = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  zone.textContent = name === "UTC" ? name : name + ", UTC where the pointer rests";
 }
 const parts = new Intl.NumberFormat(navigator.languages).formatToParts(1234567.8);
 const group = (parts.find((part) => part.type === "group") || { value: "" }).value;

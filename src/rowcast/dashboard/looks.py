@@ -74,6 +74,7 @@ class Look:
     champion: Version | None
     service: Service | None
     drift: str | None  # what is known of it, in a few words
+    drifting: tuple[str, ...]  # columns that drift now
     standing: tuple[Alert, ...]
     needs: tuple[str, ...]  # of a person
     other_needs: tuple[str, ...]  # those of them that are no alert that stands
@@ -145,6 +146,7 @@ def look_at(settings: Settings) -> Look:
             None if champion is None else job.registry.version(champion),
             None if made is None else Service.of(made),
             drift.state(job, champion),
+            () if champion is None else drift.list_drifting(job, champion),
             tuple(job.alerts.list_standing()),
             tuple(describe_need(need) for need in needs),
             tuple(describe_need(need) for need in needs if not isinstance(need, TroubleStands)),

@@ -25,20 +25,28 @@ def row_page(found: Explanation, viewer: Viewer) -> str:
     if found.earlier:
         rows = [[_text(each.get(column)) for column in _EARLIER] for each in found.earlier]
         parts.append(section("before", "Before that", compact_table(_EARLIER, rows)))
-    state = {"scored": "good", "quarantined": "warn", "pending": "quiet"}.get(str(found.state), "quiet")
+    said, state = _state(found)
     return page(
         f"{name}, {found.job}",
         viewer,
         element(
             "header",
             element("p", ", ".join(found.key), class_="kicker"),
-            element("h1", name, " ", badge(str(found.state), state)),
+            element("h1", name, " ", badge(said, state)),
             element("p", f"{found.why}.") if found.why else None,
             _tiles(found.scored) if found.scored else None,
         ),
         *parts,
         crumbs=[(found.job, link(found.job)), (name, None)],
     )
+
+
+def _state(found: Explanation) -> tuple[str, str]:
+    """How the row is in a word, and as good, warn or quiet."""
+    row = found.scored
+    if row is not None and row.threshold is not None and row.score >= row.threshold:
+        return "flagged", "warn"
+    return str(found.state), {"scored": "good", "quarantined": "warn"}.get(str(found.state), "quiet")
 
 
 _EARLIER = ("was", "since", "until", "model_version", "score", "reasons")

@@ -14,7 +14,7 @@ from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, table
 from rowcast.drift_report import DriftReport, describe_series
 from rowcast.formatting import number, percent
-from rowcast.store.records import RunStatus
+from rowcast.store.records import PipelineName, RunStatus
 
 _MOST = 100  # series
 _CHARTS = 40  # on a page
@@ -51,11 +51,18 @@ def run_page(found: RunLook, viewer: Viewer) -> str:
             progress(found) if run.status is RunStatus.RUNNING else None,
             element("p", run.error, class_="alert bad") if run.error else None,
             _published(found) if found.counts.batches else None,
+            element("p", "Nothing was new to score.") if _found_nothing(found) else None,
         ),
         section("steps", "Steps", compact_table(headings, rows, range(3, 8)) if rows else element("p", "None.")),
         section("log", "What it said", *_log(found)),
         crumbs=[(run.job, link(run.job)), (f"Run {run.run_id}", None)],
     )  # fmt: skip
+
+
+def _found_nothing(found: RunLook) -> bool:
+    """Whether a run that was to score, and did all of it, had no row to score."""
+    scores = found.run.pipeline in (PipelineName.INFER, PipelineName.FULL)
+    return scores and found.run.status is RunStatus.DONE and not found.counts.batches
 
 
 def _published(found: RunLook) -> Markup:

@@ -19,6 +19,7 @@ from rowcast.job.opening import Job
 from rowcast.monitor.control_charts import Effect, Kind, Learning, Mark, Point, Subgroup, find_learning, make_chart
 from rowcast.source import Source, days_until, find_column
 from rowcast.store.reading import daily_sums
+from rowcast.watch.drift import list_drifting
 from rowcast.watch.quality import normal
 
 DAYS = 60
@@ -112,7 +113,7 @@ def group_column(source: Source, monitor: Monitor) -> Column | None:
 
 
 def _columns(job: Job, names: Sequence[str]) -> list[Column]:
-    """The named ones, or those that matter most to the champion."""
+    """The named ones, or those that drift and those that matter most to the champion."""
     numbers = {column.name: column for column in job.source.relation.columns if column.kind == "number"}
     for name in names:
         if name not in numbers:
@@ -122,8 +123,11 @@ def _columns(job: Job, names: Sequence[str]) -> list[Column]:
     if names:
         return [numbers[name] for name in dict.fromkeys(names)]
     champion = job.registry.champion()
-    ranked = [] if champion is None else job.registry.version(champion).metrics.get("importance") or []
-    return [numbers[name] for name, _ in ranked if name in numbers][:SENSORS]
+    if champion is None:
+        return []
+    ranked = [name for name, _ in job.registry.version(champion).metrics.get("importance") or [] if name in numbers]
+    drifting = [name for name in list_drifting(job, champion) if name in numbers]
+    return [numbers[name] for name in dict.fromkeys([*drifting[:SENSORS], *ranked[:SENSORS]])]
 
 
 def _sum(job: Job, charted: daily_sums.ChartQuery) -> _Groups:

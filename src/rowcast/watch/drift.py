@@ -87,6 +87,13 @@ def state(job: Job, version: int | None) -> str | None:
     return _describe_learning(found) if found["provisional"] else "none"
 
 
+def list_drifting(job: Job, version: int) -> tuple[str, ...]:
+    """Return the columns that drift in a version's rows, those of the newest drift and of its largest shift first."""
+    standing = find_standing(job.profiles.list_drift(version))
+    names = [each.get("column") for record in standing for each in record.findings]
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
 def _describe_learning(figures: Mapping[str, Any]) -> str:
     return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
 
