@@ -96,7 +96,7 @@ def test_its_challenger_has_a_card_that_shows_what_the_gate_saw(folder: Path) ->
     assert titles[0] == "wafers v2: model card"
     assert {"Cost per row", "AUC of each candidate", "Gain per row"} <= set(titles)
     assert ": promoted by gate" in text
-    assert "the newer model is expected to cost" in text
+    assert "Weighed together, it is expected to cost" in text
     assert "columns came in" in text
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -72,6 +73,66 @@ BROKEN = ModelError("model v1 cannot be read", detail="RECIPE-X77-SCRAP")
 )
 def test_a_decision_is_put_into_words(decision: Decision, sentence: str) -> None:
     assert explain_decision(decision) == sentence
+
+
+WEIGHED = Evidence(
+    rows=328,
+    relative_gain=-0.076,
+    relative_error=0.33,
+    growth=1.1,
+    prior_gain=0.012,
+    prior_error=0.02,
+    expected_gain=0.0117,
+    needed_gain=-10.8,
+    max_harm=0.05,
+    harm=0.00001,
+    yearly_error=0.05,
+)
+CHANCE = "The chance that it costs over 5 % more is"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "changes", "sentence"),
+    [
+        (
+            DecisionOutcome.PROMOTED,
+            Cause.EXPECTED,
+            {},
+            "on 328 labelled rows new to both the newer model cost 7.6 % more than the champion,"
+            " give or take 33 %: too few"
+            " to tell much. It learned from 1.1 times as many rows, which is taken to save 1.2 %."
+            " Weighed together, it is"
+            f" expected to cost 1.2 % less. {CHANCE} under 0.01 %; up to 2.14 % may be risked by now",
+        ),
+        (
+            DecisionOutcome.PROMOTED,
+            Cause.EXPECTED,
+            {"relative_gain": 0.1, "relative_error": 0.02, "needed_gain": -0.04, "expected_gain": 0.06},
+            "on 328 labelled rows new to both the newer model cost 10 % less than the champion, give"
+            " or take 2 %. It learned"
+            " from 1.1 times as many rows, which is taken to save 1.2 %. Weighed together, it is"
+            " expected to cost 6 % less."
+            f" {CHANCE} under 0.01 %; up to 2.14 % may be risked by now. Had it cost 4 % more on"
+            f" these rows, the champion"
+            " would have stayed",
+        ),
+        (
+            UNDECIDED,
+            Cause.RISKY,
+            {"rows": 0, "relative_gain": None, "relative_error": None, "growth": None, "prior_gain": 0.0, "harm": 0.3},
+            "there is no labelled row to compare the two on. The newer model is made by another"
+            " recipe, which is taken to"
+            f" cost as much. Weighed together, it is expected to cost 1.2 % less. {CHANCE} 30 %, more"
+            f" than the 2.14 % that"
+            " may be risked by now",
+        ),
+    ],
+)
+def test_what_was_seen_comes_before_what_was_weighed(
+    outcome: DecisionOutcome, cause: Cause, changes: dict[str, Any], sentence: str
+) -> None:
+    """A reader took the first figure, of both together, for what the rows showed."""
+    assert explain_decision(Decision(outcome, cause, replace(WEIGHED, **changes), level=0.0214)) == sentence
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ _SIMPLE = (
     ("cost_per_row_median", "saying the median"),
 )
 _TINY = 1e-4  # a chance that is not worth its digits
+_LITTLE = 0.1  # below, rows count for little in a decision
 
 
 def describe_record(made: DecisionRecord) -> str:
@@ -134,36 +135,44 @@ def _describe_test(decision: Decision, evidence: Evidence) -> str:
 
 
 def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
-    """What was weighed, and what would have changed it; differences are shares of what the champion costs."""
-    prior, gain = evidence.prior_gain or 0.0, evidence.relative_gain
-    said = [f"the newer model is expected to cost {_compare(evidence.expected_gain or 0.0)} than the champion"]
-    if gain is None or evidence.relative_error is None:
-        few = f"The {evidence.rows or 0:,} labelled rows to compare on are too few to tell"
-        said.append(few if evidence.rows else "There is no labelled row to compare the two on")
+    """What was seen and weighed, and what would have changed it; differences are shares of the champion's cost."""
+    prior, gain, error = evidence.prior_gain or 0.0, evidence.relative_gain, evidence.relative_error
+    who = "the newer model"
+    if gain is None or error is None:
+        few = f"the {evidence.rows or 0:,} labelled rows to compare on are too few to tell"
+        said = [few if evidence.rows else "there is no labelled row to compare the two on"]
     else:
-        off = _share(evidence.relative_error)
-        said.append(
-            f"On {count(evidence.rows or 0, 'labelled row')} new to both it cost {_compare(gain)}, give or take {off}"
-        )
+        little = ": too few to tell much" if _weigh_rows(evidence) < _LITTLE else ""
+        rows = f"on {count(evidence.rows or 0, 'labelled row')} new to both"
+        said = [f"{rows} {who} cost {_compare(gain)} than the champion, give or take {_share(error)}{little}"]
+        who = "it"
+    who = f"{who[0].upper()}{who[1:]}"
     if evidence.growth is None:
-        said.append("By another recipe, it is taken to cost " + (_compare(prior) if prior else "as much"))
-    elif evidence.growth > 1:
         said.append(
-            f"It learned from {significant(evidence.growth, 2)} times as many rows: that alone is taken to save "
-            f"{_share(prior)}"
+            f"{who} is made by another recipe, which is taken to cost " + (_compare(prior) if prior else "as much")
         )
+    elif evidence.growth > 1:
+        more = f"{significant(evidence.growth, 2)} times as many rows, which is taken to save {_share(prior)}"
+        said.append(f"{who} learned from {more}")
+    said.append(f"Weighed together, it is expected to cost {_compare(evidence.expected_gain or 0.0)}")
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
         harm = "under 0.01 %" if evidence.harm < _TINY else _percent(evidence.harm)
+        chance = f"The chance that it costs over {_share(evidence.max_harm or 0.0)} more is {harm}"
         allowed = _percent(decision.level)
-        is_too_much = "too much" if decision.cause is Cause.RISKY else "allowed"
+        is_too_much = f", more than the {allowed} that may be risked by now"
         said.append(
-            f"The chance that it costs over {_share(evidence.max_harm or 0.0)} more is {harm}, {is_too_much}: "
-            f"up to {allowed} may be risked by now"
+            f"{chance}{is_too_much if decision.cause is Cause.RISKY else f'; up to {allowed} may be risked by now'}"
         )
     if evidence.needed_gain is not None and abs(evidence.needed_gain) < 1 and decision.cause is not Cause.RISKY:
         turned = "the champion would have stayed" if decision.promote else "it would serve"
         said.append(f"Had it cost {_compare(evidence.needed_gain)} on these rows, {turned}")
     return ". ".join(said)
+
+
+def _weigh_rows(evidence: Evidence) -> float:
+    """How much the rows counted beside what more rows are taken to save, between 0 and 1."""
+    prior, rows = (evidence.prior_error or 0.0) ** 2, (evidence.relative_error or 0.0) ** 2
+    return prior / (prior + rows) if prior + rows else 0.0
 
 
 def _describe_regret(evidence: Evidence) -> str:
