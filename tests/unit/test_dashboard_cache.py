@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 
 import pytest
 
-from rowcast.dashboard.cache import BeingRead, Cache
+from rowcast.dashboard.cache import BeingRead, Cache, Part
 from rowcast.dashboard.sessions import Sessions
 from rowcast.serve.request import Person
 from rowcast.store.api_keys import KeyScope
@@ -126,6 +127,20 @@ def test_what_cannot_be_read_is_told_once_to_who_was_kept_waiting_and_then_tried
         cache.begin("rows", slow).take(0.0)
     slow.may_go_on.release()
     assert cache.begin("rows", slow).take(60.0) == 2
+
+
+def test_what_has_been_read_just_when_the_waiting_ended_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading: Future[int] = Future()
+    real = reading.result
+
+    def result(timeout: float | None = None) -> int:
+        if timeout is None:
+            return real()
+        reading.set_result(1)
+        raise TimeoutError
+
+    monkeypatch.setattr(reading, "result", result)
+    assert Part(None, 0.0, Clock(), reading).take(0.5) == 1
 
 
 def test_what_could_not_be_read_is_not_told_to_who_did_not_wait_for_it(cache: Cache) -> None:

@@ -40,10 +40,10 @@ class Part(Generic[Result]):
             try:
                 return self.reading.result(max(0.0, seconds))
             except TimeoutError:
-                if not self.reading.done():
-                    self.is_awaited = True
-                    return BeingRead(self.clock() - self.begun) if self.before is None else self.before
-                raise  # it is what went wrong in reading
+                if self.reading.done():  # just now, or this is what went wrong in reading
+                    return self.reading.result()
+                self.is_awaited = True
+                return BeingRead(self.clock() - self.begun) if self.before is None else self.before
         assert self.before is not None
         return self.before
 
