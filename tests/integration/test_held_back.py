@@ -15,7 +15,7 @@ from rowcast.store.alert_record import Alert
 from rowcast.store.records import DecisionOutcome
 
 START, EACH, DAYS = datetime(2026, 1, 1, tzinfo=UTC), 24, 50
-FIRST, THEN, KNOWN = 25 * EACH, 45 * EACH, 40 * EACH
+FIRST, MORE, THEN, KNOWN = 25 * EACH, 33 * EACH, 45 * EACH, 40 * EACH
 
 
 def fill(place: Place) -> None:
@@ -71,6 +71,17 @@ def test_a_version_that_learned_from_a_source_at_fault_is_held_back(
     champions = [serving(found)]
     promotion.promote(found, 2, by="ada", reason="it is as it should be")
     assert [*champions, serving(found)] == [1, 2]
+
+
+def test_what_the_newest_labels_have_taught_holds_no_version_back(database: Place, tmp_path: Path) -> None:
+    """Failures have become three times as frequent: only what learned from the newest labels knows."""
+    fill(database)
+    database.run(f"UPDATE t SET failed = CASE WHEN s2 > -0.6 THEN 1 ELSE 0 END WHERE id >= {MORE} AND id < {KNOWN}")
+    found = settings(database, tmp_path, notify={"values": True}, task={"cost_missed": 3})
+    retrain(found, FIRST)
+    done, standing = retrain(found, THEN)
+    assert done.decision is not None
+    assert (done.decision.outcome, standing) == (DecisionOutcome.PROMOTED, [])
 
 
 def test_a_version_of_a_source_that_is_whole_serves(database: Place, tmp_path: Path) -> None:

@@ -19,14 +19,10 @@ _FOLDED_FROM = 9  # days with events
 
 def page(report: ChartsReport) -> str:
     """Return the whole file."""
-    return document(f"{report.job}: control charts", *sections(report), origin="the rows that have been scored")
-
-
-def sections(report: ChartsReport) -> list[Markup | None]:
-    """Return the header and the sections, for a file or for a page that has others too."""
     named = {id(chart): f"chart-{place}" for place, chart in enumerate(report.charts)}
     broken = _list_broken(report, {chart: f"#{name}" for chart, name in named.items()})
-    return [_header(report), broken, *_by_figure(report, report.charts, named)]
+    content = [_header(report), broken, *_by_figure(report, report.charts, named)]
+    return document(f"{report.job}: control charts", *content, origin="the rows that have been scored")
 
 
 def leaf(report: ChartsReport, place: int, most: int, where: str) -> list[Markup | None]:

@@ -14,16 +14,15 @@ from rowcast.dashboard.acts import Act, Kind, Outlook, find_begun, look_ahead
 from rowcast.dashboard.background import Background, Work
 from rowcast.dashboard.frame import Viewer, link
 from rowcast.dashboard.looks import RunLook, find_run_of
-from rowcast.dashboard.responses import as_html, read_query, redirect
+from rowcast.dashboard.responses import RENEWED, as_html, read_query, redirect
 from rowcast.row_places import RowPlaces
-from rowcast.serve.http import Header, Request, Response
+from rowcast.serve.http import Request, Response
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.served_job import ServedJob
 
 log = structlog.get_logger("rowcast")
 
 _SHORT = 3.0  # seconds that an act may take without a page that follows it
-RENEWED: Header = (b"refresh", b"2")  # in seconds; without a script
 _LONGEST = 1000  # letters of what a person says
 
 CountWaiting = Callable[[ServedJob], RowPlaces | None]

@@ -16,7 +16,7 @@ import structlog
 from rowcast.card.html import content as card_content
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
-from rowcast.dashboard.acting import RENEWED, Acting, FormTokens, read_act
+from rowcast.dashboard.acting import Acting, FormTokens, read_act
 from rowcast.dashboard.audit_page import audit_page
 from rowcast.dashboard.cache import SECONDS, BeingRead, Cache, Part
 from rowcast.dashboard.column_look import look_at_column
@@ -26,7 +26,7 @@ from rowcast.dashboard.job_page import job_page
 from rowcast.dashboard.looks import Look, Parts, look_at
 from rowcast.dashboard.overview_page import Unread, overview_page
 from rowcast.dashboard.plain_pages import login_page, problem_page
-from rowcast.dashboard.responses import CSS, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
+from rowcast.dashboard.responses import CSS, RENEWED, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.row_page import row_page
 from rowcast.dashboard.run_page import charts_page, drift_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
@@ -222,7 +222,7 @@ class Dashboard:
         """Begin to read what takes long of a job."""
         name, settings = job.name, job.settings
         return Begun(
-            self._cache.begin((name, "rows"), partial(looks.count_rows, settings)),
+            self._rows(job),
             self._cache.begin((name, "quality"), partial(looks.look_at_quality, settings)),
             self._charts(job) if with_charts else None,
         )
@@ -235,6 +235,9 @@ class Dashboard:
 
     def _look(self, job: ServedJob) -> Look:
         return self._cache.get((job.name, "look"), partial(look_at, job.settings))
+
+    def _rows(self, job: ServedJob) -> Part[RowPlaces]:
+        return self._cache.begin((job.name, "rows"), partial(looks.count_rows, job.settings))
 
     def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> Part[ChartsReport]:
         asked = (job.name, "charts", columns) if columns else (job.name, "charts")
@@ -256,7 +259,7 @@ class Dashboard:
         return as_html(text, 200, [RENEWED] if isinstance(charts, BeingRead) else [])
 
     def _count_waiting(self, job: ServedJob) -> RowPlaces | None:
-        rows = self._cache.begin((job.name, "rows"), partial(looks.count_rows, job.settings)).take(self._patience)
+        rows = self._rows(job).take(self._patience)
         return None if isinstance(rows, BeingRead) else rows
 
     def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> Response:

@@ -17,6 +17,7 @@ SAFE: Sequence[Header] = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
 )
+RENEWED: Header = (b"refresh", b"2")  # in seconds; without a script
 _KEPT_NOWHERE: Header = (b"cache-control", b"no-store")
 _LONGEST = 8192  # bytes of a form
 

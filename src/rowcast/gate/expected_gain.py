@@ -25,7 +25,7 @@ from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 _OWN = 0.01  # standard deviation of what one retraining saves beside the curve
 _ADVANCE = timedelta(weeks=4)
-_REACH = 1.645  # errors: half the 90 % interval that is shown
+REACH = 1.645  # errors: half the 90 % interval that is shown
 _FEW_BLOCKS = 4  # below, the spread of the blocks says nothing
 
 
@@ -130,7 +130,7 @@ def decide_by_expectation(
     least = min_gain / base if base else 0.0
     if allowed is not None and allowed.level > 0:  # what keeps the chance of harm within what may be spent
         least = max(least, -max_harm - deviation * float(ndtri(allowed.level)))
-    reach = None if error is None else _REACH * error * base
+    reach = None if error is None else REACH * error * base
     weighed = replace(
         evidence,
         gain_low=None if reach is None else (evidence.gain or 0.0) - reach,

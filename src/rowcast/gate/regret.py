@@ -10,14 +10,13 @@ from dataclasses import replace
 import numpy as np
 
 from rowcast.gate.decision import Cause, Decision
-from rowcast.gate.expected_gain import measure_gain
+from rowcast.gate.expected_gain import REACH, measure_gain
 from rowcast.gate.paired_costs import PairedCosts, describe_costs, sum_blocks
 from rowcast.store.records import DecisionOutcome
 
 _MISTAKES = 0.05  # of promotions: a choice, as are the two deviations
 _SPIKE, _SLAB = 0.01, 0.5  # standard deviations of what the version before saves: else; of a mistake
 LIKELY = 0.5  # from which chance on the version before serves again
-_REACH = 1.645  # errors: half the 90 % interval that is shown
 
 
 def decide_by_regret(costs: PairedCosts, *, max_harm: float) -> Decision:
@@ -40,7 +39,7 @@ def decide_by_regret(costs: PairedCosts, *, max_harm: float) -> Decision:
     shrunk = np.array([_SPIKE, _SLAB]) ** 2 / widths**2
     means, deviations = shrunk * gain, np.sqrt(shrunk) * error
     regret = float(weights @ ndtr((means - max_harm) / deviations))
-    reach = _REACH * error * base
+    reach = REACH * error * base
     weighed = replace(
         evidence,
         gain_low=(evidence.gain or 0.0) - reach,

@@ -60,12 +60,12 @@ def _complaints() -> Iterator[list[str]]:
     said: list[str] = []
     logger, thread = logging.getLogger("apprise"), threading.get_ident()
 
-    class Cache(logging.Handler):
+    class Kept(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if record.thread == thread:
                 said.append(record.getMessage())
 
-    handler = Cache(logging.WARNING)
+    handler = Kept(logging.WARNING)
     logger.addHandler(handler)
     logger.propagate = False
     try:

@@ -79,15 +79,15 @@ def _find_jump(
     newest = read_newest_rows(run, [(model.contract, model.features) for model in models], tuple(past.values()))
     if newest is None or not len(newest[0]):
         return None
-    flagged = [model.score(rows).flagged for model, rows in zip(models, newest, strict=True)]
+    flags = _share(*(model.score(rows).flagged for model, rows in zip(models, newest, strict=True)))
     normal = canonical_label(models[0].classes[0])
     champion, challenger = (_flag(labels, task, normal) for labels in said)
-    found = gate.find_jump(_share(*flagged), _share(champion, challenger))
+    found = gate.find_jump(flags, _share(champion, challenger))
     if found is None:
         return None
     model = models[1]
     own = model.score(features.process(judged, model.contract, model.features)).flagged
-    return gate.find_jump(_share(*flagged), _share(champion, own))
+    return gate.find_jump(flags, _share(champion, own))
 
 
 def _share(champion: Bools, challenger: Bools) -> gate.Flagged:
