@@ -1,6 +1,6 @@
 # make demo   a fab database in SQLite under demo/, a trained and promoted model, scored rows
 # make test   lint, types, import contract and the tests, on SQLite and a PostgreSQL of its own
-# make crash  the long forms of tests: each on both databases, 500 killed runs, any order of events; more than an hour
+# make crash  what make test leaves out: each test on the other database, 500 killed runs, any order of events; more than an hour
 # make coverage  the same tests as make test, and which branches of the code none of them takes
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
@@ -144,8 +144,7 @@ lint-imports: .venv/installed-test
 	$(BIN)/lint-imports
 
 crash: .venv/installed-test
-	$(BIN)/python -m pytest -n 2 --dist worksteal --long --kills 500 tests/acceptance
-	$(BIN)/python -m pytest -n 2 --dist worksteal --long -m "long or turns" tests/integration tests/unit
+	$(BIN)/python -m pytest -n 2 --dist worksteal --long --left-out --kills 500
 
 docs: .venv/installed-docs
 	rm -rf site

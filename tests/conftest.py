@@ -19,6 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--kills", type=int, default=8, help="how many runs the crash test kills on each database")
     parser.addoption("--snapshot", action="store_true", help="write what SQL Server is sent anew into tests/unit/tsql")
     parser.addoption("--long", action="store_true", help="the long form of tests that have one")
+    parser.addoption("--left-out", action="store_true", help="with --long, only what a run without it leaves out")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,9 +28,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if _takes_turns(item) and not item.get_closest_marker("turns"):
             item.add_marker("turns")
+    usually = {item for item in items if item.get_closest_marker("long")}
+    usually |= _out_of_turn([item for item in items if item not in usually])
     if not config.getoption("--long"):
-        left_out |= {item for item in items if item.get_closest_marker("long")}
-        left_out |= _out_of_turn([item for item in items if item not in left_out])
+        left_out |= usually
+    elif config.getoption("--left-out"):
+        left_out |= {item for item in items if item not in usually and not item.get_closest_marker("longer")}
     if not is_named():
         needing = {item for item in items if item not in left_out and _needs_sqlserver(item)}
         config.stash[WITHOUT_SQLSERVER] = len(needing)

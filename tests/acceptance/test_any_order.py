@@ -593,6 +593,7 @@ USUAL = effort(
 LONG = effort(USUAL, max_examples=30, stateful_step_count=40, derandomize=False)
 
 
+@pytest.mark.longer
 def test_every_row_is_in_its_place_whatever_happens_in_whatever_order(
     system: str, fabs: Callable[[str], Fab], request: pytest.FixtureRequest
 ) -> None:

@@ -266,6 +266,7 @@ def schedule(kills: int, chance: random.Random) -> list[str]:
 
 
 @pytest.mark.everywhere
+@pytest.mark.longer
 def test_no_row_is_lost_or_scored_twice_however_often_runs_are_killed(
     siege: Siege,
     system: str,

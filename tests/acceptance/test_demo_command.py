@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from rowcast.cli import main
 from rowcast.simulate import Fab, Truth, simulate
 
+pytestmark = pytest.mark.longer
 SHARE = 0.8  # of the way from 0.5 to the AUC of the true probability
 
 

@@ -105,6 +105,7 @@ def audited(job: Job) -> tuple[int, int, int, int]:
 USUAL = (("", False), ("INT", False), ("TEXT", True))
 
 
+@pytest.mark.longer
 @pytest.mark.parametrize(
     ("declared", "apart"),
     [

@@ -283,6 +283,7 @@ def held_for(request: pytest.FixtureRequest) -> str:
     return "35" if request.config.getoption("--long") else "5"
 
 
+@pytest.mark.longer
 @pytest.mark.parametrize("begun", [pytest.param(False, marks=long), True])
 def test_a_locked_sqlite_file_is_waited_for(lite: Job, start: Start, held_for: str, begun: bool) -> None:
     lite.configure({"infer": {"batch_rows": 4}})

@@ -289,6 +289,7 @@ def test_a_run_killed_between_publishing_and_its_shadow_doubles_nothing(two: Job
     two.audit()
 
 
+@pytest.mark.longer
 def test_a_run_that_dies_at_any_statement_leaves_the_shadow_whole_or_missing(
     two: Job, request: pytest.FixtureRequest
 ) -> None:
