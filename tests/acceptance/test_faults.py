@@ -85,6 +85,36 @@ def test_a_variable_that_is_not_set_is_named(make_job: MakeJob) -> None:
     mentions(job.refused("run"), "${FAB_URL_THAT_NOBODY_SET}, which is not set", "export FAB_URL_THAT_NOBODY_SET=")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "who"),
+    [
+        (["run"], "rowcast.toml"),
+        (["store", "copy", "--to", "${EMPTY_URL}"], "--to"),
+        (["init", "--force", "--url", "${EMPTY_URL}", "--table", "wafers"], "--url"),
+        (["init", "--force", "--table", "wafers"], "'rowcast init' without --url"),
+        (["demo", "--dir", "fab", "--url", "${EMPTY_URL}"], "--url"),
+    ],
+)
+def test_a_variable_that_is_empty_is_named(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch, arguments: list[str], who: str
+) -> None:
+    job = make_job("sqlite", "empty")
+    name = "EMPTY_URL" if "${EMPTY_URL}" in arguments else "ROWCAST_SOURCE_URL"
+    if arguments == ["run"]:
+        job.configure({"source": {"url": "${ROWCAST_SOURCE_URL}"}})
+    monkeypatch.setenv(name, "")
+    said = job.refused(*arguments)
+    mentions(said, f"{who} uses ${{{name}}}, which is set, but empty", f"export {name}=")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["init", "--force", "--url", "", "--table", "wafers"], ["demo", "--dir", "fab", "--url", ""]],
+)
+def test_a_url_that_is_empty_is_called_so(make_job: MakeJob, arguments: list[str]) -> None:
+    mentions(make_job("sqlite", "empty").refused(*arguments), "the database URL is empty", "sqlite:///fab.db")
+
+
 def test_a_wrong_value_from_the_environment_is_named_and_not_shown(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

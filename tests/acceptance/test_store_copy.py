@@ -191,6 +191,7 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_copied(make_job: MakeJob)
     job, apart = make_job("sqlite", "trained"), make_job("postgresql", "empty").place
     command = ("store", "copy", "--to", apart.url)
     assert "is the store itself" in job.refused("store", "copy", "--to", job.place.url, code=2)
+    assert "the database URL is empty" in job.refused("store", "copy", "--to", "")
     nowhere = job.folder / "new.db"
     assert job.call("store", "copy", "--to", f"sqlite:///{nowhere}", "--dry-run").code == 0
     assert not nowhere.exists()

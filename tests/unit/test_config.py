@@ -266,6 +266,24 @@ def test_an_unset_variable_is_named(write, monkeypatch):
     refused(lambda: config.load(path), str(path), "${FAB_URL}", "not set", "export FAB_URL=")
 
 
+@pytest.mark.parametrize("value", ["", "  ", "\n"])
+def test_a_variable_that_is_empty_is_named(value, write, monkeypatch):
+    monkeypatch.setenv("FAB_URL", value)
+    path = write(SOURCE.replace("sqlite:///fab.db", "${FAB_URL}"))
+    refused(lambda: config.load(path), str(path), "${FAB_URL}", "is set, but empty", "export FAB_URL=")
+
+
+def test_a_variable_that_is_empty_is_named_within_a_longer_value_too(write, monkeypatch):
+    monkeypatch.setenv("FAB_PASSWORD", "")
+    path = write(SOURCE.replace("sqlite:///fab.db", "postgresql://fab:${FAB_PASSWORD}@db/mes"))
+    refused(lambda: config.load(path), "${FAB_PASSWORD}, which is set, but empty")
+
+
+def test_a_url_that_is_empty_is_called_so(write, monkeypatch):
+    monkeypatch.setenv("ROWCAST_STORE__URL", "")
+    refused(lambda: config.load(write(SOURCE)), "'store.url'", "the database URL is empty")
+
+
 # ---- what is refused
 
 
@@ -295,6 +313,7 @@ def test_what_is_no_toml_is_refused_with_its_place(write):
         ("[monitor]\ngroup = 'tool'", ["unknown key 'monitor.group'", "did you mean 'group_by'"]),
         ("[notify]\nurl = []", ["unknown key 'notify.url'", "did you mean 'urls'"]),
         ("[infer]\npath = 'x'", ["unknown key 'infer.path'"]),
+        ("[infer]\nbatchRows = 3", ["unknown key 'infer.batchRows'", "did you mean 'batch_rows'"]),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names):
@@ -412,6 +431,16 @@ def test_a_source_that_contradicts_itself_is_refused(load, source, names):
 def test_neither_table_nor_query_is_refused(write):
     refused(
         lambda: config.load(write('name = "x"\n' + SOURCE.replace('table = "wafers"', ""))), "either 'table' or 'query'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "written"), [("label", "lable"), ("label", "labels"), ("label", "abel"), ("table", "tabel"), ("key", "kye")]
+)
+def test_a_key_that_is_misspelt_is_taken_for_the_one_that_is_missing(write, key, written):
+    refused(
+        lambda: config.load(write(SOURCE.replace(f"{key} =", f"{written} ="))),
+        f"unknown key 'source.{written}' (did you mean '{key}'?)",
     )
 
 

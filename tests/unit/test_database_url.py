@@ -51,6 +51,12 @@ url = {store!r}
 """
 
 
+@pytest.mark.parametrize("url", ["", "  "])
+def test_a_url_that_is_empty_is_called_so_and_hides_nothing_else(url: str) -> None:
+    assert find_fault(url) == "the database URL is empty"
+    assert not {""} & find_passwords(url)
+
+
 @pytest.mark.parametrize("url", BROKEN)
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_no_part_of_a_password_is_told_of_a_url_that_is_broken(password: str, url: str, tmp_path: Path) -> None:

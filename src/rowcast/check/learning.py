@@ -1,6 +1,5 @@
 """How a contract is learned from training rows, and what the config says over it."""
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from rowcast.check.values import (
 from rowcast.config import ColumnCheck, Reading
 from rowcast.contract import ColumnRule, Contract, Kind, Misfit
 from rowcast.errors import ConfigError, SourceError
+from rowcast.nearest import find_nearest
 
 RANGES_OUT = 10
 MOST_CATEGORIES = 100
@@ -58,8 +58,8 @@ def learn(
     """
     for name in (*overrides, *columns):
         if name not in rows.schema.names:
-            near = difflib.get_close_matches(name, rows.schema.names, n=1, cutoff=0.0)
-            raise SourceError(f"the source has no column '{name}'", hint=f"the nearest is '{near[0]}'" if near else "")
+            near = find_nearest(name, rows.schema.names, cutoff=0.0)
+            raise SourceError(f"the source has no column '{name}'", hint=f"the nearest is '{near}'" if near else "")
     misplaced = by_column(misfits)
     rules, dropped = [], {}
     for name in columns:

@@ -43,7 +43,9 @@ def init(
     from rowcast import init as look
     from rowcast.messages.scope import describe_scope
 
-    typed = url or (f"${{{look.URL_VARIABLE}}}" if look.URL_VARIABLE in os.environ else None)
+    typed, said_by = url, "--url"
+    if typed is None and look.URL_VARIABLE in os.environ:
+        typed, said_by = f"${{{look.URL_VARIABLE}}}", "'rowcast init' without --url"
     if typed is None:
         raise UsageError(
             "name the database: --url URL, or the variable ROWCAST_SOURCE_URL",
@@ -52,7 +54,7 @@ def init(
 
     if (table is None) == (query is None):
         raise UsageError("name either a table or a query to look at", hint="rowcast init --url URL --table TABLE")
-    guess = look.inspect(expand_variables(typed, "--url"), table, query)
+    guess = look.inspect(expand_variables(typed, said_by), table, query)
     left = look.write(guess, common.config, force, typed)
     report.show(f"wrote {common.config}: read it through, each guess says why")
     if guess.scope is not None:

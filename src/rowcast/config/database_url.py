@@ -37,6 +37,8 @@ _FILE = re.compile(r"sqlite(?:\+\w+)?://(?:/.*)?", re.DOTALL)
 
 def find_fault(url: str) -> str:
     """Return what is wrong with a database URL, in words that quote none of it; empty where nothing is."""
+    if not url.strip():
+        return "the database URL is empty"
     system = url.partition("://")[0].partition("+")[0]
     if system in _OTHERS and "://" in url:
         return f"'{system}' is not a database that rowcast knows: PostgreSQL, SQL Server and SQLite are"
@@ -59,7 +61,7 @@ def check_database_url(value: SecretStr) -> SecretStr:
 def find_passwords(url: str) -> set[str]:
     """Return what nobody may be shown of a URL: passwords as written and as meant; all of a URL that is wrong."""
     if find_fault(url):
-        return {url}
+        return {url} - {""}
     found = _SERVER.fullmatch(url)
     if found is None:
         return set()

@@ -60,12 +60,15 @@ def make_settings(written: Mapping[str, Any], path: Path, **overrides: Mapping[s
 
 
 def expand_variables(text: str, where: str) -> str:
-    """Return a text with each ${VAR} replaced. Raise ConfigError for one that is not set; `where` says who uses it."""
+    """Return a text with each ${VAR} replaced; `where` says who uses it.
+
+    Raise ConfigError for a variable that is not set, or is empty: it was to be set, such as by a secret that is gone.
+    """
     return re.sub(r"\$\{(\w+)\}", lambda found: _look_up_variable(found[1], where), text)
 
 
 def _expand(value: Any, path: Path) -> Any:
-    """Return a value with ${VAR} replaced in every string. Raise ConfigError for a variable that is not set."""
+    """Return a value with ${VAR} replaced in every string. Raise ConfigError for a variable without one."""
     if isinstance(value, dict):
         return {key: _expand(item, path) for key, item in value.items()}
     if isinstance(value, list):
@@ -76,6 +79,8 @@ def _expand(value: Any, path: Path) -> Any:
 
 
 def _look_up_variable(name: str, where: str) -> str:
-    if name not in os.environ:
-        raise ConfigError(f"{where} uses ${{{name}}}, which is not set", hint=f"export {name}=… before the command")
-    return os.environ[name]
+    value = os.environ.get(name)
+    if value is None or not value.strip():
+        state = "is not set" if value is None else "is set, but empty"
+        raise ConfigError(f"{where} uses ${{{name}}}, which {state}", hint=f"export {name}=… before the command")
+    return value

@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     @property
     def store_url(self) -> str:
         """The URL of the store, by default that of the source."""
-        return self._locate(self.store.url or self.source.url)
+        return self._locate(self.source.url if self.store.url is None else self.store.url)
 
     @property
     def signing_keys(self) -> tuple[str, ...]:

@@ -1,8 +1,7 @@
 """What is wrong with settings, in plain words: each names the setting, what it takes, and an example."""
 
-import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, get_args
 
 from pydantic import ValidationError
@@ -10,6 +9,9 @@ from pydantic_core import PydanticUndefined
 
 from rowcast.config.sections import ColumnCheck
 from rowcast.config.settings import Settings
+from rowcast.nearest import find_nearest
+
+Location = tuple[int | str, ...]  # of a setting, by the names of its sections
 
 _NEEDED = {
     "tuple_type": "a list in brackets is needed",
@@ -58,18 +60,19 @@ def describe_wrong(error: ValidationError) -> list[str]:
     found: dict[str, str] = {}
     items = error.errors(include_url=False)
     settings = [_find_setting(item["loc"]) for item in items]
+    missing = {item["loc"] for item in items if item["type"] == "missing"}
     for item, (name, annotation) in zip(items, settings, strict=True):
         is_default = name == "name" and item["input"] == "" and any(each.startswith("source") for each, _ in settings)
         if is_default:  # it comes from the source, which is what is wrong
             continue
-        found.setdefault(name, _describe(item, name, annotation))
+        found.setdefault(name, _describe(item, name, annotation, missing))
     return list(found.values())
 
 
-def _describe(item: Any, name: str, annotation: Any) -> str:
+def _describe(item: Any, name: str, annotation: Any, missing: Collection[Location]) -> str:
     if item["type"] == "extra_forbidden":
         where = ".".join(str(part) for part in item["loc"])
-        return f"unknown key '{where}'{_find_nearest(item['loc'])}"
+        return f"unknown key '{where}'{_find_nearest(item['loc'], missing)}"
     if item["type"] == "missing":
         return f"'{name}' is missing" + ("" if name == "source" else _give_example(name))
     if item["type"] not in _NEEDED:
@@ -93,7 +96,7 @@ def _give_example(name: str, field: Any = None) -> str:
     return f", such as {name.rpartition('.')[2]} = {json.dumps(value, ensure_ascii=False)}"
 
 
-def _find_setting(location: tuple[int | str, ...]) -> tuple[str, Any]:
+def _find_setting(location: Location) -> tuple[str, Any]:
     """Return the name of the setting that a place is in, and its field where the config declares it."""
     section: Any = Settings
     parts: list[str] = []
@@ -121,14 +124,15 @@ def _find_section(kind: Any) -> Any:
     return next((part for part in get_args(kind) if hasattr(part, "model_fields")), kind)
 
 
-def _find_nearest(location: tuple[int | str, ...]) -> str:
+def _find_nearest(location: Location, missing: Collection[Location]) -> str:
     """Return the known key of the same section that looks most like the last part of `location`."""
     names = list(_list_known(location[:-1]))
-    near = difflib.get_close_matches(str(location[-1]), names, n=1, cutoff=0.6)
-    return f" (did you mean '{near[0]}'?)" if near else f" (known here: {', '.join(names)})"
+    wanted = [name for name in names if (*location[:-1], name) in missing]
+    near = find_nearest(str(location[-1]), names, wanted=wanted)
+    return f" (did you mean '{near}'?)" if near else f" (known here: {', '.join(names)})"
 
 
-def _list_known(location: tuple[int | str, ...]) -> Iterator[str]:
+def _list_known(location: Location) -> Iterator[str]:
     section: Any = Settings
     for part in location:
         if isinstance(part, int):

@@ -1,6 +1,5 @@
 """What a model version needs of the source, and a batch's rows held against its contract."""
 
-import difflib
 from collections.abc import Iterable, Sequence
 
 from rowcast import check, history
@@ -8,6 +7,7 @@ from rowcast.database import Column
 from rowcast.errors import ConfigError, RunError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
+from rowcast.nearest import find_nearest
 from rowcast.source import Fetched
 
 
@@ -56,9 +56,9 @@ def check_overrides(job: Job, version: int) -> None:
     overrides = job.settings.check.columns
     for name in overrides:
         if name not in job.source.relation.names:
-            near = difflib.get_close_matches(name, job.source.relation.names, n=1, cutoff=0.0)
+            near = find_nearest(name, job.source.relation.names, cutoff=0.0)
             raise ConfigError(
-                f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near[0]}'"
+                f"the source has no column '{name}', which [check.columns] names", hint=f"the nearest is '{near}'"
             )
     if overrides:
         unreadable = job.registry.version(version).metrics.get("unreadable", ())

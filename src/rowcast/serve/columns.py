@@ -1,12 +1,12 @@
 """What a job's rows may hold: features, keys, and columns that are known and passed over."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from rowcast.contract import Kind
 from rowcast.formatting import printable
 from rowcast.job.opening import Job
+from rowcast.nearest import find_nearest
 from rowcast.past import PastColumn
 from rowcast.scoring.served_model import ServedModel
 from rowcast.serve.refusal import refuse_columns
@@ -37,8 +37,8 @@ class KnownColumns:
         known = [*self.kinds, *self.others]
         told = []
         for name in unknown[:_MOST]:
-            near = difflib.get_close_matches(name[:_LONGEST], known, n=1, cutoff=0.6)
-            told.append(f"'{shorten(name)}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+            near = find_nearest(name[:_LONGEST], known)
+            told.append(f"'{shorten(name)}'" + (f" (did you mean '{near}'?)" if near else ""))
         more = f" and {len(unknown) - _MOST} more" if len(unknown) > _MOST else ""
         s = "s" if len(unknown) > 1 else ""
         raise refuse_columns(

@@ -1,6 +1,5 @@
 """The user's table or query, checked against the config, and the parts of statements made from it."""
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from rowcast.database import (
 )
 from rowcast.errors import DatabaseError, SourceError, UsageError
 from rowcast.formatting import count
+from rowcast.nearest import find_nearest
 from rowcast.source.keys import KeyRange
 from rowcast.source.rows import GROUPED, RENDERED, TIME, is_reserved
 from rowcast.source.scope import Learned, Scope
@@ -374,6 +374,6 @@ def find_column(relation: Relation, name: str, where: str, setting: str) -> Colu
     """Return the column of `where` that a setting names. Raise SourceError."""
     if name in relation.names:
         return relation[name]
-    near = difflib.get_close_matches(name, relation.names, n=1, cutoff=0.6)
-    hint = f"did you mean '{near[0]}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
+    near = find_nearest(name, relation.names)
+    hint = f"did you mean '{near}'?" if near else f"its columns begin with {', '.join(relation.names[:8])}"
     raise SourceError(f"{where} has no column '{name}' ({setting})", hint=hint)
