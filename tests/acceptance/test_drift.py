@@ -112,6 +112,20 @@ def test_a_shift_is_told_with_its_column_its_size_and_since_when(watched: Any) -
     assert "s01" in shown.out
 
 
+@pytest.mark.parametrize(("values", "where"), [(True, "only in tool B"), (False, "only in 1 of the 3 groups by tool")])
+def test_where_one_tool_moved_the_alert_says_which(prepared: Prepared, values: bool, where: str) -> None:
+    job = prepared(usual, "sqlite")
+    configured(job, monitor={"group_by": "tool"}, notify={"values": values})
+    scored(job, range(TRAINED, CHANGED))
+    for number in range(CHANGED, MENDED):
+        job.add([{**row, "s01": row["s01"] + 4 * (row["tool"] == "B")} for row in day(number)])
+        job.ok("infer", "--as-of", after(number))
+    [alert] = job.stored(f"SELECT what FROM {job.table('alert')} WHERE topic LIKE 'drift %'")
+    assert where in alert["what"]
+    assert where in job.call("status").out
+    assert "only in tool B" in job.ok("drift", "--json")["drift"]
+
+
 def test_it_is_told_once_and_again_when_it_is_over(watched: Any) -> None:
     job, _, _ = watched
     assert [event["what"] for event in told(job)] == ["started", "ended"]

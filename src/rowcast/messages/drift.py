@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.formatting import number, significant
-from rowcast.monitor import Event, Finding, Series
+from rowcast.monitor import Concentration, Event, Finding, Series
 from rowcast.store.records import DriftRecord
 
 NAMED = 5  # findings in a sentence
@@ -26,7 +26,7 @@ def describe_alarm(alarm: Event, *, values: bool) -> str:
 
 def describe_record(made: DriftRecord, *, values: bool) -> str:
     """Return the sentence of a drift on record."""
-    findings = [_read_finding(each) for each in made.findings]
+    findings = [read_finding(each) for each in made.findings]
     if values or not any(_quotes(one) for one in findings):
         return made.sentence
     return _describe(findings, 0, values=values)
@@ -44,7 +44,20 @@ def list_columns(alarm: Event) -> str:
 
 
 def describe_finding(one: Finding, *, values: bool) -> str:
-    """Return what a series was and is."""
+    """Return what a series was and is, and in which groups where it is confined to few."""
+    return _describe_series(one, values=values) + _describe_groups(one.within, values=values)
+
+
+def _describe_groups(within: Concentration | None, *, values: bool) -> str:
+    if within is None:
+        return ""
+    many = len(within.groups)
+    if not values:
+        return f", only in {many} of the {within.of} groups by {within.by}"
+    return f", only in {within.by} {' and '.join(within.groups)}"
+
+
+def _describe_series(one: Finding, *, values: bool) -> str:
     name, was, now = one.series.column, one.was, one.now
     match one.series.kind:
         case "location":
@@ -90,18 +103,20 @@ def _describe(findings: Sequence[Finding], further: int, *, values: bool) -> str
 
 
 def _quotes(one: Finding) -> bool:
-    return bool(one.unseen) or (one.series.kind == "category" and bool(one.series.category))
+    return bool(one.unseen) or one.within is not None or (one.series.kind == "category" and bool(one.series.category))
 
 
 def _further(sds: float) -> str:
     return f"{significant(abs(sds), 2)} SD {'higher' if sds > 0 else 'lower'}"
 
 
-def _read_finding(found: Mapping[str, Any]) -> Finding:
+def read_finding(found: Mapping[str, Any]) -> Finding:
+    """Return a finding of a record."""
     was, now, change, size = (float("nan") if found[n] is None else found[n] for n in ("was", "now", "change", "size"))
     series = Series(found["kind"], found["column"], found["category"])
     since = datetime.fromisoformat(found["since"])
-    unseen = tuple(found.get("unseen", ()))
+    unseen, held = tuple(found.get("unseen", ())), found.get("within")
+    within = None if held is None else Concentration(held["by"], tuple(held["groups"]), held["of"])
     return Finding(
-        series, str(found["since_run"]), since, was, now, change, size, 0.0, unseen, bool(found.get("is_first"))
+        series, str(found["since_run"]), since, was, now, change, size, 0.0, unseen, bool(found.get("is_first")), within
     )

@@ -2,7 +2,7 @@
 
 from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drift, score_weights, split_blocks
 from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
-from rowcast.monitor.events import Event, Finding, State
+from rowcast.monitor.events import Concentration, Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
 from rowcast.monitor.reference import find_unused_edges, list_training_profiles, make_reference
 from rowcast.monitor.statistics import Frame, Run, Series
@@ -10,6 +10,7 @@ from rowcast.monitor.statistics import Frame, Run, Series
 __all__ = [
     "APART",
     "Categories",
+    "Concentration",
     "DriftResult",
     "Edges",
     "Event",

@@ -28,6 +28,15 @@ EventKind = Literal["started", "ended"]
 
 
 @dataclass(frozen=True)
+class Concentration:
+    """The few groups of rows that a shift is confined to."""
+
+    by: str  # the column that rows are grouped by
+    groups: tuple[str, ...]  # that which moved most first
+    of: int  # how many groups there are
+
+
+@dataclass(frozen=True)
 class Finding:
     """A series that has shifted."""
 
@@ -41,6 +50,7 @@ class Finding:
     weight: float  # the column's
     unseen: tuple[str, ...] = ()  # categories that training had not seen, the most frequent; where they were looked up
     is_first: bool = False  # whether it began with the version's first run: then nobody knows whether it is older
+    within: Concentration | None = None  # the few groups that it is confined to, where they were looked for
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The monitor's step: what the rows of runs looked like, held against the training rows and the runs before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -15,7 +15,7 @@ from rowcast import monitor
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.step_record import StepReport
-from rowcast.messages.drift import describe_alarm, quotes_values
+from rowcast.messages.drift import describe_alarm, quotes_values, read_finding
 from rowcast.messages.events import RowsDrifted
 from rowcast.messages.retraining import describe_standing_drift
 from rowcast.source import Source
@@ -23,6 +23,7 @@ from rowcast.store.profiles import find_standing
 from rowcast.store.records import DriftRecord
 from rowcast.store.registry import Reference
 from rowcast.watch import cost_alarm
+from rowcast.watch.drifting_groups import find_groups
 
 log = structlog.get_logger("rowcast")
 
@@ -58,7 +59,7 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     on_record = job.profiles.list_drift(version)
     looked = _look(job, version, found)
     last = max((row.run_id for row in on_record), default=0)
-    new = [_name_unseen(job, found, event) for event in looked.events if int(event.run_id) > last]
+    new = [_look_up(job, found, event) for event in looked.events if int(event.run_id) > last]
     if not job.profiles.record_drift(version, [_make_record(version, event) for event in new], len(on_record)):
         about.note = "another run has looked meanwhile, and may have seen more"
         return None
@@ -101,7 +102,18 @@ def _describe_learning(figures: Mapping[str, Any]) -> str:
 def look(job: Job, version: int) -> monitor.DriftResult | None:
     """All that can be said of a version's runs; None where there is nothing to hold them against."""
     found = job.registry.reference(version)
-    return None if found is None else _look(job, version, found)
+    if found is None:
+        return None
+    looked = _look(job, version, found)
+    return looked if looked.alarm is None else replace(looked, alarm=_recall(job, version, looked.alarm))
+
+
+def _recall(job: Job, version: int, alarm: monitor.Event) -> monitor.Event:
+    """An alarm with what was found of it in the source when it was told."""
+    made = [read_finding(each) for record in job.profiles.list_drift(version) for each in record.findings]
+    known = {(one.series, one.since): one for one in reversed(made)}
+    found = [(one, known.get((one.series, one.since), one)) for one in alarm.findings]
+    return replace(alarm, findings=tuple(replace(one, unseen=told.unseen, within=told.within) for one, told in found))
 
 
 def measure_unused(job: Job, version: int) -> tuple[monitor.State, ...]:
@@ -178,22 +190,24 @@ def _runs(job: Job, edges: monitor.Edges, counts: Mapping[int, Sequence[bytes]])
     return found
 
 
-def _name_unseen(job: Job, found: Reference, event: monitor.Event) -> monitor.Event:
-    """Give an event the names of the categories that training had not seen, as the source's newest rows show them."""
+def _look_up(job: Job, found: Reference, event: monitor.Event) -> monitor.Event:
+    """Give an event what the source's rows say of it: categories that training had not seen, groups that moved."""
     if event.what == "ended" or job.source.time is None:
         return event
     known = {
         c.name: c.known for c in monitor.Edges.from_bytes(found.edges).columns if isinstance(c, monitor.Categories)
     }
-    return replace(
-        event,
-        findings=tuple(
-            replace(one, unseen=find_unseen(job.source, one, known[one.series.column]))
-            if one.series.kind == "unseen" and one.series.column in known
-            else one
-            for one in event.findings
-        ),
-    )
+    grouped = job.settings.monitor.group_by
+    by = job.source.relation[grouped] if grouped in job.source.relation.names else None
+    findings = []
+    for one in event.findings:
+        if one.series.kind == "unseen" and one.series.column in known:
+            findings.append(replace(one, unseen=find_unseen(job.source, one, known[one.series.column])))
+        elif by is not None and one.series.column != by.name:
+            findings.append(replace(one, within=find_groups(job.source, by, one, event.at)))
+        else:
+            findings.append(one)
+    return replace(event, findings=tuple(findings))
 
 
 def find_unseen(source: Source, one: monitor.Finding, known: Sequence[str]) -> tuple[str, ...]:
@@ -219,6 +233,7 @@ def _make_record(version: int, event: monitor.Event) -> DriftRecord:
             "category": one.series.category,
             "unseen": list(one.unseen),
             "is_first": one.is_first,
+            "within": None if one.within is None else asdict(one.within),
             "since_run": int(one.since),
             "since": one.since_at.isoformat(),
             **{name: _finite(getattr(one, name)) for name in ("was", "now", "change", "size")},
