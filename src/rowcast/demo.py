@@ -342,6 +342,9 @@ cost_false_alarm = 1.0       # … costs as much as 20 good ones looked at in va
 [retrain]
 policy = "every"
 every = "7d"
+
+[monitor]
+group_by = "tool"            # a chart for each tool, and a drift says which tool drifts
 """
 
 _FEATURES_TOML = """

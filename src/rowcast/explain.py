@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from rowcast import check, features, history
+from rowcast import check, features, fetch, history
 from rowcast.errors import DatabaseError, SourceError
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
@@ -105,6 +105,8 @@ class Explanation:
     key: dict[str, str]
     state: RowState
     why: str | None = None  # of a row that is neither scored nor quarantined
+    event_time: datetime | None = None  # of a row that is there, where the job names a time
+    groups: dict[str, str] = field(default_factory=dict)  # of its lot, and of what charts are grouped by, by column
     scored: ScoredRow | None = None
     quarantined: QuarantinedRow | None = None
     earlier: tuple[Mapping[str, Any], ...] = ()  # what it was before it was scored again, the newest first
@@ -118,8 +120,9 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return what `rowcast explain --json` prints."""
         about: dict[str, Any] = {"job": self.job, "key": self.key, "state": self.state}
-        if self.why is not None:
-            about["why"] = self.why
+        about |= {} if self.why is None else {"why": self.why}
+        about |= {} if self.event_time is None else {"event_time": self.event_time.isoformat()}
+        about |= {"groups": self.groups} if self.groups else {}
         row = self.scored or self.quarantined
         about |= {} if row is None else row.to_dict()
         return about | ({"earlier": [dict(one) for one in self.earlier]} if self.earlier else {})
@@ -140,6 +143,7 @@ def explain(job: Job, key: Sequence[str]) -> Explanation:
         if count == 1 and not job.source.db.scalar(own):
             why = "the store cannot tell its key from that of another row"
         return about(RowState.UNUSABLE, why)
+    about = partial(about, event_time=fetch.find_event_time(job.source, this), groups=_find_groups(job, this))
     rows = job.rows.select_keys(this, job.source.table(), sa.literal(1).label("rowcast.found"))
     predictions, quarantined, history = (_read_stored(job, rows, own) for own in job.own.kept)
     earlier = tuple(_earlier(row) for row in history)
@@ -150,6 +154,18 @@ def explain(job: Job, key: Sequence[str]) -> Explanation:
     if _read_stored(job, rows, job.own.forgotten):
         return about(RowState.FORGOTTEN, "its result was deleted by 'rowcast forget', and it is not scored again")
     return about(*_place(job, this), earlier=earlier)
+
+
+def _find_groups(job: Job, this: list[sa.ColumnElement[bool]]) -> dict[str, str]:
+    """Of which lot and of which tool a row is, for example, by column; without those that it has no value in."""
+    source, names = job.source, (job.settings.source.group, job.settings.monitor.group_by)
+    there = [name for name in dict.fromkeys(names) if name is not None and name in source.relation.names]
+    if not there:
+        return {}
+    texts = [source.group_text(name).label(f"group_{place}") for place, name in enumerate(there)]
+    [row] = source.db.rows(source.select(*texts).where(*this))
+    found = {name: row[f"group_{place}"] for place, name in enumerate(there)}
+    return {name: str(value) for name, value in found.items() if value is not None}
 
 
 def _place(job: Job, this: list[sa.ColumnElement[bool]]) -> tuple[RowState, str]:

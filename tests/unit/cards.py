@@ -277,6 +277,7 @@ def card(metrics: dict[str, Any] | None = None, **changes: Any) -> Card:
         "part": Part(0.0498, (0, 1), usual, "cd" * 32),
         "service": ((datetime(2026, 7, 4, tzinfo=UTC), None),),
         "decisions": (decision(2, 1),),
+        "ended": None,
         "before": before,
         "part_before": Part(0.0408, (0, 1), {}, "ef" * 32),
         "run": RUN,

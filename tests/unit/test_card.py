@@ -219,6 +219,11 @@ def test_service_is_read_from_who_served_after_each_decision() -> None:
 def test_a_version_out_of_service_says_from_when_to_when_or_why_not() -> None:
     of = replace(card(), service=((at(1), at(3)),))
     assert words.in_service(of) == "Out of service since 2026-07-03; it served from 2026-07-01 on."
+    newer = decision(3, 2, reason="ten times the usual savings")
+    assert words.in_service(replace(of, ended=newer)).endswith("on. v3 was promoted in its place by the gate.")
+    back = decision(1, 2, "rolled back", decided_by="Ada", reason="too many false alarms")
+    said = "on. v1 was put back in its place by Ada: too many false alarms."
+    assert words.in_service(replace(of, ended=back)).endswith(said)
     waits = {status: words.in_service(replace(card(), service=(), version=version(status=status))) for status in
              ("challenger", "refused", "replaced")}  # fmt: skip
     assert waits["challenger"] == "Not in service: it waits as the challenger."

@@ -39,6 +39,7 @@ class Card:
     part: Part
     service: tuple[Spell, ...]
     decisions: tuple[DecisionRecord, ...]  # about this version, the first one first
+    ended: DecisionRecord | None  # that put another version in its place, the last one
     before: Version | None  # the champion that this version was to replace
     part_before: Part
     run: RunRecord | None  # that built it
@@ -73,6 +74,7 @@ def gather(job: Job, version: int) -> Card:
     made = job.registry.decisions()[::-1]
     about = tuple(each for each in made if each.version == version)
     previous = about[0].previous if about else champion
+    ended = [each for each in made if each.previous == version != each.version and each.outcome.changes_champion]
     before = job.registry.version(previous) if previous not in (None, version) else None
     return Card(
         job=job.settings.name,
@@ -83,6 +85,7 @@ def gather(job: Job, version: int) -> Card:
         part=_part(job, version),
         service=list_spells(version, made, champion),
         decisions=about,
+        ended=ended[-1] if ended else None,
         before=before,
         part_before=_part(job, before.version) if before else Part(),
         run=_run(job, found.run_id),

@@ -6,7 +6,7 @@ from typing import Any
 from rowcast.card.record import Card, Spell, day
 from rowcast.fit.selection import AVERAGE
 from rowcast.formatting import number
-from rowcast.store.records import DecisionRecord
+from rowcast.store.records import DecisionOutcome, DecisionRecord
 
 
 def title(card: Card) -> str:
@@ -37,13 +37,29 @@ def in_service(card: Card) -> str:
         earlier = f", and {len(card.service) - 1} times before" if len(card.service) > 1 else ""
         if until is None:
             return f"In service since {day(since)}{earlier}."
-        return f"Out of service since {day(until)}; it served from {day(since)} on{earlier}."
+        return (
+            f"Out of service since {day(until)}; it served from {day(since)} on{earlier}. {describe_end(card)}".strip()
+        )
     waits = {
         "challenger": "it waits as the challenger",
         "refused": "the gate did not promote it",
         "replaced": "a newer challenger took its place",
     }
     return f"Not in service: {waits.get(card.version.status, card.version.status)}."
+
+
+def describe_end(card: Card) -> str:
+    """Return a sentence that says what took a version's place, by whom and, of a rollback, why; else the empty text."""
+    made = card.ended
+    if made is None:
+        return ""
+    if made.outcome is DecisionOutcome.ROLLED_BACK:
+        return f"v{made.version} was put back in its place by {_who(made)}: {made.reason.rstrip('.')}."
+    return f"v{made.version} was {made.outcome} in its place by {_who(made)}."
+
+
+def _who(made: DecisionRecord) -> str:
+    return "the gate" if made.is_by_gate else made.decided_by
 
 
 def describe_training_rows(card: Card) -> str:

@@ -101,6 +101,11 @@ def section(name: str, heading: str, *content: object) -> Markup:
     return element("section", element("h2", heading, id=f"{name}-h"), *content, id=name, aria_labelledby=f"{name}-h")
 
 
+def link_version(job: str, version: int) -> Markup:
+    """Return the number of a version as a link to its card."""
+    return element("a", f"v{version}", href=link(job, "versions", version))
+
+
 def tile(name: str, value: object, *about: object, state: str = "") -> Markup:
     """Return a figure with what it is of."""
     return element(

@@ -7,7 +7,7 @@ from rowcast.dashboard import words
 from rowcast.dashboard.act_page import link_act
 from rowcast.dashboard.acts import Kind
 from rowcast.dashboard.cache import BeingRead
-from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.dashboard.frame import Viewer, badge, link, link_version, moment, page, section, tile
 from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look, Parts
 from rowcast.dashboard.pictures import draw_cost
 from rowcast.drawing.markup import Markup, element, join
@@ -63,7 +63,7 @@ def _opening(look: Look, read: Parts, viewer: Viewer) -> Markup:
             _pending_tile(read),
             tile(
                 "Champion",
-                f"v{champion.version}" if champion else "none",
+                link_version(look.name, champion.version) if champion else "none",
                 element(
                     "span",
                     "since ",
@@ -300,7 +300,10 @@ def _cost(look: Look, read: Parts) -> list[Markup]:
                 of = part.rows if side == "estimated" else part.labelled
                 shares = [_share(known.get(name)) for name in names[:3]]
                 cost = known.get("cost_per_row")
-                rows.append([f"v{each.version}", side, f"{of:,}", *shares, "-" if cost is None else number(cost.value)])
+                shown = "-" if cost is None else number(cost.value)
+                rows.append([link_version(look.name, each.version), side, f"{of:,}", *shares, shown])
+        if part.estimated and not part.realised:
+            rows.append([link_version(look.name, each.version), "realised", "no labels yet", "-", "-", "-", "-"])
     if rows:
         headings = ["version", "", "rows", "precision", "recall", "accuracy", "cost per row"]
         found.append(compact_table(headings, rows, range(2, 7)))
@@ -319,7 +322,7 @@ def _versions(look: Look, viewer: Viewer) -> list[Markup]:
         return [element("p", "There is no version yet: 'rowcast run' trains the first.", class_="soft")]
     rows = [
         [
-            element("a", f"v{each.version}", href=link(look.name, "versions", each.version)),
+            link_version(look.name, each.version),
             badge(each.status, "good" if each.status == "champion" else "quiet"),
             moment(each.created_at),
             f"{each.rows:,}",
@@ -332,7 +335,7 @@ def _versions(look: Look, viewer: Viewer) -> list[Markup]:
     found = [table(headings, rows[:_FIRST], (3,))]
     if rows[_FIRST:]:
         found.append(fold(f"{len(rows) - _FIRST} more", table(headings, rows[_FIRST:], (3,))))
-    made = [_decision(each) for each in look.decisions]
+    made = [_decision(look.name, each) for each in look.decisions]
     if made:
         found.append(element("h3", "Decisions"))
         found.append(element("ol", *made[:_FIRST], class_="decisions"))
@@ -349,14 +352,17 @@ def _decide(look: Look, version: Version) -> Markup | str:
     return link_act(look.name, Kind.ROLL_BACK, "Roll back") if has_before else ""
 
 
-def _decision(made: DecisionRecord) -> Markup:
-    state = "good" if made.outcome.changes_champion else "quiet"
-    before = f", in place of v{made.previous}" if made.outcome.changes_champion else f", v{made.previous} stayed"
-    against = "" if made.previous is None else before
+def _decision(job: str, made: DecisionRecord) -> Markup:
+    is_new = made.outcome.changes_champion
+    against: list[object] = []
+    if made.previous is not None:
+        other = link_version(job, made.previous)
+        against = [", in place of ", other] if is_new else [", ", other, " stayed"]
     return element(
         "li",
-        element("p", badge(name_outcome(made.outcome), state), f" v{made.version} ",
-                element("span", moment(made.decided_at), f" by {made.decided_by}{against}", class_="soft")),
+        element("p", badge(name_outcome(made.outcome), "good" if is_new else "quiet"), " ",
+                link_version(job, made.version), " ",
+                element("span", moment(made.decided_at), f" by {made.decided_by}", *against, class_="soft")),
         element("p", made.reason),
     )  # fmt: skip
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from rowcast.card.charts import share_bar
 from rowcast.dashboard import words
-from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
+from rowcast.dashboard.frame import Viewer, badge, link, link_version, moment, page, section, tile
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, fold, table
 from rowcast.explain import Explanation, QuarantinedRow, ScoredRow
@@ -34,7 +34,9 @@ def row_page(found: Explanation, viewer: Viewer) -> str:
             element("p", ", ".join(found.key), class_="kicker"),
             element("h1", name, " ", badge(said, state)),
             element("p", f"{found.why}.") if found.why else None,
-            _tiles(found.scored) if found.scored else None,
+            _verdict(found.scored) if found.scored else None,
+            _whereabouts(found),
+            _tiles(found.job, found.scored) if found.scored else None,
         ),
         *parts,
         crumbs=[(found.job, link(found.job)), (name, None)],
@@ -49,6 +51,24 @@ def _state(found: Explanation) -> tuple[str, str]:
     return str(found.state), {"scored": "good", "quarantined": "warn"}.get(str(found.state), "quiet")
 
 
+def _verdict(row: ScoredRow) -> Markup | None:
+    """What the score means, in a sentence; None where there is no threshold that decides."""
+    if row.threshold is None:
+        return None
+    score, limit = (words.describe_score(each, row.threshold) for each in (row.score, row.threshold))
+    is_flagged = row.score >= row.threshold
+    said = f"{'Flagged' if is_flagged else 'Not flagged'}: a probability of {score}, and {limit} or more is flagged."
+    unsure = " The model says too little about this row to rely on that." if row.uncertain else ""
+    return element("p", said + unsure)
+
+
+def _whereabouts(found: Explanation) -> Markup | None:
+    """When it was measured, and on which tool or whatever rows are grouped by."""
+    of = [f"{name} {value}" for name, value in found.groups.items()]
+    when = [] if found.event_time is None else ["Of ", moment(found.event_time), ", " if of else ""]
+    return element("p", *when, ", ".join(of), class_="soft") if when or of else None
+
+
 _EARLIER = ("was", "since", "until", "model_version", "score", "reasons")
 
 
@@ -56,7 +76,7 @@ def _text(value: Any) -> str:
     return "-" if value is None else words.describe_value(value)
 
 
-def _tiles(row: ScoredRow) -> Markup:
+def _tiles(job: str, row: ScoredRow) -> Markup:
     again = (
         "the score comes out again"
         if row.reproduced
@@ -69,7 +89,7 @@ def _tiles(row: ScoredRow) -> Markup:
         "div",
         tile("Score", words.describe_score(row.score, row.threshold), about),
         tile("Predicted", str(row.predicted), "the model says too little about it" if row.uncertain else ""),
-        tile("Version", f"v{row.model_version}", element("span", "scored ", moment(row.scored_at))),
+        tile("Version", link_version(job, row.model_version), element("span", "scored ", moment(row.scored_at))),
         tile("Computed again", "same" if row.reproduced else "other", again, state="" if row.reproduced else "warn"),
         class_="tiles",
     )

@@ -61,6 +61,13 @@ def _find_newest(source: Source, now: datetime, part: OrderedPart | None) -> dat
     return _moment(source.db.scalar(source.select(newest).where(*visible)))
 
 
+def find_event_time(source: Source, this: Sequence[sa.ColumnElement[bool]]) -> datetime | None:
+    """Return the event time of the one row that conditions name; None without a time column."""
+    if source.time is None:
+        return None
+    return _moment(source.db.scalar(source.select(source.event_time().label("event")).where(*this)))
+
+
 def find_oldest_event(source: Source, now: datetime) -> datetime | None:
     """Return the oldest event time that is visible, None without a time column or rows."""
     if source.time is None:
