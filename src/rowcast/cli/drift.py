@@ -7,7 +7,6 @@ from cyclopts import Parameter
 from rowcast import report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
 
-_COLUMNS = ("column", "what", "trained", "baseline", "now", "since_run", "size", "weight")
 _BLOCKS = (
     "a block is a stretch of the training rows in time order, no longer than runs are apart: with the first runs\n"
     "after it, blocks say how much each column varies by itself, which is no drift."
@@ -23,24 +22,29 @@ def drift(
     common: Common = COMMON,
 ) -> int:
     """Whether the champion's rows have changed, in which columns, since when and by how much."""
-    found = quiet_job(common).drift().to_dict(every=every)
+    from rowcast.messages.drift import tabulate_state
+
+    found = quiet_job(common).drift()
     if json:
-        report.show(report.as_json(found))
+        report.show(report.as_json(found.to_dict(every=every)))
         return 0
-    states, history = found.pop("columns"), found.pop("history")
-    parts = [report.facts(found), *([_BLOCKS] if "looked_at" in found else [])]
-    if states:
-        parts.append(f"{report.table(states, _COLUMNS)}\n\n{_legend()}")
-    if history:
-        parts.append(f"history\n{report.table(history, _HISTORY)}")
+    about = found.facts()
+    parts = [report.facts(about), *([_BLOCKS] if "looked_at" in about else [])]
+    if states := found.series if every else found.shifted:
+        rows = [tabulate_state(state) for state in states]
+        parts.append(f"{report.table(rows, list(rows[0]))}\n\n{_legend()}")
+    if found.history:
+        made = [{**vars(each), "version": f"v{each.model_version}"} for each in found.history]
+        parts.append(f"history\n{report.table(made, _HISTORY)}")
     report.show("\n\n".join(parts))
     return 0
 
 
 def _legend() -> str:
-    from rowcast.monitor.events import MATTERS
+    from rowcast.monitor import MATTERS
 
     return (
-        f"size 1 is what matters: it moves the score by {MATTERS:g} of its SD. weight is by how many SDs the score\n"
-        "moves when the column moves by one; 0 for what the model does not use, which raises no alarm."
+        f"usual is what it was before it shifted. A shift of size 1 moves the score by {MATTERS:g} of its standard\n"
+        "deviation (SD); smaller ones raise no alarm. weight is by how many SDs the score moves when the column moves\n"
+        "by one; 0 for what the model does not use, which raises no alarm."
     )

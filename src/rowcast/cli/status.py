@@ -123,7 +123,7 @@ def _describe(found: dict[str, Any]) -> str:
     shown = {name: value for name, value in found.items() if not isinstance(value, dict | list)}
     unit = shown.pop("contributions_in", None)
     named = {name: ", ".join(found[name].values()) for name in ("key", "groups") if name in found}
-    shown = {"job": found["job"], **named} | shown
+    shown = dict[str, Any](job=found["job"]) | named | shown
     parts = [report.facts(shown)]
     if reasons := found.get("reasons"):
         parts.append(f"why it was set aside\n{report.table(reasons, ['column', 'rule', 'value', 'limit'])}")

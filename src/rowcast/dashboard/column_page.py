@@ -13,12 +13,14 @@ from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, find_share_below, share_out
+from rowcast.dashboard.drift_page import drift_table
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import picture, table
-from rowcast.drift_report import DriftReport, describe_series
+from rowcast.drift_report import DriftReport
 from rowcast.formatting import number, percent
+from rowcast.messages.drift import name_series
 
 _BINS = 30
 _MOST = 20  # categories
@@ -34,7 +36,7 @@ def column_page(
     marked: float | None = None,
 ) -> str:
     """Return the page; `charts` is None where the job names no time. `marked` is a row's value, to be shown in it."""
-    mine = [describe_series(state) for state in drift.series if state.series.column == found.name]
+    mine = [state for state in drift.series if state.series.column == found.name]
     return page(
         f"{found.name}, {found.job}",
         viewer,
@@ -47,7 +49,7 @@ def column_page(
         ),
         section("spread", "Then and now", *_spread(found, marked)),
         section("groups", _by(charts), *_groups(found, charts)),
-        section("drift", "Drift", *_drift(mine)),
+        section("drift", "Drift", drift_table(found.job, mine) if mine else element("p", "Nothing is counted yet.")),
         crumbs=[(found.job, link(found.job)), ("Drift", link(found.job, "drift")), (found.name, None)],
     )
 
@@ -60,11 +62,11 @@ def _when(found: ColumnLook) -> Markup:
     return element("p", then, now, moment(found.since), " to ", moment(found.until), ".", class_="soft")
 
 
-def _tiles(found: ColumnLook, drift: Sequence[dict[str, object]]) -> Markup:
+def _tiles(found: ColumnLook, drift: Sequence[monitor.State]) -> Markup:
     weight = "–" if found.weight is None else number(found.weight)
     place = f"number {found.place} of {found.columns}" if found.weight is not None else "the model does not tell"
-    shifted = [each for each in drift if each["since_run"] is not None]
-    said = ", ".join(str(each["what"]) for each in shifted)
+    shifted = [state for state in drift if state.since is not None]
+    said = ", ".join(name_series(state.series) for state in shifted)
     return element(
         "div",
         tile("Weight", weight, f"by how much the score moves with it: {place}" if found.is_used else "not used"),
@@ -236,13 +238,3 @@ def _groups(found: ColumnLook, charts: ChartsReport | BeingRead | None) -> list[
     more = element("p", f"{_DRAWN} of them are drawn, those that break a rule first. ", all_of_it)
     listed = table(headings, rows, (1, 2, 3))
     return [listed, more if len(mine) > _DRAWN else None, *draw_charts(replace(charts, charts=tuple(drawn)))]
-
-
-def _drift(found: Sequence[dict[str, object]]) -> list[Markup]:
-    if not found:
-        return [element("p", "Nothing is counted yet.", class_="soft")]
-    names = ("what", "trained", "baseline", "now", "size", "since_run")
-    rows = [["-" if each[name] is None else words.describe_value(each[name]) for name in names] for each in found]
-    headings = ["what", "in training", "usual", "now", "size", "since run"]
-    said = element("p", "A size of 1 is what matters.", class_="soft")
-    return [said, table(headings, rows, range(1, 6))]

@@ -21,6 +21,7 @@ from rowcast.dashboard.audit_page import audit_page
 from rowcast.dashboard.cache import SECONDS, BeingRead, Cache, Part
 from rowcast.dashboard.column_look import look_at_column
 from rowcast.dashboard.column_page import column_page
+from rowcast.dashboard.drift_page import drift_page
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
 from rowcast.dashboard.job_page import job_page
 from rowcast.dashboard.looks import Look, Parts, look_at
@@ -28,7 +29,7 @@ from rowcast.dashboard.overview_page import Unread, overview_page
 from rowcast.dashboard.plain_pages import login_page, problem_page
 from rowcast.dashboard.responses import CSS, RENEWED, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.row_page import row_page
-from rowcast.dashboard.run_page import charts_page, drift_page, run_page
+from rowcast.dashboard.run_page import charts_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
 from rowcast.drift_report import DriftReport
 from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error

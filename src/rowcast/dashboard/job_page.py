@@ -1,6 +1,7 @@
 """A job's page: is it working, what to look at now, and why."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from rowcast.charts.page import excerpt
 from rowcast.dashboard import words
@@ -20,6 +21,7 @@ from rowcast.store.records import DecisionRecord, RunRecord, VersionStatus
 from rowcast.store.registry import Version
 
 _SEVERITIES = {"error": "bad", "warning": "warn", "info": "quiet"}
+_OLD = timedelta(days=2)  # since rows were scored last, from which on that is said
 _FIRST = 5  # decisions and versions that are not folded away
 
 
@@ -57,7 +59,7 @@ def _opening(look: Look, read: Parts, viewer: Viewer) -> Markup:
     return element(
         "header",
         element("h1", look.name, " ", badge(text, state)),
-        element("p", f"Rows of {look.source}, as of ", moment(look.read_at), class_="soft"),
+        element("p", f"Rows of {look.source}, as of ", moment(look.read_at), *_newest(look), class_="soft"),
         element(
             "div",
             _pending_tile(read),
@@ -85,6 +87,14 @@ def _opening(look: Look, read: Parts, viewer: Viewer) -> Markup:
             class_="tiles",
         ),
     )
+
+
+def _newest(look: Look) -> list[object]:
+    """As of when rows were scored last, where that is some days ago."""
+    last = max((run.as_of for run in look.activity if run.scored), default=None)
+    if last is None or look.read_at - last < _OLD:
+        return []
+    return [". The newest rows were scored as of ", moment(last), f", {words.age(last, look.read_at)}"]
 
 
 def _pending_tile(read: Parts) -> Markup:

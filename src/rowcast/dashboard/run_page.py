@@ -1,4 +1,4 @@
-"""The pages of a run, of drift and of charts."""
+"""The pages of a run and of charts."""
 
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
@@ -12,11 +12,9 @@ from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, 
 from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, table
-from rowcast.drift_report import DriftReport, describe_series
 from rowcast.formatting import number, percent
 from rowcast.store.records import PipelineName, RunStatus
 
-_MOST = 100  # series
 _CHARTS = 40  # on a page
 _LEVELS = {"warning": "warn", "error": "bad"}
 
@@ -92,45 +90,6 @@ def _log(found: RunLook) -> list[Markup]:
         for line in found.log
     ]
     return [table(["time", "", "what", ""], rows)]
-
-
-def drift_page(found: DriftReport, viewer: Viewer) -> str:
-    """Return the page of drift by column."""
-    shown = [describe_series(state) for state in found.series[:_MOST]]
-    names = ("column", "what", "trained", "baseline", "now", "size", "weight", "since_run")
-    rows = [[_cell(found.job, name, each[name]) for name in names] for each in shown]
-    about = found.facts()
-    headings = ["column", "what", "in training", "usual", "now", "size", "weight", "since run"]
-    history = [element("li", moment(made.at), f" {made.what}: {made.sentence}") for made in found.history]
-    return page(
-        f"Drift, {found.job}",
-        viewer,
-        element(
-            "header",
-            element("p", "Drift by column", class_="kicker"),
-            element("h1", found.job, " ", badge("drifts", "warn") if found.is_drifting else None),
-            element("p", f"Drift: {about['drift']}."),
-            element("p", f"Looked at {about['looked_at']}.", class_="soft") if "looked_at" in about else None,
-        ),
-        section(
-            "columns",
-            "Columns, the largest shift first",
-            element("p", "A size of 1 is what matters. Weight says by how much the score moves with the column.",
-                    class_="soft"),
-            compact_table(headings, rows, range(2, 8)) if rows else element("p", "Nothing is counted yet."),
-            element("p", f"The first {_MOST} of {len(found.series):,} series.", class_="soft")
-            if len(found.series) > _MOST
-            else None,
-        ),
-        section("history", "What drifted before", element("ul", *history) if history else element("p", "Nothing.")),
-        crumbs=[(found.job, link(found.job)), ("Drift", None)],
-    )  # fmt: skip
-
-
-def _cell(job: str, name: str, value: object) -> object:
-    if name == "column" and value != "(all)":
-        return element("a", element("code", value), href=link(job, "column", name=str(value)))
-    return "-" if value is None else words.describe_value(value)
 
 
 def charts_page(job: str, found: ChartsReport | BeingRead, query: Mapping[str, Sequence[str]], viewer: Viewer) -> str:

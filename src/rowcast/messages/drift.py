@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rowcast.formatting import number, significant
-from rowcast.monitor import Concentration, Event, Finding, Series
+from rowcast.formatting import number, percent, significant
+from rowcast.monitor import Concentration, Event, Finding, Series, State
 from rowcast.store.records import DriftRecord
 
 NAMED = 5  # findings in a sentence
+ALL_ROWS = "(all)"  # in place of a column: a figure of the whole job
 
 
 def describe_alarm(alarm: Event, *, values: bool) -> str:
@@ -108,6 +109,47 @@ def _quotes(one: Finding) -> bool:
 
 def _further(sds: float) -> str:
     return f"{significant(abs(sds), 2)} SD {'higher' if sds > 0 else 'lower'}"
+
+
+_NAMES = {
+    "location": "mean",
+    "scale": "standard deviation",
+    "missing": "share missing",
+    "range": "share outside the training rows' range",
+    "unseen": "share of categories that training had not seen",
+    "score": "mean score",
+    "spread": "standard deviation of the score",
+    "flagged": "share flagged",
+    "quarantined": "share quarantined",
+    "rows": "rows an hour",
+    "age": "age of the newest row in hours",
+}
+_SHARES = ("missing", "range", "unseen", "category", "flagged", "quarantined")
+
+
+def tabulate_state(state: State) -> dict[str, Any]:
+    """Return a series as a row of a table: its column, which figure it is, and that in training, usually and now.
+
+    `size` and `weight` are there where it has shifted: 1 is the size that matters.
+    """
+    series = state.series
+    show = percent if series.kind in _SHARES else number
+    figures = {"in training": state.trained, "usual": state.was, "now": state.now}
+    return {
+        "column": series.column or ALL_ROWS,
+        "what": name_series(series),
+        **{name: None if value is None else show(value) for name, value in figures.items()},
+        "since run": state.since,
+        "size": state.size if state.since is not None else None,
+        "weight": state.weight,
+    }
+
+
+def name_series(series: Series) -> str:
+    """Return the figure of a column that a series follows, in the field's words."""
+    if series.kind == "category":
+        return f"share of {series.category}" if series.category else "share of rare categories"
+    return _NAMES[series.kind]
 
 
 def read_finding(found: Mapping[str, Any]) -> Finding:

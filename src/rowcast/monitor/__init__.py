@@ -2,13 +2,14 @@
 
 from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drift, score_weights, split_blocks
 from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
-from rowcast.monitor.events import Concentration, Event, Finding, State
+from rowcast.monitor.events import MATTERS, Concentration, Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
 from rowcast.monitor.reference import find_unused_edges, list_training_profiles, make_reference
 from rowcast.monitor.statistics import Frame, Run, Series
 
 __all__ = [
     "APART",
+    "MATTERS",
     "Categories",
     "Concentration",
     "DriftResult",
