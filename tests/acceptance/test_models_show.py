@@ -62,10 +62,10 @@ def test_a_second_version_is_held_against_the_champion_before(lite: Job) -> None
     assert "promoted by Ada (champion then: v1)" in text
     before = lite.call("models", "show", "1").out
     assert "Out of service since" in before
-    assert "v2 was promoted in its place by Ada." in before
+    assert "v2 was promoted in its place by Ada: fewer <misses>." in " ".join(before.split())
     lite.call("rollback", "--by", "Eve", "--reason", "it flags twice as many")
     after = " ".join(lite.call("models", "show", "2").out.split())
-    assert "v1 was put back in its place by Eve: it flags twice as many." in after
+    assert "v1 was promoted in its place by Eve: it flags twice as many." in after
 
 
 def test_a_card_is_written_of_a_record_of_before_and_of_bytes_that_were_changed(lite: Job) -> None:

@@ -53,9 +53,10 @@ def describe_end(card: Card) -> str:
     made = card.ended
     if made is None:
         return ""
-    if made.outcome is DecisionOutcome.ROLLED_BACK:
-        return f"v{made.version} was put back in its place by {_who(made)}: {made.reason.rstrip('.')}."
-    return f"v{made.version} was {made.outcome} in its place by {_who(made)}."
+    how = "put back" if made.outcome is DecisionOutcome.ROLLED_BACK else str(made.outcome)
+    is_usual = made.is_by_gate and made.outcome is DecisionOutcome.PROMOTED
+    why = "" if is_usual else f": {made.reason.rstrip('.')}"
+    return f"v{made.version} was {how} in its place by {_who(made)}{why}."
 
 
 def _who(made: DecisionRecord) -> str:
