@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from rowcast.job.opening import Job
-from rowcast.messages.drift import describe_alarm
+from rowcast.messages.drift import describe_alarm, describe_learning
 from rowcast.monitor import DriftResult, State
 from rowcast.store.records import DriftRecord
 from rowcast.watch import drift
@@ -47,9 +47,7 @@ class DriftReport:
         until = "" if self.newest is None else f", the newest as of {self.newest:%Y-%m-%d}"
         words = "none" if looked.alarm is None else describe_alarm(looked.alarm, values=True)
         if looked.provisional:
-            words += (
-                f" (provisional: {looked.runs} of {looked.needed} blocks and runs that it takes to know what is usual)"
-            )
+            words += f" (provisional: {describe_learning(looked.runs, looked.needed)})"
         return about | {"drift": words, "looked_at": f"{looked.runs} blocks of training rows and runs{until}"}
 
     def to_dict(self, *, every: bool = False) -> dict[str, Any]:

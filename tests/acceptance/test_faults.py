@@ -115,6 +115,16 @@ def test_a_url_that_is_empty_is_called_so(make_job: MakeJob, arguments: list[str
     mentions(make_job("sqlite", "empty").refused(*arguments), "the database URL is empty", "sqlite:///fab.db")
 
 
+def test_a_file_is_named_though_the_environment_names_it_too(
+    make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job("sqlite", "empty")
+    monkeypatch.setenv("ROWCAST_SOURCE_URL", f"sqlite:///{job.folder}/other.db")
+    mentions(job.refused("init", "--force", "--table", "wafers"), f"there is no SQLite file {job.folder}/other.db")
+    (job.folder / "other.db").touch()
+    mentions(job.refused("init", "--force", "--table", "wafers"), f"no table wafers in sqlite:///{job.folder}/other.db")
+
+
 def test_a_wrong_value_from_the_environment_is_named_and_not_shown(
     make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

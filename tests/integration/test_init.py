@@ -153,6 +153,31 @@ def test_the_primary_key_comes_before_a_name_and_keeps_its_order(database: Place
     assert looked(database).key.columns == ("lot", "slot")
 
 
+LOTS = [(f"L{n // 5:03d}", n % 5, 3 - n % 4, n % 7 / 3, n % 2) for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("names", "group", "why"),
+    [
+        (["lot", "wafer", "line"], "lot", "part of the key, by its name, and its values repeat"),
+        (["coil", "piece", "heat"], "coil", "part of the key, by its name, and its values repeat"),
+        (["panel", "spot", "line"], "panel", "part of the key, many values, and they repeat"),
+        (["panel", "spot", "batch"], "batch", "by its name, and its values repeat"),
+        (["tool", "spot", "line"], None, "no column looks like a lot or batch"),
+    ],
+)
+def test_a_lot_that_is_part_of_the_key_is_the_group(
+    database: Place, names: list[str], group: str | None, why: str, tmp_path: Path
+) -> None:
+    kinds = ("VARCHAR(9) NOT NULL", "INTEGER NOT NULL", "INTEGER", "REAL", "INTEGER")
+    types = dict(zip([*names, "s1", "failed"], kinds, strict=True))
+    make(database, types, LOTS, f", PRIMARY KEY ({', '.join(names[:2])})")
+    guess = looked(database)
+    assert guess.key.columns == tuple(names[:2])
+    assert (guess.group.column, guess.group.why) == (group, why)
+    assert written(guess, tmp_path)["source"].get("group") == group
+
+
 def test_a_key_without_a_constraint_is_found_by_name_and_sampled_values(database: Place) -> None:
     database.deviates("it makes the names of columns small")
     types = {"tool_id": "TEXT", "lot_id": "TEXT", "WaferId": "TEXT", "wafer_thickness": "REAL", "failed": "INTEGER"}
@@ -277,13 +302,53 @@ def test_names_with_quotes_brackets_line_breaks_and_umlauts_survive(database: Pl
 
 
 def test_a_missing_table_and_a_look_at_nothing_are_refused(database: Place) -> None:
-    database.run("CREATE TABLE t (a INTEGER)")
-    for name, hint in {"wafers": "it may need its schema", "mes.wafers": "capital letters and spaces count"}.items():
+    hints = {"wafers": "it may need its schema", "mes.wafers": "capital letters and spaces count"}
+    if database.is_sqlite:
+        hints = dict.fromkeys(hints, "it holds no table: is it the right file?")
+    for name, hint in hints.items():
         with pytest.raises(SourceError, match=f"there is no table {name} in") as caught:
             looked(database, name)
         assert hint in caught.value.hint
     with pytest.raises(ConfigError, match="either a table or a query"):
         init.inspect(database.url)
+
+
+@pytest.mark.parametrize("written", ["etchlog", "etch_log", "Etch Log ", "ETCHLOG", "Etch Lgo"])
+def test_of_a_table_that_is_not_there_the_nearest_one_is_named(database: Place, written: str) -> None:
+    database.run('CREATE TABLE "Etch Log" (a INTEGER)', "CREATE TABLE catalog (a INTEGER)")
+    with pytest.raises(SourceError) as caught:
+        looked(database, written)
+    assert caught.value.hint == "did you mean 'Etch Log'?"
+
+
+def test_in_a_file_without_a_table_of_a_like_name_its_tables_are_named(sqlite: Place) -> None:
+    sqlite.run("CREATE TABLE lots (a INTEGER)", "CREATE VIEW moves AS SELECT * FROM lots")
+    sqlite.run("CREATE TABLE rowcast_run (a INTEGER)")
+    with pytest.raises(SourceError) as caught:
+        looked(sqlite, "etch_log")
+    assert caught.value.hint == "its tables are lots, moves"
+
+
+def test_a_table_of_another_schema_is_named_with_it_where_this_user_may_read_it(postgresql: Place) -> None:
+    for schema in ("mes", "old", "secret"):
+        postgresql.run(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.etch_log (a INTEGER)")
+    postgresql.run("CREATE ROLE looker LOGIN PASSWORD 's3cret'")
+    postgresql.run(*(f"GRANT USAGE ON SCHEMA {name} TO looker" for name in ("mes", "old")))
+    postgresql.run(*(f"GRANT SELECT ON {name}.etch_log TO looker" for name in ("mes", "old", "secret")))
+    assert postgresql.server is not None
+    url = postgresql.server.url(postgresql.url.rpartition("/")[2], "looker", "s3cret")
+    both = "did you mean 'mes.etch_log' or 'old.etch_log'?"
+    try:
+        for written, hint in {
+            "etch_log": both,
+            "etchlog": both,
+            "mes.etchlog": "did you mean 'mes.etch_log'?",
+        }.items():
+            with pytest.raises(SourceError) as caught:
+                init.inspect(url, written)
+            assert caught.value.hint == hint
+    finally:
+        postgresql.run("DROP OWNED BY looker", "DROP ROLE looker")
 
 
 def test_rows_at_the_far_end_of_a_long_table_are_seen_where_an_index_serves(database: Place) -> None:

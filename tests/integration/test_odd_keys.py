@@ -7,15 +7,16 @@ from uuid import UUID
 import pytest
 import sqlalchemy as sa
 from conftest import Place
+from odd import LABELLED, ROWS, Odd, empty_odd  # noqa: F401 (a fixture)
 from test_audit_counts import EVERYTHING, NOW, parts, score, settings
 
 from rowcast.audit import audit
 from rowcast.errors import DatabaseError, UsageError
-from rowcast.explain import explain
-from rowcast.job.opening import open_job
+from rowcast.explain import RowState, explain
+from rowcast.job.opening import Job, open_job
 from rowcast.scoring.infer import find_left_behind
 from rowcast.source import Scope
-from rowcast.store.records import EndCause, PipelineName, RunStatus
+from rowcast.store.records import DecisionOutcome, EndCause, PipelineName, RunStatus
 
 STORES = ["sqlite", "postgresql", "mssql"]
 BYTES = ["X'FF00'", "X'FE'", "X'00'", "X'4142'", "X''", "X'C3A4'"]
@@ -161,3 +162,26 @@ def test_what_a_later_run_has_planned_is_taken_up_by_an_earlier_one_where_all_it
         found = {NOW - timedelta(seconds=1): [first, second], datetime(2026, 5, 15, tzinfo=UTC): [first]}
         for as_of, expected in found.items():
             assert find_left_behind(job, as_of) == (expected if has_time else [first, second])
+
+
+@pytest.mark.everywhere
+@pytest.mark.parametrize("rule", ["fresh", "proven"])
+def test_a_lot_that_is_part_of_the_key_can_be_the_group(odd: Odd, rule: str) -> None:
+    lots = [f"L{n // 4:02d}" for n in range(ROWS)]
+    odd.make({"lot": "VARCHAR(9) NOT NULL", "wafer": "INTEGER"}, {"lot": lots, "wafer": [n % 4 for n in range(ROWS)]})
+    about = {"key": ["lot", "wafer"], "group": "lot", "exclude": ["id"]}
+    text = f'[gate]\nrule = "{rule}"\n[monitor]\ngroup_by = "lot"\n[infer]\nworkers = 1\n'
+    text += '[[features.history]]\nof = "failed"\nby = ["lot"]\nlast = [3]\n'
+    assert odd.run(text, "retrain", **about).decision.outcome is DecisionOutcome.PROMOTED
+    odd.place.run(f"UPDATE wafers SET failed = id % 7 / 6 WHERE id BETWEEN {LABELLED + 1} AND {LABELLED + 20}")
+    odd.run(text, "retrain", **about)
+    assert odd.run(text, "infer", **about).outcome.scored
+
+    def look(job: Job) -> None:
+        versions = [job.registry.load(each.version) for each in job.registry.versions()]
+        assert not [name for model in versions for name in model.features if name in ("lot", "wafer")]
+        assert audit(job).holds
+        [newest] = job.store.rows(sa.select(job.own.prediction.c.lot, job.own.prediction.c.wafer).limit(1))
+        assert explain(job, [newest["lot"], str(newest["wafer"])]).state is RowState.SCORED
+
+    odd.with_job(look, text, **about)

@@ -11,6 +11,7 @@ from rowcast import logs
 from rowcast.config import load
 from rowcast.config.database_url import find_fault, find_passwords
 from rowcast.database import connect, is_same_database, parse_url
+from rowcast.database.postgresql.address import read_address
 from rowcast.database.postgresql.connection import make_uri
 from rowcast.database.sqlite.connection import SQLiteConnection
 from rowcast.errors import ConfigError, RowcastError
@@ -99,6 +100,29 @@ def test_no_part_of_a_password_is_told_of_a_url_that_is_broken(password: str, ur
 def test_a_sound_url_is_one(url: str) -> None:
     assert find_fault(url) == ""
     parse_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "leads_to"),
+    [
+        ("postgresql://me:pw@db.fab/mes?sslmode=require", "postgresql://db.fab:5432/mes"),
+        ("postgresql://db.fab:6432/mes", "postgresql://db.fab:6432/mes"),
+        ("postgresql:///mes?host=/run/postgresql", "postgresql:///mes?host=/run/postgresql"),
+        ("postgresql://me:pw@/mes?host=/tmp/my%20db&port=5433", "postgresql:///mes?host=/tmp/my%20db&port=5433"),
+        ("postgresql://one/mes?host=other", "postgresql://other:5432/mes"),
+        ("postgresql://me@/?dbname=mes&host=/run", "postgresql:///mes?host=/run"),
+        ("postgresql:///mes", "postgresql:///mes"),
+    ],
+)
+def test_a_url_of_postgresql_is_named_by_where_it_leads_to(url: str, leads_to: str) -> None:
+    assert str(read_address(parse_url(url))) == leads_to
+
+
+def test_two_sockets_lead_to_two_databases() -> None:
+    one, other = (f"postgresql://me@/mes?host=/run/{name}" for name in ("one", "other"))
+    assert is_same_database(one, f"{one}&sslmode=disable")
+    assert not is_same_database(one, other)
+    assert not is_same_database(one, "postgresql:///mes")
 
 
 def test_passwords_are_found_as_written_and_as_meant() -> None:

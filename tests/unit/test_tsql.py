@@ -185,6 +185,8 @@ def connect(fab: Fab) -> None:
 
 
 def describe(fab: Fab) -> None:
+    fab.server.answers("is_ms_shipped", {"schema": "mes", "name": "wafers"}, {"schema": None, "name": "lots"})
+    assert fab.job.store.admin.list_tables() == ["mes.wafers", "lots"]
     fab.job.store.admin.describe(TABLE, None)
     fab.server.answers("OBJECT_ID(N'archive", {"id": 2})
     fab.job.store.admin.describe("archive.dbo.wafers", None)

@@ -24,6 +24,7 @@ from rowcast.cli import (
     store,
 )
 from rowcast.cli.app import Stopped, app
+from rowcast.config.database_url import find_passwords
 from rowcast.errors import MORE, RowcastError, UsageError, describe
 
 __all__ = [
@@ -83,7 +84,7 @@ def _say(what: str, hint: str) -> None:
 
 
 def _without_secrets(text: str) -> str:
-    for name, value in os.environ.items():
-        if name.startswith("ROWCAST_") and "://" in value:
-            text = text.replace(value, "***")
-    return text
+    """Return a text without the secrets in URLs of the environment; where a database is, is none of them."""
+    urls = [value for name, value in os.environ.items() if name.startswith("ROWCAST_") and "://" in value]
+    found = {secret for url in urls for secret in find_passwords(url)}
+    return logs.without(sorted(found, key=len, reverse=True), text)

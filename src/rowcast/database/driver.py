@@ -28,6 +28,7 @@ class DriverConnection:
     """A connection in autocommit mode; transactions are opened by statements of their own."""
 
     safe_url: str
+    recorded_url: str
     sql: Expressions
     admin: Admin
     driver_errors: ClassVar[tuple[type[Exception], ...]]  # what the driver raises

@@ -20,7 +20,8 @@ from rowcast.database.times import OrderedPart
 class Connection(Protocol):
     """A connection to one database. Errors come out as DatabaseError; what is raised or shown holds no secret."""
 
-    safe_url: str  # the URL without user, password and options
+    safe_url: str  # where it leads to, as a URL without user, password and other options
+    recorded_url: str  # by which stores remember a source in it: it is never spelled otherwise
 
     @property
     def dialect(self) -> sa.Dialect:
@@ -218,6 +219,10 @@ class Admin(Protocol):
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
         """Return the columns and keys of a table or query, None where there is no such table."""
+        ...
+
+    def list_tables(self) -> list[str]:
+        """Return tables and views whose rows may be read, as the config spells them; 5,000 at most."""
         ...
 
     def split_name(self, table: str) -> tuple[str | None, str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 ColumnKind = Literal["number", "category", "boolean", "time", "other"]
+MOST_TABLES = 5_000  # that are listed of a database
 FLOAT32_MAX = 3.4e38  # the largest number that a float32 holds, rounded down
 
 

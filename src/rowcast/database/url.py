@@ -11,12 +11,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from rowcast.config.database_url import WAY_OUT, find_fault
+from rowcast.database.postgresql.address import read_address
 from rowcast.database.protocols import Database
 from rowcast.database.rights import Grant
 from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
 from rowcast.errors import ConfigError
 
-_PORTS = {"postgresql": 5432, "mssql": 1433}  # where a URL names none
+_MSSQL_PORT = 1433  # where a URL names none
 
 
 def connect(url: str, *, create: bool = False) -> Database:
@@ -96,4 +97,6 @@ def _target(url: sa.URL) -> tuple[object, ...]:
     system = url.get_backend_name()
     if system == "sqlite":
         return system, Path(url.database or "").resolve()
-    return system, url.host, url.port or _PORTS.get(system), url.database
+    if system == "postgresql":
+        return system, read_address(url)
+    return system, url.host, url.port or _MSSQL_PORT, url.database

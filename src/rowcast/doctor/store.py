@@ -7,14 +7,13 @@ import sqlalchemy as sa
 from rowcast import fetch
 from rowcast.config import Settings
 from rowcast.database import Database
-from rowcast.doctor.databases import is_together
 from rowcast.doctor.finding import Finding, to_problem
 from rowcast.doctor.growth import check_growth
 from rowcast.doctor.rights import check_grants
 from rowcast.errors import DatabaseError
 from rowcast.formatting import count
 from rowcast.job.meaning import find_differences, make_error
-from rowcast.job.opening import describe_tables
+from rowcast.job.opening import describe_tables, name_owner
 from rowcast.job.rights import list_store_grants
 from rowcast.messages.scope import describe_scope
 from rowcast.source import Scope, Source
@@ -83,7 +82,7 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
 
 def _check_owner(source: Source, store: Database, shared: Tables, settings: Settings) -> Iterator[Finding]:
     owner = store.scalar(sa.select(shared.job.c.source).where(shared.job.c.job == settings.name))
-    mine = source.identity if is_together(settings) else f"{source.identity} in {source.db.safe_url}"
+    mine = name_owner(source, store)
     if owner not in (None, mine):
         yield Finding(
             "problem",

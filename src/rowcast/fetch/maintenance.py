@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from rowcast import config
 from rowcast.database import Column
 from rowcast.errors import SourceError
-from rowcast.source import Days, Source, find_column
+from rowcast.source import Days, Source, find_column, make_missing_table_error
 from rowcast.store.reading.daily_sums import CHUNK, select_day, select_text
 
 
@@ -28,10 +28,7 @@ class Maintenance:
         db, table = self.source.db, str(self.settings.events)
         relation = db.admin.describe(table, None)
         if relation is None:
-            raise SourceError(
-                f"there is no table {table} in {db.safe_url} (monitor.events)",
-                hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
-            )
+            raise make_missing_table_error(db, table, "monitor.events")
         found = {}
         for setting in ("event_time", "event_group", "event_what"):
             name = getattr(self.settings, setting)

@@ -17,7 +17,7 @@ from rowcast.errors import SourceError
 from rowcast.history.exact_sums import Floats, Places
 from rowcast.models.target import canonical_label
 from rowcast.past import HistoryColumn, JoinedColumn, LabelMeaning, SinceColumn
-from rowcast.source import GROUPED, KNOWN, TIME, Source, find_column, to_microseconds
+from rowcast.source import GROUPED, KNOWN, TIME, Source, find_column, make_missing_table_error, to_microseconds
 
 _VALUE = "rowcast.value"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -211,10 +211,7 @@ def _write_text(source: Source, column: Column) -> sa.ColumnElement[Any]:
 def _describe(source: Source, table: str, setting: str) -> Relation:
     relation = source.db.admin.describe(table, None)
     if relation is None:
-        raise SourceError(
-            f"there is no table {table} in {source.db.safe_url} ({setting})",
-            hint="it may need its schema: schema.table; or this user may not see it: GRANT SELECT",
-        )
+        raise make_missing_table_error(source.db, table, setting)
     return relation
 
 

@@ -14,12 +14,11 @@ from rowcast.fetch import ScopeCounts
 from rowcast.init.guess import Guess, Pick, guess_settings
 from rowcast.init.look import Look
 from rowcast.init.toml import URL_VARIABLE, lines, quote, written_url
-from rowcast.source import open_source
+from rowcast.source import make_missing_table_error, open_source
 from rowcast.store.tables import job_tables, tables
 
 __all__ = ["URL_VARIABLE", "Guess", "Pick", "inspect", "quote", "write", "written_url"]
 
-_AS_SPELLED = "its name is taken as it is written, without quotes: capital letters and spaces count"
 _STORE = "rowcast"  # the schema, or the prefix, of a store where the config names no other
 
 
@@ -37,8 +36,7 @@ def inspect(url: str, table: str | None = None, query: str | None = None) -> Gue
     with closing(_let_in(url)) as db, _naming_grants(db):
         relation = db.admin.describe(table, query)
         if relation is None:
-            hint = "it may need its schema: schema.table" if "." not in str(table) else _AS_SPELLED
-            raise SourceError(f"there is no table {table} in {db.safe_url}", hint=hint)
+            raise make_missing_table_error(db, str(table))
         if table is not None and _is_own(db, table):
             raise SourceError(f"{table} is one of rowcast's own tables", hint="name the table that holds your rows")
         guess = guess_settings(Look(db, relation, table, query), url, table, query)

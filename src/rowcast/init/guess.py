@@ -55,6 +55,7 @@ _TOOL |= {"maschine", "anlage", "linie", "werkzeug"}
 _PERSON = {"operator", "employee", "worker", "user", "username", "person", "personnel", "staff", "inspector", "badge"}
 _PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
 _MOST_KEYS, _FEW_ROWS = 3, 50  # leading columns that may be a key together, and rows that must tell so
+_MANY_GROUPS = 20  # different values in a sample, from which a column may be one of lots by no other sign
 _CODES = 12  # different numbers, up to which they may be codes of classes
 _TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
 _TIME |= {
@@ -134,7 +135,7 @@ def guess_settings(look: Look, url: str, table: str | None, query: str | None) -
     late = [name for name in times if name not in (*key.columns, time.column) and _goes_with(look, name, time.column)]
     label_time = _label_time(look, late, time, label)
     taken = {*key.columns, *time.columns, *label.columns, *label_time.columns}
-    group = _group(look, taken)
+    group = _group(look, key, taken)
     taken |= set(group.columns)
     exclude = dict(_excluded(look, [c for c in look.columns if c.name not in taken], times, label))
     features = [c for c in look.columns if c.name not in taken | set(exclude) and (c.kind != "time" or time.columns)]
@@ -373,12 +374,23 @@ def _as_known(look: Look, name: str, label: str) -> bool:
     return 10 <= gaps.sum() <= len(gaps) - 10 and bool((gaps == look.gaps(name)).all())
 
 
-def _group(look: Look, taken: set[str]) -> Pick:
-    for column in look.columns:
-        named = set(look.words(column.name)) & _GROUP and (column.integer or column.kind == "category")
-        if named and column.name not in taken and (look.variety(column.name) < 0.9 or not len(look.sample)):
-            return Pick((column.name,), "by its name, and its values repeat")
+def _group(look: Look, key: Pick, taken: set[str]) -> Pick:
+    in_key = [column for column in look.columns if column.name in key.columns]
+    others = [column for column in look.columns if column.name not in taken]
+    for column in (*in_key, *others):
+        if set(look.words(column.name)) & _GROUP and _repeats(look, column):
+            where = "part of the key, " if column in in_key else ""
+            return Pick((column.name,), f"{where}by its name, and its values repeat")
+    leading = [column for column in in_key if column.name != key.columns[-1]]
+    for column in leading:
+        is_other = set(look.words(column.name)) & (_TOOL | _PERSON) or _is_time(look, column)
+        if not is_other and look.different(column.name) >= _MANY_GROUPS and _repeats(look, column):
+            return Pick((column.name,), "part of the key, many values, and they repeat")
     return Pick((), "no column looks like a lot or batch")
+
+
+def _repeats(look: Look, column: Column) -> bool:
+    return _is_whole_or_text(column) and (look.variety(column.name) < 0.9 or not len(look.sample))
 
 
 def _remembers(look: Look, taken: set[str], time: Pick, label: Pick, label_time: Pick) -> Pick:

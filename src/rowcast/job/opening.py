@@ -125,7 +125,7 @@ def open_job(settings: Settings, *, prepare: bool = True) -> Iterator[Job]:
 
 def name_owner(source: Source, store: Database) -> str:
     """Return which source a job's name belongs to, as the store records it."""
-    return source.identity if store is source.db else f"{source.identity} in {source.db.safe_url}"
+    return source.identity if store is source.db else f"{source.identity} in {source.db.recorded_url}"
 
 
 def _check_overrides(settings: Settings) -> None:

@@ -25,6 +25,13 @@ def describe_alarm(alarm: Event, *, values: bool) -> str:
     return text
 
 
+def describe_learning(looked_at: int, needed: int) -> str:
+    """Return what is still to come before drift is told: clean blocks and runs, then a run that follows them."""
+    if looked_at < needed:
+        return f"told once {needed} blocks and runs say what is usual: {looked_at} so far"
+    return f"told of the runs that follow: {needed} blocks and runs say what is usual"
+
+
 def describe_record(made: DriftRecord, *, values: bool) -> str:
     """Return the sentence of a drift on record."""
     findings = [read_finding(each) for each in made.findings]

@@ -54,10 +54,11 @@ class DriftResult:
     alarm: Event | None  # all of them together, as of the last run
     table: tuple[State, ...]
     runs: int  # looked at: small ones are joined
-    needed: int  # clean runs: nothing is told before there are so many
+    needed: int  # clean runs, which say what is usual: what is told is of runs that follow them
 
     @property
     def provisional(self) -> bool:
+        """Whether no run has followed those that say what is usual: none can have changed yet."""
         return self.runs <= self.needed
 
 

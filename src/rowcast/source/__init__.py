@@ -3,6 +3,7 @@
 from rowcast.source.days import Days, days_until
 from rowcast.source.hashing import hash_rows
 from rowcast.source.keys import KeyRange
+from rowcast.source.missing_table import make_missing_table_error
 from rowcast.source.moments import parse_instant
 from rowcast.source.ordered import read_in_time_order, to_microseconds
 from rowcast.source.rows import FRESH, GROUP, GROUPED, KNOWN, LABEL, RENDERED, TIME, Fetched, is_reserved, take_rows
@@ -30,6 +31,7 @@ __all__ = [
     "hash_rows",
     "is_known",
     "is_reserved",
+    "make_missing_table_error",
     "meet_store",
     "open_source",
     "parse_instant",

@@ -27,6 +27,7 @@ from rowcast.errors import DatabaseError, SourceError, UsageError
 from rowcast.formatting import count
 from rowcast.nearest import find_nearest
 from rowcast.source.keys import KeyRange
+from rowcast.source.missing_table import make_missing_table_error
 from rowcast.source.rows import GROUPED, RENDERED, TIME, is_reserved
 from rowcast.source.scope import Learned, Scope
 
@@ -291,10 +292,7 @@ def open_source(db: Database, settings: config.Source) -> Source:
     """Look at the table and check every column that the config names. Raise SourceError."""
     relation = db.admin.describe(settings.table, settings.query)
     if relation is None:
-        raise SourceError(
-            f"there is no table {settings.table} in {db.safe_url}",
-            hint="'table' may need its schema: schema.table; or this user may not see it: GRANT SELECT",
-        )
+        raise make_missing_table_error(db, str(settings.table))
     _require_names_once(relation, settings)
     named = {
         "key": settings.key,

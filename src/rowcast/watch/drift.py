@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from rowcast import monitor
 from rowcast.job.opening import Job
 from rowcast.job.run import Run
 from rowcast.job.step_record import StepReport
-from rowcast.messages.drift import describe_alarm, quotes_values, read_finding
+from rowcast.messages.drift import describe_alarm, describe_learning, quotes_values, read_finding
 from rowcast.messages.events import RowsDrifted
 from rowcast.messages.retraining import describe_standing_drift
 from rowcast.source import Source
@@ -67,7 +66,9 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
     about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
     if looked.alarm is None:
-        about.note = f"drift is {_describe_learning(about.metrics)}" if looked.provisional else "nothing drifts"
+        about.note = (
+            f"drift is {describe_learning(looked.runs, looked.needed)}" if looked.provisional else "nothing drifts"
+        )
         return []
     about.note = describe_alarm(looked.alarm, values=False)
     if quotes_values(looked.alarm):
@@ -85,7 +86,7 @@ def state(job: Job, version: int | None) -> str | None:
         return "not looked at yet"
     if drifts := find_standing(job.profiles.list_drift(version)):
         return describe_standing_drift(drifts, values=job.settings.notify.values)
-    return _describe_learning(found) if found["provisional"] else "none"
+    return describe_learning(int(found["runs"]), int(found["needed"])) if found["provisional"] else "none"
 
 
 def list_drifting(job: Job, version: int) -> tuple[str, ...]:
@@ -93,10 +94,6 @@ def list_drifting(job: Job, version: int) -> tuple[str, ...]:
     standing = find_standing(job.profiles.list_drift(version))
     names = [each.get("column") for record in standing for each in record.findings]
     return tuple(dict.fromkeys(name for name in names if name is not None))
-
-
-def _describe_learning(figures: Mapping[str, Any]) -> str:
-    return f"told once {figures['needed']:.0f} blocks and runs say what is usual: {figures['runs']:.0f} so far"
 
 
 def look(job: Job, version: int) -> monitor.DriftResult | None:

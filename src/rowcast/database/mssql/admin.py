@@ -11,7 +11,7 @@ from sqlalchemy.sql import quoted_name
 
 from rowcast.database.literals import in_parentheses
 from rowcast.database.mssql import tsql
-from rowcast.database.relation import Column, RawType, Relation
+from rowcast.database.relation import MOST_TABLES, Column, RawType, Relation
 from rowcast.database.rights import Grant
 from rowcast.errors import DatabaseError
 
@@ -48,6 +48,15 @@ class MSSQLAdmin:
         if len(schema) > 1:  # another database on the same server
             return ".".join(tsql.quote(part) for part in schema), name
         return (quoted_name(schema[0], True) if schema else None), name
+
+    def list_tables(self) -> list[str]:
+        """Return those of this database: the server shows what this user has a right on."""
+        found = self._db.query(
+            f"SELECT TOP {MOST_TABLES} NULLIF(s.name, SCHEMA_NAME()) AS [schema], o.name"  # noqa: S608
+            " FROM sys.objects AS o JOIN sys.schemas AS s ON s.schema_id = o.schema_id"
+            " WHERE o.type IN (N'U', N'V') AND o.is_ms_shipped = 0 ORDER BY s.name, o.name"
+        )
+        return [f"{row['schema']}.{row['name']}" if row["schema"] else row["name"] for row in found.to_pylist()]
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
         if table is not None:

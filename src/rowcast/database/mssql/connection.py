@@ -53,7 +53,7 @@ class MSSQLConnection(DriverConnection):
     savepoint_sql = ("SET XACT_ABORT OFF", "SET XACT_ABORT ON", "SET XACT_ABORT ON")
 
     def __init__(self, url: sa.URL) -> None:
-        self.safe_url = f"mssql://{url.host or 'localhost'}:{url.port or 1433}/{url.database or ''}"
+        self.safe_url = self.recorded_url = f"mssql://{url.host or 'localhost'}:{url.port or 1433}/{url.database or ''}"
         self.sql = MSSQLExpressions()
         self._target = address.make_connection_string(url)
         self.open()

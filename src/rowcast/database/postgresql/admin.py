@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
-from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.database.relation import MOST_TABLES, Column, ColumnKind, Relation
 from rowcast.database.rights import Grant
 
 _KINDS: dict[str, ColumnKind] = {"N": "number", "S": "category", "E": "category", "B": "boolean", "D": "time"}
@@ -40,6 +40,17 @@ class PostgreSQLAdmin:
         if dot and self._find_oid(None, table) is None:  # a dot may be part of a plain name
             return schema.strip('"'), name.strip('"')
         return None, table
+
+    def list_tables(self) -> list[str]:
+        found = self._db.query(
+            "SELECT CASE WHEN pg_table_is_visible(c.oid) THEN c.relname ELSE n.nspname || '.' || c.relname END AS name"  # noqa: S608
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND has_schema_privilege(n.oid, 'USAGE')"
+            " AND (has_table_privilege(c.oid, 'SELECT') OR has_any_column_privilege(c.oid, 'SELECT'))"
+            f" AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' ORDER BY 1 LIMIT {MOST_TABLES}"
+        )
+        names: list[str] = found.column(0).to_pylist()
+        return names
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
         if table is None:

@@ -14,6 +14,7 @@ from rowcast.database.adbc import AdbcConnection, first_line
 from rowcast.database.driver import to_batch
 from rowcast.database.known_errors import match_error
 from rowcast.database.mixed_keys import refuse_mixed, refuse_no_text
+from rowcast.database.postgresql.address import read_address
 from rowcast.database.postgresql.admin import PostgreSQLAdmin
 from rowcast.database.postgresql.expressions import ARROW_TYPES, PostgreSQLExpressions
 from rowcast.database.postgresql.known_errors import KNOWN_ERRORS
@@ -33,7 +34,8 @@ class PostgreSQLConnection(AdbcConnection):
     temporary_schema = "pg_temp"
 
     def __init__(self, url: sa.URL) -> None:
-        self.safe_url = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
+        self.safe_url = str(read_address(url))
+        self.recorded_url = f"postgresql://{url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"
         self.sql = PostgreSQLExpressions()
         self._target = make_uri(url)
         self.open()

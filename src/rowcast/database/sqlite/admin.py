@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
-from rowcast.database.relation import Column, ColumnKind, Relation
+from rowcast.database.relation import MOST_TABLES, Column, ColumnKind, Relation
 from rowcast.database.rights import Grant
 from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
 from rowcast.errors import DatabaseError
@@ -30,6 +30,11 @@ class SQLiteAdmin:
 
     def split_name(self, table: str) -> tuple[str | None, str]:
         return None, table
+
+    def list_tables(self) -> list[str]:
+        sql = "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+        found: list[str] = self._db.query(f"{sql} ORDER BY name LIMIT {MOST_TABLES}").column(0).to_pylist()
+        return found
 
     def describe(self, table: str | None, query: str | None) -> Relation | None:
         if table is None:

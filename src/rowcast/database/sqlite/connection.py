@@ -59,7 +59,7 @@ class SQLiteConnection(AdbcConnection):
         if not url.database or url.database == ":memory:":
             raise ConfigError("an in-memory SQLite database keeps nothing", hint="name a file: sqlite:///fab.db")
         path = self._path = Path(url.database)
-        self.safe_url = f"sqlite:///{path}"
+        self.safe_url = self.recorded_url = f"sqlite:///{path}"
         self.sql = SQLiteExpressions()
         if create:
             _make_folder(path.parent)
