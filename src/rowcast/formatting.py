@@ -29,6 +29,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.{digits}f} %"
 
 
+def visible(text: str) -> str:
+    """Return a text as a reader can see it: in quotes where it is empty, or has spaces at its ends."""
+    return text if text and text == text.strip() else f"'{text}'"
+
+
 def count(number: int, one: str, several: str | None = None) -> str:
     """Return how many of something there are: 1 row, 1,234 rows; `several` is a plural without s."""
     return f"{number:,} {one if number == 1 else several or f'{one}s'}"

@@ -387,6 +387,9 @@ def test_status_tells_what_is_in_service_and_pending(trained: Job) -> None:
     trained.ok("infer")
     assert trained.stored(f"SELECT count(*) AS n FROM {found['predictions']}") == [{"n": PENDING}]
     assert trained.ok("status", "--json")["drift"].startswith("told once 40 blocks and runs say what is usual: ")
+    [run] = trained.ok("runs", "2", "--json")
+    steps = {step["name"]: step for step in run["steps"]}
+    assert (steps["inference"]["rows_out"], steps["monitor"]["rows_in"]) == (PENDING, None)  # it looks at runs
     trained.shows_no_secret(trained.call("status"), trained.call("status", "--json"))
 
 

@@ -74,6 +74,13 @@ def week(system: str, prepared: Prepared) -> Job:
     return prepared(fortnight, system)
 
 
+def test_what_is_printed_says_of_which_days_it_is(week: Job) -> None:
+    said = week.call("quality", "--as-of", "2026-01-15").out
+    assert "scored on " in said.splitlines()[1]
+    assert "estimate  over 8 days of events with labels" in said
+    assert "days of scoring on which its interval held: " in said
+
+
 def test_both_sides_stand_side_by_side_for_each_version_and_day(week: Job) -> None:
     [found] = shown(week)
     known = counted(week, known_to=12 * 144, seen_to=5 * 144)  # labels take two days; v1 learned from the first five

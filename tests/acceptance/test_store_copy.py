@@ -200,7 +200,7 @@ def test_what_stands_in_the_way_is_said_and_nothing_is_copied(make_job: MakeJob)
         " ('wafers', 'infer', 'running', '2026-01-01 00:00:00.000000Z', '2026-01-01 00:00:00.000000Z', 'elsewhere',"
         " strftime('%Y-%m-%d %H:%M:%f', 'now', '+1 minute') || '000Z')"
     )
-    assert "is under way as elsewhere" in job.refused(*command)
+    assert "is under way: elsewhere" in job.refused(*command)
     job.stored(f"DELETE FROM {job.table('run')} WHERE host = 'elsewhere'")
     job.ok("infer")
     score, prediction = job.scores()[320], job.table("wafers_prediction")

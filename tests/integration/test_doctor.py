@@ -124,10 +124,32 @@ def test_a_missing_index_on_a_large_table_comes_with_the_statement_that_makes_it
     more = 10_001
     same = {"ts": "2026-04-01 00:00:00Z", "s1": 1.0, "tool": "T", "failed": 0}
     table.fill("t", id=list(range(1000, 1000 + more)), **{name: [value] * more for name, value in same.items()})
+    if table.is_sqlite:  # as a number, since it has no type for times
+        table.run("ALTER TABLE t RENAME COLUMN ts TO spelled", "ALTER TABLE t ADD COLUMN ts INTEGER")
+        table.run("UPDATE t SET ts = unixepoch(spelled)")
     warned = told(examine(settings(table, tmp_path)), "warning")
     assert "every run scans 10,201 rows -> CREATE INDEX t_ts ON t (ts)" in warned.replace("[", "").replace("]", "")
     table.run("CREATE INDEX t_ts ON t (ts)")
     assert "no index" not in told(examine(settings(table, tmp_path)), "warning")
+
+
+@pytest.mark.parametrize(("spelled", "form"), [("2026-04-01 00:00:00", None), ("01.04.2026 00:00", "%d.%m.%Y %H:%M")])
+@pytest.mark.parametrize("indexed", [False, True])
+def test_no_index_is_proposed_for_times_as_texts_but_what_a_run_costs_is_said(
+    database: Place, spelled: str, form: str | None, indexed: bool, tmp_path: Path
+) -> None:
+    if form is None and not database.is_sqlite:
+        pytest.skip("elsewhere texts are times by a format alone")
+    rows = 10_001
+    database.run("CREATE TABLE t (id INTEGER PRIMARY KEY, ts VARCHAR(40), failed INTEGER)")
+    database.fill("t", id=list(range(rows)), ts=[spelled] * rows, failed=[n % 2 for n in range(rows)])
+    if indexed:
+        database.run("CREATE INDEX t_ts ON t (ts)")
+    findings = examine(settings(database, tmp_path, time_format=None if database.is_sqlite else form))
+    assert not [each for each in findings if "CREATE INDEX" in each.statement]
+    assert "no index on ts would help: it holds times as texts, and a run reads those of all 10,001 rows" in told(
+        findings, "ok"
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from rowcast.store.process import process_name
 from rowcast.store.records import BatchStatus, EndCause, PipelineName, RunOptions, RunStatus, StepRecord, StepStatus
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
-ELSEWHERE = "elsewhere:12345678:1:1:1"
+ELSEWHERE, THERE = "elsewhere:12345678:1:1:1", "process 1 on elsewhere"
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_run_of_another_machine_is_alive_for_as_long_as_its_lease(runs):
     runs.settle()
     assert runs.get(alive).status is RunStatus.RUNNING
     assert (runs.get(dead).status, runs.get(dead).end_cause) == (RunStatus.INTERRUPTED, EndCause.DIED)
-    with pytest.raises(BusyError, match=f"run {alive} is under way as {ELSEWHERE}"):
+    with pytest.raises(BusyError, match=f"run {alive} is under way: {THERE}"):
         runs.reopen(runs.get(alive))
 
 
@@ -152,7 +152,7 @@ def test_one_run_trains_at_a_time(runs):
     theirs = begun_elsewhere(runs)
     runs.begin_training(theirs)
     mine = runs.start(PipelineName.RETRAIN, NOW, "x")
-    with pytest.raises(BusyError, match=f"run {theirs} is training already, as {ELSEWHERE}") as caught:
+    with pytest.raises(BusyError, match=f"run {theirs} is training already: {THERE}") as caught:
         runs.begin_training(mine)
     assert "wait" in caught.value.hint
     runs.end_training(theirs)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rowcast.formatting import ascii_only, count, number, percent, significant
+from rowcast.formatting import ascii_only, count, number, percent, significant, visible
 
 
 def test_numbers_have_four_digits_and_no_exponent_where_people_write_none() -> None:
@@ -14,6 +14,11 @@ def test_numbers_have_four_digits_and_no_exponent_where_people_write_none() -> N
         "1.5e+09",
         "0.00012",
     ]
+
+
+def test_a_text_of_nothing_or_with_spaces_at_its_ends_is_seen_in_quotes() -> None:
+    shown = {"": "''", "  ": "'  '", "A ": "'A '", "N/A": "N/A", "a b": "a b", "'": "'"}
+    assert {text: visible(text) for text in shown} == shown
 
 
 def test_percents_are_finer_where_they_near_nothing_or_all() -> None:

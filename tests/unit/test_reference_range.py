@@ -80,3 +80,7 @@ def test_people_read_it_in_plain_figures() -> None:
     assert format_range([0.0022, 145_145.0]) == "0.0022 to 145,145"
     assert format_range({"ETCH-01": 0.336495, "B": 0.05}) == "ETCH-01 34 %, B 5.0 %"
     assert format_range(None) == "-"
+
+
+def test_a_category_without_a_letter_is_seen() -> None:
+    assert format_range({"N/A": 0.25, "": 0.25, " ": 0.5}) == "N/A 25 %, '' 25 %, ' ' 50 %"

@@ -53,7 +53,7 @@ def quality(
 def _describe(found: "Quality") -> str:
     """A version's table, and what its estimate is worth, for people."""
     names = _FIGURES[found.kind]
-    columns = ["day", "rows", "labelled", *([] if found.kind == "regression" else ["flagged_share"])]
+    columns = ["scored on", "rows", "labelled", *([] if found.kind == "regression" else ["flagged_share"])]
     for name in names:
         columns += [name] if found.kind == "regression" else [f"{name} est.", name]
     rows = [_row(part, names) for part in (found.whole, *found.days)]
@@ -61,7 +61,7 @@ def _describe(found: "Quality") -> str:
 
 
 def _row(part: "Part", names: tuple[str, ...]) -> dict[str, Any]:
-    row: dict[str, Any] = {"day": str(part.day or "all"), "rows": part.rows, "labelled": part.labelled}
+    row: dict[str, Any] = {"scored on": str(part.day or "all"), "rows": part.rows, "labelled": part.labelled}
     row["flagged_share"] = _figure(part.flagged)
     for name in names:
         row[f"{name} est."] = _figure(part.estimated.get(name))
@@ -81,7 +81,7 @@ def _figure(figure: "Figure | None") -> str:
 
 def _about(found: "Quality") -> dict[str, str]:
     """Promise, track record and what became of the estimate, in words."""
-    from rowcast.formatting import number, percent
+    from rowcast.formatting import count, number, percent
     from rowcast.messages.cost import describe_excess, describe_withheld
 
     about: dict[str, str] = {}
@@ -96,8 +96,9 @@ def _about(found: "Quality") -> dict[str, str]:
     elif record.difference is not None:
         held = ", ".join(f"{name} {percent(share)}" for name, share in found.held.items())
         about["estimate"] = (
-            f"over {record.days} days with labels ({record.rows:,} rows) {number(abs(record.difference))} per row too "
-            f"{'high' if record.difference > 0 else 'low'}; days on which its interval held: {held}"
+            f"over {count(record.days, 'day')} of events with labels ({record.rows:,} rows) "
+            f"{number(abs(record.difference))} per row too {'high' if record.difference > 0 else 'low'}; "
+            f"days of scoring on which its interval held: {held}"
         )
     else:
         about["estimate"] = "without a track record: no label is known yet"

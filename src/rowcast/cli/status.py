@@ -8,6 +8,7 @@ from cyclopts import Parameter, validators
 
 from rowcast import logs, report
 from rowcast.cli.app import COMMON, Common, Json, app, quiet_job
+from rowcast.formatting import visible
 
 if TYPE_CHECKING:
     from rowcast.store.records import RunRecord, StepRecord
@@ -133,7 +134,7 @@ def _describe(found: dict[str, Any]) -> str:
             {
                 **one,
                 "column": name,
-                "value": found["values"][name],
+                "value": visible(value) if isinstance(value := found["values"][name], str) else value,
                 "reference range": reference_range.format_range(one["reference_range"]),
             }
             for name, one in top

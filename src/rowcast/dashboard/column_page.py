@@ -19,7 +19,7 @@ from rowcast.drawing import axes
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import picture, table
 from rowcast.drift_report import DriftReport
-from rowcast.formatting import number, percent
+from rowcast.formatting import number, percent, visible
 from rowcast.messages.drift import name_series
 
 _BINS = 30
@@ -146,7 +146,7 @@ def _categories(edges: monitor.Categories, trained: Spread, now: Spread | None) 
     order = np.argsort(-np.maximum(shares, trained.within), kind="stable")
     rows: list[list[object]] = [
         [
-            edges.known[place],
+            visible(edges.known[place]),
             percent(float(trained.within[place])),
             "–" if now is None else percent(float(shares[place])),
         ]

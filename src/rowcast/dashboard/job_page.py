@@ -299,8 +299,8 @@ def _cost(look: Look, read: Parts) -> list[Markup]:
     drawn = draw_cost(read.quality, look.decisions)
     found = []
     if drawn is not None:
-        legend = "Blue: what was estimated without labels, with its 95 % interval. Orange: what labels showed. "
-        found.append(picture(drawn, legend + "Green lines: another version came into service."))
+        legend = "By the day of scoring. Blue: what was estimated without labels, with its 95 % interval. Orange: what "
+        found.append(picture(drawn, legend + "labels showed. Green lines: another version came into service."))
     rows = []
     for each in read.quality.versions:
         part, names = each.whole, ("precision", "recall", "accuracy", "cost_per_row")

@@ -6,7 +6,7 @@ from typing import Any
 
 from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.looks import LeadingRow, Look, Parts
-from rowcast.formatting import number, percent
+from rowcast.formatting import number, percent, visible
 from rowcast.models.reference_range import format_range
 from rowcast.quality_report import QualityReport
 from rowcast.store.records import RunRecord, RunStatus, StepStatus
@@ -101,7 +101,7 @@ def describe_value(value: Any) -> str:
     """Return a value of a row for people."""
     if value is None:
         return "missing"
-    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+    return number(value) if isinstance(value, int | float) and not isinstance(value, bool) else visible(str(value))
 
 
 def describe_usual(of: Any) -> str:

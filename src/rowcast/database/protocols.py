@@ -166,6 +166,10 @@ class Expressions(Protocol):
         """
         ...
 
+    def is_found_by_index(self, column: Column) -> bool:
+        """Return whether an index on a time column finds its newest rows: of the others every value must be read."""
+        ...
+
     def cast_text_to_time(self, name: str) -> str:
         """Return an example of how a query casts a column of texts to times."""
         ...

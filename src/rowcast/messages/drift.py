@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from rowcast.formatting import number, percent, significant
+from rowcast.formatting import number, percent, significant, visible
 from rowcast.monitor import Concentration, Event, Finding, Series, State
 from rowcast.store.records import DriftRecord
 
@@ -62,7 +62,7 @@ def _describe_groups(within: Concentration | None, *, values: bool) -> str:
     many = len(within.groups)
     if not values:
         return f", only in {many} of the {within.of} groups by {within.by}"
-    return f", only in {within.by} {' and '.join(within.groups)}"
+    return f", only in {within.by} {' and '.join(map(visible, within.groups))}"
 
 
 def _describe_series(one: Finding, *, values: bool) -> str:
@@ -78,12 +78,12 @@ def _describe_series(one: Finding, *, values: bool) -> str:
         case "range":
             return f"{name} lies outside the range of the training rows in {now:.1%} of the rows (was {was:.1%})"
         case "unseen":
-            known = f" ({', '.join(one.unseen)})" if one.unseen and values else ""
+            known = f" ({', '.join(map(visible, one.unseen))})" if one.unseen and values else ""
             return f"{name} has a category that training had not seen{known} in {now:.1%} of the rows (was {was:.1%})"
         case "category":
-            if one.series.category and not values:
+            if one.series.category is not None and not values:
                 return f"{name} is of one category in {now:.1%} of the rows (was {was:.1%})"
-            return f"{name} is {one.series.category or 'a rare one'} in {now:.1%} of the rows (was {was:.1%})"
+            return f"{name} is {_name_category(one.series)} in {now:.1%} of the rows (was {was:.1%})"
         case "score":
             return f"the score is {_further(one.change)}"
         case "spread":
@@ -111,7 +111,11 @@ def _describe(findings: Sequence[Finding], further: int, *, values: bool) -> str
 
 
 def _quotes(one: Finding) -> bool:
-    return bool(one.unseen) or one.within is not None or (one.series.kind == "category" and bool(one.series.category))
+    return bool(one.unseen) or one.within is not None or one.series.category is not None
+
+
+def _name_category(series: Series) -> str:
+    return "a rare one" if series.category is None else visible(series.category)
 
 
 def _further(sds: float) -> str:
@@ -155,7 +159,7 @@ def tabulate_state(state: State) -> dict[str, Any]:
 def name_series(series: Series) -> str:
     """Return the figure of a column that a series follows, in the field's words."""
     if series.kind == "category":
-        return f"share of {series.category}" if series.category else "share of rare categories"
+        return "share of rare categories" if series.category is None else f"share of {visible(series.category)}"
     return _NAMES[series.kind]
 
 

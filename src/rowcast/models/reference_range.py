@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from rowcast.errors import ModelError
-from rowcast.formatting import number, percent
+from rowcast.formatting import number, percent, visible
 from rowcast.models.matrix import Matrix
 
 # column -> [low, high] of its middle 90 %, or category -> share of the rows for the most common ones
@@ -50,7 +50,7 @@ def from_dict(values: Any) -> ReferenceRanges:
 def format_range(of: list[float] | dict[str, float] | None) -> str:
     """Return one column's reference range for people: '1.2 to 2.9', or 'A 52 %, B 31 %'."""
     if isinstance(of, dict):
-        return ", ".join(f"{label} {percent(share)}" for label, share in of.items())
+        return ", ".join(f"{visible(label)} {percent(share)}" for label, share in of.items())
     return "-" if of is None else " to ".join(map(number, of))
 
 

@@ -30,6 +30,12 @@ def names_process(name: str | None, pid: int) -> bool:
     return str(name).startswith(f"{place_name()}:{pid}:")
 
 
+def describe_process(name: str | None) -> str:
+    """Return a process named by `process_name` in words."""
+    parts = (name or "").partition("/")[0].split(":")
+    return f"process {parts[3]} on {parts[0]}" if len(parts) == 5 else name or "a process that left no name"
+
+
 def place_name() -> str:
     """Return this machine, since when it runs, and its name space of processes."""
     try:

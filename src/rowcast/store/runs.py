@@ -13,7 +13,7 @@ from rowcast.database import Database
 from rowcast.errors import BusyError, RunError
 from rowcast.store.lease import LEASE, stands
 from rowcast.store.mirror import rewind
-from rowcast.store.process import is_gone, process_name
+from rowcast.store.process import describe_process, is_gone, process_name
 from rowcast.store.records import (
     BatchStatus,
     EndCause,
@@ -84,7 +84,7 @@ class Runs:
         statement = table.update().where(mine).values(values).returning(table.c.run_id)
         if _is_under_way(run, now) or not self.db.rows(statement):
             raise BusyError(
-                f"run {run.run_id} is under way as {self.get(run.run_id).host}",
+                f"run {run.run_id} is under way: {describe_process(self.get(run.run_id).host)}",
                 hint="wait for it, or stop its process",
             )
         self.db.execute(rewind(self.tables, self.job, run.run_id))
@@ -149,7 +149,7 @@ class Runs:
             found = self._runs(sa.select(run).where(run.c.run_id == other)) if other not in (None, run_id) else []
             if found and _is_under_way(found[0], self.db.now()):
                 raise BusyError(
-                    f"run {other} is training already, as {found[0].host}",
+                    f"run {other} is training already: {describe_process(found[0].host)}",
                     hint="wait for it: 'rowcast runs' shows how it ends",
                 )
             self.db.execute(job.update().where(this).values(training_run=run_id))

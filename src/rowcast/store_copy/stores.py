@@ -12,6 +12,7 @@ from rowcast.errors import BusyError, DatabaseError, StoreError, UsageError
 from rowcast.job.opening import Job, check_key, describe_tables, open_job
 from rowcast.source import declare_key, meet_store, open_source
 from rowcast.store import Ledger, Runs, migrations
+from rowcast.store.process import describe_process
 from rowcast.store.registry import Registry
 
 
@@ -38,7 +39,7 @@ def open_origin(settings: Settings) -> Iterator[Job]:
             raise StoreError(f"the tables of job '{settings.name}' in {where} are of an older version", hint=_UPGRADE)
         if running := job.runs.list_under_way():
             raise BusyError(
-                f"run {running[0].run_id} is under way as {running[0].host}",
+                f"run {running[0].run_id} is under way: {describe_process(running[0].host)}",
                 hint="stop what runs this job, so that nothing is scored meanwhile, and give the same command again",
             )
         yield job

@@ -62,13 +62,11 @@ def watch(run: Run, about: StepReport) -> list[RowsDrifted] | None:
     if not job.profiles.record_drift(version, [_make_record(version, event) for event in new], len(on_record)):
         about.note = "another run has looked meanwhile, and may have seen more"
         return None
-    about.rows_in = about.rows_out = looked.runs
     about.metrics["drift_size"] = 0.0 if looked.alarm is None else looked.alarm.size
     about.metrics |= {"runs": looked.runs, "needed": looked.needed, "provisional": int(looked.provisional)}
     if looked.alarm is None:
-        about.note = (
-            f"drift is {describe_learning(looked.runs, looked.needed)}" if looked.provisional else "nothing drifts"
-        )
+        learning = f"drift is {describe_learning(looked.runs, looked.needed)}"
+        about.note = learning if looked.provisional else f"nothing drifts in {looked.runs} blocks of rows and runs"
         return []
     about.note = describe_alarm(looked.alarm, values=False)
     if quotes_values(looked.alarm):

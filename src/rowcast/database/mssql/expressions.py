@@ -80,6 +80,9 @@ class MSSQLExpressions:
     def list_ordered_parts(self, column: Column) -> list[OrderedPart]:
         return []
 
+    def is_found_by_index(self, column: Column) -> bool:
+        return not is_of_texts(column.time_format)
+
     def cast_text_to_time(self, name: str) -> str:
         return f"TRY_CONVERT(datetime2, {name}, 104)"
 

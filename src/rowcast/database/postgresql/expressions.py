@@ -127,6 +127,9 @@ class PostgreSQLExpressions:
             return []
         return [OrderedPart(sa.true(), timedelta(days=1))]  # a wall clock goes back in autumn
 
+    def is_found_by_index(self, column: Column) -> bool:
+        return not is_of_texts(column.time_format)
+
     def cast_text_to_time(self, name: str) -> str:
         return f"to_timestamp({name}, 'DD.MM.YYYY HH24:MI:SS')::timestamp"
 

@@ -73,6 +73,9 @@ class SQLiteExpressions:
         numbers = [OrderedPart(sa.and_(part.values, value < text), part.slack) for part in list_ordered_numbers(column)]
         return [*numbers, OrderedPart(value >= text, None)]
 
+    def is_found_by_index(self, column: Column) -> bool:
+        return column.kind == "number"
+
     def cast_text_to_time(self, name: str) -> str:
         return f"datetime({name})"
 
