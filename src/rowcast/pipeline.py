@@ -221,7 +221,8 @@ def requeue(settings: Settings, chosen: RequeueFilter, *, by: str | None = None)
         result = Result(PipelineName.REQUEUE)
         with begin_run(job, result, now, options=RunOptions(by=by)):
             run = Run(job, result.run_id, now, open_work(job, result.run_id))
-            result.requeued = job.retry(lambda: requeue_quarantined(run, chosen))
+            made = job.retry(lambda: requeue_quarantined(run, chosen))
+            result.requeued, result.left_to_training = made.rows, made.learned
         return result
 
 
@@ -307,6 +308,7 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
 
     with raising.note_failure(result.failures, "infer"):
         request = replace(request, champion=job.retry(check_champion))
+        result.scored_by = request.champion
         request = replace(request, shadows=job.retry(lambda: shadow.find_versions(job, request.now)))
         shadow.forget(job, request.now)
         if rescore:

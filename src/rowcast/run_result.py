@@ -29,6 +29,8 @@ class RunResult:
     decision: DecisionRecord | None = None  # the gate's, with its evidence, where it decided
     shadow_evaluation: tuple[ShadowDecision, ...] = ()  # about versions, by what they scored in the shadow
     requeued: int | None = None  # rows that are scored once more
+    left_to_training: int = 0  # rows that were to be, and whose label the champion could learn from
+    scored_by: int | None = None  # the version that scored, where another serves by the end
     fetched: int | None = None  # pending rows that it took up; None where the pipeline does not score
     scored: int = 0
     flagged: int = 0  # of those scored, rows that need action
@@ -51,6 +53,8 @@ class RunResult:
             decision=result.decision,
             shadow_evaluation=tuple(result.shadow_evaluation),
             requeued=result.requeued,
+            left_to_training=result.left_to_training,
+            scored_by=None if result.scored_by == result.champion else result.scored_by,
             error=result.error,
         )
         if outcome is None:
@@ -81,8 +85,12 @@ class RunResult:
             about["shadow_evaluation"] = "; ".join(map(str, self.shadow_evaluation))
         if self.champion is not None:
             about["champion"] = f"v{self.champion}"
+        if self.scored_by is not None:
+            about["scored_by"] = f"v{self.scored_by}"
         if self.requeued is not None:
             about["requeued"] = self.requeued
+        if self.left_to_training:
+            about["left_to_training"] = self.left_to_training
         if self.fetched is not None:
             about |= {"scored": self.scored, "flagged": self.flagged, "quarantined": self.quarantined}
             if self.shadow_scored or self.shadow_failed:

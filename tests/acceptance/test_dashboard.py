@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from itertools import pairwise
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from asked import Asked, Reply
-from jobs import SENSORS, Job
+from jobs import LASTING, SENSORS, Job
 from test_kinds import filled
 from test_serve_stays_up import away
 
@@ -466,6 +467,22 @@ def test_the_commands_say_where_it_is(
     assert (ask("/dashboard"), ask("/jobs/wafers/example")) == (shown, scores)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=30)
+    assert process.returncode == 0
+
+
+def test_it_ends_though_sqlite_goes_on_reading_for_a_page(lite: Job, start: Callable[..., Any]) -> None:
+    lite.configure({"source": {"where": LASTING}})
+    process = start(lite, "dashboard", "--port", "0", "--no-open")
+    link = urlsplit(process.stdout.readline().split()[-1])
+    connection = http.client.HTTPConnection(link.netloc, timeout=60)
+    connection.request("GET", link.path)
+    reply = connection.getresponse()
+    reply.read()
+    connection.request("GET", "/dashboard/jobs/wafers", headers={"Cookie": reply.headers["Set-Cookie"].split(";")[0]})
+    assert "Being read" in connection.getresponse().read().decode()
+    connection.close()
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=20)
     assert process.returncode == 0
 
 

@@ -72,6 +72,15 @@ def test_without_yes_nothing_is_deleted_and_people_read_what_would_be(scored: Jo
     assert audit(scored) == (98, 2, 0, 0)
 
 
+def test_what_would_be_deleted_is_counted_as_it_is_now(scored: Job) -> None:
+    scored.ok("requeue", "310")
+    between = now()
+    assert scored.ok("infer")["quarantined"] == 1  # again, by a later batch
+    assert "98 predictions and 1 quarantined row of 3 batches" in scored.refused("forget", "--before", between, code=2)
+    done = scored.ok("forget", "--before", between, "--yes")
+    assert (done["scored"], done["quarantined"]) == (98, 1)
+
+
 def test_younger_results_stay(scored: Job) -> None:
     between = now()
     scored.add(wafers(LABELLED + PENDING + 1, 3, False))

@@ -241,6 +241,18 @@ def test_requeueing_is_a_run_of_its_own_that_is_not_resumed(lite: Job) -> None:
     assert "repeat the 'rowcast requeue'" in lite.refused("resume", str(run["run"]))
 
 
+def test_rows_that_a_newer_version_could_learn_from_stay_in_quarantine_and_that_is_said(scored: Job) -> None:
+    scored.sql("UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END")
+    scored.ok("retrain")
+    scored.call("promote", "2", "--by", "Ada", "--reason", "newer")
+    assert scored.ok("status", "--json")["champion"] == "v2"
+    done = scored.ok("requeue", str(BAD[0]))
+    assert (done["requeued"], done["left_to_training"]) == (0, 1)
+    assert done["note"].startswith("1 row stays in quarantine: the label is known by now")
+    assert scored.counts() == (0, LABELLED, GOOD, len(BAD), 0)
+    assert scored.ok("requeue", "-1000")["note"] == "no quarantined row is meant by that"
+
+
 def test_a_deleted_source_row_is_counted_and_not_requeued(scored: Job) -> None:
     scored.sql(f"DELETE FROM wafers WHERE wafer IN ({BAD[0]}, {FIRST})")
     found = scored.ok("audit", "--full", "--json")

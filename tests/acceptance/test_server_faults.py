@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import Popen
@@ -14,7 +15,7 @@ from subprocess import Popen
 import pytest
 import sqlalchemy as sa
 from conftest import Place
-from jobs import ESTIMATORS, LABELLED, PENDING, Done, Job, build, train, wafers
+from jobs import ESTIMATORS, LABELLED, LASTING, PENDING, Done, Job, build, train, wafers
 from postgres import Server
 from proof import batches, ended, eventually, figure, is_exactly_once, slow, statuses
 
@@ -573,6 +574,21 @@ def test_a_signal_ends_a_run_in_which_one_statement_lasts(served: Job, start: St
     eventually(lambda: bool(served.sql(sleeping)), process)
     process.send_signal(number)
     is_interrupted(served, process)
+
+
+def test_a_signal_ends_a_run_in_a_statement_of_sqlite_which_no_driver_can_end(lite: Job, start: Start) -> None:
+    lite.configure({"source": {"where": LASTING}})
+    process = start(lite, "infer")
+    eventually(lambda: "running" in statuses(lite), process)
+    time.sleep(1)  # the first look at the source follows
+    process.send_signal(signal.SIGTERM)
+    done = ended(process, PROMISED)
+    assert done.code == 1
+    assert done.error.startswith("error: interrupted"), done
+    assert len(done.error.splitlines()) <= 2
+    lite.configure()
+    assert ended(start(lite, "infer")).code == 0
+    is_exactly_once(lite.place, WAFERS)
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=long)])

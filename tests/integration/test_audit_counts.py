@@ -271,3 +271,29 @@ def test_keys_that_the_source_itself_takes_for_one_another_are_unusable(
         job.ledger.fix_scope(EVERYTHING)
         assert score(job) == 1
         assert (parts(audit(job)), audit(job).holds) == ((3, 2, 0, 1, 0, 0), True)
+
+
+def test_no_row_of_the_store_makes_sqlite_search_the_whole_source(
+    sqlite: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sqlite.run("CREATE TABLE t (id INTEGER, ts TEXT, s REAL, y INTEGER)")  # without an index on the key
+    sqlite.fill("t", id=[*range(50)], ts=["2026-05-01 00:00:00"] * 50, s=[1.0] * 50, y=[None] * 50)
+    with open_job(settings(sqlite)) as job:
+        job.ledger.fix_scope(EVERYTHING)
+        assert score(job) == 50
+        asked: list[str] = []
+        scalar = job.store.scalar
+
+        def recorded(statement: sa.Select[Any]) -> Any:
+            asked.append(job.store.compile_literal(statement))  # type: ignore[attr-defined]
+            return scalar(statement)
+
+        monkeypatch.setattr(job.store, "scalar", recorded)
+        assert audit(job).holds
+        plans = [job.store.query(f"EXPLAIN QUERY PLAN {each}").to_pylist() for each in asked]  # type: ignore[attr-defined]
+    for plan in plans:
+        inside = {step["id"] for step in plan if step["detail"].startswith("CORRELATED")}
+        assert [
+            step["detail"] for step in plan if step["parent"] in inside and step["detail"].startswith("SCAN s")
+        ] == []
+    assert any("rowcast" in each for each in asked)

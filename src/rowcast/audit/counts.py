@@ -21,8 +21,8 @@ def count_rows(job: Job) -> dict[str, int]:
     both_tables, forgotten = (job.own.prediction, job.own.quarantine), job.own.forgotten
     scored, quarantined = (store.scalar(_count_joined(job, rows, own)) for own in both_tables)
     # What is stored is counted too, not only what the source's rows find: two of them may find the same.
-    deleted = sum(store.scalar(_orphans(job, rows, own)) for own in both_tables)
     stored = sum(store.scalar(sa.select(sa.func.count()).select_from(own)) for own in both_tables)
+    deleted = stored - sum(store.scalar(_count_found(job, rows, own)) for own in both_tables)
     placed = [_exists(job, rows, own) for own in (*both_tables, forgotten)]
     in_scope = rows.c["rowcast.in_scope"] == 1
     nowhere = sa.select(sa.func.count()).select_from(rows).where(*[~there for there in placed])
@@ -70,9 +70,15 @@ def _exists(job: Job, rows: Any, own: sa.Table) -> sa.ColumnElement[bool]:
     return sa.exists(sa.select(sa.literal(1)).select_from(own).where(*_same(job, rows, own)))
 
 
-def _orphans(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
-    there = sa.exists(sa.select(sa.literal(1)).select_from(rows).where(*_same(job, rows, own)))
-    return sa.select(sa.func.count()).select_from(own).where(~there)
+def _count_found(job: Job, rows: Any, own: sa.Table) -> sa.Select[Any]:
+    """Count stored rows that some row of the source finds, each once.
+
+    The source's rows look up the stored ones, by their primary key: the other way round is a search of the whole source
+    for each stored row where no index serves.
+    """
+    keys = [own.c[column.name] for column in job.source.key]
+    found = sa.select(*keys).distinct().select_from(rows.join(own, sa.and_(*_same(job, rows, own)))).subquery("found")
+    return sa.select(sa.func.count()).select_from(found)
 
 
 def _duplicates(job: Job) -> sa.Select[Any]:

@@ -188,8 +188,15 @@ def requeue(
     job = Job(common.settings())
     with log_to_file(job.settings, common, AGAIN):
         result = job.requeue(*key, reason=reason, run_id=run_id, changed=changed, all=every, by=by)
-        note = "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
-        return finish(result, {"note": note})
+        return finish(result, {"note": _describe_requeued(result)})
+
+
+def _describe_requeued(result: "RunResult") -> str:
+    many = result.left_to_training
+    if many:
+        stay = f"{count(many, 'row')} {'stays' if many == 1 else 'stay'} in quarantine"
+        return f"{stay}: the label is known by now, and the champion could learn from it"
+    return "the next 'rowcast infer' scores them" if result.requeued else "no quarantined row is meant by that"
 
 
 @app.command

@@ -4,6 +4,7 @@ import getpass
 import os
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from rowcast.config import DEFAULT_PATH, Settings, load
 from rowcast.errors import UsageError
 
 Behind = Literal["proxy", "sagemaker", "vertex"]
+_PATIENCE = 3.0  # seconds for what is being read for a page when the service ends
 
 
 @app.command
@@ -45,7 +47,7 @@ def serve(
     plan = Plan(host, _port(port), behind, tls_cert, tls_key, access_log, environment=dict(os.environ))
     pages = partial(Dashboard, is_secure=tls_cert is not None)
     start(settings, plan, pages if dashboard else None)
-    return 0
+    return _end()
 
 
 def _port(given: int | None) -> int | None:
@@ -85,7 +87,26 @@ def dashboard(
 
     plan = Plan(port=_port(port), logs_access=False, asks_always=True)
     start(settings, plan, partial(Dashboard, is_alone=True, sessions=sessions), announce)
+    return _end()
+
+
+def _end() -> int:
+    """Return 0 once nothing is read for a page any more; end the process where a database does not stop reading."""
+    from rowcast.database.driver import cancel_running
+
+    cancel_running()
+    until = time.monotonic() + _PATIENCE
+    while any(map(_is_reading, threading.enumerate())):
+        if time.monotonic() > until:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(0)
+        time.sleep(0.05)
     return 0
+
+
+def _is_reading(thread: threading.Thread) -> bool:
+    return thread is not threading.main_thread() and not thread.daemon
 
 
 def _load(configs: Sequence[Path], log_level: Level) -> list[Settings]:

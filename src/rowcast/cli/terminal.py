@@ -2,6 +2,7 @@
 
 import _weakrefset
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -26,6 +27,7 @@ RESUMED = "'rowcast resume' goes on with it"
 AGAIN = "give the same command again"
 _AGAIN = 0.02  # seconds after which what came at the wrong moment is tried again
 _PATIENCE = 3.0  # seconds for the statement under way, once the command is told to stop
+_LAST = 15.0  # seconds after which a statement that no driver can end is left alone, and the process ends
 
 
 @contextlib.contextmanager
@@ -91,7 +93,8 @@ def _bar(console: Any, stack: contextlib.ExitStack, doing: str) -> "Progress":
 def stoppable() -> Iterator[None]:
     """SIGTERM and Ctrl-C end what is under way in order: once, and without waiting long for a database.
 
-    Python's handlers run when a call of the driver is over. Where one lasts, the database is asked to end it.
+    Python's handlers run when a call of the driver is over. Where one lasts, the database is asked to end it. SQLite's
+    driver has no way to: then the process ends as if it were killed, from which the next run recovers.
     """
     numbers = (signal.SIGTERM, signal.SIGINT)
     handled, over = threading.Event(), threading.Event()
@@ -110,10 +113,12 @@ def stoppable() -> Iterator[None]:
         from rowcast.database.driver import cancel_running
 
         woken.recv(1)
-        asked_at = time.monotonic()
+        stopped_at = asked_at = time.monotonic()
         while not handled.wait(_AGAIN) and not over.is_set():
             if deferred:
                 signal.pthread_kill(threading.main_thread().ident or 0, deferred.pop())
+            elif time.monotonic() > stopped_at + _LAST:
+                _abandon()
             elif time.monotonic() > asked_at + _PATIENCE:
                 cancel_running()
                 asked_at = time.monotonic()
@@ -137,6 +142,15 @@ def stoppable() -> Iterator[None]:
         thread.join()
         woken.close()
         signals.begin()
+
+
+def _abandon() -> None:
+    """End the process at once, in the middle of a statement."""
+    said = (
+        "error: interrupted in a statement that the database does not end\n  the next run takes up what was under way"
+    )
+    report.show(said, file=sys.stderr, flush=True)
+    os._exit(1)
 
 
 def _would_be_lost(frame: FrameType | None) -> bool:

@@ -153,7 +153,8 @@ def _will(found: Outlook, rows: RowPlaces | None) -> list[Markup | None]:
         case Kind.REQUEUE:
             return [
                 element("p", f"{count(found.rows or 0, 'quarantined row')} that broke ",
-                        element("code", found.act.about), " will be pending again."),
+                        element("code", found.act.about), " will be pending again, but for those whose label is "
+                        "known by now and could be learned from."),
                 element("p", "The next run scores them; those that still break a rule are set aside again. It is "
                              "recorded as a run of its own, with your name."),
             ]  # fmt: skip

@@ -19,5 +19,6 @@ def describe_scope(counts: ScopeCounts, *, is_fixed: bool) -> str:
         left = "rows with a known label are scored too, since [infer] since asks for it"
     else:
         left = f"{counts.learned:,} others, whose label is known, are left to training"
+        left += ", but for those of them that are scored already" if is_fixed and counts.learned else ""
     verb = "are" if is_fixed else "would be"
     return f"{where}: {counts.scored:,} of {counts.rows:,} rows {verb} in scope, {counts.older:,} are older; {left}"

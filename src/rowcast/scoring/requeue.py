@@ -31,8 +31,16 @@ class RequeueFilter:
     changed: bool = False  # whose values at the source have changed since
 
 
-def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
-    """Make quarantined rows pending again and return how many."""
+@dataclass(frozen=True)
+class Requeued:
+    """What became of quarantined rows that were to get another chance."""
+
+    rows: int  # that are pending again
+    learned: int  # that stay where they are: their label is known, and the champion could learn from it
+
+
+def requeue_quarantined(run: Run, chosen: RequeueFilter) -> Requeued:
+    """Make quarantined rows pending again, but for those that scoring leaves to training by now."""
     job, changes, own = run.job, Changes(run.job), run.job.own.quarantine
     of_own = [own.c.run_id == chosen.run_id] if chosen.run_id is not None else []
     of_source: list[sa.ColumnElement[bool]] = []
@@ -46,8 +54,14 @@ def requeue_quarantined(run: Run, chosen: RequeueFilter) -> int:
             mask &= np.array([_gives(row.reasons or "[]", chosen.reason) for row in stored.held])
         return mask
 
-    stored = changes.walk(own, of_own, of_source, keys_alone=not chosen.changed)
-    return _requeue(run, own, stored, select)
+    def walk(*, to_score_again: bool) -> Iterator[Stored]:
+        return changes.walk(own, of_own, of_source, keys_alone=not chosen.changed, to_score_again=to_score_again)
+
+    meant = None
+    if job.ledger.state().scope.learned is not None:
+        meant = sum(int(select(stored).sum()) for stored in walk(to_score_again=False))
+    rows = _requeue(run, own, walk(to_score_again=True), select)
+    return Requeued(rows, 0 if meant is None else max(0, meant - rows))
 
 
 def requeue_changed(run: Run) -> int:

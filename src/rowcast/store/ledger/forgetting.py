@@ -20,9 +20,15 @@ class Forgetting(Planning):
         running = sa.select(run.c.run_id).where(run.c.job == self.job, run.c.status == RunStatus.RUNNING)
         published = sa.and_(batch.c.job == self.job, batch.c.status == BatchStatus.PUBLISHED)
         old = sa.and_(published, batch.c.finished_at < before, batch.c.run_id.not_in(running))
-        columns = (batch.c.batch_id, batch.c.scored, batch.c.quarantined)
-        rows = self.db.rows(sa.select(*columns).where(old).order_by(batch.c.batch_id))
-        return [OldBatch(row["batch_id"], row["scored"] or 0, row["quarantined"] or 0) for row in rows]
+        found = self.db.rows(sa.select(batch.c.batch_id).where(old).order_by(batch.c.batch_id))
+        ids = [row["batch_id"] for row in found]
+        # Not as they were published: some may have been scored again or set aside again by a later batch.
+        scored, quarantined = (self._count_by_batch(table) for table in (self.own.prediction, self.own.quarantine))
+        return [OldBatch(each, scored.get(each, 0), quarantined.get(each, 0)) for each in ids]
+
+    def _count_by_batch(self, table: sa.Table) -> dict[int, int]:
+        counted = sa.select(table.c.batch_id, sa.func.count().label("n")).group_by(table.c.batch_id)
+        return {row["batch_id"]: row["n"] for row in self.db.rows(counted)}
 
     def forget_batches(self, batch_ids: Sequence[int], run_id: int) -> ForgottenRows:
         """Delete the results of published batches in one transaction, and return how many there were.
