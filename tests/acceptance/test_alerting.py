@@ -465,5 +465,5 @@ def test_a_folder_that_cannot_be_written_leaves_it_to_the_log(told: Job, hook: W
     (folder / "untold").write_text("no folder")
     done = told.call("run")
     assert "there is no SQLite file" in done.error
-    assert any(event["event"] == "what happened stands in the log alone" for event in done.events)
+    assert any(event["event"] == "an alert is kept nowhere for a later run" for event in done.events)
     (told.folder / "away.db").rename(told.folder / "fab.db")

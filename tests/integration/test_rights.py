@@ -1,5 +1,6 @@
 """The rights that 'rowcast ddl' prints are enough, and the doctor names each that is missing and leads to it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -210,9 +211,48 @@ def test_a_sqlite_file_that_may_not_be_used_is_named_with_the_command_that_lets_
     finally:
         folder.chmod(0o755)
     assert done.returncode == 0, done.stderr
-    [line] = {line for line in done.stdout.splitlines() if lacks in line}
+    [line] = [line for line in done.stdout.splitlines() if lacks in line]
     assert "-> setfacl -m u:" in line
     assert str(folder) in line.partition("->")[2]
+
+
+def test_in_a_folder_that_may_not_be_written_each_command_names_the_permission(tmp_path: Path) -> None:
+    folder = tmp_path / "fab"
+    folder.mkdir()
+    db = connect(f"sqlite:///{folder}/x.db", create=True)
+    db.run_sql("CREATE TABLE wafers (id INTEGER PRIMARY KEY, failed INTEGER)")
+    db.close()
+    settings = 'url = "sqlite:///x.db"\ntable = "wafers"\nkey = ["id"]\nlabel = "failed"\n'
+    (folder / "rowcast.toml").write_text(f"[source]\n{settings}")
+    (folder / "x.db").chmod(0o444)
+    folder.chmod(0o555)
+    said = {}
+    try:
+        for command in ("run", "status", "audit"):
+            done = subprocess.run(
+                [sys.executable, "-m", "rowcast", command],
+                **{"capture_output": True, "text": True, "preexec_fn": bound_by_file_modes, "cwd": folder},
+            )
+            assert (done.returncode, done.stdout) == (1, "")
+            said[command] = done.stderr
+    finally:
+        folder.chmod(0o755)
+    user = access.user_name()
+    for command, text in said.items():
+        what, hint = text.splitlines()[-2:]
+        assert what.startswith(f"error: rowcast may not write to its store: sqlite:///{folder}/x.db: "), command
+        assert hint == (
+            f"  {user} lacks the right to write on folder {folder} and to write on file {folder}/x.db: "
+            f"setfacl -m u:{user}:w {folder} && setfacl -m u:{user}:w {folder}/x.db"
+        )
+    log, kept = (json.loads(line) for line in said["run"].splitlines()[:2])
+    assert log["event"] == f"{folder}/pipeline.log cannot be written: Permission denied"
+    assert (kept["event"], kept["why"]) == ("an alert is kept nowhere for a later run", "Permission denied")
+
+
+def test_who_has_a_number_and_no_name_is_named_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rowcast.database.sqlite.access.os.geteuid", lambda: 54_321)
+    assert access.user_name() == "54321"
 
 
 def test_on_a_file_system_that_can_only_be_read_no_right_is_advised_but_how_to_write_to_it(

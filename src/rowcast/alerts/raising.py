@@ -202,8 +202,10 @@ def _keep(settings: Settings, alert: Alert) -> None:
         _replace(file, left)  # before it is sent: who dies at that has not lost it
         if not is_stopping():
             _replace(file, {**left, "told": left["told"] + _send(settings, alert, left["told"])})
+    except OSError as error:
+        log.warning("an alert is kept nowhere for a later run", alert=alert.title, file=str(file), why=error.strerror)
     except Exception as error:
-        log.warning("what happened stands in the log alone", error=error)
+        log.warning("an alert is kept nowhere for a later run", alert=alert.title, error=error)
 
 
 def _replace(file: Path, found: dict[str, Any]) -> None:

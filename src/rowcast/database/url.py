@@ -1,6 +1,5 @@
 """Databases by their URL."""
 
-import getpass
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from rowcast.config.database_url import WAY_OUT, find_fault
 from rowcast.database.postgresql.address import read_address
 from rowcast.database.protocols import Database
 from rowcast.database.rights import Grant
-from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
+from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, user_name, write_access
 from rowcast.errors import ConfigError
 
 _MSSQL_PORT = 1433  # where a URL names none
@@ -53,7 +52,7 @@ def list_ways_in(url: str) -> list[tuple[Grant, str]]:
         path = Path(parsed.database or "")
         grants = [*list_file_grants(path, write=False), *list_file_grants(path, write=True)]
         lacking = [replace(grant, rights=find_lacking_access(grant)) for grant in grants]
-        return [(grant, write_access(grant, getpass.getuser())) for grant in dict.fromkeys(lacking) if grant.rights]
+        return [(grant, write_access(grant, user_name())) for grant in dict.fromkeys(lacking) if grant.rights]
     if system != "postgresql" or not parsed.username:
         return []
     quote = PGDialect().identifier_preparer.quote  # type: ignore[no-untyped-call]

@@ -34,7 +34,8 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
     missing = [table.name for table in every if not store.admin.has_table(table)]
     is_hidden = missing and store.dialect.name == "mssql"  # it shows a table to whoever has a right on it
     hint = "tables that an administrator has made are not seen without it" if is_hidden else ""
-    unusable = list(check_grants(store, list_store_grants(store, settings, shared, own), hint))
+    needed = list_store_grants(store, settings, shared, own)
+    unusable = list(check_grants(store, needed, hint))
     yield from unusable
     try:
         found = migrations.version(store, shared)
@@ -48,7 +49,9 @@ def check_store(source: Source | None, store: Database, settings: Settings) -> I
         return
     lacking: list[Finding] = []
     if found is None or missing:
-        lacking = list(check_grants(store, store.admin.list_creation_grants(settings.store.schema_), _BY_A_DBA))
+        to_create = store.admin.list_creation_grants(settings.store.schema_)
+        further = [grant for grant in to_create if not any(grant.is_within(other) for other in needed)]
+        lacking = list(check_grants(store, further, _BY_A_DBA))
     yield from lacking
     if found is None and (lacking or unusable):
         return

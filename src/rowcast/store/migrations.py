@@ -228,6 +228,8 @@ def upgrade(db: Database, tables: Tables, own: JobTables, schema: str) -> None:
 
 def _make_rights_error(db: Database, tables: Tables, error: DatabaseError) -> StoreError:
     """Return the error of what was not allowed, with the way out: the doctor, where a right is all that is missing."""
+    if db.dialect.name == "sqlite":  # who may make tables is the file's matter
+        return StoreError(f"rowcast may not write to its store: {error.what}", hint=error.hint, detail=error.detail)
     doctor = "'rowcast doctor' names each right that is missing, and the statement that gives it"
     if not db.admin.has_table(tables.version):
         what, hint = "create its tables", "'rowcast ddl' prints them, and the rights on them, for an administrator"

@@ -1,7 +1,9 @@
 """Who may read and write a SQLite file: the system's own permissions are all the rights that there are."""
 
 import os
+import pwd
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from rowcast.database.rights import Grant
@@ -22,6 +24,30 @@ def find_lacking_access(grant: Grant) -> tuple[str, ...]:
     if not os.path.exists(grant.name):
         return ()
     return tuple(right for right in grant.rights if not os.access(grant.name, _MODES[right], **by_effective))
+
+
+def find_lacking_grants(path: Path) -> list[Grant]:
+    """Return which rights this process lacks of those that writing to a file needs."""
+    found = [replace(grant, rights=find_lacking_access(grant)) for grant in list_file_grants(path, write=True)]
+    return [grant for grant in found if grant.rights]
+
+
+def describe_lacking(path: Path) -> str:
+    """Return what this process lacks that would write to a file, with the commands that give it; '' for nothing."""
+    lacking, user = find_lacking_grants(path), user_name()
+    if not lacking:
+        return ""
+    rights = " and to ".join(f"{', '.join(grant.rights)} on {grant.where}" for grant in lacking)
+    commands = dict.fromkeys(write_access(grant, user) for grant in lacking)
+    return f"{user} lacks the right to {rights}: {' && '.join(commands)}"
+
+
+def user_name() -> str:
+    """Return as whom this process opens files: a name, or a number where it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 def write_access(grant: Grant, user: str) -> str:

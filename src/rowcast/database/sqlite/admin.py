@@ -1,6 +1,5 @@
 """What SQLite says of its tables, and how a store is made in a file."""
 
-import getpass
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
@@ -11,7 +10,13 @@ from rowcast.database.driver import DriverConnection
 from rowcast.database.literals import in_parentheses, quote_text
 from rowcast.database.relation import MOST_TABLES, Column, ColumnKind, Relation
 from rowcast.database.rights import Grant
-from rowcast.database.sqlite.access import find_lacking_access, list_file_grants, write_access
+from rowcast.database.sqlite.access import (
+    find_lacking_access,
+    find_lacking_grants,
+    list_file_grants,
+    user_name,
+    write_access,
+)
 from rowcast.errors import DatabaseError
 
 _SAMPLE = 1000  # rows looked at where a column declares no type
@@ -140,7 +145,7 @@ class SQLiteAdmin:
         return str(self._db.query("PRAGMA journal_mode").column(0)[0].as_py()).lower()
 
     def user(self) -> str:
-        return getpass.getuser()
+        return user_name()
 
     def list_creation_grants(self, schema: str) -> list[Grant]:
         return list_file_grants(self._path, write=True)
@@ -158,7 +163,7 @@ class SQLiteAdmin:
         return True  # where the file may be written
 
     def name_denied(self, said: str) -> Grant | None:
-        return next((grant for grant in list_file_grants(self._path, write=True) if find_lacking_access(grant)), None)
+        return next(iter(find_lacking_grants(self._path)), None)
 
     def write_grant(self, grant: Grant, user: str) -> str:
         return write_access(grant, user)

@@ -24,6 +24,7 @@ from rowcast.database.known_errors import match_error
 from rowcast.database.mixed_keys import MixedType, make_mixed_keys_error, split_mixed
 from rowcast.database.protocols import Admin
 from rowcast.database.relation import ColumnKind, RawType
+from rowcast.database.sqlite.access import describe_lacking
 from rowcast.database.sqlite.admin import SQLiteAdmin
 from rowcast.database.sqlite.expressions import SQLiteExpressions
 from rowcast.database.sqlite.known_errors import KNOWN_ERRORS
@@ -94,7 +95,7 @@ class SQLiteConnection(AdbcConnection):
         except driver.Error as error:
             raise DatabaseError(
                 f"{self.safe_url} cannot be opened",
-                hint="the file or its folder may not be read by this user",
+                hint=describe_lacking(self._path) or "the file or its folder may not be read by this user",
                 reason="unreachable",
             ) from error
 
@@ -226,7 +227,10 @@ class SQLiteConnection(AdbcConnection):
 
     def translate_error(self, error: Exception) -> DatabaseError:
         known = match_error(KNOWN_ERRORS, "disk is full" if self._is_frozen and _MAY_NOT in str(error) else str(error))
-        return DatabaseError.of_driver(self.safe_url, first_line(error), hint=known.hint, reason=known.reason)
+        lacking = describe_lacking(self._path) if known.reason in ("rights", "unreachable") else ""
+        return DatabaseError.of_driver(
+            self.safe_url, first_line(error), hint=lacking or known.hint, reason=known.reason
+        )
 
 
 def _format_times(moments: pa.Array | pa.ChunkedArray) -> pa.Array:
