@@ -197,7 +197,9 @@ def test_a_version_is_put_in_service_once_by_name_with_the_reason(
     job: Job, mia: Person, kind: str, outcome: str
 ) -> None:
     path = acts(job)[kind]
-    assert "v1 will be the champion, in place of v2." in mia.page(f"{HOME}/{path}")
+    page = mia.page(f"{HOME}/{path}")
+    assert "v1 will be the champion, in place of v2." in page
+    assert "Rows without a score that v2 could learn from are pending where v1 could not" in page
     first, second = mia.form(path), mia.form(path)
     assert "v1 is the champion." in mia.follow(mia.confirm(first))
     made = rowcast.open(job.folder / "rowcast.toml").decisions()[0]

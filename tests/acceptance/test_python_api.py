@@ -44,10 +44,12 @@ def test_training_deciding_and_going_back(untrained: Job) -> None:
     with pytest.raises(RunError, match="v1 is champion already"):
         job.promote(1)
     job.retrain()
-    job.promote(2, by="anna", reason="tried on the line")
+    made = job.promote(2, by="anna", reason="tried on the line")
+    assert (made.version, made.previous, made.now_pending, made.left_to_training) == (2, 1, 0, 0)
     assert [version.status for version in job.models()] == ["champion", "retired"]
     assert job.status().service.decided_by == "anna"
-    assert job.rollback(by="anna") == 1
+    back = job.rollback(by="anna")
+    assert (back.version, back.previous) == (1, 2)
     assert job.champion().version.version == 1
 
 

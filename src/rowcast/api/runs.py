@@ -12,6 +12,7 @@ from rowcast.api.moments import Moment, to_text
 
 if TYPE_CHECKING:
     from rowcast.pipeline import Extra, Pipeline, Progress
+    from rowcast.promotion import Promotion
     from rowcast.recorded_run import Result
     from rowcast.retention import Forgotten
     from rowcast.run_result import RunResult
@@ -180,13 +181,17 @@ class Runs(Connections):
         until = str(to_text(trained_to))
         return self._execute(lambda: pipeline.import_model(self.settings, Path(file), until, as_of=to_text(as_of)))
 
-    def promote(self, version: int, *, by: str | None = None, reason: str = "by hand") -> None:
-        """Put a version in service; who decided so and why is recorded. `by` is by default this computer's user."""
+    def promote(self, version: int, *, by: str | None = None, reason: str = "by hand") -> "Promotion":
+        """Put a version in service; who decided so and why is recorded. `by` is by default this computer's user.
+
+        The result says in place of which, and how many rows are pending by that, or no longer.
+        """
         from rowcast import promotion
 
         with _running:
-            promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
+            made = promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
             self._mirror()
+            return made
 
     def sign_model(self, version: int) -> None:
         """Sign a version as it is stored, by the first key of ROWCAST_SIGNING_KEY, as `rowcast models sign`.
@@ -199,14 +204,14 @@ class Runs(Connections):
         with self.connection() as job:
             job.registry.sign(version)
 
-    def rollback(self, *, by: str | None = None, reason: str = "rolled back by hand") -> int:
-        """Put the champion before this one back in service, and return its version."""
+    def rollback(self, *, by: str | None = None, reason: str = "rolled back by hand") -> "Promotion":
+        """Put the champion before this one back in service; the result is that of `promote`."""
         from rowcast import promotion
 
         with _running:
-            version = promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
+            made = promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
             self._mirror()
-            return version
+            return made
 
     def _pipeline(
         self,

@@ -178,6 +178,9 @@ def _will_serve(found: Outlook) -> list[Markup | None]:
     return [
         element("p", f"v{version} will be the champion, {before}. The next run scores with it, and the HTTP service "
                      "takes it up within seconds. Rows that are scored already keep their scores."),
+        element("p", f"Rows without a score that v{found.champion} could learn from are pending where v{version} could "
+                     f"not: the next run scores them. Pending rows that v{version} could learn from are left to "
+                     "training.") if found.champion is not None else None,
         element("p", f"It is recorded with your name and your reason, and an alert says so.{undo}"),
         element("p", f"The newest decision about v{version}: {name_outcome(made.outcome)}, ", moment(made.decided_at),
                 f" by {made.decided_by}. {made.reason}", class_="soft") if made is not None

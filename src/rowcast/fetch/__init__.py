@@ -4,7 +4,7 @@ from rowcast.fetch.by_key import fetch_by_key
 from rowcast.fetch.failing import Failing
 from rowcast.fetch.maintenance import Maintenance
 from rowcast.fetch.odd_times import OddTimeCause, OddTimes, find_odd_times
-from rowcast.fetch.pending import Pending
+from rowcast.fetch.pending import Moved, Pending
 from rowcast.fetch.scope_counts import ScopeCounts, count_scope
 from rowcast.fetch.training import (
     TrainingRows,
@@ -20,6 +20,7 @@ from rowcast.fetch.training import (
 __all__ = [
     "Failing",
     "Maintenance",
+    "Moved",
     "OddTimeCause",
     "OddTimes",
     "Pending",

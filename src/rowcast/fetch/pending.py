@@ -39,6 +39,14 @@ class Waiting:
     oldest_h: float | None  # hours since the event of the oldest pending row; None where none has begun, or has a time
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Usable rows that the store holds nothing of, and that one scope has and another has not."""
+
+    entered: int  # pending from now on
+    left: int  # pending no longer
+
+
 class Pending:
     """Rows that the store holds neither a prediction nor a quarantined row for, and whose results it did not forget."""
 
@@ -139,6 +147,21 @@ class Pending:
         oldest_h = found["oldest"]
         is_there = oldest_h is not None and oldest_h >= 0  # a row of the future waits for its time
         return Waiting(found["pending"], found["n"] - found["pending"], float(oldest_h) if is_there else None)
+
+    def count_moved(self, before: Scope, after: Scope) -> Moved:
+        """Return how many usable rows that the store holds nothing of one scope has and the other has not."""
+        source, table = self.source, self.source.table()
+        was, will = (source.in_scope(scope) if scope.is_fixed else sa.false() for scope in (before, after))
+        entered = sa.case((will, 1), else_=0).label("rowcast.entered")
+        differs = sa.case((was, 1), else_=0) != sa.case((will, 1), else_=0)
+        rows = self.rows.select_keys([source.usable(table), differs], table, entered)
+        pending = sa.func.coalesce(sa.func.sum(rows.c["rowcast.entered"]), 0)
+        figures: list[sa.ColumnElement[Any]] = [
+            sa.func.count().label("n"),
+            sa.cast(pending, sa.BigInteger).label("entered"),
+        ]
+        [found] = self.store.rows(sa.select(*figures).select_from(rows).where(*self._absent(rows)))
+        return Moved(int(found["entered"]), int(found["n"]) - int(found["entered"]))
 
     def count_before(self, scope: Scope, now: datetime, before: datetime) -> Overdue:
         """Return how many rows in scope are pending whose event is before a moment, and when the oldest of them was."""
