@@ -19,7 +19,7 @@ from rowcast.models.artifact import Model
 from rowcast.models.top_contributions import select_top
 from rowcast.scoring.changes import Changes
 from rowcast.scoring.required_columns import check_columns
-from rowcast.source import Fetched, hash_rows
+from rowcast.source import Fetched, RowHash, hash_rows
 
 _TOLERANCE = 1e-9  # of a score computed again
 _OPTIONAL = ("came_from",)  # what is told only where it is there
@@ -225,7 +225,8 @@ def _read_now(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, An
     statement = job.source.select(*job.source.values(columns)).where(*this)
     fetched = Fetched(*job.source.db.read(statement, job.source.kinds(columns), 1))
     rows = history.complete_rows(job.source, past, fetched).rows
-    return _Present(names, fetched, rows, int(hash_rows(rows, fetched.misfits, names)[0]) != stored["row_hash"])
+    [now] = hash_rows(rows, fetched.misfits, names, RowHash(of["hashed_by"] or RowHash.MIXED)).tolist()
+    return _Present(names, fetched, rows, now != stored["row_hash"])
 
 
 def _explain_quarantined(job: Job, this: list[sa.ColumnElement[bool]], stored: dict[str, Any]) -> QuarantinedRow:

@@ -31,6 +31,7 @@ from rowcast.models import imported
 from rowcast.monitor_step import watch_rows
 from rowcast.recorded_run import Result, begin_run, go_on_after, open_work
 from rowcast.scoring import infer, shadow
+from rowcast.scoring.in_database import require_able
 from rowcast.scoring.request import ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.scoring.required_columns import check_columns, check_overrides
@@ -304,6 +305,8 @@ def _score(job: Job, result: Result, request: ScoringRequest, progress: Progress
         check_columns(job, job.registry.load(champion))
         require_same_meaning(serving, job.source, job.settings.task)
         check_overrides(job, champion)
+        if request.is_in_database:
+            require_able(job, job.registry.load(champion))
         return champion
 
     with raising.note_failure(result.failures, "infer"):
@@ -345,7 +348,7 @@ def _prune(job: Job) -> None:
 @contextmanager
 def _open_engine(request: ScoringRequest) -> Iterator[Engine]:
     about = request.settings.infer
-    if about.engine == "local" or request.is_replay:
+    if about.engine in ("local", "database") or request.is_replay:
         yield Local(about.workers)
         return
     opening = (

@@ -35,7 +35,7 @@ class QualityReport:
 def report_quality(job: Job, now: datetime, days: int) -> QualityReport:
     """Measure the quality of what was scored in the last days before `now`."""
     since = now - timedelta(days=days)
-    online = compare_online(job.store, job.own, since, now)
+    online = compare_online(job.store, job.tables, job.own, since, now)
     return QualityReport(
         job.settings.name,
         now,

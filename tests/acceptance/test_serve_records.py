@@ -1,5 +1,6 @@
 """Answers that are recorded: once for each request, by key, whatever is repeated, killed or away."""
 
+import contextlib
 import http.client
 import json
 from collections.abc import Callable, Iterator
@@ -60,6 +61,20 @@ def test_quality_tells_where_the_batch_read_other_values_than_were_sent(trained:
     assert (found["rows"], found["values_differ"], found["same_version"], found["share"]) == (40, 10, 40, 0.25)
     assert 0 < found["scores_differ"] <= 10
     assert "it read other values in 25 %" in trained.call("quality").out
+
+
+def test_hashes_are_made_as_the_engine_of_the_batch_makes_them(make_job: Callable[..., Job]) -> None:
+    job = make_job("postgresql", "trained")
+    for engine, request in (("database", "a"), ("local", "b")):
+        job.configure({"infer": {"engine": engine}})
+        with contextlib.closing(Asked(job)) as asked:
+            assert record(asked, [{**ROWS[0], "s01": 0.5}, *ROWS[1:4]], request).status == 200
+            assert record(asked, [{**ROWS[0], "s01": 0.5}, *ROWS[1:4]], "a").status == 200  # the first answer
+    assert {row["hashed_by"] for row in recorded(job)} == {"sha256", "splitmix64"}
+    job.configure({"infer": {"engine": "database"}})
+    job.ok("infer")
+    found = job.ok("quality", "--json")["online"]  # the others cannot be compared
+    assert (found["rows"], found["values_differ"], found["same_version"]) == (4, 1, 4)
 
 
 def test_a_repeat_returns_the_first_answer(trained: Job, asked: Asked) -> None:

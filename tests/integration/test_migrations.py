@@ -15,7 +15,7 @@ from rowcast.audit.batches import BatchCounts, check_shadows
 from rowcast.database import Column
 from rowcast.errors import DatabaseError, StoreError
 from rowcast.messages.events import cost_key
-from rowcast.source import Scope
+from rowcast.source import RowHash, Scope
 from rowcast.store import BatchResult, Ledger, migrations
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts
@@ -206,7 +206,7 @@ def test_an_administrator_gets_just_the_statements_that_lead_a_store_up(version_
     db = version_1.connect()
     statements = migrations.ddl(db, *described(db), "rowcast")
     assert [statement.split()[0] for statement in statements] == (
-        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 8 + ["CREATE"] * 22 + ["INSERT"]
+        ["ALTER"] * 12 + ["UPDATE"] * 6 + ["ALTER"] * 9 + ["CREATE"] * 22 + ["INSERT"]
     )
     for statement in statements:
         version_1.run(statement)
@@ -271,6 +271,7 @@ ADDED = {
         *(("batch", name) for name in ("checksum", "signature", "forgotten", "forgotten_run")),
         ("job", "scope_record"),
     ],
+    19: [("batch", "hashed_by")],
 }
 
 
@@ -331,7 +332,7 @@ def test_an_administrator_gets_what_each_jobs_own_tables_lack(version_3):
     db = version_3.connect()
     own = ["ALTER"] * 4 + ["CREATE"] + ["ALTER"] * 4 + ["CREATE"] * 4
     for job, wanted in (
-        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 8 + own + ["CREATE"] * 10 + ["INSERT"]),
+        ("wafers", ["ALTER"] * 5 + ["UPDATE"] * 6 + ["ALTER"] * 9 + own + ["CREATE"] * 10 + ["INSERT"]),
         ("lots", own),
     ):
         statements = migrations.ddl(db, *described(db, job), "rowcast")
@@ -626,3 +627,24 @@ def test_shadow_scores_in_a_store_of_version_16_stay_and_are_not_checked(databas
     assert ledger.publish(later, BatchResult(predictions(2), bad(3)), None)
     ledger.save_shadow(later, 2, predictions(2).drop_columns(["contributions"]))
     assert check_shadows(ledger) == BatchCounts(unchecked=1)
+
+
+@pytest.mark.parametrize("by_administrator", [False, True])
+def test_row_hashes_in_a_store_of_version_18_are_as_they_always_were(database, by_administrator):
+    db = database.connect()
+    ledger = opened(db)
+    shared, own = described(db)
+    assert ledger.publish(claimed(ledger), BatchResult(predictions(1), bad(2)), None)
+    set_back(database, db, shared, 18)
+    name = db.dialect.identifier_preparer.format_table(own.online)
+    database.run(f"ALTER TABLE {name} DROP COLUMN hashed_by")
+    if by_administrator:
+        for statement in migrations.ddl(db, shared, own, "rowcast"):
+            database.run(statement)
+    ledger = opened(db)
+    assert migrations.version(db, shared) == migrations.VERSION
+    later = BatchResult(predictions(2), bad(3), hashed_by=RowHash.SHA256)
+    assert ledger.publish(claimed(ledger), later, None)
+    statement = sa.select(shared.batch.c.hashed_by).order_by(shared.batch.c.batch_id)
+    assert [row["hashed_by"] for row in db.rows(statement)] == [None, "sha256"]
+    assert "hashed_by" in columns_of(db, own.online)

@@ -1,22 +1,35 @@
 """A model told in SQL gives each row the score and the decision that the model itself gives it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import sqlalchemy as sa
 from conftest import Place
 from told_models import KINDS, NAMES, TOOLS, make_model
 
-from rowcast import check, config, features
+from rowcast import check, config, features, monitor
 from rowcast.database import Database
 from rowcast.models.artifact import Model
+from rowcast.models.conformal import Bands, Sets
 from rowcast.models.lightgbm_text import parse_trees
-from rowcast.source import Source, open_source
-from rowcast.translate import DIALECTS, SourceColumns, translate_model
+from rowcast.predict import certainty_columns
+from rowcast.source import RowHash, Source, hash_rows, open_source
+from rowcast.translate import (
+    DIALECTS,
+    KEPT,
+    SLOT,
+    Counted,
+    HashedColumn,
+    SourceColumns,
+    translate_model,
+    translate_scoring,
+)
 from rowcast.translate.dialects import Dialect
 
 MISSING = (-999.0, "n/a")
@@ -177,6 +190,58 @@ def test_texts_and_blobs_among_numbers_count_as_they_do_when_they_are_read(sqlit
         values = dict(zip(names.split(", "), good.split(", "), strict=True)) | {name: value}
         sqlite.run(f"INSERT INTO wafers (wafer, {names}) VALUES ({number}, {', '.join(values.values())})")
     hold(model, db)
+
+
+SURE = {
+    "binary": Sets((0.6, 0.25)),
+    "multiclass": Sets((0.5, 0.2, 0.3)),
+    "regression": Bands((-20.0, 0.0, 25.0), (3.0, math.inf, 5.0, 8.0), 5.0),
+}
+
+
+@pytest.mark.parametrize("task", list(SURE))
+def test_what_the_ledger_publishes_is_what_python_would_make_of_the_row(postgresql: Place, task: str) -> None:
+    """Hash, how sure the model is, and where each value is counted, of rows with values right on the bounds."""
+    postgresql.run(CREATE["postgresql"])
+    db, model = postgresql.connect(), replace(make_model("boosted trees", task), conformal=SURE[task])
+    fill(db, model, 800, 21)
+    source = opened(db)
+    columns = [column for column in source.relation.columns if column.name in NAMES]
+    chosen = [sa.column("wafer"), *source.values(columns)]
+    rows, misfits = db.read(source.select(*chosen).order_by(sa.column("wafer")), source.kinds(columns), 10_000)
+    checked = check.check(rows, model.contract, misfits, source.settings.reading)
+    matrix = features.process(checked.good, model.contract, model.features)
+    edges = monitor.compute_edges(replace(matrix, values=matrix.values[::3]))
+    scored = model.score(matrix)
+    sure = certainty_columns(model, scored)
+
+    kinds: dict[str, Any] = {"is_hot": "boolean", "tool": "text"}
+    hashed = [HashedColumn(column.name, kinds.get(column.name, "number")) for column in columns]
+    counted = [Counted(tuple(c.bounds) if isinstance(c, monitor.Numbers) else None) for c in edges.columns]
+    about = SourceColumns(("wafer",), {c.name: c for c in columns}, "FROM wafers AS s", True, {})
+    dialect = DIALECTS["postgresql"]
+    sql = translate_scoring(model, model.contract, about, source.settings.reading, dialect, hashed, counted)
+    found = db.query(f"SELECT * FROM ({sql}) AS told ORDER BY wafer")
+
+    assert (
+        found.column("row_hash").to_pylist() == hash_rows(rows, misfits, rows.schema.names[1:], RowHash.SHA256).tolist()
+    )
+    kept = found.filter(pc.equal(found.column(KEPT), 1))
+    assert kept.column("wafer").to_pylist() == checked.good.column("wafer").to_pylist()
+    assert np.allclose(kept.column("score").to_numpy(), scored.score, rtol=0, atol=1e-9)
+    for name in ("uncertain", "possible"):
+        assert kept.column(name).to_pylist() == sure[name].to_pylist()
+    for name in ("low", "high"):
+        expected, told_ends = (each.cast(pa.float64()).to_pylist() for each in (sure[name], kept.column(name)))
+        assert told_ends == [None if end is None else pytest.approx(end, rel=0, abs=1e-9) for end in expected]
+    slots = [
+        (place, *pair.values())
+        for place in range(len(counted))
+        for pair in kept.column(f"{SLOT}{place}").value_counts().to_pylist()
+    ]
+    nulls = {name: checked.good.column(name).null_count for name in matrix.categories}
+    in_python = monitor.count_profile(edges, matrix, nulls=nulls)
+    assert monitor.count_slots(edges, slots, scored.score).to_bytes() == in_python.to_bytes()
 
 
 @pytest.mark.long

@@ -278,7 +278,7 @@ class Infer(_Section):
 
     batch_rows: int = Field(default=50_000, ge=1)
     workers: int = Field(default=2, ge=1, le=512)
-    engine: Literal["local", "dask", "spark"] = "local"
+    engine: Literal["local", "dask", "spark", "database"] = "local"
     scheduler: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx)://\S+$")] | None = None  # of a Dask cluster
     master: Annotated[str, Field(pattern=r"^(local(\[\S+\])?|spark://\S+:\d+|k8s://\S+|yarn)$")] | None = (
         None  # of Spark

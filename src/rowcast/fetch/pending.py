@@ -208,6 +208,33 @@ class Pending:
         later = later.where(source.between(keys), source.event_time() > source.db.sql.instant(now))
         return bool(source.db.rows(later.limit(1)))
 
+    def select(self, keys: KeyRange, chosen: Sequence[sa.ColumnElement[Any]], scope: Scope, now: datetime) -> Any:
+        """Return the select of these of the pending rows of a planned range, in key order.
+
+        Source and store are one database.
+        """
+        table = self.source.table()
+        return self._select(chosen, [self.source.between(keys), *self._absent(table, keys)], scope, now, table)
+
+    def read_these(self, staged: sa.FromClause, keys: KeyRange, columns: Sequence[Column], most: int) -> Fetched:
+        """Return at most so many rows of a range whose keys are in a relation of the store's, as `read` does.
+
+        Source and store are one database.
+        """
+        source = self.source
+        chosen = [*select_key(source, self.store), *source.values(columns), *source.render_key()]
+        statement = self.select_these(staged, keys, chosen)
+        return Fetched(*source.db.read(statement, source.kinds(columns), most))
+
+    def select_these(self, staged: sa.FromClause, keys: KeyRange, chosen: Sequence[sa.ColumnElement[Any]]) -> Any:
+        """Return the select of these of a range's rows whose keys are in a relation of the store's, in key order."""
+        source, table = self.source, self.source.table()
+        same = [equal(table.c[c.name], staged.c[c.name]) for c in source.key]
+        these = sa.exists(sa.select(sa.literal(1)).select_from(staged).where(*same))
+        within = source.between(keys)
+        parts = [within, these, source.has_unique_key(table, [within])]
+        return source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
+
     def read(self, keys: KeyRange, columns: Sequence[Column], scope: Scope, now: datetime, batch_rows: int) -> Fetched:
         """Return the pending rows of a planned range, at most `batch_rows`; late ones beyond are left to the next run.
 
@@ -244,9 +271,20 @@ class Pending:
     ) -> Fetched:
         source = self.source
         chosen = [*select_key(source, self.store), *source.values(columns), *source.render_key()]
-        parts = [*parts, source.has_unique_key(table, parts[:1]), source.is_due(scope, now)]
-        statement = source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
+        statement = self._select(chosen, parts, scope, now, table)
         return Fetched(*source.db.read(statement, source.kinds(columns), most))
+
+    def _select(
+        self,
+        chosen: Sequence[sa.ColumnElement[Any]],
+        parts: list[sa.ColumnElement[bool]],
+        scope: Scope,
+        now: datetime,
+        table: sa.FromClause,
+    ) -> sa.Select[Any]:
+        source = self.source
+        parts = [*parts, source.has_unique_key(table, parts[:1]), source.is_due(scope, now)]
+        return source.select(*chosen, table=table).where(*parts).order_by(*source.keys(table))
 
     def _absent_places(self, rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
         staged = self.rows.stage_rows("rowcast_chunk", rows)

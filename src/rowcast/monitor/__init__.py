@@ -3,7 +3,7 @@
 from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drift, score_weights, split_blocks
 from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
 from rowcast.monitor.events import MATTERS, Concentration, Event, Finding, State
-from rowcast.monitor.profile import Profile, add_profiles, count_profile, empty_profile
+from rowcast.monitor.profile import Profile, add_profiles, count_profile, count_slots, empty_profile
 from rowcast.monitor.reference import find_unused_edges, list_training_profiles, make_reference
 from rowcast.monitor.statistics import Frame, Run, Series
 
@@ -26,6 +26,7 @@ __all__ = [
     "compute_costs",
     "compute_edges",
     "count_profile",
+    "count_slots",
     "detect_drift",
     "empty_profile",
     "find_unused_edges",

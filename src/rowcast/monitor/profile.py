@@ -1,7 +1,7 @@
 """What rows looked like: how many of them fell between the fixed edges of a model version, column by column."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,21 @@ def count_profile(
     if edges.score is not None:
         scores = np.full(len(matrix), np.nan) if score is None else np.asarray(score, np.float64)
         counts[edges.starts[-2] :] = _of_numbers(scores, edges.score.bounds)
+    return Profile(counts, edges.digest)
+
+
+def count_slots(edges: Edges, slots: Iterable[tuple[int, int, int]], score: Floats) -> Profile:
+    """Return the profile of rows that were counted elsewhere: place of a column, slot, and rows; and of their scores.
+
+    Raises ModelError for a slot that the edges do not have.
+    """
+    counts = np.zeros(edges.starts[-1], np.int64)
+    for place, slot, rows in slots:
+        if not 0 <= slot < edges.columns[place].slots:
+            raise ModelError(f"column '{edges.columns[place].name}' has no slot {slot}", hint="count it by its edges")
+        counts[edges.starts[place] + slot] += rows
+    if edges.score is not None:
+        counts[edges.starts[-2] :] = _of_numbers(score, edges.score.bounds)
     return Profile(counts, edges.digest)
 
 

@@ -5,13 +5,25 @@ from typing import Any, cast
 
 import sqlalchemy as sa
 
-from rowcast import check
+from rowcast import check, monitor
 from rowcast.database import Column, in_parentheses
 from rowcast.errors import ModelError, UsageError
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job
-from rowcast.scoring.required_columns import check_overrides, columns_needed
-from rowcast.translate import DIALECTS, DialectName, SourceColumns, translate_model
+from rowcast.models.artifact import Model
+from rowcast.scoring.required_columns import check_overrides, columns_needed, names_checked
+from rowcast.translate import (
+    DIALECTS,
+    Counted,
+    DialectName,
+    HashedColumn,
+    SourceColumns,
+    translate_model,
+    translate_scoring,
+)
+
+ROWS = "\1"  # stands for rows in a statement
+VALUE = "rowcast.value_"  # and the place of a column: its value as it is read
 
 
 def write_sql(job: Job, version: int, dialect: DialectName | None = None) -> str:
@@ -43,6 +55,51 @@ def write_sql(job: Job, version: int, dialect: DialectName | None = None) -> str
         hours=_hours(job, needed, name),
     )
     return translate_model(model, contract, source, job.settings.source.reading, DIALECTS[name])
+
+
+def list_scored(job: Job, *models: Model) -> list[Column]:
+    """Return the columns that these models need, in the source's order."""
+    wanted = {column.name for model in models for column in columns_needed(job, model)}
+    return [column for column in job.source.relation.columns if column.name in wanted]
+
+
+def write_scoring(job: Job, model: Model, edges: monitor.Edges | None, hashed_for: Model) -> str:
+    """Return the SELECT by which the store's own database scores rows, for which `ROWS` stands.
+
+    They have the key, the columns of `list_scored`, and `VALUE` with the place of each of those as it is read. Values
+    are counted by the edges of the version's profiles, where they are given; the hash is that of the rows which
+    `hashed_for` scores. Raise ModelError for what cannot be told.
+    """
+    if model.past:
+        raise ModelError(
+            f"the model computes '{model.past[0].name}' from earlier rows, which one SELECT cannot",
+            hint='use [infer] engine = "local"',
+            about=model.past[0].name,
+        )
+    columns = list_scored(job, model, hashed_for)
+    contract = check.apply_overrides(model.contract.select(names_checked(job, model)), job.settings.check.columns)
+    dialect = DIALECTS[cast(DialectName, job.store.dialect.name)]
+    values = {column.name: f"{VALUE}{place}" for place, column in enumerate(columns)}
+    source = SourceColumns(
+        key=tuple(column.name for column in job.source.key),
+        columns={column.name: column for column in columns},
+        rows=f"FROM ({ROWS}) AS s",
+        is_own=True,
+        hours={c.name: dialect.quote(values[c.name]) for c in columns if c.kind == "time" and job.source.time},
+    )
+    hashed = [_hash(values[c.name], c) for c in columns_needed(job, hashed_for)]
+    counted = [] if edges is None else list(map(_count, edges.columns))
+    return translate_scoring(model, contract, source, job.settings.source.reading, dialect, hashed, counted)
+
+
+def _hash(name: str, column: Column) -> HashedColumn:
+    if column.kind == "boolean":
+        return HashedColumn(name, "boolean")
+    return HashedColumn(name, "text" if column.kind in ("category", "other") else "number")
+
+
+def _count(column: monitor.Numbers | monitor.Categories) -> Counted:
+    return Counted(tuple(column.bounds.tolist()) if isinstance(column, monitor.Numbers) else None)
 
 
 def _from_and_where(job: Job, dialect: DialectName) -> str:

@@ -14,6 +14,7 @@ from rowcast.database.retry import retry_transient
 from rowcast.errors import DatabaseError, EstimatorError, RowcastError, as_rowcast_error
 from rowcast.job.opening import Job, open_job
 from rowcast.scoring import shadow
+from rowcast.scoring.in_database import read_undecided
 from rowcast.scoring.publish import BatchRows, score_and_publish
 from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.required_columns import columns_needed, complete
@@ -29,10 +30,14 @@ def score_batch(request: ScoringRequest, batch_id: int) -> Outcome:
     """Score one batch of the source's rows in this process, whose connections stay open for the next one."""
     opening = Outcome()
     scorer = retry_transient(lambda: open_scorer(request), tell=opening.count_retry)
-    read = partial(read_pending, scorer, request)
+    read = partial(_choose_reader(request), scorer, request)
     outcome = run_batch(scorer.job, request, batch_id, partial(score_and_publish, scorer, request, read))
     outcome.add(opening)
     return outcome
+
+
+def _choose_reader(request: ScoringRequest) -> Callable[[Scorer, ScoringRequest, Batch], BatchRows]:
+    return read_undecided if request.is_in_database else read_pending
 
 
 def run_batch(job: Job, request: ScoringRequest, batch_id: int, work: Work) -> Outcome:

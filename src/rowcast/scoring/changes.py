@@ -14,7 +14,7 @@ from rowcast.errors import ConfigError, ModelError, SourceError
 from rowcast.job.opening import Job
 from rowcast.past import PastColumn
 from rowcast.scoring.required_columns import also_checked
-from rowcast.source import Fetched, hash_rows, take_rows
+from rowcast.source import Fetched, RowHash, hash_rows, take_rows
 from rowcast.store.reading.held_rows import Stored, WalkQuery, walk
 from rowcast.store.records import BatchStatus
 
@@ -89,16 +89,16 @@ class Changes:
         changed, unknown = np.zeros(len(stored.held), dtype=bool), 0
         if not stored.is_read:
             return changed, len(stored.held)
-        groups: dict[tuple[int, str | None], list[int]] = {}
+        groups: dict[tuple[int, str | None, RowHash], list[int]] = {}
         for place, row in enumerate(stored.held):
-            groups.setdefault((row.model_version, row.also_read), []).append(place)
-        for group, places in groups.items():
-            names = self.hashed_columns(*group)
+            groups.setdefault((row.model_version, row.also_read, row.hashed_by), []).append(place)
+        for (version, also_read, how), places in groups.items():
+            names = self.hashed_columns(version, also_read)
             if names is None:
                 unknown += len(places)
                 continue
             rows = take_rows(stored.fetched, np.array(places))
-            now = hash_rows(rows.rows, rows.misfits, names)
+            now = hash_rows(rows.rows, rows.misfits, names, how)
             changed[places] = now != np.array([stored.held[place].row_hash for place in places])
         return changed, unknown
 

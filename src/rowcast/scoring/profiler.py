@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import structlog
 
@@ -23,17 +25,20 @@ class Profiler:
     edges: monitor.Edges
     unused: UnusedColumns | None  # None where the version uses all columns
 
-    def profile(
-        self, matrix: Matrix, predictions: pa.RecordBatch, good: pa.RecordBatch, keys: pa.RecordBatch, share: float
-    ) -> BatchProfile:
-        """Return the profiles of a batch's good rows: of all in the model's columns, and of a share in the others.
-
-        `good` tells NULL from an unknown category; `keys` are those of the same rows, as the source rendered them.
-        """
+    def count(self, matrix: Matrix, predictions: pa.RecordBatch, good: pa.RecordBatch) -> monitor.Profile:
+        """Return the profile of good rows in the model's columns; `good` tells NULL from an unknown category."""
         nulls = {name: good.column(name).null_count for name in matrix.categories}
-        score, row_hash = (predictions.column(name).to_numpy() for name in ("score", "row_hash"))
+        return monitor.count_profile(self.edges, matrix, predictions.column("score").to_numpy(), nulls)
+
+    def finish(
+        self, counted: monitor.Profile, keys: pa.RecordBatch, row_hash: npt.NDArray[np.int64], share: float
+    ) -> BatchProfile:
+        """Return the profiles of a batch's n good rows: with a share of them counted in the other columns.
+
+        `keys` and `row_hash` (n,) are of the same rows, as the source rendered them.
+        """
         unused = None if self.unused is None else self.unused.profile_sample(keys, row_hash, share)
-        return BatchProfile(monitor.count_profile(self.edges, matrix, score, nulls).to_bytes(), unused)
+        return BatchProfile(counted.to_bytes(), unused)
 
 
 def make_profiler(job: Job, version: int, model: Model) -> Profiler | None:

@@ -1,18 +1,20 @@
 """The one way in which a batch is published: checked, scored, profiled and made visible in one transaction.
 
-Where its rows come from differs: they are read from the source, or an earlier step by hand has saved them.
+Where its rows come from differs: they are read from the source, an earlier step by hand has saved them, or the database
+has scored them itself, but for a few.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pyarrow as pa
 import structlog
 
-from rowcast import check, features, predict
+from rowcast import check, features, monitor, predict
 from rowcast.errors import QuarantineError, RowcastError
 from rowcast.job.opening import Job
 from rowcast.job.step_record import peak_rss_mb
@@ -24,10 +26,21 @@ from rowcast.scoring.request import Outcome, ScoringRequest
 from rowcast.scoring.required_columns import also_checked, check_rows, names_checked
 from rowcast.scoring.scorer import Scorer
 from rowcast.scoring.shadow import Shadow
-from rowcast.source import Fetched, KeyRange, hash_rows
-from rowcast.store import Batch, BatchProfile, BatchResult
+from rowcast.source import Fetched, KeyRange, RowHash, hash_rows
+from rowcast.store import Batch, BatchProfile, BatchResult, StagedRows
 
 log = structlog.get_logger("rowcast")
+
+
+@dataclass(frozen=True)
+class ScoredRows:
+    """Rows of a batch that the database has checked and scored by itself."""
+
+    staged: StagedRows
+    keys: pa.RecordBatch  # as the source rendered them
+    flagged: int
+    slots: Sequence[tuple[int, int, int]]  # place of a feature, slot of its profile, and rows in it
+    beside: shadow.InDatabase  # the same rows for versions in the shadow
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class BatchRows:
     shadows: Sequence[Shadow] = ()  # versions in the shadow whose columns were read too
     checked: check.CheckResult | None = None  # None: by the contract of the batch's model, they are still to be checked
     matrix: Matrix | None = None  # of the rows that passed, with the model's features; None: still to be made
+    staged: ScoredRows | None = None  # further rows, which the database has scored
+    hashed_by: RowHash = RowHash.MIXED  # how the rows' hashes are made
 
 
 Reader = Callable[[Batch], BatchRows]
@@ -55,6 +70,8 @@ def score_and_publish(scorer: Scorer, request: ScoringRequest, read: Reader, bat
         rows = read(batch)
         fetched = rows.fetched
         outcome.fetched, outcome.columns = fetched.rows.num_rows, fetched.rows.num_columns - 2 * len(job.source.key)
+        staged = rows.staged
+        outcome.fetched += staged.staged.count if staged else 0
     with time_step(outcome, "data-check"):
         checked = check_rows(job, model, fetched, names_checked(job, model)) if rows.checked is None else rows.checked
         outcome.broken.update(count_broken(checked))
@@ -62,18 +79,28 @@ def score_and_publish(scorer: Scorer, request: ScoringRequest, read: Reader, bat
         matrix = rows.matrix
         if matrix is None:
             matrix = features.process(checked.good, model.contract, model.features)
+        rows = replace(rows, checked=checked, matrix=matrix)
     with time_step(outcome, "inference"):
-        predictions, quarantined = make_results(job, model, matrix, checked, fetched)
-        profile = _profile(scorer, request, batch, matrix, predictions, checked, fetched)
-        result = BatchResult(predictions.rows, quarantined, tuple(also_checked(job, model)), profile)
+        predictions, quarantined = make_results(job, model, matrix, checked, fetched, rows.hashed_by)
+        profile = _profile(scorer, request, batch, rows, predictions.rows)
+        result = BatchResult(
+            predictions.rows,
+            quarantined,
+            tuple(also_checked(job, model)),
+            profile,
+            staged.staged if staged else None,
+            rows.hashed_by,
+        )
         if not publish(job, request, batch, result, outcome):
             return Outcome()
-        outcome.flagged = predictions.flagged
+        outcome.flagged = predictions.flagged + (staged.flagged if staged else 0)
     with time_step(outcome, "shadow"):
-        beside = shadow.score_batch(job, batch, rows.shadows, fetched, checked, predictions.rows)
+        beside = shadow.score_batch(
+            job, batch, rows.shadows, fetched, checked, predictions.rows, staged.beside if staged else None
+        )
     asked = [version for version in request.shadows if version != batch.model_version]
     outcome.shadow_scored = beside.scored
-    outcome.shadow_failed = beside.failed + (len(asked) - len(rows.shadows)) * predictions.rows.num_rows
+    outcome.shadow_failed = beside.failed + (len(asked) - len(rows.shadows)) * result.scored
     outcome.peak_rss_mb = peak_rss_mb()
     return outcome
 
@@ -101,17 +128,22 @@ def publish(job: Job, request: ScoringRequest, batch: Batch, result: BatchResult
     if not published:
         log.info("another worker took over", batch=batch.batch_id)
         return False
-    outcome.scored, outcome.quarantined = result.predictions.num_rows, result.quarantined.num_rows
+    outcome.scored, outcome.quarantined = result.scored, result.quarantined.num_rows
     return True
 
 
 def make_results(
-    job: Job, model: Model, matrix: Matrix, checked: check.CheckResult, fetched: Fetched
+    job: Job,
+    model: Model,
+    matrix: Matrix,
+    checked: check.CheckResult,
+    fetched: Fetched,
+    hashed_by: RowHash = RowHash.MIXED,
 ) -> tuple[Predictions, pa.RecordBatch]:
     """Return the predictions of the rows that passed, and the quarantine entries of the bad ones."""
     names = names_checked(job, model)
     keys = fetched.rows.select([column.name for column in job.source.key])
-    hashes = hash_rows(fetched.rows, fetched.misfits, names)
+    hashes = hash_rows(fetched.rows, fetched.misfits, names, hashed_by)
     passed = checked.passed
     whole = len(passed) == len(hashes)
     predictions = predict.predict_batch(
@@ -143,16 +175,19 @@ def time_step(outcome: Outcome, step: str) -> Iterator[None]:
 
 
 def _profile(
-    scorer: Scorer,
-    request: ScoringRequest,
-    batch: Batch,
-    matrix: Matrix,
-    predictions: Predictions,
-    checked: check.CheckResult,
-    fetched: Fetched,
+    scorer: Scorer, request: ScoringRequest, batch: Batch, rows: BatchRows, predictions: pa.RecordBatch
 ) -> BatchProfile | None:
+    """Return the profiles of a batch whose rows are checked and processed; None where it is not known how."""
     profiler = scorer.profiler(batch.model_version)
     if profiler is None:
         return None
-    keys = scorer.job.source.take_rendered_key(fetched.rows).take(pa.array(checked.passed))
-    return profiler.profile(matrix, predictions.rows, checked.good, keys, request.sampled)
+    assert rows.checked is not None
+    assert rows.matrix is not None
+    counted = profiler.count(rows.matrix, predictions, rows.checked.good)
+    keys = scorer.job.source.take_rendered_key(rows.fetched.rows).take(pa.array(rows.checked.passed))
+    hashes = predictions.column("row_hash").to_numpy()
+    if rows.staged is not None:
+        score, others = (rows.staged.staged.rows.column(name).to_numpy() for name in ("score", "row_hash"))
+        counted = monitor.add_profiles(counted, monitor.count_slots(profiler.edges, rows.staged.slots, score))
+        keys, hashes = pa.concat_batches([keys, rows.staged.keys]), np.concatenate([hashes, others])
+    return profiler.finish(counted, keys, hashes, request.sampled)

@@ -25,6 +25,11 @@ class ScoringRequest:
     logging: logs.Present | None = field(default_factory=logs.present)
 
     @property
+    def is_in_database(self) -> bool:
+        """Whether the database scores the rows."""
+        return self.settings.infer.engine == "database" and not self.is_replay
+
+    @property
     def max_quarantine(self) -> float | None:
         """The largest share of bad rows that is published; None for any."""
         return None if self.accept_quarantine else self.settings.check.max_quarantine

@@ -4,6 +4,7 @@ from rowcast import history
 from rowcast.job.meaning import require_same_meaning
 from rowcast.job.opening import Job
 from rowcast.models.artifact import Model
+from rowcast.scoring.as_sql import write_scoring
 from rowcast.scoring.profiler import Profiler, make_profiler
 from rowcast.scoring.request import ScoringRequest
 from rowcast.scoring.shadow import Shadows
@@ -16,6 +17,7 @@ class Scorer:
         self.job = job
         self._models: dict[int, Model] = {}
         self._profilers: dict[int, Profiler | None] = {}
+        self._statements: dict[tuple[int, int | None], str] = {}
         self.shadows = Shadows(job, self.model)
         self._reader: tuple[int, history.Reader] | None = None
 
@@ -36,6 +38,19 @@ class Scorer:
             require_same_meaning(known, self.job.source, self.job.settings.task)
             self._models[version] = self.job.registry.load(version)
         return self._models[version]
+
+    def statement(self, version: int, in_shadow_of: int | None = None) -> str:
+        """Return the SELECT by which the database scores rows by a version. Raise ModelError where there can be none.
+
+        One in another's shadow counts nothing, and its rows have the other's hash.
+        """
+        about = (version, in_shadow_of)
+        if about not in self._statements:
+            profiler = self.profiler(version) if in_shadow_of is None else None
+            edges = None if profiler is None else profiler.edges
+            hashed_for = self.model(version if in_shadow_of is None else in_shadow_of)
+            self._statements[about] = write_scoring(self.job, self.model(version), edges, hashed_for)
+        return self._statements[about]
 
     def profiler(self, version: int) -> Profiler | None:
         """Return how a version's rows are counted; None where that is not known."""

@@ -6,6 +6,7 @@ What goes wrong with them is logged and counted, and nothing else: the champion'
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import pyarrow as pa
 import structlog
@@ -78,6 +79,16 @@ class Shadow:
     columns: list[Column]
 
 
+class InDatabase(Protocol):
+    """Rows that the database has scored by itself."""
+
+    decided: int  # how many
+
+    def score(self, beside: Shadow) -> Iterable[pa.RecordBatch]:
+        """Yield a version's scores of them, as `score_rows` does. Raise ModelError where it cannot be told in SQL."""
+        ...
+
+
 @dataclass
 class ShadowCounts:
     """Rows that versions in the shadow scored, and rows that they should have scored; each version counts."""
@@ -138,16 +149,21 @@ def score_batch(
     fetched: Fetched,
     checked: check.CheckResult,
     predictions: pa.RecordBatch,
+    staged: InDatabase | None = None,
 ) -> ShadowCounts:
-    """Let shadows score what the champion has just published: `predictions`, of the fetched rows that passed."""
+    """Let shadows score what the champion has just published: `predictions`, of the fetched rows that passed.
+
+    What the database has scored by itself, it scores for them too.
+    """
     counts, rows = ShadowCounts(), take_rows(fetched, checked.passed)
     for shadow in shadows:
         try:
-            made = score_rows(job, shadow, rows, predictions)
+            parts = [score_rows(job, shadow, rows, predictions), *(staged.score(shadow) if staged else ())]
+            made = pa.Table.from_batches([part.cast(parts[0].schema) for part in parts])
             job.ledger.save_shadow(batch, shadow.version, made)
             counts.scored += made.num_rows
         except Exception as error:  # whatever it is, the champion goes on
-            counts.failed += predictions.num_rows
+            counts.failed += predictions.num_rows + (staged.decided if staged else 0)
             log.warning("a shadow failed", version=shadow.version, batch=batch.batch_id, error=error)
             log.debug("where it failed", exc_info=True)
     return counts

@@ -21,7 +21,7 @@ from rowcast.serve.refusal import Refusal, RowFault, bad_request, refuse_columns
 from rowcast.serve.request import Options, SentRows
 from rowcast.serve.rows import ReadRows, read_rows
 from rowcast.serve.scoring import Answer, Serving, score
-from rowcast.source import hash_rows
+from rowcast.source import RowHash, hash_rows
 from rowcast.store.online import LONGEST_ID, RequestId
 
 log = structlog.get_logger("rowcast")
@@ -33,7 +33,13 @@ class _Asked:
 
     id: RequestId
     keys: Mapping[str, pa.Array]
-    hashes: npt.NDArray[Any]  # of its rows' values
+    rows: ReadRows
+    hashed_by: RowHash  # as a batch would
+
+    def hash(self, serving: Serving, how: RowHash) -> npt.NDArray[Any]:
+        """Hash its rows as a batch would: where the source holds the same values, it is the same."""
+        names = [name for name in serving.columns.hashed if name in self.rows.batch.schema.names]
+        return hash_rows(self.rows.batch, self.rows.misfits, names, how)
 
 
 class Recorder:
@@ -52,7 +58,8 @@ class Recorder:
         the store does not take it, and then nothing was recorded.
         """
         rows = completed or read_rows(sent, serving.columns)
-        asked = _Asked(_make_id(options, client), _read_keys(sent, serving.columns), _hash(serving, rows))
+        how = RowHash.SHA256 if self.settings.infer.engine == "database" else RowHash.MIXED
+        asked = _Asked(_make_id(options, client), _read_keys(sent, serving.columns), rows, how)
         try:
             found = self._read(serving, asked)
             if found is None:
@@ -92,7 +99,8 @@ def _is_same(serving: Serving, asked: _Asked, rows: Sequence[Mapping[str, Any]])
         keys = [tuple(row[name] for name in asked.keys) for row in rows]
         sent = zip(*(column.to_pylist() for column in asked.keys.values()), strict=True)
         return keys == list(sent)
-    return bool([row["row_hash"] for row in rows] == asked.hashes.tolist())
+    hashes = asked.hash(serving, RowHash(rows[0]["hashed_by"] or RowHash.MIXED))
+    return bool([row["row_hash"] for row in rows] == hashes.tolist())
 
 
 def _make_refusal(error: RowcastError) -> Refusal:
@@ -113,12 +121,6 @@ def _make_id(options: Options, client: str) -> RequestId:
     if given is not None and (not 0 < len(given) <= LONGEST_ID or not given.isprintable()):
         raise bad_request(f"a request's id has 1 to {LONGEST_ID} printable characters")
     return RequestId(uuid.uuid4().hex if given is None else given, client)
-
-
-def _hash(serving: Serving, rows: ReadRows) -> npt.NDArray[Any]:
-    """As a batch would of these rows: where the source holds the same values, it is the same."""
-    names = [name for name in serving.columns.hashed if name in rows.batch.schema.names]
-    return hash_rows(rows.batch, rows.misfits, names)
 
 
 def _read_keys(sent: SentRows, known: KnownColumns) -> dict[str, pa.Array]:
@@ -189,7 +191,8 @@ def _to_table(serving: Serving, asked: _Asked, answer: Answer) -> pa.Table:
     texts = [None if one is None else json.dumps(one, ensure_ascii=False) for one in contributions]
     own = {
         "place": pa.array(range(rows), pa.int32()),
-        "row_hash": pa.array(asked.hashes, pa.int64()),
+        "row_hash": pa.array(asked.hash(serving, asked.hashed_by), pa.int64()),
+        "hashed_by": pa.repeat(pa.scalar(asked.hashed_by.value), rows),
         "score": column(answer.score, pa.float64()),
         "predicted": column(answer.predicted, None if answer.places else pa.float64()),
         "threshold": column([threshold] * len(answer.places), pa.float64()),

@@ -1,7 +1,7 @@
 """The user's table or query: what it is, how its keys and times are compared, and rows read from it."""
 
 from rowcast.source.days import Days, days_until
-from rowcast.source.hashing import hash_rows
+from rowcast.source.hashing import NOTHING, RowHash, hash_rows
 from rowcast.source.keys import KeyRange
 from rowcast.source.missing_table import make_missing_table_error
 from rowcast.source.moments import parse_instant
@@ -17,12 +17,14 @@ __all__ = [
     "GROUPED",
     "KNOWN",
     "LABEL",
+    "NOTHING",
     "RENDERED",
     "TIME",
     "Days",
     "Fetched",
     "KeyRange",
     "Learned",
+    "RowHash",
     "Scope",
     "Source",
     "days_until",

@@ -10,6 +10,7 @@ from rowcast.store.ledger import (
     Ledger,
     OldBatch,
     RowCounts,
+    StagedRows,
     new_worker,
 )
 from rowcast.store.process import process_name
@@ -27,6 +28,7 @@ __all__ = [
     "Profiles",
     "RowCounts",
     "Runs",
+    "StagedRows",
     "heartbeat",
     "new_worker",
     "process_name",

@@ -150,6 +150,11 @@ def _mirrors(_db: Database, _tables: Tables) -> list[str]:
     return []
 
 
+def _row_hashes(db: Database, tables: Tables) -> list[str]:
+    """To version 19: how a batch's row hashes are made. Until then it was always the same way."""
+    return [_add_column(db, tables.batch, "hashed_by")]
+
+
 def _end_cause_of(db: Database, run: sa.Table, error: str, cause: EndCause) -> str:
     return _later(db, run.update().where(run.c.error == error).values(end_cause=cause))
 
@@ -209,6 +214,7 @@ STEPS: tuple[Callable[[Database, Tables], list[str]], ...] = (
     _online,
     _shadow_batches,
     _mirrors,
+    _row_hashes,
 )
 VERSION = 1 + len(STEPS)
 

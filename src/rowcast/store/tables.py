@@ -198,6 +198,7 @@ def tables(db: Database, schema: str) -> Tables:
             sa.Column("signature", text),  # over its checksum, by a key that is not in the store
             sa.Column("forgotten", big),  # how many keys are kept of it, whose results were deleted …
             sa.Column("forgotten_run", big),  # … by this run
+            sa.Column("hashed_by", name),  # how its rows' hashes are made; NULL: as in an older store
         ),
         metric=table(
             "metric",
@@ -391,6 +392,7 @@ def _declare_online(name: str, metadata: sa.MetaData, key: Sequence[Column], ans
         sa.Column("model_version", sa.Integer, nullable=False),
         sa.Column("online_at", Instant, nullable=False),
         sa.Column("row_hash", sa.BigInteger, nullable=False),
+        sa.Column("hashed_by", short),  # how it is made; NULL: as in an older store
     ]
     # A row that was refused has reasons in place of a score.
     columns += [

@@ -6,10 +6,25 @@ trees.py        a member made of trees
 linear.py       a linear member
 members.py      their average
 calibration.py  raw scores to score and decision
+certainty.py    how sure it is
 statement.py    the whole SELECT
+scoring.py      the SELECT whose rows the ledger publishes
 """
 
 from rowcast.translate.dialects import DIALECTS, DialectName
+from rowcast.translate.scoring import DECIDED, FLAGGED, KEPT, SLOT, Counted, HashedColumn, translate_scoring
 from rowcast.translate.statement import SourceColumns, translate_model
 
-__all__ = ["DIALECTS", "DialectName", "SourceColumns", "translate_model"]
+__all__ = [
+    "DECIDED",
+    "DIALECTS",
+    "FLAGGED",
+    "KEPT",
+    "SLOT",
+    "Counted",
+    "DialectName",
+    "HashedColumn",
+    "SourceColumns",
+    "translate_model",
+    "translate_scoring",
+]

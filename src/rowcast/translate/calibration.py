@@ -24,6 +24,12 @@ class Decided:
     score: str = "raw0"
     decision: str = "raw0"
     flagged: str = "0"
+    chances: tuple[str, ...] = ()  # of several classes: the probability of each
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """What is chosen, by name."""
+        return {"score": self.score, "decision": self.decision, "flagged": self.flagged}
 
 
 def write_decision(model: Model, dialect: Dialect) -> Decided:
@@ -144,6 +150,7 @@ def _of_several(model: Model, dialect: Dialect) -> Decided:
         dialect.case([(when, f"chance{place}") for place, when in enumerate(found)]),
         dialect.case([(when, labels[place]) for place, when in enumerate(found)]),
         dialect.case([(when, str(int(place > 0))) for place, when in enumerate(found)]),
+        tuple(chances),
     )
 
 

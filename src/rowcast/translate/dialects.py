@@ -1,5 +1,6 @@
 """How each system writes what a translated model needs: numbers, texts, names and a few functions."""
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,10 +8,22 @@ from typing import Literal
 
 from sqlalchemy.sql.compiler import RESERVED_WORDS
 
+from rowcast.source import NOTHING
+
 DialectName = Literal["mssql", "postgresql", "sqlite", "bigquery", "snowflake", "databricks"]
 
 _BLANKS = " \t\n\v\f\r"
 _SIMPLE = re.compile("[a-z_][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class InDatabase:
+    """What a system must compute so that the ledger can publish rows which it scored."""
+
+    number_bytes: Callable[[str], str]  # a number's eight bytes in a row's hash
+    text_digest: Callable[[str], str]  # a text's eight bytes in it
+    first_of_sha256: Callable[[Sequence[str]], str]  # the first eight bytes over others, as a signed integer
+    count_at_most: Callable[[str, Sequence[float]], str]  # how many of ascending numbers a value is not below, or NULL
 
 
 @dataclass(frozen=True)
@@ -36,6 +49,7 @@ class Dialect:
     longest: int | None = None  # characters of a statement that the system takes
     most_terms: int | None = None  # names and numbers in one expression
     most_columns: int = 4000  # of a derived table
+    in_database: InDatabase | None = None  # None where rows cannot be scored and published in it
 
     def case(self, pairs: Sequence[tuple[str, str]], otherwise: str = "NULL") -> str:
         """Return CASE WHEN condition THEN value … ELSE otherwise END; `otherwise` alone without a pair."""
@@ -64,6 +78,29 @@ def _exponent(value: float) -> str:
 
 def _cast(value: float) -> str:
     return f"{float(value)!r}::float8"
+
+
+_NOTHING = f"'\\x{NOTHING:016x}'::bytea"
+
+
+def _number_bytes(value: str) -> str:
+    return f"coalesce(float8send(nullif(CAST({value} AS float8) + {_cast(0.0)}, 'NaN')), {_NOTHING})"
+
+
+def _text_digest(value: str) -> str:
+    # By concat(), since a cast takes the spaces from the end of a char(n), which count where it is read.
+    digest = f"substring(sha256(convert_to(concat({value}), 'UTF8')) FROM 1 FOR 8)"
+    return f"CASE WHEN {value} IS NULL THEN {_NOTHING} ELSE {digest} END"
+
+
+def _first_of_sha256(parts: Sequence[str]) -> str:
+    digest = f"sha256({' || '.join(parts)})"
+    return f"CAST(CAST('x' || encode(substring({digest} FROM 1 FOR 8), 'hex') AS bit(64)) AS bigint)"
+
+
+def _width_bucket(value: str, borders: Sequence[float]) -> str:
+    listed = ",".join(repr(float(border)) if abs(border) < math.inf else "Infinity" for border in borders)
+    return f"width_bucket(CAST({value} AS float8), CAST('{{{listed}}}' AS float8[]))"
 
 
 def _doubled(text: str) -> str:
@@ -144,6 +181,7 @@ DIALECTS: dict[DialectName, Dialect] = {
         is_nan=lambda value: f"{value} = 'NaN'",
         fence=" OFFSET 0",
         most_columns=1600,
+        in_database=InDatabase(_number_bytes, _text_digest, _first_of_sha256, _width_bucket),
     ),
     "mssql": Dialect(
         "mssql",

@@ -1,4 +1,4 @@
-SELECT [batch].[batch_id], [batch].[job], [batch].[run_id], [batch].[model_version], [batch].[status], [batch].[key_from], [batch].[key_to], [batch].[worker], [batch].[lease_until], [batch].[attempts], [batch].[row_count], [batch].[scored], [batch].[quarantined], [batch].[started_at], [batch].[finished_at], [batch].[plan], [batch].[accepted], [batch].[also_read], [batch].[deaths], [batch].[checksum], [batch].[signature], [batch].[forgotten], [batch].[forgotten_run] 
+SELECT [batch].[batch_id], [batch].[job], [batch].[run_id], [batch].[model_version], [batch].[status], [batch].[key_from], [batch].[key_to], [batch].[worker], [batch].[lease_until], [batch].[attempts], [batch].[row_count], [batch].[scored], [batch].[quarantined], [batch].[started_at], [batch].[finished_at], [batch].[plan], [batch].[accepted], [batch].[also_read], [batch].[deaths], [batch].[checksum], [batch].[signature], [batch].[forgotten], [batch].[forgotten_run], [batch].[hashed_by] 
 FROM [rowcast].[batch] 
 WHERE [batch].[job] = ? AND [batch].[status] IN (?, ?) ORDER BY [batch].[batch_id]
 -- 'wafers', 'planned', 'claimed';
@@ -9,7 +9,7 @@ BEGIN TRANSACTION;
 
 SELECT SYSUTCDATETIME() AS now;
 
-SELECT [batch].[batch_id], [batch].[job], [batch].[run_id], [batch].[model_version], [batch].[status], [batch].[key_from], [batch].[key_to], [batch].[worker], [batch].[lease_until], [batch].[attempts], [batch].[row_count], [batch].[scored], [batch].[quarantined], [batch].[started_at], [batch].[finished_at], [batch].[plan], [batch].[accepted], [batch].[also_read], [batch].[deaths], [batch].[checksum], [batch].[signature], [batch].[forgotten], [batch].[forgotten_run] 
+SELECT [batch].[batch_id], [batch].[job], [batch].[run_id], [batch].[model_version], [batch].[status], [batch].[key_from], [batch].[key_to], [batch].[worker], [batch].[lease_until], [batch].[attempts], [batch].[row_count], [batch].[scored], [batch].[quarantined], [batch].[started_at], [batch].[finished_at], [batch].[plan], [batch].[accepted], [batch].[also_read], [batch].[deaths], [batch].[checksum], [batch].[signature], [batch].[forgotten], [batch].[forgotten_run], [batch].[hashed_by] 
 FROM [rowcast].[batch] 
 WHERE [batch].[batch_id] = ? AND [batch].[job] = ?
 -- 7, 'wafers';

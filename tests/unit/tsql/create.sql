@@ -82,6 +82,7 @@ CREATE TABLE [rowcast].[batch] (
 	[signature] NVARCHAR(max) NULL, 
 	[forgotten] BIGINT NULL, 
 	[forgotten_run] BIGINT NULL, 
+	[hashed_by] NVARCHAR(128) NULL, 
 	CONSTRAINT [pk_batch] PRIMARY KEY ([batch_id])
 );
 
@@ -328,6 +329,7 @@ CREATE TABLE [rowcast].[wafers_online] (
 	[model_version] INTEGER NOT NULL, 
 	[online_at] DATETIMEOFFSET(6) NOT NULL, 
 	[row_hash] BIGINT NOT NULL, 
+	[hashed_by] NVARCHAR(128) NULL, 
 	[score] DOUBLE PRECISION NULL, 
 	[predicted] BIT NULL, 
 	[threshold] DOUBLE PRECISION NULL, 
@@ -402,4 +404,4 @@ CREATE CLUSTERED INDEX [ix_wafers_shadow_staging] ON [rowcast].[wafers_shadow_st
 
 ALTER TABLE [rowcast].[wafers_shadow_staging] SET (LOCK_ESCALATION = DISABLE);
 
-INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (18, SYSDATETIMEOFFSET());
+INSERT INTO [rowcast].[version] ([version], [created_at]) VALUES (19, SYSDATETIMEOFFSET());

@@ -5,7 +5,16 @@ from rowcast.store.ledger.forgetting import Forgetting
 from rowcast.store.ledger.history import History
 from rowcast.store.ledger.planning import leave_to_champion
 from rowcast.store.ledger.publishing import Publishing
-from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, ForgottenRows, JobState, OldBatch, RowCounts
+from rowcast.store.ledger.records import (
+    Batch,
+    BatchProfile,
+    BatchResult,
+    ForgottenRows,
+    JobState,
+    OldBatch,
+    RowCounts,
+    StagedRows,
+)
 from rowcast.store.ledger.state import State
 
 __all__ = [
@@ -17,6 +26,7 @@ __all__ = [
     "Ledger",
     "OldBatch",
     "RowCounts",
+    "StagedRows",
     "leave_to_champion",
     "new_worker",
 ]

@@ -1,7 +1,8 @@
 """The transaction that publishes a batch: everything of it becomes visible together, or nothing does."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from rowcast.errors import QuarantineError
 from rowcast.source import KeyRange
 from rowcast.store.checksums import digest_rows, seal
 from rowcast.store.ledger.claims import Claims
-from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts, StoredRows
+from rowcast.store.ledger.records import Batch, BatchProfile, BatchResult, RowCounts, StagedRows, StoredRows
 from rowcast.store.records import BatchStatus
 from rowcast.store.signing import Signed
 from rowcast.store.tables import with_constants
@@ -34,23 +35,28 @@ class Publishing(Claims):
         pending, planned in the same transaction. Raise QuarantineError, with nothing written, where too many rows are
         bad. Return False, with nothing written, where the claim was lost to another worker.
         """
-        now = self.db.now()
-        predictions, quarantined = result.predictions, result.quarantined
+        now, quarantined = self.db.now(), result.quarantined
         lineage = {"run_id": batch.run_id, "batch_id": batch.batch_id}
-        scored = with_constants(predictions, model_version=batch.model_version, **lineage, scored_at=now)
+        about: dict[str, Any] = {"model_version": batch.model_version, **lineage, "scored_at": now}
+        scored = with_constants(result.predictions, **about)
         set_aside = with_constants(quarantined, **lineage, quarantined_at=now)
         rows = [self.db.stage(self.own.prediction, scored), self.db.stage(self.own.quarantine, set_aside)]
-        checksum = seal([*digest_rows(self.own.prediction, scored), *digest_rows(self.own.quarantine, set_aside)])
+        digests = [*digest_rows(self.own.prediction, scored), *digest_rows(self.own.quarantine, set_aside)]
+        if result.staged is not None:
+            rows.append(partial(self._append_staged, result.staged, about))
+            digests += digest_rows(self.own.prediction, with_constants(result.staged.rows, **about))
+        checksum = seal(digests)
         with self.db.transaction("write"):
             closed = self._close(
                 batch.batch_id,
                 batch.worker,
                 status=BatchStatus.PUBLISHED,
-                row_count=predictions.num_rows + quarantined.num_rows,
-                scored=predictions.num_rows,
+                row_count=result.scored + quarantined.num_rows,
+                scored=result.scored,
                 quarantined=quarantined.num_rows,
                 accepted=int(max_quarantine is None),
                 also_read=json.dumps(list(result.also_read), ensure_ascii=False),
+                hashed_by=result.hashed_by,
                 checksum=checksum,
                 signature=self.keys.sign(self.job, batch.batch_id, checksum, Signed.BATCH),
                 finished_at=now,
@@ -59,7 +65,7 @@ class Publishing(Claims):
             if not closed:
                 return False
             if max_quarantine is not None and quarantined.num_rows:
-                self._check_share(batch, predictions.num_rows, quarantined.num_rows, max_quarantine)
+                self._check_share(batch, result.scored, quarantined.num_rows, max_quarantine)
             for append in rows:
                 append()
             if result.profile is not None:
@@ -93,6 +99,12 @@ class Publishing(Claims):
         this = sa.and_(table.c.batch_id == batch_id, table.c.status == BatchStatus.PUBLISHED, table.c.worker == worker)
         found = self.db.rows(sa.select(table.c.scored, table.c.quarantined).where(this))
         return RowCounts(1, found[0]["scored"], found[0]["quarantined"]) if found else None
+
+    def _append_staged(self, staged: StagedRows, about: Mapping[str, Any]) -> None:
+        own = self.own.prediction
+        names = [column.name for column in staged.select.selected_columns]
+        constants = [sa.literal(value, own.c[name].type).label(name) for name, value in about.items()]
+        self.db.execute(own.insert().from_select([*names, *about], staged.select.add_columns(*constants)))
 
     def _add_profile(self, batch: Batch, profile: BatchProfile) -> None:
         about = {"batch_id": batch.batch_id, "run_id": batch.run_id, "model_version": batch.model_version}

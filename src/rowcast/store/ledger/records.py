@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 import pyarrow as pa
+import sqlalchemy as sa
 
-from rowcast.source import KeyRange, Scope
+from rowcast.source import KeyRange, RowHash, Scope
 from rowcast.store.lease import stands
 from rowcast.store.process import is_gone
 from rowcast.store.records import BatchStatus
@@ -54,6 +55,18 @@ class BatchProfile:
 
 
 @dataclass(frozen=True)
+class StagedRows:
+    """Predictions that the database made itself: they stand in it already."""
+
+    select: sa.Select[Any]  # of them, with columns as the prediction table names them
+    rows: pa.Table  # what it holds
+
+    @property
+    def count(self) -> int:
+        return int(self.rows.num_rows)
+
+
+@dataclass(frozen=True)
 class BatchResult:
     """Everything of a batch that is published together; lineage and time are the ledger's to add."""
 
@@ -61,6 +74,13 @@ class BatchResult:
     quarantined: pa.RecordBatch  # likewise
     also_read: tuple[str, ...] = ()  # columns in the rows' hashes that are no features of the batch's model
     profile: BatchProfile | None = None
+    staged: StagedRows | None = None  # further predictions
+    hashed_by: RowHash = RowHash.MIXED
+
+    @property
+    def scored(self) -> int:
+        """How many rows have a prediction."""
+        return int(self.predictions.num_rows) + (0 if self.staged is None else self.staged.count)
 
 
 @dataclass(frozen=True)

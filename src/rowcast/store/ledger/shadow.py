@@ -22,7 +22,7 @@ from rowcast.store.tables import with_constants
 class ShadowRows(LedgerPart):
     """Rows of the shadow table, and what is recorded of each batch of them."""
 
-    def save_shadow(self, batch: Batch, model_version: int, rows: pa.RecordBatch) -> None:
+    def save_shadow(self, batch: Batch, model_version: int, rows: pa.RecordBatch | pa.Table) -> None:
         """Keep what a version that is not in service scores for a published batch, in place of its earlier scores.
 
         `rows` carry the key columns and a row's own values, like predictions.

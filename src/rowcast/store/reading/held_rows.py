@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from rowcast.database import Column, equal
 from rowcast.errors import DatabaseError
-from rowcast.source import Fetched, KeyRange, Scope, Source, select_key, take_rows
+from rowcast.source import Fetched, KeyRange, RowHash, Scope, Source, select_key, take_rows
 from rowcast.store.job_rows import JobRows
 
 _Read = Callable[[Sequence[Column], Sequence[sa.ColumnElement[bool]]], Fetched]
@@ -50,6 +50,7 @@ class HeldRow:
     row_hash: int
     model_version: int
     also_read: str | None  # JSON: columns in the hash that are no features; None in a batch of an older store
+    hashed_by: RowHash
     reasons: str | None = None  # JSON: why it was set aside; None where it was scored
     result: HeldResult | None = None  # where it was scored, and was asked for
 
@@ -149,7 +150,7 @@ def _key(rendered: pa.RecordBatch, place: int) -> tuple[str, ...]:
 
 def _hold(row: dict[str, Any]) -> HeldRow:
     result = HeldResult(*[row.pop(name) for name in _RESULT]) if "score" in row else None
-    return HeldRow(**row, result=result)
+    return HeldRow(hashed_by=RowHash(row.pop("hashed_by") or RowHash.MIXED), **row, result=result)
 
 
 def _find_held(job_rows: JobRows, query: WalkQuery, rows: pa.RecordBatch) -> list[dict[str, Any]]:
@@ -161,7 +162,7 @@ def _find_held(job_rows: JobRows, query: WalkQuery, rows: pa.RecordBatch) -> lis
     staged = job_rows.stage_rows("rowcast_walked", rows)
     joined = staged.join(own, sa.and_(*[staged.c[c.name] == own.c[c.name] for c in job_rows.source.key]))
     joined = joined.join(batch, batch.c.batch_id == own.c.batch_id)
-    wanted = [staged.c.place, own.c.row_hash, batch.c.model_version, batch.c.also_read]
+    wanted = [staged.c.place, own.c.row_hash, batch.c.model_version, batch.c.also_read, batch.c.hashed_by]
     wanted += [own.c.reasons] if "reasons" in own.c else []
     wanted += [own.c[name] for name in _RESULT] if query.with_results else []
     statement = sa.select(*wanted).select_from(joined).where(*query.of_own)

@@ -7,7 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from rowcast.database import Database
-from rowcast.store.tables import JobTables
+from rowcast.source import RowHash
+from rowcast.store.tables import JobTables, Tables
 
 _TOLERANCE = 1e-9  # of a score
 
@@ -27,8 +28,11 @@ class OnlineSkew:
         return self.values_differ / self.rows if self.rows else None
 
 
-def compare_online(store: Database, own: JobTables, since: datetime, until: datetime) -> OnlineSkew:
-    """Compare the answers that were recorded between two moments with the batch's predictions of the same keys."""
+def compare_online(store: Database, shared: Tables, own: JobTables, since: datetime, until: datetime) -> OnlineSkew:
+    """Compare the answers that were recorded between two moments with the batch's predictions of the same keys.
+
+    Rows whose hashes were made in two ways are left out: they cannot be told apart.
+    """
     online, batch = own.online, own.prediction
     names = [column.name for column in own.prediction.primary_key]
     same_key = sa.and_(*[online.c[name] == batch.c[name] for name in names])
@@ -45,6 +49,9 @@ def compare_online(store: Database, own: JobTables, since: datetime, until: date
         count(sa.and_(same_version, far), "scores_differ"),
     ]
     answered = sa.and_(online.c.score.is_not(None), online.c.online_at > since, online.c.online_at <= until)
-    statement = sa.select(*counts).select_from(online.join(batch, same_key)).where(answered)
+    published = shared.batch.c.batch_id == batch.c.batch_id
+    ways = [sa.func.coalesce(table.c.hashed_by, RowHash.MIXED.value) for table in (online, shared.batch)]
+    joined = online.join(batch, same_key).join(shared.batch, published)
+    statement = sa.select(*counts).select_from(joined).where(answered, ways[0] == ways[1])
     [found] = store.rows(statement)
     return OnlineSkew(**{name: int(value or 0) for name, value in found.items()})
