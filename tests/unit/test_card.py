@@ -44,6 +44,16 @@ def said(of: Card) -> str:
     return " ".join(parsed(of).itertext())
 
 
+def test_a_card_says_what_it_costs_to_keep_to_little_sql() -> None:
+    price = {"candidate": "extra trees", "cost_per_row": 0.125, "low": -0.05, "high": 0.3}
+    text = said(card(binary(translatable=price)))
+    assert "The best of all candidates out of fold is extra trees" in text
+    assert "cost per row changes by 0.125 (95 % interval -0.05 to 0.3)" in text
+    unknown = words.describe_price(card(binary(translatable={**price, "low": None, "high": None})))
+    assert "how far that varies is not known" in unknown
+    assert words.describe_price(card()) == ""
+
+
 # The page
 
 

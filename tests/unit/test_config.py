@@ -352,6 +352,10 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(load, text, names)
         ("[check.columns.s001]\ntype = 'text'", ["'check.columns.s001.type'", "'category'"]),
         ("[retrain]\nevery = '7'", ["'retrain.every'", "a number and a unit"]),
         ("[retrain]\npolicy = 'on-change'", ["'retrain.policy'", "'never', 'every', 'on-drift' or 'on-loss'"]),
+        (
+            "[model]\ntranslatable = true\nestimator = 'mine:factory'",
+            ["model", "'translatable' chooses among rowcast's own candidates"],
+        ),
         ("[model]\nestimator = 'part1'", ["'model.estimator'", "package.module:factory"]),
         ("[model]\nmin_train_rows = 5", ["'model.min_train_rows'"]),
         ("[model]\nmax_features = true", ["'model.max_features'", "a number is needed, not true or false"]),

@@ -27,6 +27,7 @@ from rowcast.fit.folds import folds
 from rowcast.fit.quality import auc
 from rowcast.models import calibration
 from rowcast.models.estimators import raw_scores
+from rowcast.models.lightgbm_text import parse_trees
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 
@@ -340,6 +341,25 @@ def test_a_spent_budget_ends_the_trials_and_a_repeat_runs_just_as_many() -> None
     assert again.model.to_bytes() == cut.model.to_bytes()
     assert run(config.Model(budget="1m"), limit=TrialLimit(lambda: 1e9)).metrics["ran"] == 1  # one always runs
     assert run(config.Model(), limit=TrialLimit(lambda: 1e9)).metrics["ran"] == len(default_candidates("binary", 0))
+
+
+def test_translatable_keeps_the_choice_small_and_says_what_that_costs() -> None:
+    random = np.random.default_rng(3)
+    values = random.normal(size=(900, 6))
+    outcome = (np.sin(3 * values[:, 0]) * values[:, 1] > 0.4) ^ (random.random(900) < 0.02)
+    small = trained(matrix(values), outcome, translatable=True)
+    names = [each.name for each in small.candidates]
+    assert names == ["logistic, penalty 1000", "logistic, penalty 10", "boosted trees, few", "average of all"]
+    trees = [m.estimator.model_to_string() for m in small.model.members if m.engine == "lightgbm"]
+    for text in trees:
+        leaves = [len(tree.leaf_value) for tree in parse_trees(text).trees]
+        assert len(leaves) <= 30
+        assert max(leaves) <= 15
+    price = small.metrics["translatable"]
+    assert price["low"] < price["cost_per_row"] < price["high"]
+    assert price["cost_per_row"] > 0  # larger trees follow these bends
+    assert price["candidate"] not in names[:3]
+    assert "translatable" not in trained(matrix(values), outcome, most=1).metrics
 
 
 @pytest.mark.parametrize("kind", ["linear", pytest.param("interaction", marks=pytest.mark.long)])

@@ -148,7 +148,7 @@ def _candidates(card: Card) -> list[Markup | None]:
         for each in tried
         if each.get("auc") is not None
     ]
-    choice = words.describe_choice(card)
+    choice, price = words.describe_choice(card), words.describe_price(card)
     keys = [key for key in tried[0] if key not in ("name", "chosen") and not key.endswith(("_low", "_high"))]
     shown = [
         [element("b", each["name"], " (chosen)") if each.get("chosen") else each["name"]]
@@ -163,6 +163,7 @@ def _candidates(card: Card) -> list[Markup | None]:
     return [
         element("h3", "What was tried"),
         element("p", choice) if choice else None,
+        element("p", price) if price else None,
         picture(chart, None) if chart else None,
         numbers,  # below the chart: beside it there is no room for every column
     ]

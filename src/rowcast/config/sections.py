@@ -151,6 +151,7 @@ class Model(_Section):
     """What is trained, on how much."""
 
     estimator: Annotated[str, AfterValidator(check_factory)] = "default"
+    translatable: bool = False  # whether candidates are kept to those that are told in little SQL
     max_features: int = Field(default=60, ge=1)
     min_train_rows: int = Field(default=100, ge=20)
     max_train_rows: int = Field(default=100_000, ge=100)
@@ -158,6 +159,12 @@ class Model(_Section):
     window: Annotated[Duration | None, AfterValidator(require_time)] = (
         None  # how far back training rows go; default: to the first
     )
+
+    @model_validator(mode="after")
+    def _own_estimator_is_no_sql(self) -> "Model":
+        if self.translatable and self.estimator != "default":
+            raise ValueError("'translatable' chooses among rowcast's own candidates: leave out 'estimator'")
+        return self
 
 
 class HistoryFeature(_Section):

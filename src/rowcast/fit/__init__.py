@@ -16,7 +16,7 @@ from rowcast import config
 from rowcast.contract import Contract
 from rowcast.errors import TrainingError
 from rowcast.fit.blas import single_thread
-from rowcast.fit.candidates import Candidate, default_candidates, user_candidate
+from rowcast.fit.candidates import Candidate, default_candidates, small_candidates, user_candidate
 from rowcast.fit.changed_scales import find_changed_scales
 from rowcast.fit.column_sets import SetTrial, try_column_sets
 from rowcast.fit.cross_fitting import cross_fit
@@ -32,6 +32,7 @@ from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candid
 from rowcast.fit.sharing import fit_candidate, share_fits
 from rowcast.fit.suspect_periods import find_suspect_periods
 from rowcast.fit.training_data import TrainingData
+from rowcast.fit.translatable import measure_price
 from rowcast.models import calibration
 from rowcast.models.artifact import Member, Model
 from rowcast.models.calibration import Floats
@@ -100,11 +101,7 @@ def fit_challenger(
     """
     limit, given = limit or TrialLimit(), training
     _check_enough(training.target, model)
-    tried = (
-        default_candidates(training.target.kind, seed)
-        if model.estimator == "default"
-        else [user_candidate(model.estimator, seed)]
-    )
+    tried = _list_candidates(training.target, model, seed)
     suspects = find_changed_scales(training)
     learned = find_others(suspects, len(given.target))
     training = _take_enough(given, learned, model) if suspects else given
@@ -118,7 +115,7 @@ def fit_challenger(
     rows, later = predict_gate_rows(training, tried, model, seed)
     before = scores.take(place < (training.judged_from or 0))
     forward = predict_forward(before, later, learned[rows], select_candidate, task)
-    scores = add_average(scores)
+    alone, scores = scores, add_average(scores)
     when = training.time[place] if training.is_dated else None
     judged = evaluate(scores, select_candidate, task, confidence, when)
     latest = find_latest(training.time, model.window)
@@ -134,12 +131,14 @@ def fit_challenger(
     )
     challenger = _model(target, contract, matrix, members, judged, task)
     shares = _explain(challenger, matrix)
-    more = {
+    more: dict[str, Any] = {
         "choice": {"rule": judged.choice.rule, "against": judged.choice.against},
         "ran": len(tried),
         "suspects": [vars(each) for each in find_suspects(matrix, target)],
         "set_aside": [_describe(each, given) for each in suspects],
     }
+    if model.translatable:
+        more["translatable"] = _compare_with_larger(training, alone, model, task, seed, limit.spent)
     return FitResult(
         model=challenger,
         metrics={**_about(chosen, target, matrix), **more, **judged.record},
@@ -150,6 +149,26 @@ def fit_challenger(
         forward=forward,
         suspect_periods=suspects,
     )
+
+
+def _list_candidates(target: Target, model: config.Model, seed: int) -> list[Candidate]:
+    if model.estimator != "default":
+        return [user_candidate(model.estimator, seed)]
+    return (small_candidates if model.translatable else default_candidates)(target.kind, seed)
+
+
+def _compare_with_larger(
+    training: TrainingData,
+    small: OutOfFold,
+    model: config.Model,
+    task: config.Task,
+    seed: int,
+    spent: Callable[[], float],
+) -> dict[str, Any]:
+    """What it costs that larger candidates were left out, by their predictions of the same rows."""
+    larger = [each for each in default_candidates(training.target.kind, seed) if each.name not in small.raw]
+    others, _ = predict_out_of_fold(training, larger, model, seed, spent)
+    return measure_price(small, others, task)
 
 
 def _take_enough(training: TrainingData, rows: npt.NDArray[np.int64], model: config.Model) -> TrainingData:
