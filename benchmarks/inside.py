@@ -1,4 +1,4 @@
-"""python -m benchmarks.inside [--rows 200000] [--repeat 2]: scoring in the database beside scoring in this process.
+"""python -m benchmarks.inside [--rows 200000] [--sqlite]: scoring in the database beside scoring in this process.
 
 A PostgreSQL table of 40 columns of numbers with 4.5 % NULL, and models of several sizes. Each run is a whole
 `rowcast infer` with one worker, so that one process of the server computes at a time; the cheapest counts. Processor
@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
+import pyarrow as pa
 import sqlalchemy as sa
 from postgres import Server
 
@@ -30,6 +32,7 @@ from rowcast.job.opening import open_job
 from rowcast.models.matrix import Matrix
 from rowcast.models.target import Target
 from rowcast.report import table
+from rowcast.scoring.as_sql import write_sql
 
 LABELLED = 5_000
 COLUMNS = [f"c{place}" for place in range(40)]
@@ -69,9 +72,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.inside")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--repeat", type=int, default=2)
+    parser.add_argument("--sqlite", action="store_true", help="the SELECT alone, in SQLite, beside a whole local run")
     given = parser.parse_args()
     logs.configure("error")
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    if given.sqlite:
+        with tempfile.TemporaryDirectory() as folder:
+            beside = [_in_sqlite(Path(folder) / f"model{n}", name, given.rows) for n, name in enumerate(MODELS)]
+        print(f"{given.rows:,} rows of {len(COLUMNS)} columns in SQLite, processor seconds")
+        print(table(beside, list(beside[0])))
+        return
     server = Server()
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -106,12 +116,46 @@ def _prepare(server: Server, folder: Path, name: str, rows: int) -> Path:
     db.execute(sa.text("ALTER TABLE wafers ADD PRIMARY KEY (wafer_id)"))
     db.execute(sa.text("ANALYZE wafers"))
     db.close()
+    return _train(folder, url, name)
+
+
+def _train(folder: Path, url: str, name: str) -> Path:
     path = folder / "rowcast.toml"
     path.write_text(CONFIG.format(url=url))
     candidates = [Candidate(name, MODELS[name])]
     with patch("rowcast.fit.default_candidates", lambda *_: candidates):
         pipeline.run(config.load(path), "retrain")
     return path
+
+
+def _in_sqlite(folder: Path, name: str, rows: int) -> dict[str, object]:
+    """The champion as SQL, which scores and does nothing else, beside `rowcast infer`, which does everything."""
+    folder.mkdir()
+    url, random, count = f"sqlite:///{folder / 'fab.db'}", np.random.default_rng(0), LABELLED + rows
+    values = {column: random.random(count) * 10 for column in COLUMNS}
+    failed = values["c0"] + values["c1"] + 3 * random.random(count) > 13
+    at = pa.array(np.datetime64("2026-01-01T00:01", "s") + 60 * np.arange(count)).cast(pa.string())
+    columns = {name: pa.array(each, mask=random.random(count) < 0.045) for name, each in values.items()}
+    label = pa.array(failed.astype(int), mask=np.arange(count) >= LABELLED)
+    db = connect(url, create=True)
+    real = ", ".join(f"{column} REAL" for column in COLUMNS)
+    db.query(f"CREATE TABLE wafers (wafer_id INTEGER PRIMARY KEY, measured_at TEXT, {real}, failed INTEGER)")
+    kinds = {"wafer_id": sa.Integer, "measured_at": sa.Text, **dict.fromkeys(COLUMNS, sa.Double), "failed": sa.Integer}
+    wafers = sa.Table("wafers", sa.MetaData(), *[sa.Column(each, kind) for each, kind in kinds.items()])
+    db.load(wafers, pa.table({"wafer_id": np.arange(1, count + 1), "measured_at": at, **columns, "failed": label}))
+    db.close()
+    path = _train(folder, url, name)
+    command = [sys.executable, "-m", "rowcast", "infer", "--config", str(path), "--log-level", "error"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    assert status == 0
+    with open_job(config.load(path)) as job:
+        statement = write_sql(job, 1)
+        begun = time.process_time()
+        [found] = job.store.query(f"SELECT count(score) AS n, total(score) AS s FROM ({statement})").to_pylist()
+        alone = time.process_time() - begun
+    assert found["n"] == count
+    return {"model": name, "rowcast infer": round(used.ru_utime + used.ru_stime, 2), "the SELECT": round(alone, 2)}
 
 
 @dataclass(frozen=True)

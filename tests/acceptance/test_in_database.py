@@ -224,6 +224,36 @@ def test_engines_may_take_turns(trained_there: Job) -> None:
     holds(job, PENDING + 100)
 
 
+KEYS = (
+    (
+        "lot text, at timestamp, number numeric(12,3)",
+        "'lot ' || wafer % 7, measured_at AT TIME ZONE 'UTC', wafer / 8.0",
+    ),
+    ("id uuid", "md5(wafer::text)::uuid"),
+    ("code char(9), kept boolean", "'w' || wafer, wafer % 2 = 0"),
+)
+
+
+@pytest.mark.parametrize(("declared", "values"), KEYS)
+def test_keys_of_any_type(make_job: Callable[..., Job], declared: str, values: str) -> None:
+    job = make_job("postgresql", "trained")
+    names = [each.split()[0] for each in declared.split(", ")]
+    key = ", ".join(names)
+    job.sql(
+        f"CREATE TABLE lots ({declared}, moment timestamptz, s01 double precision, s02 double precision,"
+        f" failed integer, PRIMARY KEY ({key}))",
+        f"INSERT INTO lots SELECT {values}, measured_at, s01, s02, failed FROM wafers",
+        "UPDATE lots SET s01 = 1e39 WHERE failed IS NULL AND s02 > 1.5",
+    )
+    source = {"table": "lots", "key": names, "time": "moment"}
+    job.configure({"source": source, "check": {"max_quarantine": 0.5}, "infer": {"engine": "database"}}, name="lots")
+    train(job)
+    done = job.ok("infer")
+    assert done["scored"] + done["quarantined"] == PENDING
+    assert done["quarantined"] > 0
+    holds(job, done["scored"])
+
+
 @pytest.fixture
 def trained_there(make_job: Callable[..., Job]) -> Job:
     return make_job("postgresql", "trained")

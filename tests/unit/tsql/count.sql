@@ -42,36 +42,32 @@ WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS N
 -- 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
-FROM [rowcast].[wafers_prediction] 
-WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
-WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_2] 
-FROM (SELECT [lot], [slot] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
-HAVING COUNT_BIG(*) > ?) AS [d] 
-WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
-WHERE [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]))
--- 1, 1, 0, 1, 0, 1, 1;
-
-SELECT COUNT_BIG(*) AS [count_1] 
-FROM [rowcast].[wafers_quarantine] 
-WHERE NOT (EXISTS (SELECT ? AS [anon_1] 
-FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
-WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_2] 
-FROM (SELECT [lot], [slot] 
-FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
-HAVING COUNT_BIG(*) > ?) AS [d] 
-WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] 
-WHERE [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]))
--- 1, 1, 0, 1, 0, 1, 1;
-
-SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_prediction];
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM [rowcast].[wafers_quarantine];
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT DISTINCT [wafers_prediction].[lot] AS [lot], [wafers_prediction].[slot] AS [slot] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [lot], [slot] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
+HAVING COUNT_BIG(*) > ?) AS [d] 
+WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_prediction] ON [keyed].[lot] = [wafers_prediction].[lot] AND [keyed].[slot] = [wafers_prediction].[slot]) AS [found]
+-- 1, 0, 1, 0, 1, 1;
+
+SELECT COUNT_BIG(*) AS [count_1] 
+FROM (SELECT DISTINCT [wafers_quarantine].[lot] AS [lot], [wafers_quarantine].[slot] AS [slot] 
+FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [s] 
+WHERE [s].[lot] IS NOT NULL AND [s].[slot] IS NOT NULL AND NOT (EXISTS (SELECT ? AS [anon_1] 
+FROM (SELECT [lot], [slot] 
+FROM [Messwerte Anlage 3].[Wafer Ä] AS [t] GROUP BY [lot], [slot] 
+HAVING COUNT_BIG(*) > ?) AS [d] 
+WHERE [s].[lot] = [d].[lot] AND [s].[slot] = [d].[slot])) AND [measured_at] IS NOT NULL AND [measured_at] BETWEEN CAST(N'0001-01-02T00:00:00.000000' AS DATETIME2(6)) AND CAST(N'9999-12-30T00:00:00.000000' AS DATETIME2(6))) AS [keyed] JOIN [rowcast].[wafers_quarantine] ON [keyed].[lot] = [wafers_quarantine].[lot] AND [keyed].[slot] = [wafers_quarantine].[slot]) AS [found]
+-- 1, 0, 1, 0, 1, 1;
 
 SELECT COUNT_BIG(*) AS [count_1] 
 FROM (SELECT [s].[lot] AS [lot], [s].[slot] AS [slot], CASE WHEN ([measured_at] >= CAST(N'2026-03-31T00:00:00' AS datetime2(7)) AND CAST((CAST([measured_at] AS DATETIME2(6)) AT TIME ZONE N'W. Europe Standard Time') AT TIME ZONE N'UTC' AS DATETIME2(6)) >= CAST(N'2026-04-01T00:00:00.000000' AS DATETIME2(6))) THEN ? ELSE ? END AS [rowcast.in_scope], CASE WHEN 0 = 1 THEN ? ELSE ? END AS [rowcast.learned] 
