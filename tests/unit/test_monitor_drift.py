@@ -15,7 +15,7 @@ from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.drift import SHARES, compute_costs, detect_drift, merge_small_runs, score_weights, split_blocks
 from rowcast.monitor.edges import compute_edges
 from rowcast.monitor.profile import count_profile
-from rowcast.monitor.shifts import find_shifts, level_of_runs
+from rowcast.monitor.shifts import LEVELS, Shift, find_shifts, level_of_runs
 from rowcast.monitor.statistics import Figures, Frame, Run, Series, to_angle
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -78,11 +78,13 @@ def gaussian(seed: int, runs: int, series: int) -> Figures:
 
 
 def found(figures: Figures, budget: float) -> int:
-    """Shifts in a month of 120 runs."""
-    series = len(figures.series)
-    return len(
-        find_shifts(figures, fit_baseline(figures, CLEAN), np.full(160, budget / 120), np.full(series, 1 / series))
-    )
+    """How many shifts there are in a month of 120 runs."""
+    return len(shifts_of(figures, budget))
+
+
+def shifts_of(figures: Figures, budget: float) -> list[Shift]:
+    level, series = np.full(len(figures.values), budget / 120), len(figures.series)
+    return find_shifts(figures, fit_baseline(figures, CLEAN), level, np.full(series, 1 / series))
 
 
 def lumpy(random: np.random.Generator) -> np.ndarray:
@@ -112,19 +114,65 @@ def test_cells_that_go_missing_by_the_lot_keep_to_it_too() -> None:
 
 def test_what_is_allowed_is_mostly_used() -> None:
     """A rule far below it would cost power."""
-    assert sum(found(gaussian(seed, 160, 200), budget=10.0) for seed in range(10)) > 0.25 * 100
+    assert sum(found(gaussian(seed, 160, 200), budget=2.0) for seed in range(20)) > 0.4 * 20 * 2.0
+
+
+def test_a_small_shift_is_seen_within_fifty_runs() -> None:
+    """Five of 200 series step up by 1.25 of their SDs from run to run, from run 60 on: 41 runs later on average."""
+    delays = list[int]()
+    for seed in range(10):
+        figures = gaussian(seed, 160, 200)
+        figures.values[60:, :5] += 1.25
+        later = [shift for shift in shifts_of(figures, budget=1.0) if shift.seen >= 60]
+        seen = {shift.series: shift.seen for shift in reversed(later)}
+        delays += [seen.get(series, 160) - 59 for series in range(5)]
+    assert np.mean(delays) < 50
+
+
+def test_series_that_move_together_do_not_pass_for_many() -> None:
+    months = [gaussian(seed, 160, 200) for seed in range(20)]
+    for seed, month in enumerate(months):
+        month.values[:] += 1.5 * np.random.default_rng([seed, 1]).standard_normal((160, 1))
+    assert sum(len({shift.seen for shift in shifts_of(month, budget=2.0)}) for month in months) <= 20 * 2.0
+    free = [fit_baseline(month, CLEAN).free[0, 0] for month in months]
+    assert max(free) < 15 < fit_baseline(gaussian(0, 160, 200), CLEAN).free[0, 0]
+
+
+def test_one_run_far_off_does_not_shift_the_mean_of_several() -> None:
+    figures = gaussian(5, 70, 30)
+    figures.values[60] += 12.0
+    usual = fit_baseline(figures, CLEAN)
+    t = usual.t_values(figures.values, figures.rows)
+    assert (t[0, 60] > 6).all()
+    assert (t[1:, 60:64] < 6).all()
+
+
+def test_a_spread_that_changes_by_a_hundredth_is_the_same_however_alike_runs_are() -> None:
+    for by, is_seen in ((0.006, False), (0.03, True)):
+        figures = gaussian(6, 160, 20)
+        values = 1 + 0.001 * figures.values
+        values[60:] += by
+        scales = replace(figures, series=tuple(Series("scale", f"s{k}") for k in range(20)), values=values)
+        assert bool(shifts_of(scales, budget=1.0)) == is_seen
+
+
+def test_a_series_that_never_changes_has_not_shifted() -> None:
+    figures = replace(gaussian(7, 160, 20), values=np.full((160, 20), 3.0), noise=np.full(20, 0.01))
+    assert shifts_of(figures, budget=1.0) == []
 
 
 def test_a_run_is_held_against_the_clean_ones_as_by_students_t() -> None:
     figures = gaussian(3, 41, 12)
+    figures.values[40] *= 4
     usual = fit_baseline(figures, 40)
     expected = ttest_ind(figures.values[40:], figures.values[:40])
-    t = usual.t_values(figures.values, figures.rows)[0, 40] * usual.scale[0]
-    assert t == pytest.approx(expected.statistic)
-    p = 2 * student.sf(np.abs(t / usual.scale[0]), usual.free[0])
-    level = p * np.where(np.arange(12) % 2, 1.01, 0.99)
-    seen = {shift.series for shift in find_shifts(figures, usual, np.full(41, 3.0), level)}
+    t = usual.t_values(figures.values, figures.rows)[0, 40]
+    np.testing.assert_allclose(t * usual.scale[0], expected.statistic)
+    p = 2 * student.sf(np.abs(t), usual.free[0])
+    share = p / LEVELS[0] * np.where(np.arange(12) % 2, 1.01, 0.99)
+    seen = {shift.series for shift in find_shifts(figures, usual, np.full(41, 1.0), share)}
     assert seen == {place for place in range(1, 12, 2) if abs(t[place]) > 2.5}
+    assert seen
 
 
 def test_clean_runs_held_against_each_other_show_long_tails_and_days_that_runs_have_in_common() -> None:
@@ -365,9 +413,10 @@ def test_what_the_model_hardly_uses_is_kept_in_the_table_and_alarms_nobody() -> 
     weights = dict.fromkeys(NAMES, 0.4) | {"c": 0.01}
     looked = detect_drift(runs_of(90, step(2, 1.0, 60)), FRAME, weights)
     assert looked.events == ()
-    [line] = [state for state in looked.table if state.since is not None]
-    assert (line.series, line.since) == (Series("location", "c"), "r60")
-    assert 0 < line.size < 1
+    lines = [state for state in looked.table if state.since is not None]
+    assert {(line.series.column, line.since) for line in lines} == {("c", "r60")}
+    assert Series("location", "c") in {line.series for line in lines}
+    assert all(0 < line.size < 1 for line in lines)
 
 
 def test_columns_without_weight_are_in_the_table_beside_an_alarm_of_others() -> None:

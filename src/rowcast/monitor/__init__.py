@@ -4,7 +4,12 @@ from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drif
 from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
 from rowcast.monitor.events import MATTERS, Concentration, Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, count_slots, empty_profile
-from rowcast.monitor.reference import find_unused_edges, list_training_profiles, make_reference
+from rowcast.monitor.reference import (
+    find_unused_edges,
+    list_calendar_columns,
+    list_training_profiles,
+    make_reference,
+)
 from rowcast.monitor.statistics import Frame, Run, Series
 
 __all__ = [
@@ -30,6 +35,7 @@ __all__ = [
     "detect_drift",
     "empty_profile",
     "find_unused_edges",
+    "list_calendar_columns",
     "list_training_profiles",
     "make_reference",
     "score_weights",

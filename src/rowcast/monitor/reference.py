@@ -1,5 +1,6 @@
 """What a version's rows are held against: profiles of its training rows, whole and block by block, as one record."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -9,12 +10,14 @@ import pyarrow as pa
 from rowcast.models.artifact import Model
 from rowcast.models.calibration import Floats
 from rowcast.models.matrix import Matrix
+from rowcast.monitor.calendar import find_calendar_columns
 from rowcast.monitor.drift import score_weights, split_blocks
 from rowcast.monitor.edges import Edges, compute_edges
 from rowcast.monitor.profile import Profile, count_profile
 from rowcast.store.registry import Reference
 
 _UNUSED = b"unused"  # under which the edges of columns stand that the model does not use
+_CALENDAR = b"calendar"  # under which the names of columns stand that the calendar makes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -38,7 +41,9 @@ def make_reference(
     if others.names:
         counts = [count_profile(unused, others.take(part)) for part in (np.arange(n), *parts)]
         columns["unused"] = pa.array(map(Profile.to_bytes, counts))
-    table = pa.table(columns, metadata={_UNUSED: unused.to_bytes()} if others.names else None)
+    calendar = () if when is None else find_calendar_columns(matrix, when)
+    about = {_CALENDAR: json.dumps(calendar).encode()} | ({_UNUSED: unused.to_bytes()} if others.names else {})
+    table = pa.table(columns, metadata=about)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -49,6 +54,11 @@ def make_reference(
 def list_training_profiles(found: Reference) -> pa.Table:
     """Return the training rows' profiles: of all rows, then block by block."""
     return pa.ipc.open_stream(found.blocks).read_all()
+
+
+def list_calendar_columns(found: Reference) -> frozenset[str]:
+    """Return the columns that the calendar makes, whose values are no drift."""
+    return frozenset(json.loads((list_training_profiles(found).schema.metadata or {}).get(_CALENDAR, b"[]")))
 
 
 def find_unused_edges(found: Reference) -> Edges | None:

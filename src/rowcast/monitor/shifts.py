@@ -2,11 +2,16 @@
 
 A run is judged by the means of the last 1, 4 and 16 runs: the short window sees a sudden change at once, the long ones
 a slow or small one (the window-limited likelihood ratio of Willsky and Jones 1976, IEEE Transactions on Automatic
-Control 21(1), and Lai 1995, JRSS B 57(4)). Each is a test, and the levels of all tests of a month add up to the false
-alarms allowed in a month; so they are the most that is expected, whatever series, windows and runs have in common. The
-level of a run is the calendar's, as that of a gate (Lan and DeMets 1983, Biometrika 70(3)): the time since the run
-before, of a month, but no more than a day. It is shared out among series by weight (Genovese, Roeder and Wasserman
-2006, Biometrika 93(3)) and equally among windows.
+Control 21(1), and Lai 1995, JRSS B 57(4)). Each is a test. The level of a run is the calendar's, as that of a gate (Lan
+and DeMets 1983, Biometrika 70(3)): the time since the run before, of a month, but no more than a day. It is shared out
+among series by weight (Genovese, Roeder and Wasserman 2006, Biometrika 93(3)), so that a month's add up to the false
+alarms allowed, whatever series have in common.
+
+What is allowed are shifts, not tests. Windows of successive runs share them: a false shift by the mean of 4 shows in
+1.2 runs, by that of 16 in three (clumps: Aldous 1989, Probability Approximations via the Poisson Clumping Heuristic).
+And the degrees of freedom that clean runs show are taken too low rather than too high. So the levels of the windows
+are more than a series' level in all: as much as simulated months without drift allow. Those of shares, whose lots come
+in lumps of which 40 runs show few, are no more.
 """
 
 from dataclasses import dataclass
@@ -16,13 +21,15 @@ import numpy.typing as npt
 
 from rowcast.monitor.baseline import WINDOWS, Baseline
 from rowcast.monitor.edges import Floats
-from rowcast.monitor.statistics import Figures, Kind, to_angle
+from rowcast.monitor.statistics import RATES, Figures, Kind, to_angle
 
 UPWARD: tuple[Kind, ...] = ("range", "unseen", "age", "quarantined")  # less of it is no trouble
 
 GONE, MOSTLY = 50, 0.5  # rows of a run, all without a value, of a column that half of the training rows lacked at most
+LEVELS = np.array([0.25, 0.95, 2.0])  # of the windows, in parts of a series' level; of shares a third each
 _SHORTEST = 1  # place in WINDOWS: a shift ends by no fewer than 4 runs
 _BACK = 0.5  # of the t value that shows a shift: below it one has ended
+_BACK_MOST = 4.0  # and where that is more, below this: in a mean of several a run is off by 5 SDs at most
 _EARLIER = 64  # runs before a shift is seen in which its beginning is looked for
 _NEAR = 2.5  # t values below need no p value
 
@@ -46,10 +53,11 @@ def find_shifts(figures: Figures, baseline: Baseline, level: Floats, share: Floa
 
     t = baseline.t_values(figures.values, figures.rows)
     t = np.where(figures.of(*UPWARD) & (t < 0), 0, t)
-    over = _over(t, baseline.free, level[:, np.newaxis] * share / len(WINDOWS))
+    part = np.where(figures.of(*RATES), 1 / len(WINDOWS), LEVELS[:, np.newaxis]) * share  # (W, S)
+    over = _over(t, baseline.free, level[:, np.newaxis] * part[:, np.newaxis])
     found = list[Shift]()
     for series in np.flatnonzero(over.any(axis=(0, 1))).tolist():
-        back = -_BACK * stdtrit(baseline.free[:, series], level.max() * share[series] / len(WINDOWS) / 2)
+        back = np.minimum(-_BACK * stdtrit(baseline.free[:, series], level.max() * part[:, series] / 2), _BACK_MOST)
         begin, one = int(baseline.begin[series]), (t[:, :, series], over[:, :, series])
         for seen, ended, free in _spells(*one, begin, back):
             found.append(Shift(series, _find_begin(figures, baseline, series, free, seen), seen, ended))
@@ -79,13 +87,13 @@ def level_of_runs(hours: Floats, per_month: float) -> Floats:
 
 
 def _over(t: Floats, free: Floats, level: Floats) -> npt.NDArray[np.bool_]:
-    """Which t values (W, R, S) are beyond their level (R, S)."""
+    """Which t values (W, R, S) are beyond their level (W, R, S)."""
     from scipy.special import stdtr
 
     found = np.abs(t) > _NEAR
     window, run, series = np.nonzero(found)
     p = 2 * stdtr(free[window, series], -np.abs(t[window, run, series]))
-    found[window, run, series] = p < level[run, series]
+    found[window, run, series] = p < level[window, run, series]
     return found
 
 

@@ -90,6 +90,7 @@ class Frame:
 
     edges: Edges
     reference: Profile
+    calendar: frozenset[str] = frozenset()  # columns that the calendar makes: of these only `missing` is a series
 
     def __post_init__(self) -> None:
         if self.reference.digest != self.edges.digest:
@@ -174,7 +175,9 @@ class Frame:
         return [
             (of_score, None, place) if column is self.edges.score else (kind, column.name, place)
             for place, column in enumerate(self._columns)
-            if isinstance(column, Numbers) and len(column.bounds) > bins
+            if isinstance(column, Numbers)
+            and len(column.bounds) > bins
+            and (column is self.edges.score or column.name not in self.calendar)
         ]
 
     @cached_property
@@ -184,6 +187,8 @@ class Frame:
         for place, column in enumerate(self.edges.columns):
             start, end = int(self.edges.starts[place]), int(self.edges.starts[place + 1])
             found.append((Series("missing", column.name), place, [start]))
+            if column.name in self.calendar:
+                continue
             if isinstance(column, Numbers):
                 found.append((Series("range", column.name), place, sorted({start + 1, end - 1})))
             else:

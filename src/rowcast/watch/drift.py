@@ -155,7 +155,7 @@ def _compare(
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
     allowed = job.settings.monitor.false_alarms_per_month * (1 - cost_alarm.SHARE)
-    frame = monitor.Frame(edges, whole)
+    frame = monitor.Frame(edges, whole, monitor.list_calendar_columns(found))
     return monitor.detect_drift([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
 
 
