@@ -89,6 +89,7 @@ WEIGHED = Evidence(
     yearly_error=0.05,
 )
 CHANCE = "The chance that it costs over 5 % more is"
+PRIOR = "Going by what retraining usually brings, the chance that it costs over 5 % more is"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ CHANCE = "The chance that it costs over 5 % more is"
             " give or take 33 %: too few"
             " to tell much. It learned from 1.1 times as many rows, which is taken to save 1.2 %."
             " Weighed together, it is"
-            f" expected to cost 1.2 % less. {CHANCE} under 0.01 %; up to 2.14 % may be risked by now",
+            f" expected to cost 1.2 % less. {PRIOR} under 0.01 %; up to 2.14 % may be risked by now",
         ),
         (
             DecisionOutcome.PROMOTED,
@@ -122,7 +123,7 @@ CHANCE = "The chance that it costs over 5 % more is"
             {"rows": 0, "relative_gain": None, "relative_error": None, "growth": None, "prior_gain": 0.0, "harm": 0.3},
             "there is no labelled row to compare the two on. The newer model is made by another"
             " recipe, which is taken to"
-            f" cost as much. Weighed together, it is expected to cost 1.2 % less. {CHANCE} 30 %, more"
+            f" cost as much. Weighed together, it is expected to cost 1.2 % less. {PRIOR} 30 %, more"
             f" than the 2.14 % that"
             " may be risked by now",
         ),

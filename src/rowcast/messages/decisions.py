@@ -158,6 +158,8 @@ def _describe_expectation(decision: Decision, evidence: Evidence) -> str:
     if evidence.harm is not None and evidence.yearly_error is not None and decision.level is not None:
         harm = "under 0.01 %" if evidence.harm < _TINY else _percent(evidence.harm)
         chance = f"The chance that it costs over {_share(evidence.max_harm or 0.0)} more is {harm}"
+        if gain is None or _weigh_rows(evidence) < _LITTLE:  # then nearly all of it is the prior
+            chance = f"Going by what retraining usually brings, the{chance[3:]}"
         allowed = _percent(decision.level)
         is_too_much = f", more than the {allowed} that may be risked by now"
         said.append(
