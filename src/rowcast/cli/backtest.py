@@ -1,6 +1,7 @@
 """The command that replays policies over the history: backtest."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from rowcast.errors import UsageError
 if TYPE_CHECKING:
     from rowcast.backtest.running import Progress
 
+_APART = 30.0  # seconds between two lines that say how far it is
 _Price = Annotated[float, Parameter(validator=validators.Number(gte=0))]
 
 
@@ -109,9 +111,9 @@ def _duration(step: str) -> Any:
 
 @contextmanager
 def _bars() -> "Iterator[Progress | None]":
-    """A bar for each policy, with the time left, on a terminal."""
+    """A bar for each policy, with the time left, on a terminal; elsewhere a line now and then."""
     if not sys.stderr.isatty():
-        yield None
+        yield ProgressLines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -126,3 +128,30 @@ def _bars() -> "Iterator[Progress | None]":
             bars.update(tasks[policy], completed=done)
 
         yield progress
+
+
+class ProgressLines:
+    """Says on standard error how far all policies are together, at most twice a minute."""
+
+    def __init__(self) -> None:
+        self._done: dict[str, tuple[int, int]] = {}
+        self._begun = self._said = time.monotonic()
+        self._before = -1  # moments that were done when it was looked at first: by an earlier call
+
+    def __call__(self, policy: str, done: int, total: int) -> None:
+        """Take note of how many moments of a policy are done."""
+        self._done[policy] = (done, total)
+        now = time.monotonic()
+        if now < self._said + _APART:
+            return
+        self._said = now
+        done, total = (sum(each[place] for each in self._done.values()) for place in (0, 1))
+        if self._before < 0:
+            self._before, self._begun = done, now
+        parts = ", ".join(f"{name} {of[0]} of {of[1]}" for name, of in self._done.items())
+        left = "" if done <= self._before else f"; {self._estimate(now, done, total)} left for these"
+        report.show(f"replayed: {parts}{left}", file=sys.stderr, flush=True)
+
+    def _estimate(self, now: float, done: int, total: int) -> str:
+        minutes = (now - self._begun) / (done - self._before) * (total - done) / 60
+        return f"about {max(1, round(minutes))} min"
