@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -35,6 +36,7 @@ from rowcast.scoring.in_database import require_able
 from rowcast.scoring.request import ScoringRequest
 from rowcast.scoring.requeue import RequeueFilter, requeue_changed, requeue_quarantined
 from rowcast.scoring.required_columns import check_columns, check_overrides
+from rowcast.source import Scope
 from rowcast.store.records import (
     PipelineName,
     RunOptions,
@@ -244,7 +246,28 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
         log.info("retraining is not due", reason=reason)
         return
     log.info("retraining", reason=reason)
+    before = job.retry(job.ledger.state).scope
     _train_or_go_on(job, result, now, set(), forced)
+    _count_left(job, result, now, before)
+
+
+def _count_left(job: Job, result: Result, now: datetime, before: Scope) -> None:
+    """Count rows that waited to be scored, and are left to training since the new champion could learn from them."""
+    made = result.decision
+    if made is None or not made.outcome.changes_champion or not before.is_fixed:
+        return
+    try:
+        scopes = (before, job.retry(job.ledger.state).scope)
+        waited, waiting = (job.retry(partial(job.pending.count_waiting, each, now)).pending for each in scopes)
+    except Exception as error:
+        go_on_after(result, error, "rows that are left to training could not be counted")
+        return
+    result.left_to_training = max(0, waited - waiting)
+    if result.left_to_training:
+        hint = (
+            "their labels are known, and the new version could learn from them: 'rowcast infer' first scores such rows"
+        )
+        log.info("rows that waited are left to training", rows=result.left_to_training, hint=hint)
 
 
 def _evaluate_shadow(job: Job, result: Result, now: datetime, *, training: bool) -> None:

@@ -33,7 +33,7 @@ class Result:
     decision: DecisionRecord | None = None  # the gate's, where it decided
     shadow_evaluation: list[ShadowDecision] = field(default_factory=list)
     requeued: int | None = None  # rows that are scored once more
-    left_to_training: int = 0  # rows that were to be, and whose label the champion could learn from
+    left_to_training: int = 0  # rows that waited or were to be requeued, and whose label the champion could learn from
     outcome: Outcome | None = None  # of scoring
     scored_by: int | None = None  # the version that scored
     champion: int | None = None  # the version in service at its end

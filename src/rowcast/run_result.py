@@ -29,7 +29,7 @@ class RunResult:
     decision: DecisionRecord | None = None  # the gate's, with its evidence, where it decided
     shadow_evaluation: tuple[ShadowDecision, ...] = ()  # about versions, by what they scored in the shadow
     requeued: int | None = None  # rows that are scored once more
-    left_to_training: int = 0  # rows that were to be, and whose label the champion could learn from
+    left_to_training: int = 0  # rows that waited or were to be requeued, and whose label the champion could learn from
     scored_by: int | None = None  # the version that scored, where another serves by the end
     fetched: int | None = None  # pending rows that it took up; None where the pipeline does not score
     scored: int = 0

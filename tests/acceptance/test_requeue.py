@@ -253,6 +253,19 @@ def test_rows_that_a_newer_version_could_learn_from_stay_in_quarantine_and_that_
     assert scored.ok("requeue", "-1000")["note"] == "no quarantined row is meant by that"
 
 
+def test_a_run_says_how_many_rows_that_waited_its_new_version_learned_from(lite: Job) -> None:
+    lite.configure({"infer": {"batch_rows": 1000}, "gate": {"rule": "better"}})
+    lite.ok("infer")
+    lite.sql("UPDATE wafers SET failed = CASE WHEN s01 + s02 > 1 THEN 1 ELSE 0 END")
+    came = [*wafers(LAST + 1, 400, True), *wafers(LAST + 401, 20, False)]
+    lite.add([{**row, "measured_at": moment(LAST + 12 * place)} for place, row in enumerate(came, 1)])  # 35 days
+    done = lite.ok("run", "--as-of", "2100-01-01")
+    assert "promoted" in done["retrain"], done
+    assert (done["left_to_training"], done["scored"]) == (400, 20)
+    assert lite.counts()[-1] == 0
+    assert "left_to_training" not in lite.ok("run", "--as-of", "2100-01-02")
+
+
 def test_a_deleted_source_row_is_counted_and_not_requeued(scored: Job) -> None:
     scored.sql(f"DELETE FROM wafers WHERE wafer IN ({BAD[0]}, {FIRST})")
     found = scored.ok("audit", "--full", "--json")
