@@ -85,6 +85,19 @@ def test_a_column_that_knows_the_outcome_for_a_while_is_found_and_named() -> Non
     assert abs(found.first // EACH - 40) <= 3
 
 
+def test_rows_are_learned_from_without_the_values_of_a_column_that_knows_the_outcome_but_judge_nobody() -> None:
+    values = VALUES.copy()
+    values[BAD, 2] = OUTCOME[BAD] * 3.0
+    built = fitted(OUTCOME, values, judged_from=BAD.start)
+    assert built.metrics["rows"] == ROWS
+    assert built.forward is not None
+    [found] = built.suspect_periods
+    assert set(built.forward.rows.tolist()).isdisjoint(range(found.first, found.last + 1))
+    assert len(built.forward.rows) > 100
+    clean = fitted(OUTCOME)
+    assert built.metrics["auc"] == pytest.approx(clean.metrics["auc"], abs=0.02)
+
+
 def test_the_column_that_usually_tells_most_is_found_to_know_the_outcome_to_the_row() -> None:
     values, leak = VALUES.copy(), slice(40 * EACH + 20, 50 * EACH + 20)
     outcome = values[:, 0] + 0.7 * values[:, 1] + 0.7 * np.random.default_rng(3).normal(size=ROWS) > 0.8

@@ -152,4 +152,6 @@ def _set_aside(card: Card) -> Iterator[str]:
             PeriodFault.COLUMN_KNOWS: f"column {each['column']} tells the outcome by itself, as if written after it",
             PeriodFault.SCALE_CHANGED: f"column {each['column']} was on another scale than before and after",
         }[PeriodFault(each["fault"])]
-        yield f"{each['rows']:,} labelled rows of {each['from'][:10]} to {each['to'][:10]} were set aside: {why}."
+        rows = f"{each['rows']:,} labelled rows of {each['from'][:10]} to {each['to'][:10]}"
+        what = rows if each["column"] is None else f"The values of {each['column']} in {rows}"
+        yield f"{what} were set aside: {why}."

@@ -5,7 +5,7 @@ over is then fitted in the same way on all of them.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +26,7 @@ from rowcast.fit.folds import FOLDS
 from rowcast.fit.forward import ForwardPredictions, predict_forward
 from rowcast.fit.leakage import find_suspects
 from rowcast.fit.out_of_fold import OutOfFold
-from rowcast.fit.periods import SuspectPeriod, find_others, replace_rows
+from rowcast.fit.periods import SuspectPeriod, blank, find_others
 from rowcast.fit.quality import measure_quality
 from rowcast.fit.selection import AVERAGE, Selection, add_average, select_candidate
 from rowcast.fit.sharing import fit_candidate, share_fits
@@ -73,7 +73,7 @@ class FitResult:
     features_ranked: list[tuple[str, float]]  # most important first
     contributions: Floats | None  # (k, f) of some of the training rows; None where the estimator tells none
     forward: ForwardPredictions | None = None  # of the rows from `judged_from` on, where there is enough before them
-    suspect_periods: tuple[SuspectPeriod, ...] = ()  # whose rows were set aside
+    suspect_periods: tuple[SuspectPeriod, ...] = ()  # whose rows, or values of a column, were set aside
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,20 @@ def fit_challenger(
     _check_enough(training.target, model)
     tried = _list_candidates(training.target, model, seed)
     suspects = find_changed_scales(training)
-    learned = find_others(suspects, len(given.target))
-    training = _take_enough(given, learned, model) if suspects else given
+    learned = np.arange(len(given.target))
+    training = replace(given, matrix=blank(given.matrix, suspects)) if suspects else given
     scores, place = predict_out_of_fold(training, tried[: limit.most], model, seed, limit.spent)
     tried = tried[: len(scores.raw)]
     if more_suspects := find_suspect_periods(training, scores, place):
-        suspects = (*suspects, *(replace_rows(each, learned) for each in more_suspects))
-        learned = find_others(suspects, len(given.target))
-        training = _take_enough(given, learned, model)
+        suspects = (*suspects, *more_suspects)
+        learned = find_others([each for each in suspects if each.column is None], len(given.target))
+        training = replace(given, matrix=blank(given.matrix, suspects)).take(learned)
+        _check_enough(training.target, model)
         scores, place = predict_out_of_fold(training, tried, model, seed, lambda: 0.0)
     rows, later = predict_gate_rows(training, tried, model, seed)
+    # The champion saw the values that are left out: where there are such, the two cannot be compared.
+    compared = np.isin(learned[rows], find_others(suspects, len(given.target)))
+    rows, later = rows[compared], {name: raw[compared] for name, raw in later.items()}
     before = scores.take(place < (training.judged_from or 0))
     forward = predict_forward(before, later, learned[rows], select_candidate, task)
     alone, scores = scores, add_average(scores)
@@ -171,13 +175,6 @@ def _compare_with_larger(
     return measure_price(small, others, task)
 
 
-def _take_enough(training: TrainingData, rows: npt.NDArray[np.int64], model: config.Model) -> TrainingData:
-    """The rows that are learned from. Raise TrainingError where they do not allow a model."""
-    taken = training.take(rows)
-    _check_enough(taken.target, model)
-    return taken
-
-
 def find_latest(time: npt.NDArray[np.int64], window: timedelta | None) -> slice:
     """Return which rows (n,), in time order, a version is fitted on: those no older than the window."""
     if window is None or not len(time):
@@ -186,7 +183,7 @@ def find_latest(time: npt.NDArray[np.int64], window: timedelta | None) -> slice:
 
 
 def _describe(period: SuspectPeriod, training: TrainingData) -> dict[str, Any]:
-    """What is kept of a period whose rows are not learned from."""
+    """What is kept of a period whose rows, or values of a column, are not learned from."""
     ends = [
         (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(training.time[place]))).isoformat()
         for place in (period.first, period.last)

@@ -1,11 +1,12 @@
-"""Periods of the training rows that are not to be learned from, and how far they reach."""
+"""Periods of the training rows of which rows, or values of one column, are not learned from, and how far they reach."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from rowcast.models.matrix import Matrix
 from rowcast.store.records import PeriodFault
 
 Bools = npt.NDArray[np.bool_]
@@ -16,27 +17,31 @@ _STRETCH, _BREAK = 20, 3  # rows, and how many of them otherwise end a period
 
 @dataclass(frozen=True)
 class SuspectPeriod:
-    """Training rows in time order that are not to be learned from."""
+    """Training rows in time order that are not to be learned from: their labels, or their values of one column."""
 
     first: int  # place among the training rows
     last: int
     fault: PeriodFault
     auc: float | None  # in the period, of the models from before, or of the column; None where it does not tell
     usual_auc: float | None  # the median of the periods
-    column: str | None = None
+    column: str | None = None  # whose values are not to be learned from; None: the rows are not
 
 
 def find_others(suspects: Sequence[SuspectPeriod], rows: int) -> Places:
-    """Return the places of the training rows that are in no suspect period."""
+    """Return the places of the training rows that are in none of these periods."""
     good = np.ones(rows, dtype=bool)
     for each in suspects:
         good[each.first : each.last + 1] = False
     return np.flatnonzero(good)
 
 
-def replace_rows(period: SuspectPeriod, rows: Places) -> SuspectPeriod:
-    """Return a period of chosen `rows` with its places among all."""
-    return replace(period, first=int(rows[period.first]), last=int(rows[period.last]))
+def blank(matrix: Matrix, suspects: Sequence[SuspectPeriod]) -> Matrix:
+    """Return a matrix without the values of the columns that are suspect, each in its period."""
+    values = matrix.values.copy()
+    for each in suspects:
+        if each.column is not None:
+            values[each.first : each.last + 1, matrix.names.index(each.column)] = np.nan
+    return Matrix(values, matrix.names, matrix.categories)
 
 
 def list_runs(holds: Bools) -> Iterator[tuple[int, int]]:

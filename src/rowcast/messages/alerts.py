@@ -151,8 +151,12 @@ def _describe_set_aside(event: RowsSetAside) -> tuple[str, str, str, str]:
         case PeriodFault.SCALE_CHANGED:
             why = f"hold values of '{event.column}' on another scale than the rows before and after"
             hint = "did its unit change for a while? Mend the source: the next 'rowcast retrain' looks again"
-    what = f"{rows} {why}. v{event.version} was trained and judged without them."
-    return f"rows of {when} were set aside", what, hint, f"models show {event.version}"
+    if event.column is None:
+        what, title = f"{rows} {why}. v{event.version} was trained and judged without them.", f"rows of {when}"
+    else:
+        what = f"{rows} {why}. v{event.version} was trained without these values, and judged without these rows."
+        title = f"values of '{event.column}' of {when}"
+    return f"{title} were set aside", what, hint, f"models show {event.version}"
 
 
 def _as_sentence(text: str) -> str:

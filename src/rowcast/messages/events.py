@@ -219,7 +219,7 @@ class RowsChanged:
 
 @dataclass(frozen=True)
 class RowsSetAside:
-    """Labelled rows of a period contradict all others, or hold a column on another scale: not learned from."""
+    """Labelled rows of a period contradict all others, or a column of theirs does: not learned from."""
 
     fault: PeriodFault
     column: str | None  # that knows the outcome, or whose scale changed
@@ -228,7 +228,7 @@ class RowsSetAside:
     end: datetime
     auc: float | None  # in the period; None where it does not tell
     usual_auc: float | None
-    version: int  # that was trained without them
+    version: int  # that was trained without them, or without these values
     at: datetime
     run_id: int
 

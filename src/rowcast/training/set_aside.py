@@ -1,4 +1,4 @@
-"""What a person should know of periods whose rows were not learned from."""
+"""What a person should know of periods whose rows, or values of a column, were not learned from."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from rowcast.store.records import PeriodFault
 
 
 def list_set_aside(run: Run, version: int) -> list[RowsSetAside]:
-    """Return an event for each period that a version was trained without."""
+    """Return an event for each period of which a version was trained without rows, or without values."""
     periods = run.job.registry.version(version).metrics.get("set_aside") or []
     return [
         RowsSetAside(

@@ -243,7 +243,7 @@ def _build(run: Run, about: StepReport) -> None:
         )
     built = replace(built, model=with_past(run, built.model))
     for period in built.metrics.get("set_aside", []):
-        log.warning("labelled rows that contradict all others are not learned from", **period)
+        log.warning("labelled rows, or their values of a column, are not learned from", **period)
     save_forward(run.work, trains.column(CHECKED), serves_gate, built)
     last = run.work.rows(SAVED["data-fetch"]).rows
     if is_refit:
