@@ -1,8 +1,8 @@
 """Calls by which people and other systems hear of a job."""
 
-import getpass
 from typing import TYPE_CHECKING
 
+from rowcast.account import name_account
 from rowcast.api.connections import Connections
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Alerting(Connections):
             Where the alert is over, or has changed.
         """
         with self.connection() as job:
-            return job.alerts.acknowledge(alert_id, by=by or getpass.getuser(), note=note)
+            return job.alerts.acknowledge(alert_id, by=by or name_account(), note=note)
 
     def notify(self) -> "DeliveryResult":
         """Deliver the alerts that wait, also those whose delivery failed a short while ago, as `rowcast notify`.

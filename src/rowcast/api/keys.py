@@ -1,9 +1,9 @@
 """Calls about the keys of the HTTP service."""
 
-import getpass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rowcast.account import name_account
 from rowcast.api.connections import Connections
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Keys(Connections):
             raise UsageError("a key must be worth something for longer than 0", hint="give it 90 days, or None")
         with self.connection() as job:
             until = None if expires is None else job.store.now() + expires
-            given = {"by": by or getpass.getuser(), "expires_at": until, "per_second": per_second}
+            given = {"by": by or name_account(), "expires_at": until, "per_second": per_second}
             return job.api_keys.create(name, KeyScope(scope), **given)  # type: ignore[arg-type]
 
     def keys(self) -> "tuple[ApiKey, ...]":
@@ -62,4 +62,4 @@ class Keys(Connections):
         A running service takes them no longer within seconds.
         """
         with self.connection() as job:
-            return job.api_keys.revoke(which, by=by or getpass.getuser())
+            return job.api_keys.revoke(which, by=by or name_account())

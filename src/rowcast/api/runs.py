@@ -1,12 +1,12 @@
 """Calls that run pipelines, and those by which a person decides which version serves."""
 
-import getpass
 import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rowcast.account import name_account
 from rowcast.api.connections import Connections
 from rowcast.api.moments import Moment, to_text
 
@@ -156,7 +156,7 @@ class Runs(Connections):
 
         with _running:
             watch = progress or pipeline.ignore_progress
-            return retention.forget(self.settings, str(to_text(before)), by or getpass.getuser(), watch)
+            return retention.forget(self.settings, str(to_text(before)), by or name_account(), watch)
 
     def preview_forget(self, *, before: Moment) -> "Forgotten":
         """Return what `forget` would delete, and delete nothing."""
@@ -189,7 +189,7 @@ class Runs(Connections):
         from rowcast import promotion
 
         with _running:
-            made = promotion.promote(self.settings, version, by=by or getpass.getuser(), reason=reason)
+            made = promotion.promote(self.settings, version, by=by or name_account(), reason=reason)
             self._mirror()
             return made
 
@@ -209,7 +209,7 @@ class Runs(Connections):
         from rowcast import promotion
 
         with _running:
-            made = promotion.rollback(self.settings, by=by or getpass.getuser(), reason=reason)
+            made = promotion.rollback(self.settings, by=by or name_account(), reason=reason)
             self._mirror()
             return made
 

@@ -1,6 +1,5 @@
 """The HTTP service and the dashboard: serve, dashboard."""
 
-import getpass
 import os
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from rowcast import logs, report
+from rowcast.account import name_account
 from rowcast.cli.app import Level, app
 from rowcast.config import DEFAULT_PATH, Settings, load
 from rowcast.errors import UsageError
@@ -80,7 +80,7 @@ def dashboard(
     settings, sessions = _load(configs, log_level), Sessions()
 
     def announce(url: str) -> None:
-        link = f"{url}{ROOT}/login/{sessions.make_link(Person(getpass.getuser(), KeyScope.OPERATE))}"
+        link = f"{url}{ROOT}/login/{sessions.make_link(Person(name_account(), KeyScope.OPERATE))}"
         report.show(f"open {link}", flush=True)
         if sys.stdout.isatty() if open_browser is None else open_browser:
             threading.Thread(target=webbrowser.open, args=[link], daemon=True).start()  # some wait for their end
