@@ -70,8 +70,10 @@ def test_a_unit_that_is_wrong_up_to_the_newest_label_shows_in_the_rows_that_wait
     found = settings(database, tmp_path)
     found = config.load(found.path, source={**found.source.model_dump(exclude_defaults=True), "exclude": ["truth"]})
     rows, [alert] = retrain(found, now)
-    assert rows == wrong[0]
-    assert "hold values of 's2' on another scale than the rows before and after" in alert.what
+    assert rows == wrong[1]  # learned from without the values of s2
+    assert alert.title.startswith("values of 's2' of 2026-0")
+    assert "on another scale than the rows before and after" in alert.what
+    assert "was trained without these values, and judged without these rows" in alert.what
     database.run(f"UPDATE t SET s2 = 1000 * s2 WHERE id >= {wrong[1]}")  # it stays so
     rows, standing = retrain(found, now + 1)
     assert (rows, standing) == (wrong[1], [])
