@@ -35,6 +35,8 @@ CALENDAR: dict[str, Column] = {
 OTHERS: dict[str, Callable[[np.random.Generator, np.ndarray], np.ndarray]] = {
     "noise": lambda random, days: random.standard_normal(len(days)),
     "constant": lambda random, days: np.ones(len(days)),
+    "constant but for one": lambda random, days: np.where(np.arange(len(days)) == len(days) // 2, 5, 70),
+    "mostly missing": lambda random, days: np.where(random.random(len(days)) < 0.02, random.integers(0, 3), np.nan),
     "rare flag": lambda random, days: random.random(len(days)) < 0.02,
     "tool": lambda random, days: random.integers(0, 3, len(days)),
     "recipe": lambda random, days: days > 50,

@@ -17,8 +17,9 @@ _MINUTE = 60_000_000  # microseconds
 _GRAINS = (15 * _MINUTE, 60 * _MINUTE)  # rows as close are of the same time
 _DAY, _WEEK = 24 * 60 * _MINUTE, 7 * 24 * 60 * _MINUTE
 _OTHERS = (_DAY // 2, *(days * _DAY for days in range(1, 7)))  # lags at which what the week makes differs now and then
-_PAIRS = 100  # of rows a week apart, at least
+_PAIRS = 100  # of values a week apart, at least
 _EXPLAINED = 0.85  # of what is not alike anyway: summer time, and dates in other zones, take some away
+_CHANGES = 0.05  # of the values, at least, that are not alike anyway: what hardly ever changes is a setting
 _ROWS = 5_000  # that are held against the date
 _FEWEST = 3  # values: two may change with a month by chance
 _CLOCK = 0.99999  # squared correlation with time
@@ -39,20 +40,20 @@ def _repeats_weekly(values: npt.NDArray[np.float32], when: Whole) -> npt.NDArray
     found = np.zeros(values.shape[1], bool)
     for grain in _GRAINS:
         of_week, pairs = _agreement(values, when // grain, _WEEK // grain)
-        if pairs >= _PAIRS:
-            others = [_agreement(values, when // grain, lag // grain)[0] for lag in _OTHERS]
-            found |= _explains(of_week, np.min(others, axis=0))
+        at_others = [_agreement(values, when // grain, lag // grain) for lag in _OTHERS]
+        others = [np.where(known > 0, share, 1) for share, known in at_others]
+        found |= _explains(of_week, np.min(others, axis=0)) & (pairs >= _PAIRS)
     return found
 
 
-def _agreement(values: npt.NDArray[np.float32], slot: Whole, lag: int) -> tuple[Floats, int]:
-    """Share of the rows whose values are those of a row so many slots before, by column; and how many such rows."""
+def _agreement(values: npt.NDArray[np.float32], slot: Whole, lag: int) -> tuple[Floats, Whole]:
+    """Share of the values that are those of a row so many slots before, by column; and how many are compared."""
     before = np.searchsorted(slot, slot - lag, "right") - 1
     now = np.flatnonzero((before >= 0) & (slot[before] == slot - lag))
-    if not len(now):
-        return np.ones(values.shape[1]), 0
     now = now[:: max(len(now) // _ROWS, 1)]
-    return (values[now] == values[before[now]]).mean(axis=0), len(now)
+    one, other = values[now], values[before[now]]
+    known = (~np.isnan(one) & ~np.isnan(other)).sum(axis=0)
+    return (one == other).sum(axis=0) / np.maximum(known, 1), known
 
 
 def _is_date(values: Floats, when: Whole) -> npt.NDArray[np.bool_]:
@@ -105,4 +106,4 @@ def _commonest(values: Floats) -> float:
 
 def _explains(share: Floats | float, anyway: Floats | float) -> npt.NDArray[np.bool_]:
     """Whether what is alike goes so far beyond what is alike anyway."""
-    return np.asarray(np.subtract(share, anyway) > _EXPLAINED * np.maximum(np.subtract(1, anyway), 1e-3))
+    return np.asarray(np.subtract(share, anyway) > _EXPLAINED * np.maximum(np.subtract(1, anyway), _CHANGES))
