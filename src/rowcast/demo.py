@@ -345,6 +345,9 @@ every = "7d"
 
 [monitor]
 group_by = "tool"            # a chart for each tool, and a drift says which tool drifts
+
+[notify]
+values = true                # messages may quote values of rows, such as which tool it is: these rows are no secret
 """
 
 _FEATURES_TOML = """

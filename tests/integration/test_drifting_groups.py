@@ -17,7 +17,9 @@ TOOLS = ("A", "B", "C", None)
 
 
 def finding(column: str, kind: str = "location", *, rises: bool = True, category: str | None = None) -> Finding:
-    was, now = (5.0, 6.0) if rises else (6.0, 5.0)
+    was, now = (5.0, 5.75) if rises else (6.0, 5.0)
+    if kind in ("missing", "category"):
+        was, now = 0.0, 0.25
     return Finding(Series(kind, column, category), "7", SHIFT, was, now, 1.0, 3.0, 1.0)  # type: ignore[arg-type]
 
 
@@ -87,16 +89,24 @@ def changes(*moved: float, rows: int = 10) -> list[GroupChange]:
         ((2, 3, 2, 0, 0), ()),  # more than half
         ((1, 1.2, 0.9, 3, 1), ()),  # one more than the others, which moved as well
         ((3,), ()),  # there is just one
-        ((-3, 0, 0), ()),  # the other way
         ((), ()),
     ],
 )
 def test_groups_are_named_where_the_others_hardly_moved(moved: tuple[float, ...], named: tuple[str, ...]) -> None:
-    assert choose(changes(*moved), rises=True) == named
+    assert choose(changes(*moved), sum(moved) / max(1, len(moved))) == named
 
 
 def test_a_large_group_is_not_named_for_its_size() -> None:
-    assert choose([GroupChange("large", 900, 5, 6), *changes(1, 1, 1)], rises=True) == ()
+    assert choose([GroupChange("large", 900, 5, 6), *changes(1, 1, 1)], 1.0) == ()
+
+
+def test_the_other_way_none_is_named() -> None:
+    assert choose(changes(-3, 0, 0, 0), 0.75) == ()
+
+
+def test_none_is_named_where_the_shift_is_older_than_the_rows_before() -> None:
+    """All had moved by then: what is left of a difference is chance."""
+    assert choose(changes(0.4, 0, 0, 0), 1.0) == ()
 
 
 def test_groups_are_named_only_where_values_are_allowed() -> None:

@@ -39,15 +39,21 @@ def find_groups(source: Source, by: Column, one: monitor.Finding, until: datetim
     if figure is None or source.time is None:
         return None
     changes = _measure(source, by, figure, (one.since_at, until))
-    named = choose(changes, rises=one.now > one.was)
+    named = choose(changes, one.now - one.was)
     return monitor.Concentration(by.name, named, len(changes)) if named else None
 
 
-def choose(changes: Sequence[GroupChange], *, rises: bool) -> tuple[str, ...]:
-    """Return at most three groups that moved while the others hardly did; none where that is not so."""
-    sign = 1.0 if rises else -1.0
+def choose(changes: Sequence[GroupChange], shift: float) -> tuple[str, ...]:
+    """Return at most three groups that moved while the others hardly did; none where that is not so.
+
+    None either where the groups together moved less than half as far as the shift that is asked about: then it is older
+    than the rows before, or one of the groups' shares in all rows.
+    """
+    sign = 1.0 if shift > 0 else -1.0
     ranked = sorted(changes, key=lambda each: -sign * (each.now - each.was))
-    whole = sum(sign * (each.now - each.was) * each.rows for each in ranked)
+    if not ranked or sign * _mean(ranked) < abs(shift) / 2:
+        return ()
+    whole = sign * _mean(ranked) * sum(each.rows for each in ranked)
     for count in range(1, min(_NAMED, len(ranked) // 2) + 1):
         moved = [sign * _mean(part) for part in (ranked[:count], ranked[count:])]
         part = moved[0] * sum(each.rows for each in ranked[:count])
