@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -248,26 +247,25 @@ def _train(job: Job, result: Result, now: datetime, *, forced: bool) -> None:
     log.info("retraining", reason=reason)
     before = job.retry(job.ledger.state).scope
     _train_or_go_on(job, result, now, set(), forced)
-    _count_left(job, result, now, before)
+    _count_left(job, result, before)
 
 
-def _count_left(job: Job, result: Result, now: datetime, before: Scope) -> None:
+def _count_left(job: Job, result: Result, before: Scope) -> None:
     """Count rows that waited to be scored, and are left to training since the new champion could learn from them."""
     made = result.decision
     if made is None or not made.outcome.changes_champion or not before.is_fixed:
         return
     try:
-        scopes = (before, job.retry(job.ledger.state).scope)
-        waited, waiting = (job.retry(partial(job.pending.count_waiting, each, now)).pending for each in scopes)
+        moved = job.retry(lambda: job.pending.count_moved(before, job.ledger.state().scope))
     except Exception as error:
         go_on_after(result, error, "rows that are left to training could not be counted")
         return
-    result.left_to_training = max(0, waited - waiting)
-    if result.left_to_training:
+    result.left_to_training = moved.left
+    if moved.left:
         hint = (
             "their labels are known, and the new version could learn from them: 'rowcast infer' first scores such rows"
         )
-        log.info("rows that waited are left to training", rows=result.left_to_training, hint=hint)
+        log.info("rows that waited are left to training", rows=moved.left, hint=hint)
 
 
 def _evaluate_shadow(job: Job, result: Result, now: datetime, *, training: bool) -> None:

@@ -1,5 +1,6 @@
 """A drift that is confined to few groups of rows, one tool for example, says which."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,16 @@ def test_the_group_that_moved_is_named(source: Source, one: Finding, groups: tup
 )
 def test_none_is_where_all_moved_or_nothing_can_be_compared(source: Source, one: Finding) -> None:
     assert find_groups(source, source.relation["tool"], one, UNTIL) is None
+
+
+@pytest.mark.parametrize(("column", "value", "missing"), [("gone", "-9999", -9999.0), ("recipe", "'N/A '", "N/A")])
+def test_what_the_config_says_is_not_measured_counts_as_missing(
+    database: Place, source: Source, column: str, value: str, missing: float | str
+) -> None:
+    database.run(f"UPDATE wafers SET {column} = {value} WHERE tool = 'A' AND id >= 160")
+    reading = source.settings.model_copy(update={"missing": [missing]})
+    within = find_groups(replace(source, settings=reading), source.relation["tool"], finding(column, "missing"), UNTIL)
+    assert within == Concentration("tool", ("A",), 4)
 
 
 def test_where_nearly_every_row_has_a_group_of_its_own_none_is_named(source: Source) -> None:

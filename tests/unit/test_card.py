@@ -25,6 +25,7 @@ from rowcast.card.text import as_dict, summary
 from rowcast.drawing.document import style
 from rowcast.drawing.markup import element, escape
 from rowcast.fit.selection import AVERAGE
+from rowcast.store.records import PeriodFault
 
 CARDS = of_every_kind()
 
@@ -415,3 +416,19 @@ def test_why_a_candidate_was_taken_is_told_with_the_tables_own_figures(
     assert all(table[name] == figure for name, figure in told)
     contradicted = {"least": one < other, "simplest": one < other, "average": mean > other or mean > one}[rule]
     assert ("their order can differ" in sentence) == contradicted
+
+
+@pytest.mark.parametrize(
+    ("fault", "column", "said"),
+    [
+        (
+            PeriodFault.LABELS_CONSTANT,
+            None,
+            "500 labelled rows of 2026-03-01 to 2026-03-31 were set aside: they hold one",
+        ),
+        (PeriodFault.SCALE_CHANGED, "s1", "The values of s1 in 500 labelled rows of 2026-03-01 to 2026-03-31 were set"),
+    ],
+)
+def test_rows_or_values_that_were_not_learned_from_are_named(fault: PeriodFault, column: str | None, said: str) -> None:
+    period = {"fault": fault, "column": column, "rows": 500, "from": "2026-03-01T00:00:00", "to": "2026-03-31T00:00:00"}
+    assert any(each.startswith(said) for each in list_caveats(card({**binary(), "set_aside": [period]})))

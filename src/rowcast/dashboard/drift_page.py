@@ -37,11 +37,10 @@ def _drifts(found: DriftReport) -> list[Markup]:
     if not found.series:
         return [element("p", "Nothing is counted yet.")]
     shifted = len(found.shifted)
-    parts = [element("p", f"{words.count(shifted, 'figure has', 'figures have')} shifted, the largest first.")]
+    parts = [element("p", "No figure of any column has shifted beyond what is usual.")]
     if shifted:
-        parts = [*parts, drift_table(found.job, found.shifted[:_MOST])]
-    else:
-        parts = [element("p", "No figure of any column has shifted beyond what is usual.")]
+        said = f"{words.count(shifted, 'figure has', 'figures have')} shifted, the largest first."
+        parts = [element("p", said), drift_table(found.job, found.shifted[:_MOST])]
     rest = [state for state in found.series if state.since is None][:_MOST]
     if rest:
         parts.append(fold(f"Those that have not, {len(rest):,} of {len(found.series) - shifted:,}",

@@ -135,7 +135,7 @@ class Frame:
 
     @cached_property
     def series(self) -> tuple[Series, ...]:
-        """Of the columns and the score: locations, scales, then shares."""
+        """Return the series of the columns and of the score: locations, scales, then shares."""
         named = [Series(kind, column) for kind, column, _ in (*self._locations, *self._scales)]
         return (*named, *(series for series, _, _ in self._shares))
 

@@ -60,13 +60,15 @@ def read_undecided(scorer: Scorer, request: ScoringRequest, batch: Batch) -> Bat
     staged = _Staged(scorer, batch, 0 if profiler is None else len(profiler.edges.columns))
     staged.fill(request)
     staged.leave_flagged(predict.MOST_EXPLAINED)
-    undecided, left = staged.undecided(), staged.count()
+    undecided, left = staged.select_undecided(), staged.count_undecided()
     fetched, shadows = shadow.read_rows(
         lambda chosen: job.pending.read_these(undecided, batch.keys, chosen, left),
         columns_needed(job, model),
         scorer.shadows.load([version for version in request.shadows if version != batch.model_version]),
     )
-    return BatchRows(fetched, shadows, staged=staged.read() if staged.decided else None, hashed_by=RowHash.SHA256)
+    return BatchRows(
+        fetched, shadows, staged=staged.read_decided() if staged.decided else None, hashed_by=RowHash.SHA256
+    )
 
 
 class _Staged:
@@ -143,12 +145,12 @@ class _Staged:
         these = sa.exists(sa.select(sa.literal(1)).select_from(chosen).where(same))
         self.job.store.execute(table.update().where(these).values({KEPT: sa.literal_column("0")}))
 
-    def undecided(self) -> sa.FromClause:
+    def select_undecided(self) -> sa.FromClause:
         """Return the keys of the rows that are to be read."""
         key = [self.table.c[name] for name in self._key]
         return sa.select(*key).where(self.table.c[KEPT] == 0).subquery("undecided")
 
-    def count(self) -> int:
+    def count_undecided(self) -> int:
         """Count the rows that are `decided`, and return how many are not."""
         decided = sa.cast(sa.func.coalesce(sa.func.sum(self.table.c[KEPT]), 0), sa.BigInteger)
         figures: list[sa.ColumnElement[Any]] = [sa.func.count().label("n"), decided.label("decided")]
@@ -156,8 +158,8 @@ class _Staged:
         self.decided = int(row["decided"])
         return int(row["n"]) - self.decided
 
-    def read(self) -> ScoredRows:
-        """Return the others, as they are published."""
+    def read_decided(self) -> ScoredRows:
+        """Return the rows that are decided, as they are published."""
         store, source, table = self.job.store, self.job.source, self.table
         threshold = sa.literal(self.scorer.model(self.batch.model_version).threshold, sa.Double)
         stored: dict[str, sa.ColumnElement[Any]] = {name: table.c[name] for name in self._key}

@@ -74,16 +74,26 @@ def _figure(source: Source, one: monitor.Finding) -> sa.ColumnElement[Any] | Non
     if name is None or name not in source.relation.names:
         return None
     column = source.relation[name]
-    [value] = source.values([column])
+    value = _read_known(source, column)
     if kind == "missing":
         return sa.case((value.is_(None), 1.0), else_=0.0)
     if kind == "location" and column.kind == "number":
-        number = source.db.sql.number(column)
-        missing = [number == each for each in source.settings.reading.numbers]
-        return sa.case((sa.or_(*missing), sa.null()), else_=number) if missing else number
+        return value
     if kind == "category" and one.series.category is not None:
         return sa.case((value == one.series.category, 1.0), else_=0.0)
     return None
+
+
+def _read_known(source: Source, column: Column) -> sa.ColumnElement[Any]:
+    """A value as it is read, NULL where the config says that it means "not measured"."""
+    reading = source.settings.reading
+    if column.kind == "number":
+        value = source.db.sql.number(column)
+        absent = [value == each for each in reading.numbers]
+    else:
+        [value] = source.values([column])
+        absent = [sa.func.trim(value) == each for each in sorted(reading.texts)] if column.kind == "category" else []
+    return sa.case((sa.or_(*absent), sa.null()), else_=value) if absent else value
 
 
 def _measure(

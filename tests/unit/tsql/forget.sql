@@ -1,15 +1,27 @@
+SELECT [wafers_prediction].[batch_id], COUNT_BIG(*) AS [n] 
+FROM [rowcast].[wafers_prediction] 
+WHERE [wafers_prediction].[batch_id] IN (SELECT [batch].[batch_id] 
+FROM [rowcast].[batch] 
+WHERE [batch].[job] = ? AND [batch].[status] = ? AND [batch].[finished_at] < ? AND ([batch].[run_id] NOT IN (SELECT [run].[run_id] 
+FROM [rowcast].[run] 
+WHERE [run].[job] = ? AND [run].[status] = ?))) GROUP BY [wafers_prediction].[batch_id]
+-- 'wafers', 'published', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'wafers', 'running';
+
+SELECT [wafers_quarantine].[batch_id], COUNT_BIG(*) AS [n] 
+FROM [rowcast].[wafers_quarantine] 
+WHERE [wafers_quarantine].[batch_id] IN (SELECT [batch].[batch_id] 
+FROM [rowcast].[batch] 
+WHERE [batch].[job] = ? AND [batch].[status] = ? AND [batch].[finished_at] < ? AND ([batch].[run_id] NOT IN (SELECT [run].[run_id] 
+FROM [rowcast].[run] 
+WHERE [run].[job] = ? AND [run].[status] = ?))) GROUP BY [wafers_quarantine].[batch_id]
+-- 'wafers', 'published', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'wafers', 'running';
+
 SELECT [batch].[batch_id] 
 FROM [rowcast].[batch] 
 WHERE [batch].[job] = ? AND [batch].[status] = ? AND [batch].[finished_at] < ? AND ([batch].[run_id] NOT IN (SELECT [run].[run_id] 
 FROM [rowcast].[run] 
 WHERE [run].[job] = ? AND [run].[status] = ?)) ORDER BY [batch].[batch_id]
 -- 'wafers', 'published', datetime.datetime(2026, 5, 1, 6, 0, tzinfo=datetime.timezone.utc), 'wafers', 'running';
-
-SELECT [wafers_prediction].[batch_id], COUNT_BIG(*) AS [n] 
-FROM [rowcast].[wafers_prediction] GROUP BY [wafers_prediction].[batch_id];
-
-SELECT [wafers_quarantine].[batch_id], COUNT_BIG(*) AS [n] 
-FROM [rowcast].[wafers_quarantine] GROUP BY [wafers_quarantine].[batch_id];
 
 BEGIN TRANSACTION;
 

@@ -20,15 +20,12 @@ class Forgetting(Planning):
         running = sa.select(run.c.run_id).where(run.c.job == self.job, run.c.status == RunStatus.RUNNING)
         published = sa.and_(batch.c.job == self.job, batch.c.status == BatchStatus.PUBLISHED)
         old = sa.and_(published, batch.c.finished_at < before, batch.c.run_id.not_in(running))
-        found = self.db.rows(sa.select(batch.c.batch_id).where(old).order_by(batch.c.batch_id))
-        ids = [row["batch_id"] for row in found]
+        asked = sa.select(batch.c.batch_id).where(old)
         # Not as they were published: some may have been scored again or set aside again by a later batch.
-        scored, quarantined = (self._count_by_batch(table) for table in (self.own.prediction, self.own.quarantine))
+        own = (self.own.prediction, self.own.quarantine)
+        scored, quarantined = (self._count_by_batch(table, table.c.batch_id.in_(asked)) for table in own)
+        ids = [row["batch_id"] for row in self.db.rows(asked.order_by(batch.c.batch_id))]
         return [OldBatch(each, scored.get(each, 0), quarantined.get(each, 0)) for each in ids]
-
-    def _count_by_batch(self, table: sa.Table) -> dict[int, int]:
-        counted = sa.select(table.c.batch_id, sa.func.count().label("n")).group_by(table.c.batch_id)
-        return {row["batch_id"]: row["n"] for row in self.db.rows(counted)}
 
     def forget_batches(self, batch_ids: Sequence[int], run_id: int) -> ForgottenRows:
         """Delete the results of published batches in one transaction, and return how many there were.
@@ -44,7 +41,7 @@ class Forgetting(Planning):
                 return ForgottenRows()
             for table in (own.prediction, own.quarantine):
                 self._keep_keys(table, ids)
-            kept = self._count_kept(ids)
+            kept = self._count_by_batch(own.forgotten, own.forgotten.c.batch_id.in_(ids))
             counts = {table.name: self._delete(table, ids) for table in (own.prediction, own.quarantine, own.shadow)}
             for table in (own.history, self.tables.profile, self.tables.shadow_batch):
                 self._delete(table, ids)
@@ -67,10 +64,9 @@ class Forgetting(Planning):
         kept = sa.select(*[table.c[name] for name in names]).where(table.c.batch_id.in_(ids))
         self.db.execute(forgotten.insert().from_select(names, kept))
 
-    def _count_kept(self, ids: Sequence[int]) -> dict[int, int]:
-        forgotten = self.own.forgotten
-        counted = sa.select(forgotten.c.batch_id, sa.func.count().label("n")).where(forgotten.c.batch_id.in_(ids))
-        return {row["batch_id"]: row["n"] for row in self.db.rows(counted.group_by(forgotten.c.batch_id))}
+    def _count_by_batch(self, table: sa.Table, theirs: sa.ColumnElement[bool]) -> dict[int, int]:
+        counted = sa.select(table.c.batch_id, sa.func.count().label("n")).where(theirs).group_by(table.c.batch_id)
+        return {row["batch_id"]: row["n"] for row in self.db.rows(counted)}
 
     def _delete(self, table: sa.Table, ids: Sequence[int]) -> int:
         theirs: sa.ColumnElement[Any] = table.c.batch_id.in_(ids)

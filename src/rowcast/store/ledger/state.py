@@ -55,25 +55,14 @@ class State(LedgerPart):
 
     def state(self) -> JobState:
         """Return what the store keeps about the job."""
-        row = self._read()
-        return JobState(self._read_scope(row, row["champion"]), row["complete_to"], row["champion"])
-
-    def scope_under(self, version: int | None) -> Scope:
-        """Return where scoring begins, and what is left out of it while a version serves."""
-        return self._read_scope(self._read(), version)
-
-    def _read(self) -> dict[str, Any]:
         table = self.tables.job
-        [row] = self.db.rows(sa.select(table).where(table.c.job == self.job))
-        return row
-
-    def _read_scope(self, row: dict[str, Any], version: int | None) -> Scope:
+        row = self.db.rows(sa.select(table).where(table.c.job == self.job))[0]
         after = row["scope_after"]
         began = tuple(json.loads(after)) if after is not None else None
         # A job that began before this was kept scores what it would have scored then.
         with_learned = row["with_learned"] is None or bool(row["with_learned"])
-        learned = None if with_learned or version is None else self._learned_by(version)
-        return Scope(row["scope_from"], began, learned, with_learned)
+        learned = None if with_learned or row["champion"] is None else self._learned_by(row["champion"])
+        return JobState(Scope(row["scope_from"], began, learned, with_learned), row["complete_to"], row["champion"])
 
     def _learned_by(self, version: int) -> Learned | None:
         """Return which rows a version could learn from; None where it is not known up to where it was trained."""
