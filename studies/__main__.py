@@ -16,7 +16,19 @@ from scipy.stats import binom, t
 
 from rowcast.gate.bound import Blocks, doubt
 from rowcast.report import table
-from studies import backtests, charts, coverage, estimates, history, monitoring, promises, quality, retraining, timeline
+from studies import (
+    backtests,
+    charts,
+    coverage,
+    estimates,
+    history,
+    monitoring,
+    promises,
+    quality,
+    retraining,
+    skews,
+    timeline,
+)
 from studies.fab import MISSED, Fab, Floats, Year
 from studies.gates import (
     YEARLY,
@@ -231,6 +243,7 @@ STUDIES: dict[str, Callable[[int], None]] = {
     "speed": lambda _: quality.speed(),
     "monitoring": monitoring.study,
     "promises": promises.study,
+    "skews": skews.study,
     "estimates": lambda _: _estimates(),
     "charts": lambda _: charts.study(),
     "retraining": lambda _: _retraining(),

@@ -12,12 +12,13 @@ from rowcast.messages.events import (
     DRIFT_TOPIC,
     GONE_TOPIC,
     OVERDUE_TOPIC,
+    SKEW_TOPIC,
     UNUSABLE_TOPIC,
     Event,
 )
 from rowcast.recorded_run import Result, go_on_after
 from rowcast.scoring import reloaded
-from rowcast.watch import arrivals, cost_alarm, drift
+from rowcast.watch import arrivals, cost_alarm, drift, skew_alarm
 
 _WATCHERS: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]], ...] = (
     (UNUSABLE_TOPIC, arrivals.watch_unusable),
@@ -26,6 +27,7 @@ _WATCHERS: tuple[tuple[str, Callable[[Run, StepReport], Sequence[Event] | None]]
     (CHANGED_TOPIC, reloaded.watch_changed),
     (DRIFT_TOPIC, drift.watch),
     (COST_TOPIC, cost_alarm.watch),
+    (SKEW_TOPIC, skew_alarm.watch),
 )
 _DECIDING = (DRIFT_TOPIC, COST_TOPIC)  # on which a retraining policy may act
 

@@ -3,7 +3,9 @@
 import contextlib
 import http.client
 import json
+import uuid
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +13,8 @@ from asked import Asked
 from conftest import Place
 from jobs import LABELLED, PENDING, SENSORS, Job, wafers
 from test_serve_command import Service
+
+from rowcast.monitor.skew import UNIT
 
 pytest_plugins = ("job_fixtures",)
 
@@ -61,6 +65,49 @@ def test_quality_tells_where_the_batch_read_other_values_than_were_sent(trained:
     assert (found["rows"], found["values_differ"], found["same_version"], found["share"]) == (40, 10, 40, 0.25)
     assert 0 < found["scores_differ"] <= 10
     assert "it read other values in 25 %" in trained.call("quality").out
+
+
+def record_before(job: Job, asked: Asked, rows: list[dict[str, Any]], units: int) -> None:
+    """Record rows as if that had been so many units of time ago."""
+    request = uuid.uuid4().hex
+    assert record(asked, rows, request).status == 200
+    moment = (datetime.now(UTC) - units * UNIT).isoformat(" ", "microseconds").replace("+00:00", "Z")
+    job.stored(f"UPDATE {job.table('wafers_online')} SET online_at = '{moment}' WHERE online_request = '{request}'")
+
+
+def list_skew_alerts(job: Job) -> list[str]:
+    rows = job.stored(f"SELECT state, dedup_key FROM {job.table('alert')} WHERE topic = 'skew' ORDER BY alert_id")
+    assert {row["dedup_key"] for row in rows} <= {"skew"}
+    return [row["state"] for row in rows]
+
+
+def test_a_person_is_told_where_the_batch_reads_other_values_until_it_no_longer_does(
+    trained: Job, asked: Asked
+) -> None:
+    for units in (12, 11, 10):
+        record_before(trained, asked, [{**row, "s01": 0.5} for row in ROWS[:20]], units)
+    trained.ok("infer")
+    assert list_skew_alerts(trained) == ["begins"]
+    status = trained.call("status").out
+    assert "the HTTP service is sent other values than the batch reads" in status
+    trained.ok("infer")
+    assert list_skew_alerts(trained) == ["begins"]
+    for units in (9, 8, 7, 6):
+        record_before(trained, asked, ROWS[:20], units)
+    long_ago = (datetime.now(UTC) - timedelta(days=1)).isoformat(" ", "microseconds").replace("+00:00", "Z")
+    trained.stored(f"UPDATE {trained.table('run')} SET as_of = '{long_ago}'")  # the last look is a day old
+    trained.ok("infer")
+    assert list_skew_alerts(trained) == ["begins", "ended"]
+    trained.audit()
+
+
+def test_few_rows_that_were_corrected_later_are_not_told(trained: Job, asked: Asked) -> None:
+    for units in range(12, 6, -1):
+        record_before(trained, asked, ROWS[:30], units)
+    record_before(trained, asked, [{**row, "s01": 0.5} for row in ROWS[30:40]], 5)
+    trained.ok("infer")
+    assert trained.ok("quality", "--json")["online"]["values_differ"] == 10
+    assert list_skew_alerts(trained) == []
 
 
 def test_hashes_are_made_as_the_engine_of_the_batch_makes_them(make_job: Callable[..., Job]) -> None:

@@ -51,6 +51,7 @@ from rowcast.messages.events import (
     RowsGone,
     RowsOverdue,
     RowsSetAside,
+    RowsSkewed,
     RowsUnusable,
     RunDied,
     RunFailed,
@@ -62,6 +63,7 @@ from rowcast.messages.retraining import Due, DueCause, describe_due
 from rowcast.models.artifact import Model
 from rowcast.monitor import Event as DriftAlarm
 from rowcast.monitor import Finding, Series
+from rowcast.monitor.skew import Skew
 from rowcast.monitor.statistics import Kind
 from rowcast.monitor.track_record import CostExcess, CostKind
 from rowcast.store.records import DecisionOutcome, DriftRecord, EndCause, PeriodFault, PipelineName
@@ -275,6 +277,7 @@ EVENTS: dict[type, Callable[[str], list[Event]]] = {
     RowsGone: lambda _: [RowsGone(3, 40, AT, 7)],
     RowsUnusable: lambda _: [RowsUnusable(30, 40, 0.1, AT, 7)],
     RowsChanged: lambda _: [RowsChanged(30, 40, 0.0, AT, 7)],
+    RowsSkewed: lambda _: [RowsSkewed(Skew(AT, 40, 30), 0.01, 7)],
     RowsOverdue: lambda _: [RowsOverdue(30, AT, AT, 7), RowsOverdue(30, None, AT, 7)],
     RowsSetAside: lambda _: [RowsSetAside(fault, "s1", 40, AT, AT, 0.5, 0.8, 2, AT, 7) for fault in PeriodFault],
     VersionHeldBack: lambda canary: [

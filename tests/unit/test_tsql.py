@@ -40,7 +40,7 @@ from rowcast.store import Batch, BatchProfile, BatchResult, JobState, Ledger, Ru
 from rowcast.store.alert_record import Alert
 from rowcast.store.alerts import Alerts, Delivery
 from rowcast.store.ledger import claims
-from rowcast.store.reading import daily_sums, prediction_sums, version_pairs
+from rowcast.store.reading import daily_sums, online_pairs, prediction_sums, version_pairs
 from rowcast.store.records import (
     DecisionOutcome,
     DriftRecord,
@@ -317,6 +317,9 @@ def quality(fab: Fab) -> None:
         asked = prediction_sums.PredictionQuery(2, NOW, MORNING, (3, 9), edges, of_values, DAYS)
         list(prediction_sums.sum_predictions(fab.job.rows, asked))
         list(prediction_sums.sum_labelled(fab.job.rows, asked, fab.state.scope, NOW))
+    fab.server.answers("[values_differ]", {ANY: 0})
+    online_pairs.compare_online(fab.job.store, fab.job.tables, fab.job.own, MORNING, NOW)
+    online_pairs.sum_online(fab.job.store, fab.job.tables, fab.job.own, MORNING, NOW, timedelta(hours=4))
 
 
 def chart(fab: Fab) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from rowcast.errors import RowcastError, describe, quotes_values
-from rowcast.formatting import count
+from rowcast.formatting import count, percent
 from rowcast.logs import without
 from rowcast.messages import drift
 from rowcast.messages.cost import describe_excess
@@ -19,6 +19,7 @@ from rowcast.messages.events import (
     RowsGone,
     RowsOverdue,
     RowsSetAside,
+    RowsSkewed,
     RowsUnusable,
     RunDied,
     RunFailed,
@@ -114,6 +115,8 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
                 " --rescore scores these rows again; if not, mend the source"
             )
             return "scored rows have changed at the source", what, hint, "infer --rescore"
+        case RowsSkewed():
+            return _describe_skew(event)
         case RowsSetAside():
             return _describe_set_aside(event)
         case VersionHeldBack():
@@ -126,6 +129,21 @@ def _text(event: Event, *, values: bool) -> tuple[str, str, str, str]:
         case SinkTested():
             what = "This is a test: whoever reads it gets messages about trouble and about decisions."
             return "test message", what, _NOTHING, "notify --test"
+
+
+def _describe_skew(event: RowsSkewed) -> tuple[str, str, str, str]:
+    skew = event.skew
+    scored = f"{count(skew.rows, 'row')} whose answers are recorded"
+    what = (
+        f"Since {skew.since:%Y-%m-%d %H:%M} UTC the batch has scored {scored}. In {percent(skew.differing / skew.rows)}"
+        " of them it read other values than the service was sent, or the same version gave another score;"
+        f" {percent(event.most)} may be ([serve] max_skew)."
+    )
+    hint = (
+        "does a client send another unit, other digits, or a default where a value is missing? 'rowcast quality' counts"
+        " such rows; the alert ends once the rows that follow are alike"
+    )
+    return "the HTTP service is sent other values than the batch reads", what, hint, "quality"
 
 
 def _describe_set_aside(event: RowsSetAside) -> tuple[str, str, str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from rowcast.errors import dedup_key
 from rowcast.gate import HeldBack
 from rowcast.monitor import Event as DriftAlarm
+from rowcast.monitor.skew import Skew
 from rowcast.monitor.track_record import CostExcess
 from rowcast.store.alert_record import Severity, State, join_topic
 from rowcast.store.records import DecisionOutcome, EndCause, PeriodFault
@@ -20,6 +21,7 @@ OVERDUE_TOPIC = "overdue"
 GONE_TOPIC = "gone"
 LOOKS = 30  # back to which it is known how many rows there were
 CHANGED_TOPIC = "changed"
+SKEW_TOPIC = "skew"
 SET_ASIDE_TOPIC = "set aside"
 HELD_BACK_TOPIC = "held back"
 
@@ -218,6 +220,25 @@ class RowsChanged:
 
 
 @dataclass(frozen=True)
+class RowsSkewed:
+    """The HTTP service was sent other values than the batch reads of the same rows, in more of them than may be."""
+
+    skew: Skew
+    most: float  # share that may be
+    run_id: int
+
+    topic: str = SKEW_TOPIC
+    severity: Severity = "warning"
+    state: State = "begins"
+    dedup_key: str = "skew"
+
+    @property
+    def at(self) -> datetime:
+        """From when on, as far as can be told."""
+        return self.skew.since
+
+
+@dataclass(frozen=True)
 class RowsSetAside:
     """Labelled rows of a period contradict all others, or a column of theirs does: not learned from."""
 
@@ -295,6 +316,7 @@ Event = (
     | RowsGone
     | RowsOverdue
     | RowsChanged
+    | RowsSkewed
     | RowsSetAside
     | VersionHeldBack
     | SinkTested

@@ -55,6 +55,10 @@ class Online:
         same = sa.and_(table.c.online_request == request.request_id, table.c.online_client == request.client)
         return self.db.rows(sa.select(table).where(same).order_by(table.c.place))
 
+    def is_used(self) -> bool:
+        """Return whether any answer is recorded."""
+        return bool(self.db.rows(sa.select(self.table.c.place).limit(1)))
+
     def forget(self, before: datetime) -> None:
         """Delete what was recorded before a moment."""
         self.db.execute(self.table.delete().where(self.table.c.online_at < before))

@@ -21,7 +21,7 @@ from rowcast.source import Source
 from rowcast.store.profiles import find_standing
 from rowcast.store.records import DriftRecord
 from rowcast.store.registry import Reference
-from rowcast.watch import cost_alarm
+from rowcast.watch import cost_alarm, skew_alarm
 from rowcast.watch.drifting_groups import find_groups
 
 log = structlog.get_logger("rowcast")
@@ -154,7 +154,8 @@ def _compare(
     whole, *parts = (monitor.Profile.from_bytes(row[counts], edges) for row in blocks)
     times = [row["at"] or _EPOCH for row in blocks[1:]]
     clean = [monitor.Run("", at, part) for at, part in zip(times, parts, strict=True)]
-    allowed = job.settings.monitor.false_alarms_per_month * (1 - cost_alarm.SHARE)
+    share = 1 - cost_alarm.SHARE - (skew_alarm.SHARE if job.online.is_used() else 0)
+    allowed = job.settings.monitor.false_alarms_per_month * share
     frame = monitor.Frame(edges, whole, monitor.list_calendar_columns(found))
     return monitor.detect_drift([*clean, *runs], frame, found.weights, allowed, len(clean), costs)
 
