@@ -38,6 +38,10 @@ class DriftReport:
         found = () if self.looked is None else (*self.looked.table, *self.unused)
         return tuple(sorted(found, key=lambda state: (-state.size, -state.weight)))
 
+    def of(self, column: str) -> list[State]:
+        """Return the series of a column, the largest shift first."""
+        return [state for state in self.series if state.series.column == column]
+
     def facts(self) -> dict[str, Any]:
         """Return the result in a few words, by name."""
         about: dict[str, Any] = {"job": self.job, "champion": None if self.champion is None else f"v{self.champion}"}

@@ -34,6 +34,10 @@ class Part(Generic[Result]):
     reading: "Future[Result] | None"  # None where what was read before is new enough
     is_awaited: bool = False  # by a page that was shown without it
 
+    def take_by(self, moment: float) -> Result | BeingRead:
+        """Return it as it is at a moment of the monotonic clock, or at once where that has passed."""
+        return self.take(moment - time.monotonic())
+
     def take(self, seconds: float) -> Result | BeingRead:
         """Return it as it is after so many seconds at most; where it is still being read, as it was before."""
         if self.reading is not None:

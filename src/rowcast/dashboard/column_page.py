@@ -30,13 +30,13 @@ _HEIGHT, _TOP, _BOTTOM = 240.0, 20.0, 205.0
 
 def column_page(
     found: ColumnLook,
-    drift: DriftReport,
+    drift: DriftReport | BeingRead,
     charts: ChartsReport | BeingRead | None,
     viewer: Viewer,
     marked: float | None = None,
 ) -> str:
     """Return the page; `charts` is None where the job names no time. `marked` is a row's value, to be shown in it."""
-    mine = [state for state in drift.series if state.series.column == found.name]
+    mine = drift if isinstance(drift, BeingRead) else drift.of(found.name)
     return page(
         f"{found.name}, {found.job}",
         viewer,
@@ -49,7 +49,7 @@ def column_page(
         ),
         section("spread", "Then and now", *_spread(found, marked)),
         section("groups", _by(charts), *_groups(found, charts)),
-        section("drift", "Drift", drift_table(found.job, mine) if mine else element("p", "Nothing is counted yet.")),
+        section("drift", "Drift", _drift(found, mine)),
         crumbs=[(found.job, link(found.job)), ("Drift", link(found.job, "drift")), (found.name, None)],
     )
 
@@ -62,18 +62,30 @@ def _when(found: ColumnLook) -> Markup:
     return element("p", then, now, moment(found.since), " to ", moment(found.until), ".", class_="soft")
 
 
-def _tiles(found: ColumnLook, drift: Sequence[monitor.State]) -> Markup:
+def _drift(found: ColumnLook, mine: Sequence[monitor.State] | BeingRead) -> Markup:
+    if isinstance(mine, BeingRead):
+        return element("p", words.describe_reading(mine), class_="soft")
+    return drift_table(found.job, mine) if mine else element("p", "Nothing is counted yet.")
+
+
+def _tiles(found: ColumnLook, drift: Sequence[monitor.State] | BeingRead) -> Markup:
     weight = "–" if found.weight is None else number(found.weight)
     place = f"number {found.place} of {found.columns}" if found.weight is not None else "the model does not tell"
-    shifted = [state for state in drift if state.since is not None]
-    said = ", ".join(name_series(state.series) for state in shifted)
     return element(
         "div",
         tile("Weight", weight, f"by how much the score moves with it: {place}" if found.is_used else "not used"),
         *_ranges(found),
-        tile("Drift", "shifted" if shifted else "none", said, state="warn" if shifted else ""),
+        _drift_tile(drift),
         class_="tiles",
     )
+
+
+def _drift_tile(drift: Sequence[monitor.State] | BeingRead) -> Markup:
+    if isinstance(drift, BeingRead):
+        return tile("Drift", "…", words.describe_reading(drift))
+    shifted = [state for state in drift if state.since is not None]
+    said = ", ".join(name_series(state.series) for state in shifted)
+    return tile("Drift", "shifted" if shifted else "none", said, state="warn" if shifted else "")
 
 
 def _ranges(found: ColumnLook) -> list[Markup]:

@@ -2,10 +2,9 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from typing import TypeVar
@@ -14,34 +13,30 @@ from urllib.parse import quote
 import structlog
 
 from rowcast.card.html import content as card_content
-from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import looks
 from rowcast.dashboard.acting import Acting, FormTokens, read_act
 from rowcast.dashboard.audit_page import audit_page
-from rowcast.dashboard.cache import SECONDS, BeingRead, Cache, Part
-from rowcast.dashboard.column_look import look_at_column
+from rowcast.dashboard.cache import SECONDS, BeingRead
 from rowcast.dashboard.column_page import column_page
 from rowcast.dashboard.drift_page import drift_page
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
 from rowcast.dashboard.job_page import job_page
-from rowcast.dashboard.looks import Look, Parts, look_at
+from rowcast.dashboard.looks import Look, Parts
 from rowcast.dashboard.overview_page import Unread, overview_page
 from rowcast.dashboard.plain_pages import login_page, problem_page
+from rowcast.dashboard.reading import Reading
 from rowcast.dashboard.responses import CSS, RENEWED, SAFE, SCRIPT, as_html, name_page, read_form, read_query, redirect
 from rowcast.dashboard.row_page import row_page
 from rowcast.dashboard.run_page import charts_page, run_page
 from rowcast.dashboard.sessions import HOURS, Sessions
-from rowcast.drift_report import DriftReport
 from rowcast.errors import DatabaseError, ModelError, RowcastError, RunError, UsageError, as_rowcast_error
 from rowcast.monitor import Numbers
-from rowcast.quality_report import QualityReport
 from rowcast.row_places import RowPlaces
 from rowcast.serve.guard import Guard, Scope
 from rowcast.serve.http import Header, Request, Response
 from rowcast.serve.refusal import Refusal
 from rowcast.serve.request import Person
 from rowcast.serve.served_job import ServedJob
-from rowcast.store.reading.other_jobs import OtherJob
 
 log = structlog.get_logger("rowcast")
 
@@ -51,15 +46,6 @@ COOKIE = "rowcast_session"
 PATIENCE = 0.5  # seconds that a page waits for what takes long to read
 _STATUSES = {UsageError: 400, RunError: 404, ModelError: 404}  # all else is the store's or the source's trouble
 _AWAY = "the service's log says more; the page comes back once the database does"
-
-
-@dataclass(frozen=True)
-class Begun:
-    """What takes long of a job, while it is being read."""
-
-    rows: Part[RowPlaces]
-    quality: Part[QualityReport]
-    charts: Part[ChartsReport] | None  # None where the page has none, or the job names no time
 
 
 class Dashboard:
@@ -80,15 +66,14 @@ class Dashboard:
         self._jobs = {job.name: job for job in jobs}
         self._sessions = sessions or Sessions()
         self._tokens = FormTokens()
-        self._patience = patience
-        self._cache = Cache(seconds)
-        self._acting = Acting(self._cache.forget, self._count_waiting)
+        self._reading = Reading(seconds, patience)
+        self._acting = Acting(self._reading.forget, self._count_waiting)
         self._readers = ThreadPoolExecutor(2, "dashboard")
 
     def close(self) -> None:
         """Let go of the threads that read."""
         self._acting.background.close()
-        self._cache.close()
+        self._reading.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def answer(self, request: Request, guard: Guard) -> Response:
@@ -196,7 +181,7 @@ class Dashboard:
             case ["charts"]:
                 return lambda: self._charts_page(job, query, viewer)
             case ["drift"]:
-                return lambda: as_html(drift_page(self._drift(job), viewer))
+                return lambda: self._drift_page(job, viewer)
             case ["column"]:
                 name, value = query.get("name", [""])[0], _read_number(query.get("value", [""])[0])
                 return lambda: self._column_page(job, name, viewer, value)
@@ -210,77 +195,51 @@ class Dashboard:
         return None
 
     def _job_page(self, job: ServedJob, viewer: Viewer) -> Response:
-        until = time.monotonic() + self._patience
-        begun, look = self._begin(job, with_charts=job.settings.source.time is not None), self._look(job)
-        parts = self._take(job, begun, until)
+        until = self._reading.wait_until()
+        begun, look = self._reading.begin_all(job), self._reading.look(job)
+        parts = self._reading.take(job, begun, until)
         return as_html(job_page(look, parts, viewer), 200, [] if parts.are_complete else [RENEWED])
 
     def _audit_page(self, job: ServedJob, viewer: Viewer) -> Response:
-        found = self._cache.begin((job.name, "audit"), partial(looks.look_at_audit, job.settings)).take(self._patience)
+        found = self._reading.audit(job).take_by(self._reading.wait_until())
         return as_html(audit_page(job.name, found, viewer), 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
-    def _begin(self, job: ServedJob, *, with_charts: bool) -> Begun:
-        """Begin to read what takes long of a job."""
-        name, settings = job.name, job.settings
-        return Begun(
-            self._rows(job),
-            self._cache.begin((name, "quality"), partial(looks.look_at_quality, settings)),
-            self._charts(job) if with_charts else None,
-        )
-
-    def _take(self, job: ServedJob, begun: Begun, until: float) -> Parts:
-        """Return what has been read of a job by a moment."""
-        charts = None if begun.charts is None else begun.charts.take(until - time.monotonic())
-        rows, quality = begun.rows.take(until - time.monotonic()), begun.quality.take(until - time.monotonic())
-        return Parts(rows, quality, charts, self._cache.look((job.name, "audit")))
-
-    def _look(self, job: ServedJob) -> Look:
-        return self._cache.get((job.name, "look"), partial(look_at, job.settings))
-
-    def _rows(self, job: ServedJob) -> Part[RowPlaces]:
-        return self._cache.begin((job.name, "rows"), partial(looks.count_rows, job.settings))
-
-    def _charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> Part[ChartsReport]:
-        asked = (job.name, "charts", columns) if columns else (job.name, "charts")
-        return self._cache.begin(asked, partial(looks.look_at_charts, job.settings, columns))
-
     def _charts_page(self, job: ServedJob, query: dict[str, list[str]], viewer: Viewer) -> Response:
-        found = self._charts(job, tuple(query.get("column", ()))).take(self._patience)
+        found = self._reading.charts(job, tuple(query.get("column", ()))).take_by(self._reading.wait_until())
         text = charts_page(job.name, found, query, viewer)
         return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
-    def _drift(self, job: ServedJob) -> DriftReport:
-        return self._cache.get((job.name, "drift"), partial(looks.look_at_drift, job.settings))
-
     def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> Response:
-        found = self._cache.get((job.name, "column", name), partial(look_at_column, job.settings, name))
+        until = self._reading.wait_until()
+        drifting, found = self._reading.drift(job), self._reading.column(job, name)
         has_charts = job.settings.source.time is not None and isinstance(found.edges, Numbers)
-        charts = self._charts(job, (name,)).take(self._patience) if has_charts else None
-        text = column_page(found, self._drift(job), charts, viewer, value)
-        return as_html(text, 200, [RENEWED] if isinstance(charts, BeingRead) else [])
+        charted = self._reading.charts(job, (name,)) if has_charts else None
+        drift, charts = drifting.take_by(until), None if charted is None else charted.take_by(until)
+        text = column_page(found, drift, charts, viewer, value)
+        return as_html(text, 200, [RENEWED] if isinstance(drift, BeingRead) or isinstance(charts, BeingRead) else [])
+
+    def _drift_page(self, job: ServedJob, viewer: Viewer) -> Response:
+        found = self._reading.drift(job).take_by(self._reading.wait_until())
+        text = drift_page(job.name, found, viewer)
+        return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
     def _count_waiting(self, job: ServedJob) -> RowPlaces | None:
-        rows = self._rows(job).take(self._patience)
+        rows = self._reading.rows(job).take_by(self._reading.wait_until())
         return None if isinstance(rows, BeingRead) else rows
 
     def _overview(self, jobs: Sequence[ServedJob], viewer: Viewer, *, with_others: bool) -> Response:
         found: list[tuple[Look, Parts]] = []
         unread: list[Unread] = []
-        begun = {job.name: self._begin(job, with_charts=False) for job in jobs}
-        until = time.monotonic() + self._patience
+        begun, until = {job.name: self._reading.begin(job) for job in jobs}, self._reading.wait_until()
         for job in jobs:
             try:
-                found.append((self._look(job), self._take(job, begun[job.name], until)))
+                found.append((self._reading.look(job), self._reading.take(job, begun[job.name], until)))
             except Exception as error:  # one job's trouble does not hide the others
                 unread.append(Unread(job.name, *_describe(as_rowcast_error(error))))
         read = [look.name for look, _ in found] if with_others else []
-        others = [other for name in read for other in self._others(self._jobs[name])]
+        others = [other for name in read for other in self._reading.others(self._jobs[name], list(self._jobs))]
         text = overview_page(found, unread, list({(each.name, each.source): each for each in others}.values()), viewer)
         return as_html(text, 200, [] if all(parts.are_complete for _, parts in found) else [RENEWED])
-
-    def _others(self, job: ServedJob) -> tuple[OtherJob, ...]:
-        read = partial(looks.look_at_others, job.settings, list(self._jobs))
-        return self._cache.get((job.name, "others"), read)
 
     async def _read(self, make: Callable[[], Result]) -> Result:
         def known() -> Result:
@@ -290,9 +249,8 @@ class Dashboard:
                 raise
             except Exception as error:
                 found = as_rowcast_error(error)
-                if found is error:
-                    raise
-                raise found from error
+                log.error("a page could not be made", error=found)
+                raise Refusal(500, found.what, hint=found.hint or "the service's log says more") from error
 
         return await asyncio.get_running_loop().run_in_executor(self._readers, known)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rowcast.dashboard import words
+from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, fold
@@ -13,24 +14,33 @@ from rowcast.monitor import MATTERS, State
 _MOST = 100  # series
 
 
-def drift_page(found: DriftReport, viewer: Viewer) -> str:
+def drift_page(job: str, found: DriftReport | BeingRead, viewer: Viewer) -> str:
     """Return the page of drift by column."""
+    heading = element("h1", job, " ", badge("drifts", "warn") if _is_drifting(found) else None)
+    content = [element("p", words.describe_reading(found))] if isinstance(found, BeingRead) else _content(found)
+    return page(
+        f"Drift, {job}",
+        viewer,
+        element("header", element("p", "Drift by column", class_="kicker"), heading),
+        *content,
+        crumbs=[(job, link(job)), ("Drift", None)],
+    )
+
+
+def _is_drifting(found: DriftReport | BeingRead) -> bool:
+    return not isinstance(found, BeingRead) and found.is_drifting
+
+
+def _content(found: DriftReport) -> list[Markup]:
     about = found.facts()
     history = [element("li", moment(made.at), f" {made.what}: {made.sentence}") for made in found.history]
-    return page(
-        f"Drift, {found.job}",
-        viewer,
-        element(
-            "header",
-            element("p", "Drift by column", class_="kicker"),
-            element("h1", found.job, " ", badge("drifts", "warn") if found.is_drifting else None),
-            element("p", f"Drift: {about['drift']}."),
-            element("p", f"Looked at {about['looked_at']}.", class_="soft") if "looked_at" in about else None,
-        ),
+    looked = [element("p", f"Looked at {about['looked_at']}.", class_="soft")] if "looked_at" in about else []
+    return [
+        element("p", f"Drift: {about['drift']}."),
+        *looked,
         section("columns", "Columns", *_drifts(found)),
         section("history", "What drifted before", element("ul", *history) if history else element("p", "Nothing.")),
-        crumbs=[(found.job, link(found.job)), ("Drift", None)],
-    )  # fmt: skip
+    ]
 
 
 def _drifts(found: DriftReport) -> list[Markup]:

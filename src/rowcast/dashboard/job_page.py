@@ -30,7 +30,7 @@ def job_page(look: Look, read: Parts, viewer: Viewer) -> str:
     parts = [
         section("now", "What to look at now", *_now(look, viewer)),
         section("working", "Is it working?", *_working(look, read)),
-        section("rows", "Highest-scoring rows", *_leading(look, viewer)),
+        section("rows", "Highest-scoring rows", *_leading(look), *_set_aside(look, read, viewer)),
         section("cost", "Cost and quality", *_cost(look, read)),
         section("charts", "Control charts", *_charts(look, read)),
         section("versions", "Versions and decisions", *_versions(look, viewer)),
@@ -210,10 +210,9 @@ def _places(rows: RowPlaces | BeingRead) -> Markup:
     return join([table(["", "rows", "share"], shares, (1, 2)), when])
 
 
-def _leading(look: Look, viewer: Viewer) -> list[Markup]:
+def _leading(look: Look) -> list[Markup]:
     if not look.leading:
-        found = [element("p", "No row has been scored yet.", class_="soft")]
-        return [*found, *_set_aside(look, viewer), _search(look)]
+        return [element("p", "No row has been scored yet.", class_="soft"), _search(look)]
     about = (
         f"Of runs in the {LEADING_DAYS} days to {look.until:%Y-%m-%d}. A reason is a column that moved the "
         "score, with its value and what is usual: the middle nine in ten of the training rows."
@@ -225,7 +224,7 @@ def _leading(look: Look, viewer: Viewer) -> list[Markup]:
             element("p", "The model says too little of these to decide on.", class_="soft"),
             _row_table(look, look.uncertain),
         ]
-    return [*found, *_set_aside(look, viewer)]
+    return found
 
 
 def _row_table(look: Look, rows: Sequence[LeadingRow]) -> Markup:
@@ -233,8 +232,10 @@ def _row_table(look: Look, rows: Sequence[LeadingRow]) -> Markup:
     return table(headings, [_leading_row(look, row) for row in rows], (1,))
 
 
-def _set_aside(look: Look, viewer: Viewer) -> list[Markup]:
-    if not look.set_aside:
+def _set_aside(look: Look, read: Parts, viewer: Viewer) -> list[Markup]:
+    if isinstance(read.set_aside, BeingRead):
+        return [element("p", f"Quarantined rows. {words.describe_reading(read.set_aside)}", class_="soft")]
+    if not read.set_aside:
         return []
     rows = [
         [
@@ -244,7 +245,7 @@ def _set_aside(look: Look, viewer: Viewer) -> list[Markup]:
             element("a", ", ".join(each.example), href=link(look.name, "row", key=each.example)),
             *([link_act(look.name, Kind.REQUEUE, "Requeue", f"{each.column}: {each.rule}")] if viewer.may_act else []),
         ]
-        for each in look.set_aside
+        for each in read.set_aside
     ]
     way_out = "Once the values are right at the source, or the rule in rowcast.toml: "
     return [

@@ -84,7 +84,6 @@ class Look:
     activity: tuple[ScoringRun, ...]  # runs of these days
     leading: tuple[LeadingRow, ...]
     uncertain: tuple[LeadingRow, ...]  # of which the model says too little
-    set_aside: tuple[SetAside, ...]  # quarantined rows by why
     decisions: tuple[DecisionRecord, ...]
     versions: tuple[Version, ...]
 
@@ -101,12 +100,13 @@ class Parts:
     rows: RowPlaces | BeingRead
     quality: QualityReport | BeingRead
     charts: ChartsReport | BeingRead | None = None  # None where the page has none, or the job names no time
+    set_aside: tuple[SetAside, ...] | BeingRead = ()  # quarantined rows, by why
     audit: tuple[datetime, Audit] | None = None  # as it was proven last, while the service has run
 
     @property
     def are_complete(self) -> bool:
         """Whether nothing is still being read."""
-        return not any(isinstance(each, BeingRead) for each in (self.rows, self.quality, self.charts))
+        return not any(isinstance(each, BeingRead) for each in (self.rows, self.quality, self.charts, self.set_aside))
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,6 @@ def look_at(settings: Settings) -> Look:
             activity,
             _leading(job, until, _LEADING),
             _leading(job, until, _UNCERTAIN, uncertain=True),
-            tuple(count_set_aside(job.store, job.own)),
             tuple(job.registry.decisions()),
             tuple(job.registry.versions()),
         )
@@ -166,6 +165,12 @@ def count_rows(settings: Settings) -> RowPlaces:
     """Count the job's rows by where they are; the keys of the whole table are read."""
     with open_looking(settings) as job:
         return count_places(job)
+
+
+def look_at_set_aside(settings: Settings) -> tuple[SetAside, ...]:
+    """Count quarantined rows by the rule that they broke; the whole of the quarantine table is read."""
+    with open_looking(settings) as job:
+        return tuple(count_set_aside(job.store, job.own))
 
 
 def look_at_quality(settings: Settings) -> QualityReport:
@@ -248,11 +253,9 @@ def _list_runs(job: Job, until: datetime) -> tuple[ScoringRun, ...]:
 
 
 def _leading(job: Job, until: datetime, most: int, *, uncertain: bool = False) -> tuple[LeadingRow, ...]:
-    runs = job.runs.as_of(until - timedelta(days=LEADING_DAYS), until)
-    if not runs:
-        return ()
+    runs = job.runs.between(until - timedelta(days=LEADING_DAYS), until)
     names = [column.name for column in job.source.key]
-    found = read_leading(job.store, job.own, (min(runs), max(runs)), most, uncertain=uncertain)
+    found = read_leading(job.store, job.own, runs, most, uncertain=uncertain)
     return tuple(_row(each, names) for each in found)
 
 

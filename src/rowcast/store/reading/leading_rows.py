@@ -26,15 +26,15 @@ class SetAside:
 
 
 def read_leading(
-    db: Database, own: JobTables, runs: tuple[int, int], most: int, *, uncertain: bool = False
+    db: Database, own: JobTables, runs: sa.Select[Any], most: int, *, uncertain: bool = False
 ) -> list[Mapping[str, Any]]:
-    """Return at most so many predictions of the runs from one number to another, the highest score first.
+    """Return at most so many predictions of runs, whose `run_id` is selected, the highest score first.
 
     `uncertain` asks for those of which the model says too little.
     """
     table = own.prediction
     keys = [column for column in table.c if column.primary_key]
-    meant: list[sa.ColumnElement[bool]] = [table.c.run_id.between(*runs)]
+    meant: list[sa.ColumnElement[bool]] = [table.c.run_id.in_(sa.select(runs.subquery("meant").c.run_id))]
     if uncertain:
         meant.append(table.c.uncertain == sa.true())
     statement = sa.select(*keys, *[table.c[name] for name in _SHOWN]).where(*meant)
