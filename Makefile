@@ -163,7 +163,7 @@ sbom: .venv/installed-dist .venv-sbom/installed
 .venv-sbom/installed: pyproject.toml constraints.txt .venv/installed-dist
 	rm -rf .venv-sbom
 	$(PYTHON) -m venv --without-pip .venv-sbom
-	$(BIN)/python -m pip --python .venv-sbom/bin/python install -q --no-compile -c constraints.txt '.[postgresql,mssql,dask,estimator,notify,serve]'
+	$(BIN)/python -m pip --python .venv-sbom/bin/python install -q --no-compile -c constraints.txt '.[postgresql,mssql,dask,estimator,notify,serve,otel]'
 	@touch $@
 
 bench: .venv/installed-bench

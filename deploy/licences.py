@@ -12,7 +12,7 @@ from importlib.metadata import Distribution, PackageMetadata, distributions
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LOCKS = ("core", "notify", "estimator", "serve")
+LOCKS = ("core", "notify", "estimator", "serve", "otel")
 
 # SPDX identifiers. Each lets a company use and pass on the unchanged package with its notices.
 ALLOWED = {
@@ -22,6 +22,7 @@ ALLOWED = {
 
 # What older packages write in place of an identifier.
 WRITTEN = {
+    "3-Clause BSD License": "BSD-3-Clause",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
     "BSD License": "BSD-3-Clause",

@@ -9,7 +9,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 DATABASES = ("postgresql", "mssql")
-EXTRAS = {"core": (), "notify": ("notify",), "estimator": ("estimator",), "serve": ("serve",)}  # by the lock's name
+EXTRAS = {  # by the lock's name
+    **{"core": (), "notify": ("notify",), "estimator": ("estimator",)},
+    **{"serve": ("serve",), "otel": ("serve", "otel")},
+}
 
 
 def main() -> None:

@@ -102,7 +102,11 @@ class Application:
             response = as_json({"error": "a fault in rowcast itself", "hint": "the service's log says more"}, 500)
         await respond(send, response)
         name = "unknown" if route is None else route.name
-        self.observer.note(request, name, response.status, begun, time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        self.observer.note(request, name, response.status, begun, seconds)
+        spans = self.observer.spans
+        if spans is not None and request is not None and route is not None and route.scope is Scope.SCORE:
+            spans.note(request, name, response.status, seconds)
 
     async def _handle(self, route: Route, request: Request) -> Response:
         request.job = "" if route.job is None else route.job.name

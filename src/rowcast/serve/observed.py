@@ -13,6 +13,7 @@ import msgspec
 from rowcast.metrics import Family, Sample
 from rowcast.serve.clock import clock
 from rowcast.serve.http import Request
+from rowcast.serve.tracing import Spans
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)  # seconds
 FAMILIES: dict[str, Family] = {
@@ -31,7 +32,8 @@ _TRACE = re.compile(rb"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{
 class Observer:
     """Counts requests, and logs them."""
 
-    def __init__(self, log_to: BinaryIO | None = None) -> None:
+    def __init__(self, log_to: BinaryIO | None = None, spans: Spans | None = None) -> None:
+        self.spans = spans
         self._log_to = log_to
         self._requests: Counter[tuple[str, str, int]] = Counter()  # job, route, status
         self._seconds: dict[str, list[int]] = {}  # by route, in each bucket
@@ -97,10 +99,12 @@ class Observer:
         self._log_to.flush()
 
     def close(self) -> None:
-        """Write what waits to be written."""
+        """Write what waits to be written, and send what waits to be sent."""
         lines, self._lines = self._lines, []
         if lines:
             self._write(lines)
+        if self.spans is not None:
+            self.spans.close()
 
     def samples(self) -> Iterator[Sample]:
         """Yield what was counted."""

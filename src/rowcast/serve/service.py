@@ -12,6 +12,7 @@ from rowcast.serve.limits import Limits
 from rowcast.serve.observed import Observer, open_access_log
 from rowcast.serve.served_job import ServedJob
 from rowcast.serve.server import LOOPBACK, Address, bind, check_certificate, describe_place, run
+from rowcast.serve.tracing import open_spans
 
 PORT = 8080  # SageMaker's too
 _STRIPS_HEADERS = ("sagemaker", "vertex")  # no key arrives there: the platform authenticates
@@ -58,7 +59,7 @@ def start(
             jobs,
             choose_guard(plan, address),
             limits=find_limits(settings),
-            observer=Observer(open_access_log() if plan.logs_access else None),
+            observer=Observer(open_access_log() if plan.logs_access else None, open_spans(plan.environment)),
             platform=list_platform_routes(plan.environment),
             pages=None if make_pages is None or plan.behind in _STRIPS_HEADERS else make_pages(jobs),
         )
