@@ -1,7 +1,11 @@
-"""python -m benchmarks.pages [--rows 5000000] [--sensors 20]: how long the dashboard's pages take on PostgreSQL.
+"""python -m benchmarks.pages [--rows 5000000] [--sensors 590]: how long the dashboard's pages take on PostgreSQL.
 
 A job of two years that has run each day, and 100 tools. The model and the first run are rowcast's own work; the later
-days are copied from it by SQL. Each page is asked for as the first after a start, and once more at once.
+days are copied from it by SQL. The sensors' values are drawn for 20,000 rows and come again after those.
+
+Each page is asked for as the first after a start, once more at once, and until nothing on it is being read any more.
+Chromium says when it has painted something of it, where Playwright is installed (`make test-browser`); else it is the
+time until the whole page has arrived.
 """
 
 import argparse
@@ -10,11 +14,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from email.message import Message as HTTPMessage
 from http.client import HTTPConnection
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import sqlalchemy as sa
@@ -27,6 +35,10 @@ from rowcast.job.opening import Job, open_job
 from rowcast.report import table
 
 DAYS, TOOLS = 730, 100
+DRAWN = 20_000  # rows
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+PAINTED = "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime / 1000)"
+FLAGGED = 0.95  # from this score on
 TRAINED, SCORED = 90, 91  # days after the first on which the model is trained, and the first run scores
 CONFIG = """
 [source]
@@ -38,13 +50,17 @@ label = "failed"
 label_delay = "10m"
 [model]
 max_train_rows = 5000
+budget = "0s"
 [infer]
 batch_rows = 1000000
 [monitor]
 group_by = "tool"
 """
 JOB = "/dashboard/jobs/wafers"
-PAGES = ("/dashboard", JOB, f"{JOB}/charts", f"{JOB}/drift", f"{JOB}/column?name=s1", f"{JOB}/row?key=4000000")
+PAGES = ("/dashboard", JOB, f"{JOB}/charts", f"{JOB}/drift", f"{JOB}/column?name=s1")
+ROW = f"{JOB}/row?key="
+COLUMNS = ["page", "first s", "again s", "whole after s", "kB", "kB of pictures"]
+Visit = Callable[[HTTPConnection, str, str], float]
 COMMANDS = ("status", "quality", "audit")
 
 
@@ -52,17 +68,26 @@ def main() -> None:
     """Build the store, and ask for each page and command."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=5_000_000)
-    parser.add_argument("--sensors", type=int, default=20)
+    parser.add_argument("--sensors", type=int, default=590)
     asked = parser.parse_args()
-    server = Server()
-    server.start()
+    server = Server(in_memory=False)
     try:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
             (folder / "rowcast.toml").write_text(CONFIG.format(url=server.url("postgres")))
+            began = time.perf_counter()
             _build(folder, asked.rows, asked.sensors)
-            print(f"{asked.rows:,} rows of {asked.sensors} sensors and {TOOLS} tools, {DAYS} daily runs")
-            print(table(list(_ask(folder)), ["page", "first s", "again s", "kB"]))
+            took = time.perf_counter() - began
+            print(f"{asked.rows:,} rows of {asked.sensors} sensors and {TOOLS} tools, {DAYS} daily runs, "
+                  f"made in {took:.0f} s")  # fmt: skip
+            with _visiting() as (visit, measured):
+                print(f"seconds until {measured}")
+                print(
+                    table(
+                        [_time_page(folder, path, visit) for path in (*PAGES[:-1], f"{PAGES[-1]}{asked.rows - 1}")],
+                        COLUMNS,
+                    )
+                )
             print(table([_time(folder, command) for command in COMMANDS], ["command", "seconds"]))
     finally:
         server.stop()
@@ -74,14 +99,16 @@ def _build(folder: Path, rows: int, sensors: int) -> None:
     settings = load(folder / "rowcast.toml")
     db = connect(settings.source_url)
     names = [f"s{number}" for number in range(1, sensors + 1)]
-    values = ", ".join(f"(random() + {number} * 0.01)::float8 AS {name}" for number, name in enumerate(names))
+    values = ", ".join(f"(random() + {number} * 0.01)::real AS {name}" for number, name in enumerate(names))
     moment = f"timestamptz '{start.isoformat()}' + i * interval '{DAYS * 86_400 / rows} seconds'"
     label = f"CASE WHEN i < {rows * (1 - 7 / DAYS)} THEN (s1 + 0.2 * random() > 1.0)::int END"
-    sql = (
-        f"CREATE TABLE wafers AS SELECT i::int AS wafer, {moment} AS measured_at, 'T' || i % {TOOLS} AS tool, "
-        f"{', '.join(names)}, {label} AS failed FROM (SELECT i, {values} FROM generate_series(1, {rows}) i) made"
+    made = (
+        f"CREATE UNLOGGED TABLE wafers AS SELECT i::int AS wafer, {moment} AS measured_at, 'T' || i % {TOOLS} AS tool, "
+        f"{', '.join(names)}, {label} AS failed FROM generate_series(1, {rows}) i JOIN drawn ON n = i % {DRAWN}"
     )
-    for statement in (sql, "ALTER TABLE wafers ADD PRIMARY KEY (wafer)", "ANALYZE wafers"):
+    drawn = f"CREATE TABLE drawn AS SELECT n, {values} FROM generate_series(0, {DRAWN - 1}) n"
+    keyed = "ALTER TABLE wafers ADD PRIMARY KEY (wafer)"
+    for statement in (drawn, made, keyed, "DROP TABLE drawn", "VACUUM ANALYZE wafers"):
         db.execute(sa.text(statement))
     db.close()
     for command, day in (("retrain", TRAINED), ("infer", SCORED)):
@@ -113,37 +140,85 @@ def _copy_runs(job: Job, first: int, start: datetime) -> None:
     table, source = own.prediction, sa.table("wafers", sa.column("wafer"), sa.column("measured_at"))
     passed = sa.extract("epoch", source.c.measured_at - sa.literal(start)) / 86_400
     number = sa.cast(sa.func.ceil(passed), sa.BigInteger) - SCORED
-    like = sa.select(table).limit(1).subquery("like")
-    score = sa.func.random()
+    like = sa.select(table).order_by(table.c.contributions.is_(None)).limit(1).subquery("like")
+    score = (source.c.wafer * sa.literal_column("7919") % 100_003) / sa.literal_column("100003.0")
     own_values: dict[str, Any] = {column.name: like.c[column.name] for column in table.c}
     batch = sa.select(sa.func.min(tables.batch.c.batch_id)).where(tables.batch.c.run_id == first).scalar_subquery()
     own_values |= {"wafer": source.c.wafer, "run_id": first + number, "batch_id": batch + number, "score": score}
-    own_values |= {"predicted": sa.cast(score > 0.8, sa.Integer), "scored_at": source.c.measured_at}
+    own_values |= {"predicted": sa.cast(score > FLAGGED, sa.Integer), "scored_at": source.c.measured_at}
+    own_values["contributions"] = sa.case((score > FLAGGED, like.c.contributions))
     chosen = sa.select(*[value.label(name) for name, value in own_values.items()]).select_from(
         source.join(like, sa.true())
     )
     _insert(job, table, chosen.where(number > 0).order_by(source.c.wafer))
-    counted = sa.select(sa.func.count()).where(table.c.batch_id == tables.batch.c.batch_id).scalar_subquery()
-    job.store.execute(tables.batch.update().values(scored=counted, quarantined=0).where(tables.batch.c.run_id > first))
-    job.store.execute(sa.text("ANALYZE"))
+    counted = sa.select(table.c.batch_id, sa.func.count().label("n")).group_by(table.c.batch_id).subquery("counted")
+    same = sa.and_(tables.batch.c.batch_id == counted.c.batch_id, tables.batch.c.run_id > first)
+    job.store.execute(tables.batch.update().values(scored=counted.c.n, row_count=counted.c.n).where(same))
+    job.store.execute(sa.text("VACUUM ANALYZE"))
 
 
 def _insert(job: Job, into: sa.Table, chosen: sa.Select[Any]) -> None:
     job.store.execute(into.insert().from_select([column.name for column in into.c], chosen))
 
 
-def _ask(folder: Path) -> Iterator[dict[str, str]]:
-    for path in PAGES:
-        with _dashboard(folder) as (connection, cookie):
-            found = {"page": path}
-            for name in ("first s", "again s"):
-                began = time.perf_counter()
-                connection.request("GET", path, headers={"cookie": cookie})
-                answer = connection.getresponse()
-                body = answer.read()
-                found[name] = f"{time.perf_counter() - began:.2f}"
-                assert answer.status == 200, body
-            yield {**found, "kB": f"{len(body) / 1000:.0f}"}
+def _time_page(folder: Path, path: str, visit: Visit) -> dict[str, str]:
+    """A page as the first after a start, once more, and until all that it shows is there."""
+    with _dashboard(folder) as (connection, cookie):
+        began = time.perf_counter()
+        first, again = (visit(connection, path, cookie) for _ in range(2))
+        headers, body = _get(connection, path, cookie)
+        while "refresh" in headers:
+            time.sleep(0.5)
+            headers, body = _get(connection, path, cookie)
+        whole = time.perf_counter() - began
+    pictures = sum(len(each) for each in re.findall(rb"<svg.*?</svg>", body, re.DOTALL))
+    sizes = [f"{size / 1000:.0f}" for size in (len(body) - pictures, pictures)]
+    return dict(zip(COLUMNS, [path, f"{first:.2f}", f"{again:.2f}", f"{whole:.1f}", *sizes],
+                    strict=True))  # fmt: skip
+
+
+def _get(connection: HTTPConnection, path: str, cookie: str) -> tuple[HTTPMessage, bytes]:
+    connection.request("GET", path, headers={"cookie": cookie})
+    answer = connection.getresponse()
+    body = answer.read()
+    assert answer.status == 200, body
+    return answer.headers, body
+
+
+@contextmanager
+def _visiting() -> Iterator[tuple[Visit, str]]:
+    """How a page is visited, which returns seconds, and until what they are."""
+    chromium = which("chromium") or which("chromium-browser")
+    if find_spec("playwright") is None or chromium is None:
+        yield _arrive, "the whole page has arrived"
+        return
+    playwright = import_module("playwright.sync_api")
+
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=chromium, args=FLAGS)
+        warm = browser.new_page()
+        warm.goto("data:text/html,<p>begun</p>")
+
+        def paint(connection: HTTPConnection, path: str, cookie: str) -> float:
+            """When Chromium had painted something, by its own account, with nothing of the page in its cache."""
+            url, (name, _, value) = f"http://127.0.0.1:{connection.port}", cookie.partition("=")
+            context = browser.new_context()
+            context.add_cookies([{"name": name, "value": value, "url": url}])
+            page = context.new_page()
+            page.goto(f"{url}{path}")
+            page.wait_for_function(f"{PAINTED}.length")
+            [seconds] = page.evaluate(PAINTED)
+            context.close()
+            return float(seconds)
+
+        yield paint, "Chromium has painted something"
+        browser.close()
+
+
+def _arrive(connection: HTTPConnection, path: str, cookie: str) -> float:
+    began = time.perf_counter()
+    _get(connection, path, cookie)
+    return time.perf_counter() - began
 
 
 @contextmanager

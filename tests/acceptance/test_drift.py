@@ -126,6 +126,26 @@ def test_where_one_tool_moved_the_alert_says_which(prepared: Prepared, values: b
     assert "only in tool B" in job.ok("drift", "--json")["drift"]
 
 
+def test_a_drift_that_began_under_the_version_before_is_dated_from_there(prepared: Prepared) -> None:
+    job = prepared(usual, "sqlite")
+    scored(job, range(TRAINED, CHANGED))
+    scored(job, range(CHANGED, CHANGED + 3), s01=1.5)
+    job.ok("retrain")  # by the same labels: it has not learned the shift
+    assert job.call("promote", "2").code == 0
+    scored(job, range(CHANGED + 3, CHANGED + 5), s01=1.5)
+    found = {event["version"]: event for event in told(job)}
+    [before, since] = [
+        next(one for one in found[version]["findings"] if (one["column"], one["kind"]) == ("s01", "location"))
+        for version in ("v1", "v2")
+    ]
+    assert (since["since"], since["since_run"]) == (before["since"], before["since_run"])
+    assert f"since {before['since'][:10]}" in found["v2"]["sentence"]
+    columns = {(each["column"], each["what"]): each for each in job.ok("drift", "--json")["columns"]}
+    assert columns["s01", "location"]["since_run"] == str(before["since_run"])
+    told_since = f"SELECT since FROM {job.table('alert')} WHERE topic LIKE 'drift%' AND state = 'begins'"
+    assert {row["since"][:10] for row in job.stored(told_since)} == {before["since"][:10]}
+
+
 def test_it_is_told_once_and_again_when_it_is_over(watched: Any) -> None:
     job, _, _ = watched
     assert [event["what"] for event in told(job)] == ["started", "ended"]

@@ -1,6 +1,14 @@
 """monitor: what runs looked like, counted while scoring, and whether that has changed."""
 
-from rowcast.monitor.drift import APART, DriftResult, compute_costs, detect_drift, score_weights, split_blocks
+from rowcast.monitor.drift import (
+    APART,
+    DriftResult,
+    compute_costs,
+    date_back,
+    detect_drift,
+    score_weights,
+    split_blocks,
+)
 from rowcast.monitor.edges import Categories, Edges, Numbers, compute_edges
 from rowcast.monitor.events import MATTERS, Concentration, Event, Finding, State
 from rowcast.monitor.profile import Profile, add_profiles, count_profile, count_slots, empty_profile
@@ -32,6 +40,7 @@ __all__ = [
     "compute_edges",
     "count_profile",
     "count_slots",
+    "date_back",
     "detect_drift",
     "empty_profile",
     "find_unused_edges",

@@ -6,7 +6,7 @@ depend on later runs. docs/monitoring-method.md has the method, its sources and 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import reduce
 from itertools import pairwise
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from rowcast.monitor.baseline import CLEAN, fit_baseline
 from rowcast.monitor.edges import Edges, Floats, Numbers
-from rowcast.monitor.events import Event, EventLog, State
+from rowcast.monitor.events import Event, EventLog, Finding, State
 from rowcast.monitor.profile import add_profiles
 from rowcast.monitor.shifts import find_shifts, find_vanished, level_of_runs
 from rowcast.monitor.statistics import Figures, Frame, Kind, Run
@@ -105,6 +105,34 @@ def score_weights(names: Sequence[str], contributions: Floats) -> dict[str, floa
     """
     sd = contributions.std(axis=0) / (contributions.sum(axis=1).std() or 1.0)
     return dict(zip(names, sd.tolist(), strict=True))
+
+
+def date_back(looked: DriftResult, earlier: Sequence[Finding]) -> DriftResult:
+    """Return the same drift, begun when it did under the version before.
+
+    `earlier` is what drifted in the rows of that version when this one took its place. Of what began with a version's
+    first run, its own runs cannot tell whether it is older.
+    """
+    known = {one.series: one for one in sorted(earlier, key=lambda one: one.since_at, reverse=True)}
+    first = {one.since for event in (*looked.events, looked.alarm) if event for one in event.findings if one.is_first}
+
+    def begin(one: Finding) -> Finding:
+        before = known.get(one.series) if one.is_first else None
+        return one if before is None else replace(one, since=before.since, since_at=before.since_at, is_first=False)
+
+    def of(event: Event) -> Event:
+        return replace(event, findings=tuple(begin(one) for one in event.findings))
+
+    return replace(
+        looked,
+        events=tuple(of(event) for event in looked.events),
+        standing=tuple(of(event) for event in looked.standing),
+        alarm=None if looked.alarm is None else of(looked.alarm),
+        table=tuple(
+            replace(state, since=known[state.series].since) if state.since in first and state.series in known else state
+            for state in looked.table
+        ),
+    )
 
 
 def compute_costs(score: Numbers, threshold: float, missed: float, false_alarm: float) -> Floats:

@@ -130,7 +130,17 @@ def measure_unused(job: Job, version: int) -> tuple[monitor.State, ...]:
 def _look(job: Job, version: int, found: Reference) -> monitor.DriftResult:
     edges = monitor.Edges.from_bytes(found.edges)
     runs = _runs(job, edges, job.profiles.of(version, _REACH))
-    return _compare(job, found, edges, runs, "counts", _costs(job, version, edges.score))
+    looked = _compare(job, found, edges, runs, "counts", _costs(job, version, edges.score))
+    return monitor.date_back(looked, _find_earlier(job, version))
+
+
+def _find_earlier(job: Job, version: int) -> list[monitor.Finding]:
+    """What drifted in the rows of the version before while this one took its place."""
+    made = job.registry.find_promotion()
+    if made is None or made.version != version or made.previous is None:
+        return []
+    standing = find_standing(job.profiles.list_drift(made.previous))
+    return [read_finding(each) for record in standing for each in record.findings]
 
 
 def _costs(job: Job, version: int, score: monitor.Numbers | None) -> npt.NDArray[np.float64] | None:
