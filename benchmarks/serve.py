@@ -167,11 +167,12 @@ def _milliseconds(text: str) -> float:
     return float(number) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[unit]
 
 
-def prepare(folder: Path) -> tuple[ServedJob, list[dict[str, Any]]]:
+def prepare(folder: Path, url: str | None = None) -> tuple[ServedJob, list[dict[str, Any]]]:
     """Build a fab with a champion, and return its job and rows to ask about."""
     logs.configure("warning")
     command = [sys.executable, "-m", "rowcast", "demo", "--rows", str(WAFERS), "--sensors", str(SENSORS)]
-    subprocess.run([*command, "--dir", str(folder)], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command += ["--dir", str(folder), *([] if url is None else ["--url", url])]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     job = ServedJob(rowcast.open(folder / "rowcast.toml").settings)
     job.refresh()
     assert job.current is not None

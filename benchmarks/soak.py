@@ -1,23 +1,34 @@
-"""python -m benchmarks.soak [--seconds 1200]: the HTTP service at full load while champions change, and under abuse.
+"""python -m benchmarks.soak [--seconds 1200]: the HTTP service at full load, and under abuse.
 
-Prints how many answers were wrong or failed, and the memory of the service before and after each part.
+Champions change every three seconds, the database is killed and started every minute, a quarter of the clients have
+their answers recorded. Prints how many answers were wrong or failed, and the memory of the service.
 """
 
 import argparse
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+import uuid
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+from postgres import Server
+
 import rowcast
 from benchmarks.serve import find_plain, free_port, prepare, running
+from rowcast.database import Database, connect
+from rowcast.errors import DatabaseError, RowcastError
 from rowcast.scoring.served_model import load_served
 from rowcast.serve.columns import list_columns
 from rowcast.serve.request import Options, SentRows
@@ -25,7 +36,8 @@ from rowcast.serve.scoring import Serving, score
 
 Rows = list[dict[str, Any]]
 
-CLIENTS = 8
+CLIENTS, RECORDING = 8, 2  # of which the last have their answers recorded
+SWAP, RESTART = 3, 60  # seconds between two champions, and between two deaths of the database
 BODIES, BODY_MB = 200, 50
 SILENT = 500
 
@@ -48,54 +60,112 @@ def expect(folder: Path, rows: Rows) -> dict[int, list[float]]:
     return found
 
 
-def load(
-    port: int, key: str, rows: list[dict[str, Any]], expected: dict[int, list[float]], seconds: int
-) -> Counter[str]:
-    """Ask from several clients at once; whatever is not the score that the answer's version gives is wrong."""
-    counted: Counter[str] = Counter()
-    lock, until = threading.Lock(), time.monotonic() + seconds
+@dataclass
+class Load:
+    """Clients of one service, and what they were answered."""
 
-    def ask(first: int) -> None:
-        own: Counter[str] = Counter()
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        headers = {"content-type": "application/json", "x-api-key": key}
-        place = first
+    port: int
+    key: str
+    rows: Rows  # with their keys
+    expected: dict[int, list[float]]
+    counted: Counter[str] = field(default_factory=Counter)
+    recorded: set[str] = field(default_factory=set)  # ids of the requests whose answers are recorded
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def run(self, seconds: float, recording: int = 0) -> Counter[str]:
+        """Ask from several clients at once; whatever is not the score that the answer's version gives is wrong."""
+        self.counted, until = Counter(), time.monotonic() + seconds
+        works = [self._ask] * (CLIENTS - recording) + [self._record] * recording
+        threads = [threading.Thread(target=work, args=[place, until]) for place, work in enumerate(works)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return self.counted
+
+    def _ask(self, place: int, until: float) -> None:
+        own, connection = Counter[str](), self._connect()
         while time.monotonic() < until:
-            place = (place + 1) % len(rows)
+            place = (place + 1) % len(self.rows)
+            status, said = self._send(connection, "/invocations", place)
+            own[self._judge(place, status, said)] += 1
+        self._add(own)
+
+    def _record(self, place: int, until: float) -> None:
+        """Send each request until it is answered, and then once more, which must give the same answer."""
+        own, ids, connection = Counter[str](), set[str](), self._connect()
+        while time.monotonic() < until:
+            place, request_id = (place + 1) % len(self.rows), uuid.uuid4().hex
+            status, said = 503, None
+            while status == 503:  # the store is away
+                status, said = self._send(connection, "/invocations?record=true", place, request_id)
+                own["recorded later"] += status == 503
+                time.sleep(0.2 * (status == 503))
+            own[f"recorded, {self._judge(place, status, said)}"] += 1
+            if status == 200:
+                ids.add(request_id)
+                again, repeated = self._send(connection, "/invocations?record=true", place, request_id)
+                own["repeated otherwise"] += again == 200 and repeated != said
+        self._add(own)
+        with self.lock:
+            self.recorded |= ids
+
+    def _add(self, own: Counter[str]) -> None:
+        with self.lock:
+            self.counted.update({what: count for what, count in own.items() if count})
+
+    def _connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def _send(
+        self, connection: http.client.HTTPConnection, path: str, place: int, request_id: str | None = None
+    ) -> tuple[int, Any]:
+        headers = {"content-type": "application/json", "x-api-key": self.key}
+        headers |= {} if request_id is None else {"idempotency-key": request_id}
+        try:
+            connection.request("POST", path, json.dumps({"instances": [self.rows[place]]}), headers)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        except OSError:
+            connection.close()
+            return 0, None
+
+    def _judge(self, place: int, status: int, said: Any) -> str:
+        if status != 200:
+            return f"status {status}" if status else "failed"
+        version = said["model_version"]
+        is_right = abs(said["predictions"][0]["score"] - self.expected[version][place]) <= 1e-9
+        return f"v{version}" if is_right else "wrong"
+
+
+@contextmanager
+def repeatedly(work: Callable[[], object], seconds: float) -> Iterator[Counter[str]]:
+    """Do something again and again beside what is in it; count how often, and how often the database was away."""
+    over, counted = threading.Event(), Counter[str]()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
             try:
-                connection.request("POST", "/invocations", json.dumps({"instances": [rows[place]]}), headers)
-                reply = connection.getresponse()
-                said = json.loads(reply.read())
-            except OSError:
-                own["failed"] += 1
-                connection.close()
-                continue
-            if reply.status != 200:
-                own[f"status {reply.status}"] += 1
-                continue
-            version = said["model_version"]
-            own[f"v{version}"] += 1
-            own["wrong"] += abs(said["predictions"][0]["score"] - expected[version][place]) > 1e-9
-        with lock:
-            counted.update(own)
+                work()
+                counted["done"] += 1
+            except RowcastError:
+                counted["away"] += 1
 
-    threads = [threading.Thread(target=ask, args=[place]) for place in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield counted
+    finally:
+        over.set()
         thread.join()
-    return counted
 
 
-def swap(folder: Path, over: threading.Event, versions: list[int]) -> int:
-    """Put another version in service every three seconds; return how often."""
-    job, swaps = rowcast.open(folder / "rowcast.toml"), 0
-    while not over.wait(3):
-        served = job.status().champion
-        assert served is not None
-        job.promote(next(version for version in versions if version != served.version))
-        swaps += 1
-    return swaps
+def swap(folder: Path, versions: list[int]) -> None:
+    """Put another version in service."""
+    job = rowcast.open(folder / "rowcast.toml")
+    served = job.status().champion
+    assert served is not None
+    job.promote(next(version for version in versions if version != served.version))
 
 
 def send_large(port: int, key: str, *, with_length: bool) -> Counter[str]:
@@ -118,42 +188,100 @@ def send_large(port: int, key: str, *, with_length: bool) -> Counter[str]:
     return counted
 
 
-def main() -> None:
+def soak(folder: Path, load: Load, server: Server, process: "subprocess.Popen[bytes]", seconds: int) -> None:
+    """Ask while champions change and the database dies, and print what came of it."""
+    memory: list[float] = []
+    swaps = repeatedly(lambda: swap(folder, sorted(load.expected)), SWAP)
+    deaths = repeatedly(server.restart, RESTART)
+    with swaps as swapped, deaths as died, repeatedly(lambda: memory.append(memory_mb(process)), seconds / 20):
+        counted = load.run(seconds, RECORDING)
+    print(
+        f"{seconds} s, {CLIENTS} clients, {swapped['done']} changes of champion, {died['done']} deaths of the database"
+    )
+    print(f"answers: {dict(sorted(counted.items()))}")
+    print(f"memory in twentieths of that time, MB: {', '.join(f'{each:.0f}' for each in memory)}")
+
+
+def connect_patiently(url: str) -> Database:
+    """Connect to a database that may just have been started."""
+    for _ in range(100):
+        try:
+            return connect(url)
+        except DatabaseError:
+            time.sleep(0.2)
+    return connect(url)
+
+
+def count_recorded(url: str) -> tuple[int, int]:
+    """Rows that are recorded, and their requests."""
+    store = connect_patiently(url)
+    table = sa.table("wafers_online", sa.column("online_request"), schema="rowcast")
+    counts: list[sa.ColumnElement[Any]] = [
+        sa.func.count().label("rows"),
+        sa.func.count(sa.distinct(table.c.online_request)).label("requests"),
+    ]
+    [found] = store.rows(sa.select(*counts).select_from(table))
+    store.close()
+    return found["rows"], found["requests"]
+
+
+def abuse(load: Load, process: "subprocess.Popen[bytes]") -> None:
+    """Send bodies that are far too large, and open connections that say nothing."""
+    for with_length in (True, False):
+        told = dict(send_large(load.port, load.key, with_length=with_length))
+        how = "with a length" if with_length else "in chunks"
+        print(f"{BODIES} bodies of {BODY_MB} MB {how}: {told}; memory {memory_mb(process):.0f} MB")
+    silent = [socket.create_connection(("127.0.0.1", load.port)) for _ in range(SILENT)]
+    for each in silent[::2]:
+        each.sendall(b"POST /invocations HTTP/1.1\r\nhost: lo")
+    print(f"beside {SILENT} silent connections, 5 s: {dict(sorted(load.run(5).items()))}")
+    for each in silent:
+        each.close()
+    print(f"memory at the end: {memory_mb(process):.0f} MB")
+
+
+def create_database(server: Server) -> str:
+    """A database that keeps what it has committed when it is killed."""
+    db = connect(server.url("postgres"))
+    db.execute(sa.text("CREATE DATABASE soak"))
+    db.execute(sa.text("ALTER DATABASE soak SET synchronous_commit = on"))
+    db.close()
+    return server.url("soak")
+
+
+def measure(folder: Path, server: Server, seconds: int) -> None:
     """Print what was counted."""
+    url = create_database(server)
+    os.environ["ROWCAST_SOURCE_URL"] = url  # as the demo's config names it
+    job, all_rows = prepare(folder, url)
+    good = find_plain(job, all_rows)[:200]
+    job.stop()
+    expected = expect(folder, good)
+    keyed = [{"wafer_id": f"W{place}", **row} for place, row in enumerate(good)]
+    key, port = rowcast.open(folder / "rowcast.toml").create_key("soak"), free_port()
+    load = Load(port, key, keyed, expected)
+    with running([sys.executable, "-m", "rowcast", "serve", "--port", str(port)], port, folder) as service:
+        time.sleep(3)
+        load.run(3)
+        print(f"memory at the beginning: {memory_mb(service.process):.0f} MB")
+        soak(folder, load, server, service.process, seconds)
+        rows_there, requests = count_recorded(url)
+        answered = f"{len(load.recorded):,} requests were answered"
+        print(f"recorded: {answered}, the store has {rows_there:,} rows of {requests:,} requests")
+        abuse(load, service.process)
+
+
+def main() -> None:
+    """Measure on a PostgreSQL server of its own."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=1200)
     seconds = parser.parse_args().seconds
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        job, rows = prepare(folder)
-        good = find_plain(job, rows)[:200]
-        job.stop()
-        expected = expect(folder, good)
-        key, port = rowcast.open(folder / "rowcast.toml").create_key("soak"), free_port()
-        with running([sys.executable, "-m", "rowcast", "serve", "--port", str(port)], port, folder) as service:
-            time.sleep(3)
-            load(port, key, good, expected, 3)
-            print(f"memory at the beginning: {memory_mb(service.process):.0f} MB")
-            over, swapped = threading.Event(), []
-            swapping = threading.Thread(target=lambda: swapped.append(swap(folder, over, sorted(expected))))
-            swapping.start()
-            counted = load(port, key, good, expected, seconds)
-            over.set()
-            swapping.join()
-            print(f"{seconds} s, {CLIENTS} clients, {swapped[0]} changes of champion: {dict(sorted(counted.items()))}")
-            print(f"memory then: {memory_mb(service.process):.0f} MB")
-            for with_length in (True, False):
-                told = dict(send_large(port, key, with_length=with_length))
-                how = "with a length" if with_length else "in chunks"
-                print(f"{BODIES} bodies of {BODY_MB} MB {how}: {told}; memory {memory_mb(service.process):.0f} MB")
-            silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(SILENT)]
-            for each in silent[::2]:
-                each.sendall(b"POST /invocations HTTP/1.1\r\nhost: lo")
-            beside = load(port, key, good, expected, 5)
-            print(f"beside {SILENT} silent connections, 5 s: {dict(sorted(beside.items()))}")
-            for each in silent:
-                each.close()
-            print(f"memory at the end: {memory_mb(service.process):.0f} MB")
+    server = Server()
+    try:
+        with tempfile.TemporaryDirectory() as made:
+            measure(Path(made), server, seconds)
+    finally:
+        server.stop()
 
 
 if __name__ == "__main__":

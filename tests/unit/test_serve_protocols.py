@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from odd_bodies import SECRET, VALUES, cut
 
 from rowcast.serve.columns import KnownColumns
 from rowcast.serve.http import Request, read_options
@@ -30,14 +31,6 @@ KNOWN = KnownColumns(
     hashed=("s1", "tool", "on"),
     others=frozenset({"wafer"}),
 )
-SECRET = "s3cretvalue"
-
-LEAVES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5), st.just(SECRET), st.just(10**400)
-)
-VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
-)
 NAMES = st.sampled_from(["s1", "tool", "on", "wafer", "s2"]) | st.text(max_size=4)
 ROWS = st.lists(st.dictionaries(NAMES, VALUES, max_size=4) | st.lists(VALUES, max_size=4), max_size=4)
 SIZES = st.dictionaries(st.just("binary_data_size"), st.integers(-2, 20), max_size=1)
@@ -59,14 +52,6 @@ BODIES = st.one_of(
 )
 HEADS = st.lists(st.sampled_from(["s1", "tool", "on", "1.5", "", "é"]), max_size=4)
 LINES = st.lists(st.lists(st.sampled_from(["1.5", SECRET, '"', "", "é", "true"]), max_size=4), max_size=4)
-
-
-def cut(draw: Any, body: bytes) -> bytes:
-    """The body as it is, or with some bytes changed."""
-    if draw(st.booleans()) or not body:
-        return body
-    place = draw(st.integers(0, len(body) - 1))
-    return body[:place] + draw(st.binary(max_size=3)) + body[place + draw(st.integers(0, 3)) :]
 
 
 @st.composite

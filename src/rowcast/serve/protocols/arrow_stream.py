@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pyarrow as pa
 
+from rowcast.serve.columns import shorten
 from rowcast.serve.refusal import Refusal, bad_request
 from rowcast.serve.request import SentRows
 from rowcast.serve.scoring import Answer
@@ -34,7 +35,7 @@ def read_arrow(body: bytes, most_rows: int) -> SentRows:
         raise bad_request("there are no rows", "send at least one")
     if len(set(names)) != table.num_columns:
         raise bad_request("the stream has two columns of one name", "which of their values is meant?")
-    return SentRows(rows, {name: _plain(table.column(name)) for name in names})
+    return SentRows(rows, {name: _read_column(name, table.column(name)) for name in names})
 
 
 def _refuse_compressed(body: bytes) -> None:
@@ -61,6 +62,15 @@ def _field(data: bytes, table: int, number: int) -> int:
     at = 4 + 2 * number
     offset = struct.unpack_from("<H", data, vtable + at)[0] if at < size else 0
     return table + offset if offset else 0
+
+
+def _read_column(name: str, column: pa.ChunkedArray) -> pa.Array:
+    try:
+        return _plain(column)
+    except (pa.ArrowException, ValueError, OverflowError, KeyError):  # days before the year 1, zones that nobody knows
+        raise bad_request(
+            f"column '{shorten(name)}' holds values that cannot be read", "send times as ISO 8601 texts"
+        ) from None
 
 
 def _plain(column: pa.ChunkedArray) -> pa.Array:
