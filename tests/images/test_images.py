@@ -10,6 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,16 @@ class Image:
     folder: Path
     begun: list[str] = field(default_factory=list)
 
-    def prepare(self, *arguments: str, job: Path, environment: dict[str, str] | None = None, entry: bool = True) -> str:
+    def prepare(
+        self,
+        *arguments: str,
+        job: Path,
+        environment: dict[str, str] | None = None,
+        entry: bool = True,
+        network: bool = False,
+    ) -> str:
         """Write a container: the image's user, environment and entry point, no capabilities, nothing to write to but
-        /tmp and /job."""
+        /tmp and /job, and no network but this machine's, where it is asked for."""
         name = f"rowcast-{uuid4().hex[:8]}"
         bundle = self.folder / name
         bundle.mkdir()
@@ -72,6 +80,8 @@ class Image:
             {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": options},
             {"destination": "/job", "type": "bind", "source": str(job), "options": ["bind", "rw", "nosuid", "nodev"]},
         ]
+        if network:
+            spec["linux"]["namespaces"] = [kind for kind in spec["linux"]["namespaces"] if kind["type"] != "network"]
         (bundle / "config.json").write_text(json.dumps(spec))
         self.begun.append(name)
         return name
@@ -291,6 +301,116 @@ def test_sigterm_ends_a_command_that_has_not_begun_to_listen_to_signals(images: 
     process = images["job"].start(name)
     wait_for("ready", process)
     assert stop(name, process) == 128 + signal.SIGTERM
+
+
+# Started twice, as by a scheduler that delivers at least once
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A PostgreSQL server of the test's own."""
+    from postgres import Server
+
+    server = Server()
+    yield server.url("postgres")
+    server.stop()
+
+
+FAB = "import os, pathlib, rowcast.demo; rowcast.demo.build(pathlib.Path(), 1200, 20, os.environ['ROWCAST_SOURCE_URL'])"
+QUICK = '\n[model]\nbudget = "0s"\n[infer]\nbatch_rows = 20\nsince = "2026-01-01"\n'
+ARRIVE = [
+    "CREATE TABLE more AS SELECT DISTINCT ON (wafer_id) * FROM wafers WHERE failed IS NULL AND wafer_id IS NOT NULL",
+    "UPDATE more SET wafer_id = 'new ' || wafer_id",
+    "INSERT INTO wafers SELECT * FROM more",
+]
+
+
+@dataclass
+class Twice:
+    """Two containers of one image with a work directory each, on one database."""
+
+    image: Image
+    folders: list[Path]
+    given: dict[str, str]
+
+    def begin(self) -> list[subprocess.Popen[str]]:
+        """Start `run` in both, as on the second of a schedule."""
+        how: dict[str, Any] = {"environment": self.given, "network": True}
+        names = [self.image.prepare("run", job=folder, **how) for folder in self.folders]
+        return [self.image.start(name) for name in names]
+
+    def have_begun(self) -> bool:
+        logs = [folder / "pipeline.log" for folder in self.folders]
+        return all(log.exists() and "full-pipeline begins" in log.read_text() for log in logs)
+
+    def run(self, *command: str) -> dict[str, Any]:
+        """What another container says, in the first one's work directory."""
+        done = self.image.run(*command, job=self.folders[0], environment=self.given, network=True)
+        assert done.returncode == 0, done.stderr
+        return dict(json.loads(done.stdout))
+
+
+def at_once(twice: Twice, url: str) -> list[int]:
+    """How two containers end that cannot read the source before both runs have begun."""
+    with connected(url, autocommit=False) as cursor:
+        cursor.execute("LOCK TABLE wafers IN ACCESS EXCLUSIVE MODE")
+        both = twice.begin()
+        deadline = time.monotonic() + 120
+        while not twice.have_begun():
+            assert all(process.poll() is None for process in both), [process.communicate() for process in both]
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+    for process in both:
+        process.communicate(timeout=600)
+    return sorted(process.returncode for process in both)
+
+
+def rows(url: str, statement: str) -> list[tuple[Any, ...]]:
+    with connected(url, autocommit=True) as cursor:
+        cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+@contextmanager
+def connected(url: str, *, autocommit: bool) -> Iterator[Any]:
+    """A cursor of a connection, which is rolled back where it does not commit by itself."""
+    from postgres import known_types
+
+    with closing(known_types.connect(url, autocommit=autocommit)) as connection, closing(connection.cursor()) as cursor:
+        yield cursor
+
+
+@pytest.fixture
+def twice(images: dict[str, Image], url: str, tmp_path: Path) -> Twice:
+    """A fab that no run has seen yet."""
+    folders = [tmp_path / name for name in ("one", "other")]
+    for folder in folders:
+        folder.mkdir()
+        os.chown(folder, UID, UID)
+    given = {"ROWCAST_SOURCE_URL": url}
+    made = images["job"].run("python", "-c", FAB, job=folders[0], environment=given, entry=False, network=True)
+    assert made.returncode == 0, made.stderr
+    toml = (folders[0] / "rowcast.toml").read_text() + QUICK
+    return Twice(images["job"], folders, {**given, "ROWCAST_TOML": toml})
+
+
+def test_a_run_started_in_two_containers_at_once_scores_each_row_once(twice: Twice, url: str) -> None:
+    # Where one trains when the other wants to, that one leaves; there is nothing yet that it could score with.
+    assert at_once(twice, url) in ([0, 0], [0, 1])
+    assert rows(url, "SELECT count(*) FROM demo_wafers.model WHERE status = 'champion'") == [(1,)]
+    assert twice.run("audit", "--full", "--json")["holds"] is True
+
+    with connected(url, autocommit=True) as cursor:
+        for statement in ARRIVE:
+            cursor.execute(statement)
+    for folder in twice.folders:
+        (folder / "pipeline.log").unlink()
+    assert at_once(twice, url) == [0, 0]
+    counts = twice.run("audit", "--full", "--json")
+    assert (counts["holds"], counts["pending"], counts["duplicates"], counts["both"]) == (True, 0, 0, 0)
+    stored = "SELECT count(*), count(DISTINCT wafer_id) FROM demo_wafers.wafers_prediction"
+    assert rows(url, stored) == [(counts["scored"], counts["scored"])]
+    assert rows(url, f"{stored} WHERE wafer_id LIKE 'new %'")[0][0] > 20
 
 
 def test_the_service_is_healthy_scores_and_ends_in_order(images: dict[str, Image], demo: tuple[Path, str]) -> None:

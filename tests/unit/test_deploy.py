@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import rowcast
+from rowcast.cli import app
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -53,12 +54,23 @@ def test_the_dockerfile_adds_locks_that_are_there() -> None:
     assert added == set(EXTRAS) - {"core", "otel"}  # which one names with EXTRAS
 
 
-def test_platforms_start_what_the_package_and_the_image_have() -> None:
+def test_databricks_starts_a_command_of_the_wheel_with_the_driver_of_its_database() -> None:
     job = json.loads((DEPLOY / "databricks" / "job.json").read_text())
-    [task] = job["tasks"]
+    [task], [cluster] = job["tasks"], job["job_clusters"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert task["python_wheel_task"]["package_name"] == project["name"]
     assert task["python_wheel_task"]["entry_point"] in project["scripts"]
+    command, option, config = task["python_wheel_task"]["parameters"]
+    assert app[command] is not None
+    assert (option, Path(config).name) == ("--config", "rowcast.toml")
+    [wheel, driver] = task["libraries"]
+    assert Path(wheel["whl"]).name == f"rowcast-{rowcast.__version__}-py3-none-any.whl"
+    assert [driver["pypi"]["package"]] == project["optional-dependencies"]["postgresql"]
+    assert task["job_cluster_key"] == cluster["job_cluster_key"]
+    assert cluster["new_cluster"]["spark_env_vars"]["ROWCAST_SOURCE_URL"].startswith("{{secrets/")
+
+
+def test_vertex_gives_the_image_the_variables_that_it_reads() -> None:
     container = json.loads((DEPLOY / "vertex" / "model.json").read_text())["model"]["containerSpec"]
     entry = (DEPLOY / "entry").read_text()
     for variable in ("ROWCAST_BEHIND", "ROWCAST_TOML"):
