@@ -24,10 +24,25 @@ from rowcast.source import Fetched, RowHash, hash_rows
 _TOLERANCE = 1e-9  # of a score computed again
 _OPTIONAL = ("came_from",)  # what is told only where it is there
 _SURE = ("uncertain", "possible", "low", "high")
+
+
+class ContributionUnit(StrEnum):
+    """What contributions to a score are measured in."""
+
+    LOG_ODDS = "log-odds of the positive class"
+    LOG_ODDS_OF_CLASS = "log-odds of the class decided on, against the one that needs no action or the next likely"
+    LABEL = "the label's unit"
+
+    @property
+    def is_odds(self) -> bool:
+        """Whether a contribution multiplies the odds; else it is added."""
+        return self is not ContributionUnit.LABEL
+
+
 _UNITS = {
-    "binary": "log-odds of the positive class",
-    "multiclass": "log-odds of the class decided on, against the one that needs no action or the next likely",
-    "regression": "the label's unit",
+    "binary": ContributionUnit.LOG_ODDS,
+    "multiclass": ContributionUnit.LOG_ODDS_OF_CLASS,
+    "regression": ContributionUnit.LABEL,
 }
 
 
@@ -66,7 +81,7 @@ class ScoredRow:
     reproduced: bool  # whether `again` equals `score` within 1e-9
     changed: bool  # whether the source's values are others than those that were scored
     contributions: dict[str, Any] | None  # of each column to the score, the largest first
-    contributions_in: str | None  # their unit
+    contributions_in: ContributionUnit | None
     values: dict[str, Any] | None  # present ones of these columns
     came_from: dict[str, list[dict[str, Any]]] | None = None  # of columns of the past: key, value and known of each row
 

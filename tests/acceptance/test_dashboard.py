@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import math
 import re
 import signal
 import threading
@@ -24,7 +25,8 @@ from rowcast.config import Settings, load
 from rowcast.dashboard import looks
 from rowcast.dashboard.column_look import find_quantile, find_share_below, look_at_column
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
-from rowcast.formatting import number
+from rowcast.dashboard.words import ODDS, describe_push
+from rowcast.formatting import number, percent
 from rowcast.job.opening import open_job
 from rowcast.monitor import Numbers
 from rowcast.row_places import RowPlaces
@@ -255,7 +257,7 @@ def test_a_row_is_found_by_its_key_with_each_column_s_part_in_its_score(browser:
     found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
     assert found
     page = browser.page(found[0])
-    assert "Contributions to the score" in page
+    assert "By how much each column moved the score" in page
     assert "comes out again" in page
     assert "the source has no row with this key" in browser.page("/dashboard/jobs/wafers/row?key=nowhere")
 
@@ -493,7 +495,7 @@ def test_every_page_reads_each_database(trained: Job, browse: Callable[..., Brow
         browser.page(f"/dashboard{path}")
     found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
     assert found
-    assert "Contributions to the score" in browser.page(found[0])
+    assert "By how much each column moved the score" in browser.page(found[0])
 
 
 def of_kind(make: Callable[..., Job], kind: str) -> Job:
@@ -512,7 +514,21 @@ def test_several_outcomes_and_amounts_have_pages_too(
         browser.page(f"/dashboard{path}")
     found = re.search(r"/dashboard/jobs/wafers/row\?key=[^\"]+", browser.page("/dashboard/jobs/wafers"))
     assert found
-    assert "the score comes out again" in browser.page(found[0])
+    page = browser.page(found[0])
+    assert "the score comes out again" in page
+    assert (ODDS in page, "In the label&#x27;s unit." in page) == (
+        (True, False) if kind == "classes" else (False, True)
+    )
+
+
+def test_what_moved_a_score_is_said_in_odds_or_in_the_label_s_unit() -> None:
+    assert describe_push(math.log(2), is_odds=True) == "odds × 2"
+    assert describe_push(-math.log(7.4), is_odds=True) == "odds ÷ 7.4"
+    assert describe_push(0.03, is_odds=True) == "odds × 1.03"
+    assert describe_push(-0.25, is_odds=False) == "−0.25"
+    for times, share in ((2, "33 %"), (1 / 2, "11 %")):
+        odds = 0.2 / 0.8 * times
+        assert f"20 % into {percent(odds / (1 + odds))}" in ODDS
 
 
 # Logging in

@@ -214,8 +214,9 @@ def _leading(look: Look) -> list[Markup]:
     if not look.leading:
         return [element("p", "No row has been scored yet.", class_="soft"), _search(look)]
     about = (
-        f"Of runs in the {LEADING_DAYS} days to {look.until:%Y-%m-%d}. A reason is a column that moved the "
-        "score, with its value and what is usual: the middle nine in ten of the training rows."
+        f"Of runs in the {LEADING_DAYS} days to {look.until:%Y-%m-%d}. A reason is a column that moved the score, with "
+        "its value, what is usual (the middle nine in ten of the training rows), and by how much it moved it. "
+        f"{words.ODDS if look.has_classes else ''}"
     )
     found = [element("p", about, class_="soft"), _row_table(look, look.leading), _search(look)]
     if look.uncertain:
@@ -274,7 +275,7 @@ def _leading_row(look: Look, row: LeadingRow) -> list[object]:
         element("li", element("a", element("code", column), href=link(look.name, "column", name=column)),
                 element("span", f" {value}"),
                 element("span", f" usual {usual}", class_="soft"),
-                element("span", f" {'raises' if moved > 0 else 'lowers'} it by {number(abs(moved))}", class_="soft"))
+                element("span", f" {words.describe_push(moved, is_odds=look.has_classes)}", class_="soft"))
         for column, value, usual, moved in words.describe_reasons(row, 3)
     ]  # fmt: skip
     uncertain = [" ", badge("uncertain", "warn")] if row.is_uncertain else []

@@ -71,6 +71,7 @@ class Look:
     read_at: datetime
     key: tuple[str, ...]  # names of the key's columns
     source: str  # which table or query
+    has_classes: bool  # whether it predicts one of several classes, so that reasons move the odds
     champion: Version | None
     service: Service | None
     drift: str | None  # what is known of it, in a few words
@@ -143,6 +144,7 @@ def look_at(settings: Settings) -> Look:
             now,
             tuple(column.name for column in job.source.key),
             job.source.identity,
+            settings.task.kind != "regression",
             None if champion is None else job.registry.version(champion),
             None if made is None else Service.of(made),
             drift.state(job, champion),

@@ -9,7 +9,6 @@ from rowcast.dashboard.frame import Viewer, badge, link, link_version, moment, p
 from rowcast.drawing.markup import Markup, element
 from rowcast.drawing.parts import compact_table, fold, table
 from rowcast.explain import Explanation, QuarantinedRow, ScoredRow
-from rowcast.formatting import number
 
 _FIRST = 15
 
@@ -98,15 +97,21 @@ def _tiles(job: str, row: ScoredRow) -> Markup:
 def _scored(job: str, row: ScoredRow) -> list[Markup | None]:
     if not row.contributions:
         return [section("why", "Why", element("p", "This model does not say what its score is made of."))]
+    is_odds = row.contributions_in is not None and row.contributions_in.is_odds
     largest = max((abs(each["contribution"]) for each in row.contributions.values()), default=0.0) or 1.0
-    rows = [_column(job, name, each, (row.values or {}).get(name), largest) for name, each in row.contributions.items()]
-    headings = ["column", "value", "usual", "", "contribution"]
+    rows = [
+        [*_column(job, name, each, (row.values or {}).get(name), largest),
+         words.describe_push(each["contribution"], is_odds=is_odds)]
+        for name, each in row.contributions.items()
+    ]  # fmt: skip
+    headings = ["column", "value", "usual", "", "moves the score by"]
+    unit = words.ODDS if is_odds else f"In {row.contributions_in}."
     return [
         section(
             "why",
             "Why",
-            element("p", f"Contributions to the score, in {row.contributions_in}: above 0 raises it, below lowers it. "
-                         "Usual is where nine in ten training rows lie.", class_="soft"),
+            element("p", f"By how much each column moved the score from that of an average row. {unit} Usual is where "
+                         "nine in ten training rows lie.", class_="soft"),
             table(headings, rows[:_FIRST], (4,)),
             fold(f"{len(rows) - _FIRST} more columns", table(headings, rows[_FIRST:], (4,)))
             if rows[_FIRST:]
@@ -124,7 +129,6 @@ def _column(job: str, name: str, each: Mapping[str, Any], value: Any, largest: f
         element("strong", words.describe_value(value)) if is_odd else words.describe_value(value),
         words.describe_usual(usual),
         element("span", share_bar(abs(moved) / largest), class_="up" if moved > 0 else "down"),
-        f"{'+' if moved > 0 else '−'}{number(abs(moved))}",
     ]
 
 

@@ -1,12 +1,13 @@
 """What the pages say in words."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from rowcast.dashboard.cache import BeingRead
 from rowcast.dashboard.looks import LeadingRow, Look, Parts
-from rowcast.formatting import number, percent, visible
+from rowcast.formatting import number, percent, significant, visible
 from rowcast.models.reference_range import format_range
 from rowcast.quality_report import QualityReport
 from rowcast.store.records import RunRecord, RunStatus, StepStatus
@@ -115,6 +116,17 @@ def describe_reasons(row: LeadingRow, most: int) -> Sequence[tuple[str, str, str
         (each.column, describe_value(each.value), describe_usual(each.reference_range), each.contribution)
         for each in row.reasons[:most]
     ]
+
+
+ODDS = "Odds × 2 make 20 % into 33 %, odds ÷ 2 make 20 % into 11 %."
+
+
+def describe_push(contribution: float, *, is_odds: bool) -> str:
+    """Return by how much a column moved a score: what it multiplied or divided the odds by, or what it added."""
+    if not is_odds:
+        return f"{'+' if contribution > 0 else '−'}{number(abs(contribution))}"
+    factor = math.exp(min(abs(contribution), 50.0))
+    return f"odds {'×' if contribution > 0 else '÷'} {significant(factor, 2 if factor >= 1.1 else 3)}"
 
 
 def describe_score(score: float, threshold: float | None) -> str:
