@@ -190,6 +190,39 @@ def test_what_takes_long_is_said_to_be_read_and_the_page_renews_itself_until_it_
         assert b"Being read for " not in reply.body
 
 
+def scored_for_days(make: Callable[..., Job]) -> Job:
+    """A job that has scored wafers of five days."""
+    job = make("sqlite", "trained")
+    later = "strftime('%Y-%m-%d %H:%M:%SZ', measured_at, ((wafer - 301) / 20) || ' days')"
+    job.sql(f"UPDATE wafers SET measured_at = {later} WHERE failed IS NULL")
+    [newest] = job.sql("SELECT DATE(MAX(measured_at), '+1 day') AS day FROM wafers")
+    job.ok("infer", "--as-of", newest["day"])
+    return job
+
+
+def test_a_chart_has_a_page_of_its_own_for_all_or_for_some_of_its_days(
+    prepared: Callable[..., Job], browse: Callable[..., Browser]
+) -> None:
+    browser = browse(prepared(scored_for_days))
+    path = re.search(r"/dashboard/jobs/wafers/chart\?column=s\d\d", browser.page("/dashboard/jobs/wafers/charts"))
+    assert path
+
+    def days(asked: str = "") -> list[str]:
+        return re.findall(r"<tr><td>(\d{4}-\d\d-\d\d)</td>", browser.page(f"{path[0]}{asked}"))
+
+    every = days()
+    assert len(every) >= 5
+    assert every == sorted(every, reverse=True)
+    assert days(f"&days=1&until={every[0]}") == every[:1]
+    assert days(f"&days=1&until={every[1]}") == every[1:2]
+    assert days("&days=7") == every
+    for is_there, until in ((True, every[1]), (False, "9999-01-01")):
+        assert (">Later</a>" in browser.page(f"{path[0]}&days=1&until={until}")) == is_there
+    for nonsense in ("days=0", "days=x", "days=99999", "until=2026-13-01", "until=9999-01-01"):
+        assert days(f"&{nonsense}") == every
+    assert browser.get(f"{path[0]}&group=nowhere").status == 404
+
+
 def test_charts_of_the_newest_days_are_on_a_job_s_page(
     prepared: Callable[..., Job], browse: Callable[..., Browser]
 ) -> None:
@@ -526,7 +559,7 @@ def test_what_moved_a_score_is_said_in_odds_or_in_the_label_s_unit() -> None:
     assert describe_push(-math.log(7.4), is_odds=True) == "odds ÷ 7.4"
     assert describe_push(0.03, is_odds=True) == "odds × 1.03"
     assert describe_push(-0.25, is_odds=False) == "−0.25"
-    for times, share in ((2, "33 %"), (1 / 2, "11 %")):
+    for times in (2, 1 / 2):
         odds = 0.2 / 0.8 * times
         assert f"20 % into {percent(odds / (1 + odds))}" in ODDS
 

@@ -1,6 +1,7 @@
 """Control charts as one HTML file: no script, no link to outside, readable in light, dark and on paper."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date
 
 from rowcast.charts import words
@@ -15,6 +16,7 @@ from rowcast.source import days_until
 from rowcast.watch.chart_data import Chart
 
 _FOLDED_FROM = 9  # days with events
+Link = Callable[[Chart], str]  # the address of a page of the chart alone
 
 
 def page(report: ChartsReport) -> str:
@@ -25,7 +27,7 @@ def page(report: ChartsReport) -> str:
     return document(f"{report.job}: control charts", *content, origin="the rows that have been scored")
 
 
-def leaf(report: ChartsReport, place: int, most: int, where: str) -> list[Markup | None]:
+def leaf(report: ChartsReport, place: int, most: int, where: str, link: Link) -> list[Markup | None]:
     """Return one of several pages of at most so many charts: those that break a rule come first.
 
     `where` is what the addresses of these pages begin with; `place` counts from 1.
@@ -40,12 +42,14 @@ def leaf(report: ChartsReport, place: int, most: int, where: str) -> list[Markup
     inner = [element("a", text, href=f"{where}page={other}") for other, text in turned]
     turn = element("nav", element("p", said), *inner, aria_label="Pages", class_="sections") if turned else None
     broken = _list_broken(report, links) if place == 1 else None
-    return [_header(report), broken, turn, *_by_figure(report, shown, named), turn if shown else None]
+    return [_header(report), broken, turn, *_by_figure(report, shown, named, link), turn if shown else None]
 
 
-def _by_figure(report: ChartsReport, charts: Sequence[Chart], named: dict[int, str]) -> list[Markup]:
+def _by_figure(
+    report: ChartsReport, charts: Sequence[Chart], named: dict[int, str], link: Link | None = None
+) -> list[Markup]:
     """Return a section for each figure that is charted, or one where rows are not grouped."""
-    window, group_by = _window(report), report.group_by
+    window, group_by = find_window(report), report.group_by
     sections: dict[tuple[str, bool] | None, list[Chart]] = {}
     for chart in charts:
         sections.setdefault((chart.what, chart.is_column) if group_by else None, []).append(chart)
@@ -57,34 +61,65 @@ def _by_figure(report: ChartsReport, charts: Sequence[Chart], named: dict[int, s
             heading = [f"{what} by {group_by}".capitalize()]
             if is_column:
                 heading = [element("code", what), f", mean by {group_by}"]
-        drawn = [_draw(each, window, named[id(each)]) for each in these]
+        drawn = [_draw(each, window, named[id(each)], link) for each in these]
         found.append(element("section", element("h2", *heading), element("div", *drawn, class_="pair")))
     return found
 
 
-def excerpt(report: ChartsReport, where: str, most: int = 2) -> list[Markup]:
+def excerpt(report: ChartsReport, where: str, link: Link, most: int = 2) -> list[Markup]:
     """Return what is broken now, with links to a page of all charts, and the first charts."""
     named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(report.charts)}
     rows = _broken_rows(report.charts, named)
-    drawn = [_draw(chart, _window(report), f"chart-{n}") for n, chart in enumerate(report.charts[:most])]
+    drawn = [_draw(chart, find_window(report), f"chart-{n}", link) for n, chart in enumerate(report.charts[:most])]
     broken = parts.compact_table(_broken_headings(report.group_by), rows, numbers=(2, 3))
     said = element("p", f"{len(rows)} of {len(report.charts)} charts break a rule on their last day.")
     return [said, *([broken] if rows else []), element("div", *drawn, class_="pair")]
 
 
-def draw_charts(report: ChartsReport) -> list[Markup]:
+def draw_charts(report: ChartsReport, link: Link) -> list[Markup]:
     """Return the charts alone, for a page that says around them what they are of."""
-    drawn = [_draw(chart, _window(report), f"chart-{n}") for n, chart in enumerate(report.charts)]
+    drawn = [_draw(chart, find_window(report), f"chart-{n}", link) for n, chart in enumerate(report.charts)]
     return [element("div", *drawn, class_="pair")]
 
 
-def _window(report: ChartsReport) -> tuple[date, date]:
+def draw_days(chart: Chart, days: tuple[date, date]) -> list[Markup | None]:
+    """Return a chart's picture of the days from one to another, and its numbers of these days."""
+    points = [point for point in chart.points if days[0] <= point.subgroup.day <= days[1]]
+    said = f"{days[0]} to {days[1]}."
+    if not points:
+        return [element("p", f"{said} No row of these days was scored.")]
+    shown = replace(chart, points=points)
+    title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
+    rows = [
+        [
+            str(point.subgroup.day),
+            f"{point.subgroup.rows:,}",
+            words.value(chart, point.subgroup.value),
+            "-"
+            if point.limits is None
+            else f"{words.value(chart, point.limits.low)} to {words.value(chart, point.limits.high)}",
+            "-" if point.smoothed is None else words.value(chart, point.smoothed.value),
+            " and ".join(point.broken),
+        ]
+        for point in reversed(points)
+    ]
+    headings = ["day", "rows", "value", "between 3 sigma", "EWMA", "rule broken"]
+    return [
+        parts.picture(picture(shown, days, title, "chart"), f"{said} {_caption(chart)}"),
+        _list_happened(list_numbered(shown, days)),
+        _legend(),
+        parts.compact_table(headings, rows, numbers=(1, 2, 3, 4)),
+    ]
+
+
+def find_window(report: ChartsReport) -> tuple[date, date]:
+    """Return the first and the last day that a report's charts may show."""
     counted = days_until(report.as_of, report.days, report.timezone)
     return (counted.first, counted.date(report.days - 1))
 
 
 def _header(report: ChartsReport) -> Markup:
-    charts, window = report.charts, _window(report)
+    charts, window = report.charts, find_window(report)
     broken = sum(bool(chart.points[-1].broken) for chart in charts)
     said = f"{broken} of {len(charts)} charts break a rule on their last day." if charts else "No row has been scored."
     learning = sum(chart.points[-1].limits is None for chart in charts)
@@ -162,8 +197,10 @@ def _broken_rows(charts: Sequence[Chart], named: dict[int, str]) -> list[list[ob
     ]
 
 
-def _draw(chart: Chart, window: tuple[date, date], name: str) -> Markup:
+def _draw(chart: Chart, window: tuple[date, date], name: str, link: Link | None) -> Markup:
     heading = chart.group if chart.group is not None else chart.what
+    larger = None if link is None else element("a", "Larger", href=link(chart), class_="larger",
+                                               aria_label=f"{chart.what} {chart.group or ''} larger")  # fmt: skip
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
     state = None
     if chart.points[-1].broken:
@@ -175,6 +212,7 @@ def _draw(chart: Chart, window: tuple[date, date], name: str) -> Markup:
     return element(
         "div",
         element("h3", heading, state),
+        larger,
         parts.picture(picture(chart, window, title, name), _caption(chart)),
         _list_happened(list_numbered(chart, window)),
         id=f"{name}-figure",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ from rowcast.charts.page import draw_charts
 from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.cache import BeingRead
+from rowcast.dashboard.chart_page import link_chart
 from rowcast.dashboard.column_look import ColumnLook, Spread, find_quantile, find_share_below, share_out
 from rowcast.dashboard.drift_page import drift_table
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
@@ -249,4 +251,8 @@ def _groups(found: ColumnLook, charts: ChartsReport | BeingRead | None) -> list[
     all_of_it = element("a", f"All {len(mine):,} charts", href=link(found.job, "charts", column=found.name))
     more = element("p", f"{_DRAWN} of them are drawn, those that break a rule first. ", all_of_it)
     listed = table(headings, rows, (1, 2, 3))
-    return [listed, more if len(mine) > _DRAWN else None, *draw_charts(replace(charts, charts=tuple(drawn)))]
+    return [
+        listed,
+        more if len(mine) > _DRAWN else None,
+        *draw_charts(replace(charts, charts=tuple(drawn)), partial(link_chart, found.job)),
+    ]

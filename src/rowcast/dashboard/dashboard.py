@@ -17,6 +17,7 @@ from rowcast.dashboard import looks
 from rowcast.dashboard.acting import Acting, FormTokens, read_act
 from rowcast.dashboard.audit_page import audit_page
 from rowcast.dashboard.cache import SECONDS, BeingRead
+from rowcast.dashboard.chart_page import AskedChart, chart_page
 from rowcast.dashboard.column_page import column_page
 from rowcast.dashboard.drift_page import drift_page
 from rowcast.dashboard.frame import ROOT, Viewer, link, page, script, style
@@ -180,6 +181,8 @@ class Dashboard:
                 return lambda: self._audit_page(job, viewer)
             case ["charts"]:
                 return lambda: self._charts_page(job, query, viewer)
+            case ["chart"]:
+                return lambda: self._chart_page(job, AskedChart.read(query), viewer)
             case ["drift"]:
                 return lambda: self._drift_page(job, viewer)
             case ["column"]:
@@ -207,6 +210,12 @@ class Dashboard:
     def _charts_page(self, job: ServedJob, query: dict[str, list[str]], viewer: Viewer) -> Response:
         found = self._reading.charts(job, tuple(query.get("column", ()))).take_by(self._reading.wait_until())
         text = charts_page(job.name, found, query, viewer)
+        return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
+
+    def _chart_page(self, job: ServedJob, asked: AskedChart, viewer: Viewer) -> Response:
+        columns = (asked.what,) if asked.is_column else ()
+        found = self._reading.charts(job, columns).take_by(self._reading.wait_until())
+        text = chart_page(job.name, found, asked, viewer)
         return as_html(text, 200, [RENEWED] if isinstance(found, BeingRead) else [])
 
     def _column_page(self, job: ServedJob, name: str, viewer: Viewer, value: float | None) -> Response:

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 from rowcast.charts.page import excerpt
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import link_act
 from rowcast.dashboard.acts import Kind
 from rowcast.dashboard.cache import BeingRead
+from rowcast.dashboard.chart_page import link_chart
 from rowcast.dashboard.frame import Viewer, badge, link, link_version, moment, page, section, tile
 from rowcast.dashboard.looks import LEADING_DAYS, LeadingRow, Look, Parts
 from rowcast.dashboard.pictures import draw_cost
@@ -267,7 +269,7 @@ def _charts(look: Look, read: Parts) -> list[Markup]:
         said = f"No row whose event lies in the {charts.days} days to {charts.as_of:%Y-%m-%d} has been scored. "
         return [element("p", said, element("a", "All charts", href=where), class_="soft")]
     more = element("p", element("a", f"All {len(charts.charts):,} charts, by sensor and group", href=where))
-    return [*excerpt(charts, where), more]
+    return [*excerpt(charts, where, partial(link_chart, look.name)), more]
 
 
 def _leading_row(look: Look, row: LeadingRow) -> list[object]:

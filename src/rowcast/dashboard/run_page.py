@@ -1,6 +1,7 @@
 """The pages of a run and of charts."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from urllib.parse import urlencode
 
 from rowcast.charts.page import leaf
@@ -8,6 +9,7 @@ from rowcast.charts_report import ChartsReport
 from rowcast.dashboard import words
 from rowcast.dashboard.act_page import progress
 from rowcast.dashboard.cache import BeingRead
+from rowcast.dashboard.chart_page import link_chart
 from rowcast.dashboard.frame import Viewer, badge, link, moment, page, section, tile
 from rowcast.dashboard.looks import RunLook
 from rowcast.drawing.markup import Markup, element
@@ -101,7 +103,8 @@ def charts_page(job: str, found: ChartsReport | BeingRead, query: Mapping[str, S
         ]
     else:
         asked = urlencode([("column", each) for each in query.get("column", ())])
-        content = leaf(found, _read_place(query), _CHARTS, f"{link(job, 'charts')}?{f'{asked}&' if asked else ''}")
+        content = leaf(found, _read_place(query), _CHARTS, f"{link(job, 'charts')}?{f'{asked}&' if asked else ''}",
+                       partial(link_chart, job))  # fmt: skip
     return page(f"Control charts, {job}", viewer, *content, crumbs=[(job, link(job)), ("Charts", None)])
 
 
