@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pictures import is_sound, parsed, texts
 
 from rowcast.charts import words
-from rowcast.charts.page import leaf, page
+from rowcast.charts.page import excerpt, leaf, page
 from rowcast.charts.picture import list_numbered, picture
 from rowcast.charts_report import ChartsReport
 from rowcast.drawing import axes
@@ -187,6 +187,16 @@ def test_many_charts_are_several_pages_and_those_that_break_a_rule_come_first() 
     assert 'href="charts?page=1#chart-0-figure"' in pages[0]
     assert 'id="chart-0-figure"' in pages[0]
     assert "Broken now" not in pages[1]
+
+
+def test_an_excerpt_draws_the_charts_that_break_a_rule_first_and_says_what_they_are_of() -> None:
+    charts = [made([*QUIET, 10.0], group=f"T{number:02}") for number in range(3)]
+    charts += [made([*QUIET, 30.0], group="T99")]
+    report = ChartsReport("wafers", NOW, DAYS, "UTC", "tool", tuple(charts))
+    text = "".join(str(each) for each in excerpt(report, "charts", lambda chart: f"chart?group={chart.group}"))
+    assert re.findall(r"<h3[^>]*>([^<]+)", text) == [f"{charts[0].what}, T99", f"{charts[0].what}, T00"]
+    assert 'href="charts#chart-0-figure"' in text  # where the page of all charts has the first of them
+    assert 'href="chart?group=T99"' in text
 
 
 def test_a_page_without_charts_says_why() -> None:

@@ -32,7 +32,7 @@ def leaf(report: ChartsReport, place: int, most: int, where: str, link: Link) ->
 
     `where` is what the addresses of these pages begin with; `place` counts from 1.
     """
-    ranked = sorted(report.charts, key=lambda chart: not chart.points[-1].broken)
+    ranked = _rank(report.charts)
     named = {id(chart): f"chart-{number}" for number, chart in enumerate(ranked)}
     links = {id(chart): f"{where}page={number // most + 1}#chart-{number}" for number, chart in enumerate(ranked)}
     begin, shown = (place - 1) * most, ranked[(place - 1) * most : place * most]
@@ -67,13 +67,21 @@ def _by_figure(
 
 
 def excerpt(report: ChartsReport, where: str, link: Link, most: int = 2) -> list[Markup]:
-    """Return what is broken now, with links to a page of all charts, and the first charts."""
-    named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(report.charts)}
+    """Return what is broken now, with links to a page of all charts, and the first charts: those that break a rule."""
+    named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(_rank(report.charts))}
     rows = _broken_rows(report.charts, named)
-    drawn = [_draw(chart, find_window(report), f"chart-{n}", link) for n, chart in enumerate(report.charts[:most])]
+    drawn = [
+        _draw(chart, find_window(report), f"chart-{n}", link, is_named=True)
+        for n, chart in enumerate(_rank(report.charts)[:most])
+    ]
     broken = parts.compact_table(_broken_headings(report.group_by), rows, numbers=(2, 3))
     said = element("p", f"{len(rows)} of {len(report.charts)} charts break a rule on their last day.")
     return [said, *([broken] if rows else []), element("div", *drawn, class_="pair")]
+
+
+def _rank(charts: Sequence[Chart]) -> list[Chart]:
+    """Those that break a rule on their last day first."""
+    return sorted(charts, key=lambda chart: not chart.points[-1].broken)
 
 
 def draw_charts(report: ChartsReport, link: Link) -> list[Markup]:
@@ -197,11 +205,12 @@ def _broken_rows(charts: Sequence[Chart], named: dict[int, str]) -> list[list[ob
     ]
 
 
-def _draw(chart: Chart, window: tuple[date, date], name: str, link: Link | None) -> Markup:
-    heading = chart.group if chart.group is not None else chart.what
+def _draw(chart: Chart, window: tuple[date, date], name: str, link: Link | None, *, is_named: bool = False) -> Markup:
+    """Return a chart under its group; `is_named` says where no heading above tells what it is of."""
     larger = None if link is None else element("a", "Larger", href=link(chart), class_="larger",
                                                aria_label=f"{chart.what} {chart.group or ''} larger")  # fmt: skip
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
+    heading = title if is_named or chart.group is None else chart.group
     state = None
     if chart.points[-1].broken:
         state = parts.tag("broken", words.describe_violations(chart))
