@@ -304,6 +304,7 @@ def test_names_with_quotes_brackets_line_breaks_and_umlauts_survive(database: Pl
 def test_a_missing_table_and_a_look_at_nothing_are_refused(database: Place) -> None:
     hints = {"wafers": "it may need its schema", "mes.wafers": "capital letters and spaces count"}
     if database.is_sqlite:
+        database.run()  # makes the file
         hints = dict.fromkeys(hints, "it holds no table: is it the right file?")
     for name, hint in hints.items():
         with pytest.raises(SourceError, match=f"there is no table {name} in") as caught:
@@ -373,7 +374,10 @@ def test_a_table_of_rowcasts_own_is_refused(database: Place) -> None:
     assert looked(database, "rowcast_notes").table == "rowcast_notes"
 
 
-def test_an_export_of_german_texts_is_read_as_what_it_spells(database: Place, tmp_path: Path) -> None:
+def test_an_export_of_german_texts_is_read_as_what_it_spells(
+    database: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ROWCAST_SOURCE_URL", database.url)
     names = ["Teil-Nr", "Zeitstempel", "Druck [bar]", "Ergebnis", "Pruefzeit"]
     rows = [
         (
