@@ -16,6 +16,7 @@ from rowcast.signals import shield
 Result = TypeVar("Result")
 
 _connected: "weakref.WeakSet[DriverConnection]" = weakref.WeakSet()
+_compiled: sa.util.LRUCache[Any, Any] = sa.util.LRUCache(150)  # statements as each dialect writes them
 
 
 def cancel_running() -> None:
@@ -214,16 +215,21 @@ class DriverConnection:
         """Return the statement as the dialect writes it, and the values bound to it in their order."""
         if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
             return str(statement.compile(dialect=self.dialect)).strip(), []
-        compiled: Any = statement.compile(dialect=self.dialect, compile_kwargs={"render_postcompile": True})  # type: ignore[attr-defined]
-        expanded = compiled._post_compile_expanded_state  # the values of an IN have processors of their own
-        processors = {**compiled._bind_processors, **(expanded.processors if expanded is not None else {})}
-        values = [
-            processors[name](compiled.params[name]) if name in processors else compiled.params[name]
-            for name in compiled.positiontup or ()
-        ]
+        # As SQLAlchemy's own connections do: a statement that was compiled before, with other values, is not again.
+        compiled: Any
+        compiled, extracted, collected, _ = statement._compile_w_cache(
+            self.dialect, compiled_cache=_compiled, column_keys=[]
+        )
+        bound: Any = compiled.construct_params(None, extracted, escape_names=False, _collected_params=collected)
+        sql, order, processors = compiled.string, compiled.positiontup, compiled._bind_processors
+        if compiled.literal_execute_params or compiled.post_compile_params:
+            expanded = compiled._process_parameters_for_postcompile(bound)
+            sql, order = expanded.statement, expanded.positiontup
+            bound, processors = expanded.parameters, {**processors, **expanded.processors}
+        values = [processors[name](bound[name]) if name in processors else bound[name] for name in order or ()]
         if self.max_parameters is not None and len(values) > self.max_parameters:
             return self.compile_literal(statement), []
-        return compiled.string, values
+        return sql, values
 
     def _next(self, reader: Any) -> pa.RecordBatch | None:
         try:
