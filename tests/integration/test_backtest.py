@@ -21,6 +21,7 @@ from rowcast.backtest.policies import Variations, find_own, parse_policies, vary
 from rowcast.backtest.realised import read_realised
 from rowcast.backtest.replay import Replay, count_done, is_done, make_replay, run_replay
 from rowcast.errors import TrainingError, UsageError
+from rowcast.fit import fold_fits, sharing
 from rowcast.fit.candidates import user
 from rowcast.job.opening import open_job
 from rowcast.job.workdir import importable
@@ -186,12 +187,14 @@ def test_policies_that_do_the_same_at_first_share_it_and_come_to_what_each_comes
 def test_policies_that_share_their_days_fit_at_least_five_times_less_than_one_by_one(
     fab: Odd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sharing, "_QUICK", 0.0)  # those of the tests are fitted within no time
     asked, fitted = list[int](), list[int]()
 
     def count(work: Any, calls: list[int]) -> Any:
         return lambda *args: calls.append(1) or work(*args)
 
-    monkeypatch.setattr(fit, "fit_candidate", count(fit.fit_candidate, asked))
+    for module in (fit, fold_fits):
+        monkeypatch.setattr(module, "fit_candidate", count(module.fit_candidate, asked))
     monkeypatch.setattr(user, "_fit_user", count(user._fit_user, fitted))
     plain = parse_policies("every:2d", settings(fab).retrain)
     policies = vary_policies(plain, Variations(rules="better,always"), settings(fab))

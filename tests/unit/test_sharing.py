@@ -18,6 +18,11 @@ from rowcast.models.storage import dump_estimator
 from rowcast.models.target import Target
 
 
+@pytest.fixture(autouse=True)
+def each_fit_is_worth_keeping(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sharing, "_QUICK", 0.0)
+
+
 def counted(candidate: Candidate) -> tuple[Candidate, list[int]]:
     """The candidate, and the rows of each time that it is really fitted."""
     fits: list[int] = []
@@ -84,6 +89,16 @@ def test_columns_are_chosen_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert choose_features(ROWS, TARGETS["binary"], 3, 0) == expected
         with pytest.raises(NameError):
             choose_features(ROWS, TARGETS["binary"], 4, 0)
+
+
+def test_an_estimator_that_is_fitted_sooner_than_stored_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharing, "_QUICK", np.inf)
+    with share_fits(tmp_path):
+        kinds = [fit_candidate(each, ROWS, TARGETS["binary"]).engine for each in default_candidates("binary", 0)]
+    kept = [path for path in tmp_path.iterdir() if not path.suffix]
+    assert len(kept) == kinds.count("lightgbm") < len(kinds)
 
 
 def test_nothing_is_kept_where_nothing_is_shared(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from contextlib import ExitStack, closing, redirect_stderr, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -22,6 +23,7 @@ from rowcast.training.policy import would_build
 
 _ENDED = (RunStatus.DONE, RunStatus.PARTIAL)
 _GOES_ON = (TrainingError, QuarantineError)  # what in production the next day's run tries again
+_LOOK = 0.5  # seconds between two looks at whether a replay may begin
 _PROGRESS = "moments"  # the file that says how many moments are done
 
 
@@ -78,7 +80,12 @@ def begin_with(task: Replay, first: Replay) -> None:
 
 
 def run_apart(task: Replay) -> None:
-    """Do as `run_replay`, in a process of its own, which logs to a file beside the store alone."""
+    """Do as `run_replay`, in a process of its own, which logs to a file beside the store alone.
+
+    What follows another replay waits until that one has given it its beginning.
+    """
+    while task.waits.exists():
+        time.sleep(_LOOK)
     folder = task.settings.folder
     make_private(folder)
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere, redirect_stderr(nowhere):  # scoring logs there too

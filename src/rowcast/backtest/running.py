@@ -56,8 +56,7 @@ def backtest(
     waiting = _begin(settings, replays, folder, workers)
     leading = [replace(each, followers=tuple(waiting)) if each.policy == NEVER else each for each in replays]
     by_length = sorted(leading, key=lambda each: each.policy.every)  # what others wait for first, then the longest
-    _run([each for each in by_length if each not in waiting], workers, progress)
-    _run(waiting, workers, progress)
+    _run([*[each for each in by_length if each not in waiting], *waiting], workers, progress)
     return _report(settings, request, replays, folder)
 
 
@@ -79,6 +78,10 @@ def _begin(settings: Settings, replays: Sequence[Replay], folder: Path, workers:
             if waits and not each.is_begun:
                 each.waits.touch()
     waiting = [each for each in replays if each.waits.exists()]
+    for never in [each for each in replays if each.policy == NEVER and waiting and is_done(each)]:
+        for each in waiting:
+            begin_with(each, never)  # it was killed at its very end: they have done as it did
+    waiting = [each for each in waiting if each.waits.exists()]
     new = [each for each in replays if not each.is_begun and each not in waiting]
     first: dict[str, Replay] = {}
     for each in new:

@@ -1,13 +1,14 @@
 """Fits that several builds share: each is kept in a folder, by what was fitted, how, and on which rows.
 
 Replays of several policies train on the same rows again and again: on the day on which two of them retrain, and in the
-folds, whose training rows depend on the day alone. What was fitted once is read back, and predicts the same to the bit.
+folds, whose training rows depend on the day alone. What took long to fit is read back, the same to the bit.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -25,6 +26,7 @@ from rowcast.models.target import Target
 
 _ABOUT, _ESTIMATOR = "about.json", "estimator"
 _STORED = 0  # how zipfile leaves parts as they are
+_QUICK = 1.0  # seconds of a fit: below, an estimator of scikit-learn takes as long to be stored and read back
 
 _folder: ContextVar[Path | None] = ContextVar("rowcast_shared_fits", default=None)
 
@@ -51,7 +53,10 @@ def fit_candidate(candidate: Candidate, matrix: Matrix, target: Target) -> Fitte
             engine = cast(Engine, about["engine"])
             estimator = load_estimator(engine, parts[_ESTIMATOR], len(matrix.names), classes)
             return FittedCandidate(engine, estimator, target, tuple(about["order"]))
+        begun = time.perf_counter()
         fitted = candidate.fit(matrix, target)
+        if fitted.engine != "lightgbm" and time.perf_counter() - begun < _QUICK:
+            return fitted
         with suppress(ModelError):  # what cannot be stored is told where it is to serve
             stored = dump_estimator(fitted.engine, fitted.estimator, len(matrix.names), classes)
             _write(path, {"engine": fitted.engine, "order": fitted.order}, stored)
