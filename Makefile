@@ -5,6 +5,7 @@
 # make test-mssql  the tests of SQL Server, on one that Docker starts
 # make test-orchestrators  the examples for Prefect, Dagster and Airflow, in environments of their own
 # make test-clients  the HTTP service with clients that others wrote, and held against its OpenAPI document
+# make test-kserve  the HTTP service with KServe's own client, in an environment of its own
 # make test-browser  the dashboard in Chromium: every page at two widths, light and dark, held against axe-core
 # make test-spark  the engines' suite on Spark: a local one and a master with workers; installs PySpark, and Java where it may
 # make test-images  the images of deploy/Dockerfile, built without Docker and run by runc; needs root and Debian's packages
@@ -28,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 # What Python compiles is kept for the next process, of which the tests start hundreds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-browser test-spark test-images test-aws test-emr aws-package test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
+.PHONY: demo test coverage test-mssql test-orchestrators test-clients test-kserve test-browser test-spark test-images test-aws test-emr aws-package test-mlflow lock licences lint lint-code lint-format lint-types lint-imports crash docs dist sbom bench bench-serve study clean
 
 demo: .venv/installed
 	$(BIN)/rowcast demo --dir demo
@@ -63,6 +64,15 @@ test-spark: .venv/installed-spark .venv/java
 
 test-clients: .venv/installed-clients
 	$(BIN)/python -m pytest -rs tests/acceptance/test_serve_clients.py
+
+# KServe's client brings 320 MB, and has an environment of its own; the service runs in rowcast's.
+test-kserve: .venv/installed-test .venv-kserve/installed
+	ROWCAST_PYTHON=$(CURDIR)/$(BIN)/python .venv-kserve/bin/python -m pytest --noconftest -rs tests/kserve
+
+.venv-kserve/installed:
+	$(PYTHON) -m venv .venv-kserve
+	.venv-kserve/bin/pip install -q --no-compile 'kserve>=0.21' pytest
+	@touch $@
 
 test-images: .venv-images/installed
 	deploy/build-for-tests
@@ -258,4 +268,4 @@ study: .venv/installed
 	@touch $@
 
 clean:
-	rm -rf .venv .venv-sbom .venv-images .venv-emr .venv-lock .images .emr .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-sbom .venv-images .venv-emr .venv-kserve .venv-lock .images .emr .coverage demo build dist sbom site .doctrees .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -27,7 +27,7 @@ from postgres import Server
 
 import rowcast
 from benchmarks.serve import find_plain, free_port, prepare, running
-from rowcast.database import Database, connect
+from rowcast.database import connect
 from rowcast.errors import DatabaseError, RowcastError
 from rowcast.scoring.served_model import load_served
 from rowcast.serve.columns import list_columns
@@ -97,7 +97,7 @@ class Load:
         while time.monotonic() < until:
             place, request_id = (place + 1) % len(self.rows), uuid.uuid4().hex
             status, said = 503, None
-            while status == 503:  # the store is away
+            while status == 503 and time.monotonic() < until + RESTART:  # the store is away
                 status, said = self._send(connection, "/invocations?record=true", place, request_id)
                 own["recorded later"] += status == 503
                 time.sleep(0.2 * (status == 503))
@@ -191,38 +191,33 @@ def send_large(port: int, key: str, *, with_length: bool) -> Counter[str]:
 def soak(folder: Path, load: Load, server: Server, process: "subprocess.Popen[bytes]", seconds: int) -> None:
     """Ask while champions change and the database dies, and print what came of it."""
     memory: list[float] = []
+    deaths, loading = 0, threading.Thread(target=load.run, args=[seconds, RECORDING])
     swaps = repeatedly(lambda: swap(folder, sorted(load.expected)), SWAP)
-    deaths = repeatedly(server.restart, RESTART)
-    with swaps as swapped, deaths as died, repeatedly(lambda: memory.append(memory_mb(process)), seconds / 20):
-        counted = load.run(seconds, RECORDING)
-    print(
-        f"{seconds} s, {CLIENTS} clients, {swapped['done']} changes of champion, {died['done']} deaths of the database"
-    )
-    print(f"answers: {dict(sorted(counted.items()))}")
+    with swaps as swapped, repeatedly(lambda: memory.append(memory_mb(process)), seconds / 20):
+        loading.start()
+        loading.join(RESTART)
+        while loading.is_alive():
+            server.restart()  # by this thread: the server ends with the one that started it
+            deaths += 1
+            loading.join(RESTART)
+    print(f"{seconds} s, {CLIENTS} clients, {swapped['done']} changes of champion, {deaths} deaths of the database")
+    print(f"answers: {dict(sorted(load.counted.items()))}")
     print(f"memory in twentieths of that time, MB: {', '.join(f'{each:.0f}' for each in memory)}")
 
 
-def connect_patiently(url: str) -> Database:
-    """Connect to a database that may just have been started."""
+def count_recorded(folder: Path) -> tuple[int, int]:
+    """Rows that are recorded, and their requests."""
     for _ in range(100):
         try:
-            return connect(url)
-        except DatabaseError:
+            with rowcast.open(folder / "rowcast.toml").connection() as job:
+                table = job.own.online
+                counts: list[sa.ColumnElement[Any]] = [sa.func.count().label("rows")]
+                counts.append(sa.func.count(sa.distinct(table.c.online_request)).label("requests"))
+                [found] = job.store.rows(sa.select(*counts).select_from(table))
+                return found["rows"], found["requests"]
+        except DatabaseError:  # it may just have been started
             time.sleep(0.2)
-    return connect(url)
-
-
-def count_recorded(url: str) -> tuple[int, int]:
-    """Rows that are recorded, and their requests."""
-    store = connect_patiently(url)
-    table = sa.table("wafers_online", sa.column("online_request"), schema="rowcast")
-    counts: list[sa.ColumnElement[Any]] = [
-        sa.func.count().label("rows"),
-        sa.func.count(sa.distinct(table.c.online_request)).label("requests"),
-    ]
-    [found] = store.rows(sa.select(*counts).select_from(table))
-    store.close()
-    return found["rows"], found["requests"]
+    raise RuntimeError("the database did not come back")
 
 
 def abuse(load: Load, process: "subprocess.Popen[bytes]") -> None:
@@ -265,7 +260,7 @@ def measure(folder: Path, server: Server, seconds: int) -> None:
         load.run(3)
         print(f"memory at the beginning: {memory_mb(service.process):.0f} MB")
         soak(folder, load, server, service.process, seconds)
-        rows_there, requests = count_recorded(url)
+        rows_there, requests = count_recorded(folder)
         answered = f"{len(load.recorded):,} requests were answered"
         print(f"recorded: {answered}, the store has {rows_there:,} rows of {requests:,} requests")
         abuse(load, service.process)
