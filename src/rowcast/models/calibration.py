@@ -127,7 +127,7 @@ def from_dict(values: dict[str, Any]) -> Calibration:
 
 
 def _inside(probability: Floats) -> Floats:
-    return np.clip(probability, _LIMIT, 1 - _LIMIT)
+    return np.minimum(np.maximum(probability, _LIMIT), 1 - _LIMIT)  # np.clip takes a single row three times as long
 
 
 def _sigmoid(raw: Floats, outcome: Bools) -> Sigmoid:

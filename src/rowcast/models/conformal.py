@@ -25,8 +25,11 @@ class Sets:
 
     def sets(self, probability: Floats) -> Bools:
         """Return the classes in each row's set, (n, k), from probabilities (n, k), or (n,) of the second of two."""
-        each = np.stack([1 - probability, probability], axis=1) if probability.ndim == 1 else probability
-        return np.asarray(each >= np.array(self.least))
+        if probability.ndim == 2:
+            return np.asarray(probability >= np.array(self.least))
+        found = np.empty((len(probability), 2), np.bool_)
+        found[:, 0], found[:, 1] = 1 - probability >= self.least[0], probability >= self.least[1]
+        return found
 
     def uncertain(self, probability: Floats) -> Bools:
         """Return where the set does not name one class, (n,): more than one is likely enough, or none."""

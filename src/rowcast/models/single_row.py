@@ -39,16 +39,17 @@ class _Fast:
         if made != 0:
             raise ModelError("the model cannot score", hint=RETRAIN)
 
-    def __call__(self, row: npt.NDArray[np.float32]) -> Floats:
-        found, count = np.empty(self._scores), ctypes.c_int64()
-        done = self._library.LGBM_BoosterPredictForMatSingleRowFast(
-            self._config,
-            ctypes.c_void_p(row.ctypes.data),
-            ctypes.byref(count),
-            ctypes.c_void_p(found.ctypes.data),
-        )
-        if done != 0 or count.value != self._scores:
-            raise ModelError("the model cannot score", hint=RETRAIN)
+    def __call__(self, rows: npt.NDArray[np.float32]) -> Floats:
+        """Return the scores, (n, k), of rows (n, f) in C order."""
+        found, count = np.empty((len(rows), self._scores)), ctypes.c_int64()
+        row, score, counted = rows.ctypes.data, found.ctypes.data, ctypes.byref(count)
+        for _ in range(len(rows)):
+            done = self._library.LGBM_BoosterPredictForMatSingleRowFast(
+                self._config, ctypes.c_void_p(row), counted, ctypes.c_void_p(score)
+            )
+            if done != 0 or count.value != self._scores:
+                raise ModelError("the model cannot score", hint=RETRAIN)
+            row, score = row + rows.strides[0], score + found.strides[0]
         return found
 
     def __del__(self) -> None:
@@ -78,7 +79,7 @@ class SingleRows:
         several = len(self.members) > 1
         total: Any = 0.0
         for member, fast in zip(self.model.members, self.members, strict=True):
-            own = np.array([fast(row) for row in rows])
+            own = fast(rows)
             own = own if self.model.kind == "multiclass" else own[:, 0]
             total = total + (member.slope * own + self.model.offset(member) if several else own)
         return np.asarray(total / len(self.members), dtype=np.float64)

@@ -90,7 +90,7 @@ class PlainRows:
                 exact = np.array(numbers, np.float64)
             except OverflowError:
                 return None
-            if (exact < self.low).any() or (exact > self.high).any():
+            if ((exact < self.low) | (exact > self.high)).any():
                 return None
             found[row, self.number_places] = exact
             for place, name, codes in self.categories:
@@ -119,17 +119,16 @@ class SetTexts:
     def __init__(self, classes: Sequence[Any], how: Sets) -> None:
         self.how = how
         self._classes = classes
-        self._known: dict[bytes, tuple[bool, str]] = {}
+        self._known: dict[tuple[bool, ...], tuple[bool, str]] = {}
 
     def describe(self, found: ModelOutput) -> tuple[list[bool], list[str]]:
         """Return of each row whether it is uncertain, and which classes cannot be ruled out."""
-        told = [self._describe(row) for row in self.how.sets(found.probability)]
+        told = [self._describe(tuple(row)) for row in self.how.sets(found.probability).tolist()]
         return [uncertain for uncertain, _ in told], [text for _, text in told]
 
-    def _describe(self, row: npt.NDArray[np.bool_]) -> tuple[bool, str]:
-        key = row.tobytes()
-        known = self._known.get(key)
+    def _describe(self, row: tuple[bool, ...]) -> tuple[bool, str]:
+        known = self._known.get(row)
         if known is None:
-            labels = [label for label, there in zip(self._classes, row.tolist(), strict=True) if there]
-            known = self._known[key] = (len(labels) != 1, json.dumps(labels, ensure_ascii=False))
+            labels = [label for label, there in zip(self._classes, row, strict=True) if there]
+            known = self._known[row] = (len(labels) != 1, json.dumps(labels, ensure_ascii=False))
         return known
