@@ -81,13 +81,9 @@ def main() -> None:
             print(f"{asked.rows:,} rows of {asked.sensors} sensors and {TOOLS} tools, {DAYS} daily runs, "
                   f"made in {took:.0f} s")  # fmt: skip
             with _visiting() as (visit, measured):
-                print(f"seconds until {measured}")
-                print(
-                    table(
-                        [_time_page(folder, path, visit) for path in (*PAGES[:-1], f"{PAGES[-1]}{asked.rows - 1}")],
-                        COLUMNS,
-                    )
-                )
+                print(f"seconds until {measured}", flush=True)
+                paths = (*PAGES, f"{ROW}{asked.rows}")
+                print(table([_time_page(folder, path, visit) for path in paths], COLUMNS), flush=True)
             print(table([_time(folder, command) for command in COMMANDS], ["command", "seconds"]))
     finally:
         server.stop()

@@ -26,6 +26,7 @@ from rowcast.dashboard import looks
 from rowcast.dashboard.column_look import find_quantile, find_share_below, look_at_column
 from rowcast.dashboard.dashboard import COOKIE, Dashboard
 from rowcast.dashboard.words import ODDS, describe_push
+from rowcast.drift_report import DriftReport
 from rowcast.formatting import number, percent
 from rowcast.job.opening import open_job
 from rowcast.monitor import Numbers
@@ -198,6 +199,30 @@ def scored_for_days(make: Callable[..., Job]) -> Job:
     [newest] = job.sql("SELECT DATE(MAX(measured_at), '+1 day') AS day FROM wafers")
     job.ok("infer", "--as-of", newest["day"])
     return job
+
+
+def test_a_column_and_drift_are_shown_before_all_runs_were_looked_at(
+    job: Job, browse: Callable[..., Browser], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, real = threading.Event(), looks.look_at_drift
+
+    def look_at_drift(settings: Settings) -> DriftReport:
+        may_go_on.wait()
+        return real(settings)
+
+    monkeypatch.setattr(looks, "look_at_drift", look_at_drift)
+    browser = browse(job, seconds=3600.0, patience=0.0)
+    paths = ("/dashboard/jobs/wafers/drift", f"/dashboard/jobs/wafers/column?name={SENSORS[0]}")
+    for path in paths:
+        reply = browser.get(path)
+        assert (reply.status, reply.headers["refresh"]) == (200, "2")
+        assert b"Being read for " in reply.body
+    assert b"95 % lie below" in reply.body  # where the column's values lay and lie is there at once
+    may_go_on.set()
+    for path in paths:
+        while "refresh" in (reply := browser.get(path)).headers:
+            time.sleep(0.02)
+        assert b"share missing" in reply.body
 
 
 def test_a_chart_has_a_page_of_its_own_for_all_or_for_some_of_its_days(
