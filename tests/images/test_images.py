@@ -23,7 +23,7 @@ IMAGES = ROOT / ".images"
 UID = 10001
 pytestmark = pytest.mark.skipif(not (IMAGES / "storage").is_dir(), reason="make test-images builds the images")
 TARGETS = ["job", "train", "serve"]
-MOST_MB = {"job": 510, "train": 560, "serve": 490}  # above the base
+MOST_MB = {"job": 450, "train": 500, "serve": 445}  # above the base
 
 
 def call(*command: str | Path, check: bool = True) -> str:

@@ -1,6 +1,8 @@
 """Runs, figures and versions on a real tracking server, which keeps them in SQLite. `make test-mlflow` installs it."""
 
+import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -20,9 +22,11 @@ QUICK = '\n[model]\nbudget = "0s"\n'
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody has, of those that no other test is given: the server comes back to it later."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", random.randrange(20_000, 30_000)))
+            return int(probe.getsockname()[1])
 
 
 def begin_server(folder: Path, port: int) -> "subprocess.Popen[bytes]":
