@@ -14,67 +14,16 @@ from pydantic import SecretStr
 from rowcast.config import Scalar
 from rowcast.database import Column
 from rowcast.fetch import ScopeCounts
+from rowcast.init import vocabulary
 from rowcast.init.look import Look
 from rowcast.init.spelled import CommaNumbers, find_comma_numbers, find_time_format
 from rowcast.job.opening import is_taken
 from rowcast.models.target import Kind
 
 _LONGEST_NAME = 48  # bytes of a job's name
-
-_BAD: tuple[str, ...] = (
-    "failed",
-    "failure",
-    "fail",
-    "fails",
-    "defect",
-    "defective",
-    "nok",
-    "scrap",
-    "scrapped",
-    "reject",
-    "rejected",
-)
-_BAD += ("bad", "fehler", "ausschuss", "schlecht", "nio", "n.i.o.", "niet ok", "ko", "ng")
-_OUTCOMES = {
-    *_BAD,
-    "ok",
-    "good",
-    "pass",
-    "passed",
-    "gut",
-    "io",
-    "i.o.",
-    "no fail",
-}  # values that say what came of a row
-_LABEL = ("label", "target", *_BAD, "outcome", "y", "pass", "passed", "ok", "good", "result", "verdict", "class")
-_LABEL += ("ergebnis", "befund", "urteil")
-_KEY = {"id", "key", "uuid", "guid", "serial", "no", "nr", "number", "wafer", "barcode", "index"}
-_GROUP = {"lot", "lots", "lotid", "batch", "cassette", "foup", "coil", "heat", "campaign", "charge", "los"}
-_TOOL = {"tool", "machine", "equipment", "eqp", "station", "reactor", "furnace", "press", "line", "chamber", "cell"}
-_TOOL |= {"maschine", "anlage", "linie", "werkzeug"}
-_PERSON = {"operator", "employee", "worker", "user", "username", "person", "personnel", "staff", "inspector", "badge"}
-_PERSON |= {"technician", "email", "phone", "mitarbeiter", "bediener", "werker", "pruefer", "prüfer", "personal"}
 _MOST_KEYS, _FEW_ROWS = 3, 50  # leading columns that may be a key together, and rows that must tell so
 _MANY_GROUPS = 20  # different values in a sample, from which a column may be one of lots by no other sign
 _CODES = 12  # different numbers, up to which they may be codes of classes
-_TIME = {"time", "timestamp", "ts", "date", "datetime", "measured", "measurement", "event", "recorded", "produced"}
-_TIME |= {
-    "processed",
-    "start",
-    "started",
-    "end",
-    "ended",
-    "finished",
-    "created",
-    "at",
-    "zeit",
-    "datum",
-    "zeitstempel",
-    "epoch",
-}
-_KNOWN = {"pruefzeit", "prüfzeit", "pruefdatum", "prüfdatum", "geprüft", "geprueft"}
-_KNOWN |= {"label", "labelled", "labeled", "outcome", "result", "inspected", "inspection", "judged", "known"}
-_WRITTEN = {"updated", "modified", "changed", "inserted", "loaded", "ingested", "deleted", "synced"}
 _SENTINELS = (-9999, -999, -99999, -32768, 9999, 99999, 999999)
 _PERSONAL = "seems to name a person: a model should judge rows, not people"
 _DATED = re.compile(r"(\d{4}([-/])\d\d\2\d\d|\d\d\.\d\d\.\d{4})([ T]\d\d:\d\d|$)")
@@ -210,7 +159,7 @@ def _leading_key(look: Look) -> tuple[str, ...]:
 
 def _is_key_like(look: Look, column: Column) -> bool:
     words = look.words(column.name)
-    named = {*words[:1], *words[-1:]} & _KEY and not set(words) & _GROUP
+    named = {*words[:1], *words[-1:]} & vocabulary.KEY and not set(words) & vocabulary.GROUP
     return bool(named) and _is_whole_or_text(column) and look.variety(column.name) >= 0.95
 
 
@@ -221,7 +170,7 @@ def _is_whole_or_text(column: Column) -> bool:
 def _is_time(look: Look, column: Column) -> bool:
     words = set(look.words(column.name))
     if column.kind == "number":
-        numbers = look.values(column.name) if words & _TIME else []
+        numbers = look.values(column.name) if words & vocabulary.TIME else []
         return bool(numbers) and any(
             all(5e8 * unit < value < 5e9 * unit for value in numbers)
             for unit in (1, 1e3, 1e6, 1e9)  # seconds and finer, 1985 to 2128
@@ -274,10 +223,10 @@ def _time(look: Look, candidates: list[str], key: Pick) -> Pick:
     ranked = []
     for place, name in enumerate(candidates):
         words, gaps = set(look.words(name)), look.sample[name].null_count
-        late = bool(words & _KNOWN)
+        late = bool(words & vocabulary.KNOWN)
         if late and gaps:
             continue
-        rank = 3 if late else 2 if words & _WRITTEN else 0 if words & _TIME else 1
+        rank = 3 if late else 2 if words & vocabulary.WRITTEN else 0 if words & vocabulary.TIME else 1
         ranked.append((gaps > 0.1 * len(look.sample), rank, place, name))
     if not ranked:
         inside = any(_is_time(look, look.relation[name]) for name in key.columns if name in look.sample.column_names)
@@ -310,7 +259,7 @@ def _label(look: Look, taken: set[str]) -> tuple[Pick, dict[Any, int]]:
             return Pick((column.name,), _seen(counts)), counts
     for column in two:
         counts = look.counts(column) if column.kind == "category" else {}
-        if counts and {str(value).strip().lower() for value in counts} <= _OUTCOMES:
+        if counts and {str(value).strip().lower() for value in counts} <= vocabulary.OUTCOMES:
             return Pick((column.name,), "by its values"), counts
     gaps = [c for c in two if look.sample[c.name].null_count]
     if len(gaps) == 1:
@@ -337,17 +286,17 @@ def _seen(counts: dict[Any, int]) -> str:
 
 def _named_like_label(look: Look, name: str) -> bool:
     words = look.words(name)
-    return words == ["y"] or bool(set(words) & set(_LABEL) - {"y"})  # die_y is a place
+    return words == ["y"] or bool(set(words) & set(vocabulary.LABEL) - {"y"})  # die_y is a place
 
 
 def _label_rank(look: Look, name: str) -> tuple[int, int]:
     words = look.words(name)
-    return len(words), min(_LABEL.index(word) for word in words if word in _LABEL)
+    return len(words), min(vocabulary.LABEL.index(word) for word in words if word in vocabulary.LABEL)
 
 
 def _positive(counts: dict[Any, int]) -> tuple[Scalar, str]:
     """Return the value that means a failure."""
-    bad = [value for value in counts if str(value).strip().lower() in {*_BAD, "no", "n", "f", "1", "true"}]
+    bad = [value for value in counts if str(value).strip().lower() in {*vocabulary.BAD, "no", "n", "f", "1", "true"}]
     if len(counts) == 2 and len(set(counts.values())) == 2:
         rarer, other = sorted(counts, key=lambda value: counts[value])
         return rarer, f"the rarer one: {counts[rarer]} against {counts[other]} of {other!r} in a sample"
@@ -359,7 +308,7 @@ def _positive(counts: dict[Any, int]) -> tuple[Scalar, str]:
 def _label_time(look: Look, candidates: list[str], time: Pick, label: Pick) -> Pick:
     if not time.columns:
         return Pick((), "needs a time")
-    known = _KNOWN | {word for name in label.columns for word in look.words(name)} - _TIME
+    known = vocabulary.KNOWN | {word for name in label.columns for word in look.words(name)} - vocabulary.TIME
     for name in candidates:
         if set(look.words(name)) & known:
             return Pick((name,), "by its name")
@@ -378,12 +327,12 @@ def _group(look: Look, key: Pick, taken: set[str]) -> Pick:
     in_key = [column for column in look.columns if column.name in key.columns]
     others = [column for column in look.columns if column.name not in taken]
     for column in (*in_key, *others):
-        if set(look.words(column.name)) & _GROUP and _repeats(look, column):
+        if set(look.words(column.name)) & vocabulary.GROUP and _repeats(look, column):
             where = "part of the key, " if column in in_key else ""
             return Pick((column.name,), f"{where}by its name, and its values repeat")
     leading = [column for column in in_key if column.name != key.columns[-1]]
     for column in leading:
-        is_other = set(look.words(column.name)) & (_TOOL | _PERSON) or _is_time(look, column)
+        is_other = set(look.words(column.name)) & (vocabulary.TOOL | vocabulary.PERSON) or _is_time(look, column)
         if not is_other and look.different(column.name) >= _MANY_GROUPS and _repeats(look, column):
             return Pick((column.name,), "part of the key, many values, and they repeat")
     return Pick((), "no column looks like a lot or batch")
@@ -400,7 +349,7 @@ def _remembers(look: Look, taken: set[str], time: Pick, label: Pick, label_time:
     if not label_time.columns and not look.gaps(label.column).any():
         return Pick((), "no label seems to come late: set label_delay first, or training sees more than scoring")
     for column in look.columns:
-        named = set(look.words(column.name)) & _TOOL and (column.integer or column.kind == "category")
+        named = set(look.words(column.name)) & vocabulary.TOOL and (column.integer or column.kind == "category")
         if named and column.name not in taken and look.different(column.name) > 1 and look.variety(column.name) < 0.2:
             return Pick((column.name,), "by its name, and its values repeat")
     return Pick((), "no column looks like a tool; by = [] is the last outcomes of all rows")
@@ -426,7 +375,7 @@ def _excluded(look: Look, columns: list[Column], times: list[str], label: Pick) 
 
 
 def _is_personal(look: Look, column: Column) -> bool:
-    return bool(set(look.words(column.name)) & _PERSON) and (column.integer or column.kind == "category")
+    return bool(set(look.words(column.name)) & vocabulary.PERSON) and (column.integer or column.kind == "category")
 
 
 def _missing(look: Look, names: list[str]) -> dict[int, list[str]]:
