@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +56,13 @@ def backtest(
     replays = [make_replay(settings, each, history, folder / _folder_name(each)) for each in policies]
     waiting = _begin(settings, replays, folder, workers)
     leading = [replace(each, followers=tuple(waiting)) if each.policy == NEVER else each for each in replays]
-    by_length = sorted(leading, key=lambda each: each.policy.every)  # what others wait for first, then the longest
-    _run([*[each for each in by_length if each not in waiting], *waiting], workers, progress)
+    _run(sorted(leading, key=partial(_find_turn, waiting)), workers, progress)
     return _report(settings, request, replays, folder)
+
+
+def _find_turn(waiting: Sequence[Replay], task: Replay) -> tuple[bool, bool, timedelta]:
+    """First what others wait for, then the longest; last what reads most back from one of the others."""
+    return task.policy.is_yardstick, task in waiting, task.policy.every
 
 
 def _folder_name(policy: Policy) -> str:
