@@ -137,7 +137,7 @@ def _copy_runs(job: Job, first: int, start: datetime) -> None:
     passed = sa.extract("epoch", source.c.measured_at - sa.literal(start)) / 86_400
     number = sa.cast(sa.func.ceil(passed), sa.BigInteger) - SCORED
     like = sa.select(table).order_by(table.c.contributions.is_(None)).limit(1).subquery("like")
-    score = (source.c.wafer * sa.literal_column("7919") % 100_003) / sa.literal_column("100003.0")
+    score = (sa.cast(source.c.wafer, sa.BigInteger) * 7_919 % 100_003) / sa.literal_column("100003.0")
     own_values: dict[str, Any] = {column.name: like.c[column.name] for column in table.c}
     batch = sa.select(sa.func.min(tables.batch.c.batch_id)).where(tables.batch.c.run_id == first).scalar_subquery()
     own_values |= {"wafer": source.c.wafer, "run_id": first + number, "batch_id": batch + number, "score": score}
