@@ -262,9 +262,14 @@ except Exception as error:
     assert "shared object" not in said
 
 
-def test_the_config_may_come_from_a_variable(images: dict[str, Image], job: Path, demo: tuple[Path, str]) -> None:
+@pytest.mark.parametrize("names", [["ROWCAST_TOML"], ["ROWCAST_TOML_1", "ROWCAST_TOML_2", "ROWCAST_TOML_3"]])
+def test_the_config_may_come_from_a_variable_or_in_parts(
+    images: dict[str, Image], job: Path, demo: tuple[Path, str], names: list[str]
+) -> None:
     toml = (demo[0] / "rowcast.toml").read_text().replace("fab.db", "/tmp/none.db")
-    done = images["job"].run("status", job=job, environment={"ROWCAST_TOML": toml})
+    longest = -(-len(toml) // len(names))
+    parts = {name: toml[part * longest : (part + 1) * longest] for part, name in enumerate(names)}
+    done = images["job"].run("status", job=job, environment=parts)
     assert done.returncode == 1
     assert "none.db" in done.stderr
     assert (job / "rowcast.toml").read_text() == toml + "\n"
