@@ -25,15 +25,18 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 FLAGS += ["--disable-sync"]
 PAGES = ["", "/jobs/wafers", "/jobs/wafers/charts", "/jobs/wafers/drift", "/jobs/wafers/versions/1"]
-PAGES += ["/jobs/wafers/column?name=s01", "/jobs/wafers/runs/1", "/login", "/jobs/none"]
+PAGES += ["/jobs/wafers/column?name=s01", "/jobs/wafers/chart?column=s01", "/jobs/wafers/chart?column=s01&days=7"]
+PAGES += ["/jobs/wafers/audit", "/jobs/wafers/runs/1", "/login", "/jobs/none"]
 ACTS = ["/act/promote?about=1", "/act/promote?about=2", "/act/run", "/act/run?about=retrain"]
 WIDTHS = [360, 1440]
+A4 = 688  # pixels between margins of 14 mm
 
 
 def scored(make: Callable[..., Job], system: str) -> Job:
     """A job that has scored what waited, and whose names try to be more than text."""
     job = make(system, "trained")
-    job.ok("infer")
+    [newest] = job.sql("SELECT MAX(measured_at) AS at FROM wafers")
+    job.ok("infer", "--as-of", f"{newest['at']}"[:10] + " 23:59")
     job.ok("retrain")
     evil = "<script>window.ran = 1</script><img src=http://evil.example/x onerror=window.ran=1>"
     job.stored(f"UPDATE {job.table('promotion')} SET reason = reason || '{evil}', decided_by = '{evil}'")
@@ -86,6 +89,19 @@ def test_each_page_is_sound_at_each_width(
         assert faults == []
         assert [each for each in asked if not each.startswith((url, "data:"))] == []
         context.close()
+
+
+def test_each_page_fits_on_paper_and_leaves_out_what_is_for_the_screen(job: Job, chromium: Any) -> None:
+    with serving(job) as url:
+        page = chromium.new_page(viewport={"width": A4, "height": 1000})
+        page.emulate_media(media="print")
+        for path in PAGES[:-2]:
+            page.goto(f"{url}/dashboard{path}")
+            assert page.evaluate("document.documentElement.scrollWidth") <= A4, path
+            assert page.locator("nav:visible, form.search:visible, a.larger:visible").count() == 0, path
+            wide = "each => each.scrollWidth > each.clientWidth + 1"
+            assert page.evaluate(f"[...document.querySelectorAll('.scrolling')].filter({wide}).length") == 0, path
+        page.close()
 
 
 def test_no_page_breaks_its_own_content_security_policy(job: Job, chromium: Any) -> None:
