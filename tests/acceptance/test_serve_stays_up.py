@@ -6,17 +6,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from asked import Asked, listening, small
 from conftest import Place
 from jobs import LABELLED, PENDING, SENSORS, Job, train, wafers
 
+from rowcast.errors import DatabaseError
+
 pytest_plugins = ("job_fixtures",)
 
 FEATURES = [*SENSORS, "tool"]
 ROWS = [{name: row[name] for name in FEATURES} for row in wafers(LABELLED + 1, PENDING, False)]
 BODY = {"instances": ROWS[:2]}
+KEYED = {"instances": [{"wafer": place, **row} for place, row in enumerate(ROWS[:2])]}
 
 
 @pytest.fixture
@@ -147,6 +151,34 @@ def test_more_than_the_queue_holds_is_told_to_come_back(two_versions: Job) -> No
         assert asked.application.gate.bytes == 0
     finally:
         asked.close()
+
+
+def test_a_job_whose_store_keeps_it_waiting_keeps_no_other(
+    two_versions: Job, make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_job("sqlite", "trained")
+    other.configure(name="fans")
+    train(other)
+    asked = Asked(two_versions, other, limits=small(inline=10, answer_seconds=10))
+    over, has_begun, replies = threading.Event(), threading.Event(), []
+
+    def wait(*_: Any) -> None:
+        has_begun.set()
+        assert over.wait(60)
+        raise DatabaseError("the server is away", reason="unreachable")
+
+    monkeypatch.setattr(asked.jobs[0].recorder, "_read", wait)
+    waiting = threading.Thread(target=lambda: replies.append(asked.post("/jobs/wafers/score?record=true", KEYED)))
+    waiting.start()
+    try:
+        assert has_begun.wait(60)
+        assert asked.post("/jobs/fans/score", BODY).status == 200
+        assert asked.application.gate.waiting == 1
+    finally:
+        over.set()
+        waiting.join()
+        asked.close()
+    assert replies[0].status == 503
 
 
 def connect(port: int) -> socket.socket:

@@ -78,11 +78,13 @@ class ScoringRoutes:
             serving = job.require_serving()  # the same one from the first row to the last
             request.version = serving.version
             if len(body) > limits.inline:
-                return await self.gate.run(lambda: _finish(job, request, serving, limits, read(body, serving)))
+                return await self.gate.run(
+                    job.name, lambda: _finish(job, request, serving, limits, read(body, serving))
+                )
             asked = read(body, serving)
             if not _is_recorded(job, asked.options) and not serving.columns.past:
                 return _finish(job, request, serving, limits, asked)
-            return await self.gate.run(lambda: _finish(job, request, serving, limits, asked))
+            return await self.gate.run(job.name, lambda: _finish(job, request, serving, limits, asked))
 
 
 def _is_recorded(job: ServedJob, options: Options) -> bool:
