@@ -4,6 +4,7 @@ import contextlib
 import copy
 import weakref
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from rowcast.signals import shield
 Result = TypeVar("Result")
 
 _connected: "weakref.WeakSet[DriverConnection]" = weakref.WeakSet()
-_compiled: sa.util.LRUCache[Any, Any] = sa.util.LRUCache(150)  # statements as each dialect writes them
+_STATEMENTS = 150  # that a connection keeps as its dialect writes them
 
 
 def cancel_running() -> None:
@@ -211,6 +212,11 @@ class DriverConnection:
         sql, values = self.compile(statement)
         self._guard(lambda: cursor.execute(sql, values or None))
 
+    @cached_property
+    def _compiled(self) -> sa.util.LRUCache[Any, Any]:
+        """The newest statements as the dialect writes them; a clone has the same."""
+        return sa.util.LRUCache(_STATEMENTS)
+
     def compile(self, statement: sa.Executable) -> tuple[str, list[Any]]:
         """Return the statement as the dialect writes it, and the values bound to it in their order."""
         if isinstance(statement, sa.sql.ddl.ExecutableDDLElement):
@@ -218,7 +224,7 @@ class DriverConnection:
         # As SQLAlchemy's own connections do: a statement that was compiled before, with other values, is not again.
         compiled: Any
         compiled, extracted, collected, _ = statement._compile_w_cache(
-            self.dialect, compiled_cache=_compiled, column_keys=[]
+            self.dialect, compiled_cache=self._compiled, column_keys=[]
         )
         bound: Any = compiled.construct_params(None, extracted, escape_names=False, _collected_params=collected)
         sql, order, processors = compiled.string, compiled.positiontup, compiled._bind_processors

@@ -1,7 +1,6 @@
 """T-SQL as rowcast writes it: SQLAlchemy's dialect with Unicode throughout, the server's types, and keys as text."""
 
 import re
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -84,12 +83,8 @@ class _Unicode(sa.String):
         return quote_text
 
 
-@cache
 def make_dialect() -> sa.Dialect:
-    """Return SQLAlchemy's dialect as rowcast needs it: every name quoted, every text Unicode.
-
-    It is one for all connections, so that what is compiled for one of them serves the others.
-    """
+    """Return SQLAlchemy's dialect as rowcast needs it: every name quoted, every text Unicode."""
     made: Any = MSDialect_mssqlpython(paramstyle="qmark", deprecate_large_types=True)  # type: ignore[no-untyped-call]
     made.statement_compiler = _Compiler
     made.type_compiler_instance = _TypeCompiler(made)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -56,19 +55,6 @@ class _Compiler(PGCompiler):
         return cast
 
 
-@cache
-def _make_dialect() -> sa.Dialect:
-    """One for all connections, so that what is compiled for one of them serves the others."""
-    dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
-    dialect._backslash_escapes = False  # a connection switches standard_conforming_strings on
-    dialect.bind_typing = BindTyping.RENDER_CASTS
-    dialect.colspecs = {**dialect.colspecs, sa.DateTime: _TextTimestamp}
-    dialect.statement_compiler = _Compiler
-    preparer = dialect.identifier_preparer
-    preparer.reserved_words = preparer.reserved_words | _RESERVED
-    return dialect
-
-
 class PostgreSQLExpressions:
     """How PostgreSQL reads keys, times and features; see `Expressions`."""
 
@@ -78,7 +64,13 @@ class PostgreSQLExpressions:
     no_keys = frozenset({"json", "jsonb", "xml", "xid", "point", "line", "polygon"})
 
     def __init__(self) -> None:
-        self.dialect = _make_dialect()
+        self.dialect: sa.Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+        self.dialect._backslash_escapes = False  # standard_conforming_strings is switched on below
+        self.dialect.bind_typing = BindTyping.RENDER_CASTS
+        self.dialect.colspecs = {**self.dialect.colspecs, sa.DateTime: _TextTimestamp}
+        self.dialect.statement_compiler = _Compiler
+        preparer = self.dialect.identifier_preparer
+        preparer.reserved_words = preparer.reserved_words | _RESERVED
 
     def feature(self, column: Column) -> sa.ColumnElement[Any]:
         value: sa.ColumnElement[Any] = sa.column(column.name)

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,15 +22,6 @@ _MICROSECOND = timedelta(microseconds=1)
 _WAIT, _PATIENCE = 1.0, 30.0  # seconds that SQLite waits for a lock, and that are waited in all
 
 
-@cache
-def _make_dialect() -> sa.Dialect:
-    """One for all connections, so that what is compiled for one of them serves the others."""
-    dialect: sa.Dialect = sqlite.dialect(paramstyle="qmark")
-    preparer = dialect.identifier_preparer
-    preparer.reserved_words = preparer.reserved_words | {"nothing", "returning"}  # SQLAlchemy does not know them
-    return dialect
-
-
 class SQLiteExpressions:
     """How SQLite reads keys, times and features; see `Expressions`."""
 
@@ -40,7 +30,9 @@ class SQLiteExpressions:
     no_keys: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
-        self.dialect = _make_dialect()
+        self.dialect: sa.Dialect = sqlite.dialect(paramstyle="qmark")
+        preparer = self.dialect.identifier_preparer
+        preparer.reserved_words = preparer.reserved_words | {"nothing", "returning"}  # SQLAlchemy does not know them
 
     def feature(self, column: Column) -> sa.ColumnElement[Any]:
         return sa.column(column.name)
