@@ -17,10 +17,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 def watch(run: Run, about: StepReport) -> list[RowsSkewed] | None:
     """Return an event where more recorded rows than may differ from what the batch read, in whole units of time.
 
-    Return None where nothing new can be said: no unit has ended since the last look.
+    Return None where nothing new can be said: no unit has ended since the last look, or no answer was ever recorded.
     """
     job, until = run.job, _EPOCH + (run.now - _EPOCH) // UNIT * UNIT
     before = job.profiles.find_last_look(run.run_id, "skew_rows")
+    if before is None and not job.online.is_used():
+        return None
     if before is not None and until <= before[0] and not job.is_ahead(before[0], run.now):
         return None
     units = _sum_units(job, until)
