@@ -1,8 +1,10 @@
 """Policies replayed over the past: what production would have decided, from what was known then, and nothing else."""
 
 import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -288,6 +290,26 @@ def workers(request: pytest.FixtureRequest) -> Iterator[None]:
     with forked.fork_workers():
         yield
     forked.close()
+
+
+def test_a_policy_that_waits_begins_with_what_the_other_did(fab: Odd, workers: None) -> None:
+    job = rowcast.Job(settings(fab))
+    span: dict[str, Any] = {"since": FIRST, "until": LAST}
+
+    def begun(policy: str) -> list[dict[str, Any]]:
+        [path] = (fab.folder / ".rowcast").glob(f"*/backtest/*/{policy}/store.db")
+        with closing(sqlite3.connect(path)) as db:
+            return db.execute("SELECT run_id, started_at FROM rowcast_run ORDER BY run_id").fetchall()
+
+    first = job.backtest("never,on-loss", **span, workers=4)  # so that all begin at once
+    assert len(begun("never")) > 3
+    assert begun("on-loss")[:3] == begun("never")[:3]  # by the clock: it has not run them itself
+    [folder] = (fab.folder / ".rowcast").glob("*/backtest/*")
+    shutil.rmtree(folder / "on-loss")
+    (folder / "on-loss.waits").touch()  # as a kill leaves it once the other has come to its end
+    again = job.backtest("never,on-loss", **span)
+    assert begun("on-loss") == begun("never")
+    assert [each.cost for each in again.policies] == [each.cost for each in first.policies]
 
 
 def test_a_second_call_replays_nothing_and_says_the_same(

@@ -68,12 +68,10 @@ def _by_figure(
 
 def excerpt(report: ChartsReport, where: str, link: Link, most: int = 2) -> list[Markup]:
     """Return what is broken now, with links to a page of all charts, and the first charts: those that break a rule."""
-    named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(_rank(report.charts))}
+    ranked, window = _rank(report.charts), find_window(report)
+    named = {id(chart): f"{where}#chart-{place}" for place, chart in enumerate(ranked)}
     rows = _broken_rows(report.charts, named)
-    drawn = [
-        _draw(chart, find_window(report), f"chart-{n}", link, is_named=True)
-        for n, chart in enumerate(_rank(report.charts)[:most])
-    ]
+    drawn = [_draw(chart, window, f"chart-{n}", link, is_named=True) for n, chart in enumerate(ranked[:most])]
     broken = parts.compact_table(_broken_headings(report.group_by), rows, numbers=(2, 3))
     said = element("p", f"{len(rows)} of {len(report.charts)} charts break a rule on their last day.")
     return [said, *([broken] if rows else []), element("div", *drawn, class_="pair")]
@@ -207,11 +205,11 @@ def _broken_rows(charts: Sequence[Chart], named: dict[int, str]) -> list[list[ob
 
 def _draw(chart: Chart, window: tuple[date, date], name: str, link: Link | None, *, is_named: bool = False) -> Markup:
     """Return a chart under its group; `is_named` says where no heading above tells what it is of."""
-    larger = None if link is None else element("a", "Larger", href=link(chart), class_="larger",
-                                               aria_label=f"{chart.what} {chart.group or ''} larger")  # fmt: skip
     title = chart.what if chart.group is None else f"{chart.what}, {chart.group}"
     heading = title if is_named or chart.group is None else chart.group
-    state = None
+    larger = state = None
+    if link is not None:
+        larger = element("a", "Larger", href=link(chart), class_="larger", aria_label=f"{title} larger")
     if chart.points[-1].broken:
         state = parts.tag("broken", words.describe_violations(chart))
     elif chart.points[-1].limits is None and chart.learning:

@@ -341,9 +341,7 @@ class Serve(_Section):
     record: bool = False  # whether answers are written to the job's table of online predictions
     max_body_mb: float = Field(default=6.0, gt=0, le=1000)
     max_rows: int = Field(default=50_000, ge=1)  # of one request
-    max_skew: float = Field(
-        default=0.01, gt=0, lt=1
-    )  # share of recorded rows that may differ from what the batch reads
+    max_skew: float = Field(default=0.01, gt=0, lt=1)  # share of recorded rows that the batch may read otherwise
     # Who asks, behind a proxy that logs people in; `*` is everybody.
     user_header: HeaderName | None = None
     groups_header: HeaderName | None = None

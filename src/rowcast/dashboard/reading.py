@@ -50,15 +50,15 @@ class Reading:
         return time.monotonic() + self._patience
 
     def look(self, job: ServedJob) -> Look:
-        """What the store says of a job."""
+        """Return what the store says of a job."""
         return self._cache.get((job.name, "look"), partial(look_at, job.settings))
 
     def column(self, job: ServedJob, name: str) -> ColumnLook:
-        """A column's values then and now."""
+        """Return a column's values in training and now."""
         return self._cache.get((job.name, "column", name), partial(look_at_column, job.settings, name))
 
     def others(self, job: ServedJob, named: Collection[str]) -> tuple[OtherJob, ...]:
-        """Jobs of the same store that are not named."""
+        """Return the jobs of the same store that are not named."""
         return self._cache.get((job.name, "others"), partial(looks.look_at_others, job.settings, named))
 
     def begin(self, job: ServedJob) -> Begun:
@@ -82,18 +82,18 @@ class Reading:
         return Parts(rows, quality, charts, set_aside, self._cache.look((job.name, "audit")))
 
     def rows(self, job: ServedJob) -> Part[RowPlaces]:
-        """How many rows are where."""
+        """Begin to count how many rows are where."""
         return self._cache.begin((job.name, "rows"), partial(looks.count_rows, job.settings))
 
     def charts(self, job: ServedJob, columns: tuple[str, ...] = ()) -> Part[ChartsReport]:
-        """Control charts, of some columns or of those that the report chooses."""
+        """Begin to read control charts, of some columns or of those that the report chooses."""
         asked = (job.name, "charts", columns) if columns else (job.name, "charts")
         return self._cache.begin(asked, partial(looks.look_at_charts, job.settings, columns))
 
     def drift(self, job: ServedJob) -> Part[DriftReport]:
-        """Drift by column."""
+        """Begin to read drift by column."""
         return self._cache.begin((job.name, "drift"), partial(looks.look_at_drift, job.settings))
 
     def audit(self, job: ServedJob) -> Part[tuple[datetime, Audit]]:
-        """The proof that each row is in just one place."""
+        """Begin to prove that each row is in just one place."""
         return self._cache.begin((job.name, "audit"), partial(looks.look_at_audit, job.settings))

@@ -27,8 +27,10 @@ def watch(run: Run, about: StepReport) -> list[RowsSkewed] | None:
         return None
     units = _sum_units(job, until)
     if units:
-        about.metrics |= {"skew_rows": sum(unit.rows for unit in units)}
-        about.metrics |= {"skew_differing": sum(unit.differing for unit in units)}
+        about.metrics |= {
+            "skew_rows": sum(unit.rows for unit in units),
+            "skew_differing": sum(unit.differing for unit in units),
+        }
     most = job.settings.serve.max_skew
     found = find_skews(units, most, job.settings.monitor.false_alarms_per_month * SHARE)
     return [RowsSkewed(skew, most, run.run_id) for skew in found if skew.until is None]
